@@ -1,0 +1,159 @@
+"""What the registry is asked on a client's behalf, and how its answer is bent on the way back.
+
+Here live the ways in which a registry differs from docker-registry 2.8 without failing: tags that
+read late, several tags in one PUT, upload locations in other forms, a narrow line.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from random import Random
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from tests.support.front import answers
+from tests.support.front.answers import Answer
+from tests.support.front.auth import Doorkeeper
+from tests.support.front.behaviour import Behaviour
+from tests.support.front.limits import Pacer, TagHistory, WriteSlots
+from tests.support.front.stats import Ledger
+from tests.support.front.steps import UPLOADS, Call, Step
+from tests.support.front.upstream import ClientBody, Landed, Upstream, end_to_end
+
+_READS = (Step.MANIFEST_HEAD, Step.MANIFEST_GET)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    """What outlives a change of behaviour; `addresses` are this front's own, main and other."""
+
+    upstream: Upstream
+    ledger: Ledger
+    doorkeeper: Doorkeeper
+    slots: WriteSlots
+    history: TagHistory
+    random: Random
+    now: Callable[[], float]
+    addresses: tuple[str, str]
+
+
+class Delivery:
+    """Delivers requests to the registry under one behaviour."""
+
+    def __init__(self, behaviour: Behaviour, shared: Shared) -> None:
+        self._behaviour = behaviour
+        self._shared = shared
+        self._pacer = Pacer(behaviour.bandwidth) if behaviour.bandwidth else None
+
+    async def deliver(self, request: web.BaseRequest, call: Call) -> Landed | Answer:
+        """Pass the request on and return what the client shall see."""
+        headers = end_to_end(request.headers)
+        # docker-registry builds its locations from this; at the other host they would lead there.
+        headers["Host"] = self._shared.addresses[0]
+        if self._behaviour.auth.mode != "none":
+            headers.popall("Authorization", None)
+        arriving = self._arriving if call.step in UPLOADS else None
+        body = ClientBody(request, arriving) if request.can_read_body else None
+        if call.tags and self._behaviour.multi_tag != "ignore":
+            return await self._put_tags(call, headers, body)
+        if call.step is Step.MANIFEST_PUT:
+            return await self._put_tag(call, headers, body)
+        if call.step in _READS:
+            return await self._read(call, headers)
+        landed = await self._send(call, headers, body)
+        if call.step in UPLOADS:
+            self._relocate(landed)
+        return landed
+
+    async def _send(
+        self, call: Call, headers: CIMultiDict[str], body: ClientBody | bytes | None
+    ) -> Landed:
+        landed = await self._shared.upstream.send(
+            call, headers, body, self._shared.ledger, serialise=self._behaviour.serialise
+        )
+        self._shared.ledger.landed(call, landed.status)
+        return landed
+
+    async def _put_tag(
+        self, call: Call, headers: CIMultiDict[str], body: ClientBody | bytes | None
+    ) -> Landed:
+        lag = self._behaviour.lag
+        if (
+            lag is None
+            or ":" in call.reference
+            or not fnmatchcase(call.repository, lag.repository)
+            or not fnmatchcase(call.reference, lag.reference)
+        ):
+            return await self._send(call, headers, body)
+        old = await self._shared.upstream.digest_of(call.repository, call.reference)
+        landed = await self._send(call, headers, body)
+        if landed.status == 201:
+            self._shared.history.wrote(
+                (call.repository, call.reference),
+                old=old,
+                new=landed.headers["Docker-Content-Digest"],
+                visible_at=self._shared.now() + self._shared.random.uniform(lag.low, lag.high),
+            )
+        return landed
+
+    async def _read(self, call: Call, headers: CIMultiDict[str]) -> Landed | Answer:
+        seen = self._shared.history.read((call.repository, call.reference), self._shared.now())
+        if seen == "":
+            return answers.MANIFEST_UNKNOWN
+        if seen is not None:
+            path = f"/v2/{call.repository}/manifests/{seen}"
+            call = replace(call, path=path, reference=seen)
+        return await self._send(call, headers, None)
+
+    async def _put_tags(
+        self, call: Call, headers: CIMultiDict[str], body: ClientBody | None
+    ) -> Landed | Answer:
+        """Write a manifest and several tags of it, and name those written in `OCI-Tag`.
+
+        distribution-spec after 1.1.1, *Pushing Manifests*: a field by RFC 9110, so it may come as
+        one list, as several lines or, as in the spec's own example and here, as both.
+        """
+        if self._behaviour.multi_tag == "reject":
+            return answers.TAGS_REFUSED
+        if self._behaviour.most_tags is not None and len(call.tags) > self._behaviour.most_tags:
+            return answers.TOO_MANY_TAGS
+        content = await body.read() if body else b""
+        tags = list(dict.fromkeys(call.tags))
+        if self._behaviour.multi_tag == "partial":
+            tags = tags[: len(tags) // 2]
+        landed = await self._put_tag(_put(call, call.reference), headers.copy(), content)
+        written: list[str] = []
+        for tag in tags if landed.status == 201 else ():
+            each = await self._put_tag(_put(call, tag), headers.copy(), content)
+            if each.status == 201:
+                written.append(tag)
+        if written[:-1]:
+            landed.headers.add("OCI-Tag", ", ".join(written[:-1]))
+        if written:
+            landed.headers.add("OCI-Tag", written[-1])
+        return landed
+
+    def _relocate(self, landed: Landed) -> None:
+        """Give an upload's next location the form that the behaviour asks for."""
+        location = landed.headers.get("Location")
+        if location is None or landed.status != 202 or self._behaviour.locations == "absolute":
+            return
+        path = urlsplit(location)._replace(scheme="", netloc="").geturl()
+        if self._behaviour.locations == "other_host":
+            path = f"http://{self._shared.addresses[1]}{path}"
+        landed.headers["Location"] = path
+
+    async def _arriving(self, size: int) -> None:
+        """Count bytes of an upload, and hold them up as long as the line would."""
+        self._shared.ledger.upload_bytes += size
+        if self._pacer is not None:
+            await asyncio.sleep(self._pacer.reserve(size, self._shared.now()))
+
+
+def _put(call: Call, reference: str) -> Call:
+    """Return the plain PUT of `reference` that is a part of a PUT of several tags."""
+    path = f"/v2/{call.repository}/manifests/{reference}"
+    return replace(call, path=path, reference=reference, tags=())
