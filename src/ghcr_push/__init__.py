@@ -1,0 +1,1 @@
+"""Push container images to GitHub Container Registry, reliably."""

@@ -1,0 +1,294 @@
+"""Frozen records of a run: what is to be pushed, what was tried, and how it ended.
+
+Times are seconds on the run's own clock, zero at its start; lengths and waits are seconds too.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from ghcr_push.references import Digest, Repository, TagReference
+
+
+class Kind(StrEnum):
+    """What went wrong, in one word; the vocabulary of reports."""
+
+    # transient
+    THROTTLED = "throttled"
+    SECONDARY_LIMIT = "secondary-limit"
+    SERVER_ERROR = "server-error"
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    NOT_VISIBLE = "not-visible"
+    AUTH_BLIP = "auth-blip"
+    MANGLED = "mangled"
+    UNKNOWN = "unknown"
+    # permanent: the registry or its host says no
+    DENIED = "denied"
+    UNAUTHORIZED = "unauthorized"
+    NAME_REFUSED = "name-refused"
+    NOT_FOUND = "not-found"
+    TOO_LARGE = "too-large"
+    MANIFEST_REFUSED = "manifest-refused"
+    UNSUPPORTED = "unsupported"
+    CERTIFICATE = "certificate"
+    HOST_UNKNOWN = "host-unknown"
+    # permanent: this side
+    IMAGE_MISSING = "image-missing"
+    CONTENT_MISSING = "content-missing"
+    ENGINE_UNREACHABLE = "engine-unreachable"
+    DISK_FULL = "disk-full"
+    CREDENTIALS = "credentials"
+    INPUT = "input"
+    INTERNAL = "internal"
+    # about one tag
+    PROTECTED = "protected"
+    OVERTAKEN = "overtaken"
+    TAG_REFUSED = "tag-refused"
+    # the run ended first
+    CANCELLED = "cancelled"
+    DEADLINE = "deadline"
+    FAIL_FAST = "fail-fast"
+
+
+class Outcome(StrEnum):
+    """How a target ended; every target ends in exactly one."""
+
+    PUSHED = "pushed"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    PLANNED = "planned"
+
+
+LANDED = frozenset({Outcome.PUSHED, Outcome.UNCHANGED})
+
+
+class Result(StrEnum):
+    """How a whole run ended."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+
+
+class Step(StrEnum):
+    """What an attempt was doing."""
+
+    INSPECT = "inspect"
+    LOOK = "look"
+    PUSH = "push"
+    FETCH = "fetch"
+    RETAG = "retag"
+    PROVE = "prove"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a registry says of a manifest: image-spec media type, digest and size in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest or index with its exact bytes; ``digest`` is theirs."""
+
+    media_type: str
+    digest: Digest
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as its engine holds it.
+
+    ``id`` is the config's digest in the classic store and the manifest's or index's in the
+    containerd store, where ``digest`` says so; the classic store knows no digest before a push.
+    """
+
+    id: str
+    layers: int
+    digest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """Where a target's content comes from: an image of the local Docker Engine, by name or ID."""
+
+    image: str
+
+    def __str__(self) -> str:
+        return self.image
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """A tag that must be written, and its source."""
+
+    reference: TagReference
+    source: Source
+
+    def __str__(self) -> str:
+        return str(self.reference)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Targets of one source in one repository, in the order they were asked for."""
+
+    source: Source
+    repository: Repository
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a run has to write, each target in exactly one group."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets, in the order of the groups."""
+        return tuple(target for group in self.groups for target in group.targets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A judged failure: what it was, and what the queue and the reader should do about it."""
+
+    kind: Kind
+    message: str
+    """One line or many of outside text, never escaped here; bounded to 2,000 characters."""
+    advice: str
+    """One sentence that a person can act on."""
+    retryable: bool
+    pressure: bool = False
+    """A sign that the registry has more than it bears: lowers the limit."""
+    cap: int | None = None
+    """Attempts per unit for this kind, where fewer than ``max-attempts`` make sense."""
+    charged: bool = True
+    """Whether the attempt counts against ``max-attempts``; not where the registry named a wait."""
+    holds: bool = False
+    """Whether the whole queue of the registry waits, not this unit alone."""
+    about_tag: bool = False
+    """Refused as a tag, not as content: the other targets of the group may still land."""
+    wait: float | None = None
+    """Seconds that the registry asked for, by header or text."""
+    status: int | None = None
+    code: str | None = None
+    """The distribution-spec's error code, such as ``TOOMANYREQUESTS``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of one unit for a target, with the limit under which it ran."""
+
+    number: int
+    step: Step
+    started: float
+    seconds: float
+    limit: int
+    failure: Failure | None = None
+    wait: float = 0.0
+    """Seconds waited after it, before the next attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChange:
+    """A change of the writes allowed in flight on one registry."""
+
+    at: float
+    registry: str
+    old: int
+    new: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A time in which the whole queue of a registry waited, as the registry had asked."""
+
+    at: float
+    registry: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetResult:
+    """How one target ended.
+
+    ``before`` is the digest that the tag named at first, None where it was new or not read;
+    ``known_before`` tells these two apart. ``verified`` is true only where a read of the tag
+    from the registry gave ``digest``.
+    """
+
+    target: Target
+    outcome: Outcome
+    digest: Digest | None = None
+    before: Digest | None = None
+    known_before: bool = False
+    verified: bool = False
+    may_have_landed: bool = False
+    seed: bool = False
+    retried: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    failure: Failure | None = None
+    """Why it failed or was skipped; None where it landed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A finished, or broken-off, run."""
+
+    started_at: str
+    """RFC 3339, UTC."""
+    duration: float
+    cancelled: bool
+    max_parallel: int
+    results: tuple[TargetResult, ...]
+    limit_changes: tuple[LimitChange, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    notices: tuple[str, ...] = field(default=())
+    """Sentences about the run as a whole: what was normalised, merged, fallen back to."""
+
+    @cached_property
+    def counts(self) -> Counter[Outcome]:
+        """How many targets ended in each outcome."""
+        return Counter(result.outcome for result in self.results)
+
+    @property
+    def landed(self) -> tuple[TargetResult, ...]:
+        """The targets that the registry holds with the content asked for."""
+        return tuple(result for result in self.results if result.outcome in LANDED)
+
+    @property
+    def result(self) -> Result:
+        """``partial`` where some landed and some did not; a dry run that planned is a success."""
+        if self.cancelled:
+            return Result.CANCELLED
+        if not self.counts[Outcome.FAILED] and not self.counts[Outcome.SKIPPED]:
+            return Result.SUCCESS
+        good = len(self.landed) + self.counts[Outcome.PLANNED]
+        return Result.PARTIAL if good else Result.FAILURE
+
+    @property
+    def attempts(self) -> int:
+        """Attempts over the run."""
+        return sum(len(result.attempts) for result in self.results)
+
+    @property
+    def retries(self) -> int:
+        """Attempts over the run that were not the first of their unit."""
+        return sum(a.number > 1 for result in self.results for a in result.attempts)
+
+    @property
+    def lowest_parallel(self) -> int:
+        """The lowest limit that the run fell to."""
+        return min((change.new for change in self.limit_changes), default=self.max_parallel)

@@ -1,0 +1,1 @@
+"""Inputs to validated settings, and settings to a plan; pure."""

@@ -1,0 +1,276 @@
+"""The one table of inputs, and the one of outputs: names, defaults, order and what they mean.
+
+``action.yml``, the README and the command line's options are held to these tables by a test.
+Imported first of all when the action starts, so it imports next to nothing itself.
+"""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One input: ``name`` as in ``action.yml``, ``default`` as the text a user would write.
+
+    ``description`` is one sentence. A ``secret`` is never shown, and never an option of the
+    command line, where every user of the machine could read it.
+    """
+
+    name: str
+    default: str = ""
+    description: str
+    required: bool = False
+    secret: bool = False
+    from_context: str = ""
+    """The default in ``action.yml`` where only the runner knows it, as an expression."""
+
+    @property
+    def option(self) -> str:
+        """The option of the command line."""
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable by which the runner hands it to a container action."""
+        return f"INPUT_{self.name.upper()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One output: ``name`` as in ``action.yml``, ``description`` one sentence."""
+
+    name: str
+    description: str
+
+
+INPUTS = (
+    Input(
+        name="tags",
+        required=True,
+        description=(
+            "What to publish, one per line or separated by commas: full references, bare tags "
+            "of `image`, `SOURCE => TARGET`, or the JSON output of docker/metadata-action."
+        ),
+    ),
+    Input(
+        name="allow-empty",
+        default="false",
+        description="Whether an empty `tags` is a success with nothing done, not bad input.",
+    ),
+    Input(
+        name="image",
+        description="Repository that bare tags are joined to, such as `ghcr.io/acme/app`.",
+    ),
+    Input(
+        name="source",
+        description=(
+            "Local image to push, by name, ID or digest; by default each target's own name."
+        ),
+    ),
+    Input(
+        name="transport",
+        default="auto",
+        description=(
+            "Who carries the layers: `direct` (the action itself), `engine` (`docker push`), or "
+            "`auto` (`direct` wherever it works)."
+        ),
+    ),
+    Input(
+        name="platform",
+        description="The one platform of a multi-platform source to push; by default all.",
+    ),
+    Input(
+        name="max-parallel",
+        default="4",
+        description="Most writes in flight at a time, 1 to 64.",
+    ),
+    Input(
+        name="adaptive",
+        default="true",
+        description=(
+            "Whether to lower and raise parallelism with the registry's condition, up to "
+            "`max-parallel`."
+        ),
+    ),
+    Input(
+        name="max-attempts",
+        default="8",
+        description=(
+            "Attempts for each blob, manifest or tag while failures are transient, 1 to 100."
+        ),
+    ),
+    Input(
+        name="backoff-initial",
+        default="2s",
+        description="First wait of the exponential back-off.",
+    ),
+    Input(
+        name="backoff-max",
+        default="60s",
+        description="Longest wait of the exponential back-off.",
+    ),
+    Input(
+        name="attempt-timeout",
+        default="15m",
+        description="Time after which one attempt is killed and counts as a transient failure.",
+    ),
+    Input(
+        name="timeout",
+        default="30m",
+        description="Time limit of the whole run; `0` means none.",
+    ),
+    Input(
+        name="fail-fast",
+        default="false",
+        description="Whether to start no new targets after the first that fails for good.",
+    ),
+    Input(
+        name="fail-on-error",
+        default="true",
+        description="Whether failed targets fail the step; the outputs tell of them either way.",
+    ),
+    Input(
+        name="token",
+        secret=True,
+        from_context="${{ github.token }}",
+        description=(
+            "Token for ghcr.io (and `containers.HOST` on a GitHub Enterprise Server), sent to no "
+            "other registry."
+        ),
+    ),
+    Input(
+        name="registry",
+        default="ghcr.io",
+        description="Registry that `username` and `password` are for.",
+    ),
+    Input(
+        name="username",
+        description="User name for `registry`, in place of `token` there.",
+    ),
+    Input(
+        name="password",
+        secret=True,
+        description="Password or access token for `registry`, in place of `token` there.",
+    ),
+    Input(
+        name="registry-auth",
+        secret=True,
+        description=(
+            "YAML list of `registry`, `username` and `password` for more registries, as "
+            "docker/login-action takes it."
+        ),
+    ),
+    Input(
+        name="verify",
+        default="true",
+        description=(
+            "Whether to read every tag back from the registry; `false` trusts the push's own "
+            "answer."
+        ),
+    ),
+    Input(
+        name="protect",
+        description=(
+            "Glob patterns of tags that may be created but never moved to another image, such as "
+            "`v*.*.*`."
+        ),
+    ),
+    Input(
+        name="dry-run",
+        default="false",
+        description="Whether to plan, validate and print only, writing nothing to a registry.",
+    ),
+    Input(
+        name="summary",
+        default="true",
+        description="Whether to write the job summary.",
+    ),
+    Input(
+        name="report-file",
+        description="Path to which the JSON report is written too.",
+    ),
+    Input(
+        name="insecure-registries",
+        description=(
+            "Registries that may speak plain HTTP, besides `localhost` and `127.0.0.0/8`, one per "
+            "line or separated by commas."
+        ),
+    ),
+)
+
+OUTPUTS = (
+    Output(
+        name="result",
+        description=(
+            "`success`, `partial` (some failed or were skipped), `failure` (none landed) or "
+            "`cancelled`."
+        ),
+    ),
+    Output(
+        name="pushed",
+        description="JSON array of the references that were written.",
+    ),
+    Output(
+        name="unchanged",
+        description="JSON array of the references that named this image already.",
+    ),
+    Output(
+        name="failed",
+        description="JSON array of the references that were tried and did not land.",
+    ),
+    Output(
+        name="skipped",
+        description="JSON array of the references that were never tried.",
+    ),
+    Output(
+        name="planned",
+        description="JSON array of the references that a dry run would write.",
+    ),
+    Output(
+        name="retried",
+        description=(
+            "JSON array of the references that needed more than one attempt, however they ended."
+        ),
+    ),
+    Output(
+        name="digest",
+        description="The digest, if all landed references share one, else empty.",
+    ),
+    Output(
+        name="digests",
+        description="JSON object, reference to digest, of every reference that landed.",
+    ),
+    Output(
+        name="images",
+        description=(
+            "Lines `registry/repository@sha256:…`, each once, of what landed, for signing and "
+            "attesting."
+        ),
+    ),
+    Output(
+        name="attempts",
+        description="Number of attempts over the run.",
+    ),
+    Output(
+        name="retries",
+        description="Number of attempts over the run that were not the first of their unit.",
+    ),
+    Output(
+        name="lowest-parallel",
+        description="Lowest number of writes in flight that the run fell to.",
+    ),
+    Output(
+        name="duration",
+        description="Length of the run in seconds, with one decimal.",
+    ),
+    Output(
+        name="report",
+        description="Path of the JSON report, relative to the workspace.",
+    ),
+    Output(
+        name="truncated",
+        description="`true` if outputs were cut to their budget; the report has everything.",
+    ),
+)
+
+INPUT_BY_NAME = MappingProxyType({each.name: each for each in INPUTS})

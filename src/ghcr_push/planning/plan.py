@@ -1,0 +1,50 @@
+"""Settings to a plan: the targets in groups, and what only the engine can tell about them."""
+
+from collections.abc import Iterable, Mapping
+
+from ghcr_push.model import Group, Plan, Source, Target
+from ghcr_push.planning.problems import Problem
+from ghcr_push.planning.settings import Settings
+from ghcr_push.planning.targets import Conflict
+from ghcr_push.references import Repository
+
+
+def build_plan(settings: Settings) -> Plan:
+    """Group the targets by source and repository, in the order in which they were asked for.
+
+    Sources are told apart by their text; ``regroup`` joins those that are the same image.
+    """
+    return Plan(_grouped(settings.targets, {}))
+
+
+def regroup(plan: Plan, image_ids: Mapping[Source, str]) -> Plan:
+    """Join the groups of one repository whose sources have the same ID in ``image_ids``.
+
+    A joined group stands where its first part stood and keeps that part's source and seed, its
+    parts follow each other, and each target keeps the source that it was given. A source without
+    an ID stays apart.
+    """
+    return Plan(_grouped(plan.targets, image_ids))
+
+
+def _grouped(targets: Iterable[Target], image_ids: Mapping[Source, str]) -> tuple[Group, ...]:
+    groups: dict[tuple[Repository, str | Source], list[Target]] = {}
+    for target in targets:
+        image = image_ids.get(target.source, target.source)
+        groups.setdefault((target.reference.repository, image), []).append(target)
+    return tuple(
+        Group(source=members[0].source, repository=repository, targets=tuple(members))
+        for (repository, _), members in groups.items()
+    )
+
+
+def unresolved(
+    conflicts: Iterable[Conflict], image_ids: Mapping[Source, str]
+) -> tuple[Problem, ...]:
+    """Give the problem of each conflict whose sources are not known to be the same image."""
+    return tuple(conflict.problem for conflict in conflicts if not _same_image(conflict, image_ids))
+
+
+def _same_image(conflict: Conflict, image_ids: Mapping[Source, str]) -> bool:
+    ids = {image_ids.get(source) for source in conflict.sources}
+    return len(ids) == 1 and None not in ids

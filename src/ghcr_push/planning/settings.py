@@ -1,0 +1,235 @@
+"""Inputs to validated settings: everything that is wrong is said at once, before any request."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from enum import StrEnum
+
+from ghcr_push.model import Target
+from ghcr_push.planning.durations import format_duration, parse_duration
+from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
+from ghcr_push.planning.lists import split_list
+from ghcr_push.planning.logins import Login, read_logins
+from ghcr_push.planning.problems import Findings, InputError, quoted
+from ghcr_push.planning.targets import Conflict, read_targets
+from ghcr_push.references import parse_registry
+
+
+class Transport(StrEnum):
+    """Who carries the layers."""
+
+    AUTO = "auto"
+    DIRECT = "direct"
+    ENGINE = "engine"
+
+
+_UNSUPPORTED_TRANSPORTS = frozenset({Transport.DIRECT})
+
+# YAML 1.2 core schema, "Boolean", as @actions/core reads inputs
+_BOOLEANS = {"true": True, "True": True, "TRUE": True}
+_BOOLEANS |= {"false": False, "False": False, "FALSE": False}
+# GitHub ends a workflow run after 35 days; a longer wait is a slip
+_LONGEST = 35 * 24 * 3600.0
+# what the runner itself understands beside the inputs of a container action
+_RUNNERS_OWN = frozenset({"args", "entrypoint"})
+# what tags are made of, and what fnmatch knows
+_PATTERN = re.compile(r"[a-zA-Z0-9_.*?\[\]!-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The inputs, validated; durations in seconds.
+
+    ``conflicts`` are targets with several sources: the run may begin only when the engine has
+    told that each one's sources are the same image (``planning.plan.unresolved``). ``notices``
+    are sentences about what was normalised, merged or ignored. Paths are as they were given.
+    """
+
+    targets: tuple[Target, ...]
+    conflicts: tuple[Conflict, ...]
+    transport: Transport
+    max_parallel: int
+    adaptive: bool
+    max_attempts: int
+    backoff_initial: float
+    backoff_max: float
+    attempt_timeout: float
+    timeout: float | None
+    """None where the run has no time limit."""
+    fail_fast: bool
+    fail_on_error: bool
+    token: str = field(repr=False)
+    logins: tuple[Login, ...]
+    verify: bool
+    protect: tuple[str, ...]
+    dry_run: bool
+    summary: bool
+    report_file: str
+    insecure_registries: tuple[str, ...]
+    notices: tuple[str, ...]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret of the inputs, for whoever masks them."""
+        return tuple(filter(None, (self.token, *(login.password for login in self.logins))))
+
+
+def read_settings(values: Mapping[str, str]) -> Settings:
+    """Validate ``values``, keyed by input; raise one ``InputError`` with all problems.
+
+    Surrounding white space is dropped; an empty text means the default, as the runner gives one
+    for every input that is not set. A name that is no input is a notice, with the nearest that is.
+    """
+    findings = Findings(notices=_unknown_names(values))
+    texts = {each.name: values.get(each.name, "").strip() or each.default for each in INPUTS}
+    reader = _Reader(texts, findings)
+    if texts["platform"]:
+        findings.refuse("platform", texts["platform"], "is not supported yet; leave it out")
+    targets, conflicts = read_targets(
+        texts["tags"],
+        image=texts["image"],
+        source=texts["source"],
+        allow_empty=reader.boolean("allow-empty"),
+        findings=findings,
+    )
+    backoff_initial, backoff_max = reader.backoff()
+    settings = Settings(
+        targets=targets,
+        conflicts=conflicts,
+        transport=reader.transport(),
+        max_parallel=reader.integer("max-parallel", range(1, 65)),
+        adaptive=reader.boolean("adaptive"),
+        max_attempts=reader.integer("max-attempts", range(1, 101)),
+        backoff_initial=backoff_initial,
+        backoff_max=backoff_max,
+        attempt_timeout=reader.duration("attempt-timeout"),
+        timeout=reader.duration("timeout", zero="`0` for none") or None,
+        fail_fast=reader.boolean("fail-fast"),
+        fail_on_error=reader.boolean("fail-on-error"),
+        token=texts["token"],
+        logins=reader.logins(),
+        verify=reader.boolean("verify"),
+        protect=reader.patterns("protect"),
+        dry_run=reader.boolean("dry-run"),
+        summary=reader.boolean("summary"),
+        report_file=texts["report-file"],
+        insecure_registries=reader.registries("insecure-registries"),
+        notices=tuple(findings.notices),
+    )
+    if findings.problems:
+        order = {name: place for place, name in enumerate(INPUT_BY_NAME)}
+        problems = sorted(findings.problems, key=lambda problem: order[problem.input])
+        raise InputError(problems, findings.notices)
+    return settings
+
+
+def _unknown_names(values: Mapping[str, str]) -> list[str]:
+    notices = []
+    for name in sorted(values.keys() - INPUT_BY_NAME.keys() - _RUNNERS_OWN):
+        nearest = get_close_matches(name.lower().replace("_", "-"), INPUT_BY_NAME, n=1)
+        hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
+        notices.append(f"There is no input {quoted(name)}; it was ignored.{hint}")
+    return notices
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads single inputs; where one is bad it notes the problem and gives a harmless value."""
+
+    texts: Mapping[str, str]
+    findings: Findings
+
+    def _refuse(self, name: str, sentence: str) -> None:
+        self.findings.refuse(name, self.texts[name], sentence)
+
+    def boolean(self, name: str) -> bool:
+        value = _BOOLEANS.get(self.texts[name])
+        if value is None:
+            self._refuse(name, "is neither `true` nor `false`; write one of them")
+        return bool(value)
+
+    def integer(self, name: str, allowed: range) -> int:
+        text = self.texts[name]
+        # nine digits are more than any range here has, and no work to read
+        if re.fullmatch(r"[0-9]{1,9}", text) and int(text) in allowed:
+            return int(text)
+        self._refuse(name, f"is not a whole number from {allowed[0]} to {allowed[-1]}; give one")
+        return allowed[0]
+
+    def duration(self, name: str, *, zero: str = "") -> float:
+        """Read a duration; 0 is refused unless ``zero`` says what it means."""
+        try:
+            seconds = parse_duration(self.texts[name])
+        except ValueError as error:
+            self._refuse(name, f"{error}" + (f", or {zero}" if zero else ""))
+            return 1.0
+        if seconds > _LONGEST:
+            self._refuse(name, f"is longer than a workflow runs; give at most {_LONGEST / 3600:g}h")
+            return 1.0
+        if not seconds and not zero:
+            self._refuse(name, "is no time at all; give a duration above zero")
+        return seconds
+
+    def backoff(self) -> tuple[float, float]:
+        """Read the first and the longest wait."""
+        known = len(self.findings.problems)
+        first, longest = self.duration("backoff-initial"), self.duration("backoff-max")
+        if len(self.findings.problems) == known and first > longest:
+            self._refuse(
+                "backoff-initial",
+                f"is longer than `backoff-max`, which is {format_duration(longest)}; raise that "
+                "or lower this",
+            )
+        return first, longest
+
+    def transport(self) -> Transport:
+        try:
+            transport = Transport(self.texts["transport"])
+        except ValueError:
+            choices = ", ".join(f"`{each}`" for each in Transport)
+            self._refuse("transport", f"is none of {choices}; write one of them")
+            return Transport.AUTO
+        if transport in _UNSUPPORTED_TRANSPORTS:
+            self._refuse("transport", "is not supported yet; use `auto` or `engine`")
+        return transport
+
+    def logins(self) -> tuple[Login, ...]:
+        registry = self.texts["registry"]
+        credentials = (self.texts["username"], self.texts["password"])
+        if registry != INPUT_BY_NAME["registry"].default and not any(credentials):
+            self.findings.notices.append(
+                f"registry {quoted(registry)} has no `username` and `password`: the Docker "
+                "configuration is used there, if it has any."
+            )
+        return read_logins(
+            registry=registry,
+            username=self.texts["username"],
+            password=self.texts["password"],
+            registry_auth=self.texts["registry-auth"],
+            findings=self.findings,
+        )
+
+    def patterns(self, name: str) -> tuple[str, ...]:
+        patterns = split_list(self.texts[name])
+        if self.texts[name] and not patterns:
+            self._refuse(name, "has no pattern in it; give one such as `v*.*.*`, or leave it out")
+        for pattern in patterns:
+            if not _PATTERN.fullmatch(pattern):
+                self.findings.refuse(
+                    name,
+                    pattern,
+                    "can match no tag; patterns are compared with the tag alone, such as `v*.*.*`",
+                )
+        return tuple(patterns)
+
+    def registries(self, name: str) -> tuple[str, ...]:
+        registries = []
+        for text in split_list(self.texts[name]):
+            try:
+                registries.append(parse_registry(text))
+            except ValueError:
+                self.findings.refuse(
+                    name, text, "is not a registry; write its host alone, such as registry:5000"
+                )
+        return tuple(registries)

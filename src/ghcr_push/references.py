@@ -1,0 +1,148 @@
+"""References and digests by the grammar of the OCI distribution specification.
+
+The grammar is that of "Pulling manifests" in the distribution-spec; the defaults for names without
+a registry (``docker.io``, ``library/``) are Docker's, since the names come from Docker's users.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+from typing import NewType
+
+Digest = NewType("Digest", str)
+"""``sha256:<64 hex>`` (or another registered algorithm), as in the image-spec's descriptors."""
+
+DEFAULT_REGISTRY = "docker.io"
+DEFAULT_TAG = "latest"
+
+# distribution-spec, "Pulling manifests": <name>, <reference>; image-spec, "Digests"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]{32,}")
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_REGISTRY = re.compile(
+    rf"(?:{_LABEL}(?:\.{_LABEL})*|\[(?P<ipv6>[0-9a-fA-F:]+)\])(?::(?P<port>[0-9]{{1,5}}))?"
+)
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
+
+# image-spec, "Registered Algorithms": how many lower-case hex digits each encodes to
+_HEX_DIGITS = {"sha256": 64, "sha512": 128}
+# distribution-spec, "Pulling manifests": many clients limit the registry, "/" and <name> to this
+_NAME_LIMIT = 255
+_PORTS = range(1, 65536)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Repository:
+    """A repository of a registry: ``registry`` is host[:port], ``name`` follows the grammar."""
+
+    registry: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TagReference:
+    """A tag of a repository: what a target names."""
+
+    repository: Repository
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+
+def is_tag(text: str) -> bool:
+    """Say whether ``text`` is a tag: at most 128 characters, not starting with ``.`` or ``-``."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Say whether ``text`` is a digest; a registered algorithm's must be lower-case hex in full."""
+    algorithm, _, encoded = text.partition(":")
+    if digits := _HEX_DIGITS.get(algorithm):
+        return re.fullmatch(rf"[0-9a-f]{{{digits}}}", encoded) is not None
+    return _DIGEST.fullmatch(text) is not None
+
+
+def names_registry(text: str) -> bool:
+    """Say whether Docker reads the first component of ``text`` as a registry.
+
+    It does where the component has a dot, a colon or an upper-case letter, or is ``localhost``
+    (distribution/reference, ``splitDockerDomain``).
+    """
+    first, slash, _ = text.partition("/")
+    return bool(slash) and (
+        any(c in first for c in ".:") or first == "localhost" or first.lower() != first
+    )
+
+
+def parse_registry(text: str) -> str:
+    """Read ``host[:port]``, lower-cased; raise ``ValueError`` where it is none.
+
+    Docker Hub has one name here, ``docker.io``, though Docker's configuration also calls it
+    ``index.docker.io``.
+    """
+    match = _REGISTRY.fullmatch(text)
+    if not match or not _is_address(match["ipv6"]) or not _is_port(match["port"]):
+        raise ValueError(f"{text!r} is not a registry host, with or without a port")
+    registry = text.lower()
+    return DEFAULT_REGISTRY if registry == "index.docker.io" else registry
+
+
+def _is_address(ipv6: str | None) -> bool:
+    if ipv6 is not None:
+        try:
+            IPv6Address(ipv6)
+        except AddressValueError:
+            return False
+    return True
+
+
+def _is_port(port: str | None) -> bool:
+    return port is None or int(port) in _PORTS
+
+
+def parse_repository(text: str) -> Repository:
+    """Read ``[registry/]name``, with Docker's defaults; raise ``ValueError`` naming the fault.
+
+    A first component that only its upper case would make a registry (``Acme/app``) is refused:
+    Docker takes it for a host, the author meant a name, and in lower case it would be one.
+    """
+    registry, name = DEFAULT_REGISTRY, text
+    if names_registry(text):
+        host, _, rest = text.partition("/")
+        if host == "localhost" or any(c in host for c in ".:"):
+            registry, name = parse_registry(host), rest
+    if not _NAME.fullmatch(name):
+        if _NAME.fullmatch(name.lower()):
+            raise ValueError(f"the repository name {name!r} must be lower case")
+        raise ValueError(f"{name!r} is not a repository name")
+    if registry == DEFAULT_REGISTRY and "/" not in name:
+        name = f"library/{name}"
+    if len(f"{registry}/{name}") > _NAME_LIMIT:
+        raise ValueError(f"the repository name is longer than {_NAME_LIMIT} characters")
+    return Repository(registry, name)
+
+
+def parse_tag_reference(text: str) -> TagReference:
+    """Read ``[registry/]name[:tag]``, ``latest`` by default; raise ``ValueError`` on a fault.
+
+    Refused like Docker does: a mere 64 hex digits, which it reads as an image ID.
+    """
+    if "@" in text:
+        raise ValueError("a digest cannot be pushed to; name a tag")
+    if _IDENTIFIER.fullmatch(text):
+        raise ValueError(f"{text!r} is an image ID, not a reference")
+    head, colon, tag = text.rpartition(":")
+    if not colon or "/" in tag:
+        head, tag = text, DEFAULT_TAG
+    if not is_tag(tag):
+        raise ValueError(
+            f"{tag!r} is not a tag (letters, digits, '_', '.', '-'; at most 128, "
+            "not starting with '.' or '-')"
+        )
+    return TagReference(parse_repository(head), tag)
