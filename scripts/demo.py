@@ -1,0 +1,113 @@
+"""The main job for a person to watch: `make demo`.
+
+Twenty tags of two images go through the action's built image, run as GitHub's runner runs it,
+to a real registry behind a front that refuses every write beyond two in flight and, by chance,
+every tenth. What a later step would read lies in out/ afterwards.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.engines import ROOT, SCRIPTS, Engine, running_engine
+from tests.support.front import WRITES, Behaviour, Faults, Front, Step, running_front
+from tests.support.registry import running_registry
+from tests.support.runner import Job, build_action_image
+from tests.support.runner import Step as StepOfJob
+
+OUT = ROOT / "out"
+STAND_INS = ("python:3.13-slim", "docker:cli")
+WIDTH = 100
+GOOD = (200, 201, 202, 204)
+
+BEHAVIOUR = Behaviour(
+    max_writes=2,
+    faults=Faults(rate=0.1),
+    delays={Step.UPLOAD_POST: 0.02, Step.UPLOAD_PUT: 0.05, Step.MANIFEST_PUT: 0.3},
+)
+
+
+def main() -> int:
+    """Run the demo; the exit status is the action's own."""
+    with (
+        usable_engine() as engine,
+        running_registry() as registry,
+        running_front(registry.address, BEHAVIOUR, seed=2) as front,
+        tempfile.TemporaryDirectory(prefix="ghcr-push-demo-") as folder,
+    ):
+        tags = make_images(engine, front.address)
+        step = run_action(engine, Path(folder), {"tags": tags, "max-parallel": "4"})
+        show(step, front)
+    return step.status
+
+
+def say(text: str) -> None:
+    """Print a heading of the demo's own."""
+    print(f"\n\033[1m==> {text}\033[0m" if sys.stdout.isatty() else f"\n==> {text}", flush=True)
+
+
+@contextmanager
+def usable_engine() -> Iterator[Engine]:
+    """Use the machine's own engine, else start one beside it."""
+    found = subprocess.run(
+        [str(SCRIPTS / "engine-usable")], capture_output=True, text=True, check=False
+    )
+    if found.returncode == 0:
+        say(f"using the {found.stdout.strip()}")
+        yield Engine({"DOCKER_HOST": "unix:///var/run/docker.sock", **os.environ})
+        return
+    say("no Docker Engine is usable here: starting one, with stand-ins for the base images")
+    with running_engine("demo", images=STAND_INS) as engine:
+        yield engine
+
+
+def make_images(engine: Engine, address: str) -> str:
+    """Build two small images and tag them; return the input `tags`."""
+    lines = []
+    for seed, name in enumerate(("web", "worker")):
+        say(f"building the image demo/{name} (5 layers)")
+        engine.make_image(f"demo/{name}", layers=5, size=200_000, seed=seed)
+        lines += [f"demo/{name} => {address}/acme/{name}:1.{minor}" for minor in range(10)]
+    return "\n".join(lines)
+
+
+def run_action(engine: Engine, folder: Path, inputs: Mapping[str, str]) -> StepOfJob:
+    """Run the action's image as a runner would, or, where no container runs, from .venv."""
+    job = Job(folder, engine)
+    try:
+        say("building the action's image")
+        build_action_image(engine)
+    except RuntimeError as error:
+        say(f"no image can be built here, so straight from .venv: {error}")
+        return job.run_here(inputs, echo=True)
+    say("running it as GitHub's runner does")
+    return job.run(inputs, echo=True)
+
+
+def show(step: StepOfJob, front: Front) -> None:
+    """Show what the step left behind, keep it in out/, and say what the registry saw."""
+    OUT.mkdir(exist_ok=True)
+    (OUT / "summary.md").write_text(step.summary)
+    (OUT / "report.json").write_text(json.dumps(step.report, indent=2))
+    say(f"exit status {step.status}; the outputs a later step reads")
+    for name, value in step.outputs.items():
+        shown = value if len(value) <= WIDTH else f"{value[:WIDTH]}…"
+        print(f"  {name:16} {shown!r}")
+    stats = front.stats()
+    failed = stats.count(*WRITES) - sum(stats.count(*WRITES, status=good) for good in GOOD)
+    say("what the front says")
+    print(f"  writes asked for        {stats.count(*WRITES)}")
+    print(f"  refused: too many       {stats.refused_writes}")
+    print(f"  failed by chance        {failed - stats.refused_writes}")
+    print(f"  most writes at a time   {stats.peak_writes}")
+    print(f"  tags in the registry    {sum(key.count(':1.') for key in stats.manifest_writes)}")
+    say("kept: out/summary.md, out/report.json (`make picture` draws the summary)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Draw a job summary as GitHub would show it: ``picture.py SUMMARY.md OUT.png``.
+
+Needs a headless Chromium in ``CHROMIUM`` and Mermaid's ``mermaid.min.js`` in ``MERMAID_JS``; both
+come from ``scripts/chromium-get``. Nothing is loaded from a network.
+"""
+
+import argparse
+import html
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+
+# the looks of GitHub's summaries, near enough to judge a layout by
+STYLE = """
+* { box-sizing: border-box }
+body { margin: 0; overflow-wrap: break-word; padding: 24px 32px; width: 1012px;
+  background: #fff; color: #1f2328;
+  font: 14px/1.5 -apple-system, "Segoe UI", "Liberation Sans", "Noto Color Emoji", sans-serif }
+h2, h3 { font-weight: 600; line-height: 1.25; margin: 24px 0 16px }
+h2 { font-size: 21px; padding-bottom: 6px; border-bottom: 1px solid #d1d9e0b3; margin-top: 0 }
+h3 { font-size: 17.5px }
+p, table, ul, details { margin: 0 0 16px }
+ul { padding-left: 28px }
+table { border-collapse: collapse; display: block; width: max-content; max-width: 100%;
+  overflow: auto }
+th, td { border: 1px solid #d1d9e0; padding: 6px 13px; text-align: left }
+tr:nth-child(2n) td { background: #f6f8fa }
+code { font: 85% ui-monospace, "Liberation Mono", monospace; background: #818b981f;
+  border-radius: 6px; padding: .2em .4em; white-space: break-spaces }
+a { color: #0969da }
+"""
+
+# the page's height, known when all diagrams are drawn, is told in the title
+SCRIPT = """
+mermaid.initialize({startOnLoad: false, securityLevel: "strict"});
+mermaid.run().finally(() => { document.title = `height ${document.body.scrollHeight}` });
+"""
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+)
+"""How Chromium runs without a desktop, as root and without calling home."""
+
+WIDTH = 1012
+TALLEST = 16_000
+SECONDS = 120
+
+
+def page(markdown: str, mermaid: Path, *, opened: bool) -> str:
+    """Return the HTML page of a summary; ``opened`` unfolds what is folded."""
+    body = _markdown().render(markdown)
+    if opened:
+        body = body.replace("<details>", "<details open>")
+    return (
+        f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><body>{body}'
+        f'<script src="{mermaid.resolve().as_uri()}"></script><script>{SCRIPT}</script>'
+    )
+
+
+def _markdown() -> MarkdownIt:
+    """Return a parser of GitHub's Markdown that hands diagrams on to Mermaid."""
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    parser.add_render_rule("fence", _fence)
+    return parser
+
+
+def _fence(
+    _: RendererHTML, tokens: list[Token], index: int, _options: OptionsDict, _env: EnvType
+) -> str:
+    kind = "mermaid" if tokens[index].info.strip() == "mermaid" else "code"
+    return f'<pre class="{kind}">{html.escape(tokens[index].content)}</pre>'
+
+
+def draw(chromium: str, address: str, out: Path) -> None:
+    """Take a picture of the whole page at ``address``, up to ``TALLEST`` pixels."""
+    dump = _run(chromium, f"--window-size={WIDTH},800", "--dump-dom", address)
+    found = re.search(r"<title>height (\d+)</title>", dump)
+    if found is None:
+        raise SystemExit("the page did not finish drawing")
+    if "Syntax error in text" in dump:
+        raise SystemExit("Mermaid does not understand a diagram of the summary")
+    height = min(int(found[1]) + 1, TALLEST)
+    _run(chromium, f"--window-size={WIDTH},{height}", f"--screenshot={out.resolve()}", address)
+    if not out.is_file():
+        raise SystemExit(f"{chromium} took no picture")
+
+
+def _run(chromium: str, *arguments: str) -> str:
+    """Run Chromium on a profile of its own, gone afterwards; return what it printed."""
+    with tempfile.TemporaryDirectory() as profile:
+        own = (f"--user-data-dir={profile}", "--virtual-time-budget=20000")
+        done = subprocess.run(
+            [chromium, *FLAGS, *own, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    if done.returncode:
+        raise SystemExit(f"{chromium} ended with {done.returncode}: {done.stderr[-500:]}")
+    return done.stdout
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description="Draw a job summary as a picture.")
+    parser.add_argument("summary", type=Path, help="the summary, Markdown")
+    parser.add_argument("out", type=Path, help="the picture, PNG")
+    parser.add_argument("--opened", action="store_true", help="unfold what is folded")
+    given = parser.parse_args()
+    chromium = shutil.which(os.environ.get("CHROMIUM", "chromium"))
+    mermaid = Path(os.environ.get("MERMAID_JS", ""))
+    if chromium is None or not mermaid.is_file():
+        sys.exit('CHROMIUM or MERMAID_JS is not there; try: eval "$(scripts/chromium-get)"')
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "summary.html")
+        source.write_text(page(given.summary.read_text(), mermaid, opened=given.opened))
+        draw(chromium, source.as_uri(), given.out)
+    print(given.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""The registries of a run, as our own process reaches them: an OCI distribution client.
+
+One try each: nothing here retries or sleeps, except that a refused token is renewed once.
+"""
+
+from ghcr_push.registry.client import RegistryClient
+from ghcr_push.registry.http import TimeLimits
+
+__all__ = ["RegistryClient", "TimeLimits"]

@@ -1,0 +1,237 @@
+"""Who we are to a registry: challenges read, tokens fetched, kept, and shown to nobody else.
+
+The token service is that of the distribution project ("Token Authentication Specification" and
+"OAuth2 token authentication"), as ghcr.io and Docker Hub have it.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import httpx2
+
+from ghcr_push.credentials import Credential
+from ghcr_push.failures import Evidence, PushError
+from ghcr_push.model import Kind
+from ghcr_push.registry.challenges import Challenge
+from ghcr_push.registry.errors import failure, refusal
+from ghcr_push.registry.flight import Flights
+from ghcr_push.registry.http import Answer, Connections, Trust, trust_in
+
+# what a token service means that names no lifetime
+_DEFAULT_LIFETIME = 60.0
+# a year; what is beyond is no lifetime
+_LONGEST_LIFETIME = 365 * 24 * 3600.0
+# renewed this long before its end, so that it does not expire on the way; short lives: a tenth
+_LEEWAY = 30.0
+
+_FOREIGN_TOKEN_SERVICES: Mapping[str, str] = {
+    "registry-1.docker.io": "auth.docker.io",
+    # the realm that registry.gitlab.com names, seen in public bug reports of several clients
+    "registry.gitlab.com": "gitlab.com",
+}
+"""Registry's host to its token service's, where that is neither the same nor below it."""
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a registry answers, how far it is trusted, and what it wants to see first."""
+
+    registry: str
+    """As references and credentials name it."""
+    origin: httpx2.URL
+    trust: Trust
+    challenges: tuple[Challenge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """An ``Authorization`` header, or none, for one registry; ``fresh``: made for this request."""
+
+    header: str | None = field(default=None, repr=False)
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Token:
+    header: str = field(repr=False)
+    renew_at: float
+
+
+class Authorizer:
+    """Answers challenges with the ``credentials`` (by registry), one token per registry and scope.
+
+    ``clock`` is monotonic, in seconds; ``time_of_day`` is for dates in refusals.
+    """
+
+    def __init__(
+        self,
+        credentials: Mapping[str, Credential],
+        connections: Connections,
+        insecure_registries: frozenset[str],
+        *,
+        clock: Clock,
+        time_of_day: Clock,
+    ) -> None:
+        self._credentials = credentials
+        self._connections = connections
+        self._insecure_registries = insecure_registries
+        self._clock = clock
+        self._time_of_day = time_of_day
+        self._tokens: dict[tuple[str, str], _Token] = {}
+        self._flights: Flights[tuple[str, str], _Token] = Flights()
+
+    async def authorize(self, endpoint: Endpoint, scope: str) -> Authorization:
+        """Return what to show ``endpoint`` for ``scope``; fetch a token if none is at hand."""
+        bearer = _challenge(endpoint, "bearer")
+        if bearer is not None and bearer.parameters.get("realm"):
+            return await self._bearer(endpoint, bearer, scope)
+        credential = self._credentials.get(endpoint.registry)
+        if _challenge(endpoint, "basic") is None or credential is None or not credential.password:
+            return Authorization()
+        return Authorization(header=_basic(credential))
+
+    async def renew(
+        self, endpoint: Endpoint, scope: str, refused: Authorization
+    ) -> Authorization | None:
+        """Return another authorization after ``refused`` was; None if there is no point in it.
+
+        The token is dropped in any case: rights may have come since it was made.
+        """
+        held = self._tokens.get((endpoint.registry, scope))
+        if held is not None and held.header == refused.header:
+            del self._tokens[endpoint.registry, scope]
+        if refused.fresh and refused.header is not None:
+            return None
+        renewed = await self.authorize(endpoint, scope)
+        return None if renewed.header == refused.header else renewed
+
+    async def _bearer(self, endpoint: Endpoint, bearer: Challenge, scope: str) -> Authorization:
+        key = (endpoint.registry, scope)
+        held = self._tokens.get(key)
+        if held is not None and self._clock() < held.renew_at:
+            return Authorization(header=held.header, fresh=False)
+        service = self._token_service(endpoint, bearer.parameters["realm"])
+
+        async def fetch() -> _Token:
+            token = await self._fetch(endpoint, service, bearer, scope)
+            self._tokens[key] = token
+            return token
+
+        return Authorization(header=(await self._flights.join(key, fetch)).header)
+
+    def _token_service(self, endpoint: Endpoint, realm: str) -> httpx2.URL:
+        """Return the URL of the token service, if this registry may name it."""
+        try:
+            url = httpx2.URL(realm)
+        except httpx2.InvalidURL:
+            raise _refused(endpoint, "an address that is none") from None
+        if not url.host or not (
+            url.scheme == "https" or (url.scheme == "http" and endpoint.origin.scheme == "http")
+        ):
+            raise _refused(endpoint, f"{url.host or 'an address without a host'} without https")
+        if not _may_serve(url.host, endpoint.origin.host):
+            raise _refused(endpoint, url.host)
+        return url
+
+    async def _fetch(
+        self, endpoint: Endpoint, service: httpx2.URL, bearer: Challenge, scope: str
+    ) -> _Token:
+        asked_at = self._clock()
+        answer = await self._ask(endpoint, service, bearer, scope)
+        if answer.status != httpx2.codes.OK:
+            error = refusal(
+                request=answer.request,
+                status=answer.status,
+                headers=answer.headers,
+                body=answer.body,
+                now=self._time_of_day(),
+            )
+            raise _of_token_service(error.evidence) from error
+        header, lifetime = _read_token(answer)
+        return _Token(header=header, renew_at=asked_at + lifetime - min(_LEEWAY, lifetime / 10))
+
+    async def _ask(
+        self, endpoint: Endpoint, service: httpx2.URL, bearer: Challenge, scope: str
+    ) -> Answer:
+        trust = (
+            endpoint.trust
+            if service.host == endpoint.origin.host
+            else trust_in(service, self._insecure_registries)
+        )
+        asked = {"scope": scope}
+        if "service" in bearer.parameters:
+            asked["service"] = bearer.parameters["service"]
+        credential = self._credentials.get(endpoint.registry)
+        if credential is not None and credential.identity_token:
+            form = httpx2.QueryParams(
+                {
+                    **asked,
+                    "grant_type": "refresh_token",
+                    "client_id": "ghcr-push",
+                    "refresh_token": credential.identity_token,
+                }
+            )
+            return await self._connections.send(
+                "POST",
+                service,
+                trust=trust,
+                headers={"Content-Type": "application/x-www-form-urlencoded"},
+                content=str(form).encode(),
+            )
+        headers = {} if credential is None else {"Authorization": _basic(credential)}
+        return await self._connections.send(
+            "GET", service.copy_merge_params(asked), trust=trust, headers=headers
+        )
+
+
+def _challenge(endpoint: Endpoint, scheme: str) -> Challenge | None:
+    return next((each for each in endpoint.challenges if each.scheme == scheme), None)
+
+
+def _basic(credential: Credential) -> str:
+    pair = f"{credential.username}:{credential.password}"
+    return f"Basic {b64encode(pair.encode()).decode()}"
+
+
+def _may_serve(host: str, registry_host: str) -> bool:
+    return (
+        host == registry_host
+        or host.endswith(f".{registry_host}")
+        or host == _FOREIGN_TOKEN_SERVICES.get(registry_host)
+    )
+
+
+def _refused(endpoint: Endpoint, named: str) -> PushError:
+    return failure(
+        f"the registry {endpoint.registry} ({endpoint.origin.host}) names {named} as its token "
+        "service: credentials go only to the registry's own host or a sub-domain of it, by https",
+        Kind.CREDENTIALS,
+    )
+
+
+def _of_token_service(evidence: Evidence) -> PushError:
+    return PushError(replace(evidence, message=f"token service: {evidence.message}"))
+
+
+def _read_token(answer: Answer) -> tuple[str, float]:
+    """Return the header made of an answer's token, and its lifetime in seconds."""
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        body = None
+    fields = body if isinstance(body, dict) else {}
+    token = fields.get("token") or fields.get("access_token")
+    if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
+        raise failure(
+            f"{answer.request}: the token service's answer has no token",
+            Kind.AUTH_BLIP,
+            answer.status,
+        )
+    lifetime = fields.get("expires_in")
+    if not isinstance(lifetime, int | float) or not 0 < lifetime < _LONGEST_LIFETIME:
+        lifetime = _DEFAULT_LIFETIME
+    return f"Bearer {token}", lifetime

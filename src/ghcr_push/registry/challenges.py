@@ -1,0 +1,58 @@
+"""What a ``WWW-Authenticate`` header asks for, by the grammar of RFC 9110, section 11.6.1."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """An authentication scheme and its parameters; scheme and names in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of RFC 9110, not a secret
+_BETWEEN = re.compile(r"[\s,]*")
+# Values without quotes are tokens by the RFC; some servers send whole URLs so.
+_PARAMETER = re.compile(
+    rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))(?=[ \t]*(?:,|$))', re.DOTALL
+)
+_SCHEME = re.compile(rf"({_TOKEN})(?=[\s,]|$)(?:[ \t]+[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$)))?")
+_REST = re.compile(r"[^,]*")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
+    """Read the values of all ``WWW-Authenticate`` headers, each with any number of challenges.
+
+    Any text is taken: what is not understood is passed over up to the next comma.
+    """
+    return tuple(challenge for header in headers for challenge in _parse(header))
+
+
+def _parse(text: str) -> list[Challenge]:
+    found: list[tuple[str, dict[str, str]]] = []
+    place = 0
+    while (place := _end(_BETWEEN, text, place)) < len(text):
+        if found and (parameter := _PARAMETER.match(text, place)):
+            name, quoted, plain = parameter.groups()
+            value = _ESCAPED.sub(r"\1", quoted) if plain is None else plain
+            found[-1][1].setdefault(name.lower(), value)
+            place = parameter.end()
+        elif scheme := _SCHEME.match(text, place):
+            found.append((scheme[1].lower(), {}))
+            place = scheme.end()
+        else:
+            place = max(_end(_REST, text, place), place + 1)
+    return [
+        Challenge(scheme=scheme, parameters=MappingProxyType(parameters))
+        for scheme, parameters in found
+    ]
+
+
+def _end(pattern: re.Pattern[str], text: str, place: int) -> int:
+    matched = pattern.match(text, place)
+    return matched.end() if matched else place

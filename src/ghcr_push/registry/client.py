@@ -1,0 +1,220 @@
+"""The OCI distribution client: manifests looked at, fetched and written under tags."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.metadata import version
+from types import TracebackType
+from typing import Final, Self
+
+import httpx2
+
+from ghcr_push.credentials import Credential
+from ghcr_push.failures import PushError
+from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.references import Digest, Repository, is_digest
+from ghcr_push.registry.errors import failure
+from ghcr_push.registry.http import Answer, Connections, TimeLimits
+from ghcr_push.registry.session import Inquiry, Session
+
+MANIFEST_TYPES: Final = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+"""All that a registry is asked for, of OCI and of Docker's schema 2."""
+
+_ACCEPT = ", ".join(MANIFEST_TYPES)
+
+_MOST_MANIFEST = 4 * 1024 * 1024
+# distribution-spec, "Pushing Manifests": registries take at least this much, and most not more
+
+# what other clients (go-containerregistry, containerd) take for a written manifest besides 201
+_WRITTEN = frozenset({200, 201, 202, 204})
+
+
+class RegistryClient:
+    """The registries of a run, by their HTTP API; an async context manager, one per run.
+
+    Every method is one try of one thing: nothing is repeated but a request whose token the
+    registry refused, once. Failures are ``PushError``, with the registry's own words.
+
+    ``credentials`` go by the registry as references name it. ``insecure_registries`` (host, with
+    the port if references have one) may speak plain http or show any certificate, as loopback
+    addresses may. ``clock`` is monotonic; ``time_of_day`` seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        credentials: Mapping[str, Credential],
+        *,
+        insecure_registries: Collection[str] = (),
+        time_limits: TimeLimits | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        time_of_day: Callable[[], float] = time.time,
+    ) -> None:
+        self._connections = Connections(
+            time_limits or TimeLimits(), f"ghcr-push/{version('ghcr-push')}", transport
+        )
+        self._session = Session(
+            credentials,
+            self._connections,
+            frozenset(insecure_registries),
+            clock=clock,
+            time_of_day=time_of_day,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._connections.aclose()
+
+    async def ping(self, registry: str) -> None:
+        """Find out how ``registry`` wants to be spoken to; a success is remembered.
+
+        No credentials are shown. Every other method does this first, if nobody did.
+        """
+        await self._session.endpoint(registry)
+
+    async def reaches(self, registry: str) -> bool:
+        """Say whether our process gets any answer from ``registry``, be it a refusal."""
+        try:
+            await self.ping(registry)
+        except PushError as error:
+            return error.evidence.status is not None
+        return True
+
+    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
+        """Say what a tag or digest names; None: nothing.
+
+        Where the registry does not name digest and size in the answer, the manifest is fetched.
+        """
+        answer = await self._read("HEAD", repository, reference)
+        if answer.status == httpx2.codes.NOT_FOUND:
+            return None
+        self._session.expect(answer, {httpx2.codes.OK})
+        digest, size = _digest_header(answer), answer.headers.get("Content-Length", "")
+        if digest is None or not size.isdecimal():
+            manifest = await self.get(repository, reference)
+            return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+        if is_digest(reference):
+            _same_digest(answer, reference, digest)
+        return Descriptor(_content_type(answer), digest, int(size))
+
+    async def get(self, repository: Repository, reference: str) -> Manifest:
+        """Fetch a manifest or index with its exact bytes, at most 4 MiB of them.
+
+        The bytes are checked against the digest asked for, or the one that the registry names.
+        """
+        answer = await self._read("GET", repository, reference)
+        self._session.expect(answer, {httpx2.codes.OK})
+        named = reference if is_digest(reference) else _digest_header(answer)
+        algorithm = named.partition(":")[0] if named else "sha256"
+        digest = _digest_of(answer, algorithm)
+        if named is not None:
+            _same_digest(answer, named, digest)
+        return Manifest(_media_type(answer), digest, answer.body)
+
+    async def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
+        """Write ``manifest`` under ``tag``, byte for byte."""
+        await self._write(repository, tag, (), manifest)
+
+    async def put_tags(
+        self, repository: Repository, manifest: Manifest, tags: Sequence[str]
+    ) -> frozenset[str]:
+        """Write ``manifest`` under several tags at once; return those the registry named.
+
+        None are named by a registry that does not know of it: it has the manifest then, under
+        its digest alone. (distribution-spec after 1.1, "Pushing Manifests": ``OCI-Tag``.)
+        """
+        answer = await self._write(repository, manifest.digest, tags, manifest)
+        named = answer.headers.get_list("OCI-Tag", split_commas=True)
+        return frozenset(tags).intersection(tag.strip() for tag in named)
+
+    async def _read(self, method: str, repository: Repository, reference: str) -> Answer:
+        return await self._session.ask(
+            Inquiry(
+                method=method,
+                repository=repository,
+                path=f"manifests/{reference}",
+                headers={"Accept": _ACCEPT},
+                most=_MOST_MANIFEST,
+            )
+        )
+
+    async def _write(
+        self, repository: Repository, reference: str, tags: Sequence[str], manifest: Manifest
+    ) -> Answer:
+        answer = await self._session.ask(
+            Inquiry(
+                method="PUT",
+                repository=repository,
+                path=f"manifests/{reference}",
+                query={"tag": tags} if tags else {},
+                headers={"Content-Type": manifest.media_type},
+                content=manifest.raw,
+            )
+        )
+        self._session.expect(answer, _WRITTEN)
+        digest = _digest_header(answer)
+        if digest is None and answer.status != httpx2.codes.CREATED:
+            # some proxy's page may be a 200 too
+            raise self._session.refusal(answer)
+        if digest is not None:
+            _same_digest(answer, manifest.digest, digest)
+        return answer
+
+
+def _digest_header(answer: Answer) -> Digest | None:
+    named = answer.headers.get("Docker-Content-Digest", "").strip()
+    return Digest(named) if is_digest(named) else None
+
+
+def _digest_of(answer: Answer, algorithm: str) -> Digest:
+    # the two that the image-spec registers
+    if algorithm not in {"sha256", "sha512"}:
+        raise failure(
+            f"{answer.request}: digests by {algorithm} cannot be checked",
+            Kind.UNSUPPORTED,
+            answer.status,
+        )
+    return Digest(f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}")
+
+
+def _same_digest(answer: Answer, hoped: str, seen: str) -> None:
+    """Raise unless both digests are equal; two algorithms cannot be compared, and pass."""
+    if hoped != seen and hoped.partition(":")[0] == seen.partition(":")[0]:
+        raise failure(
+            f"{answer.request}: the registry answered with {seen} instead of {hoped}",
+            Kind.MANGLED,
+            answer.status,
+        )
+
+
+def _content_type(answer: Answer) -> str:
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def _media_type(answer: Answer) -> str:
+    """Return the media type that the manifest gives itself, else the answer's.
+
+    image-spec: ``mediaType`` should be there and must then equal the ``Content-Type``; where they
+    differ, some proxy has changed the header, not the bytes.
+    """
+    try:
+        body = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise failure(f"{answer.request}: the answer is no manifest", Kind.MANGLED, answer.status)
+    named = body.get("mediaType")
+    return named if isinstance(named, str) and named.isascii() else _content_type(answer)

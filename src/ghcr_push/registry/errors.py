@@ -1,0 +1,189 @@
+"""What went wrong with a request, as evidence: answers that refuse, and answers that never came."""
+
+import json
+import math
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import httpx2
+
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Kind
+
+_LONGEST_DETAIL = 300
+"""Characters; a detail is a hint such as the digest that is missing, not a document."""
+
+
+class ConnectError(PushError):
+    """No connection came about, so nothing was asked and nothing was sent."""
+
+
+def shown(url: httpx2.URL) -> str:
+    """Return ``url`` as messages may show it: without user, password, query and fragment."""
+    return str(url.copy_with(username=None, password=None, query=None, fragment=None))
+
+
+def failure(message: str, kind: Kind | None = None, status: int | None = None) -> PushError:
+    """Return an error of the registry's side that we word ourselves."""
+    return PushError(
+        Evidence(origin=Origin.REGISTRY, message=message, kind=kind, status=status),
+    )
+
+
+def refusal(
+    *, request: str, status: int, headers: httpx2.Headers, body: bytes, now: float
+) -> PushError:
+    """Return the error for an answer that is not the one hoped for.
+
+    ``request`` is method and shown URL, ``now`` the time of day in seconds since the epoch. The
+    message is the registry's own: its error list's texts if the body is one (distribution-spec,
+    "Error Codes"), else the body as it is; our words only where it says nothing.
+    """
+    text = body.decode(errors="replace").strip()
+    code, message = _error_list(text)
+    return PushError(
+        Evidence(
+            origin=Origin.REGISTRY,
+            status=status,
+            code=code,
+            message=message or text or _nothing_said(request, status),
+            retry_after=retry_after(headers.get("Retry-After"), now),
+        )
+    )
+
+
+def _error_list(text: str) -> tuple[str | None, str]:
+    """Return the first code and all texts of an error list; no code and no text if it is none."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None, ""
+    listed = body.get("errors") if isinstance(body, dict) else None
+    errors = [error for error in _list(listed) if isinstance(error, dict)]
+    codes = [error["code"] for error in errors if isinstance(error.get("code"), str)]
+    texts = dict.fromkeys(filter(None, map(_text, errors)))
+    return next(iter(codes), None), "\n".join(texts)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _text(error: dict[str, object]) -> str:
+    message, detail = error.get("message"), error.get("detail")
+    said = message if isinstance(message, str) and message else ""
+    said = said or str(error.get("code") or "").lower().replace("_", " ")
+    hint = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
+    if isinstance(detail, str | dict) and detail and len(hint) <= _LONGEST_DETAIL:
+        return f"{said} ({hint})"
+    return said
+
+
+def _nothing_said(request: str, status: int) -> str:
+    method = request.partition(" ")[0]
+    why = "answers to HEAD have no text" if method == "HEAD" else "without a text"
+    return f"{request}: {status}{_phrase(status)}, {why}"
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f" {HTTPStatus(status).phrase}"
+    except ValueError:
+        return ""
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a ``Retry-After`` header asks to wait; None if it does not say.
+
+    RFC 9110, section 10.2.3: seconds, or a date; one that is past means no wait. Fractions of a
+    second are not in the RFC, but some servers send them.
+    """
+    text = (value or "").strip()
+    if text and text.isascii() and text.replace(".", "", 1).isdigit():
+        seconds = float(text)
+        return seconds if math.isfinite(seconds) else None
+    try:
+        date = parsedate_to_datetime(text)
+        # HTTP's dates are GMT, also in the old form that does not say so
+        moment = date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+        return max(0.0, moment - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def broken(request: str, error: Exception) -> PushError:
+    """Return the error for a request that got no answer, or not the whole of one."""
+    if isinstance(error, httpx2.TimeoutException):
+        return _error(error, f"{request}: {_timeout(error)}", Kind.TIMEOUT)
+    if isinstance(error, httpx2.ConnectError):
+        kind, reason = _no_connection(error)
+        return _error(error, f"{request}: {reason}", kind)
+    if isinstance(error, httpx2.TransportError):
+        # a connection that ends in mid-answer: the request may have taken effect
+        return _error(error, f"{request}: {_reason(error)}", Kind.NETWORK)
+    return _error(error, f"{request}: {_reason(error)}", None)
+
+
+def _error(cause: Exception, message: str, kind: Kind | None) -> PushError:
+    raised = ConnectError if isinstance(cause, httpx2.ConnectError) else PushError
+    return raised(Evidence(origin=Origin.REGISTRY, message=message, kind=kind))
+
+
+def _timeout(error: httpx2.TimeoutException) -> str:
+    match error:
+        case httpx2.ConnectTimeout():
+            return "timed out while connecting"
+        case httpx2.WriteTimeout():
+            return "timed out while sending"
+        case _:
+            return "timed out while waiting for the answer"
+
+
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+"""How OpenSSL calls an answer in plain http: no fault of a certificate, whatever it is."""
+
+
+def _no_connection(error: Exception) -> tuple[Kind | None, str]:
+    """Judge the error below: the libraries between wrap it, and lose its text at times."""
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            # EAI_AGAIN is a name server in trouble; all others say that there is no such host
+            unknown = cause.errno != socket.EAI_AGAIN
+            return (
+                Kind.HOST_UNKNOWN if unknown else Kind.NETWORK
+            ), cause.strerror or "no such host"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Kind.CERTIFICATE, f"certificate verify failed: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return Kind.NETWORK, "the connection was closed during the TLS handshake"
+        if isinstance(cause, ssl.SSLError):
+            reason = cause.reason or "UNKNOWN_REASON"
+            kind = None if reason in _NOT_TLS else Kind.CERTIFICATE
+            return kind, f"TLS handshake failed: {reason.lower().replace('_', ' ')}"
+    return Kind.NETWORK, _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    """Return the words of the system where there are any, else those of the library."""
+    numbers = [cause.errno for cause in _causes(error) if isinstance(cause, OSError)]
+    number = next(filter(None, reversed(numbers)), None)
+    if number is not None and number in _SYSTEM_ERRORS:
+        return os.strerror(number).lower()
+    return str(error) or type(error).__name__
+
+
+_SYSTEM_ERRORS = range(1, 1024)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield ``error`` and what led to it; of a group (one address each) its first."""
+    following: BaseException | None = error
+    while following is not None:
+        yield following
+        inner = following.exceptions[0] if isinstance(following, BaseExceptionGroup) else None
+        following = inner or following.__cause__ or following.__context__

@@ -1,0 +1,166 @@
+"""HTTP as this client speaks it: bounded answers, three degrees of trust, errors as evidence."""
+
+import ipaddress
+import logging
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import Enum
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import httpx2
+
+from ghcr_push.model import Kind
+from ghcr_push.registry.errors import broken, failure, shown
+
+MOST_TEXT: Final = 64 * 1024
+"""Bytes of an error's body that are read; a page of HTML can be of any size."""
+
+_HIGHEST_PORT = 65_535
+
+
+class Trust(Enum):
+    """How far a host is trusted without proof of who it is."""
+
+    VERIFIED = "its certificate is checked"
+    UNVERIFIED = "any certificate will do, and plain http"
+    LOOPBACK = "the same, and no proxy stands between"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLimits:
+    """Seconds without progress after which a request is given up; not its whole length."""
+
+    connect: float = 10.0
+    """Until TCP and TLS are there; what docker's engine allows too."""
+    transfer: float = 60.0
+    """Between two bytes, of the request or of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer with its whole body, or of an error's body the first 64 KiB."""
+
+    request: str
+    """Method and URL, as messages may show them."""
+    url: httpx2.URL
+    status: int
+    headers: httpx2.Headers
+    body: bytes
+
+
+def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> Trust:
+    """Say how far the host of ``url`` is trusted: Docker's rule for insecure registries."""
+    if url.host == "localhost" or _is_loopback(url.host):
+        return Trust.LOOPBACK
+    if url.netloc.decode("ascii") in insecure_registries:
+        return Trust.UNVERIFIED
+    return Trust.VERIFIED
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Connections:
+    """The open connections of a run, shared by all its requests, one pool per degree of trust.
+
+    Pools have no bound of their own: the queue bounds what is in flight. Proxies of the
+    environment are used; cookies, redirects and password files are not.
+    """
+
+    def __init__(
+        self, limits: TimeLimits, user_agent: str, transport: httpx2.AsyncBaseTransport | None
+    ) -> None:
+        self._limits = limits
+        self._user_agent = user_agent
+        self._transport = transport
+        self._clients: dict[Trust, httpx2.AsyncClient] = {}
+        for name in ("httpx2", "httpcore2"):
+            # they log whole URLs, and those that redirects lead to may be signed
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        while self._clients:
+            _, client = self._clients.popitem()
+            await client.aclose()
+
+    async def send(
+        self,
+        method: str,
+        url: httpx2.URL,
+        *,
+        trust: Trust,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        most: int = MOST_TEXT,
+    ) -> Answer:
+        """Send one request and read its answer, of a success at most ``most`` bytes.
+
+        Raises ``PushError`` where no whole answer came; any status is an answer.
+        """
+        url = url.copy_with(username=None, password=None, fragment=None)
+        asked = f"{method} {shown(url)}"
+        if url.port is not None and url.port > _HIGHEST_PORT:
+            raise failure(f"{asked}: there is no port {url.port}", Kind.HOST_UNKNOWN)
+        client = self._client(trust)
+        request = client.build_request(method, url, headers=headers, content=content)
+        try:
+            response = await client.send(request, stream=True)
+            try:
+                body = await _body(response, asked, most)
+            finally:
+                await response.aclose()
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise broken(asked, error) from error
+        return Answer(
+            request=asked,
+            url=url,
+            status=response.status_code,
+            headers=response.headers,
+            body=body,
+        )
+
+    def _client(self, trust: Trust) -> httpx2.AsyncClient:
+        if trust not in self._clients:
+            try:
+                self._clients[trust] = self._new_client(trust)
+            except (ValueError, ImportError, httpx2.InvalidURL) as error:
+                # the text may show the proxy's password
+                raise failure(
+                    "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names a proxy that cannot be used: "
+                    "give an http:// or https:// URL",
+                    Kind.NETWORK,
+                ) from error
+        return self._clients[trust]
+
+    def _new_client(self, trust: Trust) -> httpx2.AsyncClient:
+        limits = self._limits
+        return httpx2.AsyncClient(
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            verify=httpx2.create_ssl_context(verify=trust is Trust.VERIFIED),
+            trust_env=trust is not Trust.LOOPBACK,
+            timeout=httpx2.Timeout(limits.transfer, connect=limits.connect, pool=None),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+            transport=self._transport,
+        )
+
+
+async def _body(response: httpx2.Response, asked: str, most: int) -> bytes:
+    """Read a success whole or not at all, of an error what fits."""
+    body = bytearray()
+    bound = most if response.is_success else MOST_TEXT
+    async with aclosing(response.aiter_bytes()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > bound:
+                break
+    if len(body) > bound and response.is_success:
+        raise failure(f"{asked}: the answer is larger than {most} bytes", Kind.TOO_LARGE)
+    return bytes(body[:bound])

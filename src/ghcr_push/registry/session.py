@@ -1,0 +1,208 @@
+"""A run's dealings with its registries, whatever it asks of them: where they answer, who we are."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import httpx2
+
+from ghcr_push.credentials import Credential
+from ghcr_push.failures import PushError
+from ghcr_push.model import Kind
+from ghcr_push.references import DEFAULT_REGISTRY, Repository
+from ghcr_push.registry.auth import Authorization, Authorizer, Endpoint
+from ghcr_push.registry.challenges import parse_challenges
+from ghcr_push.registry.errors import ConnectError, failure, refusal, shown
+from ghcr_push.registry.flight import Flights
+from ghcr_push.registry.http import MOST_TEXT, Answer, Connections, Trust, trust_in
+
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+_HUB = "registry-1.docker.io"
+"""Where docker.io answers: the name in references is not that of a registry's host."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What is asked of a repository: ``path`` begins below its name, ``most`` bounds the answer."""
+
+    method: str
+    repository: Repository
+    path: str
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+    most: int = MOST_TEXT
+
+    @property
+    def scope(self) -> str:
+        """What a token must be good for: one for reads and writes, so that one serves a run."""
+        return f"repository:{self.repository.name}:pull,push"
+
+    def url(self, endpoint: Endpoint) -> httpx2.URL:
+        """Return the address at ``endpoint``."""
+        url = endpoint.origin.join(f"/v2/{self.repository.name}/{self.path}")
+        return url.copy_merge_params(dict(self.query)) if self.query else url
+
+
+class Session:
+    """Endpoints and tokens of a run, found when they are first needed and kept.
+
+    ``clock`` is monotonic; ``time_of_day`` is seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        credentials: Mapping[str, Credential],
+        connections: Connections,
+        insecure_registries: frozenset[str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        time_of_day: Callable[[], float] = time.time,
+    ) -> None:
+        self._connections = connections
+        self._insecure_registries = insecure_registries
+        self._time_of_day = time_of_day
+        self._authorizer = Authorizer(
+            credentials, connections, insecure_registries, clock=clock, time_of_day=time_of_day
+        )
+        self._endpoints: dict[str, Endpoint] = {}
+        self._pings: Flights[str, Endpoint] = Flights()
+
+    async def ask(self, inquiry: Inquiry) -> Answer:
+        """Return the answer, whatever its status; ask once more if our token is not good any more.
+
+        Reads follow up to five redirects. Raises ``PushError`` where no answer came.
+        """
+        endpoint = await self.endpoint(inquiry.repository.registry)
+        authorization = await self._authorizer.authorize(endpoint, inquiry.scope)
+        answer = await self._send(inquiry, endpoint, authorization)
+        if (
+            answer.status == httpx2.codes.UNAUTHORIZED
+            and answer.url.origin == endpoint.origin.origin
+        ):
+            endpoint = self._learn(endpoint, answer)
+            renewed = await self._authorizer.renew(endpoint, inquiry.scope, authorization)
+            if renewed is not None:
+                return await self._send(inquiry, endpoint, renewed)
+        return answer
+
+    async def endpoint(self, registry: str) -> Endpoint:
+        """Return how ``registry`` wants to be spoken to, found out once, without credentials."""
+
+        async def first_ping() -> Endpoint:
+            self._endpoints[registry] = await self._first_ping(registry)
+            return self._endpoints[registry]
+
+        known = self._endpoints.get(registry)
+        return known or await self._pings.join(registry, first_ping)
+
+    def refusal(self, answer: Answer) -> PushError:
+        """Return the error for an answer that is not the one hoped for."""
+        if answer.status in _REDIRECTS:
+            where = answer.headers.get("Location", "nowhere").partition("?")[0]
+            return failure(
+                f"{answer.request}: redirected to {where}, which is not followed with a write",
+                Kind.UNSUPPORTED,
+                answer.status,
+            )
+        return refusal(
+            request=answer.request,
+            status=answer.status,
+            headers=answer.headers,
+            body=answer.body,
+            now=self._time_of_day(),
+        )
+
+    def expect(self, answer: Answer, statuses: Collection[int]) -> None:
+        """Raise the refusal unless the answer's status is one of ``statuses``."""
+        if answer.status not in statuses:
+            raise self.refusal(answer)
+
+    async def _send(
+        self, inquiry: Inquiry, endpoint: Endpoint, authorization: Authorization
+    ) -> Answer:
+        """Send one request, and for a read those that redirects lead to.
+
+        The authorization goes to the registry's own origin only, and https is never left.
+        """
+        url = inquiry.url(endpoint)
+        shows = {"Authorization": authorization.header} if authorization.header else {}
+        for _ in range(_MOST_REDIRECTS + 1):
+            at_home = url.origin == endpoint.origin.origin
+            answer = await self._connections.send(
+                inquiry.method,
+                url,
+                trust=endpoint.trust if at_home else trust_in(url, self._insecure_registries),
+                headers={**inquiry.headers, **shows} if at_home else inquiry.headers,
+                content=inquiry.content,
+                most=inquiry.most,
+            )
+            if answer.status not in _REDIRECTS or inquiry.method not in {"GET", "HEAD"}:
+                return answer
+            url = _redirected(answer)
+        raise failure(
+            f"{answer.request}: more than {_MOST_REDIRECTS} redirects",
+            Kind.UNSUPPORTED,
+            answer.status,
+        )
+
+    async def _first_ping(self, registry: str) -> Endpoint:
+        """Try https, and plain http only where that is allowed and TLS is not spoken."""
+        host = _HUB if registry == DEFAULT_REGISTRY else registry
+        try:
+            origin = httpx2.URL(f"https://{host}/")
+        except httpx2.InvalidURL as error:
+            raise failure(f"{registry} is no host: {error}", Kind.HOST_UNKNOWN) from error
+        trust = trust_in(origin, self._insecure_registries)
+        endpoint = Endpoint(registry=registry, origin=origin, trust=trust)
+        try:
+            return await self._ping(endpoint)
+        except ConnectError:
+            if trust is Trust.VERIFIED:
+                raise
+        return await self._ping(replace(endpoint, origin=origin.copy_with(scheme="http")))
+
+    async def _ping(self, endpoint: Endpoint) -> Endpoint:
+        url = endpoint.origin.join("/v2/")
+        answer = await self._connections.send("GET", url, trust=endpoint.trust, headers={})
+        if answer.status == httpx2.codes.OK:
+            return endpoint
+        if answer.status == httpx2.codes.UNAUTHORIZED:
+            return self._learn(endpoint, answer)
+        if answer.status in _IN_TROUBLE or httpx2.codes.is_server_error(answer.status):
+            raise self.refusal(answer)
+        raise failure(
+            f"{answer.request}: HTTP {answer.status}, so this is not a container registry",
+            Kind.UNSUPPORTED,
+            answer.status,
+        )
+
+    def _learn(self, endpoint: Endpoint, answer: Answer) -> Endpoint:
+        """Remember what ``answer`` asks for; an answer without challenges changes nothing."""
+        challenges = parse_challenges(answer.headers.get_list("WWW-Authenticate"))
+        learned = replace(endpoint, challenges=challenges or endpoint.challenges)
+        if endpoint.registry in self._endpoints:
+            self._endpoints[endpoint.registry] = learned
+        return learned
+
+
+_IN_TROUBLE = frozenset({403, 408, 429})
+"""Besides 5xx, what a registry answers to a ping when it limits requests or is overloaded."""
+
+
+def _redirected(answer: Answer) -> httpx2.URL:
+    """Return where ``answer`` leads; raise if that is nowhere, or from https to http."""
+    location = answer.headers.get("Location", "")
+    try:
+        url = answer.url.join(location) if location else httpx2.URL()
+    except httpx2.InvalidURL:
+        url = httpx2.URL()
+    if not url.host or url.scheme not in {"http", "https"}:
+        why = "to an address that is none"
+    elif answer.url.scheme == "https" and url.scheme == "http":
+        why = f"to {shown(url)}, away from https"
+    else:
+        return url
+    raise failure(f"{answer.request}: redirected {why}", Kind.UNSUPPORTED, answer.status)

@@ -1,0 +1,407 @@
+"""What the client asks, and what it believes of the answers."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+
+import anyio
+import httpx2
+import pytest
+
+from ghcr_push.credentials import Credential
+from ghcr_push.failures import Evidence, PushError
+from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.references import Digest, Repository
+from ghcr_push.registry import RegistryClient
+
+pytestmark = pytest.mark.anyio
+
+OCI = "application/vnd.oci.image.manifest.v1+json"
+RAW = json.dumps({"schemaVersion": 2, "mediaType": OCI, "layers": []}).encode()
+DIGEST = Digest(f"sha256:{hashlib.sha256(RAW).hexdigest()}")
+SHA512 = Digest(f"sha512:{hashlib.sha512(RAW).hexdigest()}")
+OTHER = Digest(f"sha256:{'b' * 64}")
+MANIFEST = Manifest(OCI, DIGEST, RAW)
+IMAGE = Repository("ghcr.io", "acme/app")
+HEADERS = {"Docker-Content-Digest": DIGEST, "Content-Type": OCI}
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+class Registry:
+    """Answers the ping, and the rest by ``handler``; records what it saw."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.seen: list[httpx2.Request] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v2/":
+            return httpx2.Response(200)
+        self.seen.append(request)
+        return self.handler(request)
+
+    def client(self, *insecure: str) -> RegistryClient:
+        return RegistryClient(
+            {}, transport=httpx2.MockTransport(self), insecure_registries=insecure
+        )
+
+
+def answering(
+    status: int, *, content: bytes = b"", headers: dict[str, str] | None = None
+) -> Registry:
+    return Registry(lambda _: httpx2.Response(status, content=content, headers=headers or {}))
+
+
+async def evidence_of(awaitable: object) -> Evidence:
+    with pytest.raises(PushError) as raised:
+        await awaitable  # type: ignore[misc]  # a coroutine of whichever result
+    return raised.value.evidence
+
+
+async def test_head_describes_what_a_tag_names() -> None:
+    registry = answering(200, headers={**HEADERS, "Content-Length": "527"})
+    async with registry.client() as client:
+        assert await client.head(IMAGE, "v1") == Descriptor(OCI, DIGEST, 527)
+    (request,) = registry.seen
+    assert (request.method, str(request.url)) == (
+        "HEAD",
+        "https://ghcr.io/v2/acme/app/manifests/v1",
+    )
+    assert request.headers["Accept"].count("vnd.oci.image") == 2
+    assert request.headers["Accept"].count("vnd.docker.distribution.manifest") == 2
+    assert request.headers["User-Agent"].startswith("ghcr-push/")
+    assert request.headers["Accept-Encoding"] == "identity"
+
+
+async def test_head_of_nothing_is_nothing() -> None:
+    async with answering(404).client() as client:
+        assert await client.head(IMAGE, "v1") is None
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Content-Length": "9"}, {"Docker-Content-Digest": "sha256:0"}]
+)
+async def test_head_fetches_where_the_answer_says_too_little(headers: dict[str, str]) -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "HEAD":
+            return httpx2.Response(200, headers=headers)
+        return httpx2.Response(200, content=RAW)
+
+    async with Registry(handler).client() as client:
+        assert await client.head(IMAGE, "v1") == Descriptor(OCI, DIGEST, len(RAW))
+
+
+async def test_head_of_a_digest_must_answer_with_it() -> None:
+    async with answering(200, headers={**HEADERS, "Content-Length": "5"}).client() as client:
+        assert (await evidence_of(client.head(IMAGE, OTHER))).kind is Kind.MANGLED
+
+
+async def test_head_refused_says_that_heads_have_no_text() -> None:
+    async with answering(403).client() as client:
+        evidence = await evidence_of(client.head(IMAGE, "v1"))
+    assert (evidence.status, evidence.kind) == (403, None)
+    assert "answers to HEAD have no text" in evidence.message
+
+
+@pytest.mark.parametrize(
+    ("reference", "headers", "digest"),
+    [
+        ("v1", HEADERS, DIGEST),
+        ("v1", {"Content-Type": "application/json"}, DIGEST),
+        ("v1", {"Docker-Content-Digest": SHA512}, SHA512),
+        (DIGEST, {}, DIGEST),
+        (SHA512, HEADERS, SHA512),
+    ],
+)
+async def test_get_gives_the_exact_bytes(
+    reference: str, headers: dict[str, str], digest: Digest
+) -> None:
+    async with answering(200, content=RAW, headers=headers).client() as client:
+        assert await client.get(IMAGE, reference) == Manifest(OCI, digest, RAW)
+
+
+@pytest.mark.parametrize(
+    ("reference", "headers"),
+    [
+        ("v1", {"Docker-Content-Digest": OTHER}),
+        (OTHER, {}),
+        (OTHER, {"Docker-Content-Digest": OTHER}),
+    ],
+)
+async def test_get_believes_no_digest_but_that_of_the_bytes(
+    reference: str, headers: dict[str, str]
+) -> None:
+    async with answering(200, content=RAW, headers=headers).client() as client:
+        evidence = await evidence_of(client.get(IMAGE, reference))
+    assert evidence.kind is Kind.MANGLED
+    assert OTHER in evidence.message
+    assert DIGEST in evidence.message
+
+
+async def test_digests_that_cannot_be_checked_are_not_believed() -> None:
+    async with answering(200, content=RAW).client() as client:
+        evidence = await evidence_of(client.get(IMAGE, f"sha384:{'a' * 96}"))
+    assert evidence.kind is Kind.UNSUPPORTED
+
+
+async def test_signed_addresses_stay_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    moved = httpx2.Response(307, headers={"Location": "https://cdn.example/x?signature=1"})
+    registry = Registry(
+        lambda request: (
+            moved if request.url.host == "ghcr.io" else httpx2.Response(200, content=RAW)
+        )
+    )
+    async with registry.client() as client:
+        await client.get(IMAGE, "v1")
+    assert "signature" not in caplog.text
+
+
+async def test_get_takes_the_answers_media_type_where_the_manifest_names_none() -> None:
+    raw = b'{"schemaVersion": 2}'
+    headers = {"Content-Type": f"{OCI}; charset=utf-8"}
+    async with answering(200, content=raw, headers=headers).client() as client:
+        assert (await client.get(IMAGE, "v1")).media_type == OCI
+
+
+@pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]", b"", b"[" * 9999])
+async def test_get_of_something_else_is_told(body: bytes) -> None:
+    async with answering(200, content=body).client() as client:
+        assert (await evidence_of(client.get(IMAGE, "v1"))).kind is Kind.MANGLED
+
+
+async def test_manifests_are_bounded() -> None:
+    most = 4 * 1024 * 1024
+    raw = b'{"a": "' + b"x" * (most - 9) + b'"}'
+    async with answering(200, content=raw).client() as client:
+        assert len((await client.get(IMAGE, "v1")).raw) == most
+    async with answering(200, content=raw + b" ").client() as client:
+        assert (await evidence_of(client.get(IMAGE, "v1"))).kind is Kind.TOO_LARGE
+
+
+async def test_texts_of_errors_are_bounded() -> None:
+    async with answering(500, content=b"x" * 1_000_000).client() as client:
+        assert len((await evidence_of(client.get(IMAGE, "v1"))).message) == 65_536
+
+
+async def test_put_sends_the_exact_bytes() -> None:
+    registry = answering(201, headers={"Docker-Content-Digest": DIGEST})
+    async with registry.client() as client:
+        await client.put(IMAGE, "v1", MANIFEST)
+    (request,) = registry.seen
+    assert (request.method, request.content) == ("PUT", RAW)
+    assert request.headers["Content-Type"] == OCI
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"), [(201, {}), (200, HEADERS), (202, HEADERS), (204, HEADERS)]
+)
+async def test_put_is_written(status: int, headers: dict[str, str]) -> None:
+    async with answering(status, headers=headers).client() as client:
+        await client.put(IMAGE, "v1", MANIFEST)
+
+
+async def test_put_does_not_take_any_page_for_a_success() -> None:
+    async with answering(200, content=b"<html>sign in</html>").client() as client:
+        assert (await evidence_of(client.put(IMAGE, "v1", MANIFEST))).status == 200
+
+
+async def test_put_of_other_bytes_than_sent_is_told() -> None:
+    async with answering(201, headers={"Docker-Content-Digest": OTHER}).client() as client:
+        evidence = await evidence_of(client.put(IMAGE, "v1", MANIFEST))
+    assert (evidence.kind, evidence.status) == (Kind.MANGLED, 201)
+
+
+@pytest.mark.parametrize(
+    ("named", "believed"),
+    [
+        ([], set()),
+        (["v1", "v2"], {"v1", "v2"}),
+        (["v2"], {"v2"}),
+        (["v1, v2", "latest"], {"v1", "v2"}),
+    ],
+)
+async def test_several_tags_are_believed_as_the_registry_names_them(
+    named: list[str], believed: set[str]
+) -> None:
+    registry = Registry(
+        lambda _: httpx2.Response(201, headers=[("OCI-Tag", value) for value in named])
+    )
+    async with registry.client() as client:
+        assert await client.put_tags(IMAGE, MANIFEST, ["v1", "v2"]) == believed
+    (request,) = registry.seen
+    assert request.url.path == f"/v2/acme/app/manifests/{DIGEST}"
+    assert request.url.query == b"tag=v1&tag=v2"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_reads_follow_redirects_and_show_nothing_elsewhere(method: str) -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.url.host == "ghcr.io" and not request.headers.get("Authorization"):
+            return httpx2.Response(401, headers={"WWW-Authenticate": 'Basic realm="r"'})
+        match request.url.host, request.url.path:
+            case "ghcr.io", "/v2/acme/app/manifests/v1":
+                return httpx2.Response(307, headers={"Location": "/v2/moved"})
+            case "ghcr.io", _:
+                return httpx2.Response(302, headers={"Location": "https://a:b@cdn.example/x?sig=1"})
+            case _:
+                return httpx2.Response(200, content=RAW, headers=HEADERS)
+
+    registry = Registry(handler)
+    credentials = {"ghcr.io": Credential(username="u", password="p")}
+    async with RegistryClient(credentials, transport=httpx2.MockTransport(registry)) as client:
+        if method == "GET":
+            await client.get(IMAGE, "v1")
+        else:
+            await client.head(IMAGE, "v1")
+    first, shown, moved, elsewhere = registry.seen[:4]
+    assert "Authorization" not in first.headers
+    assert shown.headers["Authorization"] == moved.headers["Authorization"]
+    assert "Authorization" not in elsewhere.headers
+    assert (elsewhere.method, elsewhere.url.query) == (method, b"sig=1")
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://ghcr.io/x", "http://cdn.example/x", "file:///etc/passwd", "https://a:b/", ""],
+)
+async def test_redirects_that_are_not_followed(location: str) -> None:
+    registry = answering(302, headers={"Location": location})
+    async with registry.client() as client:
+        evidence = await evidence_of(client.get(IMAGE, "v1"))
+    assert (evidence.kind, evidence.status) == (Kind.UNSUPPORTED, 302)
+    assert len(registry.seen) == 1
+
+
+async def test_redirects_end() -> None:
+    registry = answering(302, headers={"Location": "/v2/again"})
+    async with registry.client() as client:
+        evidence = await evidence_of(client.head(IMAGE, "v1"))
+    assert evidence.message.endswith("more than 5 redirects")
+    assert len(registry.seen) == 6
+
+
+async def test_writes_follow_no_redirect() -> None:
+    registry = answering(307, headers={"Location": "https://cdn.example/x?signature=1"})
+    async with registry.client() as client:
+        evidence = await evidence_of(client.put(IMAGE, "v1", MANIFEST))
+    assert len(registry.seen) == 1
+    assert "https://cdn.example/x, " in evidence.message
+
+
+async def test_docker_io_answers_elsewhere() -> None:
+    registry = answering(404)
+    async with registry.client() as client:
+        await client.head(Repository("docker.io", "library/busybox"), "v1")
+    assert registry.seen[0].url.host == "registry-1.docker.io"
+
+
+@pytest.mark.parametrize(
+    ("registry", "insecure", "schemes"),
+    [
+        ("ghcr.io", (), ["https"]),
+        ("reg.local:5000", (), ["https"]),
+        ("reg.local:5000", ("reg.local",), ["https"]),
+        ("reg.local:5000", ("reg.local:5000",), ["https", "http"]),
+        ("localhost", (), ["https", "http"]),
+        ("localhost:5000", (), ["https", "http"]),
+        ("127.9.0.1:5000", (), ["https", "http"]),
+        ("[::1]:5000", (), ["https", "http"]),
+        ("localhost.evil.example", (), ["https"]),
+    ],
+)
+async def test_plain_http_is_for_those_who_may(
+    registry: str, insecure: tuple[str, ...], schemes: list[str]
+) -> None:
+    seen = list[str]()
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.url.scheme)
+        assert "Authorization" not in request.headers
+        if request.url.scheme == "https":
+            raise httpx2.ConnectError("TLS is not spoken")
+        return httpx2.Response(200)
+
+    credentials = {registry: Credential(username="u", password="p")}
+    transport = httpx2.MockTransport(handler)
+    async with RegistryClient(
+        credentials, transport=transport, insecure_registries=insecure
+    ) as client:
+        assert await client.reaches(registry) is (len(schemes) == 2)
+    assert seen == schemes
+
+
+async def test_a_time_out_is_no_reason_to_step_down() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        assert request.url.scheme == "https"
+        raise httpx2.ConnectTimeout("")
+
+    async with RegistryClient({}, transport=httpx2.MockTransport(handler)) as client:
+        assert (await evidence_of(client.ping("localhost:5000"))).kind is Kind.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (500, None),
+        (503, None),
+        (403, None),
+        (429, None),
+        (404, Kind.UNSUPPORTED),
+        (302, Kind.UNSUPPORTED),
+    ],
+)
+async def test_a_ping_that_is_refused_is_told_and_tried_again(
+    status: int, kind: Kind | None
+) -> None:
+    answers = [status, 200]
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(answers.pop(0)))
+    async with RegistryClient({}, transport=transport) as client:
+        evidence = await evidence_of(client.ping("ghcr.io"))
+        assert (evidence.status, evidence.kind) == (status, kind)
+        await client.ping("ghcr.io")
+        await client.ping("ghcr.io")
+    assert answers == []
+
+
+async def test_any_answer_means_reached() -> None:
+    async with RegistryClient(
+        {}, transport=httpx2.MockTransport(lambda _: httpx2.Response(503))
+    ) as client:
+        assert await client.reaches("ghcr.io")
+
+
+async def test_a_port_that_cannot_be_is_told() -> None:
+    async with answering(200).client() as client:
+        evidence = await evidence_of(client.head(Repository("ghcr.io:99999", "a/b"), "v1"))
+    assert evidence.kind is Kind.HOST_UNKNOWN
+
+
+async def test_cookies_are_not_kept() -> None:
+    registry = answering(404, headers={"Set-Cookie": "session=1"})
+    async with registry.client() as client:
+        await client.head(IMAGE, "v1")
+        await client.head(IMAGE, "v1")
+    assert all("Cookie" not in request.headers for request in registry.seen)
+
+
+async def test_one_failed_ping_is_one_for_all_who_wait() -> None:
+    pings, failures = 0, list[int | None]()
+
+    async def handler(_: httpx2.Request) -> httpx2.Response:
+        nonlocal pings
+        pings += 1
+        await anyio.lowlevel.checkpoint()
+        return httpx2.Response(500)
+
+    async def ask(client: RegistryClient) -> None:
+        failures.append((await evidence_of(client.head(IMAGE, "v1"))).status)
+
+    async with (
+        RegistryClient({}, transport=httpx2.MockTransport(handler)) as client,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(5):
+            group.start_soon(ask, client)
+    assert (pings, failures) == (1, [500] * 5)
