@@ -1,0 +1,316 @@
+"""Adapter: a Docker Engine, through python-on-whales and the docker command.
+
+Engines 20.10, 26.1 and 28.5 were run, with the classic and (where it exists) the containerd
+image store; 29 was not. One try each: what docker prints becomes evidence, judged elsewhere.
+"""
+
+import json
+import os
+import re
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import PIPE
+from typing import Final
+
+import anyio
+import httpx2
+from anyio import to_thread
+
+from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
+from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
+
+DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"
+
+NAMES_PER_INSPECT: Final = 50
+"""Images asked for by one docker command: its start costs more than the question."""
+
+LINES_KEPT: Final = 400
+"""Lines of a push's output that are kept; progress of huge images is cut in the middle."""
+
+QUESTION_LIMIT: Final = 60.0
+"""Seconds for a question that a working engine answers at once."""
+
+# The process writes its own number before it becomes docker, so that it can be ended: the
+# library starts docker for us, has no time limit and keeps the process to itself.
+_LEASH: Final = ("sh", "-c", 'echo $$ >"$0"; exec "$@"')
+
+_SAID_DIGEST: Final = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64}) size: \d+\s*$")
+_NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)")
+
+
+class DockerEngine:
+    """The engine that ``environ`` names, logged in by the private Docker configuration ``config``.
+
+    ``authorizations`` are the values of ``X-Registry-Auth`` by registry.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        environ: Mapping[str, str],
+        authorizations: Mapping[str, str],
+    ) -> None:
+        self._config = config
+        self._environ = environ
+        self._authorizations = authorizations
+        self._leashes = 0
+
+    # -- images -----------------------------------------------------------------------------
+
+    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        """Describe local images, or say for each why it cannot be; never raises."""
+        found: dict[Source, Image | Failure] = {}
+        for start in range(0, len(sources), NAMES_PER_INSPECT):
+            chunk = sources[start : start + NAMES_PER_INSPECT]
+            try:
+                found.update(await self._inspect(chunk))
+            except PushError as error:
+                found.update(dict.fromkeys(chunk, classify(error.evidence)))
+        return found
+
+    async def _inspect(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        names = [source.image for source in sources]
+        _, out, err = await self._ask("image", "inspect", "--format", "{{json .}}", "--", *names)
+        missing = set(_NO_SUCH_IMAGE.findall(err))
+        images = [_image(json.loads(line)) for line in out.splitlines() if line.strip()]
+        present = [source for source in sources if not _is_missing(source.image, missing)]
+        if len(images) == len(present):
+            gone = {source: _missing(source) for source in sources if source not in present}
+            return dict(zip(present, images, strict=True)) | gone
+        if not images or len(sources) == 1:
+            raise PushError(Evidence(origin=Origin.ENGINE, message=err.strip()))
+        # which answer belongs to which name is unclear: ask one by one
+        singly: dict[Source, Image | Failure] = {}
+        for source in sources:
+            singly.update(await self.inspect_all([source]))
+        return singly
+
+    # -- push -------------------------------------------------------------------------------
+
+    async def push(
+        self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
+    ) -> Digest:
+        """Push ``source`` as ``target`` and return the digest that docker printed.
+
+        Cancelling kills the docker command; the engine then drops the push by itself.
+        """
+        async with self._tagged(source, target), self._leash() as leash:
+            lines: list[str] = []
+            try:
+                await self._killable(
+                    leash, lambda: _stream(self._config, leash, str(target), lines)
+                )
+            finally:
+                said(lines)
+        for line in reversed(lines):
+            if match := _SAID_DIGEST.match(line):
+                return Digest(match[1])
+        raise PushError(
+            Evidence(origin=Origin.ENGINE, message="docker push ended well but named no digest")
+        )
+
+    @asynccontextmanager
+    async def _tagged(self, source: Source, target: TagReference) -> AsyncIterator[None]:
+        """Have ``source`` tagged as ``target`` inside, and the engine's tags as before after."""
+        if _same_name(source.image, target):
+            yield
+            return
+        images = await self.inspect_all([source, Source(str(target))])
+        wanted, before = images[source], images[Source(str(target))]
+        if isinstance(wanted, Failure):
+            raise PushError(
+                Evidence(origin=Origin.ENGINE, kind=wanted.kind, message=wanted.message)
+            )
+        if isinstance(before, Image) and before.id == wanted.id:
+            yield
+            return
+        await self._tell("image", "tag", "--", source.image, str(target))
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(3):
+                if isinstance(before, Image):
+                    await self._ask("image", "tag", "--", before.id, str(target))
+                else:
+                    await self._ask("image", "rm", "--no-prune", "--", str(target))
+
+    @asynccontextmanager
+    async def _leash(self) -> AsyncIterator[Path]:
+        self._leashes += 1
+        leash = self._config / f"push-{self._leashes}.pid"
+        try:
+            yield leash
+        finally:
+            leash.unlink(missing_ok=True)
+
+    @staticmethod
+    async def _killable(leash: Path, work: Callable[[], None]) -> None:
+        """Run ``work`` in a thread; when cancelled, kill its docker until the thread ends."""
+        done = False
+        failed: PushError | None = None
+
+        async def kill_when_cancelled() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    while not done:
+                        _kill(leash)
+                        await anyio.sleep(0.05)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(kill_when_cancelled)
+            try:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
+            except PushError as error:
+                failed = error  # raised below: a task group would wrap it
+            finally:
+                done = True
+                tasks.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+
+    # -- the registry, as the engine sees it --------------------------------------------------
+
+    async def head(self, repository: Repository, tag: str) -> Descriptor | None:
+        """Have the engine ask the registry (``GET /distribution/{name}/json``) for ``tag``."""
+        base, transport = self._api()
+        value = self._authorizations.get(repository.registry)
+        headers = {"X-Registry-Auth": value} if value else {}
+        try:
+            async with httpx2.AsyncClient(
+                transport=transport, timeout=QUESTION_LIMIT, trust_env=False
+            ) as client:
+                answer = await client.get(
+                    f"{base}/distribution/{repository}:{tag}/json", headers=headers
+                )
+        except httpx2.HTTPError as error:
+            raise PushError(
+                Evidence(origin=Origin.ENGINE, message=f"the engine did not answer: {error}")
+            ) from error
+        return _described(answer)
+
+    def _api(self) -> tuple[str, httpx2.AsyncBaseTransport | None]:
+        host = self._environ.get("DOCKER_HOST") or DEFAULT_SOCKET
+        scheme, _, rest = host.partition("://")
+        if scheme == "unix":
+            return "http://engine", httpx2.AsyncHTTPTransport(uds=rest)
+        if scheme == "tcp" and not self._environ.get("DOCKER_TLS_VERIFY"):
+            return f"http://{rest}", None
+        raise PushError(
+            Evidence(origin=Origin.ENGINE, message=f"the engine's API is not asked over {scheme}")
+        )
+
+    # -- the docker command ---------------------------------------------------------------------
+
+    async def _ask(self, *arguments: str) -> tuple[int, str, str]:
+        """Run docker; return its exit status and what it printed on both streams."""
+        try:
+            with anyio.fail_after(QUESTION_LIMIT):
+                done = await anyio.run_process(
+                    ["docker", "--config", str(self._config), *arguments],
+                    stdout=PIPE,
+                    stderr=PIPE,
+                    check=False,
+                )
+        except TimeoutError as error:
+            message = f"docker {arguments[0]} {arguments[1]} gave no answer"
+            raise _no_engine(message) from error
+        except FileNotFoundError as error:
+            raise _no_engine("there is no docker command on the PATH") from error
+        return (
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
+        )
+
+    async def _tell(self, *arguments: str) -> None:
+        status, _, err = await self._ask(*arguments)
+        if status:
+            raise PushError(Evidence(origin=Origin.ENGINE, message=err.strip()))
+
+
+def _stream(config: Path, leash: Path, target: str, lines: list[str]) -> None:
+    """Push ``target``, adding to ``lines`` what docker prints; raise ``PushError``."""
+    # imported in a thread and only for a push: it takes longer than everything else together
+    from python_on_whales import DockerClient  # noqa: PLC0415
+    from python_on_whales.exceptions import DockerException  # noqa: PLC0415
+
+    client = DockerClient(config=config, client_call=[*_LEASH, str(leash), "docker"])
+    try:
+        for _, line in client.image.push(target, stream_logs=True) or ():
+            lines.append(line.decode(errors="replace").rstrip("\r\n"))
+            if len(lines) > LINES_KEPT:
+                del lines[LINES_KEPT // 2]
+    except DockerException as error:
+        text = error.stderr or "\n".join(lines)
+        raise PushError(Evidence(origin=Origin.ENGINE, message=text)) from error
+    except UnicodeDecodeError as error:
+        # the library reads stderr as strict UTF-8; a registry may say anything
+        raise PushError(Evidence(origin=Origin.ENGINE, message="\n".join(lines))) from error
+
+
+def _no_engine(message: str) -> PushError:
+    return PushError(Evidence(origin=Origin.ENGINE, kind=Kind.ENGINE_UNREACHABLE, message=message))
+
+
+def _kill(leash: Path) -> None:
+    """Kill the process named in ``leash`` if it still is a child of ours."""
+    try:
+        number = int(leash.read_text())
+        parent = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1]
+        if int(parent) == os.getpid():
+            os.kill(number, signal.SIGKILL)
+    except (OSError, ValueError, IndexError):
+        return  # not started yet, or gone already
+
+
+def _image(inspected: dict[str, object]) -> Image:
+    descriptor = inspected.get("Descriptor")
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    layers = inspected.get("RootFS")
+    names = layers.get("Layers") if isinstance(layers, dict) else None
+    return Image(
+        id=str(inspected["Id"]), layers=len(names or ()), digest=Digest(digest) if digest else None
+    )
+
+
+def _is_missing(name: str, missing: set[str]) -> bool:
+    return name in missing or f"{name}:latest" in missing
+
+
+def _missing(source: Source) -> Failure:
+    return classify(
+        Evidence(
+            origin=Origin.ENGINE,
+            kind=Kind.IMAGE_MISSING,
+            message=f"the engine has no image {source.image!r}",
+        )
+    )
+
+
+def _same_name(image: str, target: TagReference) -> bool:
+    try:
+        return parse_tag_reference(image) == target
+    except ValueError:
+        return False  # an ID or a digest
+
+
+def _described(answer: httpx2.Response) -> Descriptor | None:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    if answer.is_success:
+        descriptor = body["Descriptor"]
+        return Descriptor(
+            descriptor["mediaType"], Digest(descriptor["digest"]), int(descriptor["size"])
+        )
+    message = str(body.get("message", answer.text[:2000]))
+    if "manifest unknown" in message or "name unknown" in message or "not found" in message:
+        return None
+    raise PushError(Evidence(origin=Origin.ENGINE, message=message))

@@ -1,0 +1,1 @@
+"""The ways in: the GitHub runner, the command line, Python."""

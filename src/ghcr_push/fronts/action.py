@@ -1,0 +1,146 @@
+"""The way in from a GitHub runner: its variables in; commands, outputs and summary out.
+
+The only importer of actions-toolkit. Whatever cannot be written (a full disk, a missing file)
+costs that one thing and a line in the log, never the other results.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Final, TypeVar
+
+from actions_toolkit import core
+
+from ghcr_push import app
+from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
+from ghcr_push.model import Report
+from ghcr_push.planning.inputs import INPUTS
+from ghcr_push.planning.problems import InputError
+from ghcr_push.planning.settings import Settings, read_settings
+from ghcr_push.pushing.events import EngineSaid, Event
+from ghcr_push.reporting.annotations import annotations
+from ghcr_push.reporting.outputs import outputs
+from ghcr_push.reporting.refusal import refused_outputs, refused_summary
+from ghcr_push.reporting.report import to_json
+from ghcr_push.reporting.summary import summary
+from ghcr_push.reporting.terminal import terminal
+from ghcr_push.signals import Interruption
+
+T = TypeVar("T")
+
+MOST_ANNOTATIONS: Final = 10
+"""Annotations of a kind that a runner keeps for a step; the rest stays in the log."""
+
+BAD_INPUT: Final = 2
+"""Exit status of a run that was refused before its first request."""
+
+
+def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) -> int:
+    """Run the step that ``environ`` describes; return its exit status."""
+    runner = Runner(environ)
+    try:
+        settings = read_settings(inputs(environ))
+        runner.mask(settings.secrets)
+        report = app.push(
+            settings,
+            environ=environ,
+            observer=runner.tell,
+            interruption=interruption,
+        )
+    except InputError as error:
+        runner.refuse(error)
+        return BAD_INPUT
+    runner.deliver(report, settings)
+    return app.exit_status(report, settings, interruption)
+
+
+def inputs(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the inputs by their names, those unknown to us too, so that a slip can be named."""
+    known = {each.variable: each.name for each in INPUTS}
+    return {
+        known.get(variable, variable.removeprefix("INPUT_").lower()): value
+        for variable, value in environ.items()
+        if variable.startswith("INPUT_")
+    }
+
+
+class Runner:
+    """The runner that started us: its log, its files and its commands."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._start = monotonic()
+
+    # -- the log ----------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """Print what happened; what the engine printed goes into a group of its own."""
+        if isinstance(event, EngineSaid):
+            core.start_group(harmless(f"docker push {event.target}"))
+            for line in engine_lines(event):
+                print(line)
+            core.end_group()  # type: ignore[no-untyped-call] # the library has no types
+        for line in event_lines(event):
+            print(f"{monotonic() - self._start:7.1f} s  {line}")
+
+    def mask(self, secrets: Iterable[str]) -> None:
+        """Have a runner, where there is one, hide ``secrets`` in everything printed from here."""
+        if self._environ.get("GITHUB_ACTIONS") == "true":
+            for secret in secrets:
+                core.set_secret(secret)
+
+    def refuse(self, error: InputError) -> None:
+        """Tell all problems of the inputs at once."""
+        lines = str(error).splitlines()
+        for line in lines[:MOST_ANNOTATIONS]:
+            core.error(harmless(line), title="Bad input")
+        for line in lines[MOST_ANNOTATIONS:]:
+            print(harmless(line))
+        self._write("the outputs", lambda: self._set_outputs(refused_outputs()))
+        self._write("the job summary", lambda: self._summarise(refused_summary(lines)))
+
+    # -- what later steps and people read ---------------------------------------------------
+
+    def deliver(self, report: Report, settings: Settings) -> None:
+        """Write report, outputs, summary and annotations, each whatever happens to the others."""
+        places = Places(self._environ)
+        path = self._write("the report", lambda: places.keep_report(to_json(report)))
+        if settings.report_file:
+            self._write(
+                settings.report_file,
+                lambda: places.write(settings.report_file, to_json(report)),
+            )
+        self._write("the outputs", lambda: self._set_outputs(outputs(report, path or "")))
+        if settings.summary:
+            text = summary(report, protected=bool(settings.protect))
+            self._write("the job summary", lambda: self._summarise(text))
+        for each in annotations(report):
+            say = core.error if each.level == "error" else core.warning
+            say(harmless(each.message), title=harmless(each.title))
+        for line in terminal(report).splitlines():
+            print(harmless(line))
+
+    def _set_outputs(self, values: Mapping[str, str]) -> None:
+        if not self._environ.get("GITHUB_OUTPUT"):
+            return  # no runner: the library would print commands that only a runner can read
+        for name, value in values.items():
+            core.set_output(name, value)
+
+    def _summarise(self, text: str) -> None:
+        if path := self._environ.get("GITHUB_STEP_SUMMARY"):
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(text)
+
+    def _write(self, what: str, write: Callable[[], T]) -> T | None:
+        """Write one thing; say in the log where that is impossible, and go on."""
+        try:
+            return write()
+        except Exception as error:  # noqa: BLE001 - the library raises bare exceptions
+            reason = getattr(error, "strerror", None) or str(error)
+            core.error(
+                harmless(f"{what} could not be written: {reason}. The log has every result."),
+                title="A result could not be written",
+            )
+            return None

@@ -1,0 +1,124 @@
+"""The way in from a command line: one option per input, the same names and defaults.
+
+Secrets are no options, since every user of a machine can read its command lines: they come from
+the environment, or a password from standard input.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import click
+
+from ghcr_push import app
+from ghcr_push.fronts.lines import engine_lines, event_lines
+from ghcr_push.model import Report
+from ghcr_push.planning.inputs import INPUTS, Input
+from ghcr_push.planning.problems import InputError
+from ghcr_push.planning.settings import Settings, read_settings
+from ghcr_push.pushing.events import EngineSaid, Event
+from ghcr_push.reporting.report import to_json
+from ghcr_push.reporting.terminal import terminal
+from ghcr_push.signals import Interruption
+
+BAD_INPUT: Final = 2
+"""Exit status of a run that was refused before its first request; click's own for bad usage."""
+
+NOT_HERE: Final = frozenset({"summary"})
+"""Inputs that mean nothing without a runner."""
+
+
+def main() -> None:
+    """Run the command ``ghcr-push`` and end the process with its status."""
+    command().main(prog_name="ghcr-push")
+
+
+def command() -> click.Command:
+    """Make the command from the table of inputs."""
+    options: list[click.Parameter] = [
+        _option(each) for each in INPUTS if not each.secret and each.name not in NOT_HERE
+    ]
+    options += [
+        click.Option(
+            ["--password-stdin"], is_flag=True, help="Read the password from standard input."
+        ),
+        click.Option(
+            ["--format", "output_format"],
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="Print lines as things happen, or the JSON report at the end.",
+        ),
+    ]
+    return click.Command(
+        "ghcr-push", params=options, callback=_run, help=_HELP, no_args_is_help=True
+    )
+
+
+def _variable(each: Input) -> str:
+    return f"GHCR_PUSH_{each.name.upper().replace('-', '_')}"
+
+
+_HELP: Final = (
+    "Push container images to a registry: the speed of parallel with the safety of sequential. "
+    f"Secrets come from the environment: {', '.join(_variable(i) for i in INPUTS if i.secret)}."
+)
+
+
+def _option(each: Input) -> click.Option:
+    text = each.description.replace("`", "")
+    return click.Option([each.option], default=each.default, show_default=True, help=text)
+
+
+def _run(*, password_stdin: bool, output_format: str, **given: str) -> None:
+    interruption = Interruption.installed()
+    values = {name.replace("_", "-"): value for name, value in given.items()}
+    values |= _secrets(os.environ)
+    if password_stdin:
+        values["password"] = sys.stdin.readline().rstrip("\r\n")
+    quiet = output_format == "json"
+    try:
+        settings = read_settings(values)
+        report = app.push(
+            settings,
+            environ=os.environ,
+            observer=_silent if quiet else _printing(monotonic()),
+            interruption=interruption,
+        )
+    except InputError as error:
+        click.echo(str(error), err=True)
+        sys.exit(BAD_INPUT)
+    _deliver(report, settings, quiet=quiet)
+    sys.exit(app.exit_status(report, settings, interruption))
+
+
+def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    return {each.name: environ.get(_variable(each), "") for each in INPUTS if each.secret}
+
+
+def _printing(start: float) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        lines = engine_lines(event) if isinstance(event, EngineSaid) else event_lines(event)
+        for line in lines:
+            click.echo(f"{monotonic() - start:7.1f} s  {line}")
+
+    return tell
+
+
+def _silent(event: Event) -> None:
+    """Tell nothing: standard output is the report's."""
+
+
+def _deliver(report: Report, settings: Settings, *, quiet: bool) -> None:
+    if settings.report_file:
+        try:
+            Path(settings.report_file).write_bytes(to_json(report))
+        except OSError as error:
+            click.echo(f"{settings.report_file} could not be written: {error.strerror}", err=True)
+    if quiet:
+        click.echo(to_json(report))
+    else:
+        click.echo(terminal(report), nl=False)

@@ -1,0 +1,125 @@
+"""A run as plain log lines: for a runner's log, for pipes, and for whoever reads them at night."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ghcr_push.model import Failure, Outcome, Plan, Step, TargetResult
+from ghcr_push.pushing.events import (
+    Began,
+    Ended,
+    EngineSaid,
+    Event,
+    Held,
+    LimitChanged,
+    Noticed,
+    Waiting,
+)
+from ghcr_push.reporting.escape import visible
+from ghcr_push.reporting.phrases import short
+
+MOST_OF_A_MESSAGE: Final = 500
+"""Characters of a failure's text in a line; the report has all of it."""
+
+# the runner obeys ##[name] anywhere in a line, and ::name:: at its start after blanks
+_OLD_COMMAND: Final = re.compile(r"##\[")
+_NEW_COMMAND: Final = re.compile(r"^(\s*)::")
+
+_COUNTDOWN: Final = re.compile(r"([0-9a-f]+): Retrying in (\d+) seconds?")
+
+_DOING: Final = {Step.PUSH: "docker push", Step.RETAG: "tagging"}
+_MARKS: Final = {
+    Outcome.PUSHED: "✓ pushed",
+    Outcome.UNCHANGED: "✓ unchanged",
+    Outcome.FAILED: "✗ FAILED",
+    Outcome.SKIPPED: "- skipped",
+    Outcome.PLANNED: "… planned",
+}
+
+
+def harmless(text: str) -> str:
+    """Give outside text as one line that no terminal and no runner obeys.
+
+    Control characters (and what else is invisible) are shown escaped; runner commands are broken
+    (actions/runner, ``ActionCommand.cs``: version 2 at a line's start, version 1 anywhere).
+    """
+    line = _OLD_COMMAND.sub("##\\\\[", visible(text))
+    return _NEW_COMMAND.sub(r"\1:\\:", line)
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """Say what is going to be written, from where."""
+    for group in plan.groups:
+        tags = ", ".join(target.reference.tag for target in group.targets[:10])
+        more = len(group.targets) - 10
+        rest = f" and {more} more" if more > 0 else ""
+        yield harmless(f"{group.source} → {group.repository}: {tags}{rest}")
+
+
+def event_lines(event: Event) -> Iterator[str]:
+    """Say what happened, each line standing for itself; engine output is for ``engine_lines``."""
+    match event:
+        case Began(target, step, number, limit):
+            again = f", attempt {number}" if number > 1 else ""
+            yield harmless(f"{target}: {_DOING.get(step, step)}{again} (limit {limit})")
+        case Waiting(target, number, failure, seconds):
+            yield harmless(
+                f"{target}: attempt {number} failed: {failure_text(failure)} "
+                f"- again after {seconds:.1f} s"
+            )
+        case Ended(result):
+            yield harmless(f"{result.target}: {_end_text(result)}")
+            if result.failure is not None and result.outcome is Outcome.FAILED:
+                yield harmless(f"  what to do: {result.failure.advice}")
+        case LimitChanged(change):
+            sign = "↓" if change.new < change.old else "↑"
+            yield harmless(
+                f"{change.registry}: {sign} {change.new} writes at a time, was {change.old} "
+                f"({change.reason})"
+            )
+        case Held(hold):
+            yield harmless(
+                f"{hold.registry}: everything waits {hold.seconds:.0f} s ({hold.reason})"
+            )
+        case Noticed(sentence):
+            yield harmless(sentence)
+        case EngineSaid():
+            return
+
+
+def engine_lines(event: EngineSaid) -> Iterator[str]:
+    """Give the engine's output, made harmless and marked as quoted, its countdowns left out."""
+    counting: dict[str, int] = {}
+    for line in event.lines:
+        if tick := _COUNTDOWN.fullmatch(line):
+            layer, seconds = tick[1], int(tick[2])
+            running = counting.get(layer) == seconds + 1
+            counting[layer] = seconds
+            if running:
+                continue
+        yield f"  | {harmless(line)}"
+
+
+def failure_text(failure: Failure) -> str:
+    """Give kind and text of a failure as one line."""
+    text = " ".join(failure.message.split())
+    if len(text) > MOST_OF_A_MESSAGE:
+        text = f"{text[:MOST_OF_A_MESSAGE]}…"
+    return f"{failure.kind}: {text}"
+
+
+def _end_text(result: TargetResult) -> str:
+    mark = _MARKS[result.outcome]
+    if result.failure is not None:
+        landed = " (a write was in flight: it may have landed)" if result.may_have_landed else ""
+        return f"{mark}: {failure_text(result.failure)}{landed}"
+    if result.outcome is Outcome.PLANNED:
+        return mark
+    parts = [f"{mark} {short(result.digest) if result.digest else ''}"]
+    if result.outcome is Outcome.PUSHED and result.known_before:
+        parts.append("new" if result.before is None else f"was {short(result.before)}")
+    if not result.verified:
+        parts.append("not verified")
+    if len(result.attempts) > 1:
+        parts.append(f"{len(result.attempts)} attempts")
+    return ", ".join(parts)

@@ -1,0 +1,1 @@
+"""A finished, or broken-off, run as people and machines read it; pure functions of a ``Report``."""

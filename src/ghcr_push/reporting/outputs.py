@@ -1,0 +1,99 @@
+"""What a run leaves for later steps: the action's outputs, and whether the step is green."""
+
+import json
+from collections.abc import Iterable
+
+from ghcr_push.model import Outcome, Report, TargetResult
+from ghcr_push.reporting.escape import utf16_length
+
+BUDGET = 450_000
+"""Characters of UTF-16 over all outputs; runners take 1 MB a job, counted in UTF-16 bytes."""
+
+_GIVEN_UP = (
+    "unchanged",
+    "pushed",
+    "planned",
+    "digests",
+    "images",
+    "retried",
+    "skipped",
+    "failed",
+)
+"""Outputs that grow with the targets, the first to be given up first."""
+
+
+def outputs(report: Report, report_path: str) -> dict[str, str]:
+    """Return all outputs by name; over the budget a list is empty rather than cut.
+
+    ``report_path`` is the JSON report's, as later steps see it; empty where none was written.
+    """
+    digests = {
+        str(result.target): result.digest for result in report.landed if result.digest is not None
+    }
+    shared = {result.digest for result in report.landed}
+    values = {
+        "result": str(report.result),
+        "pushed": _ended(report, Outcome.PUSHED),
+        "unchanged": _ended(report, Outcome.UNCHANGED),
+        "failed": _ended(report, Outcome.FAILED),
+        "skipped": _ended(report, Outcome.SKIPPED),
+        "planned": _ended(report, Outcome.PLANNED),
+        "retried": _names(result for result in report.results if result.retried),
+        "digest": (shared.pop() or "") if len(shared) == 1 else "",
+        "digests": _compact(digests),
+        "images": "\n".join(_images(report)),
+        "attempts": str(report.attempts),
+        "retries": str(report.retries),
+        "lowest-parallel": str(report.lowest_parallel),
+        "duration": f"{report.duration:.1f}",
+        "report": report_path,
+        "truncated": "false",
+    }
+    return _within_budget(values)
+
+
+def exit_status(report: Report, *, fail_on_error: bool) -> int:
+    """Return 1 where a target failed or was skipped and ``fail_on_error`` is on, else 0.
+
+    A cancelled run ends by its signal's status instead, which is not known here.
+    """
+    bad = report.counts[Outcome.FAILED] + report.counts[Outcome.SKIPPED]
+    return int(fail_on_error and bad > 0)
+
+
+def _ended(report: Report, outcome: Outcome) -> str:
+    return _names(result for result in report.results if result.outcome is outcome)
+
+
+def _names(results: Iterable[TargetResult]) -> str:
+    return _compact([str(result.target) for result in results])
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _images(report: Report) -> list[str]:
+    """Return ``registry/repository@digest`` of what landed, each once, in the targets' order."""
+    return list(
+        dict.fromkeys(
+            f"{result.target.reference.repository}@{result.digest}"
+            for result in report.landed
+            if result.digest is not None
+        )
+    )
+
+
+def _within_budget(values: dict[str, str]) -> dict[str, str]:
+    """Empty lists of ``values``, the least needed first, until the rest fits; say so.
+
+    What is empty anyway stays ``[]``: it says something, and costs nothing.
+    """
+    size = sum(utf16_length(name) + utf16_length(value) for name, value in values.items())
+    for name in _GIVEN_UP:
+        if size <= BUDGET:
+            break
+        if values[name] not in {"[]", "{}", ""}:
+            size -= utf16_length(values[name])
+            values |= {name: "", "truncated": "true"}
+    return values

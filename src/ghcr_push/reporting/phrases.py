@@ -1,0 +1,160 @@
+"""The words that summaries, annotations, logs and terminals share; plain text, not escaped."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, Step, TargetResult
+from ghcr_push.references import Digest
+
+_HOUR, _MINUTE = 3600, 60
+
+_SHORT_DIGEST = 12
+"""Hexadecimal digits, as docker shows them."""
+
+_CAUSES = {
+    Kind.SECONDARY_LIMIT: "secondary rate limit",
+    Kind.TIMEOUT: "time-out",
+    Kind.NETWORK: "network error",
+    Kind.NOT_VISIBLE: "upload not visible yet",
+    Kind.AUTH_BLIP: "passing refusal",
+    Kind.MANGLED: "mangled upload",
+    Kind.UNKNOWN: "unknown error",
+    Kind.TAG_REFUSED: "tag refused",
+    Kind.CREDENTIALS: "credentials unreadable",
+    Kind.INPUT: "bad input",
+    Kind.INTERNAL: "internal error",
+}
+
+_STEPS = {
+    Step.INSPECT: "image inspect",
+    Step.LOOK: "tag read",
+    Step.PUSH: "push",
+    Step.FETCH: "manifest read",
+    Step.RETAG: "tag write",
+    Step.PROVE: "read-back",
+}
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 tag``, ``20 tags``, ``1,000 tags``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time in two units at most: ``0.4 s``, ``3 min 2 s``, ``1 h 4 min``."""
+    tenths = round(seconds, 1)
+    if tenths < _MINUTE:
+        return f"{tenths:.1f} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    minutes = round(seconds / _MINUTE)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def short(digest: Digest) -> str:
+    """Return a digest's algorithm and its first twelve digits."""
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm}:{encoded[:_SHORT_DIGEST]}"
+
+
+def cause(failure: Failure) -> str:
+    """Return what went wrong in a few words, with the HTTP status where there was one."""
+    name = _CAUSES.get(failure.kind, failure.kind.value.replace("-", " "))
+    return name if failure.status is None else f"{name} ({failure.status})"
+
+
+def step(attempt: Attempt) -> str:
+    """Return what an attempt was doing."""
+    return _STEPS[attempt.step]
+
+
+def tries(result: TargetResult) -> str:
+    """Return how often a target was tried: ``1 attempt``; ``not tried`` where it never was."""
+    return count(len(result.attempts), "attempt") if result.attempts else "not tried"
+
+
+def causes(results: Iterable[TargetResult]) -> str:
+    """Return the failures of all attempts by cause and step, the most frequent first."""
+    seen = Counter(
+        (cause(attempt.failure), step(attempt))
+        for result in results
+        for attempt in result.attempts
+        if attempt.failure is not None
+    )
+    return ", ".join(
+        f"{n:,} \N{MULTIPLICATION SIGN} {what} on {doing}"
+        for (what, doing), n in seen.most_common()
+    )
+
+
+def headline(report: Report) -> str:
+    """Return the run in one line: its sign, how many landed or failed, and how long it took."""
+    tags, took = count(len(report.results), "tag"), span(report.duration)
+    landed, bad = len(report.landed), _bad(report)
+    if report.cancelled:
+        missed = f" — {', '.join(bad)}" if bad else ""
+        return f"🛑 Cancelled after {took} — {landed:,} of {tags} landed{missed}"
+    if not report.results:
+        return "✅ Nothing to push — no tags were given"
+    if planned := report.counts[Outcome.PLANNED]:
+        sign, rest = ("❌", f" — {', '.join(bad)}") if bad else ("📝", ", nothing was written")
+        return f"{sign} Dry run — {planned:,} of {tags} would be pushed{rest}"
+    if not bad:
+        return f"✅ {landed:,} of {tags} {_landed(report)} in {took}{_remarks(report)}"
+    if not landed:
+        return f"❌ None of {tags} landed — {', '.join(bad)} in {took}"
+    first = bad[0].replace(" ", f" of {tags} ", 1)
+    return f"❌ {', '.join([first, *bad[1:]])} — {landed:,} landed in {took}{_remarks(report)}"
+
+
+def _bad(report: Report) -> list[str]:
+    """Return ``2 failed`` and ``3 skipped``, each where there are any."""
+    return [
+        f"{report.counts[outcome]:,} {outcome}"
+        for outcome in (Outcome.FAILED, Outcome.SKIPPED)
+        if report.counts[outcome]
+    ]
+
+
+def _landed(report: Report) -> str:
+    """Return the verb for targets that landed, all of them."""
+    if report.counts[Outcome.PUSHED]:
+        return "landed"
+    return "was there already" if len(report.results) == 1 else "were there already"
+
+
+def _remarks(report: Report) -> str:
+    """Return what the headline adds on targets that landed: retries, and proofs not made."""
+    again = sum(result.retried for result in report.landed)
+    remarks = [f"{again:,} needed more than one try"] if again else []
+    if unread := len(unproved(report)):
+        remarks.append(f"{unread:,} not read back")
+    return f" — {', '.join(remarks)}" if remarks else ""
+
+
+def tally(report: Report) -> str:
+    """Return the number of targets per outcome, those with none left out."""
+    return " · ".join(
+        f"{report.counts[outcome]:,} {outcome}" for outcome in Outcome if report.counts[outcome]
+    )
+
+
+def retried(report: Report) -> tuple[TargetResult, ...]:
+    """Return the targets that needed more than one attempt, whatever became of them."""
+    return tuple(result for result in report.results if result.retried)
+
+
+def unproved(report: Report) -> tuple[TargetResult, ...]:
+    """Return the targets that landed by the push's own answer only."""
+    return tuple(result for result in report.landed if not result.verified)
+
+
+def retries_told(report: Report) -> str:
+    """Return the sentence on what was tried again and why; empty where nothing was."""
+    again = retried(report)
+    if not again:
+        return ""
+    reasons = causes(again) or "the content that they share needed more than one attempt"
+    verb = "was" if len(again) == 1 else "were"
+    return f"{count(len(again), 'tag')} {verb} retried: {reasons}."

@@ -1,0 +1,169 @@
+"""The format of the JSON report: a class per object, a documented field per key.
+
+Within a ``schema_version`` fields are only ever added. Times are in seconds.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from ghcr_push.model import Kind, Outcome, Result, Step
+
+
+class _Described:
+    """A record whose fields' docstrings are their descriptions in the schema."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure(_Described):
+    """What went wrong, as judged."""
+
+    kind: Kind
+    """The kind of failure, one word of a fixed vocabulary."""
+    status: int | None
+    """The HTTP status, where there was an HTTP answer."""
+    code: str | None
+    """The registry's error code by the distribution-spec, such as TOOMANYREQUESTS."""
+    message: str
+    """What the registry, the engine or the network said; outside text, not escaped."""
+    advice: str
+    """One sentence on what to do about it."""
+    retryable: bool
+    """Whether trying again could help."""
+    asked_wait: float | None
+    """Seconds that the registry asked to wait, where it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt(_Described):
+    """One try of one unit of work for a target."""
+
+    number: int
+    """Which try of the unit this was, from 1."""
+    step: Step
+    """What was tried."""
+    started: float
+    """Seconds from the start of the run."""
+    seconds: float
+    """How long it took."""
+    limit: int
+    """Writes that were allowed in flight at that time."""
+    failure: Failure | None
+    """How it failed; null where it did not."""
+    wait: float
+    """Seconds waited after it, before the next try."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target(_Described):
+    """One target: a reference to write, and how that ended."""
+
+    reference: str
+    """The full reference, registry/repository:tag."""
+    source: str
+    """Where the content came from, as it was named in the input."""
+    outcome: Outcome
+    """How it ended; every target has exactly one outcome."""
+    digest: str | None
+    """The digest that the tag names now; null unless it landed."""
+    before: str | None
+    """The digest that the tag named at first; null where it was new, or was not read."""
+    before_known: bool
+    """Whether the tag was read before it was written."""
+    verified: bool
+    """Whether a read of the tag from the registry gave this digest."""
+    may_have_landed: bool
+    """Whether a write was in flight whose end is not known."""
+    seed: bool
+    """Whether this target carried the layers of its group."""
+    retried: bool
+    """Whether it, or the content that it shares, needed more than one attempt."""
+    failure: Failure | None
+    """Why it failed or was skipped; null where it landed."""
+    attempts: list[Attempt]
+    """Every attempt for it, in the order of time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitChange(_Described):
+    """A change of the writes allowed in flight on one registry."""
+
+    at: float
+    """Seconds from the start of the run."""
+    registry: str
+    """The registry's host, with its port where it has one."""
+    old: int
+    """Writes allowed before."""
+    new: int
+    """Writes allowed from then on."""
+    reason: str
+    """What the change answered to; may quote outside text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(_Described):
+    """A time in which nothing was sent to a registry, because it had asked for that."""
+
+    at: float
+    """Seconds from the start of the run."""
+    registry: str
+    """The registry's host, with its port where it has one."""
+    seconds: float
+    """How long the queue waited."""
+    reason: str
+    """What the registry said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals(_Described):
+    """Sums over the run."""
+
+    targets: int
+    """Targets in all."""
+    pushed: int
+    """Targets with this outcome."""
+    unchanged: int
+    """Targets with this outcome."""
+    failed: int
+    """Targets with this outcome."""
+    skipped: int
+    """Targets with this outcome."""
+    planned: int
+    """Targets with this outcome; dry runs only."""
+    retried: int
+    """Targets that needed more than one attempt, whatever their outcome."""
+    attempts: int
+    """Attempts over the run."""
+    retries: int
+    """Attempts that were not the first of their unit."""
+    lowest_parallel: int
+    """The lowest limit on writes in flight that the run fell to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(_Described):
+    """A run of ghcr-push; times are in seconds, to the millisecond."""
+
+    schema_version: Literal["1"]
+    """The version of this format; fields are added within a version, never changed."""
+    result: Result
+    """How the run ended."""
+    started_at: str
+    """When it started: RFC 3339, UTC."""
+    duration: float
+    """How long it took, in seconds."""
+    cancelled: bool
+    """Whether a signal ended it."""
+    max_parallel: int
+    """The ceiling on writes in flight."""
+    totals: Totals
+    """Sums over the run."""
+    targets: list[Target]
+    """Every target, in the order of the plan."""
+    limit_changes: list[LimitChange]
+    """Every change of the limit on writes in flight, in the order of time."""
+    holds: list[Hold]
+    """Every time that a registry's whole queue waited, in the order of time."""
+    notices: list[str]
+    """Sentences about the run as a whole."""

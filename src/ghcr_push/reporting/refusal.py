@@ -1,0 +1,19 @@
+"""Bad input, told where people and later steps look: nothing was tried, and here is why."""
+
+from collections.abc import Sequence
+
+from ghcr_push.model import Report, Result
+from ghcr_push.reporting.escape import escape
+from ghcr_push.reporting.outputs import outputs
+
+
+def refused_outputs() -> dict[str, str]:
+    """Return all outputs of a run that was refused before its first request."""
+    nothing = Report(started_at="", duration=0.0, cancelled=False, max_parallel=0, results=())
+    return outputs(nothing, "") | {"result": str(Result.FAILURE), "lowest-parallel": ""}
+
+
+def refused_summary(problems: Sequence[str]) -> str:
+    """Return the job summary of such a run, a line a problem."""
+    lines = "\n".join(f"- {escape(problem)}" for problem in problems)
+    return f"## ❌ Bad input: nothing was pushed\n\n{lines}\n"

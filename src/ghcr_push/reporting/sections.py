@@ -1,0 +1,280 @@
+"""The summary's sections of targets: each target has one row in one of them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from ghcr_push.failures.treatments import TREATMENTS
+from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, TargetResult
+from ghcr_push.references import Digest, Repository
+from ghcr_push.reporting.escape import advice, clipped, code, escape
+from ghcr_push.reporting.phrases import cause, count, short, span, step, tries
+
+FOLDED_FROM = 11
+"""Rows from which a table is folded away, its headline staying in sight."""
+
+FAILED_FOLDED_FROM = 26
+"""The same for failed targets, which are what the reader came for."""
+
+_MOST_REPOSITORIES = 10
+_LONGEST_QUOTE = 500
+_SHORT_QUOTE = 100
+_MOST_LINES = 6
+_MOST_EVENTS = 8
+
+_ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST})
+
+_Column = tuple[str, Callable[[TargetResult], str]]
+
+
+class Room:
+    """The bytes that a summary's sections still have."""
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    def grow(self, more: int) -> None:
+        """Add ``more`` bytes."""
+        self._left += more
+
+    def take(self, text: str) -> bool:
+        """Use the room for ``text`` and a newline, if there is enough."""
+        size = len(text.encode()) + 1
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+
+def failed(report: Report, room: Room) -> str:
+    """Return the failed targets, those of one cause together, with what to do about it."""
+    results = [result for result in report.results if result.outcome is Outcome.FAILED]
+    return _by_cause("❌ Failed", results, (_REFERENCE, _TRIED), room, FAILED_FOLDED_FROM)
+
+
+def skipped(report: Report, room: Room) -> str:
+    """Return the targets that were never tried, by the reason."""
+    results = [result for result in report.results if result.outcome is Outcome.SKIPPED]
+    return _by_cause("⏭️ Skipped, never tried", results, (_REFERENCE,), room, FOLDED_FROM)
+
+
+def retried(report: Report, room: Room) -> str:
+    """Return the targets that landed, but not at the first try, with the causes and waits."""
+    results = [result for result in report.landed if result.retried]
+    if not results:
+        return ""
+    title = f"🔁 Landed after retries — {count(len(results), 'tag')}"
+    columns = (_REFERENCE, _RETRIED, _DIGEST, _BEFORE)
+    table, shown = _table(columns, results, room, folded=len(results) >= FOLDED_FROM)
+    return _section(title, [table], len(results) - shown)
+
+
+def landed(report: Report, room: Room) -> str:
+    """Return the targets that landed at the first try, by repository."""
+    results = [result for result in report.landed if not result.retried]
+    title = f"✅ Landed at the first try — {count(len(results), 'tag')}"
+    return _by_repository(title, results, _BEFORE, room)
+
+
+def planned(report: Report, room: Room) -> str:
+    """Return the targets of a dry run, by repository."""
+    results = [result for result in report.results if result.outcome is Outcome.PLANNED]
+    title = f"📝 Would be pushed — {count(len(results), 'tag')}"
+    return _by_repository(title, results, _SOURCE, room)
+
+
+# -- the shapes of sections -------------------------------------------------------------------
+
+
+def _by_cause(
+    title: str,
+    results: Sequence[TargetResult],
+    columns: tuple[_Column, ...],
+    room: Room,
+    folded_from: int,
+) -> str:
+    """Return a block per cause, the run's own end last, else the most frequent first."""
+    if not results:
+        return ""
+    groups: dict[tuple[str, ...], list[TargetResult]] = defaultdict(list)
+    for result in results:
+        groups[_cause_key(result.failure)].append(result)
+    blocks, left = [], len(results)
+    for group in sorted(groups.values(), key=_by_weight):
+        told, same_words = _cause_told(group)
+        if not room.take(told):
+            break
+        said = _SAID if len(group) < folded_from else _SAID_SHORTLY
+        needed = columns if same_words else (*columns, said)
+        table, shown = _table(needed, group, room, folded=len(group) >= folded_from)
+        blocks += [told, table]
+        left -= shown
+    return _section(f"{title} — {count(len(results), 'tag')}", blocks, left)
+
+
+def _by_repository(title: str, results: Sequence[TargetResult], last: _Column, room: Room) -> str:
+    """Return a table per repository, or one for all of many; all are folded where one would be."""
+    if not results:
+        return ""
+    groups: dict[Repository, list[TargetResult]] = defaultdict(list)
+    for result in results:
+        groups[result.target.reference.repository].append(result)
+    folded = len(results) >= FOLDED_FROM
+    if len(groups) > _MOST_REPOSITORIES:
+        table, shown = _table((_REFERENCE, _DIGEST, last), results, room, folded=folded)
+        return _section(title, [table], len(results) - shown)
+    blocks, left = [], len(results)
+    for repository, group in groups.items():
+        digests = {result.digest for result in group}
+        digest = group[0].digest if len(digests) == 1 else None
+        name = f"{repository}@{digest}" if digest else str(repository)
+        columns = (_TAG, _DIGEST, last) if len(digests) > 1 else (_TAG, last)
+        table, shown = _table(columns, group, room, folded=folded)
+        blocks += [f"{code(name)} · {count(len(group), 'tag')}", table]
+        left -= shown
+    return _section(title, blocks, left)
+
+
+def _section(title: str, blocks: Iterable[str], left: int) -> str:
+    """Return a section; ``left`` targets had no room in it, which it says."""
+    more = f"… and **{count(left, 'more tag')}**, named in the JSON report." if left else ""
+    return "\n\n".join(filter(None, [f"### {title}", *blocks, more]))
+
+
+def _table(
+    columns: Sequence[_Column], results: Sequence[TargetResult], room: Room, *, folded: bool
+) -> tuple[str, int]:
+    """Return a table with as many rows as there is room for, and how many these are."""
+    rows = []
+    for result in results:
+        row = _row(cell(result) for _, cell in columns)
+        if not room.take(row):
+            break
+        rows.append(row)
+    if not rows:
+        return "", 0
+    head = [_row(title for title, _ in columns), _row("---" for _ in columns)]
+    table = "\n".join([*head, *rows])
+    if folded:
+        summary = f"<summary>Show {count(len(rows), 'tag')}</summary>"
+        table = f"<details>{summary}\n\n{table}\n\n</details>"
+    return table, len(rows)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# -- causes -----------------------------------------------------------------------------------
+
+
+def _cause_key(failure: Failure | None) -> tuple[str, ...]:
+    return () if failure is None else (cause(failure), failure.advice)
+
+
+def _by_weight(group: Sequence[TargetResult]) -> tuple[bool, int]:
+    failure = group[0].failure
+    return failure is not None and failure.kind in _ENDED_BY_RUN, -len(group)
+
+
+def _cause_told(group: Sequence[TargetResult]) -> tuple[str, bool]:
+    """Return what ended the targets of ``group``, and whether they all got the same words."""
+    failure = group[0].failure
+    if failure is None:
+        return "**No cause is known**", True
+    same = all(result.failure and result.failure.message == failure.message for result in group)
+    name, tags = escape(cause(failure)), count(len(group), "tag")
+    lines = [
+        f"**{name}** · {tags} — {advice(TREATMENTS[failure.kind].meaning)}",
+        *([_quoted(failure.message)] if same and failure.kind not in _ENDED_BY_RUN else []),
+        f"👉 {advice(failure.advice)}",
+    ]
+    return "<br>\n".join(lines), same
+
+
+def _quoted(message: str) -> str:
+    """Return outside text as code, its first lines, or characters, where it is long."""
+    lines = [line for line in clipped(message, _LONGEST_QUOTE).splitlines() if line.strip()]
+    kept = lines[:_MOST_LINES] + ["…"] * (len(lines) > _MOST_LINES)
+    return "<br>".join(map(code, kept)) or "<i>without a word</i>"
+
+
+def _events(attempts: Sequence[Attempt]) -> list[str]:
+    """Return the failed attempts in the order of time, equal ones in a row as one, with waits."""
+    told = []
+    for name, same in groupby(attempts, key=_attempt_told):
+        if name is None:
+            continue
+        tried = list(same)
+        times = f"{len(tried)} \N{MULTIPLICATION SIGN} " if len(tried) > 1 else ""
+        waited = sum(attempt.wait for attempt in tried)
+        told.append(f"{times}{escape(name)}" + (f", waited {span(waited)}" if waited else ""))
+    if (more := len(told) - _MOST_EVENTS) > 0:
+        told[_MOST_EVENTS // 2 : -_MOST_EVENTS // 2] = [f"{more} more"]
+    return told
+
+
+def _attempt_told(attempt: Attempt) -> str | None:
+    return None if attempt.failure is None else f"{cause(attempt.failure)} on {step(attempt)}"
+
+
+# -- cells ------------------------------------------------------------------------------------
+
+
+def _tried(result: TargetResult) -> str:
+    """Return how often and how long a failed target was tried, and how that went."""
+    told = tries(result)
+    if result.attempts:
+        first, last = result.attempts[0], result.attempts[-1]
+        told += f" in {span(last.started + last.seconds - first.started)}"
+    events = _events(result.attempts)
+    # a single one is what the block's first line says
+    told += f": {' → '.join(events)}" if len(events) > 1 else ""
+    return f"{told}<br>⚠️ **may have landed**" if result.may_have_landed else told
+
+
+def _retried(result: TargetResult) -> str:
+    return " → ".join(_events(result.attempts)) or "the content that its group shares"
+
+
+def _said(result: TargetResult) -> str:
+    return _quoted(result.failure.message) if result.failure else ""
+
+
+def _said_shortly(result: TargetResult) -> str:
+    """Return less of what was said, where many rows need the room."""
+    return code(clipped(result.failure.message, _SHORT_QUOTE)) if result.failure else ""
+
+
+def _digest(result: TargetResult) -> str:
+    return _short(result.digest) if result.digest else "not known"
+
+
+def _before(result: TargetResult) -> str:
+    """Return what the tag named before, and whether a read proved what it names now."""
+    if result.outcome is Outcome.UNCHANGED:
+        told = "unchanged"
+    elif not result.known_before:
+        told = "not read"
+    elif result.before is None:
+        told = "new"
+    elif result.before == result.digest:
+        told = "the same"
+    else:
+        told = f"moved from {_short(result.before)}"
+    return told if result.verified else f"{told} · ⚠️ not verified"
+
+
+def _short(digest: Digest) -> str:
+    return f'<code title="{escape(digest)}">{escape(short(digest))}</code>'
+
+
+_REFERENCE: _Column = ("Tag", lambda result: code(str(result.target)))
+_TAG: _Column = ("Tag", lambda result: code(result.target.reference.tag))
+_TRIED: _Column = ("What was tried", _tried)
+_SAID: _Column = ("What was said", _said)
+_SAID_SHORTLY: _Column = ("What was said", _said_shortly)
+_RETRIED: _Column = ("What was retried", _retried)
+_DIGEST: _Column = ("Digest", _digest)
+_BEFORE: _Column = ("Before", _before)
+_SOURCE: _Column = ("From", lambda result: code(str(result.target.source)))

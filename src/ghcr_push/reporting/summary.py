@@ -1,0 +1,85 @@
+"""The job summary: a run in GitHub's Markdown, for a reader who has ten seconds."""
+
+from ghcr_push.model import Report
+from ghcr_push.reporting.escape import clipped, escape, prose
+from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
+from ghcr_push.reporting.sections import Room, failed, landed, planned, retried, skipped
+from ghcr_push.reporting.timeline import gantt, hold_history, limit_history, rows_left_out
+
+MOST_BYTES = 900 * 1024
+"""UTF-8 bytes of a summary; GitHub drops one over 1 MiB whole, and some near it."""
+
+# what the sections of targets may have, each with all that those before it left; 130 KiB remain
+# for the rest, of which the diagram needs 50 at most
+_SHARES = ((failed, 440), (skipped, 80), (retried, 90), (planned, 80), (landed, 80))
+_KIB = 1024
+
+_MOST_NOTICES = 20
+_LONGEST_NOTICE = 400
+
+_PROTECTED_TOLD = (
+    "Protected tags were read right before each write. No registry offers a lock between that "
+    "read and the write: keep runs that push the same tag apart with `concurrency:`."
+)
+
+
+def summary(report: Report, *, protected: bool = False) -> str:
+    """Return ``report`` as Markdown of at most ``MOST_BYTES``, trouble first.
+
+    What does not fit is counted, never dropped in silence. ``protected`` says that some tags
+    were under ``protect``, whose promise is then spelled out.
+    """
+    parts = [f"## {headline(report)}", _facts(report), prose(retries_told(report))]
+    room = Room()
+    for section, share in _SHARES:
+        room.grow(share * _KIB)
+        parts.append(section(report, room))
+    parts += [_timeline(report), _notices(report, protected=protected)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(report: Report) -> str:
+    """Return the counts of the run in one line."""
+    if not report.results:
+        return ""
+    repositories = len({result.target.reference.repository for result in report.results})
+    facts = [
+        f"**{tally(report)}**",
+        "1 repository" if repositories == 1 else f"{repositories:,} repositories",
+    ]
+    if report.attempts:
+        retries = f", {report.retries:,} of them retries" if report.retries else ""
+        facts.append(f"{count(report.attempts, 'attempt')}{retries}")
+        limit = f"at most {count(report.max_parallel, 'write')} at once"
+        lower = report.lowest_parallel < report.max_parallel
+        facts.append(f"{limit}, down to {report.lowest_parallel}" if lower else limit)
+    line = " · ".join(facts)
+    if unread := len(unproved(report)):
+        line += (
+            f"\n\n⚠️ {count(unread, 'tag')} landed by the push's own answer only: not read back, "
+            "so **not verified**."
+        )
+    return line
+
+
+def _timeline(report: Report) -> str:
+    """Return the diagram of attempts and the limit's history."""
+    diagram = gantt(report)
+    if not diagram:
+        return ""
+    lines = ["### ⏱️ Timeline", f"```mermaid\n{diagram}```"]
+    if left := rows_left_out(report):
+        lines.append(f"{count(left, 'more tag')} had no room in the picture.")
+    lines += [escape(told) for told in (*limit_history(report), *hold_history(report))]
+    return "\n\n".join(lines)
+
+
+def _notices(report: Report, *, protected: bool) -> str:
+    notices = [prose(clipped(told, _LONGEST_NOTICE)) for told in report.notices[:_MOST_NOTICES]]
+    if left := len(report.notices) - len(notices):
+        notices.append(f"… and {count(left, 'more notice')}, in the JSON report.")
+    if protected:
+        notices.append(prose(_PROTECTED_TOLD))
+    if not notices:
+        return ""
+    return "\n".join(["### 📌 Notices", "", *(f"- {notice}" for notice in notices)])

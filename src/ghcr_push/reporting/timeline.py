@@ -1,0 +1,195 @@
+"""The run as a picture: a Mermaid Gantt of attempts and waits, and the limit's history."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import chain, islice, zip_longest
+
+from ghcr_push.model import Attempt, LimitChange, Outcome, Report, TargetResult
+from ghcr_push.reporting.escape import clipped, mermaid
+from ghcr_push.reporting.phrases import span
+
+MOST_ROWS = 40
+"""Targets in the picture: more are not read."""
+
+LONGEST = 50_000
+"""Characters of a diagram that GitHub draws (Mermaid's ``maxTextSize``)."""
+
+# caps that keep 40 targets under ``LONGEST``, at 65 characters a bar
+_MOST_BARS = 16
+_MOST_REGISTRIES = 3
+_MOST_LIMIT_BARS = 40
+
+_MOST_TOLD = 12
+"""Changes of a limit, or holds, in a sentence: the first and the last ones."""
+
+_LONGEST_REASON = 80
+_LONGEST_LABEL = 24
+
+# at GitHub's usual width of the chart, in characters of the font size below
+_CHART_WIDTH = 110
+
+# Mermaid wants a text, and takes blanks for none
+_NO_LABEL = "\N{ZERO WIDTH SPACE}"
+
+# no date of a change to summer time: Mermaid reads and shows local time
+_EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - a length of time from zero, no point in time
+
+_LAYOUT = {
+    "leftPadding": 170,
+    "barHeight": 18,
+    "barGap": 4,
+    "fontSize": 11,
+    "sectionFontSize": 12,
+}
+
+# a grey that shows on a light and on a dark page; Mermaid lets a fifth of it through
+_BAND = "#88888899"
+_COLOURS = {"sectionBkgColor": _BAND, "sectionBkgColor2": _BAND, "altSectionBkgColor": "#0000"}
+
+
+def gantt(report: Report) -> str:
+    """Return the diagram's source, at most ``LONGEST`` characters; empty without attempts.
+
+    A row per target: attempts that failed stand out, waits are grey. The first rows show the
+    writes allowed in flight. Targets that failed or were retried come before the others where
+    not all have room.
+    """
+    shown = _most_telling(report)
+    if not shown:
+        return ""
+    config = json.dumps({"gantt": _LAYOUT, "themeVariables": _COLOURS})
+    head = f"---\ndisplayMode: compact\nconfig: {config}\n---\ngantt\n"
+    head += f"    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {_axis(report.duration)}\n"
+    return "".join([head, *_limit_rows(report), *_target_rows(shown, report.duration)])
+
+
+def rows_left_out(report: Report) -> int:
+    """Return how many targets with attempts ``gantt`` does not show for their number."""
+    return max(0, sum(bool(result.attempts) for result in report.results) - MOST_ROWS)
+
+
+def limit_history(report: Report) -> list[str]:
+    """Return the changes of each registry's limit as a sentence of plain text."""
+    told = []
+    for registry, changes in list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]:
+        steps = [f"{c.new} at {span(c.at)} ({clipped(c.reason, _LONGEST_REASON)})" for c in changes]
+        line = " → ".join([str(changes[0].old), *_shortened(steps, "changes")])
+        told.append(f"Writes at once to {registry}: {line}.")
+    return told
+
+
+def hold_history(report: Report) -> list[str]:
+    """Return the holds of all queues as a sentence of plain text."""
+    if not report.holds:
+        return []
+    holds = [
+        f"{span(h.seconds)} at {span(h.at)}, as {h.registry} asked "
+        f"({clipped(h.reason, _LONGEST_REASON)})"
+        for h in report.holds
+    ]
+    return [f"The whole queue was held: {'; '.join(_shortened(holds, 'holds'))}."]
+
+
+def _shortened(told: list[str], noun: str) -> list[str]:
+    """Return ``told``, with its middle counted where it is long."""
+    if (more := len(told) - _MOST_TOLD) <= 1:
+        return told
+    half = _MOST_TOLD // 2
+    return [*told[:half], f"{more} more {noun}", *told[-half:]]
+
+
+def _by_registry(changes: Sequence[LimitChange]) -> Iterator[tuple[str, list[LimitChange]]]:
+    for registry in dict.fromkeys(change.registry for change in changes):
+        yield registry, [change for change in changes if change.registry == registry]
+
+
+def _most_telling(report: Report) -> list[TargetResult]:
+    """Return the targets to show, in the order of their first attempts.
+
+    Failed ones and retried ones in turn, then the rest.
+    """
+    tried = [result for result in report.results if result.attempts]
+    failed = [result for result in tried if result.outcome is Outcome.FAILED]
+    others = [result for result in tried if result.outcome is not Outcome.FAILED]
+    retried = [result for result in others if result.retried]
+    smooth = [result for result in others if not result.retried]
+    in_turn = (result for pair in zip_longest(failed, retried) for result in pair if result)
+    shown = islice(chain(in_turn, smooth), MOST_ROWS)
+    return sorted(shown, key=lambda result: result.attempts[0].started)
+
+
+def _target_rows(results: Sequence[TargetResult], duration: float) -> Iterator[str]:
+    for result, label in zip(results, _labels(results), strict=True):
+        bars = [bar for attempt in result.attempts for bar in _bars(attempt, duration)]
+        # the last ones tell how it ended
+        yield f"    section {label}\n{''.join(bars[-_MOST_BARS:])}"
+
+
+def _bars(attempt: Attempt, duration: float) -> Iterator[str]:
+    end = attempt.started + attempt.seconds
+    failure = attempt.failure
+    if failure is None:
+        yield _bar(attempt.step, "", attempt.started, end, duration)
+    else:
+        text = failure.kind.value if failure.status is None else str(failure.status)
+        yield _bar(text, "crit, ", attempt.started, end, duration)
+    if attempt.wait > 0:
+        yield _bar("wait", "done, ", end, end + attempt.wait, duration)
+
+
+def _limit_rows(report: Report) -> Iterator[str]:
+    """Yield a row per registry of its limits over time, and one of the holds."""
+    changed = list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]
+    for registry, changes in changed:
+        name = f"writes at {registry}" if len(changed) > 1 else "writes at once"
+        values = [changes[0].old, *(change.new for change in changes)]
+        times = [0.0, *(change.at for change in changes), report.duration]
+        bars = [
+            _bar(str(value), "active, ", start, end, report.duration)
+            for value, start, end in zip(values, times, times[1:], strict=False)
+        ]
+        yield f"    section {_clip(mermaid(name))}\n{''.join(bars[:_MOST_LIMIT_BARS])}"
+    if report.holds:
+        bars = [
+            _bar("queue held", "done, ", hold.at, hold.at + hold.seconds, report.duration)
+            for hold in report.holds
+        ]
+        yield f"    section held as asked\n{''.join(bars[:_MOST_BARS])}"
+
+
+def _bar(text: str, style: str, start: float, end: float, duration: float) -> str:
+    """Return one bar, cut where the run ended.
+
+    Mermaid writes a text that has no room over the next bar: then the bar has none.
+    """
+    length = max(min(end, duration) - start, 0.0)
+    label = text if length * _CHART_WIDTH > (len(text) + 1) * duration else _NO_LABEL
+    begin = (_EPOCH + timedelta(seconds=start)).isoformat(" ", "milliseconds")
+    return f"    {label} :{style}{begin}, {length * 1000:.0f}ms\n"
+
+
+def _axis(duration: float) -> str:
+    """Return a d3 time format that tells the ticks of a run of that length apart."""
+    if duration < 5:  # noqa: PLR2004 - about one tick a second from there on
+        return "%S.%L s"
+    return "%M:%S" if duration < 3600 else "%H:%M:%S"  # noqa: PLR2004 - an hour
+
+
+def _labels(results: Sequence[TargetResult]) -> Iterator[str]:
+    """Yield a label per target, no two alike: Mermaid draws sections of one name as one."""
+    one_repository = len({result.target.reference.repository for result in results}) == 1
+    seen: Counter[str] = Counter()
+    for result in results:
+        reference = result.target.reference
+        name = "" if one_repository else f"{reference.repository.name.rpartition('/')[2]}:"
+        label = _clip(mermaid(name + reference.tag))
+        seen[label] += 1
+        yield label if seen[label] == 1 else f"{label} +{seen[label]}"
+
+
+def _clip(label: str) -> str:
+    if len(label) <= _LONGEST_LABEL:
+        return label
+    return f"{label[: _LONGEST_LABEL - 8]}..{label[-6:]}"
