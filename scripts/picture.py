@@ -132,7 +132,8 @@ def main() -> None:
         sys.exit('CHROMIUM or MERMAID_JS is not there; try: eval "$(scripts/chromium-get)"')
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "summary.html")
-        source.write_text(page(given.summary.read_text(), mermaid, opened=given.opened))
+        markdown = given.summary.read_text("utf-8")
+        source.write_text(page(markdown, mermaid, opened=given.opened), "utf-8")
         draw(chromium, source.as_uri(), given.out)
     print(given.out)
 

@@ -16,7 +16,7 @@ _ENTITIES = {ord(c): f"&#{ord(c)};" for c in '&<>"`|*_~[]#$\\@'}
 
 # GFM's links without brackets, and GitHub's emoji by name
 _LINK = re.compile(r"(?<=www)\.|:(?=//|[a-z0-9_+-]+:)", re.IGNORECASE)
-_BLOCK = re.compile(r"[^\w&<]|\d+[.)]")
+_BLOCK = re.compile(r"[\s+=-]|[0-9]+[.)]")
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
 _LOUD_WORD = re.compile(r"[^\s`]*[@#][^\s`]*")
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9/_.~-]*[A-Za-z0-9/_~-])?")

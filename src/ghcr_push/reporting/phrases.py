@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, Step, TargetResult
 from ghcr_push.references import Digest
 
+SHARED_CONTENT = "the content of its group needed more than one attempt"
+"""Why a target is retried none of whose own attempts failed."""
+
 _HOUR, _MINUTE = 3600, 60
 
 _SHORT_DIGEST = 12
@@ -155,6 +158,6 @@ def retries_told(report: Report) -> str:
     again = retried(report)
     if not again:
         return ""
-    reasons = causes(again) or "the content that they share needed more than one attempt"
+    reasons = causes(again) or SHARED_CONTENT
     verb = "was" if len(again) == 1 else "were"
     return f"{count(len(again), 'tag')} {verb} retried: {reasons}."

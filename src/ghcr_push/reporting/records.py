@@ -117,7 +117,7 @@ class Hold(_Described):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals(_Described):
-    """Sums over the run."""
+    """Counts and sums over the run."""
 
     targets: int
     """Targets in all."""

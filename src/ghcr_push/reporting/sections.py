@@ -8,7 +8,7 @@ from ghcr_push.failures.treatments import TREATMENTS
 from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, TargetResult
 from ghcr_push.references import Digest, Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape
-from ghcr_push.reporting.phrases import cause, count, short, span, step, tries
+from ghcr_push.reporting.phrases import SHARED_CONTENT, cause, count, short, span, step, tries
 
 FOLDED_FROM = 11
 """Rows from which a table is folded away, its headline staying in sight."""
@@ -234,7 +234,7 @@ def _tried(result: TargetResult) -> str:
 
 
 def _retried(result: TargetResult) -> str:
-    return " → ".join(_events(result.attempts)) or "the content that its group shares"
+    return " → ".join(_events(result.attempts)) or SHARED_CONTENT
 
 
 def _said(result: TargetResult) -> str:

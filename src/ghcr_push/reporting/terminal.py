@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ghcr_push.model import Outcome, Report, TargetResult
 from ghcr_push.reporting.escape import clipped, visible
-from ghcr_push.reporting.phrases import cause, causes, count, headline, retries_told, tally, tries
+from ghcr_push.reporting.phrases import (
+    SHARED_CONTENT,
+    cause,
+    causes,
+    count,
+    headline,
+    retries_told,
+    tally,
+    tries,
+)
 
 _MOST_TARGETS = 40
 _LONGEST_QUOTE = 300
@@ -51,5 +60,5 @@ def _skipped(result: TargetResult) -> Iterator[str]:
 
 
 def _retried(result: TargetResult) -> Iterator[str]:
-    reasons = causes([result]) or "the content that its group shares"
+    reasons = causes([result]) or SHARED_CONTENT
     yield f"  ↻ {result.target} {result.outcome} after retries: {reasons}"

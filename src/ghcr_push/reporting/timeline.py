@@ -27,6 +27,11 @@ _MOST_TOLD = 12
 _LONGEST_REASON = 80
 _LONGEST_LABEL = 24
 
+_HOUR = 3600
+
+# d3 puts ticks at half seconds in shorter pictures (7.1 s), with some to spare
+_TICKS_BELOW_A_SECOND = 10
+
 # at GitHub's usual width of the chart, in characters of the font size below
 _CHART_WIDTH = 110
 
@@ -61,7 +66,7 @@ def gantt(report: Report) -> str:
         return ""
     config = json.dumps({"gantt": _LAYOUT, "themeVariables": _COLOURS})
     head = f"---\ndisplayMode: compact\nconfig: {config}\n---\ngantt\n"
-    head += f"    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {_axis(report.duration)}\n"
+    head += f"    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {_axis(shown)}\n"
     return "".join([head, *_limit_rows(report), *_target_rows(shown, report.duration)])
 
 
@@ -170,11 +175,13 @@ def _bar(text: str, style: str, start: float, end: float, duration: float) -> st
     return f"    {label} :{style}{begin}, {length * 1000:.0f}ms\n"
 
 
-def _axis(duration: float) -> str:
-    """Return a d3 time format that tells the ticks of a run of that length apart."""
-    if duration < 5:  # noqa: PLR2004 - about one tick a second from there on
+def _axis(shown: Sequence[TargetResult]) -> str:
+    """Return a d3 time format that tells all ticks apart; there are about ten."""
+    attempts = [attempt for result in shown for attempt in result.attempts]
+    drawn = max(a.started + a.seconds for a in attempts) - min(a.started for a in attempts)
+    if drawn < _TICKS_BELOW_A_SECOND:
         return "%S.%L s"
-    return "%M:%S" if duration < 3600 else "%H:%M:%S"  # noqa: PLR2004 - an hour
+    return "%M:%S" if drawn < _HOUR else "%H:%M:%S"
 
 
 def _labels(results: Sequence[TargetResult]) -> Iterator[str]:

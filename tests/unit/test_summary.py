@@ -1,0 +1,337 @@
+"""The summary tells the run rightly, trouble first, within what GitHub shows."""
+
+import re
+from collections import Counter
+from html import unescape
+
+import pytest
+from hypothesis import given
+from tests.support.rendered import Rendered
+from tests.support.reports import (
+    APP,
+    HOSTILE,
+    all_failed,
+    all_good,
+    cancelled_run,
+    digest,
+    dry_run,
+    failure,
+    hostile_run,
+    huge,
+    not_landed,
+    partly_failed,
+    pushed,
+    report,
+    reports,
+    retried_run,
+    target,
+    tried,
+)
+
+from ghcr_push.model import Kind, Outcome, Report, TargetResult
+from ghcr_push.references import Repository
+from ghcr_push.reporting.summary import MOST_BYTES, summary
+
+ELEMENTS = {
+    *("h2", "h3", "p", "strong", "code", "br", "a", "i", "pre", "ul", "li"),
+    *("table", "thead", "tbody", "tr", "th", "td", "details", "summary"),
+}
+
+
+def sections(markdown: str) -> dict[str, str]:
+    """Return what stands under each heading, the first part under the headline."""
+    parts = re.split(r"^#{2,3} (.*)$", markdown, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def headline(subject: Report) -> str:
+    return summary(subject).splitlines()[0]
+
+
+def named(markdown: str) -> Counter[str]:
+    """Return how often each target is named in a table's first column, as a full reference."""
+    found: Counter[str] = Counter()
+    repository = ""
+    for line in markdown.replace("<!-- -->", "").splitlines():
+        if heading := re.fullmatch(r"<code>(\S+)</code> · [\d,]+ tags?", line):
+            repository = unescape(heading[1]).partition("@")[0]
+        if row := re.match(r"\| <code>(\S+?)</code> \|", line):
+            name = unescape(row[1])
+            found[name if "/" in name else f"{repository}:{name}"] += 1
+    return found
+
+
+@pytest.mark.parametrize(
+    ("subject", "line"),
+    [
+        (all_good(1), "## ✅ 1 of 1 tag landed in 0.7 s"),
+        (all_good(20), "## ✅ 20 of 20 tags landed in 5.3 s"),
+        (retried_run(20), "## ✅ 20 of 20 tags landed in 8.3 s — 4 needed more than one try"),
+        (
+            partly_failed(20),
+            "## ❌ 3 of 20 tags failed — 17 landed in 24.7 s — 2 needed more than one try",
+        ),
+        (all_failed(20), "## ❌ None of 20 tags landed — 20 failed in 2.5 s"),
+        (
+            cancelled_run(20),
+            "## 🛑 Cancelled after 4.7 s — 12 of 20 tags landed — 3 failed, 5 skipped",
+        ),
+        (dry_run(20), "## 📝 Dry run — 20 of 20 tags would be pushed, nothing was written"),
+        (report(()), "## ✅ Nothing to push — no tags were given"),
+        (
+            report([pushed(target("1"), before=digest(1)), pushed(target("2"), before=digest(1))]),
+            "## ✅ 2 of 2 tags were there already in 0.2 s",
+        ),
+        (
+            report([pushed(target("1"), verified=False), pushed(target("2"))]),
+            "## ✅ 2 of 2 tags landed in 0.7 s — 1 not read back",
+        ),
+        (
+            report(
+                [
+                    pushed(target("1")),
+                    not_landed(target("2"), failure(Kind.FAIL_FAST), outcome=Outcome.SKIPPED),
+                ]
+            ),
+            "## ❌ 1 of 2 tags skipped — 1 landed in 0.7 s",
+        ),
+    ],
+    ids=[
+        *("one", "twenty", "retried", "partly", "failed", "cancelled", "dry", "nothing"),
+        *("unchanged", "unverified", "skipped"),
+    ],
+)
+def test_the_headline_tells_the_run(subject: Report, line: str) -> None:
+    assert headline(subject) == line
+
+
+@given(reports)
+def test_counts_are_those_of_the_run(subject: Report) -> None:
+    told = summary(subject)
+    facts = Rendered(told.split("\n\n")[1]).text if subject.results else ""
+    counted = [fact.split(" ") for fact in facts.strip().split(" · ")]
+    for outcome in Outcome:
+        number = subject.counts[outcome]
+        assert ([str(number), outcome.value] in counted) == (number > 0)
+    for title, number in (
+        ("❌ Failed", subject.counts[Outcome.FAILED]),
+        ("⏭️ Skipped, never tried", subject.counts[Outcome.SKIPPED]),
+        ("🔁 Landed after retries", sum(result.retried for result in subject.landed)),
+        ("✅ Landed at the first try", sum(not result.retried for result in subject.landed)),
+        ("📝 Would be pushed", subject.counts[Outcome.PLANNED]),
+    ):
+        heading = f"### {title} — {number} tag{'' if number == 1 else 's'}\n"
+        assert (heading in told) == (number > 0)
+
+
+@given(reports)
+def test_the_headline_counts_the_run(subject: Report) -> None:
+    line = headline(subject)
+    for outcome in (Outcome.FAILED, Outcome.SKIPPED):
+        number = subject.counts[outcome]
+        told = re.findall(rf"(\d+)(?: of \d+ tags?)? {outcome}", line)
+        assert told == ([str(number)] if number else [])
+    landed = re.findall(r"(\d+)(?: of \d+ tags?)? landed", line)
+    assert landed in ([], [str(len(subject.landed))])
+
+
+@given(reports)
+def test_every_target_has_one_row(subject: Report) -> None:
+    assert named(summary(subject)) == Counter(str(result.target) for result in subject.results)
+
+
+@given(reports)
+def test_nothing_breaks_out(subject: Report) -> None:
+    shown = Rendered(summary(subject, protected=True))
+    assert set(shown.elements) <= ELEMENTS
+    assert all(0 < len(row) < 5 for row in shown.rows)
+
+
+def test_trouble_comes_first() -> None:
+    headings = [heading.partition(" — ")[0] for heading in sections(summary(cancelled_run()))]
+    assert headings[1:] == [
+        "❌ Failed",
+        "⏭️ Skipped, never tried",
+        "✅ Landed at the first try",
+        "⏱️ Timeline",
+    ]
+    headings = [heading.partition(" — ")[0] for heading in sections(summary(partly_failed()))]
+    assert headings[1:] == [
+        "❌ Failed",
+        "🔁 Landed after retries",
+        "✅ Landed at the first try",
+        "⏱️ Timeline",
+    ]
+
+
+def test_failures_are_grouped_by_cause_with_what_to_do() -> None:
+    told = Rendered(sections(summary(partly_failed()))["❌ Failed — 3 tags"])
+    assert "denied (403) · 2 tags" in told.text
+    assert "denied: permission_denied: write_package" in told.text
+    assert "👉 Give the job permissions: packages: write" in told.text
+    assert told.rows == [
+        ["Tag", "What was tried"],
+        ["ghcr.io/acme/ops:1.0.9", "1 attempt in 0.4 s"],
+        ["ghcr.io/acme/ops:1.1.0", "1 attempt in 0.4 s"],
+        ["Tag", "What was tried"],
+        [
+            "ghcr.io/acme/app:1.0.5",
+            (
+                "5 attempts in 21.5 s: 4 \N{MULTIPLICATION SIGN} server error (500) on tag write, "
+                "waited 19.5 s → time-out on tag write⚠️ may have landed"
+            ),
+        ],
+    ]
+
+
+def test_what_the_run_itself_ended_comes_after_other_causes() -> None:
+    results = [not_landed(target(f"{n}"), failure(Kind.CANCELLED)) for n in range(3)]
+    told = summary(report([*results, not_landed(target("x"), failure(Kind.DENIED))]))
+    assert told.index("**denied**") < told.index("**cancelled**")
+
+
+def test_different_words_for_one_cause_stand_with_each_target() -> None:
+    rows = Rendered(
+        summary(report(not_landed(target(w), failure(Kind.NETWORK, w)) for w in ("eof", "reset")))
+    ).rows
+    assert rows[0] == ["Tag", "What was tried", "What was said"]
+    assert [row[2] for row in rows[1:]] == ["eof", "reset"]
+
+
+def test_retries_are_told_by_cause() -> None:
+    assert (
+        "4 tags were retried: 3 \N{MULTIPLICATION SIGN} server error (500) on tag write, "
+        "1 \N{MULTIPLICATION SIGN} secondary rate limit (403) on tag write."
+    ) in summary(retried_run())
+
+
+def test_retried_targets_have_causes_waits_and_what_was_there() -> None:
+    rows = Rendered(sections(summary(retried_run()))["🔁 Landed after retries — 4 tags"]).rows
+    times = "\N{MULTIPLICATION SIGN}"
+    assert rows[1:3] == [
+        [
+            "ghcr.io/acme/app:1.0.3",
+            "server error (500) on tag write, waited 1.3 s",
+            digest(1)[:19],
+            "new",
+        ],
+        [
+            "ghcr.io/acme/app:1.0.7",
+            f"2 {times} server error (500) on tag write, waited 3.9 s",
+            digest(1)[:19],
+            f"moved from {digest(7)[:19]}",
+        ],
+    ]
+
+
+def test_landed_targets_say_what_the_tag_named_before() -> None:
+    results = [
+        pushed(target("new")),
+        pushed(target("moved"), before=digest(7)),
+        pushed(target("kept"), before=digest(1)),
+        pushed(target("trusted"), verified=False),
+        TargetResult(
+            target=target("unread"), outcome=Outcome.PUSHED, digest=digest(1), verified=True
+        ),
+    ]
+    told = summary(report(results))
+    assert Rendered(told).rows[1:] == [
+        ["new", "new"],
+        ["moved", f"moved from {digest(7)[:19]}"],
+        ["kept", "unchanged"],
+        ["trusted", "new · ⚠️ not verified"],
+        ["unread", "not read"],
+    ]
+    assert f"{APP}@{digest(1)} · 5 tags" in Rendered(told).text
+    assert "**not verified**" in told
+
+
+def test_several_digests_in_a_repository_have_a_column() -> None:
+    results = [pushed(target("1"), content=digest(1)), pushed(target("2"), content=digest(2))]
+    told = Rendered(summary(report(results)))
+    assert told.rows[0] == ["Tag", "Digest", "Before"]
+    assert f"{APP} · 2 tags" in told.text
+
+
+@pytest.mark.parametrize(("number", "folded"), [(10, 0), (11, 1)])
+def test_long_tables_are_folded(number: int, folded: int) -> None:
+    assert summary(all_good(number)).count("<details>") == folded
+
+
+def test_a_dry_run_shows_where_the_content_would_come_from() -> None:
+    rows = Rendered(summary(dry_run(4))).rows
+    assert rows == [
+        ["Tag", "From"],
+        ["1.0.0", "app:build"],
+        ["1.0.2", "app:build"],
+        ["Tag", "From"],
+        ["1.0.1", "app:build"],
+        ["1.0.3", "app:build"],
+    ]
+
+
+def test_the_history_of_the_limit_is_told() -> None:
+    told = Rendered(summary(retried_run())).text
+    assert (
+        "Writes at once to ghcr.io: 4 → 2 at 3.1 s (server error (500)) → "
+        "3 at 5.0 s (writes succeed) → 4 at 7.4 s (writes succeed)."
+    ) in told
+    assert (
+        "The whole queue was held: 1.2 s at 4.6 s, as ghcr.io asked (secondary rate limit)." in told
+    )
+
+
+def test_protection_is_promised_with_its_limit() -> None:
+    assert "No registry offers a lock" not in summary(all_good(2))
+    assert "No registry offers a lock" in summary(all_good(2), protected=True)
+
+
+def test_hostile_text_is_shown_and_does_nothing() -> None:
+    told = summary(hostile_run())
+    shown = Rendered(told)
+    assert "script" not in shown.elements
+    assert "img" not in shown.elements
+    assert "a" not in shown.elements
+    assert shown.elements.count("details") == 0
+    assert "<script>alert(1)</script>" in shown.text
+    assert HOSTILE.splitlines()[0].partition(" @")[0] in shown.text
+
+
+def test_ten_thousand_targets_fit_and_what_is_left_out_is_counted() -> None:
+    subject = huge()
+    told = summary(subject, protected=True)
+    assert len(told.encode()) <= MOST_BYTES
+    rows = named(told)
+    assert max(rows.values()) == 1
+    for heading, part in sections(told).items():
+        total = re.search(r"— ([\d,]+) tags$", heading)
+        if total:
+            left = re.search(r"… and \*\*([\d,]+) more tags\*\*, named in the JSON report", part)
+            assert left
+            shown = sum(named(part).values())
+            assert shown + int(left[1].replace(",", "")) == int(total[1].replace(",", ""))
+
+
+def test_a_failed_target_in_a_crowd_still_has_its_row() -> None:
+    crowd = [not_landed(target(f"{n}"), failure(Kind.NETWORK, f"{n} x")) for n in range(3000)]
+    assert len(named(summary(report(crowd)))) == 3000
+
+
+def test_many_repositories_share_a_table() -> None:
+    results = [pushed(target(f"{n}", Repository("ghcr.io", f"acme/app{n}"))) for n in range(2000)]
+    told = summary(report(results))
+    assert told.count("<details>") == 1
+    assert len(named(told)) == 2000
+
+
+def test_content_that_was_retried_for_the_group_is_no_fault_of_the_tag() -> None:
+    result = TargetResult(
+        target=target("1"),
+        outcome=Outcome.PUSHED,
+        digest=digest(1),
+        verified=True,
+        retried=True,
+        attempts=tried((), started=0.0),
+    )
+    told = summary(report([result]))
+    assert "1 tag was retried: the content of its group needed more than one attempt." in told

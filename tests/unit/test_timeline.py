@@ -1,0 +1,134 @@
+"""The picture has a row per target, shows waits, and is within what GitHub draws."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from tests.support.reports import (
+    SERVER_ERROR,
+    all_good,
+    cancelled_run,
+    change,
+    dry_run,
+    huge,
+    partly_failed,
+    pushed,
+    report,
+    reports,
+    retried_run,
+    target,
+)
+
+from ghcr_push.model import Attempt, Report, Step
+from ghcr_push.references import Repository
+from ghcr_push.reporting.timeline import (
+    LONGEST,
+    MOST_ROWS,
+    gantt,
+    limit_history,
+    rows_left_out,
+)
+
+LINE = re.compile(
+    r"    (?:section [A-Za-z0-9 ._/+\N{RATIO}\N{MIDDLE DOT}-]+|dateFormat .*|axisFormat .*|"
+    r"[a-z0-9\N{ZERO WIDTH SPACE} -]+ :(?:(?:active|crit|done), )?"
+    r"2000-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}, \d+ms)"
+)
+
+
+def sections(subject: Report) -> list[str]:
+    return re.findall(r"^    section (.*)$", gantt(subject), re.MULTILINE)
+
+
+def test_nothing_tried_draws_nothing() -> None:
+    assert gantt(dry_run()) == ""
+    assert gantt(report(())) == ""
+
+
+def test_failed_attempts_and_waits_have_bars_of_their_own() -> None:
+    drawn = gantt(report([pushed(target("1"), failures=(SERVER_ERROR,))]))
+    assert drawn.splitlines()[-4:] == [
+        "    section 1",
+        "    500 :crit, 2000-01-01 00:00:00.000, 400ms",
+        "    wait :done, 2000-01-01 00:00:00.400, 1300ms",
+        "    retag :2000-01-01 00:00:01.700, 500ms",
+    ]
+
+
+def test_the_limit_and_the_holds_are_on_top() -> None:
+    assert sections(retried_run())[:2] == ["writes at once", "held as asked"]
+    assert "    4 :active, 2000-01-01 00:00:00.000, 3100ms" in gantt(retried_run())
+
+
+@given(reports)
+def test_every_line_is_one_that_mermaid_knows(subject: Report) -> None:
+    lines = gantt(subject).splitlines()
+    assert all(LINE.fullmatch(line) for line in lines[5:])
+
+
+@given(reports)
+def test_no_two_rows_have_one_name(subject: Report) -> None:
+    assert len(sections(subject)) == len(set(sections(subject)))
+
+
+def test_targets_of_one_tag_in_namesake_repositories_have_rows_of_their_own() -> None:
+    namesakes = [Repository("ghcr.io", "a/app"), Repository("ghcr.io", "b/app")]
+    drawn = sections(report(pushed(target("latest", repository)) for repository in namesakes))
+    assert drawn == ["app\N{RATIO}latest", "app\N{RATIO}latest +2"]
+
+
+def test_long_runs_show_what_went_wrong_first() -> None:
+    drawn = sections(huge())
+    assert len(drawn) == MOST_ROWS
+    assert rows_left_out(huge()) == 8000 - MOST_ROWS
+    assert rows_left_out(all_good(MOST_ROWS)) == 0
+    names = {name.partition("\N{RATIO}")[2] for name in sections(partly_failed(1000))}
+    assert {"1.0.5", "1.0.2"} <= names
+
+
+def test_the_longest_picture_is_drawn() -> None:
+    attempts = tuple(
+        Attempt(
+            number=n,
+            step=Step.RETAG,
+            started=n * 1000.0,
+            seconds=500.0,
+            limit=1,
+            failure=SERVER_ERROR,
+            wait=500.0,
+        )
+        for n in range(1, 101)
+    )
+    results = [
+        replace(pushed(target(f"{n:0128}", Repository("ghcr.io", "x" * 200))), attempts=attempts)
+        for n in range(100)
+    ]
+    changes = tuple(
+        replace(change(n * 1.0, 1 + n % 64, 2 + n % 64), registry=f"registry{n % 5}.example:5000")
+        for n in range(1000)
+    )
+    assert 20_000 < len(gantt(report(results, limit_changes=changes))) <= LONGEST
+
+
+def test_a_wait_that_the_run_did_not_live_through_ends_with_it() -> None:
+    (result,) = (pushed(target("1"), failures=(SERVER_ERROR,)),)
+    cut = replace(result, attempts=(replace(result.attempts[0], wait=60.0),))
+    subject = replace(cancelled_run(), results=(cut,), duration=2.0)
+    assert "wait :done, 2000-01-01 00:00:00.400, 1600ms" in gantt(subject)
+
+
+def test_a_long_history_is_cut_in_its_middle() -> None:
+    changes = tuple(change(float(n), n % 9 + 1, n % 9 + 2) for n in range(100))
+    (told,) = limit_history(report((), limit_changes=changes))
+    assert "88 more changes" in told
+    assert len(told) < 1000
+
+
+@pytest.mark.parametrize(
+    ("last", "axis"),
+    [(0.0, "%S.%L s"), (6.0, "%S.%L s"), (60.0, "%M:%S"), (3599.9, "%H:%M:%S")],
+)
+def test_ticks_are_told_apart(last: float, axis: str) -> None:
+    drawn = gantt(report([pushed(target("1")), pushed(target("2"), at=last)]))
+    assert f"\n    axisFormat {axis}\n" in drawn
