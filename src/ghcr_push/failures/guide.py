@@ -1,0 +1,105 @@
+"""The user's guide to failures, made from the table; nothing imports this during a run."""
+
+from collections.abc import Iterator, Sequence
+
+from ghcr_push.failures.rule import Example, Rule, Wording
+from ghcr_push.failures.rules import RULES
+from ghcr_push.failures.treatments import TREATMENTS, Cause, Treatment
+from ghcr_push.model import Kind
+
+_HEADINGS = {
+    Cause.PERMISSION: "Permissions",
+    Cause.REGISTRY: "The registry",
+    Cause.NETWORK: "The network",
+    Cause.ENGINE: "The Docker Engine",
+    Cause.INPUT: "The workflow: names, images, settings",
+    Cause.RUN: "The run itself",
+}
+
+_INTRODUCTION = """\
+# When a push fails
+
+Every failure in the summary, the annotations and the report has a *kind*. Find the kind here, or
+search this page for the text that you see: it lists what is known, in the words of each client.
+
+This page is made from the table in `src/ghcr_push/failures` (`python -m ghcr_push.failures >
+docs/failures.md`); change the table, not the page.
+
+*Tried again* says how many attempts one piece of work (a blob, a manifest, a tag) gets; where it
+says `max-attempts`, that input decides. *Slows down* says whether the failure is taken as a sign
+that the registry has more than it bears, so that fewer writes go out at once.
+"""
+
+
+def guide(rules: Sequence[Rule] = RULES) -> str:
+    """Return the page as Markdown."""
+    return "\n".join([_INTRODUCTION, *_overview(), *_chapters(rules)])
+
+
+def _overview() -> Iterator[str]:
+    yield "## All kinds\n"
+    yield "| kind | what happened | tried again | slows down |"
+    yield "| --- | --- | --- | --- |"
+    for cause in Cause:
+        for kind, treatment in _of(cause):
+            pressure = "yes" if treatment.pressure else "no"
+            tries = _tries(treatment.cap, retryable=treatment.retryable)
+            yield f"| [`{kind}`](#{kind}) | {treatment.meaning} | {tries} | {pressure} |"
+    yield ""
+
+
+def _chapters(rules: Sequence[Rule]) -> Iterator[str]:
+    for cause, heading in _HEADINGS.items():
+        yield f"## {heading}\n"
+        for kind, treatment in _of(cause):
+            yield f"### {kind}\n"
+            meaning = treatment.meaning[0].upper() + treatment.meaning[1:]
+            yield f"{meaning}.\n\n**What to do:** {treatment.advice}\n"
+            for rule in rules:
+                if rule.verdict.kind is kind:
+                    yield from _section(rule)
+
+
+def _of(cause: Cause) -> Iterator[tuple[Kind, Treatment]]:
+    return ((kind, known) for kind, known in TREATMENTS.items() if known.cause is cause)
+
+
+def _section(rule: Rule) -> Iterator[str]:
+    yield f"#### {rule.title} ({', '.join(rule.rows)})\n"
+    yield f"{rule.why}\n"
+    verdict, usual = rule.verdict, TREATMENTS[rule.verdict.kind]
+    retryable = usual.retryable if verdict.retryable is None else verdict.retryable
+    cap = verdict.cap or usual.cap
+    if (retryable, cap) != (usual.retryable, usual.cap):
+        yield f"Tried again: {_tries(cap, retryable=retryable)}.\n"
+    if rule.witnessed is not None:
+        yield _after_a_success(rule.witnessed.kind, rule.verdict.kind, rule.witnessed.cap)
+    if verdict.advice is not None:
+        yield f"**What to do:** {verdict.advice}\n"
+    yield "```text"
+    yield from _illustrations(rule.examples)
+    yield "```\n"
+
+
+def _after_a_success(kind: Kind, usual: Kind, cap: int | None) -> str:
+    tries = _tries(cap or TREATMENTS[kind].cap, retryable=True)
+    named = "it is tried again" if kind is usual else f"it counts as [`{kind}`](#{kind})"
+    return f"If the same repository accepted a push earlier in the run, {named} ({tries}).\n"
+
+
+def _tries(cap: int | None, *, retryable: bool) -> str:
+    if not retryable:
+        return "no"
+    return f"up to {cap} attempts" if cap else "up to `max-attempts`"
+
+
+def _illustrations(examples: tuple[Example, ...]) -> Iterator[str]:
+    """Show the first two examples of each wording, as they are seen."""
+    for wording in Wording:
+        for example in [e for e in examples if e.wording is wording][:2]:
+            yield _seen(example)
+
+
+def _seen(example: Example) -> str:
+    answer = " ".join(str(part) for part in (example.status, example.code) if part is not None)
+    return ": ".join(filter(None, (answer, example.text.replace("```", "'''")))) or "(no text)"

@@ -1,0 +1,217 @@
+"""Evidence made readable: what a client printed, without what it wraps around the cause.
+
+The same answer of a registry reads differently in each client, and docker keeps neither status nor
+code apart from the text. Here the text is cleaned, and status, code and wait are read out of it
+where they are still there. Any text is taken: empty, huge, HTML, bytes that were not UTF-8.
+"""
+
+import html
+import math
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from ghcr_push.failures.evidence import Evidence, Origin
+
+_MOST_READ = 65_536
+"""Characters of a text that are looked at; the cause stands at its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the rules look at."""
+
+    text: str
+    """For people: cleaned, pages of HTML reduced to what they say, never empty."""
+    masked: str
+    """For rules: the same with ``<url>``, ``<reference>`` and ``<digest>`` for any such."""
+    status: int | None
+    code: str | None
+    answered: bool
+    """The registry gave an answer, whoever tells of it."""
+    wait: float | None
+    """Seconds that the registry asked for, the longest of those named."""
+    landed: bool
+    """Docker's progress shows that this very push had a layer accepted before it failed."""
+
+
+def read(evidence: Evidence) -> Reading:
+    """Return ``evidence`` as the rules see it; never raises."""
+    told, landed = _well_formed(evidence.message), False
+    if evidence.origin is Origin.ENGINE:
+        lines = _NOTE.sub("", told).splitlines()
+        landed = any(_LANDED.fullmatch(line) for line in lines)
+        told = _without_progress(lines) or told
+    raw = told.strip()[:_MOST_READ]
+    text = _without_prefixes(_without_html(raw))
+    masked = _masked(text)
+    status, code = evidence.status, evidence.code
+    if evidence.origin is Origin.ENGINE:
+        status = status or _status(_masked(raw))
+        code = code or _code(masked)
+    return Reading(
+        text=text or _nothing_said(evidence),
+        masked=masked,
+        status=status,
+        code=code,
+        answered=status is not None or code is not None or _REPEATED.search(raw) is not None,
+        wait=_longest_wait(raw, evidence.retry_after),
+        landed=landed,
+    )
+
+
+def _well_formed(text: str) -> str:
+    """Replace lone surrogates, as undecodable bytes leave them: no file could be written."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+_PROGRESS = re.compile(
+    r"[0-9a-f]{12}: (?:Preparing|Waiting|Pushing|Pushed|Layer already exists|Mounted from|"
+    r"Retrying in|Unavailable|Already exists)\b.*"
+    r"|The push refers to repository \[.*\]"
+    r"|Using default tag: .*"
+    r"|.*: digest: sha256:[0-9a-f]{64} size: \d+"
+    r"|WARNING: .*"
+    r"|\s*"
+)
+# the docker command's own remarks since 28, of one line or more
+_NOTE = re.compile(r"^ Info -> .*(?:\n {9}.*)*", re.MULTILINE)
+_LANDED = re.compile(r"[0-9a-f]{12}: (?:Pushed|Mounted from .*)")
+
+
+def _without_progress(lines: list[str]) -> str:
+    return "\n".join(line for line in lines if not _PROGRESS.fullmatch(line))
+
+
+_REPEATED = re.compile(r"\berror from registry: ")
+_PREFIXES = re.compile(
+    r"(?:(?:Error response from daemon|error from registry|Error|unknown): +)+(?=\S)", re.IGNORECASE
+)
+
+
+def _without_prefixes(text: str) -> str:
+    match = _PREFIXES.match(text)
+    return text[match.end() :] if match else text
+
+
+_PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
+_UNSEEN = re.compile(
+    r"<!--(?:.*?-->|.*)|<(script|style)\b(?:.*?</\1\s*>|.*)", re.IGNORECASE | re.DOTALL
+)
+_TAG = re.compile(r"<[^<>]*>?")
+_GO_ESCAPE = re.compile(r"\\[rnt]")
+
+
+def _without_html(text: str) -> str:
+    """Put in place of a page what it shows, each line of it once; other text is left alone."""
+    page = _PAGE.search(text)
+    if page is None:
+        return text
+    shown = _UNSEEN.sub("<>", _GO_ESCAPE.sub(" ", text[page.start() :]))
+    pieces = (" ".join(html.unescape(piece).split()).strip(' "') for piece in _TAG.split(shown))
+    said = dict.fromkeys(pieces)
+    before = text[: page.start()].rstrip(' "\n')
+    return " ".join(filter(None, (before, " - ".join(filter(None, said)))))
+
+
+_URL = re.compile(r"https?://[^\s\"'<>]*[^\s\"'<>:,.;)]", re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"(?<![\w/.-])(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?|localhost(?::\d+)?|[\w.-]+:\d+)"
+    r"/[\w./-]*\w(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]+)?"
+)
+_DIGEST = re.compile(r"\bsha256:[0-9a-f]{64}\b")
+
+
+def _masked(text: str) -> str:
+    return _DIGEST.sub("<digest>", _REFERENCE.sub("<reference>", _URL.sub("<url>", text)))
+
+
+_STATUS = re.compile(
+    r"(?:unexpected http status|unexpected status(?: code)?(?: from \w+ request to <url>)?"
+    r"|error parsing http|failed to parse error response|statuscode"
+    r"|status code(?: from registry)?):? +([1-5]\d\d)\b",
+    re.IGNORECASE,
+)
+
+
+def _status(masked: str) -> int | None:
+    found = _STATUS.search(masked)
+    return int(found[1]) if found else None
+
+
+# distribution-spec, "Error Codes", and those that docker's registry and GHCR add. Docker prints
+# them in lower case with spaces; UNKNOWN says nothing, and the others are not answers to a push.
+_CODES = (
+    "BLOB_UNKNOWN",
+    "BLOB_UPLOAD_INVALID",
+    "BLOB_UPLOAD_UNKNOWN",
+    "DENIED",
+    "DIGEST_INVALID",
+    "MANIFEST_BLOB_UNKNOWN",
+    "MANIFEST_INVALID",
+    "MANIFEST_UNKNOWN",
+    "NAME_INVALID",
+    "NAME_UNKNOWN",
+    "SIZE_INVALID",
+    "TAG_INVALID",
+    "TOOMANYREQUESTS",
+    "UNAUTHORIZED",
+    "UNAVAILABLE",
+    "UNSUPPORTED",
+)
+_CODE = re.compile(
+    r"(?:^|: )(" + "|".join(code.lower().replace("_", " ") for code in _CODES) + r")(?=:|$)",
+    re.MULTILINE,
+)
+
+
+def _code(masked: str) -> str | None:
+    found = _CODE.search(masked)
+    return found[1].upper().replace(" ", "_") if found else None
+
+
+_SECONDS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1,
+    "m": 60,
+    "h": 3600,
+    " second": 1,
+    " minute": 60,
+    " hour": 3600,
+}
+_UNIT = "|".join(sorted(_SECONDS, key=len, reverse=True))
+_WAIT = re.compile(
+    rf"retry[- ]after:? {{0,8}}((?:[\d.]{{1,16}}(?:{_UNIT})?){{1,8}})", re.IGNORECASE
+)
+_GO_PART = re.compile(rf"(\d{{1,12}}(?:\.\d{{0,12}})?|\.\d{{1,12}})({_UNIT})?", re.IGNORECASE)
+
+
+def _longest_wait(raw: str, header: float | None) -> float | None:
+    """Return the longest wait in seconds that header or text name.
+
+    Texts have Go's ``time.Duration`` (``12.5ms``, ``1m30s``) or a number of seconds.
+    """
+    waits = [
+        sum(
+            float(part[1]) * _SECONDS[(part[2] or "s").lower()]
+            for part in _GO_PART.finditer(found[1])
+        )
+        for found in _WAIT.finditer(raw)
+    ]
+    if header is not None and math.isfinite(header) and header >= 0:
+        waits.append(header)
+    return max(waits, default=None)
+
+
+def _nothing_said(evidence: Evidence) -> str:
+    if evidence.status is None:
+        return "no answer and no text"
+    try:
+        phrase = f" {HTTPStatus(evidence.status).phrase}"
+    except ValueError:
+        phrase = ""
+    return f"HTTP {evidence.status}{phrase}, without a text"

@@ -1,0 +1,31 @@
+"""The table: every known way to fail, in the order in which they are looked for.
+
+The order matters. What went wrong on this side comes first. Secondary limits come before any
+refusal, since they read ``denied`` too; throttles before 4xx; hard refusals before those that may
+pass. The last rule recognises anything. To add a way to fail, add a ``Rule`` with its examples to
+the module where it belongs: tests and guide are made from it.
+"""
+
+from ghcr_push.failures.rule import Rule, Sign, Verdict, api, classic, containerd
+from ghcr_push.failures.rules.access import ACCESS
+from ghcr_push.failures.rules.content import CONTENT
+from ghcr_push.failures.rules.local import LOCAL
+from ghcr_push.failures.rules.network import NETWORK
+from ghcr_push.failures.rules.throttles import THROTTLES
+from ghcr_push.model import Kind
+
+UNKNOWN = Rule(
+    rows=("U1",),
+    title="Anything else",
+    why="A text that nobody has seen is tried again a few times, and shown as it is.",
+    signs=(Sign(),),
+    verdict=Verdict(kind=Kind.UNKNOWN),
+    examples=(
+        classic("Error response from daemon: flux capacitor out of alignment"),
+        containerd("error from registry: flux capacitor out of alignment"),
+        api(418, "TEAPOT", "short and stout"),
+        api(None),
+    ),
+)
+
+RULES: tuple[Rule, ...] = (*LOCAL, *THROTTLES, *ACCESS, *CONTENT, *NETWORK, UNKNOWN)

@@ -1,0 +1,248 @@
+"""The registry refuses: for good, or, as GHCR sometimes does, for a moment."""
+
+from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.model import Kind
+
+_BLIP = Verdict(kind=Kind.AUTH_BLIP)
+
+_PUT = "unexpected status from PUT request to https://ghcr.io/v2/o/i/manifests/t"
+_HEAD = "unexpected status from HEAD request to https://ghcr.io/v2/o/i/blobs/sha256:00"
+
+ACCESS: tuple[Rule, ...] = (
+    Rule(
+        rows=("D4",),
+        title="The token may not create or write packages of the owner",
+        why="`packages: write` is missing, the run comes from a fork, or the organisation forbids "
+        "the creation of packages (docker/build-push-action#606, actions/runner#1039).",
+        signs=(Sign(text=r"\binstallation not allowed to (?:create|write)\b"),),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="Add `permissions: {contents: read, packages: write}` to the job; in an "
+            "organisation allow the creation of packages (Settings, Packages). Runs of pull "
+            "requests from forks cannot push: skip the step there.",
+        ),
+        examples=(
+            classic("denied: installation not allowed to Create organization package"),
+            classic(
+                "denied: permission_denied: installation not allowed to Write organization package"
+            ),
+            containerd(
+                "error from registry: installation not allowed to Create organization package"
+            ),
+            api(403, "DENIED", "installation not allowed to Create organization package"),
+        ),
+    ),
+    Rule(
+        rows=("D5",),
+        title="The token does not reach this owner",
+        why="`github.token` works in the own repository's namespace only; also after a "
+        "repository has moved (macbre/push-to-ghcr#26, grafana/k6#2111).",
+        signs=(Sign(text=r"\brequested installation does not exist\b"),),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="`github.token` may push to the repository's own owner only: correct the owner "
+            "in the name, or use a personal access token with `write:packages`.",
+        ),
+        examples=(
+            classic("denied: permission_denied: The requested installation does not exist."),
+            containerd(
+                "error from registry: permission_denied: The requested installation does not exist."
+            ),
+            api(403, "DENIED", "permission_denied: The requested installation does not exist."),
+        ),
+    ),
+    Rule(
+        rows=("D3",),
+        title="The package does not let this repository write",
+        why="The package exists and is not linked to this repository: it was pushed by hand at "
+        "first, or the repository was made anew (docker/build-push-action#806, "
+        "benchflow-ai/skillsbench#853). Trying again is useless.",
+        signs=(Sign(text=r"\b(?:write|create)_package\b"),),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="Add `permissions: packages: write` to the job, and in the package's settings, "
+            "Manage Actions access, add this repository with the role Write. To link it for good, "
+            "give the image the label org.opencontainers.image.source with the repository's URL.",
+        ),
+        witnessed=_BLIP,
+        examples=(
+            classic("denied: permission_denied: write_package"),
+            containerd("error from registry: permission_denied: write_package"),
+            buildkit(f"{_PUT}: 403 Forbidden\ndenied: permission_denied: write_package"),
+            api(403, "DENIED", "permission_denied: write_package"),
+            api(403, "DENIED", "permission_denied: create_package"),
+        ),
+    ),
+    Rule(
+        rows=("D6",),
+        title="The token's scopes do not cover it",
+        why="A refusal in words that name a permission is meant, whichever permission it is.",
+        signs=(
+            Sign(text=r"\bdoes not match expected scopes\b"),
+            Sign(text=r"\bpermission_denied: "),
+        ),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="The token lacks a right: a personal access token (classic) needs the scope "
+            "`write:packages`, `github.token` needs `permissions: packages: write`.",
+        ),
+        witnessed=_BLIP,
+        examples=(
+            classic(
+                "denied: permission_denied: The token provided does not match expected scopes."
+            ),
+            containerd("error from registry: The token provided does not match expected scopes."),
+            containerd("error from registry: permission_denied: some_other_right"),
+            api(403, "DENIED", "permission_denied: some_other_right"),
+        ),
+    ),
+    Rule(
+        rows=("A4",),
+        title="The token has expired",
+        why="App tokens live one hour, the job's token ends with the job "
+        "(actions/create-github-app-token#128).",
+        signs=(
+            Sign(text=r"\b(?:token|credentials?|password)\b.{0,40}\bexpired\b"),
+            Sign(text=r"\bexpired (?:token|credentials?|password)\b"),
+        ),
+        verdict=Verdict(
+            kind=Kind.UNAUTHORIZED,
+            advice="The token has expired: make a new personal access token, or create the App's "
+            "token (it lives one hour) right before this step.",
+        ),
+        witnessed=_BLIP,
+        examples=(
+            classic("unauthorized: authentication token has expired"),
+            containerd("error from registry: expired token"),
+            api(401, "UNAUTHORIZED", "token expired"),
+        ),
+    ),
+    Rule(
+        rows=("A1",),
+        title="The token is not accepted",
+        why="An expired or revoked personal access token (autc04/Retro68#274), and once an "
+        "incident of the whole registry (EnricoMi/publish-unit-test-result-action#307): worth "
+        "a second try.",
+        signs=(
+            Sign(text=r"\buser cannot be authenticated\b"),
+            Sign(text=r"\bunauthenticated: "),
+        ),
+        verdict=Verdict(
+            kind=Kind.AUTH_BLIP,
+            cap=2,
+            advice="The token is expired or revoked: use `${{ github.token }}`, or make a new "
+            "personal access token (classic) with `write:packages`.",
+        ),
+        witnessed=_BLIP,
+        examples=(
+            classic(
+                "unauthorized: unauthenticated: User cannot be authenticated with the token "
+                "provided."
+            ),
+            containerd(
+                "error from registry: User cannot be authenticated with the token provided."
+            ),
+            containerd("error from registry: unauthenticated: bad token"),
+            api(
+                401,
+                "UNAUTHORIZED",
+                "unauthenticated: User cannot be authenticated with the token provided.",
+            ),
+        ),
+    ),
+    Rule(
+        rows=("A3",),
+        title="Push access denied",
+        why="docker.io's words for a missing right, and containerd's for any 401 at the start of "
+        "an upload.",
+        signs=(
+            Sign(text=r"\bpush access denied\b"),
+            Sign(text=r"\brequested access to the resource is denied\b"),
+            Sign(text=r"\binsufficient_scope\b"),
+        ),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="Log in to this registry with an account that may push there, and check that "
+            "the name begins with the right owner.",
+        ),
+        witnessed=_BLIP,
+        examples=(
+            classic("denied: requested access to the resource is denied"),
+            containerd(
+                "push access denied, repository does not exist or may require authorization: "
+                "authorization failed: no basic auth credentials"
+            ),
+            containerd("server message: insufficient_scope: authorization failed"),
+            api(401, "DENIED", "requested access to the resource is denied"),
+        ),
+    ),
+    Rule(
+        rows=("A2", "A5"),
+        title="Not logged in, or the token ended during the push",
+        why="At first contact no credentials were sent. After a layer or tag has passed, the "
+        "short-lived token ran out in a long upload, and a new push gets a new one "
+        "(moby/moby#33558, docker/buildx#324). docker.io also refuses so while another job "
+        "creates the repository (MeshInspector/MeshLib#6742).",
+        signs=(
+            Sign(text=r"\bauthentication required\b"),
+            Sign(text=r"\bno basic auth credentials\b"),
+            Sign(code="UNAUTHORIZED"),
+            Sign(status=(401,)),
+        ),
+        verdict=Verdict(kind=Kind.UNAUTHORIZED),
+        witnessed=_BLIP,
+        examples=(
+            classic("unauthorized: authentication required"),
+            classic("no basic auth credentials"),
+            classic("unauthorized: who are you"),
+            containerd("error from registry: authentication required"),
+            containerd(f"failed to push: {_HEAD}: 401 Unauthorized"),
+            api(401, "UNAUTHORIZED", "authentication required"),
+            api(401),
+        ),
+    ),
+    Rule(
+        rows=("D1",),
+        title="Denied, and nothing more",
+        why="GHCR refuses so with good credentials now and then, at the token service or at the "
+        "manifest, and takes the same push seconds later (Aureliolo/synthorg#2716, "
+        "devantler-tech/platform#2957). A wrong or expired token reads the same.",
+        signs=(Sign(code="DENIED"),),
+        verdict=_BLIP,
+        examples=(
+            classic("denied"),
+            classic("denied: denied"),
+            classic("denied: not today"),
+            classic('Get "https://ghcr.io/v2/": denied: denied'),
+            containerd("error from registry: denied"),
+            containerd(
+                "failed to authorize: failed to fetch oauth token: error from registry: denied"
+            ),
+            buildkit("failed to authorize: failed to fetch oauth token: denied: denied"),
+            api(403, "DENIED", "denied"),
+        ),
+    ),
+    Rule(
+        rows=("D2",),
+        title="403 without a text",
+        why="Seen to pass at the third try (nextstrain/docker-base#131) and for lasting refusals "
+        "(docker/build-push-action#981); also for some tags with a branch's name "
+        "(tue-robotics/tue-env#708). The containerd store of engine 26 drops the text of every "
+        "refusal, so that lasting ones and secondary limits look like this too.",
+        signs=(
+            Sign(status=(403,)),
+            Sign(text=r"\b403 forbidden\b"),
+        ),
+        verdict=Verdict(
+            kind=Kind.AUTH_BLIP,
+            advice="Check that the job has `permissions: packages: write` and that the package's "
+            "settings, Manage Actions access, list this repository with the role Write. After "
+            "many pushes it may be a rate limit: run the job again some minutes later.",
+        ),
+        examples=(
+            classic("unknown: 403 Forbidden"),
+            containerd(f"unknown: failed to copy: {_HEAD}: 403 Forbidden"),
+            api(403),
+        ),
+    ),
+)

@@ -1,0 +1,192 @@
+"""What goes wrong on this side, before or without any answer of a registry."""
+
+from ghcr_push.failures.rule import Rule, Sign, Verdict, classic, containerd
+from ghcr_push.model import Kind
+
+LOCAL: tuple[Rule, ...] = (
+    Rule(
+        rows=("L1",),
+        title="The tag is not in the engine's store",
+        why="No request is made. A builder with a container driver keeps its result to itself "
+        "unless it is loaded.",
+        signs=(
+            Sign(text=r"\btag does not exist\b", answered=False),
+            Sign(text=r"\bimage does not exist locally\b", answered=False),
+            Sign(text=r"\bno such image\b", answered=False),
+        ),
+        verdict=Verdict(kind=Kind.IMAGE_MISSING),
+        examples=(
+            classic("tag does not exist: ghcr.io/o/i:t"),
+            classic(
+                "The push refers to repository [ghcr.io/o/i]\n"
+                "An image does not exist locally with the tag: ghcr.io/o/i"
+            ),
+            containerd("tag does not exist: ghcr.io/o/i:t"),
+            classic("Error response from daemon: No such image: ghcr.io/o/i:t"),
+        ),
+    ),
+    Rule(
+        rows=("L2",),
+        title="Bad reference",
+        why="The docker command checks names before any request.",
+        signs=(
+            Sign(text=r"\binvalid reference format\b", answered=False),
+            Sign(text=r"\brepository name .{0,300}must be lowercase\b", answered=False),
+            Sign(text=r"\bcannot push a digest reference\b", answered=False),
+            Sign(text=r"\btag can't be used with --all-tags", answered=False),
+        ),
+        verdict=Verdict(kind=Kind.INPUT),
+        examples=(
+            classic("invalid reference format"),
+            classic("invalid reference format: repository name (ghcr.io/O/i) must be lowercase"),
+            classic("repository name must be lowercase"),
+            classic("cannot push a digest reference"),
+            classic("tag can't be used with --all-tags/-a"),
+        ),
+    ),
+    Rule(
+        rows=("L3",),
+        title="No space left on the engine's disk",
+        why="The daemon refuses to retry this itself; nothing in the run frees space.",
+        signs=(Sign(text=r"\bno space left on device\b", answered=False),),
+        verdict=Verdict(kind=Kind.DISK_FULL),
+        examples=(
+            classic(
+                "Error response from daemon: write /var/lib/docker/tmp/x: no space left on device"
+            ),
+        ),
+    ),
+    Rule(
+        rows=("L4",),
+        title="The engine does not answer",
+        why="It is not running, or its socket is not where the client looks. An engine that "
+        "worked before in this run may be restarting: it is asked once more.",
+        signs=(
+            Sign(text=r"\bcannot connect to the docker daemon\b", answered=False),
+            Sign(text=r"\bfailed to connect to the docker api\b", answered=False),
+            Sign(text=r"\berror during connect:", answered=False),
+        ),
+        verdict=Verdict(
+            kind=Kind.ENGINE_UNREACHABLE,
+            advice="Check that the Docker Engine runs and that its socket is mounted: "
+            "`-v /var/run/docker.sock:/var/run/docker.sock`, or DOCKER_HOST for another place.",
+        ),
+        witnessed=Verdict(kind=Kind.ENGINE_UNREACHABLE, retryable=True, cap=2),
+        examples=(
+            classic(
+                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
+                "Is the docker daemon running?"
+            ),
+            classic(
+                "failed to connect to the docker API at unix:///var/run/docker.sock; check if the "
+                "path is correct and if the daemon is running: dial unix /var/run/docker.sock: "
+                "connect: no such file or directory"
+            ),
+            classic('error during connect: Get "http://h/_ping": dial tcp: missing address'),
+        ),
+    ),
+    Rule(
+        rows=("L5",),
+        title="No permission to use the engine's socket",
+        why="The socket is there and its mode or group keeps this user out.",
+        signs=(
+            Sign(
+                text=r"\bpermission denied while trying to connect to the docker\b",
+                answered=False,
+            ),
+        ),
+        verdict=Verdict(
+            kind=Kind.ENGINE_UNREACHABLE,
+            advice="Let this user use the socket /var/run/docker.sock: run the container as "
+            "root, or with the socket's group (`--group-add`).",
+        ),
+        examples=(
+            classic(
+                "permission denied while trying to connect to the Docker daemon socket at "
+                "unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: "
+                "permission denied"
+            ),
+            classic(
+                "permission denied while trying to connect to the docker API at "
+                "unix:///var/run/docker.sock"
+            ),
+        ),
+    ),
+    Rule(
+        rows=("L6",),
+        title="A credential helper is missing",
+        why="The Docker configuration names a helper program that is not installed here.",
+        signs=(
+            Sign(text=r"\berror getting credentials\b", answered=False),
+            Sign(text=r"\bdocker-credential-", answered=False),
+        ),
+        verdict=Verdict(kind=Kind.CREDENTIALS),
+        examples=(
+            classic("error getting credentials - err: exit status 1, out: `locked`"),
+            classic('exec: "docker-credential-x": executable file not found in $PATH'),
+        ),
+    ),
+    Rule(
+        rows=("L7",),
+        title="The docker command is missing or too old",
+        why="A fault of the image that this action runs in.",
+        signs=(
+            Sign(text=r"\bdocker: (?:command )?not found\b", answered=False),
+            Sign(text=r"\bunknown (?:shorthand )?flag\b", answered=False),
+            Sign(text=r"\bis not a docker command\b", answered=False),
+            Sign(text=r"\bdocker: unknown command\b", answered=False),
+        ),
+        verdict=Verdict(kind=Kind.INTERNAL),
+        examples=(
+            classic("sh: 1: docker: not found"),
+            classic("unknown flag: --platform"),
+            classic("docker: 'pusch' is not a docker command."),
+            classic("docker: unknown command: docker pusch"),
+        ),
+    ),
+    Rule(
+        rows=("L8",),
+        title="Parts of a multi-platform image are not local",
+        why="The containerd store can hold an index without the content of all its platforms. "
+        "Engine 26 refuses to push it; 28 pushes the one platform that it has and says so.",
+        signs=(
+            Sign(text=r"\bmissing content\b", answered=False),
+            Sign(
+                text=r"\bdoes not (?:provide|match) the specified platform\b",
+                answered=False,
+            ),
+        ),
+        verdict=Verdict(kind=Kind.CONTENT_MISSING),
+        examples=(
+            containerd(
+                f"missing content: content digest sha256:{'0' * 64}: not found\n"
+                "Note: You're trying to push a manifest list/index which references multiple "
+                "platform specific manifests, but not all of them are available locally"
+            ),
+            containerd(
+                "Error response from daemon: image with reference ghcr.io/o/i:t was found but "
+                "does not provide the specified platform (linux/s390x)"
+            ),
+            classic(
+                "Error response from daemon: image with reference ghcr.io/o/i:t was found but "
+                "its platform (linux/amd64) does not match the specified platform (linux/s390x)"
+            ),
+        ),
+    ),
+    Rule(
+        rows=("L9",),
+        title="Layers of a kind that the engine cannot push",
+        why="The image has foreign or unknown layer media types.",
+        signs=(Sign(text=r"\bunsupported layer media ?type\b", answered=False),),
+        verdict=Verdict(
+            kind=Kind.UNSUPPORTED,
+            advice="Build the image with ordinary tar layers (gzip or zstd); this engine cannot "
+            "push the layers it has.",
+        ),
+        examples=(
+            containerd(
+                "Error response from daemon: unsupported layer media type application/x-foo"
+            ),
+        ),
+    ),
+)

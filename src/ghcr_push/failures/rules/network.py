@@ -1,0 +1,185 @@
+"""No whole answer came: the connection, the name, the certificate or the time was missing."""
+
+from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.model import Kind
+
+_GET = 'Get "https://ghcr.io/v2/": '
+
+NETWORK: tuple[Rule, ...] = (
+    Rule(
+        rows=("N5",),
+        title="No trusted TLS connection",
+        why="A typing error in the host (docker/build-push-action#836) or a private certificate "
+        "authority; it does not pass.",
+        signs=(
+            Sign(text=r"\bx509: ", answered=False),
+            Sign(text=r"\btls: (?:handshake failure|failed to verify)", answered=False),
+            Sign(text=r"\bcertificate[ _]verify[ _]failed\b", answered=False),
+        ),
+        verdict=Verdict(kind=Kind.CERTIFICATE),
+        examples=(
+            classic(f"{_GET}x509: certificate signed by unknown authority"),
+            classic(f"{_GET}remote error: tls: handshake failure"),
+            containerd(
+                'failed to do request: Head "https://r.example/v2/o/i/blobs/sha256:00": tls: '
+                "failed to verify certificate: x509: certificate is valid for a, not b"
+            ),
+            containerd(f"{_GET}tls: failed to verify certificate: of another kind"),
+            api(None, None, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"),
+        ),
+    ),
+    Rule(
+        rows=("N15",),
+        title="The registry speaks plain HTTP",
+        why="The client speaks TLS to a port that does not.",
+        signs=(
+            Sign(text=r"\bserver gave http response to https client\b", answered=False),
+            Sign(text=r"\bfirst record does not look like a tls handshake\b", answered=False),
+            Sign(text=r"\b(?:wrong[ _]version[ _]number|record layer failure)\b", answered=False),
+        ),
+        verdict=Verdict(
+            kind=Kind.CERTIFICATE,
+            advice="Check the registry's port; for a registry without TLS name it in "
+            "`insecure-registries`, and in the engine's configuration as well.",
+        ),
+        examples=(
+            classic(f"{_GET}http: server gave HTTP response to HTTPS client"),
+            containerd(f"{_GET}tls: first record does not look like a TLS handshake"),
+            api(None, None, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
+            api(None, None, "[SSL] record layer failure (_ssl.c:1016)"),
+        ),
+    ),
+    Rule(
+        rows=("N7",),
+        title="The resolver did not answer",
+        why="Blips of the runner's DNS (docker/build-push-action#719, #520).",
+        signs=(
+            Sign(text=r"\blookup\b.{0,300}(?:i/o timeout|server misbehaving|connection refused)"),
+            Sign(text=r"\btemporary failure in name resolution\b"),
+        ),
+        verdict=Verdict(kind=Kind.NETWORK),
+        examples=(
+            classic(
+                "dial tcp: lookup ghcr.io on 168.63.129.16:53: read udp 10.1.0.4:4->"
+                "168.63.129.16:53: i/o timeout"
+            ),
+            containerd("dial tcp: lookup ghcr.io on 127.0.0.53:53: server misbehaving"),
+            api(None, None, "[Errno -3] Temporary failure in name resolution"),
+        ),
+    ),
+    Rule(
+        rows=("N8",),
+        title="No such host",
+        why="A typing error (pennsignals/publish_docker-compose#4), or a blip if the host worked "
+        "before (aws-actions/amazon-ecr-login#475).",
+        signs=(
+            Sign(text=r"\bno such host\b", answered=False),
+            Sign(text=r"\bname or service not known\b", answered=False),
+            Sign(text=r"\bno address associated with hostname\b", answered=False),
+        ),
+        verdict=Verdict(kind=Kind.HOST_UNKNOWN),
+        witnessed=Verdict(kind=Kind.NETWORK),
+        examples=(
+            classic("dial tcp: lookup ghrc.io on 10.0.0.2:53: no such host"),
+            containerd("dial tcp: lookup ghrc.io: no such host"),
+            api(None, None, "[Errno -2] Name or service not known"),
+            api(None, None, "[Errno -5] No address associated with hostname"),
+        ),
+    ),
+    Rule(
+        rows=("N12", "N13"),
+        title="A request could not be repeated inside the client",
+        why="The registry broke off in a way that the client could not replay "
+        "(docker/build-push-action#626); a new push can.",
+        signs=(
+            Sign(text=r"\bcannot reuse body\b"),
+            Sign(text=r": no response$"),
+        ),
+        verdict=Verdict(kind=Kind.SERVER_ERROR),
+        examples=(
+            buildkit("failed to copy: cannot reuse body, request must be retried"),
+            buildkit('failed commit on ref "layer-sha256:00": no response'),
+        ),
+    ),
+    Rule(
+        rows=("N10",),
+        title="The commit's answer did not come within 30 seconds",
+        why="A fixed limit of the containerd store; the blob often landed anyway, so few tries "
+        "are enough (moby/moby#53700, containerd/containerd#13164).",
+        signs=(Sign(text=r"\btimeout awaiting response headers\b"),),
+        verdict=Verdict(kind=Kind.TIMEOUT, cap=3),
+        examples=(
+            containerd(
+                'failed to do request: Put "https://ghcr.io/v2/o/i/blobs/uploads/1": net/http: '
+                "timeout awaiting response headers"
+            ),
+        ),
+    ),
+    Rule(
+        rows=("N4", "N6", "N9", "N11", "N14"),
+        title="No answer in time",
+        why="Docker gives the first request and the token 15 seconds and tries them once. A "
+        "time-out says nothing of what landed: once the edge had answered 201 after 19 seconds "
+        "(docker/build-push-action#251).",
+        signs=(
+            Sign(text=r"\btls handshake timeout\b"),
+            Sign(text=r"\bi/o timeout\b"),
+            Sign(text=r"\b(?:connection|operation|request) timed out\b"),
+            Sign(text=r"\bclient\.timeout\b"),
+            Sign(text=r"\bdeadline exceeded\b"),
+            Sign(text=r"\bcontext cancell?ed\b"),
+            Sign(text=r"\b(?:connect|read|write|pool) ?timeout\b"),
+            Sign(status=(408,)),
+        ),
+        verdict=Verdict(kind=Kind.TIMEOUT),
+        examples=(
+            classic(f"{_GET}net/http: TLS handshake timeout"),
+            classic("dial tcp 140.82.112.33:443: i/o timeout"),
+            classic("read tcp 10.1.0.4:4->140.82.112.33:443: read: connection timed out"),
+            classic(
+                f"{_GET}net/http: request canceled while waiting for connection "
+                "(Client.Timeout exceeded while awaiting headers)"
+            ),
+            containerd("failed to copy: context deadline exceeded"),
+            containerd("failed to copy: context canceled"),
+            api(None, None, "ReadTimeout"),
+            api(408),
+        ),
+    ),
+    Rule(
+        rows=("N1", "N2", "N3"),
+        title="The connection broke or could not be made",
+        why="Cut by the peer or the path, alone or in outbreaks (felddy/foundryvtt-docker#358, "
+        "docker/buildx#834).",
+        signs=(
+            Sign(text=r"\bEOF\b"),
+            Sign(text=r"\bserver closed idle connection\b"),
+            Sign(text=r"\bconnection reset\b"),
+            Sign(text=r"\bbroken pipe\b"),
+            Sign(text=r"\buse of closed network connection\b"),
+            Sign(text=r"\bconnection refused\b"),
+            Sign(text=r"\bno route to host\b"),
+            Sign(text=r"\bnetwork is (?:unreachable|down)\b"),
+            Sign(text=r"\bconnection attempts failed\b"),
+            Sign(text=r"\bserver disconnected\b"),
+            Sign(text=r"\bpeer closed connection\b"),
+            Sign(text=r"\b(?:connect|read|write|remoteprotocol)error\b"),
+        ),
+        verdict=Verdict(kind=Kind.NETWORK),
+        examples=(
+            classic("EOF"),
+            containerd('failed to do request: Put "https://ghcr.io/v2/o/i/manifests/t": EOF'),
+            classic("http: server closed idle connection"),
+            classic("write tcp 10.1.0.4:4->140.82.112.33:443: write: connection reset by peer"),
+            classic("write tcp 10.1.0.4:4->140.82.112.33:443: write: broken pipe"),
+            classic("use of closed network connection"),
+            classic("dial tcp 127.0.0.1:9: connect: connection refused"),
+            classic("dial tcp 140.82.112.33:443: connect: no route to host"),
+            containerd("dial tcp 140.82.112.33:443: connect: network is unreachable"),
+            api(None, None, "All connection attempts failed"),
+            api(None, None, "Server disconnected without sending a response."),
+            api(None, None, "peer closed connection without sending complete message body"),
+            api(None, None, "ReadError"),
+        ),
+    ),
+)

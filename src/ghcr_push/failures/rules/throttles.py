@@ -1,0 +1,100 @@
+"""The registry had too much from us, and says so."""
+
+from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.model import Kind
+
+_SECONDARY = (
+    'permission_denied: Error from intermediary with HTTP status code 403 "Forbidden" - '
+    'with-body: {\n  "documentation_url": "https://docs.github.com/rest/overview/'
+    'rate-limits-for-the-rest-api#about-secondary-rate-limits",\n  "message": "You have exceeded '
+    "a secondary rate limit. Please wait a few minutes before you try again. If you reach out to "
+    'GitHub Support for help, please include the request ID 1234:5678."\n}'
+)
+
+THROTTLES: tuple[Rule, ...] = (
+    Rule(
+        rows=("T2",),
+        title="Secondary rate limit",
+        why="GitHub's limiter for bursts of writes answers 403 and reads like a refusal; some "
+        "tens of manifest writes within minutes trip it. It clears in minutes if nothing is sent "
+        "(virtualcell/vcell#1888, perminder-klair/subwave#1377, markrussinovich/refchecker#67).",
+        signs=(
+            Sign(text=r"\bsecondary rate limit"),
+            Sign(text=r"\babuse detection\b"),
+        ),
+        verdict=Verdict(kind=Kind.SECONDARY_LIMIT),
+        examples=(
+            classic(f"denied: {_SECONDARY}"),
+            containerd(f"error from registry: {_SECONDARY}"),
+            buildkit(f"unexpected status: 403 Forbidden\ndenied: {_SECONDARY}"),
+            api(403, "DENIED", _SECONDARY),
+            api(403, "DENIED", _SECONDARY, retry_after=60, wait=60),
+            api(403, None, "You have triggered an abuse detection mechanism."),
+        ),
+    ),
+    Rule(
+        rows=("T3",),
+        title="A quota over hours is used up",
+        why="Docker Hub's quotas clear after hours: nothing that a run can wait for.",
+        signs=(Sign(text=r"\byou have reached your .{0,40}rate limit\b"),),
+        verdict=Verdict(
+            kind=Kind.THROTTLED,
+            retryable=False,
+            advice="The registry's quota for this account or address is used up: log in with an "
+            "account that has a larger one, or wait some hours.",
+        ),
+        examples=(
+            classic(
+                "toomanyrequests: You have reached your pull rate limit. You may increase the "
+                "limit by authenticating and upgrading"
+            ),
+            containerd("error from registry: You have reached your pull rate limit."),
+            api(
+                429,
+                "TOOMANYREQUESTS",
+                "You have reached your unauthenticated pull rate limit.",
+            ),
+        ),
+    ),
+    Rule(
+        rows=("T1",),
+        title="Too many requests within a minute",
+        why="ghcr.io lets through about 2,000 requests a minute and names waits of milliseconds "
+        "in the message; other jobs share the allowance (chainguard-images/images#173, "
+        "coreruleset/modsecurity-crs-docker#449, rapidsai/ci-imgs#162).",
+        signs=(
+            Sign(code="TOOMANYREQUESTS"),
+            Sign(status=(429,)),
+            Sign(text=r"\btoo ?many ?requests\b"),
+            Sign(text=r"\bretry-after: ?\d"),
+            Sign(text=r"\ballowed: \d+/(?:second|minute|hour)\b"),
+        ),
+        verdict=Verdict(kind=Kind.THROTTLED),
+        examples=(
+            classic("toomanyrequests: retry-after: 12.5ms, allowed: 2000/minute", wait=0.0125),
+            classic("toomanyrequests: slow down"),
+            classic("toomanyrequests: Too Many Requests (HAP429)"),
+            containerd("error from registry: retry-after: 1m30s, allowed: 2000/minute", wait=90),
+            containerd("error from registry: retry-after: 250µs", wait=0.00025),
+            containerd("error from registry: allowed: 2000/minute"),
+            containerd("error from registry: too many requests"),
+            containerd(
+                "unknown: failed to copy: unexpected status from POST request to "
+                "https://ghcr.io/v2/o/i/blobs/uploads/: 429"
+            ),
+            buildkit(
+                "unexpected status: 429 Too Many Requests\n"
+                "toomanyrequests: retry-after: 12.5ms, allowed: 2000/minute",
+                wait=0.0125,
+            ),
+            api(
+                429,
+                "TOOMANYREQUESTS",
+                "retry-after: 10.305464ms, allowed: 2000/minute",
+                wait=0.010305464,
+            ),
+            api(429, None, "", retry_after=7, wait=7),
+            api(400, "TOOMANYREQUESTS", "slow down"),
+        ),
+    ),
+)

@@ -1,0 +1,264 @@
+"""What becomes of each kind of failure: whether it is tried again, and what a person can do.
+
+The caps follow the policies that other clients use (moby, containerd, go-containerregistry,
+regclient) and GitHub's own advice for secondary rate limits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ghcr_push.model import Kind
+
+
+class Cause(StrEnum):
+    """Where to look for the remedy."""
+
+    REGISTRY = "registry"
+    NETWORK = "network"
+    PERMISSION = "permission"
+    ENGINE = "engine"
+    INPUT = "input"
+    RUN = "run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Treatment:
+    """What the queue does about one kind of failure, and what the reader should do.
+
+    ``cap`` is the most attempts per unit, None for ``max-attempts``; the other switches are those
+    of ``model.Failure``.
+    """
+
+    cause: Cause
+    meaning: str
+    """What happened, as the end of a sentence that begins with the kind's name."""
+    advice: str
+    retryable: bool = False
+    pressure: bool = False
+    cap: int | None = None
+    holds: bool = False
+    about_tag: bool = False
+    free_with_wait: bool = False
+    """An attempt is not charged where the registry named the wait."""
+
+
+_REGISTRY, _NETWORK = Cause.REGISTRY, Cause.NETWORK
+
+TREATMENTS: Mapping[Kind, Treatment] = {
+    Kind.THROTTLED: Treatment(
+        cause=_REGISTRY,
+        meaning="the registry had too many requests from us and says so",
+        advice="Lower `max-parallel`, and do not let many jobs push at the same moment "
+        "(`strategy.max-parallel`, staggered schedules): they share one allowance.",
+        retryable=True,
+        pressure=True,
+        free_with_wait=True,
+    ),
+    # GitHub's REST advice for the like-named limit: a minute or more, growing, and an end to it
+    Kind.SECONDARY_LIMIT: Treatment(
+        cause=_REGISTRY,
+        meaning="GitHub's secondary rate limit refuses all writes for some minutes",
+        advice="Push fewer tags or from fewer jobs at once (`strategy.max-parallel: 4`), and run "
+        "the job again after some minutes.",
+        retryable=True,
+        pressure=True,
+        cap=5,
+        holds=True,
+        free_with_wait=True,
+    ),
+    Kind.SERVER_ERROR: Treatment(
+        cause=_REGISTRY,
+        meaning="the registry failed inside (5xx)",
+        advice="The registry kept failing: look at https://www.githubstatus.com, then run the "
+        "job again; a longer `timeout` rides out longer incidents.",
+        retryable=True,
+        pressure=True,
+    ),
+    Kind.TIMEOUT: Treatment(
+        cause=_REGISTRY,
+        meaning="no answer came in time",
+        advice="Lower `max-parallel` so that each upload gets more bandwidth; ghcr.io ends "
+        "uploads after 10 minutes, so split very large layers.",
+        retryable=True,
+        pressure=True,
+    ),
+    # one broken connection says nothing of load; it is for the queue to see that several broke
+    Kind.NETWORK: Treatment(
+        cause=_NETWORK,
+        meaning="the connection broke or could not be made",
+        advice="Run the job again; if it stays, check the runner's network, proxy and firewall "
+        "towards the registry.",
+        retryable=True,
+    ),
+    Kind.NOT_VISIBLE: Treatment(
+        cause=_REGISTRY,
+        meaning="the registry does not see yet what was just uploaded",
+        advice="Run the job again; if it stays, do not push the same image from two jobs at the "
+        "same time.",
+        retryable=True,
+        pressure=True,
+        cap=6,
+    ),
+    Kind.AUTH_BLIP: Treatment(
+        cause=Cause.PERMISSION,
+        meaning="access was refused in a way that often passes",
+        advice="If it stays, check that the job has `permissions: packages: write` and that the "
+        "token or password is valid.",
+        retryable=True,
+        cap=3,
+    ),
+    Kind.MANGLED: Treatment(
+        cause=_REGISTRY,
+        meaning="the registry received other bytes than were sent",
+        advice="Run the job again; if it stays, look for a proxy that changes uploads.",
+        retryable=True,
+        cap=3,
+    ),
+    # pressure: under load an answer that nobody knows is likelier load than not
+    Kind.UNKNOWN: Treatment(
+        cause=_REGISTRY,
+        meaning="a text that this action does not know",
+        advice="Read the text above; if running the job again helps, please report the text so "
+        "that it can be recognised.",
+        retryable=True,
+        pressure=True,
+        cap=4,
+    ),
+    Kind.DENIED: Treatment(
+        cause=Cause.PERMISSION,
+        meaning="the registry knows us and says no",
+        advice="Give the job `permissions: packages: write`, and give this repository the Write "
+        "role in the package's settings under Manage Actions access.",
+    ),
+    Kind.UNAUTHORIZED: Treatment(
+        cause=Cause.PERMISSION,
+        meaning="the registry does not accept the credentials, or got none",
+        advice="Check `token`, or `registry`, `username` and `password`: the credentials are "
+        "missing, wrong, expired or revoked.",
+    ),
+    Kind.NAME_REFUSED: Treatment(
+        cause=Cause.INPUT,
+        meaning="the registry does not accept the repository's name",
+        advice="Name the image ghcr.io/OWNER/NAME, all lower case.",
+    ),
+    # a second try, since a repository that is being created may not be known for a moment
+    Kind.NOT_FOUND: Treatment(
+        cause=Cause.INPUT,
+        meaning="the registry does not know the repository",
+        advice="Check the registry's host and the owner in the name; registries other than "
+        "ghcr.io may want the repository to be created first.",
+        retryable=True,
+        cap=2,
+    ),
+    Kind.TOO_LARGE: Treatment(
+        cause=Cause.INPUT,
+        meaning="a layer or a request is larger than the registry takes",
+        advice="Make the layer smaller: ghcr.io takes 10 GB per layer and 10 minutes per upload; "
+        "another registry may stand behind a proxy with a body limit.",
+    ),
+    Kind.MANIFEST_REFUSED: Treatment(
+        cause=Cause.INPUT,
+        meaning="the registry does not accept the manifest",
+        advice="The registry may not know the image's media types: build with "
+        "`provenance: false` or `oci-mediatypes=false`, or update the registry.",
+    ),
+    Kind.UNSUPPORTED: Treatment(
+        cause=_REGISTRY,
+        meaning="the registry does not offer this operation",
+        advice="Check that the host is a container registry which allows pushes (not a "
+        "read-only mirror or cache).",
+    ),
+    Kind.CERTIFICATE: Treatment(
+        cause=_NETWORK,
+        meaning="no trusted TLS connection to that host",
+        advice="Check the registry's host name for a typing error; for a private certificate "
+        "authority, install its certificate on the runner and in the engine.",
+    ),
+    # a second try, since a resolver's hiccup can read the same
+    Kind.HOST_UNKNOWN: Treatment(
+        cause=_NETWORK,
+        meaning="no such host",
+        advice="Check the registry's host name for a typing error (ghcr.io, not ghrc.io), and "
+        "that the runner can resolve it.",
+        retryable=True,
+        cap=2,
+    ),
+    Kind.IMAGE_MISSING: Treatment(
+        cause=Cause.INPUT,
+        meaning="the engine has no such image",
+        advice="Build or pull the image in an earlier step of the same job; "
+        "docker/build-push-action keeps it only with `load: true`.",
+    ),
+    Kind.CONTENT_MISSING: Treatment(
+        cause=Cause.INPUT,
+        meaning="the engine has only a part of the image",
+        advice="Build or pull all platforms of the image in this job (`docker pull --platform`), "
+        "or choose one that is there with `platform`.",
+    ),
+    Kind.ENGINE_UNREACHABLE: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine does not answer",
+        advice="Mount /var/run/docker.sock or set DOCKER_HOST, check that the engine runs and "
+        "that this user may use its socket.",
+    ),
+    Kind.DISK_FULL: Treatment(
+        cause=Cause.ENGINE,
+        meaning="no space is left on the runner's disk",
+        advice="Free disk space before this step, for example with `docker system prune --force` "
+        "or a runner with a larger disk.",
+    ),
+    Kind.CREDENTIALS: Treatment(
+        cause=Cause.INPUT,
+        meaning="the Docker configuration's credentials cannot be read",
+        advice="The configuration names a credential helper that is not installed here: give "
+        "`username` and `password` (or `registry-auth`) instead.",
+    ),
+    Kind.INPUT: Treatment(
+        cause=Cause.INPUT,
+        meaning="an input cannot be right",
+        advice="Correct the reference: lower-case repository, one `:tag` of at most 128 "
+        "characters, no digest.",
+    ),
+    Kind.INTERNAL: Treatment(
+        cause=Cause.RUN,
+        meaning="a fault of this action or of its image",
+        advice="Please report this with the log; a released version of the action may not have it.",
+    ),
+    Kind.PROTECTED: Treatment(
+        cause=Cause.INPUT,
+        meaning="`protect` forbids to move this tag to another image",
+        advice="Give the new image a new tag, or take the tag's pattern out of `protect`.",
+        about_tag=True,
+    ),
+    Kind.OVERTAKEN: Treatment(
+        cause=Cause.INPUT,
+        meaning="somebody else moved the tag while we pushed it",
+        advice="Keep runs that push the same tag apart with the workflow's `concurrency:`.",
+        about_tag=True,
+    ),
+    Kind.TAG_REFUSED: Treatment(
+        cause=Cause.INPUT,
+        meaning="the registry does not accept this tag",
+        advice="Use another tag: the registry keeps this one from being moved, or does not "
+        "accept its name.",
+        about_tag=True,
+    ),
+    Kind.CANCELLED: Treatment(
+        cause=Cause.RUN,
+        meaning="the run was cancelled first",
+        advice="Run the job again to push what is missing; what landed stays and is not sent "
+        "again.",
+    ),
+    Kind.DEADLINE: Treatment(
+        cause=Cause.RUN,
+        meaning="the run's `timeout` passed first",
+        advice="Raise `timeout`, or push fewer tags in one step; what landed is not sent again.",
+    ),
+    Kind.FAIL_FAST: Treatment(
+        cause=Cause.RUN,
+        meaning="another target failed and `fail-fast` ended the run",
+        advice="See the target that failed first; without `fail-fast` the others would have been "
+        "tried.",
+    ),
+}

@@ -1,0 +1,44 @@
+"""The user's guide is the table's."""
+
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from ghcr_push.failures.guide import guide
+from ghcr_push.failures.rules import RULES
+from ghcr_push.failures.treatments import TREATMENTS
+from ghcr_push.model import Kind
+
+PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == guide(), (
+        "run: python -m ghcr_push.failures > docs/failures.md"
+    )
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_has_a_heading_that_its_links_reach_and_its_advice(kind: Kind) -> None:
+    text = guide()
+    assert f"\n### {kind}\n" in text
+    assert f"(#{kind})" in text
+    assert TREATMENTS[kind].advice in text
+
+
+def test_every_rule_is_shown_once_with_its_reason() -> None:
+    text = guide()
+    for rule in RULES:
+        assert text.count(f"#### {rule.title} ({', '.join(rule.rows)})\n") == 1
+        assert rule.why in text
+        assert (rule.verdict.advice or "") in text
+
+
+def test_the_page_is_sound_markdown() -> None:
+    tokens = MarkdownIt("commonmark").enable("table").parse(guide())
+    assert {t.type for t in tokens if t.type.startswith("html")} == set()
+    shown = [t.content for t in tokens if t.type == "fence"]
+    assert len(shown) == len(RULES)
+    rows = [t for t in tokens if t.type == "tr_open"]
+    assert len(rows) == 1 + len(Kind)

@@ -1,0 +1,91 @@
+"""Whatever is taken out of the table or turned round in it, some check notices."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+from tests.unit.test_failures_recorded import Recorded, recordings
+
+from ghcr_push.failures.classify import recognised
+from ghcr_push.failures.guide import guide
+from ghcr_push.failures.reading import read
+from ghcr_push.failures.rule import Rule, Verdict
+from ghcr_push.failures.rules import RULES, UNKNOWN
+from ghcr_push.failures.treatments import TREATMENTS
+from ghcr_push.model import Kind
+
+KNOWN = [rule for rule in RULES if rule is not UNKNOWN]
+GUIDE = guide()
+
+
+def name(rule: Rule) -> str:
+    return "-".join(rule.rows)
+
+
+def put(old: Rule, *new: Rule) -> tuple[Rule, ...]:
+    """Return the table with ``new`` in the place of ``old``."""
+    place = RULES.index(old)
+    return (*RULES[:place], *new, *RULES[place + 1 :])
+
+
+def examples_fail(old: Rule, rules: Sequence[Rule], rows: tuple[str, ...]) -> bool:
+    return any(recognised(read(e.evidence), rules).rows != rows for e in old.examples)
+
+
+@pytest.mark.parametrize("rule", KNOWN, ids=name)
+def test_a_missing_rule_is_noticed_by_its_examples(rule: Rule) -> None:
+    assert examples_fail(rule, put(rule), rule.rows)
+
+
+@pytest.mark.parametrize("rule", KNOWN, ids=name)
+def test_a_missing_sign_is_noticed_by_an_example(rule: Rule) -> None:
+    for sign in rule.signs:
+        fewer = replace(rule, signs=tuple(s for s in rule.signs if s is not sign))
+        assert examples_fail(rule, put(rule, fewer), rule.rows), sign
+
+
+@pytest.mark.parametrize("rule", KNOWN, ids=name)
+def test_a_sign_that_asks_for_less_is_noticed_or_asks_for_one_thing(rule: Rule) -> None:
+    for sign in rule.signs:
+        parts = [sign.text, sign.status, sign.code]
+        assert sum(part is not None for part in parts) == 1, sign
+
+
+def turned(verdict: Verdict) -> Iterator[Verdict]:
+    """Turn each part of a verdict round."""
+    usual = TREATMENTS[verdict.kind]
+    yield replace(verdict, kind=Kind.UNKNOWN if verdict.kind is not Kind.UNKNOWN else Kind.DENIED)
+    yield replace(verdict, kind=Kind.SERVER_ERROR if not usual.retryable else Kind.INPUT)
+    retryable = usual.retryable if verdict.retryable is None else verdict.retryable
+    yield replace(verdict, retryable=not retryable)
+    if retryable:
+        yield replace(verdict, cap=(verdict.cap or usual.cap or 0) + 1)
+    yield replace(verdict, advice=f"{verdict.advice} or not")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=name)
+def test_a_verdict_turned_round_is_noticed_by_the_guide(rule: Rule) -> None:
+    for verdict in turned(rule.verdict):
+        assert guide(put(rule, replace(rule, verdict=verdict))) != GUIDE, verdict
+    if rule.witnessed is None:
+        other = Verdict(kind=Kind.TIMEOUT)
+        assert guide(put(rule, replace(rule, witnessed=other))) != GUIDE
+        return
+    assert guide(put(rule, replace(rule, witnessed=None))) != GUIDE
+    for verdict in list(turned(rule.witnessed))[:2]:
+        assert guide(put(rule, replace(rule, witnessed=verdict))) != GUIDE, verdict
+
+
+def by_rule() -> dict[tuple[str, ...], list[Recorded]]:
+    found: dict[tuple[str, ...], list[Recorded]] = {}
+    for recorded in recordings():
+        found.setdefault(recognised(recorded.reading).rows, []).append(recorded)
+    return found
+
+
+def test_a_kind_turned_round_is_noticed_by_the_recordings() -> None:
+    """The recordings' kinds are written beside the answers, not read from the table."""
+    for rows, recorded in by_rule().items():
+        rule = next(rule for rule in RULES if rule.rows == rows)
+        for other in set(Kind) - {rule.verdict.kind}:
+            assert any(other not in r.right for r in recorded), (rows, other)
