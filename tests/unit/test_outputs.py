@@ -28,7 +28,8 @@ from ghcr_push.reporting.escape import utf16_length
 from ghcr_push.reporting.outputs import BUDGET, exit_status, outputs
 
 NAMES = [
-    *("result", "pushed", "unchanged", "failed", "skipped", "planned", "retried", "digest"),
+    *("result", "cause", "pushed", "unchanged", "failed", "skipped", "planned", "retried"),
+    "digest",
     *("digests", "images", "attempts", "retries", "lowest-parallel", "duration", "report"),
     "truncated",
 ]
@@ -63,6 +64,7 @@ def test_a_run_of_two_repositories() -> None:
     )
     assert values == {
         "result": "partial",
+        "cause": "permission",
         "pushed": '["ghcr.io/acme/app:1","ghcr.io/acme/ops:1"]',
         "unchanged": '["ghcr.io/acme/app:2"]',
         "failed": '["ghcr.io/acme/ops:2"]',

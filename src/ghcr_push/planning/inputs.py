@@ -207,6 +207,13 @@ OUTPUTS = (
         ),
     ),
     Output(
+        name="cause",
+        description=(
+            "Where to look for the remedy of what did not land: `none`, `registry`, `network`, "
+            "`permission`, `engine`, `input` or `mixed`."
+        ),
+    ),
+    Output(
         name="pushed",
         description="JSON array of the references that were written.",
     ),

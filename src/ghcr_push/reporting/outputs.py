@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from ghcr_push.model import Outcome, Report, TargetResult
 from ghcr_push.reporting.escape import utf16_length
+from ghcr_push.reporting.verdict import verdict
 
 BUDGET = 450_000
 """Characters of UTF-16 over all outputs; runners take 1 MB a job, counted in UTF-16 bytes."""
@@ -33,6 +34,7 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
     shared = {result.digest for result in report.landed}
     values = {
         "result": str(report.result),
+        "cause": str(verdict(report)),
         "pushed": _ended(report, Outcome.PUSHED),
         "unchanged": _ended(report, Outcome.UNCHANGED),
         "failed": _ended(report, Outcome.FAILED),

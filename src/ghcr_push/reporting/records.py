@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ghcr_push.model import Kind, Outcome, Result, Step
+from ghcr_push.reporting.verdict import Verdict
 
 
 class _Described:
@@ -79,6 +80,8 @@ class Target(_Described):
     """Whether this target carried the layers of its group."""
     retried: bool
     """Whether it, or the content that it shares, needed more than one attempt."""
+    cause: Verdict
+    """Where to look for the remedy; none where it landed."""
     failure: Failure | None
     """Why it failed or was skipped; null where it landed."""
     attempts: list[Attempt]
@@ -149,6 +152,8 @@ class Report(_Described):
     """The version of this format; fields are added within a version, never changed."""
     result: Result
     """How the run ended."""
+    cause: Verdict
+    """The one cause of all that did not land, or mixed."""
     started_at: str
     """When it started: RFC 3339, UTC."""
     duration: float

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from ghcr_push.model import Report, Result
 from ghcr_push.reporting.escape import escape
 from ghcr_push.reporting.outputs import outputs
+from ghcr_push.reporting.verdict import Verdict
 
 
 def refused_outputs() -> dict[str, str]:
     """Return all outputs of a run that was refused before its first request."""
     nothing = Report(started_at="", duration=0.0, cancelled=False, max_parallel=0, results=())
-    return outputs(nothing, "") | {"result": str(Result.FAILURE), "lowest-parallel": ""}
+    return outputs(nothing, "") | {
+        "result": str(Result.FAILURE),
+        "cause": str(Verdict.INPUT),
+        "lowest-parallel": "",
+    }
 
 
 def refused_summary(problems: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ghcr_push.model import Attempt, Failure, Hold, LimitChange, Outcome, Report, TargetResult
 from ghcr_push.reporting import records
+from ghcr_push.reporting.verdict import cause_of, verdict
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -41,6 +42,7 @@ def _record(report: Report) -> records.Report:
     return records.Report(
         schema_version="1",
         result=report.result,
+        cause=verdict(report),
         started_at=report.started_at,
         duration=_ms(report.duration),
         cancelled=report.cancelled,
@@ -76,6 +78,7 @@ def _target(result: TargetResult) -> records.Target:
         may_have_landed=result.may_have_landed,
         seed=result.seed,
         retried=result.retried,
+        cause=cause_of(result),
         failure=_failure(result.failure),
         attempts=[_attempt(attempt) for attempt in result.attempts],
     )

@@ -5,6 +5,7 @@ from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
 from ghcr_push.reporting.sections import Room, failed, landed, planned, retried, skipped
 from ghcr_push.reporting.timeline import gantt, hold_history, limit_history, rows_left_out
+from ghcr_push.reporting.verdict import Verdict, verdict
 
 MOST_BYTES = 900 * 1024
 """UTF-8 bytes of a summary; GitHub drops one over 1 MiB whole, and some near it."""
@@ -53,6 +54,8 @@ def _facts(report: Report) -> str:
         limit = f"at most {count(report.max_parallel, 'write')} at once"
         lower = report.lowest_parallel < report.max_parallel
         facts.append(f"{limit}, down to {report.lowest_parallel}" if lower else limit)
+    if (cause := verdict(report)) is not Verdict.NONE:
+        facts.append(f"cause: **{cause}**")
     line = " · ".join(facts)
     if unread := len(unproved(report)):
         line += (
