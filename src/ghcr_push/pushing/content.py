@@ -1,0 +1,165 @@
+"""What a target shall name, by where it lies now: in the engine, or in its repository already."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Protocol
+
+import anyio
+
+from ghcr_push.model import Descriptor, Image, Manifest, Source, Step
+from ghcr_push.pushing.backoff import AttemptError
+from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.references import Digest, Repository, TagReference
+
+Said = Callable[[Sequence[str]], None]
+
+NOT_FOUND = 404
+
+
+class Manifests:
+    """The manifests of one repository, each fetched once however many targets ask for it."""
+
+    def __init__(self, repository: Repository, registry: Registry, reader: Reader) -> None:
+        self._repository = repository
+        self._registry = registry
+        self._reader = reader
+        self._known: dict[Digest, Manifest] = {}
+        self._turn = anyio.Lock()
+
+    async def fetch(self, digest: Digest) -> Manifest:
+        """Return the manifest with that digest; raise ``AttemptError`` where it cannot be read."""
+        async with self._turn:
+            if digest not in self._known:
+                self._known[digest] = await self._reader.in_turn(
+                    lambda: self._registry.get(self._repository, digest)
+                )
+            return self._known[digest]
+
+
+class Content(Protocol):
+    """An image on its way to a tag.
+
+    What reads, raises ``AttemptError``; ``send`` raises ``PushError``, for the slot's holder.
+    """
+
+    @property
+    def step(self) -> Step:
+        """What a write of it is called."""
+
+    @property
+    def digest(self) -> Digest | None:
+        """Its digest in the registry, where that is known before it is sent."""
+
+    async def named_by(self, seen: Descriptor) -> bool:
+        """Say whether ``seen``, found under a tag, is this content."""
+
+    async def prepare(self) -> None:
+        """Do the reads that a write needs, before a slot is asked for."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for the right to write it; it is given back between attempts."""
+
+    async def send(self, target: TagReference, said: Said) -> Digest:
+        """Write it under ``target`` in one try and return the digest that was sent."""
+
+
+class InEngine:
+    """An image in the engine, sent by ``docker push``.
+
+    ``manifests`` is None where our process cannot read the repository. ``turn`` is shared by
+    the contents of one repository: pushed side by side, they would upload common layers twice.
+    """
+
+    step = Step.PUSH
+
+    def __init__(
+        self,
+        source: Source,
+        image: Image,
+        *,
+        engine: Engine,
+        manifests: Manifests | None,
+        turn: anyio.Lock,
+    ) -> None:
+        self.digest = image.digest
+        self._source = source
+        self._image = image
+        self._engine = engine
+        self._manifests = manifests
+        self._turn = turn
+
+    async def named_by(self, seen: Descriptor) -> bool:
+        """Compare digests, or in the classic store, which knows none yet, the image ID."""
+        if self.digest is not None or self._manifests is None:
+            return seen.digest == self.digest
+        try:
+            manifest = await self._manifests.fetch(seen.digest)
+        except AttemptError as failed:
+            if failed.failure.status == NOT_FOUND:
+                return False
+            raise
+        return _is_of(manifest, self._image)
+
+    async def prepare(self) -> None:
+        """Nothing: the engine reads for itself."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """One push at a time in a repository."""
+        return self._turn
+
+    async def send(self, target: TagReference, said: Said) -> Digest:
+        """Run one ``docker push``."""
+        return await self._engine.push(self._source, target, said)
+
+
+class InRegistry:
+    """A manifest that the repository holds, to be written under further tags."""
+
+    step = Step.RETAG
+
+    def __init__(
+        self, repository: Repository, digest: Digest, *, registry: Registry, manifests: Manifests
+    ) -> None:
+        self.digest = digest
+        self._repository = repository
+        self._registry = registry
+        self._manifests = manifests
+
+    async def named_by(self, seen: Descriptor) -> bool:
+        """Compare digests."""
+        return seen.digest == self.digest
+
+    async def prepare(self) -> None:
+        """Have the manifest's bytes at hand."""
+        await self._manifests.fetch(self.digest)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Any time: a retag carries no layers."""
+        return nullcontext()
+
+    async def send(self, target: TagReference, said: Said) -> Digest:  # noqa: ARG002 - the port's
+        """Put the same bytes under the tag."""
+        manifest = await self._manifests.fetch(self.digest)
+        await self._registry.put(self._repository, target.tag, manifest)
+        return self.digest
+
+    async def send_together(self, tags: Sequence[str]) -> frozenset[str]:
+        """Put the same bytes under several tags in one request; return those it took."""
+        manifest = await self._manifests.fetch(self.digest)
+        return await self._registry.put_tags(self._repository, manifest, tags)
+
+
+def _is_of(manifest: Manifest, image: Image) -> bool:
+    """Say whether ``manifest`` is of an image of the classic store.
+
+    The config's digest is the image ID there, and covers the DiffIDs of all layers.
+    """
+    try:
+        document = json.loads(manifest.raw)
+        return bool(
+            document["config"]["digest"] == image.id and len(document["layers"]) == image.layers
+        )
+    except (ValueError, KeyError, TypeError):
+        return False

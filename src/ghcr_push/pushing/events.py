@@ -1,0 +1,66 @@
+"""What a run tells whoever watches it, as it happens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ghcr_push.model import Failure, Hold, LimitChange, Step, Target, TargetResult
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """An attempt began its write."""
+
+    target: Target
+    step: Step
+    number: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An attempt failed and the next comes after ``seconds`` (and then when a slot is free)."""
+
+    target: Target
+    number: int
+    failure: Failure
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A target has its outcome."""
+
+    result: TargetResult
+
+
+@dataclass(frozen=True, slots=True)
+class LimitChanged:
+    """The writes allowed in flight changed."""
+
+    change: LimitChange
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The whole queue of a registry waits."""
+
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSaid:
+    """What the engine printed during one push, lines of hostile text."""
+
+    target: Target
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """A sentence about the run as a whole."""
+
+    sentence: str
+
+
+Event = Began | Waiting | Ended | LimitChanged | Held | EngineSaid | Noticed
+Observer = Callable[[Event], None]

@@ -1,0 +1,361 @@
+"""Slots for writes under a registry's limit, places for reads, and holds of the whole queue."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from ghcr_push.model import Failure, Hold, Kind, LimitChange
+from ghcr_push.pushing.events import Held, LimitChanged, Observer
+from ghcr_push.pushing.limit import Limit, Place, Silence
+
+READS_PER_WRITE = 2
+"""Reads in flight, as a multiple of the limit on writes."""
+
+SPACING_AFTER_THROTTLE = 1.0
+"""Seconds between starts after a secondary limit, for the rest of the run: GitHub's advice."""
+
+PROBE_FIRST, PROBE_LAST = 2.0, 60.0
+"""Seconds between single probes in an outage: first, and after doublings."""
+
+THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
+"""Seconds that a secondary limit holds the queue: first, after doublings, jitter on top."""
+
+SHARED_FROM = 1.0
+"""Seconds from which a wait that a 429 names is the whole queue's; shorter ones are a burst's."""
+
+OUTBREAK = 10.0
+"""Seconds within which a second unit's broken connection is a sign of pressure."""
+
+TIMER_GRACE = 0.001
+"""Seconds added to timers: rounding, and asyncio's clock, may end a sleep a hair early."""
+
+
+class Ceiling:
+    """``max-parallel``: the writes in flight over all registries together."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._gates: list[Gate] = []
+
+    def join(self, gate: "Gate") -> None:
+        """Have ``gate`` told when a place comes free."""
+        self._gates.append(gate)
+
+    def take(self) -> bool:
+        """Take a place if there is one."""
+        if self._free == 0:
+            return False
+        self._free -= 1
+        return True
+
+    def give_back(self) -> None:
+        """Free a place and offer it round, the registry after the last one first."""
+        self._free += 1
+        self._gates.append(self._gates.pop(0))
+        for gate in self._gates:
+            gate.admit()
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """One who waits to be let in; ``level`` is how many were inside then, itself among them."""
+
+    let_in: anyio.Event = field(default_factory=anyio.Event)
+    level: int = 0
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Those who wait, first come first served, and how many are in."""
+
+    inside: int = 0
+    waiting: OrderedDict[_Waiter, None] = field(default_factory=OrderedDict)
+
+    def admit(self) -> None:
+        waiter, _ = self.waiting.popitem(last=False)
+        self.inside += 1
+        waiter.level = self.inside
+        waiter.let_in.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A write's place; tell it how the write ended, once, before leaving."""
+
+    gate: "Gate"
+    unit: Hashable
+    place: Place
+    began: float
+    limit: int
+
+    @property
+    def open(self) -> bool:
+        """Whether a write may still begin in it: a hold or a cut may have come meanwhile."""
+        return self.gate.lets_begin(self)
+
+    def succeeded(self) -> None:
+        """Say that the registry took the write."""
+        self.gate.learn_success(self)
+
+    def failed(self, failure: Failure) -> bool:
+        """Say that the write failed; return whether that costs the unit an attempt."""
+        return self.gate.learn_failure(self, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A read's place; tell it how the read ended, once."""
+
+    gate: "Gate"
+    order: int
+    began: float
+
+    def succeeded(self) -> None:
+        """Say that the registry answered."""
+        self.gate.learn_answer()
+
+    def failed(self, failure: Failure) -> bool:
+        """Say that the read failed; return whether that costs the unit an attempt."""
+        return self.gate.learn_silence(self, failure)
+
+
+class Gate:
+    """Hands out the slots of one registry; whatever waits inside holds none.
+
+    Not thread-safe: one event loop. ``tasks`` runs the timers that end holds.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        *,
+        limit: Limit,
+        ceiling: Ceiling,
+        tasks: TaskGroup,
+        observer: Observer,
+        random: Random,
+        clock: Callable[[], float] = anyio.current_time,
+        start: float = 0.0,
+    ) -> None:
+        self.registry = registry
+        self.changes: list[LimitChange] = []
+        self.holds: list[Hold] = []
+        self._limit = limit
+        self._ceiling = ceiling
+        self._tasks = tasks
+        self._observer = observer
+        self._random = random
+        self._clock = clock
+        self._start = start
+        self._writes = _Lane()
+        self._reads = _Lane()
+        self._silence = Silence()
+        self._suspects: set[Hashable] = set()
+        self._welcoming = False
+        self._broken: tuple[Hashable, float] | None = None
+        self._closed_until = float("-inf")
+        self._next_start = float("-inf")
+        self._next_probe = float("-inf")
+        self._probe_wait = 0.0
+        self._spacing = 0.0
+        self._throttles = 0
+        ceiling.join(self)
+
+    @property
+    def limit(self) -> int:
+        """Writes allowed in flight now."""
+        return self._limit.value
+
+    @property
+    def outage(self) -> bool:
+        """Whether nothing succeeds: single probes, spaced, until something does.
+
+        One unit that fails alone, where others were taken and reads are answered, is none.
+        """
+        alone = self._welcoming and len(self._suspects) == 1
+        return self._silence.lasting or (self._limit.outage and not alone)
+
+    @asynccontextmanager
+    async def write(self, unit: Hashable) -> AsyncIterator[Slot]:
+        """Wait for a slot and hold it for the length of one write of ``unit``."""
+        place = self._limit.began(await self._enter(self._writes))
+        try:
+            yield Slot(self, unit, place, self._clock(), self._limit.value)
+        finally:
+            self._limit.ended(place)
+            self._leave(self._writes)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Reading]:
+        """Wait for a place among the reads, which hold no slot but obey holds and outages."""
+        await self._enter(self._reads)
+        try:
+            yield self.reading()
+        finally:
+            self._leave(self._reads)
+
+    def reading(self) -> Reading:
+        """Begin a read at once, for who is inside already."""
+        return Reading(self, self._silence.began(), self._clock())
+
+    def lets_begin(self, slot: Slot) -> bool:
+        """Say whether the write that has ``slot`` may still begin."""
+        fallen = self._limit.value < slot.limit
+        fits = self._writes.inside <= self._limit.value or not fallen
+        return self._clock() >= self._closed_until and fits
+
+    def hold(self, seconds: float, reason: str) -> None:
+        """Let nothing start for ``seconds`` from now."""
+        until = self._clock() + seconds
+        if until <= self._closed_until:
+            return
+        self._closed_until = until
+        hold = Hold(
+            at=self._clock() - self._start, registry=self.registry, seconds=seconds, reason=reason
+        )
+        self.holds.append(hold)
+        self._observer(Held(hold))
+        self._tasks.start_soon(self._admit_at, until)
+
+    def admit(self) -> None:
+        """Let in whoever may start now."""
+        now = self._clock()
+        if now < self._closed_until or (self.outage and now < self._next_probe):
+            return
+        reads, slots = READS_PER_WRITE * self._limit.value, self._limit.allowed
+        if self.outage:
+            reads = slots = 1
+        while self._reads.waiting and self._reads.inside < reads:
+            self._reads.admit()
+        while self._writes.waiting and self._writes.inside < slots:
+            if now < self._next_start or not self._ceiling.take():
+                return
+            self._writes.admit()
+            if self._spacing:
+                self._next_start = now + self._spacing
+                self._tasks.start_soon(self._admit_at, self._next_start)
+
+    # -- what is learnt: whoever tells it leaves next, and lets in whom it allows --------------
+
+    def learn_success(self, slot: Slot) -> None:
+        """Pass on that a write ended well; an outage ends with it."""
+        if slot.began >= self._closed_until:
+            self._throttles = 0
+        self._welcoming = True
+        self._suspects.clear()
+        with self._watching("writes succeed"):
+            self._limit.succeeded(slot.place)
+        self.learn_answer()
+
+    def learn_failure(self, slot: Slot, failure: Failure) -> bool:
+        """Pass on how a write failed; say whether it costs the unit an attempt."""
+        self._obey(slot.began, failure)
+        if failure.holds or not self._is_pressure(slot.unit, failure):
+            return failure.charged
+        self._suspects.add(slot.unit)
+        with self._watching(_reason(failure)):
+            owed_to_limit = self._limit.pressed(slot.place)
+        return self._charge(failure) and not owed_to_limit
+
+    def learn_answer(self) -> None:
+        """Note that the registry answers: unless writes fail on, an outage ends with it."""
+        self._silence.broken()
+        if self._probe_wait and not self.outage:
+            self._probe_wait, self._next_probe = 0.0, float("-inf")
+
+    def learn_silence(self, reading: Reading, failure: Failure) -> bool:
+        """Note how a read failed; say whether it costs the unit an attempt."""
+        self._obey(reading.began, failure)
+        if failure.holds or not (failure.pressure or failure.kind is Kind.NETWORK):
+            return failure.charged
+        self._silence.failed(reading.order)
+        return self._charge(failure)
+
+    def _is_pressure(self, unit: Hashable, failure: Failure) -> bool:
+        """Judge a broken connection by whether another unit's broke just before."""
+        if failure.kind is not Kind.NETWORK:
+            return failure.pressure
+        last, self._broken = self._broken, (unit, self._clock())
+        return last is not None and last[0] != unit and self._clock() - last[1] <= OUTBREAK
+
+    def _charge(self, failure: Failure) -> bool:
+        """Say whether a failure counts; in an outage it does not, and probes are spaced."""
+        if not self.outage:
+            return failure.charged
+        if self._clock() >= self._next_probe:
+            self._probe_wait = min(max(self._probe_wait * 2, PROBE_FIRST), PROBE_LAST)
+            self._next_probe = self._clock() + self._probe_wait * self._random.uniform(0.75, 1.25)
+            self._tasks.start_soon(self._admit_at, self._next_probe)
+        return False
+
+    def _obey(self, began: float, failure: Failure) -> None:
+        """Hold the queue as a throttle asks; what began before a hold does not prolong it."""
+        asked = failure.wait or 0.0
+        if failure.holds and began >= self._closed_until:
+            floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
+            self._throttles += 1
+            self._spacing = SPACING_AFTER_THROTTLE
+            asked = max(asked, floor) + self._random.uniform(0, THROTTLE_SPREAD)
+            self.hold(asked, _reason(failure))
+            with self._watching(_reason(failure)):
+                self._limit.throttled()
+        elif failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
+            self.hold(asked, _reason(failure))
+
+    @contextmanager
+    def _watching(self, reason: str) -> Iterator[None]:
+        """Record a change of the limit made inside."""
+        old = self._limit.value
+        yield
+        if self._limit.value == old:
+            return
+        change = LimitChange(
+            at=self._clock() - self._start,
+            registry=self.registry,
+            old=old,
+            new=self._limit.value,
+            reason=reason,
+        )
+        self.changes.append(change)
+        self._observer(LimitChanged(change))
+
+    # -- coming and going ---------------------------------------------------------------------
+
+    async def _admit_at(self, time: float) -> None:
+        """Call ``admit`` when ``time`` has certainly come."""
+        await anyio.sleep(time - self._clock() + TIMER_GRACE)
+        self.admit()
+
+    async def _enter(self, lane: _Lane) -> int:
+        """Wait to be let into ``lane``; return how many are in then."""
+        waiter = _Waiter()
+        lane.waiting[waiter] = None
+        self.admit()
+        try:
+            await waiter.let_in.wait()
+            # on asyncio a wait may return although the run was cancelled meanwhile
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except BaseException:
+            if waiter.let_in.is_set():
+                self._leave(lane)
+            else:
+                del lane.waiting[waiter]
+            raise
+        return waiter.level
+
+    def _leave(self, lane: _Lane) -> None:
+        lane.inside -= 1
+        if lane is self._writes:
+            self._ceiling.give_back()
+        else:
+            self.admit()
+
+
+def _reason(failure: Failure) -> str:
+    return f"{failure.kind} {failure.status}" if failure.status else str(failure.kind)

@@ -1,0 +1,67 @@
+"""The attempts of one target as they happen, readable at any moment."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ghcr_push.model import Attempt, Failure, Step
+
+
+class Journal:
+    """What was tried for one target; ``start`` is the run's, on the same clock as ``clock``."""
+
+    def __init__(self, clock: Callable[[], float], start: float) -> None:
+        self.attempts: list[Attempt] = []
+        self.number = 0
+        self.step: Step | None = None
+        """What the attempt under way is doing; None where none is."""
+        self._clock = clock
+        self._start = start
+        self._began = 0.0
+        self._limit = 0
+        self._sent: Step | None = None
+
+    def open(self, step: Step, limit: int) -> None:
+        """Open an attempt."""
+        self.number += 1
+        self._begin(step, limit)
+        self._sent = None
+
+    def send(self, step: Step, limit: int) -> None:
+        """Count the attempt, opened if need be, from its write: what came before was waiting."""
+        if self.step is None:
+            self.number += 1
+        self._begin(step, limit)
+        self._sent = step
+
+    def _begin(self, step: Step, limit: int) -> None:
+        self.step = step
+        self._began = self._clock()
+        self._limit = limit
+
+    def close(self, failure: Failure | None) -> None:
+        """Record the attempt under way, if one is; one that went well is named by its write."""
+        if self.step is None:
+            return
+        if failure is None:
+            self.step = self._sent or Step.LOOK
+        self.attempts.append(
+            Attempt(
+                number=self.number,
+                step=self.step,
+                started=self._began - self._start,
+                seconds=self._clock() - self._began,
+                limit=self._limit,
+                failure=failure,
+            )
+        )
+        self.step = None
+
+    def drop(self) -> None:
+        """Forget the attempt under way, if one is: it turned out that nothing was tried."""
+        if self.step is not None:
+            self.number -= 1
+            self.step = None
+
+    def waits(self, seconds: float) -> None:
+        """Note the wait after the attempt that was recorded last."""
+        self.attempts[-1] = replace(self.attempts[-1], wait=seconds)

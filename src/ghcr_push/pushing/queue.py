@@ -1,0 +1,253 @@
+"""The queue: seeds first, then the rest; it ends with every target's one outcome."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ghcr_push.model import (
+    Failure,
+    Group,
+    Hold,
+    Image,
+    Kind,
+    LimitChange,
+    Plan,
+    Source,
+    TargetResult,
+)
+from ghcr_push.pushing.batch import Batches
+from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
+from ghcr_push.pushing.gate import Ceiling, Gate
+from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.target import Shared, TargetRun, ours
+from ghcr_push.references import Repository
+
+LAST_LOOK = 2.0
+"""Seconds, at most, to read the tags whose writes were in flight when the run was cut off."""
+
+REFUSALS = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.CREDENTIALS, Kind.NAME_REFUSED})
+"""Failures that hold for a whole repository: its other groups end with them, untried."""
+
+REASONS = {
+    Kind.CANCELLED: "the run was cancelled",
+    Kind.DEADLINE: "the run's time was up",
+    Kind.FAIL_FAST: "another target had failed, and fail-fast is on",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a run may do at once, and for how long (seconds; infinity for no end)."""
+
+    max_parallel: int
+    adaptive: bool
+    timeout: float
+    fail_fast: bool
+
+
+class PushQueue:
+    """One run over a plan: every target gets a task; a slot is held only while writing."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        images: Mapping[Source, Image | Failure],
+        *,
+        shared: Shared,
+        limits: Limits,
+        random: Random,
+    ) -> None:
+        self._plan = plan
+        self._images = images
+        self._shared = shared
+        self._limits = limits
+        self._random = random
+        self._scope = anyio.CancelScope()
+        self._cancelled = False
+        self._failing_fast = False
+        self._gates: dict[str, Gate] = {}
+        self._batches: dict[str, Batches] = {}
+        self._turns: dict[Repository, anyio.Lock] = {}
+        self._refused: dict[Repository, Failure] = {}
+        self._runs: list[TargetRun] = []
+
+    @property
+    def limit_changes(self) -> tuple[LimitChange, ...]:
+        """Every change of a limit, in the order of time."""
+        changes = (change for gate in self._gates.values() for change in gate.changes)
+        return tuple(sorted(changes, key=lambda change: change.at))
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold of a registry's queue, in the order of time."""
+        holds = (hold for gate in self._gates.values() for hold in gate.holds)
+        return tuple(sorted(holds, key=lambda hold: hold.at))
+
+    def cancel(self) -> None:
+        """End the run now; callable at any time, also before it began."""
+        self._cancelled = True
+        self._scope.cancel()
+
+    async def run(self) -> tuple[TargetResult, ...]:
+        """Push everything; return one result per target, in the plan's order."""
+        self._scope.deadline = self._shared.start + self._limits.timeout
+        async with anyio.create_task_group() as timers:
+            self._set_up(timers)
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    for group, runs in self._grouped():
+                        tasks.start_soon(self._run_group, group, runs)
+            await self._end_all()
+            timers.cancel_scope.cancel()
+        return tuple(run.result for run in self._runs if run.result is not None)
+
+    def _set_up(self, timers: TaskGroup) -> None:
+        ceiling = Ceiling(self._limits.max_parallel)
+        for target in self._plan.targets:
+            registry = target.reference.repository.registry
+            if registry not in self._gates:
+                gate = Gate(
+                    registry,
+                    limit=self._new_limit(),
+                    ceiling=ceiling,
+                    tasks=timers,
+                    observer=self._shared.observer,
+                    random=self._random,
+                    clock=self._shared.clock,
+                    start=self._shared.start,
+                )
+                self._gates[registry] = gate
+                self._batches[registry] = Batches(self._shared, gate)
+            run = TargetRun(target, self._shared, self._gates[registry], self._may_start)
+            self._runs.append(run)
+
+    def _new_limit(self) -> Limit:
+        most = self._limits.max_parallel
+        return AdaptiveLimit(ceiling=most) if self._limits.adaptive else FixedLimit(value=most)
+
+    def _grouped(self) -> list[tuple[Group, list[TargetRun]]]:
+        runs = iter(self._runs)
+        return [(group, [next(runs) for _ in group.targets]) for group in self._plan.groups]
+
+    # -- a group ------------------------------------------------------------------------------
+
+    async def _run_group(self, group: Group, runs: list[TargetRun]) -> None:
+        image = self._images[group.source]
+        if isinstance(image, Failure):
+            self._fail_all(runs, image)
+            return
+        reachable = group.repository.registry not in self._shared.beyond_reach
+        manifests = self._manifests(group.repository) if reachable else None
+        turn = self._turns.setdefault(group.repository, anyio.Lock())
+        held = InEngine(
+            group.source,
+            image,
+            engine=self._shared.engine,
+            manifests=manifests,
+            turn=turn,
+        )
+        if manifests is None:
+            await self._land_all(runs, held)
+            return
+        rest = list(runs)
+        while rest:
+            seed = rest.pop(0)
+            seed.seed = True
+            if await self._land_seed(seed, held, rest):
+                await self._retag(seed, rest, group.repository, manifests)
+                return
+            if seed.result is None:
+                return
+
+    def _manifests(self, repository: Repository) -> Manifests:
+        gate = self._gates[repository.registry]
+        reader = Reader(gate, lambda error: self._shared.judge(error, repository))
+        return Manifests(repository, self._shared.registry, reader)
+
+    async def _land_seed(self, seed: TargetRun, held: InEngine, rest: list[TargetRun]) -> bool:
+        """Carry the content with ``seed``; where that failed for all, end ``rest`` with it."""
+        await self._land(seed, held)
+        for run in rest:
+            run.tries_of_content = max(run.tries_of_content, seed.tries)
+        result = seed.result
+        if result is None or result.failure is None:
+            return result is not None
+        if not result.failure.about_tag:
+            self._fail_all(rest, _not_carried(result.failure, seed))
+            rest.clear()
+        return False
+
+    async def _retag(
+        self,
+        seed: TargetRun,
+        rest: list[TargetRun],
+        repository: Repository,
+        manifests: Manifests,
+    ) -> None:
+        digest = seed.result.digest if seed.result else None
+        if digest is None:
+            return
+        content = InRegistry(
+            repository, digest, registry=self._shared.registry, manifests=manifests
+        )
+        if rest and self._may_start():
+            await self._batches[repository.registry].write(rest, content)
+        await self._land_all([run for run in rest if run.result is None], content)
+
+    async def _land_all(self, runs: list[TargetRun], content: InEngine | InRegistry) -> None:
+        async with anyio.create_task_group() as tasks:
+            for run in runs:
+                tasks.start_soon(self._land, run, content)
+
+    async def _land(self, run: TargetRun, content: InEngine | InRegistry) -> None:
+        refusal = self._refused.get(run.repository)
+        if refusal is not None and not run.tried:
+            run.fail(refusal)
+            return
+        result = await run.land(content)
+        if result is not None and result.failure is not None:
+            if result.failure.kind in REFUSALS:
+                self._refused[run.repository] = result.failure
+            self._note_failure()
+
+    def _note_failure(self) -> None:
+        self._failing_fast = self._limits.fail_fast
+
+    def _may_start(self) -> bool:
+        """Say whether targets that were never tried may still be."""
+        return not (self._cancelled or self._failing_fast)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def _fail_all(self, runs: list[TargetRun], failure: Failure) -> None:
+        for run in runs:
+            run.fail(failure)
+            self._note_failure()
+
+    async def _end_all(self) -> None:
+        """Give an outcome to every target that the run left without one."""
+        unfinished = [run for run in self._runs if run.result is None]
+        with anyio.move_on_after(LAST_LOOK, shield=True):
+            async with anyio.create_task_group() as tasks:
+                for run in unfinished:
+                    tasks.start_soon(run.look_a_last_time)
+        for run in unfinished:
+            if run.result is None:
+                kind = self._what_ended(run)
+                run.cut_off(ours(kind, REASONS[kind]))
+
+    def _what_ended(self, run: TargetRun) -> Kind:
+        if self._cancelled:
+            return Kind.CANCELLED
+        return Kind.FAIL_FAST if self._failing_fast and not run.tried else Kind.DEADLINE
+
+
+def _not_carried(failure: Failure, seed: TargetRun) -> Failure:
+    """Say for the other targets of a group why their content is not there."""
+    return replace(
+        failure, message=f"the image was not carried with {seed.target}: {failure.message}"
+    )

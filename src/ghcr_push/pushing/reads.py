@@ -1,0 +1,62 @@
+"""Reads: bounded in number and time, judged, and told to the gate; each is one try."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import anyio
+
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Failure, Kind
+from ghcr_push.pushing.backoff import AttemptError
+from ghcr_push.pushing.gate import Gate, Reading
+
+T = TypeVar("T")
+
+READ_TIMEOUT: Final = 60.0
+"""Seconds after which a read without an answer is given up, whatever the adapter does."""
+
+
+class Reader:
+    """Reads of one repository; ``judge`` says what a failed one means.
+
+    Both ways to read raise ``AttemptError`` where the read fails.
+    """
+
+    def __init__(self, gate: Gate, judge: Callable[[PushError], Failure]) -> None:
+        self._gate = gate
+        self._judge = judge
+
+    async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Wait for a place among the reads, then return what ``request`` gives."""
+        async with self._gate.read() as reading:
+            return await self._told(request, reading)
+
+    async def at_once(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``request`` gives, without waiting: for who holds a slot."""
+        try:
+            return await self._told(request, self._gate.reading())
+        finally:
+            self._gate.admit()  # the answer may have ended an outage
+
+    async def _told(self, request: Callable[[], Awaitable[T]], reading: Reading) -> T:
+        try:
+            result = await answered(request(), within=READ_TIMEOUT)
+        except PushError as error:
+            failure = self._judge(error)
+            raise AttemptError(failure, charged=reading.failed(failure)) from error
+        reading.succeeded()
+        return result
+
+
+async def answered(request: Awaitable[T], *, within: float) -> T:
+    """Return what ``request`` gives; where that takes more than ``within`` seconds, end it.
+
+    Raises what it raises, and then ``PushError`` of kind ``timeout``.
+    """
+    try:
+        with anyio.fail_after(within):
+            return await request
+    except TimeoutError as error:
+        message = f"no end after {within:g} s, given up"
+        evidence = Evidence(origin=Origin.RUN, kind=Kind.TIMEOUT, message=message)
+        raise PushError(evidence) from error

@@ -1,0 +1,404 @@
+"""One target: look what its tag names, write it, prove that it landed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Final
+
+import anyio
+
+from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.model import Descriptor, Failure, Kind, Outcome, Step, Target, TargetResult
+from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
+from ghcr_push.pushing.content import Content
+from ghcr_push.pushing.events import Began, Ended, EngineSaid, Observer, Waiting
+from ghcr_push.pushing.gate import Gate, Slot
+from ghcr_push.pushing.journal import Journal
+from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.reads import Reader, answered
+from ghcr_push.references import Digest, Repository
+
+LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds, at least, between reads while a registry shows the old tag: 30 s, GHCR's worst."""
+
+MAY_HAVE_LANDED: Final = frozenset({Kind.SERVER_ERROR, Kind.TIMEOUT, Kind.NETWORK, Kind.UNKNOWN})
+"""Failures of a write after which the registry may hold it all the same."""
+
+NOT_READABLE: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND})
+"""Failures of the first look that say nothing about whether a write is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all targets of a run share: ports, policies, and what the run has learnt."""
+
+    engine: Engine
+    registry: Registry
+    backoff: Backoff
+    observer: Observer
+    """Is called as things happen; must return at once and raise nothing."""
+    clock: Callable[[], float]
+    start: float
+    attempt_timeout: float
+    verify: bool
+    protect: tuple[str, ...]
+    welcomed: set[Repository] = field(default_factory=set)
+    """Repositories that accepted a write in this run: later refusals there are transient."""
+    beyond_reach: set[str] = field(default_factory=set)
+    """Registries that the engine reaches and our process does not."""
+
+    def judge(self, error: Exception, repository: Repository) -> Failure:
+        """Classify what one try raised."""
+        if isinstance(error, PushError):
+            return classify(error.evidence, witness=repository in self.welcomed)
+        return ours(Kind.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def ours(kind: Kind, message: str) -> Failure:
+    """Judge something that we found ourselves."""
+    return classify(Evidence(origin=Origin.RUN, kind=kind, message=message))
+
+
+class NotStartedError(Exception):
+    """The run was ended before the target was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a write ended; ``doubtful``: it failed, and may have landed all the same."""
+
+    failed: AttemptError | None = None
+    doubtful: bool = False
+
+
+class TargetRun:
+    """A target on its way from untried to its one outcome.
+
+    Its state can be read at any moment, so that a run that is cut off ends every target truly.
+    ``may_start`` says whether a target that was never tried may still be.
+    """
+
+    def __init__(
+        self, target: Target, shared: Shared, gate: Gate, may_start: Callable[[], bool]
+    ) -> None:
+        self.target = target
+        self.seed = False
+        self.tries_of_content = 0
+        self.result: TargetResult | None = None
+        self._shared = shared
+        self._gate = gate
+        self._may_start = may_start
+        self._tries = Tries()
+        self._journal = Journal(shared.clock, shared.start)
+        self._reader = Reader(gate, lambda error: shared.judge(error, self.repository))
+        self._digest: Digest | None = None
+        self._before: Digest | None = None
+        self._known_before = False
+        self._wrote = False
+        self._in_doubt = False
+        """Whether a write was sent of which it is not known whether it landed."""
+        self._doubted_before = False
+        self._verified = False
+        self._batched: Sent | None = None
+        self._looked = False
+        """Whether the tag was looked at just now, for a batch that came to nothing."""
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the tag is in."""
+        return self.target.reference.repository
+
+    @property
+    def tag(self) -> str:
+        """The tag to write."""
+        return self.target.reference.tag
+
+    @property
+    def tries(self) -> int:
+        """Attempts so far, the one under way among them."""
+        return self._journal.number
+
+    @property
+    def tried(self) -> bool:
+        """Whether a write began or an attempt failed."""
+        return self._wrote or bool(self._journal.attempts)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the tag may be created but never moved."""
+        return any(fnmatchcase(self.tag, pattern) for pattern in self._shared.protect)
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether a write of it may begin now."""
+        return self.tried or self._may_start()
+
+    async def land(self, content: Content) -> TargetResult | None:
+        """Bring the target to its outcome; failures are in the result, never raised.
+
+        Returns None where the run was ended before the target was tried.
+        """
+        try:
+            await self._shared.backoff.run(
+                lambda: self._attempt(content), self._tries, self._before_wait
+            )
+        except NotStartedError:
+            self._journal.drop()
+            return None
+        except AttemptError as failed:
+            return self.fail(failed.failure)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other targets
+            failure = self._shared.judge(error, self.repository)
+            self._journal.close(failure)
+            return self.fail(failure)
+        return self._finish(self._good_outcome())
+
+    # -- one attempt ------------------------------------------------------------------------
+
+    async def _attempt(self, content: Content) -> None:
+        with self._recorded():
+            batched, self._batched = self._batched, None
+            if batched is not None:
+                await self._settle(batched, content)
+            else:
+                self._open()
+                looked, self._looked = self._looked, False
+                if not looked and await self._look(content):
+                    return
+                self._journal.step = Step.FETCH
+                await content.prepare()
+                await self._write(content)
+            await self._prove()
+
+    def _open(self) -> None:
+        if not self.may_begin:
+            raise NotStartedError
+        self._journal.open(Step.LOOK, self._gate.limit)
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Record what happens inside as one attempt; a look that found all well is none."""
+        try:
+            yield
+        except AttemptError as failed:
+            if not self.may_begin:  # its first look came after the end: it was never tried
+                raise NotStartedError from failed
+            self._journal.close(failed.failure)
+            raise
+        if self.tried:
+            self._journal.close(None)
+
+    async def _look(self, content: Content) -> bool:
+        """Read the tag before a write; True where it names ``content``, and nothing is to do."""
+        self._digest = content.digest
+        try:
+            seen = await self._reader.in_turn(self._head)
+        except AttemptError as failed:
+            if failed.failure.kind in NOT_READABLE and not self.protected and not self._wrote:
+                return False
+            raise
+        return await self._weigh(seen, content)
+
+    async def _weigh(self, seen: Descriptor | None, content: Content) -> bool:
+        """Say whether ``seen`` is ``content``; raise where what it is forbids to go on."""
+        if not self._known_before and not self._wrote:
+            self._known_before, self._before = True, seen.digest if seen else None
+        if seen is None:
+            return False
+        if await content.named_by(seen):
+            self._digest, self._verified, self._in_doubt = seen.digest, True, False
+            return True
+        if self._is_third(seen):
+            raise self._overtaken(seen)
+        if self.protected:
+            failure = ours(Kind.PROTECTED, f"{self.tag} is protected and names {seen.digest}")
+            raise AttemptError(failure, charged=True)
+        return False
+
+    async def _write(self, content: Content) -> None:
+        seen, sent = None, None
+        while seen is None and sent is None:
+            async with content.turn(), self._gate.write(self.target.reference) as slot:
+                if self.protected:
+                    seen = await self._reader.at_once(self._head)
+                if not self.may_begin:
+                    raise NotStartedError
+                if seen is None and slot.open:
+                    sent = await self._send(content, slot)
+        if sent is not None:
+            await self._settle(sent, content)
+        elif seen is not None:
+            await self._weigh(seen, content)
+
+    async def _send(self, content: Content, slot: Slot) -> Sent:
+        """Write once, in the slot; tell the slot and the caller how that ended."""
+        self.begin_write(content.step, slot.limit)
+        try:
+            self._digest = await answered(
+                content.send(self.target.reference, self._engine_said),
+                within=self._shared.attempt_timeout,
+            )
+        except PushError as error:
+            failure = self._shared.judge(error, self.repository)
+            failed = AttemptError(failure, charged=slot.failed(failure))
+            return Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED)
+        slot.succeeded()
+        return Sent()
+
+    async def _settle(self, sent: Sent, content: Content) -> None:
+        """Go on after a write; one that failed has landed all the same where the tag shows it."""
+        if sent.failed is None:
+            self._shared.welcomed.add(self.repository)
+            return
+        self._in_doubt = sent.doubtful or self._doubted_before
+        # where the registry named a wait, the next attempt's look finds what landed
+        read_back = sent.doubtful and sent.failed.failure.wait is None
+        if not (read_back and await self._landed_after_all(sent.failed, content)):
+            raise sent.failed
+        self._journal.close(sent.failed.failure)
+
+    async def _landed_after_all(self, failed: AttemptError, content: Content) -> bool:
+        """Read back a write whose answer was lost; a failing read proves nothing."""
+        try:
+            seen = await self._reader.in_turn(self._head)
+        except AttemptError as unread:
+            failure = replace(failed.failure, wait=unread.failure.wait)
+            raise AttemptError(failure, charged=failed.charged) from unread
+        return await self._weigh(seen, content)
+
+    async def _prove(self) -> None:
+        """Read the tag until it names what was sent, for about 30 s of lag."""
+        if self._verified or not self._shared.verify:
+            return
+        self._journal.step = Step.PROVE
+        for pause in LAG_PAUSES:
+            try:
+                if await self._is_proved():
+                    return
+                asked = 0.0
+            except AttemptError as failed:
+                if not failed.failure.retryable:
+                    raise
+                asked = failed.failure.wait or 0.0
+            await anyio.sleep(max(asked, pause * self._shared.backoff.random.uniform(1.0, 1.2)))
+        if not await self._is_proved():
+            names = f"still names {self._before or 'nothing'}"
+            failure = ours(Kind.NOT_VISIBLE, f"{self.tag} {names} after the write")
+            raise AttemptError(failure, charged=True)
+
+    async def _is_proved(self) -> bool:
+        try:
+            seen = await self._reader.in_turn(self._head)
+        except AttemptError:
+            if self.repository.registry in self._shared.beyond_reach:
+                return True  # the push's own answer is all there is: landed, not verified
+            raise
+        if seen is not None and seen.digest == self._digest:
+            self._verified, self._in_doubt = True, False
+            return True
+        if seen is not None and self._is_third(seen):
+            raise self._overtaken(seen)
+        return False
+
+    async def _head(self) -> Descriptor | None:
+        beyond = self.repository.registry in self._shared.beyond_reach
+        port = self._shared.engine if beyond else self._shared.registry
+        return await port.head(self.repository, self.tag)
+
+    def _is_third(self, seen: Descriptor) -> bool:
+        """Say whether ``seen``, which is not ours, is not what the tag named at first either."""
+        return self._wrote and self._known_before and seen.digest != self._before
+
+    def _overtaken(self, seen: Descriptor) -> AttemptError:
+        message = f"{self.tag} names {seen.digest}, which this run did not send"
+        return AttemptError(ours(Kind.OVERTAKEN, message), charged=True)
+
+    # -- as one of a batch --------------------------------------------------------------------
+
+    async def joins(self, content: Content) -> bool:
+        """Look before a batch; False where nothing is to write or it must go singly."""
+        self._journal.open(Step.LOOK, self._gate.limit)
+        try:
+            named = await self._look(content)
+        except AttemptError as failed:
+            if self.may_begin:
+                self._journal.close(failed.failure)
+                self._batched = Sent(failed)  # where ``land`` begins
+            return False
+        if named:
+            self._finish(Outcome.UNCHANGED)
+        return not named
+
+    def begin_write(self, step: Step, limit: int) -> None:
+        """Note that a write is sent: from now on the tag may land."""
+        self._journal.send(step, limit)
+        self._doubted_before = self._in_doubt
+        self._wrote = self._in_doubt = True
+        self._shared.observer(Began(self.target, step, self.tries, limit))
+
+    def end_batch(self, sent: Sent) -> None:
+        """Note how the batch ended: ``land`` goes on from there."""
+        self._batched = sent
+
+    def leave_batch(self) -> None:
+        """Note that after all nothing of this tag was tried."""
+        self._wrote = self._in_doubt = False
+        self._looked = True
+        self._journal.drop()
+
+    # -- the record -------------------------------------------------------------------------
+
+    def _before_wait(self, failed: AttemptError, seconds: float) -> None:
+        self._journal.waits(seconds)
+        self._shared.observer(Waiting(self.target, self.tries, failed.failure, seconds))
+
+    def _engine_said(self, lines: Sequence[str]) -> None:
+        self._shared.observer(EngineSaid(self.target, tuple(lines)))
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def fail(self, failure: Failure) -> TargetResult:
+        """End it: it did not land, and why."""
+        return self._finish(Outcome.FAILED, failure)
+
+    def cut_off(self, failure: Failure) -> TargetResult:
+        """End it where the run ended first: failed if it was tried, else skipped."""
+        if self.tried:
+            self._journal.close(failure)
+        return self._finish(Outcome.FAILED if self.tried else Outcome.SKIPPED, failure)
+
+    async def look_a_last_time(self) -> None:
+        """End it as landed where a write in doubt shows in the registry after all."""
+        if not self._in_doubt or self._digest is None:
+            return
+        try:
+            seen = await self._head()
+        except Exception:  # noqa: BLE001 - whatever it is, it proves nothing, and time is up
+            return
+        if seen is not None and seen.digest == self._digest:
+            self._journal.close(None)
+            self._verified, self._in_doubt = True, False
+            self._finish(self._good_outcome())
+
+    def _good_outcome(self) -> Outcome:
+        same = self._known_before and self._digest is not None and self._before == self._digest
+        return Outcome.UNCHANGED if same else Outcome.PUSHED
+
+    def _finish(self, outcome: Outcome, failure: Failure | None = None) -> TargetResult:
+        good = failure is None
+        self.result = TargetResult(
+            target=self.target,
+            outcome=outcome,
+            digest=self._digest if good else None,
+            before=self._before,
+            known_before=self._known_before,
+            verified=self._verified and good,
+            may_have_landed=self._in_doubt and not good,
+            seed=self.seed,
+            retried=max(self.tries, self.tries_of_content) > 1,
+            attempts=tuple(self._journal.attempts),
+            failure=failure,
+        )
+        self._shared.observer(Ended(self.result))
+        return self.result

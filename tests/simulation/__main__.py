@@ -1,0 +1,72 @@
+"""``python -m tests.simulation SEED`` replays one seed; ``--seeds N --jobs M`` plays many."""
+
+import argparse
+import hashlib
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+from tests.simulation.play import Played, play
+from tests.simulation.promises import broken_promises
+from tests.simulation.scenario import scenario
+
+REPLAY = "python -m tests.simulation"
+CHUNK = 250
+
+
+def main() -> int:
+    """Play as told; return 1 where a promise was broken."""
+    parser = argparse.ArgumentParser(prog=REPLAY, description=__doc__)
+    parser.add_argument("seed", nargs="?", type=int, help="replay this one and tell everything")
+    parser.add_argument("--seeds", type=int, default=0, help="play so many, from --first on")
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    if options.seed is not None:
+        return replay(options.seed)
+    return soak(options.first, options.seeds, options.jobs)
+
+
+def replay(seed: int) -> int:
+    """Tell one seed's story."""
+    played = play(scenario(seed))
+    print(played.scenario)
+    for at, event in played.events:
+        print(f"{at - played.start:10.3f} {event}")
+    for request in played.log:
+        print(f"{request.began - played.start:10.3f} {request}")
+    print("fingerprint", fingerprint(played))
+    broken = broken_promises(played)
+    print(*(broken or ["no promise is broken"]), sep="\n")
+    return bool(broken)
+
+
+def soak(first: int, seeds: int, jobs: int) -> int:
+    """Play many seeds; tell each that breaks a promise, with the command that replays it."""
+    bad = 0
+    starts = range(first, first + seeds, CHUNK)
+    with ProcessPoolExecutor(jobs) as pool:
+        for found in pool.map(findings, starts, [min(CHUNK, first + seeds - n) for n in starts]):
+            for seed, broken in found:
+                bad += 1
+                print(f"{REPLAY} {seed}: {'; '.join(broken)}", flush=True)
+    print(f"{seeds} seeds from {first}, {bad} with a broken promise")
+    return bool(bad)
+
+
+def findings(first: int, count: int) -> list[tuple[int, list[str]]]:
+    """Play ``count`` seeds from ``first`` on; return those that break a promise."""
+    return [
+        (seed, broken)
+        for seed in range(first, first + count)
+        if (broken := broken_promises(play(scenario(seed))))
+    ]
+
+
+def fingerprint(played: Played) -> str:
+    """Sum up everything that happened: equal for equal runs, to the last wait."""
+    story = repr((played.log, played.events, played.results, played.ended))
+    return hashlib.sha256(story.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

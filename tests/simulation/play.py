@@ -1,0 +1,173 @@
+"""Plays a scenario: the real queue, unchanged, on a virtual clock against the modelled world."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+import trio
+from trio._core import _run as scheduler
+from trio.testing import MockClock
+
+from ghcr_push.model import Hold, LimitChange, TargetResult
+from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.pushing.events import Event
+from ghcr_push.pushing.gate import READS_PER_WRITE, TIMER_GRACE
+from ghcr_push.pushing.queue import Limits, PushQueue
+from ghcr_push.pushing.target import Shared
+from tests.simulation.scenario import MISSING, Scenario
+from tests.simulation.world import EngineOf, Request, World
+
+ENDLESS = 200_000.0
+"""Virtual seconds after which a run that has not ended never will."""
+
+LEAD = 17.25
+"""Virtual seconds before the run, so that nothing takes the clock's zero for the run's."""
+
+
+@dataclass(slots=True)
+class Played:
+    """A finished run and all that was seen of it; times are the clock's."""
+
+    scenario: Scenario
+    world: World
+    start: float = 0.0
+    ended: float | None = None
+    cancelled: float | None = None
+    results: tuple[TargetResult, ...] = ()
+    changes: tuple[LimitChange, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    events: list[tuple[float, Event]] = field(default_factory=list)
+    raised: str | None = None
+    unquiet: list[str] = field(default_factory=list)
+    """What was wrong at moments when every task waited."""
+
+    @property
+    def log(self) -> list[Request]:
+        """Every request of the run."""
+        return self.world.log
+
+    @property
+    def broken_off(self) -> float:
+        """When the run was told to end, by a cancel or its deadline; infinity if never."""
+        deadline = self.start + self.scenario.timeout
+        return min(deadline, self.cancelled if self.cancelled is not None else deadline)
+
+
+def watched_clock(watch: Callable[[], None]) -> MockClock:
+    """Return a virtual clock that jumps when every task waits, and calls ``watch`` just before."""
+    clock = MockClock(autojump_threshold=0)
+    jump = clock._autojump
+
+    def watch_and_jump() -> None:
+        watch()
+        jump()
+
+    clock._autojump = watch_and_jump  # type: ignore[method-assign] # the class is final
+    return clock
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Have trio choose the order of ready tasks by ``seed`` (it shuffles them by a private one)."""
+    before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING
+    scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc] # as pytest-trio does
+    state = scheduler._r.getstate()
+    scheduler._r.seed(seed)
+    try:
+        yield
+    finally:
+        scheduler._r.setstate(state)
+        scheduler._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
+
+
+def play(scenario: Scenario) -> Played:
+    """Play one scenario to its end, the same way each time."""
+    played = Played(scenario, World(scenario, Random(scenario.seed + 1)))
+    queues: list[PushQueue] = []
+
+    def watch() -> None:
+        for queue in queues:
+            look_around(queue, played)
+
+    with deterministic(scenario.seed):
+        trio.run(_run, played, queues, clock=watched_clock(watch))
+    return played
+
+
+async def _run(played: Played, queues: list[PushQueue]) -> None:
+    await anyio.sleep(LEAD)
+    scenario, world = played.scenario, played.world
+    world.begin()
+    played.start = anyio.current_time()
+    queue = _queue(played)
+    queues.append(queue)
+    with anyio.move_on_after(ENDLESS):
+        async with anyio.create_task_group() as tasks:
+            if scenario.cancel_at is not None:
+                tasks.start_soon(_cancel, queue, played)
+            try:
+                played.results = await queue.run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the run broke its promises
+                played.raised = repr(error)
+            played.ended = anyio.current_time()
+            tasks.cancel_scope.cancel()
+    played.changes, played.holds = queue.limit_changes, queue.holds
+    world.settle()
+
+
+def _queue(played: Played) -> PushQueue:
+    scenario, random = played.scenario, Random(played.scenario.seed + 2)
+    shared = Shared(
+        engine=EngineOf(played.world),
+        registry=played.world,
+        backoff=Backoff(
+            initial=scenario.backoff_initial,
+            maximum=60.0,
+            max_attempts=scenario.max_attempts,
+            random=random,
+            deadline=played.start + scenario.timeout,
+        ),
+        observer=lambda event: played.events.append((anyio.current_time(), event)),
+        clock=anyio.current_time,
+        start=played.start,
+        attempt_timeout=scenario.attempt_timeout,
+        verify=scenario.verify,
+        protect=scenario.protect,
+        beyond_reach=set(scenario.beyond_reach),
+    )
+    limits = Limits(
+        max_parallel=scenario.max_parallel,
+        adaptive=scenario.adaptive,
+        timeout=scenario.timeout,
+        fail_fast=scenario.fail_fast,
+    )
+    images = {source: image or MISSING for source, image in scenario.images.items()}
+    return PushQueue(scenario.plan, images, shared=shared, limits=limits, random=random)
+
+
+async def _cancel(queue: PushQueue, played: Played) -> None:
+    await anyio.sleep(played.scenario.cancel_at or 0.0)
+    played.cancelled = anyio.current_time()
+    queue.cancel()
+
+
+def look_around(queue: PushQueue, played: Played) -> None:
+    """Note what is wrong while every task waits: slots held by none, free slots not taken."""
+    now = anyio.current_time()
+    for name, gate in queue._gates.items():
+        traffic, inside = played.world.traffic[name], gate._writes.inside
+        # a protected tag is read in its slot
+        spare = traffic.heads if played.scenario.protect else 0
+        if not traffic.in_flight <= inside <= traffic.in_flight + spare:
+            played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
+        shut = max(gate._closed_until, gate._next_start, gate._next_probe) + TIMER_GRACE
+        allowed = 1 if gate.outage else gate._limit.allowed
+        free = inside < allowed and gate._ceiling._free and now > shut
+        if gate._writes.waiting and free and now < played.broken_off:
+            played.unquiet.append(f"a free slot is not taken at {now:.3f}")
+        reads = 1 if gate.outage else READS_PER_WRITE * gate.limit
+        free = gate._reads.inside < reads and now > max(gate._closed_until, gate._next_probe)
+        if gate._reads.waiting and free and shut < now < played.broken_off:
+            played.unquiet.append(f"a free place to read is not taken at {now:.3f}")

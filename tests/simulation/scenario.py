@@ -1,0 +1,247 @@
+"""A seed to a scenario: what is to be pushed, where, under which conditions, and what goes wrong."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from ghcr_push.failures import Evidence, Origin, classify
+from ghcr_push.model import Group, Image, Kind, Plan, Source, Target
+from ghcr_push.references import Digest, Repository, TagReference
+
+Batching = Literal["ignored", "all", "partial", "refused", "failing"]
+
+
+def digest_of(number: int) -> Digest:
+    """Make up a digest."""
+    return Digest(f"sha256:{number:064x}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A time in which a registry answers nothing useful."""
+
+    begins: float
+    ends: float
+    writes_only: bool
+    connection: bool
+    """Whether connections break, rather than 5xx come back."""
+
+    def covers(self, time: float, *, write: bool) -> bool:
+        """Say whether a request at ``time`` meets it."""
+        return self.begins <= time < self.ends and (write or not self.writes_only)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """How one registry behaves; shares are of requests, times are seconds from the run's start."""
+
+    limits: tuple[tuple[float, int], ...]
+    """Writes in flight that it bears, each from a time on; what is beyond gets 5xx."""
+    faults: float = 0.0
+    read_faults: float = 0.0
+    bursts: tuple[tuple[float, float], ...] = ()
+    """Times in which most writes fail."""
+    lost: float = 0.0
+    """Writes that take effect, but whose answer does not say so."""
+    late: float = 0.0
+    """Writes that take effect seconds after they were answered with an error."""
+    hangs: float = 0.0
+    odd: float = 0.0
+    """Writes refused with a text that nobody knows, or a blob that is not visible yet."""
+    bugs: float = 0.0
+    """Requests in which the adapter itself breaks."""
+    outages: tuple[Outage, ...] = ()
+    bucket: tuple[float, int] | None = None
+    """Requests a second, and how many at once, before 429."""
+    secondary: tuple[int, float] | None = None
+    """Writes a minute before 403, and seconds of penalty."""
+    names_waits: bool = False
+    """Whether 429, 403 and 503 come with a ``Retry-After`` of whole seconds."""
+    lag: float = 0.0
+    """Seconds, at most, until a write shows in reads."""
+    batching: Batching = "ignored"
+
+    def limit(self, time: float) -> int:
+        """Writes in flight that it bears at ``time``."""
+        return next(limit for begins, limit in reversed(self.limits) if begins <= time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Somebody else writes a tag."""
+
+    at: float
+    reference: TagReference
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One run to be played."""
+
+    seed: int
+    plan: Plan
+    images: dict[Source, Image | None]
+    """None: the engine does not have it."""
+    digests: dict[Source, Digest]
+    """What each image's manifest will have, whether the engine knows it before a push or not."""
+    uploads: dict[Source, float]
+    """Seconds that the layers take."""
+    weather: dict[str, Weather]
+    standing: dict[TagReference, Digest]
+    """What the registries hold beforehand."""
+    moves: tuple[Move, ...] = ()
+    denied: frozenset[Repository] = frozenset()
+    refused_tags: frozenset[TagReference] = frozenset()
+    beyond_reach: frozenset[str] = frozenset()
+    max_parallel: int = 4
+    adaptive: bool = True
+    max_attempts: int = 8
+    backoff_initial: float = 2.0
+    attempt_timeout: float = 900.0
+    timeout: float = 1800.0
+    fail_fast: bool = False
+    verify: bool = True
+    protect: tuple[str, ...] = ()
+    cancel_at: float | None = None
+
+
+MISSING = classify(Evidence(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message="no such image"))
+
+
+def scenario(seed: int) -> Scenario:
+    """Make up the scenario of ``seed``: most of them have two or three things that go wrong."""
+    random = Random(seed)
+    registries = ["ghcr.io", "registry.example"][: 1 if random.random() < 0.85 else 2]
+    repositories = [
+        Repository(registry, f"acme/app{number}")
+        for registry in registries
+        for number in range(random.choice((1, 1, 1, 2, 3)))
+    ]
+    groups = _groups(random, repositories)
+    sources = {group.source for group in groups}
+    digests = {source: digest_of(1000 + int(source.image)) for source in sources}
+    plan = Plan(tuple(groups))
+    protect = ("v*",) if random.random() < 0.3 else ()
+    weather = {registry: _weather(random) for registry in registries}
+    return Scenario(
+        seed=seed,
+        plan=plan,
+        images={source: _image(random, source, digests) for source in sorted(sources)},
+        digests=digests,
+        uploads={source: random.choice((0.5, 2.0, 12.0)) for source in sorted(sources)},
+        weather=weather,
+        standing=_standing(random, plan, digests),
+        moves=_moves(random, plan),
+        denied=frozenset(r for r in repositories if random.random() < 0.05),
+        refused_tags=frozenset(t.reference for t in plan.targets if random.random() < 0.01),
+        beyond_reach=frozenset(r for r in registries if random.random() < 0.04),
+        max_parallel=random.choice((1, 2, 4, 4, 8, 16)),
+        adaptive=random.random() < 0.9,
+        max_attempts=random.choice((8, 8, 8, 3, 1)),
+        backoff_initial=random.choice((2.0, 2.0, 0.1)),
+        attempt_timeout=random.choice((30.0, 120.0, 900.0)),
+        timeout=random.choice((1800.0, 1800.0, 1800.0, 600.0, 60.0, 10.0)),
+        fail_fast=random.random() < 0.1,
+        verify=random.random() < 0.85,
+        protect=protect,
+        cancel_at=random.uniform(0, random.choice((1, 10, 60))) if random.random() < 0.15 else None,
+    )
+
+
+def _groups(random: Random, repositories: list[Repository]) -> list[Group]:
+    groups = []
+    for number in range(random.choice((1, 1, 1, 2, 3))):
+        source, repository = Source(str(number)), random.choice(repositories)
+        kind = random.choice(("t", "t", "v"))
+        tags = [
+            f"{kind if random.random() < 0.7 else 't'}{number}.{n}"
+            for n in range(random.choice((1, 2, 3, 5, 8, 12, 20)))
+        ]
+        targets = tuple(Target(TagReference(repository, tag), source) for tag in tags)
+        groups.append(Group(source, repository, targets))
+    return groups
+
+
+def _image(random: Random, source: Source, digests: dict[Source, Digest]) -> Image | None:
+    if random.random() < 0.02:
+        return None
+    if random.random() < 0.5:
+        return Image(id=digests[source], layers=3, digest=digests[source])
+    return Image(id=digest_of(5000 + int(source.image)), layers=3)
+
+
+def _standing(
+    random: Random, plan: Plan, digests: dict[Source, Digest]
+) -> dict[TagReference, Digest]:
+    share = random.choice((0.0, 0.0, 0.3, 0.9))
+    return {
+        target.reference: random.choice((digests[target.source], digest_of(random.randrange(50))))
+        for target in plan.targets
+        if random.random() < share
+    }
+
+
+def _moves(random: Random, plan: Plan) -> tuple[Move, ...]:
+    if random.random() < 0.85:
+        return ()
+    return tuple(
+        Move(
+            at=random.uniform(0, random.choice((3, 20))),
+            reference=random.choice(plan.targets).reference,
+            digest=digest_of(100 + number),
+        )
+        for number in range(random.choice((1, 3)))
+    )
+
+
+def _weather(random: Random) -> Weather:
+    def now_and_then(often: float, *shares: float) -> float:
+        return random.choice(shares) if random.random() < often else 0.0
+
+    return Weather(
+        limits=_limits(random),
+        faults=now_and_then(0.3, 0.02, 0.1, 0.2),
+        read_faults=now_and_then(0.2, 0.02, 0.1),
+        bursts=_bursts(random),
+        lost=now_and_then(0.2, 0.05, 0.3),
+        late=now_and_then(0.1, 0.05, 0.2),
+        hangs=now_and_then(0.1, 0.02, 0.1),
+        odd=now_and_then(0.1, 0.02, 0.1),
+        bugs=now_and_then(0.03, 0.02),
+        outages=_outages(random),
+        bucket=random.choice(((2.0, 10), (10.0, 30))) if random.random() < 0.1 else None,
+        secondary=random.choice(((10, 90.0), (80, 200.0))) if random.random() < 0.1 else None,
+        names_waits=random.random() < 0.3,
+        lag=now_and_then(0.2, 1.0, 25.0),
+        batching=random.choice(("ignored", "ignored", "all", "partial", "refused", "failing")),
+    )
+
+
+def _limits(random: Random) -> tuple[tuple[float, int], ...]:
+    limits = [(float("-inf"), random.choice((1, 2, 3, 5, 64, 64)))]
+    if random.random() < 0.2:
+        limits.append((random.uniform(1, 10), random.choice((1, 2, 8))))
+    return tuple(limits)
+
+
+def _bursts(random: Random) -> tuple[tuple[float, float], ...]:
+    if random.random() < 0.85:
+        return ()
+    begins = random.uniform(0, 10)
+    return ((begins, begins + random.choice((0.5, 3, 10))),)
+
+
+def _outages(random: Random) -> tuple[Outage, ...]:
+    if random.random() < 0.85:
+        return ()
+    begins = random.choice((0.0, random.uniform(0, 10)))
+    length = random.choice((5.0, 30.0, 90.0, 600.0, 7200.0))
+    return (
+        Outage(
+            begins=begins,
+            ends=begins + length,
+            writes_only=random.random() < 0.3,
+            connection=random.random() < 0.4,
+        ),
+    )

@@ -1,0 +1,39 @@
+"""Thousands of seeds of mixed faults: no broken promise."""
+
+import subprocess
+import sys
+
+import pytest
+from tests.simulation.__main__ import CHUNK, REPLAY, findings, fingerprint
+from tests.simulation.play import play
+from tests.simulation.scenario import scenario
+
+SEEDS = 3000
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_no_promise_is_broken(first: int) -> None:
+    broken = [f"{REPLAY} {seed}: {'; '.join(what)}" for seed, what in findings(first, CHUNK)]
+
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_seed_is_played_the_same_way_again(seed: int) -> None:
+    assert fingerprint(play(scenario(seed))) == fingerprint(play(scenario(seed)))
+
+
+def test_another_process_replays_a_seed_to_the_last_wait() -> None:
+    told = [
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "12"],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "src:."},
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert told[0] == told[1]
+    assert fingerprint(play(scenario(12))) in told[0]
