@@ -23,9 +23,9 @@ from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Kind, Outcome, Plan, Report, Source, TargetResult
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
-from ghcr_push.planning.settings import Settings
+from ghcr_push.planning.settings import Settings, Transport
 from ghcr_push.pushing.backoff import Backoff
-from ghcr_push.pushing.events import Noticed, Observer
+from ghcr_push.pushing.events import Event, Noticed, Observer
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.queue import Limits, PushQueue
 from ghcr_push.pushing.target import Shared, ours
@@ -92,7 +92,8 @@ class Run:
                 if self._settings.dry_run:
                     return self._report(planned(self._plan, images))
                 shared = self._shared(engine, registry)
-                await self._find_beyond_reach(shared)
+                if self._settings.transport is not Transport.DIRECT:
+                    await self._find_beyond_reach(shared)
                 self._queue = self._new_queue(images, shared)
                 self._listen(self._queue.cancel)
                 return self._report(await self._queue.run())
@@ -172,12 +173,13 @@ class Run:
                 random=self._random,
                 deadline=self._start + timeout,
             ),
-            observer=self._observer,
+            observer=self._observe,
             clock=anyio.current_time,
             start=self._start,
             attempt_timeout=settings.attempt_timeout,
             verify=settings.verify,
             protect=settings.protect,
+            direct=settings.transport is not Transport.ENGINE,
         )
 
     def _new_queue(self, images: Mapping[Source, Image | Failure], shared: Shared) -> PushQueue:
@@ -192,9 +194,14 @@ class Run:
 
     # -- after it ---------------------------------------------------------------------------
 
+    def _observe(self, event: Event) -> None:
+        """Pass on what happens, and keep for the report what is said of the run as a whole."""
+        if isinstance(event, Noticed):
+            self._notices.append(event.sentence)
+        self._observer(event)
+
     def _notice(self, sentence: str) -> None:
-        self._notices.append(sentence)
-        self._observer(Noticed(sentence))
+        self._observe(Noticed(sentence))
 
     def _report(self, results: tuple[TargetResult, ...]) -> Report:
         return Report(

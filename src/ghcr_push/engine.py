@@ -21,6 +21,9 @@ from anyio import to_thread
 from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
+from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
+from ghcr_push.sources.command import output_of
+from ghcr_push.sources.spool import DEFAULT_BUDGET
 
 DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"
 
@@ -32,6 +35,9 @@ LINES_KEPT: Final = 400
 
 QUESTION_LIMIT: Final = 60.0
 """Seconds for a question that a working engine answers at once."""
+
+SAVES_AT_ONCE: Final = 2
+"""Images read out of the engine at the same time: compressing them takes all cores."""
 
 # The process writes its own number before it becomes docker, so that it can be ended: the
 # library starts docker for us, has no time limit and keeps the process to itself.
@@ -57,6 +63,8 @@ class DockerEngine:
         self._environ = environ
         self._authorizations = authorizations
         self._leashes = 0
+        self._saving = anyio.Semaphore(SAVES_AT_ONCE)
+        self._spool = Spool(int(environ.get("GHCR_PUSH_SPOOL") or DEFAULT_BUDGET))
 
     # -- images -----------------------------------------------------------------------------
 
@@ -87,6 +95,24 @@ class DockerEngine:
         for source in sources:
             singly.update(await self.inspect_all([source]))
         return singly
+
+    @asynccontextmanager
+    async def save(self, source: Source, image: Image) -> AsyncIterator[SavedImages]:
+        """Have the engine save ``image`` and read it as it comes; two at a time."""
+        command = ["docker", "--config", str(self._config), "image", "save", "--", source.image]
+        async with self._saving, output_of(command, self._environ) as output:
+            if image.digest is not None:
+                stored = StoredImage(digest=image.digest)
+                saved = SavedImages.stored(
+                    output.reader, [stored], spool=self._spool, complaint=output.complaint
+                )
+            else:
+                classic = ClassicImage(id=Digest(image.id), diff_ids=image.diff_ids)
+                saved = SavedImages.classic(
+                    output.reader, [classic], spool=self._spool, complaint=output.complaint
+                )
+            async with saved:
+                yield saved
 
     # -- push -------------------------------------------------------------------------------
 
@@ -274,8 +300,12 @@ def _image(inspected: dict[str, object]) -> Image:
     digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
     layers = inspected.get("RootFS")
     names = layers.get("Layers") if isinstance(layers, dict) else None
+    diff_ids = tuple(Digest(name) for name in names or ())
     return Image(
-        id=str(inspected["Id"]), layers=len(names or ()), digest=Digest(digest) if digest else None
+        id=str(inspected["Id"]),
+        layers=len(diff_ids),
+        digest=Digest(digest) if digest else None,
+        diff_ids=diff_ids,
     )
 
 

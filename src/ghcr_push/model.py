@@ -80,6 +80,8 @@ class Step(StrEnum):
     INSPECT = "inspect"
     LOOK = "look"
     PUSH = "push"
+    READ = "read"
+    UPLOAD = "upload"
     FETCH = "fetch"
     RETAG = "retag"
     PROVE = "prove"
@@ -114,6 +116,8 @@ class Image:
     id: str
     layers: int
     digest: Digest | None = None
+    diff_ids: tuple[Digest, ...] = ()
+    """Digests of the uncompressed layers, in order; the engine proves them by its config."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -199,6 +203,33 @@ class Attempt:
     """Seconds waited after it, before the next attempt."""
 
 
+class Landed(StrEnum):
+    """How a blob came to be in its repository."""
+
+    SENT = "sent"
+    MOUNTED = "mounted"
+    FOUND = "found"
+    """It was there: sent by somebody else meanwhile, or by us with the answer lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carriage:
+    """What carrying a group's content took, where we carried it ourselves."""
+
+    sent: int = 0
+    mounted: int = 0
+    found: int = 0
+    """Blobs, by how they came to be in the repository."""
+    bytes_sent: int = 0
+    """On the wire, bytes sent twice counted twice."""
+    bytes_saved: int = 0
+    """Not sent, because they were there or could be mounted."""
+    seconds_reading: float = 0.0
+    """Waiting for the engine and for compression."""
+    seconds_sending: float = 0.0
+    """In uploads, those side by side added up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChange:
     """A change of the writes allowed in flight on one registry."""
@@ -239,8 +270,18 @@ class TargetResult:
     seed: bool = False
     retried: bool = False
     attempts: tuple[Attempt, ...] = ()
+    content_attempts: tuple[Attempt, ...] = ()
+    """On a seed: attempts of the blobs and manifests that its group shares."""
     failure: Failure | None = None
     """Why it failed or was skipped; None where it landed."""
+    carriage: Carriage | None = None
+    """On a seed: what carrying the content of its group took."""
+
+    @property
+    def all_attempts(self) -> tuple[Attempt, ...]:
+        """Its own attempts and those of the content that it carried, in the order of time."""
+        together = (*self.content_attempts, *self.attempts)
+        return tuple(sorted(together, key=lambda attempt: attempt.started))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,12 +322,12 @@ class Report:
     @property
     def attempts(self) -> int:
         """Attempts over the run."""
-        return sum(len(result.attempts) for result in self.results)
+        return sum(len(result.all_attempts) for result in self.results)
 
     @property
     def retries(self) -> int:
         """Attempts over the run that were not the first of their unit."""
-        return sum(a.number > 1 for result in self.results for a in result.attempts)
+        return sum(a.number > 1 for result in self.results for a in result.all_attempts)
 
     @property
     def lowest_parallel(self) -> int:

@@ -114,8 +114,11 @@ class Runner:
             )
         self._write("the outputs", lambda: self._set_outputs(outputs(report, path or "")))
         if settings.summary:
-            text = summary(report, protected=bool(settings.protect))
-            self._write("the job summary", lambda: self._summarise(text))
+            protected = bool(settings.protect)
+            self._write(
+                "the job summary",
+                lambda: self._summarise(summary(report, protected=protected)),
+            )
         for each in annotations(report):
             say = core.error if each.level == "error" else core.warning
             say(harmless(each.message), title=harmless(each.title))

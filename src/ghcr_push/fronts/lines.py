@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from ghcr_push.model import Failure, Outcome, Plan, Step, TargetResult
+from ghcr_push.model import Carriage, Failure, Outcome, Plan, Step, TargetResult
 from ghcr_push.pushing.events import (
     Began,
+    Carried,
+    Carrying,
     Ended,
     EngineSaid,
     Event,
@@ -83,6 +85,8 @@ def event_lines(event: Event) -> Iterator[str]:
             )
         case Noticed(sentence):
             yield harmless(sentence)
+        case Carrying() | Carried():
+            yield harmless(_carriage_line(event))
         case EngineSaid():
             return
 
@@ -106,6 +110,24 @@ def failure_text(failure: Failure) -> str:
     if len(text) > MOST_OF_A_MESSAGE:
         text = f"{text[:MOST_OF_A_MESSAGE]}…"
     return f"{failure.kind}: {text}"
+
+
+def _carriage_line(event: Carrying | Carried) -> str:
+    how_far = _carriage_text(event.carriage)
+    if isinstance(event, Carried):
+        return f"{event.seed}: the layers are there after {event.seconds:.1f} s: {how_far}"
+    return f"{event.seed}: carrying the layers: {how_far}"
+
+
+def _carriage_text(carriage: Carriage) -> str:
+    parts = [f"{carriage.sent} sent ({_megabytes(carriage.bytes_sent)})"]
+    if there := carriage.found + carriage.mounted:
+        parts.append(f"{there} there already ({_megabytes(carriage.bytes_saved)})")
+    return ", ".join(parts)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 def _end_text(result: TargetResult) -> str:

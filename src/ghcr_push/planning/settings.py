@@ -24,8 +24,6 @@ class Transport(StrEnum):
     ENGINE = "engine"
 
 
-_UNSUPPORTED_TRANSPORTS = frozenset({Transport.DIRECT})
-
 # YAML 1.2 core schema, "Boolean", as @actions/core reads inputs
 _BOOLEANS = {"true": True, "True": True, "TRUE": True}
 _BOOLEANS |= {"false": False, "False": False, "FALSE": False}
@@ -190,8 +188,6 @@ class _Reader:
             choices = ", ".join(f"`{each}`" for each in Transport)
             self._refuse("transport", f"is none of {choices}; write one of them")
             return Transport.AUTO
-        if transport in _UNSUPPORTED_TRANSPORTS:
-            self._refuse("transport", "is not supported yet; use `auto` or `engine`")
         return transport
 
     def logins(self) -> tuple[Login, ...]:

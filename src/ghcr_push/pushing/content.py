@@ -28,6 +28,10 @@ class Manifests:
         self._known: dict[Digest, Manifest] = {}
         self._turn = anyio.Lock()
 
+    def know(self, manifest: Manifest) -> None:
+        """Keep a manifest that is at hand already."""
+        self._known[manifest.digest] = manifest
+
     async def fetch(self, digest: Digest) -> Manifest:
         """Return the manifest with that digest; raise ``AttemptError`` where it cannot be read."""
         async with self._turn:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ghcr_push.model import Failure, Hold, LimitChange, Step, Target, TargetResult
+from ghcr_push.model import Carriage, Failure, Hold, LimitChange, Step, Target, TargetResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,28 @@ class EngineSaid:
 
 
 @dataclass(frozen=True, slots=True)
+class Carrying:
+    """The content of ``seed``'s group is on its way; this much is done."""
+
+    seed: Target
+    carriage: Carriage
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The content of ``seed``'s group is in its repository, after ``seconds``."""
+
+    seed: Target
+    carriage: Carriage
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """A sentence about the run as a whole."""
 
     sentence: str
 
 
-Event = Began | Waiting | Ended | LimitChanged | Held | EngineSaid | Noticed
+Event = Began | Waiting | Ended | LimitChanged | Held | EngineSaid | Carrying | Carried | Noticed
 Observer = Callable[[Event], None]

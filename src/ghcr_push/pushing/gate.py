@@ -228,7 +228,9 @@ class Gate:
         now = self._clock()
         if now < self._closed_until or (self.outage and now < self._next_probe):
             return
-        reads, slots = READS_PER_WRITE * self._limit.value, self._limit.allowed
+        reads, slots = READS_PER_WRITE * self._limit.value, self._limit.value
+        if len(self._writes.waiting) > slots:  # else a probe costs more than it could gain
+            slots = self._limit.allowed
         if self.outage:
             reads = slots = 1
         while self._reads.waiting and self._reads.inside < reads:
@@ -256,7 +258,7 @@ class Gate:
     def learn_failure(self, slot: Slot, failure: Failure) -> bool:
         """Pass on how a write failed; say whether it costs the unit an attempt."""
         self._obey(slot.began, failure)
-        if failure.holds or not self._is_pressure(slot.unit, failure):
+        if failure.holds or not self._is_pressure(slot, failure):
             return failure.charged
         self._suspects.add(slot.unit)
         with self._watching(_reason(failure)):
@@ -277,12 +279,17 @@ class Gate:
         self._silence.failed(reading.order)
         return self._charge(failure)
 
-    def _is_pressure(self, unit: Hashable, failure: Failure) -> bool:
-        """Judge a broken connection by whether another unit's broke just before."""
+    def _is_pressure(self, slot: Slot, failure: Failure) -> bool:
+        """Judge a broken connection by whether another unit's broke just before.
+
+        That of a lone write lowers nothing, but several are silence: they count as well.
+        """
         if failure.kind is not Kind.NETWORK:
             return failure.pressure
-        last, self._broken = self._broken, (unit, self._clock())
-        return last is not None and last[0] != unit and self._clock() - last[1] <= OUTBREAK
+        last, self._broken = self._broken, (slot.unit, self._clock())
+        if slot.place.burst.top == 1:
+            return True
+        return last is not None and last[0] != slot.unit and self._clock() - last[1] <= OUTBREAK
 
     def _charge(self, failure: Failure) -> bool:
         """Say whether a failure counts; in an outage it does not, and probes are spaced."""

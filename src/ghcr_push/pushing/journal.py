@@ -1,9 +1,24 @@
-"""The attempts of one target as they happen, readable at any moment."""
+"""What was tried, as it happens, readable at any moment."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from ghcr_push.model import Attempt, Failure, Step
+from ghcr_push.model import Attempt, Carriage, Failure, Step
+
+
+@dataclass(slots=True)
+class ContentLog:
+    """What was tried for the content of a group, and what carrying it took so far."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    carriage: Carriage = field(default_factory=Carriage)
+    begun: bool = False
+    """Whether a write of it was sent."""
+
+    @property
+    def tries(self) -> int:
+        """The most attempts that any unit of the content needed."""
+        return max((attempt.number for attempt in self.attempts), default=0)
 
 
 class Journal:

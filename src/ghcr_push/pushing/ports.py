@@ -3,15 +3,66 @@
 Every method is one try; it raises ``PushError`` and nothing else on purpose.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, Self
 
-from ghcr_push.model import Descriptor, Manifest, Source
+from ghcr_push.model import Descriptor, Image, Landed, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
+
+
+class Blob(Protocol):
+    """A config or layer on its way; a context manager whose end gives its space back."""
+
+    @property
+    def digest(self) -> Digest:
+        """Its digest."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+
+    def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        """Yield the bytes from ``start`` on, as often as it takes."""
+
+    def __enter__(self) -> Self:
+        """Keep it until the end of the block."""
+
+    def __exit__(self, *_: object) -> None:
+        """Release it."""
+
+
+class Whole(Protocol):
+    """An image that came whole out of its engine."""
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Children before the indexes that name them; the last one is the image."""
+
+    @property
+    def notice(self) -> str | None:
+        """A sentence for the reader where less than the whole index is there."""
+
+
+class Saved(Protocol):
+    """An image on its way out of its engine: its blobs, and after the last one the whole."""
+
+    def __aiter__(self) -> Self:
+        """Begin."""
+
+    async def __anext__(self) -> Blob:
+        """Return the next blob, read on only now; raise ``PushError`` where the stream broke."""
+
+    @property
+    def images(self) -> Sequence[Whole]:
+        """The one image that was asked for, known after the last blob."""
 
 
 class Engine(Protocol):
     """A Docker Engine."""
+
+    def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Saved]:
+        """Read an image out of the engine while the block runs."""
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
@@ -25,8 +76,25 @@ class Engine(Protocol):
         """Have the engine ask the registry itself what ``tag`` names; None: nothing."""
 
 
+class Upload(Protocol):
+    """One blob on its way into one repository, over as many tries as it takes."""
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all tries so far."""
+
+    async def attempt(self, mount_from: Repository | None = None) -> Landed:
+        """Try once to bring the blob there, by a mount where that works."""
+
+
 class Registry(Protocol):
     """The registries of a run, as our own process reaches them."""
+
+    async def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Say whether ``repository`` holds the blob."""
+
+    def upload(self, repository: Repository, blob: Blob) -> Upload:
+        """Return the way of ``blob`` into ``repository``."""
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Say what a tag or digest names; None: nothing."""
@@ -34,8 +102,8 @@ class Registry(Protocol):
     async def get(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index with its exact bytes."""
 
-    async def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
-        """Write ``manifest`` under ``tag``."""
+    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
+        """Write ``manifest`` under a tag or its own digest."""
 
     async def put_tags(
         self, repository: Repository, manifest: Manifest, tags: Sequence[str]

@@ -14,13 +14,17 @@ from ghcr_push.model import (
     Image,
     Kind,
     LimitChange,
+    Manifest,
     Plan,
     Source,
     TargetResult,
 )
+from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.batch import Batches
+from ghcr_push.pushing.carry import Carrier, Holdings
 from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
 from ghcr_push.pushing.gate import Ceiling, Gate
+from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.target import Shared, TargetRun, ours
@@ -72,6 +76,7 @@ class PushQueue:
         self._gates: dict[str, Gate] = {}
         self._batches: dict[str, Batches] = {}
         self._turns: dict[Repository, anyio.Lock] = {}
+        self._holdings: dict[str, Holdings] = {}
         self._refused: dict[Repository, Failure] = {}
         self._runs: list[TargetRun] = []
 
@@ -152,7 +157,71 @@ class PushQueue:
         )
         if manifests is None:
             await self._land_all(runs, held)
+        elif self._shared.direct:
+            await self._carry_and_write(group, image, runs, held, manifests)
+        else:
+            await self._push_and_retag(group, runs, held, manifests)
+
+    # -- the layers go up by our own hand ---------------------------------------------------
+
+    async def _carry_and_write(
+        self,
+        group: Group,
+        image: Image,
+        runs: list[TargetRun],
+        held: InEngine,
+        manifests: Manifests,
+    ) -> None:
+        """Carry the content, unless the first tag names it already; then write every tag."""
+        seed, repository = runs[0], group.repository
+        seed.seed = True
+        if await seed.finds(held) and seed.result and seed.result.digest:
+            digest = seed.result.digest
+        elif self._may_start() and (manifest := await self._carry(group, image, seed, runs)):
+            digest = manifest.digest
+            manifests.know(manifest)
+        else:
             return
+        content = InRegistry(
+            repository, digest, registry=self._shared.registry, manifests=manifests
+        )
+        await self._write_all([run for run in runs if run.result is None], content)
+
+    async def _carry(
+        self, group: Group, image: Image, seed: TargetRun, runs: list[TargetRun]
+    ) -> Manifest | None:
+        """Return the manifest of the carried content; None where all ``runs`` failed with it."""
+        if refusal := self._refused.get(group.repository):
+            self._fail_all(runs, refusal)
+            return None
+        registry = group.repository.registry
+        seed.content = ContentLog()
+        carrier = Carrier(
+            group,
+            image,
+            shared=self._shared,
+            gate=self._gates[registry],
+            holdings=self._holdings.setdefault(registry, Holdings()),
+            log=seed.content,
+        )
+        try:
+            return await carrier.carry()
+        except AttemptError as failed:
+            if failed.failure.kind in REFUSALS:
+                self._refused[group.repository] = failed.failure
+            self._fail_all(runs, failed.failure)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+            self._fail_all(runs, self._shared.judge(error, group.repository))
+        finally:
+            for run in runs:
+                run.tries_of_content = seed.content.tries
+        return None
+
+    # -- the layers go up by docker push ----------------------------------------------------
+
+    async def _push_and_retag(
+        self, group: Group, runs: list[TargetRun], held: InEngine, manifests: Manifests
+    ) -> None:
         rest = list(runs)
         while rest:
             seed = rest.pop(0)
@@ -194,9 +263,13 @@ class PushQueue:
         content = InRegistry(
             repository, digest, registry=self._shared.registry, manifests=manifests
         )
-        if rest and self._may_start():
-            await self._batches[repository.registry].write(rest, content)
-        await self._land_all([run for run in rest if run.result is None], content)
+        await self._write_all(rest, content)
+
+    async def _write_all(self, runs: list[TargetRun], content: InRegistry) -> None:
+        """Write the tags of a manifest, together where the registry takes several."""
+        if runs and self._may_start():
+            await self._batches[runs[0].repository.registry].write(runs, content)
+        await self._land_all([run for run in runs if run.result is None], content)
 
     async def _land_all(self, runs: list[TargetRun], content: InEngine | InRegistry) -> None:
         async with anyio.create_task_group() as tasks:

@@ -12,7 +12,7 @@ from ghcr_push.pushing.gate import Gate, Reading
 
 T = TypeVar("T")
 
-READ_TIMEOUT: Final = 60.0
+READ_TIMEOUT: Final = 30.0
 """Seconds after which a read without an answer is given up, whatever the adapter does."""
 
 

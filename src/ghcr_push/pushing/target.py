@@ -9,12 +9,20 @@ from typing import Final
 import anyio
 
 from ghcr_push.failures import Evidence, Origin, PushError, classify
-from ghcr_push.model import Descriptor, Failure, Kind, Outcome, Step, Target, TargetResult
+from ghcr_push.model import (
+    Descriptor,
+    Failure,
+    Kind,
+    Outcome,
+    Step,
+    Target,
+    TargetResult,
+)
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
 from ghcr_push.pushing.content import Content
 from ghcr_push.pushing.events import Began, Ended, EngineSaid, Observer, Waiting
 from ghcr_push.pushing.gate import Gate, Slot
-from ghcr_push.pushing.journal import Journal
+from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.reads import Reader, answered
 from ghcr_push.references import Digest, Repository
@@ -43,6 +51,8 @@ class Shared:
     attempt_timeout: float
     verify: bool
     protect: tuple[str, ...]
+    direct: bool = False
+    """Whether we carry the layers ourselves, where our process reaches the registry."""
     welcomed: set[Repository] = field(default_factory=set)
     """Repositories that accepted a write in this run: later refusals there are transient."""
     beyond_reach: set[str] = field(default_factory=set)
@@ -84,6 +94,8 @@ class TargetRun:
     ) -> None:
         self.target = target
         self.seed = False
+        self.content: ContentLog | None = None
+        """On a seed whose content we carry ourselves: how that goes."""
         self.tries_of_content = 0
         self.result: TargetResult | None = None
         self._shared = shared
@@ -121,8 +133,9 @@ class TargetRun:
 
     @property
     def tried(self) -> bool:
-        """Whether a write began or an attempt failed."""
-        return self._wrote or bool(self._journal.attempts)
+        """Whether a write began, be it of its content, or an attempt failed."""
+        carried = self.content is not None and self.content.begun
+        return self._wrote or carried or bool(self._journal.attempts)
 
     @property
     def protected(self) -> bool:
@@ -314,6 +327,21 @@ class TargetRun:
         message = f"{self.tag} names {seen.digest}, which this run did not send"
         return AttemptError(ours(Kind.OVERTAKEN, message), charged=True)
 
+    async def finds(self, content: Content) -> bool:
+        """Look before anything is carried; where the tag names ``content``, end it unchanged."""
+        if not self.may_begin:
+            return False
+        try:
+            seen = await self._reader.in_turn(self._head)
+            if seen is None or not await content.named_by(seen):
+                return False
+        except AttemptError:
+            return False  # it proves nothing, and the target's own attempt looks again
+        self._known_before, self._before = True, seen.digest
+        self._digest, self._verified = seen.digest, True
+        self._finish(Outcome.UNCHANGED)
+        return True
+
     # -- as one of a batch --------------------------------------------------------------------
 
     async def joins(self, content: Content) -> bool:
@@ -398,7 +426,9 @@ class TargetRun:
             seed=self.seed,
             retried=max(self.tries, self.tries_of_content) > 1,
             attempts=tuple(self._journal.attempts),
+            content_attempts=tuple(self.content.attempts) if self.content else (),
             failure=failure,
+            carriage=self.content.carriage if self.content else None,
         )
         self._shared.observer(Ended(self.result))
         return self.result

@@ -14,6 +14,7 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository, is_digest
+from ghcr_push.registry.blobs import Blob, BlobUpload, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import Answer, Connections, TimeLimits
 from ghcr_push.registry.session import Inquiry, Session
@@ -124,9 +125,9 @@ class RegistryClient:
             _same_digest(answer, named, digest)
         return Manifest(_media_type(answer), digest, answer.body)
 
-    async def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
-        """Write ``manifest`` under ``tag``, byte for byte."""
-        await self._write(repository, tag, (), manifest)
+    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
+        """Write ``manifest`` under a tag or its own digest, byte for byte."""
+        await self._write(repository, reference, (), manifest)
 
     async def put_tags(
         self, repository: Repository, manifest: Manifest, tags: Sequence[str]
@@ -139,6 +140,14 @@ class RegistryClient:
         answer = await self._write(repository, manifest.digest, tags, manifest)
         named = answer.headers.get_list("OCI-Tag", split_commas=True)
         return frozenset(tags).intersection(tag.strip() for tag in named)
+
+    async def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Say whether ``repository`` holds the blob."""
+        return await has_blob(self._session, repository, digest)
+
+    def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
+        """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
+        return BlobUpload(self._session, repository, blob)
 
     async def _read(self, method: str, repository: Repository, reference: str) -> Answer:
         return await self._session.ask(

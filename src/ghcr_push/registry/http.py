@@ -2,7 +2,7 @@
 
 import ipaddress
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
@@ -36,6 +36,14 @@ class TimeLimits:
     """Until TCP and TLS are there; what docker's engine allows too."""
     transfer: float = 60.0
     """Between two bytes, of the request or of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """A body that is sent piece by piece; ``chunks`` begins it anew, ``size`` is its bytes."""
+
+    size: int
+    chunks: Callable[[], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +105,7 @@ class Connections:
         *,
         trust: Trust,
         headers: Mapping[str, str],
-        content: bytes | None = None,
+        content: bytes | Stream | None = None,
         most: int = MOST_TEXT,
     ) -> Answer:
         """Send one request and read its answer, of a success at most ``most`` bytes.
@@ -109,7 +117,11 @@ class Connections:
         if url.port is not None and url.port > _HIGHEST_PORT:
             raise failure(f"{asked}: there is no port {url.port}", Kind.HOST_UNKNOWN)
         client = self._client(trust)
-        request = client.build_request(method, url, headers=headers, content=content)
+        if isinstance(content, Stream):
+            sized = {**headers, "Content-Length": str(content.size)}
+            request = client.build_request(method, url, headers=sized, content=content.chunks())
+        else:
+            request = client.build_request(method, url, headers=headers, content=content)
         try:
             response = await client.send(request, stream=True)
             try:

@@ -14,7 +14,7 @@ from ghcr_push.registry.auth import Authorization, Authorizer, Endpoint
 from ghcr_push.registry.challenges import parse_challenges
 from ghcr_push.registry.errors import ConnectError, failure, refusal, shown
 from ghcr_push.registry.flight import Flights
-from ghcr_push.registry.http import MOST_TEXT, Answer, Connections, Trust, trust_in
+from ghcr_push.registry.http import MOST_TEXT, Answer, Connections, Stream, Trust, trust_in
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -25,23 +25,34 @@ _HUB = "registry-1.docker.io"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """What is asked of a repository: ``path`` begins below its name, ``most`` bounds the answer."""
+    """What is asked of a repository: ``path`` begins below its name, ``most`` bounds the answer.
+
+    ``location`` is the whole address where the registry named one; ``mounts_from`` a second
+    repository that the token must let us read.
+    """
 
     method: str
     repository: Repository
     path: str
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | None = None
+    content: bytes | Stream | None = None
     most: int = MOST_TEXT
+    location: httpx2.URL | None = None
+    mounts_from: Repository | None = None
 
     @property
     def scope(self) -> str:
         """What a token must be good for: one for reads and writes, so that one serves a run."""
-        return f"repository:{self.repository.name}:pull,push"
+        scope = f"repository:{self.repository.name}:pull,push"
+        if self.mounts_from is None:
+            return scope
+        return f"{scope} repository:{self.mounts_from.name}:pull"
 
     def url(self, endpoint: Endpoint) -> httpx2.URL:
         """Return the address at ``endpoint``."""
+        if self.location is not None:
+            return self.location
         url = endpoint.origin.join(f"/v2/{self.repository.name}/{self.path}")
         return url.copy_merge_params(dict(self.query)) if self.query else url
 
@@ -141,7 +152,7 @@ class Session:
             )
             if answer.status not in _REDIRECTS or inquiry.method not in {"GET", "HEAD"}:
                 return answer
-            url = _redirected(answer)
+            url = led_to(answer)
         raise failure(
             f"{answer.request}: more than {_MOST_REDIRECTS} redirects",
             Kind.UNSUPPORTED,
@@ -192,8 +203,8 @@ _IN_TROUBLE = frozenset({403, 408, 429})
 """Besides 5xx, what a registry answers to a ping when it limits requests or is overloaded."""
 
 
-def _redirected(answer: Answer) -> httpx2.URL:
-    """Return where ``answer`` leads; raise if that is nowhere, or from https to http."""
+def led_to(answer: Answer) -> httpx2.URL:
+    """Return where ``answer``'s ``Location`` is; raise if that is none, or from https to http."""
     location = answer.headers.get("Location", "")
     try:
         url = answer.url.join(location) if location else httpx2.URL()

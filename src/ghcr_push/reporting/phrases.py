@@ -32,6 +32,8 @@ _STEPS = {
     Step.INSPECT: "image inspect",
     Step.LOOK: "tag read",
     Step.PUSH: "push",
+    Step.READ: "image read",
+    Step.UPLOAD: "upload",
     Step.FETCH: "manifest read",
     Step.RETAG: "tag write",
     Step.PROVE: "read-back",
@@ -74,7 +76,9 @@ def step(attempt: Attempt) -> str:
 
 def tries(result: TargetResult) -> str:
     """Return how often a target was tried: ``1 attempt``; ``not tried`` where it never was."""
-    return count(len(result.attempts), "attempt") if result.attempts else "not tried"
+    if result.attempts or not result.content_attempts:
+        return count(len(result.attempts), "attempt") if result.attempts else "not tried"
+    return f"its content in {count(len(result.content_attempts), 'attempt')}"
 
 
 def causes(results: Iterable[TargetResult]) -> str:
@@ -82,7 +86,7 @@ def causes(results: Iterable[TargetResult]) -> str:
     seen = Counter(
         (cause(attempt.failure), step(attempt))
         for result in results
-        for attempt in result.attempts
+        for attempt in result.all_attempts
         if attempt.failure is not None
     )
     return ", ".join(

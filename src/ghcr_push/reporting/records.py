@@ -57,6 +57,26 @@ class Attempt(_Described):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Carriage(_Described):
+    """What carrying the content of a group took."""
+
+    blobs_sent: int
+    """Configs and layers that were uploaded."""
+    blobs_mounted: int
+    """Those taken from another repository of the registry."""
+    blobs_found: int
+    """Those that were there already."""
+    bytes_sent: int
+    """Bytes of blobs on the wire; bytes sent twice count twice."""
+    bytes_saved: int
+    """Bytes not sent, because they were there or could be mounted."""
+    seconds_reading: float
+    """Time spent waiting for the engine and for compression."""
+    seconds_sending: float
+    """Time spent in uploads, those side by side added up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target(_Described):
     """One target: a reference to write, and how that ended."""
 
@@ -86,6 +106,10 @@ class Target(_Described):
     """Why it failed or was skipped; null where it landed."""
     attempts: list[Attempt]
     """Every attempt for it, in the order of time."""
+    content_attempts: list[Attempt]
+    """On a seed: every attempt for the blobs and manifests that its group shares."""
+    carriage: Carriage | None
+    """On a seed whose content was carried through the registry's API: what that took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

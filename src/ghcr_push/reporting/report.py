@@ -8,7 +8,16 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ghcr_push.model import Attempt, Failure, Hold, LimitChange, Outcome, Report, TargetResult
+from ghcr_push.model import (
+    Attempt,
+    Carriage,
+    Failure,
+    Hold,
+    LimitChange,
+    Outcome,
+    Report,
+    TargetResult,
+)
 from ghcr_push.reporting import records
 from ghcr_push.reporting.verdict import cause_of, verdict
 
@@ -81,6 +90,22 @@ def _target(result: TargetResult) -> records.Target:
         cause=cause_of(result),
         failure=_failure(result.failure),
         attempts=[_attempt(attempt) for attempt in result.attempts],
+        content_attempts=[_attempt(attempt) for attempt in result.content_attempts],
+        carriage=_carriage(result.carriage),
+    )
+
+
+def _carriage(carriage: Carriage | None) -> records.Carriage | None:
+    if carriage is None:
+        return None
+    return records.Carriage(
+        blobs_sent=carriage.sent,
+        blobs_mounted=carriage.mounted,
+        blobs_found=carriage.found,
+        bytes_sent=carriage.bytes_sent,
+        bytes_saved=carriage.bytes_saved,
+        seconds_reading=_ms(carriage.seconds_reading),
+        seconds_sending=_ms(carriage.seconds_sending),
     )
 
 

@@ -224,17 +224,17 @@ def _attempt_told(attempt: Attempt) -> str | None:
 def _tried(result: TargetResult) -> str:
     """Return how often and how long a failed target was tried, and how that went."""
     told = tries(result)
-    if result.attempts:
-        first, last = result.attempts[0], result.attempts[-1]
+    if result.all_attempts:
+        first, last = result.all_attempts[0], result.all_attempts[-1]
         told += f" in {span(last.started + last.seconds - first.started)}"
-    events = _events(result.attempts)
+    events = _events(result.all_attempts)
     # a single one is what the block's first line says
     told += f": {' → '.join(events)}" if len(events) > 1 else ""
     return f"{told}<br>⚠️ **may have landed**" if result.may_have_landed else told
 
 
 def _retried(result: TargetResult) -> str:
-    return " → ".join(_events(result.attempts)) or SHARED_CONTENT
+    return " → ".join(_events(result.all_attempts)) or SHARED_CONTENT
 
 
 def _said(result: TargetResult) -> str:

@@ -72,7 +72,7 @@ def gantt(report: Report) -> str:
 
 def rows_left_out(report: Report) -> int:
     """Return how many targets with attempts ``gantt`` does not show for their number."""
-    return max(0, sum(bool(result.attempts) for result in report.results) - MOST_ROWS)
+    return max(0, sum(bool(result.all_attempts) for result in report.results) - MOST_ROWS)
 
 
 def limit_history(report: Report) -> list[str]:
@@ -115,21 +115,34 @@ def _most_telling(report: Report) -> list[TargetResult]:
 
     Failed ones and retried ones in turn, then the rest.
     """
-    tried = [result for result in report.results if result.attempts]
+    tried = [result for result in report.results if result.all_attempts]
     failed = [result for result in tried if result.outcome is Outcome.FAILED]
     others = [result for result in tried if result.outcome is not Outcome.FAILED]
     retried = [result for result in others if result.retried]
     smooth = [result for result in others if not result.retried]
     in_turn = (result for pair in zip_longest(failed, retried) for result in pair if result)
     shown = islice(chain(in_turn, smooth), MOST_ROWS)
-    return sorted(shown, key=lambda result: result.attempts[0].started)
+    return sorted(shown, key=lambda result: result.all_attempts[0].started)
 
 
 def _target_rows(results: Sequence[TargetResult], duration: float) -> Iterator[str]:
     for result, label in zip(results, _labels(results), strict=True):
+        if result.content_attempts:
+            bars = _content_bars(result.content_attempts, duration)
+            yield f"    section layers of {label}\n{''.join(bars)}"
+        if not result.attempts:
+            continue
         bars = [bar for attempt in result.attempts for bar in _bars(attempt, duration)]
         # the last ones tell how it ended
         yield f"    section {label}\n{''.join(bars[-_MOST_BARS:])}"
+
+
+def _content_bars(attempts: Sequence[Attempt], duration: float) -> list[str]:
+    """Return one bar for all uploads, which go side by side, and those of the failed ones."""
+    start = min(attempt.started for attempt in attempts)
+    end = max(attempt.started + attempt.seconds for attempt in attempts)
+    failed = [bar for one in attempts if one.failure for bar in _bars(one, duration)]
+    return [_bar("layers", "", start, end, duration), *failed[-_MOST_BARS:]]
 
 
 def _bars(attempt: Attempt, duration: float) -> Iterator[str]:
@@ -177,7 +190,7 @@ def _bar(text: str, style: str, start: float, end: float, duration: float) -> st
 
 def _axis(shown: Sequence[TargetResult]) -> str:
     """Return a d3 time format that tells all ticks apart; there are about ten."""
-    attempts = [attempt for result in shown for attempt in result.attempts]
+    attempts = [attempt for result in shown for attempt in result.all_attempts]
     drawn = max(a.started + a.seconds for a in attempts) - min(a.started for a in attempts)
     if drawn < _TICKS_BELOW_A_SECOND:
         return "%S.%L s"

@@ -40,7 +40,7 @@ def cause_of(result: TargetResult) -> Verdict:
     """
     if result.failure is None:
         return Verdict.NONE
-    failed = [attempt.failure for attempt in result.attempts if attempt.failure]
+    failed = [attempt.failure for attempt in result.all_attempts if attempt.failure]
     verdicts = (_OF_KIND[failure.kind] for failure in (result.failure, *reversed(failed)))
     return next((verdict for verdict in verdicts if verdict is not Verdict.NONE), Verdict.NONE)
 

@@ -1,0 +1,263 @@
+"""The content of a group, carried by ourselves: every blob and child manifest a unit of work.
+
+Blobs go before the manifests that name them, child manifests before their index; the top manifest
+is left to the tags. So a tag never points at something incomplete.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+import anyio
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import (
+    Failure,
+    Group,
+    Image,
+    Landed,
+    Manifest,
+    Step,
+    Target,
+)
+from ghcr_push.pushing.backoff import AttemptError, Tries
+from ghcr_push.pushing.events import Carried, Carrying, Noticed, Waiting
+from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.journal import ContentLog, Journal
+from ghcr_push.pushing.ports import Blob, Saved, Upload, Whole
+from ghcr_push.pushing.reads import Reader, answered
+from ghcr_push.pushing.target import NOT_READABLE, Shared
+from ghcr_push.references import Digest, Repository
+
+T = TypeVar("T")
+
+TOLD_EVERY: Final = 5.0
+"""Seconds between two lines on how far a carriage is."""
+
+
+class Holdings:
+    """Which blobs the repositories of one registry hold, as far as this run knows."""
+
+    def __init__(self) -> None:
+        self._held: dict[Digest, list[Repository]] = {}
+        self._turns: dict[tuple[Repository, Digest], anyio.Lock] = {}
+
+    def turn(self, repository: Repository, digest: Digest) -> anyio.Lock:
+        """Return what keeps two groups from bringing one blob at the same moment."""
+        return self._turns.setdefault((repository, digest), anyio.Lock())
+
+    def add(self, repository: Repository, digest: Digest) -> None:
+        """Note that ``repository`` holds the blob."""
+        self._held.setdefault(digest, []).append(repository)
+
+    def holds(self, repository: Repository, digest: Digest) -> bool:
+        """Say whether ``repository`` is known to hold the blob."""
+        return repository in self._held.get(digest, ())
+
+    def elsewhere(self, digest: Digest) -> Repository | None:
+        """Name a repository from which the blob could be mounted."""
+        return next(iter(self._held.get(digest, ())), None)
+
+
+class Carrier:
+    """Brings the content of one group into its repository.
+
+    What it does stands in ``log`` as it happens.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        image: Image,
+        *,
+        shared: Shared,
+        gate: Gate,
+        holdings: Holdings,
+        log: ContentLog,
+    ) -> None:
+        self.log = log
+        self._group = group
+        self._image = image
+        self._shared = shared
+        self._gate = gate
+        self._holdings = holdings
+        self._reader = Reader(gate, self._judge)
+        self._uploads: list[Upload] = []
+
+    @property
+    def _repository(self) -> Repository:
+        return self._group.repository
+
+    @property
+    def _seed(self) -> Target:
+        return self._group.targets[0]
+
+    async def carry(self) -> Manifest:
+        """Return the image's own manifest once all that it names is in the repository.
+
+        Raises ``AttemptError`` where that cannot be.
+        """
+        journal = Journal(self._shared.clock, self._shared.start)
+        return await self._persist(lambda: self._read_and_bring(journal), journal)
+
+    async def _read_and_bring(self, journal: Journal) -> Manifest:
+        """Read the image once and bring what the repository lacks of it."""
+        began = self._shared.clock()
+        journal.open(Step.READ, self._gate.limit)
+        try:
+            async with self._shared.engine.save(self._group.source, self._image) as saved:
+                whole = await self._bring_all(saved)
+        except PushError as error:
+            failure = self._judge(error)
+            self._record(journal, failure)
+            raise AttemptError(failure, charged=True) from error
+        journal.drop()
+        if whole.notice is not None:
+            self._shared.observer(Noticed(whole.notice))
+        *children, top = whole.manifests
+        for child in children:
+            await self._bring_manifest(child)
+        self._shared.observer(Carried(self._seed, self.log.carriage, self._shared.clock() - began))
+        return top
+
+    async def _bring_all(self, saved: Saved) -> Whole:
+        """Bring every blob as it comes; the first that cannot be brought ends it all."""
+        stopped: list[AttemptError | PushError] = []
+
+        async def bring(blob: Blob) -> None:
+            with blob:
+                try:
+                    await self._bring(blob)
+                except AttemptError as failed:
+                    stopped.append(failed)
+                    tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tell)
+            async with anyio.create_task_group() as uploads:
+                try:
+                    async for blob in self._timed(saved):
+                        uploads.start_soon(bring, blob)
+                except PushError as error:  # raised below: a task group would wrap it
+                    stopped.append(error)
+                    tasks.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()
+        if not stopped:
+            return saved.images[0]
+        if isinstance(stopped[0], AttemptError):
+            # it had its attempts: reading the image again would not help
+            failure = replace(stopped[0].failure, retryable=False)
+            raise AttemptError(failure, charged=True)
+        raise stopped[0]
+
+    async def _timed(self, saved: Saved) -> AsyncIterator[Blob]:
+        """Yield the blobs, counting the time that each is waited for."""
+        asked = self._shared.clock()
+        async for blob in saved:
+            self._count(seconds_reading=self._shared.clock() - asked)
+            yield blob
+            asked = self._shared.clock()
+
+    # -- one blob ---------------------------------------------------------------------------
+
+    async def _bring(self, blob: Blob) -> None:
+        async with self._holdings.turn(self._repository, blob.digest):
+            if self._holdings.holds(self._repository, blob.digest):
+                self._count(found=1, bytes_saved=blob.size)
+                return
+            upload = self._shared.registry.upload(self._repository, blob)
+            self._uploads.append(upload)
+            journal = Journal(self._shared.clock, self._shared.start)
+            landed = await self._persist(lambda: self._try(blob, upload, journal), journal)
+            self._holdings.add(self._repository, blob.digest)
+        saved = 0 if landed is Landed.SENT else blob.size
+        self._count(**{landed.value: 1}, bytes_saved=saved)
+
+    async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> Landed:
+        """Look for the blob; where it is missing, send it, once."""
+        if await self._is_there(blob.digest, journal):
+            return Landed.FOUND
+        origin = self._holdings.elsewhere(blob.digest)
+        return await self._send(
+            (self._repository, blob.digest), lambda: upload.attempt(origin), journal
+        )
+
+    async def _is_there(self, digest: Digest, journal: Journal) -> bool:
+        try:
+            return await self._reader.in_turn(
+                lambda: self._shared.registry.has_blob(self._repository, digest)
+            )
+        except AttemptError as failed:
+            if failed.failure.kind in NOT_READABLE:
+                return False  # the upload's own answer tells whether we may write
+            journal.open(Step.LOOK, self._gate.limit)
+            self._record(journal, failed.failure)
+            raise
+
+    async def _bring_manifest(self, manifest: Manifest) -> None:
+        journal = Journal(self._shared.clock, self._shared.start)
+        request = self._shared.registry.put
+        await self._persist(
+            lambda: self._send(
+                (self._repository, manifest.digest),
+                lambda: request(self._repository, manifest.digest, manifest),
+                journal,
+            ),
+            journal,
+        )
+
+    # -- one unit ---------------------------------------------------------------------------
+
+    async def _send(
+        self, unit: tuple[Repository, Digest], request: Callable[[], Awaitable[T]], journal: Journal
+    ) -> T:
+        """Write once, in a slot, and learn from how it ended."""
+        while True:
+            async with self._gate.write(unit) as slot:
+                if not slot.open:
+                    continue
+                journal.send(Step.UPLOAD, slot.limit)
+                self.log.begun = True
+                began = self._shared.clock()
+                try:
+                    result = await answered(request(), within=self._shared.attempt_timeout)
+                except PushError as error:
+                    failure = self._judge(error)
+                    charged = slot.failed(failure)
+                    self._record(journal, failure)
+                    raise AttemptError(failure, charged=charged) from error
+                finally:
+                    self._count(seconds_sending=self._shared.clock() - began)
+                slot.succeeded()
+                self._shared.welcomed.add(self._repository)
+                self._record(journal, None)
+                return result
+
+    async def _persist(self, attempt: Callable[[], Awaitable[T]], journal: Journal) -> T:
+        def before_wait(failed: AttemptError, seconds: float) -> None:
+            place = self.log.attempts.index(journal.attempts[-1])
+            journal.waits(seconds)
+            self.log.attempts[place] = journal.attempts[-1]
+            self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
+
+        return await self._shared.backoff.run(attempt, Tries(), before_wait)
+
+    def _judge(self, error: PushError) -> Failure:
+        return self._shared.judge(error, self._repository)
+
+    def _record(self, journal: Journal, failure: Failure | None) -> None:
+        journal.close(failure)
+        self.log.attempts.append(journal.attempts[-1])
+
+    # -- how far it is ----------------------------------------------------------------------
+
+    def _count(self, **more: float) -> None:
+        values = {name: getattr(self.log.carriage, name) + value for name, value in more.items()}
+        values["bytes_sent"] = sum(upload.bytes_sent for upload in self._uploads)
+        self.log.carriage = replace(self.log.carriage, **values)
+
+    async def _tell(self) -> None:
+        while True:
+            await anyio.sleep(TOLD_EVERY)
+            self._count()
+            self._shared.observer(Carrying(self._seed, self.log.carriage))

@@ -1,0 +1,10 @@
+"""Where manifests and blobs come from when we carry them ourselves.
+
+Nothing here starts a process or opens a socket: byte streams are handed in.
+"""
+
+from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool, SpooledBlob
+
+__all__ = ["ClassicImage", "SavedImage", "SavedImages", "Spool", "SpooledBlob", "StoredImage"]

@@ -1,0 +1,125 @@
+"""Images of an engine's classic store: layers are saved uncompressed, the manifest is ours to make.
+
+Two forms: folders of layers (engine 20.10), and an OCI layout whose layers are uncompressed
+(engine 25 and later). In both, layers come in no order that means anything.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from typing import Final
+
+from ghcr_push.model import Descriptor, Manifest
+from ghcr_push.references import Digest
+from ghcr_push.sources import recipe
+from ghcr_push.sources.images import ClassicImage, SavedImage, not_whole
+from ghcr_push.sources.spool import SpooledBlob
+from ghcr_push.sources.tarstream import Entry, TarStream
+from ghcr_push.sources.workshop import Workshop
+
+# docker's image manifest version 2, schema 2: the media types that the classic store pushes
+MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE: Final = "application/vnd.docker.container.image.v1+json"
+LAYER_TYPE: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+_NAMED: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.json")
+_LAYER_FOLDER: Final = re.compile(r"[0-9a-f]{64}/layer\.tar")
+
+_LARGEST_CONFIG: Final = 64 << 20
+"""Bytes; a config is read into memory. Registries take far less."""
+
+
+def read_classic(
+    tar: TarStream,
+    images: Sequence[ClassicImage],
+    workshop: Workshop,
+    known: Mapping[Digest, Descriptor],
+) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
+    """Yield configs and compressed layers as they come; return the images, in the order asked for.
+
+    ``known`` gives layers by DiffID that were compressed before: where the archive names layers
+    by it, they are passed over.
+    """
+    layers = dict(known)
+    configs: dict[Digest, bytes] = {}
+    ids = {image.id for image in images}
+    wanted = {diff_id for image in images for diff_id in image.diff_ids}
+    for entry in tar.entries():
+        digest = _digest(entry)
+        if digest in ids and digest not in configs:
+            configs[digest] = _config(tar, entry, digest)
+            yield workshop.spooled([configs[digest]])
+        elif _LAYER_FOLDER.fullmatch(entry.name) or (digest in wanted and digest not in layers):
+            blob = workshop.compressed(tar.pieces(recipe.CUT), entry.size)
+            diff_id = blob.diff_id
+            if digest is not None and diff_id != digest:
+                blob.release()
+                raise not_whole(f"layer {digest} arrived as {diff_id}")
+            if diff_id not in wanted or diff_id in layers:
+                blob.release()
+                continue
+            layers[diff_id] = Descriptor(LAYER_TYPE, blob.digest, blob.size)
+            yield blob
+    return tuple(_saved(image, configs, layers) for image in images)
+
+
+def _digest(entry: Entry) -> Digest | None:
+    named = _NAMED.fullmatch(entry.name)
+    return Digest(f"sha256:{named[1] or named[2]}") if named else None
+
+
+def _config(tar: TarStream, entry: Entry, digest: Digest) -> bytes:
+    if entry.size > _LARGEST_CONFIG:
+        raise not_whole(f"its config has {entry.size} bytes")
+    raw = tar.content()
+    found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    if found != digest:
+        raise not_whole(f"config {digest} arrived as {found}")
+    return raw
+
+
+def _saved(
+    image: ClassicImage, configs: Mapping[Digest, bytes], layers: Mapping[Digest, Descriptor]
+) -> SavedImage:
+    """Return the image, if all of it came: its config, and every layer that config names."""
+    raw = configs.get(image.id)
+    if raw is None:
+        raise not_whole(f"its config {image.id} is missing")
+    if _diff_ids(raw) != image.diff_ids:
+        raise not_whole("its config names other layers than the engine does")
+    missing = [diff_id for diff_id in image.diff_ids if diff_id not in layers]
+    if missing:
+        raise not_whole(f"layer {missing[0]} is missing")
+    config = Descriptor(CONFIG_TYPE, image.id, len(raw))
+    own = [layers[diff_id] for diff_id in image.diff_ids]
+    return SavedImage(
+        blobs=tuple(dict.fromkeys([config, *own])), manifests=(_manifest(config, own),)
+    )
+
+
+def _diff_ids(config: bytes) -> tuple[Digest, ...] | None:
+    try:
+        return tuple(json.loads(config)["rootfs"].get("diff_ids") or ())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _manifest(config: Descriptor, layers: Iterable[Descriptor]) -> Manifest:
+    """Return the manifest in the form that docker's engine gives it, down to the indent."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": _written(config),
+        "layers": [_written(layer) for layer in layers],
+    }
+    raw = json.dumps(document, indent=3).encode()
+    return Manifest(MANIFEST_TYPE, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
+
+
+def _written(descriptor: Descriptor) -> dict[str, str | int]:
+    return {
+        "mediaType": descriptor.media_type,
+        "size": descriptor.size,
+        "digest": descriptor.digest,
+    }

@@ -1,0 +1,83 @@
+"""A command whose output is a byte stream, and which leaves nothing behind, however it ends."""
+
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from io import FileIO
+from tempfile import TemporaryFile
+from typing import IO, Final, cast
+
+import anyio
+from anyio import to_thread
+
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Kind
+from ghcr_push.sources.tarstream import Reader
+
+_LAST_WORDS: Final = 2.0
+"""Seconds that a command whose output ended too early gets to end and to say why."""
+
+_MOST_WORDS: Final = 16 * 1024
+
+_GONE: Final = 5.0
+"""Seconds in which a killed process is gone; what takes longer is stuck in the kernel."""
+
+
+class Output:
+    """What a running command writes: ``reader`` its standard output, ``complaint`` its errors."""
+
+    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], reader: Reader) -> None:
+        self.reader = reader
+        self._process = process
+        self._errors = errors
+
+    def complaint(self) -> str:
+        """Wait a moment for the command to end, and return what it printed as errors; blocks."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LAST_WORDS)
+        words = os.pread(self._errors.fileno(), _MOST_WORDS, 0)
+        return words.decode(errors="replace").strip()
+
+
+@asynccontextmanager
+async def output_of(command: Sequence[str], environ: Mapping[str, str]) -> AsyncIterator[Output]:
+    """Run ``command`` while the block runs; its whole process group is killed at the end of it.
+
+    Its exit status is not looked at: whether the output is whole, only the output can prove.
+    """
+    # a file takes any amount of errors without anybody reading along
+    with TemporaryFile(buffering=0) as errors:
+        process = _started(command, environ, errors)
+        reader = cast("FileIO", process.stdout)  # what an unbuffered pipe is
+        try:
+            yield Output(process, errors, reader)
+        finally:
+            with suppress(ProcessLookupError):
+                if process.returncode is None:  # else the number may be somebody else's
+                    os.killpg(process.pid, signal.SIGKILL)
+            with anyio.CancelScope(shield=True), suppress(subprocess.TimeoutExpired):
+                await to_thread.run_sync(process.wait, _GONE)
+            reader.close()
+
+
+def _started(
+    command: Sequence[str], environ: Mapping[str, str], errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603 - the command is the engine's client, no shell
+            command,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            bufsize=0,
+            start_new_session=True,
+            pipesize=1 << 20,
+        )
+    except OSError as error:
+        message = f"{command[0]} cannot be run: {os.strerror(error.errno or 0)}"
+        raise PushError(
+            Evidence(origin=Origin.ENGINE, message=message, kind=Kind.ENGINE_UNREACHABLE)
+        ) from error

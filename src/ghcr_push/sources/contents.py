@@ -1,0 +1,166 @@
+"""What a saved OCI layout holds, and which part of it is an image that can be pushed.
+
+The words are the image-spec's. Where not all platforms of an image are there (it was pulled for
+one), the choice is docker's: the one platform that is complete, else a failure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.references import Digest
+from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+
+# set by buildkit: a child of an index that describes another one, and is no platform of its own
+_REFERENCE_TYPE: Final = "vnd.docker.reference.type"
+_REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
+
+_ELSEWHERE: Final = ("foreign", "nondistributable")
+"""In media types of layers that registries do not hold (image-spec, "Non-Distributable Layers")."""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What an index names, with the platform that it is for; an attestation has none."""
+
+    digest: Digest
+    platform: str
+    attests: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What arrived: sizes of blobs, manifests with their documents, and platforms by config."""
+
+    blobs: dict[Digest, int] = field(default_factory=dict)
+    manifests: dict[Digest, Manifest] = field(default_factory=dict)
+    documents: dict[Digest, Document] = field(default_factory=dict)
+    platforms: dict[Digest, str] = field(default_factory=dict)
+
+    def add_document(self, digest: Digest, document: Document) -> None:
+        """Note what a config says of its platform."""
+        if "os" in document and "architecture" in document:
+            self.platforms[digest] = _platform(document)
+
+    def add_manifest(self, manifest: Manifest, document: Document) -> None:
+        """Note a manifest or an index."""
+        self.manifests[manifest.digest] = manifest
+        self.documents[manifest.digest] = document
+
+    def platforms_of(self, digest: Digest) -> Iterator[Child]:
+        """Yield the images of an index, or an image itself, without attestations."""
+        if digest not in self.documents or "manifests" not in self.documents[digest]:
+            yield Child(digest, self._platform_of(digest), None)
+            return
+        for child in self._children(digest):
+            nested = "manifests" in self.documents.get(child.digest, {})
+            if nested:
+                yield from self.platforms_of(child.digest)
+            elif child.attests is None:
+                yield child
+
+    def lacking(self, digest: Digest) -> Iterator[Digest]:
+        """Yield what is not there of a manifest or index and of all that it names."""
+        document = self.documents.get(digest)
+        if document is None:
+            yield digest
+        elif "manifests" in document:
+            for child in self._children(digest):
+                yield from self.lacking(child.digest)
+        else:
+            for blob in blobs_of(document):
+                if blob.digest not in self.blobs and blob.digest not in self.manifests:
+                    yield blob.digest
+
+    def saved(self, digest: Digest, notice: str | None = None) -> SavedImage:
+        """Return a complete image, manifest or index."""
+        order = tuple(dict.fromkeys(self._children_first(digest)))
+        named = (
+            blob
+            for one in order
+            if "manifests" not in self.documents[one]
+            for blob in blobs_of(self.documents[one])
+        )
+        return SavedImage(
+            blobs=tuple({blob.digest: blob for blob in named}.values()),
+            manifests=tuple(self.manifests[one] for one in order),
+            notice=notice,
+        )
+
+    def _children_first(self, digest: Digest) -> Iterator[Digest]:
+        if "manifests" in self.documents[digest]:
+            for child in self._children(digest):
+                yield from self._children_first(child.digest)
+        yield digest
+
+    def _children(self, digest: Digest) -> Iterator[Child]:
+        for descriptor in self.documents[digest]["manifests"]:
+            named = Digest(descriptor["digest"])
+            notes = descriptor.get("annotations") or {}
+            attests = notes.get(_REFERENCE_DIGEST) if _REFERENCE_TYPE in notes else None
+            told = descriptor.get("platform")
+            platform = _platform(told) if told else self._platform_of(named)
+            yield Child(named, platform, attests)
+
+    def _platform_of(self, digest: Digest) -> str:
+        config = self.documents.get(digest, {}).get("config", {}).get("digest")
+        return self.platforms.get(config, str(digest))
+
+
+def blobs_of(manifest: Document) -> Iterator[Descriptor]:
+    """Yield config and layers, without those that registries do not hold."""
+    for named in [manifest["config"], *manifest["layers"]]:
+        if not any(word in named["mediaType"] for word in _ELSEWHERE):
+            yield Descriptor(named["mediaType"], Digest(named["digest"]), int(named["size"]))
+
+
+def chosen(image: StoredImage, contents: Contents) -> SavedImage:
+    """Return what to push of ``image``; raise ``PushError`` where too little of it is there."""
+    try:
+        if image.platform is not None:
+            return _one_platform(image.digest, image.platform, contents)
+        return _whole(image.digest, contents)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise not_whole(f"a manifest of {image.digest} is none", Kind.MANIFEST_REFUSED) from error
+
+
+def _whole(digest: Digest, contents: Contents) -> SavedImage:
+    lacking = list(dict.fromkeys(contents.lacking(digest)))
+    if not lacking:
+        return contents.saved(digest)
+    platforms = list(contents.platforms_of(digest))
+    complete = [one for one in platforms if not any(contents.lacking(one.digest))]
+    missing = [one.platform for one in platforms if one not in complete]
+    if len(complete) == 1 and complete[0].digest != digest:
+        [one] = complete
+        left_out = ", ".join(missing) or "an attestation"
+        notice = f"only {one.platform} is in the engine and was pushed; left out: {left_out}"
+        return contents.saved(one.digest, notice)
+    what = f"platforms {', '.join(missing)}" if missing and complete else lacking[0]
+    raise _content_missing(f"missing content: {what}")
+
+
+def _one_platform(digest: Digest, platform: str, contents: Contents) -> SavedImage:
+    platforms = list(contents.platforms_of(digest))
+    fitting = [one for one in platforms if one.platform == platform] or [
+        one for one in platforms if one.platform.startswith(f"{platform}/")
+    ]
+    if len(fitting) != 1:
+        there = ", ".join(one.platform for one in platforms)
+        raise _content_missing(f"platform {platform} names {len(fitting)} images of {there}")
+    [one] = fitting
+    if any(contents.lacking(one.digest)):
+        raise _content_missing(f"missing content: platforms {platform}")
+    return contents.saved(one.digest)
+
+
+def _content_missing(message: str) -> Exception:
+    return not_whole(message, Kind.CONTENT_MISSING)
+
+
+def _platform(fields: Document) -> str:
+    parts = (fields["os"], fields["architecture"], fields.get("variant"))
+    return "/".join(str(part) for part in parts if part)

@@ -1,0 +1,53 @@
+"""What is asked of an engine's saved images, and what comes of each."""
+
+from dataclasses import dataclass
+
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.references import Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassicImage:
+    """An image of the classic store, as the engine's inspect describes it.
+
+    ``id`` is the config's digest, ``diff_ids`` the digests of the uncompressed layers in order.
+    """
+
+    id: Digest
+    diff_ids: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """An image of the containerd store: the digest of its manifest or index.
+
+    ``platform`` (``os/architecture[/variant]``) chooses one; None wants all that the index names.
+    """
+
+    digest: Digest
+    platform: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedImage:
+    """What a repository has to hold for an image: first all blobs, then the manifests in order."""
+
+    blobs: tuple[Descriptor, ...]
+    """Configs and layers, each once."""
+    manifests: tuple[Manifest, ...]
+    """Children before the indexes that name them; the last one is the image."""
+    notice: str | None = None
+    """A sentence for the reader where less than the whole index is pushed."""
+
+    @property
+    def top(self) -> Descriptor:
+        """What a tag has to name."""
+        manifest = self.manifests[-1]
+        return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+
+
+def not_whole(what: str, kind: Kind | None = None) -> PushError:
+    """Return the error for a saved image in which ``what`` is wrong."""
+    message = f"the image that the engine saved is not whole: {what}"
+    return PushError(Evidence(origin=Origin.ENGINE, message=message, kind=kind))

@@ -1,0 +1,57 @@
+"""The recipe: how a layer becomes the gzip stream whose digest names it in a registry.
+
+The bytes must be the same whatever sizes the layer arrives in and however many threads work, so
+that a later run finds the layer by its digest. The tar is cut every MiB, each cut compressed for
+itself and ended by a sync flush, the last one finished; all of them make up one gzip member. The
+measurements behind library, level and cut are in ``docs/recipe.md``. To change any of these is to
+change the digests of all images: the changelog has to say so.
+"""
+
+import struct
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
+from typing import Final
+
+from isal import isal_zlib
+
+CUT: Final = 1 << 20
+"""Uncompressed bytes that are compressed in one piece."""
+
+LEVEL: Final = 2
+"""Of ``isal``: one of the levels that do not choose their code by processor."""
+
+_RAW_DEFLATE = -15
+_HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
+"""RFC 1952: deflate, no flags, no time, no level named, unknown system."""
+
+
+def compressed(
+    pieces: Iterable[bytes | bytearray], size: int, *, pool: Executor, ahead: int
+) -> Iterator[bytes]:
+    """Yield the gzip stream of ``pieces``, each ``CUT`` bytes but the last, ``size`` in all.
+
+    At most ``ahead`` pieces are in ``pool``, or done and not yet fetched.
+    """
+    yield _HEADER
+    checksum = done = 0
+    jobs: deque[Future[bytes]] = deque()
+    try:
+        for piece in pieces if size else (b"",):
+            done += len(piece)
+            jobs.append(pool.submit(_deflated, piece, last=done == size))
+            checksum = isal_zlib.crc32(piece, checksum)
+            if len(jobs) >= ahead:
+                yield jobs.popleft().result()
+        while jobs:
+            yield jobs.popleft().result()
+    finally:
+        for job in jobs:
+            job.cancel()
+    yield struct.pack("<II", checksum, size % (1 << 32))
+
+
+def _deflated(piece: bytes | bytearray, *, last: bool) -> bytes:
+    compressor = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _RAW_DEFLATE)
+    flush = isal_zlib.Z_FINISH if last else isal_zlib.Z_SYNC_FLUSH
+    return compressor.compress(piece) + compressor.flush(flush)

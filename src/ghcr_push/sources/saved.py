@@ -1,0 +1,132 @@
+"""Images as a Docker Engine saves them: read from a stream once, blob by blob, never unpacked."""
+
+import os
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio import to_thread
+
+from ghcr_push.model import Descriptor
+from ghcr_push.references import Digest
+from ghcr_push.sources.classic import read_classic
+from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
+from ghcr_push.sources.spool import Spool, SpooledBlob, Stopped
+from ghcr_push.sources.stored import read_stored
+from ghcr_push.sources.tarstream import Reader, TarStream
+from ghcr_push.sources.workshop import Workshop
+
+Steps = Generator[SpooledBlob, None, tuple[SavedImage, ...]]
+
+
+class SavedImages:
+    """Images on their way out of an engine: an async context manager, and iterator of blobs.
+
+    Each blob comes when it is whole and its digest right; the receiver releases it. Nothing is
+    read before the next one is asked for: who does not ask holds up the engine, and so does a
+    spool that is full of blobs nobody has released. ``images`` are there after the last blob, and
+    prove that all of them came whole. One try; a stream that is cut off, damaged or not whole
+    raises ``PushError``.
+
+    Reading blocks a thread until the stream's writer is killed or ends: keep the process that
+    writes it in a block around this one.
+    """
+
+    def __init__(self, steps: Steps, workshop: Workshop) -> None:
+        self._steps = steps
+        self._workshop = workshop
+        self._images: tuple[SavedImage, ...] | None = None
+        self._fetched: SpooledBlob | None = None
+        self._reading = False
+        self._turn = Lock()
+
+    @classmethod
+    def classic(
+        cls,
+        reader: Reader,
+        images: Sequence[ClassicImage],
+        *,
+        spool: Spool,
+        known: Mapping[Digest, Descriptor] | None = None,
+        complaint: Callable[[], str] = str,
+        cores: int | None = None,
+    ) -> Self:
+        """Read images of the classic store; layers are compressed on ``cores`` (all) by the recipe.
+
+        ``known`` are layers compressed before, by DiffID. ``complaint`` is called in a thread
+        when the stream breaks off, for what its writer printed.
+        """
+        workshop = Workshop(spool=spool, cores=cores or os.cpu_count() or 1)
+        tar = TarStream(reader, complaint)
+        return cls(read_classic(tar, images, workshop, known or {}), workshop)
+
+    @classmethod
+    def stored(
+        cls,
+        reader: Reader,
+        images: Sequence[StoredImage],
+        *,
+        spool: Spool,
+        held: Collection[Digest] = (),
+        complaint: Callable[[], str] = str,
+    ) -> Self:
+        """Read images of the containerd store; blobs in ``held`` are passed over."""
+        workshop = Workshop(spool=spool, cores=1)
+        return cls(read_stored(TarStream(reader, complaint), images, workshop, held), workshop)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._workshop.stop()
+        with self._turn:
+            if self._fetched is not None:
+                self._fetched.release()
+            if not self._reading:
+                self._steps.close()
+
+    @property
+    def images(self) -> tuple[SavedImage, ...]:
+        """The images, in the order that they were asked for."""
+        if self._images is None:
+            raise RuntimeError("the images are known after the last blob")
+        return self._images
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SpooledBlob:
+        if self._images is not None:
+            raise StopAsyncIteration
+        self._reading = True
+        await to_thread.run_sync(
+            self._fetch, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        )
+        blob, self._fetched = self._fetched, None
+        if blob is None:
+            raise StopAsyncIteration
+        return blob
+
+    def _fetch(self) -> None:
+        """Have the next blob made; runs in a thread that a cancel leaves behind."""
+        blob: SpooledBlob | None = None
+        try:
+            blob = next(self._steps)
+        except StopIteration as end:
+            self._images = end.value
+        except Stopped:
+            pass  # nobody waits for it
+        finally:
+            with self._turn:
+                self._reading = False
+                if blob is not None and self._workshop.stopping.is_set():
+                    blob.release()
+                else:
+                    self._fetched = blob

@@ -1,0 +1,116 @@
+"""Images of an engine's containerd store: saved as an OCI layout, blobs and manifests as they are.
+
+Blobs come sorted by digest, so a manifest may come after the blobs that it names. Manifests are
+kept in memory and told by what they say of themselves; all else is handed on at once.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Container, Generator, Iterable, Sequence
+from typing import Final
+
+from ghcr_push.model import Manifest
+from ghcr_push.references import Digest, is_digest
+from ghcr_push.sources.contents import Contents, Document, chosen
+from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+from ghcr_push.sources.spool import SpooledBlob
+from ghcr_push.sources.tarstream import Entry, TarStream
+from ghcr_push.sources.workshop import Workshop
+
+# image-spec: a manifest or index need not name its media type; docker's own always do
+_INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+_MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+
+_BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
+"""The algorithms that the image-spec registers."""
+
+_LARGEST_MANIFEST: Final = 4 << 20
+"""Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
+
+_PIECE: Final = 1 << 20
+
+
+def read_stored(
+    tar: TarStream, images: Sequence[StoredImage], workshop: Workshop, held: Container[Digest]
+) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
+    """Yield blobs byte for byte as they come; return the images, in the order asked for.
+
+    Blobs in ``held`` are passed over. Which platforms a blob belongs to is known at the end only:
+    blobs of platforms that are then left out have been yielded too.
+    """
+    contents = Contents()
+    for entry in tar.entries():
+        digest = _digest(entry)
+        if digest is None or digest in contents.blobs or digest in contents.manifests:
+            continue
+        pieces: Iterable[bytes | bytearray] = tar.pieces(_PIECE)
+        if entry.size <= _LARGEST_MANIFEST:
+            raw = tar.content()
+            document = _document(raw)
+            if manifest := _manifest(digest, raw, document):
+                _check(digest, raw)
+                contents.add_manifest(manifest, document)
+                continue
+            contents.add_document(digest, document)
+            pieces = (raw,)
+        contents.blobs[digest] = entry.size
+        if digest not in held:
+            yield _spooled(pieces, digest, workshop)
+    saved = tuple(chosen(image, contents) for image in images)
+    for digest in _named_as_blobs(saved, contents):
+        if digest not in held:
+            yield _spooled((contents.manifests[digest].raw,), digest, workshop)
+    return saved
+
+
+def _digest(entry: Entry) -> Digest | None:
+    named = _BLOB.fullmatch(entry.name)
+    digest = f"{named[1]}:{named[2]}" if named else ""
+    return Digest(digest) if is_digest(digest) else None
+
+
+def _document(raw: bytes) -> Document:
+    """Return the JSON object that ``raw`` is, or an empty one."""
+    if not raw.startswith(b"{"):
+        return {}
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _manifest(digest: Digest, raw: bytes, document: Document) -> Manifest | None:
+    if document.get("schemaVersion") != 2:  # noqa: PLR2004 - image-spec: shall be 2
+        return None
+    if isinstance(document.get("manifests"), list):
+        usual = _INDEX_TYPE
+    elif isinstance(document.get("layers"), list) and isinstance(document.get("config"), dict):
+        usual = _MANIFEST_TYPE
+    else:
+        return None
+    return Manifest(str(document.get("mediaType") or usual), digest, raw)
+
+
+def _check(digest: Digest, raw: bytes) -> None:
+    algorithm = digest.partition(":")[0]
+    found = f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
+    if found != digest:
+        raise not_whole(f"{digest} arrived as {found}")
+
+
+def _spooled(
+    pieces: Iterable[bytes | bytearray], digest: Digest, workshop: Workshop
+) -> SpooledBlob:
+    blob = workshop.spooled(pieces, digest.partition(":")[0])
+    if blob.digest != digest:
+        blob.release()
+        raise not_whole(f"{digest} arrived as {blob.digest}")
+    return blob
+
+
+def _named_as_blobs(saved: Iterable[SavedImage], contents: Contents) -> tuple[Digest, ...]:
+    """Return what looks like a manifest and is named as a blob: of artifacts, anything may be."""
+    named = (blob.digest for image in saved for blob in image.blobs)
+    return tuple(dict.fromkeys(one for one in named if one not in contents.blobs))
