@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from ghcr_push.model import Outcome, Report, TargetResult
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import (
-    SHARED_CONTENT,
     cause,
     causes,
     count,
@@ -24,11 +23,13 @@ def terminal(report: Report) -> str:
     failed = [result for result in report.results if result.outcome is Outcome.FAILED]
     skipped = [result for result in report.results if result.outcome is Outcome.SKIPPED]
     again = [result for result in report.landed if result.retried]
+    by_themselves = [result for result in again if causes([result])]
     lines = [
         headline(report),
         *_listed(failed, _failed),
         *_listed(skipped, _skipped),
-        *_listed(again, _retried),
+        *_listed(by_themselves, _retried),
+        *_sharing(len(again) - len(by_themselves)),
         retries_told(report),
         tally(report),
     ]
@@ -60,5 +61,9 @@ def _skipped(result: TargetResult) -> Iterator[str]:
 
 
 def _retried(result: TargetResult) -> Iterator[str]:
-    reasons = causes([result]) or SHARED_CONTENT
-    yield f"  ↻ {result.target} {result.outcome} after retries: {reasons}"
+    yield f"  ↻ {result.target} {result.outcome} after retries: {causes([result])}"
+
+
+def _sharing(number: int) -> Iterator[str]:
+    if number:
+        yield f"  ↻ {count(number, 'tag')} whose shared content needed more than one attempt"
