@@ -7,6 +7,7 @@ has, the rest goes by PATCH.
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol, Self
 
@@ -56,6 +57,19 @@ async def has_blob(session: Session, repository: Repository, digest: Digest) -> 
         return False
     session.expect(answer, {httpx2.codes.OK})
     return True
+
+
+async def ask_to_write(session: Session, repository: Repository) -> None:
+    """Ask whether uploads are allowed, by one that is begun and abandoned; raise if refused.
+
+    GHCR keeps nothing of it and answers a DELETE with 405, which is as good as done.
+    """
+    begin = Inquiry(method="POST", repository=repository, path="blobs/uploads/", content=b"")
+    answer = await session.ask(begin)
+    session.expect(answer, {httpx2.codes.ACCEPTED})
+    with suppress(PushError):
+        where = led_to(answer)
+        await session.ask(Inquiry(method="DELETE", repository=repository, path="", location=where))
 
 
 class BlobUpload:

@@ -14,7 +14,7 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository, is_digest
-from ghcr_push.registry.blobs import Blob, BlobUpload, has_blob
+from ghcr_push.registry.blobs import Blob, BlobUpload, ask_to_write, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import Answer, Connections, TimeLimits
 from ghcr_push.registry.session import Inquiry, Session
@@ -140,6 +140,10 @@ class RegistryClient:
         answer = await self._write(repository, manifest.digest, tags, manifest)
         named = answer.headers.get_list("OCI-Tag", split_commas=True)
         return frozenset(tags).intersection(tag.strip() for tag in named)
+
+    async def ask_to_write(self, repository: Repository) -> None:
+        """Ask whether we may write to ``repository``, leaving nothing there; raise if not."""
+        await ask_to_write(self._session, repository)
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Say whether ``repository`` holds the blob."""

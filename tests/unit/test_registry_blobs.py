@@ -1,0 +1,166 @@
+"""What an upload asks, and believes, of registries that do more or less than docker's does."""
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from tests.support.saved import digest_of
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import Kind, Landed
+from ghcr_push.references import Repository
+from ghcr_push.registry import RegistryClient
+
+pytestmark = pytest.mark.anyio
+
+IMAGE = Repository("ghcr.io", "acme/app")
+UPLOADS = "/v2/acme/app/blobs/uploads/"
+
+
+class Bytes:
+    """A blob in memory; its chunks break off once at ``breaks_at``."""
+
+    def __init__(self, content: bytes, breaks_at: int | None = None) -> None:
+        self.content = content
+        self.digest = digest_of(content)
+        self.size = len(content)
+        self.breaks_at = breaks_at
+
+    async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        breaks_at, self.breaks_at = self.breaks_at, None
+        for place in range(start, self.size, 10):
+            if place == breaks_at:
+                raise httpx2.WriteError("the connection broke")
+            yield self.content[place : place + 10]
+
+
+class Resumable(httpx2.AsyncBaseTransport):
+    """A registry that keeps what arrived of a broken upload and says how much that is."""
+
+    def __init__(self, *, ranges: str = "0-{last}", most: int | None = None) -> None:
+        self.ranges = ranges
+        self.most = most
+        self.kept = b""
+        self.seen: list[tuple[str, str]] = []
+        self.turn = 0
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v2/":
+            return httpx2.Response(200)
+        self.seen.append((request.method, request.headers.get("Content-Range", "")))
+        self.turn += 1
+        here = {"Location": f"{UPLOADS}one?turn={self.turn}&sig=a%2Fb%3D"}
+        match request.method:
+            case "HEAD":
+                return httpx2.Response(404)
+            case "POST":
+                return httpx2.Response(202, headers=here)
+            case "GET":
+                kept = self.ranges.format(last=len(self.kept) - 1)
+                return httpx2.Response(204, headers={**here, "Range": kept})
+        start = re.match(r"(\d+)-", request.headers.get("Content-Range", ""))
+        assert start is None or int(start[1]) == len(self.kept)
+        assert isinstance(request.stream, httpx2.AsyncByteStream)
+        async for chunk in request.stream:
+            self.kept += chunk
+        if request.method == "PATCH":
+            return httpx2.Response(202, headers=here)
+        assert request.url.query.startswith(b"turn=%d&sig=a%%2Fb%%3D&digest=" % (self.turn - 1))
+        right = request.url.params["digest"] == digest_of(self.kept)
+        return httpx2.Response(201 if right else 400)
+
+    def client(self) -> RegistryClient:
+        return RegistryClient({}, transport=self)
+
+
+async def test_sends_only_the_rest_where_the_registry_tells_what_it_has() -> None:
+    registry, blob = Resumable(), Bytes(b"0123456789" * 10, breaks_at=60)
+    async with registry.client() as client:
+        upload = client.upload(IMAGE, blob)
+        with pytest.raises(PushError):
+            await upload.attempt()
+        assert await upload.attempt() is Landed.SENT
+    assert registry.kept == blob.content
+    assert registry.seen == [
+        ("POST", ""),
+        ("PUT", ""),
+        ("HEAD", ""),
+        ("GET", ""),
+        ("PATCH", "60-99"),
+        ("PUT", ""),
+    ]
+    assert upload.bytes_sent == 100
+
+
+async def test_only_commits_what_the_registry_has_whole() -> None:
+    registry, blob = Resumable(), Bytes(b"0123456789" * 10, breaks_at=60)
+    async with registry.client() as client:
+        upload = client.upload(IMAGE, blob)
+        with pytest.raises(PushError):
+            await upload.attempt()
+        registry.kept = blob.content
+        assert await upload.attempt() is Landed.SENT
+    assert [method for method, _ in registry.seen[3:]] == ["GET", "PUT"]
+
+
+@pytest.mark.parametrize("ranges", ["0-500", "", "bytes 0-59/*", "7-59", "many"])
+async def test_begins_anew_where_the_registry_tells_nonsense(ranges: str) -> None:
+    registry, blob = Resumable(ranges=ranges), Bytes(b"0123456789" * 10, breaks_at=60)
+    async with registry.client() as client:
+        upload = client.upload(IMAGE, blob)
+        with pytest.raises(PushError):
+            await upload.attempt()
+        registry.kept = b""
+        assert await upload.attempt() is Landed.SENT
+    assert [method for method, _ in registry.seen[3:]] == ["GET", "POST", "PUT"]
+
+
+async def refused(answers: dict[str, httpx2.Response]) -> PushError:
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v2/":
+            return httpx2.Response(200)
+        return answers.get(request.method, httpx2.Response(404))
+
+    transport = httpx2.MockTransport(handle)
+    async with RegistryClient({}, transport=transport) as client:
+        with pytest.raises(PushError) as raised:
+            await client.upload(IMAGE, Bytes(b"content")).attempt()
+    return raised.value
+
+
+@pytest.mark.parametrize("location", [None, "", "http://ghcr.io/elsewhere", "ftp://ghcr.io/"])
+async def test_refuses_a_location_that_is_none_or_leaves_https(location: str | None) -> None:
+    headers = {} if location is None else {"Location": location}
+    error = await refused({"POST": httpx2.Response(202, headers=headers)})
+    assert error.evidence.kind is Kind.UNSUPPORTED
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 400, 403, 404, 500])
+async def test_refuses_any_other_answer_to_the_first_request(status: int) -> None:
+    assert (await refused({"POST": httpx2.Response(status)})).evidence.status == status
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 413, 429, 500, 503])
+async def test_tells_the_refusal_of_a_commit(status: int) -> None:
+    started = httpx2.Response(202, headers={"Location": f"{UPLOADS}one"})
+    error = await refused({"POST": started, "PUT": httpx2.Response(status)})
+    assert error.evidence.status == status
+
+
+@pytest.mark.parametrize(("status", "held"), [(200, True), (404, False)])
+async def test_has_a_blob_or_not(status: int, held: bool) -> None:
+    transport = httpx2.MockTransport(
+        lambda request: httpx2.Response(200 if request.url.path == "/v2/" else status)
+    )
+    async with RegistryClient({}, transport=transport) as client:
+        assert await client.has_blob(IMAGE, digest_of(b"")) is held
+
+
+async def test_a_look_that_is_refused_says_nothing_of_the_blob() -> None:
+    transport = httpx2.MockTransport(
+        lambda request: httpx2.Response(200 if request.url.path == "/v2/" else 403)
+    )
+    async with RegistryClient({}, transport=transport) as client:
+        with pytest.raises(PushError):
+            await client.has_blob(IMAGE, digest_of(b""))

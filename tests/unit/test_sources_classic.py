@@ -1,0 +1,189 @@
+"""Images of the classic store, out of both forms of archive."""
+
+import gzip
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.saved import (
+    Choppy,
+    classic_image,
+    config_of,
+    digest_of,
+    layer,
+    saved_as_layout,
+    saved_in_folders,
+    tar,
+)
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import Descriptor
+from ghcr_push.references import Digest
+from ghcr_push.sources import ClassicImage, SavedImage, SavedImages, Spool, SpooledBlob
+
+pytestmark = pytest.mark.anyio
+
+LAYERS = [layer(1), layer(2, 1_500_000), layer(3), layer(1)]
+OTHER = [layer(1), layer(4)]
+Saver = Callable[..., bytes]
+FORMS = pytest.mark.parametrize("save", [saved_in_folders, saved_as_layout])
+
+
+async def content_of(blob: SpooledBlob) -> bytes:
+    return b"".join([chunk async for chunk in blob.chunks()])
+
+
+async def read(
+    archive: bytes,
+    *images: ClassicImage,
+    sizes: Sequence[int] = (1 << 20,),
+    known: dict[Digest, Descriptor] | None = None,
+    cores: int = 2,
+) -> tuple[tuple[SavedImage, ...], dict[Digest, bytes]]:
+    spool, contents = Spool(), {}
+    reader = Choppy(archive, sizes)
+    async with SavedImages.classic(reader, images, spool=spool, known=known, cores=cores) as saved:
+        async for blob in saved:
+            with blob:
+                contents[blob.digest] = await content_of(blob)
+                assert digest_of(contents[blob.digest]) == blob.digest
+                assert len(contents[blob.digest]) == blob.size
+    assert spool.used == 0
+    return saved.images, contents
+
+
+@FORMS
+async def test_makes_the_manifest_that_the_engine_would_make(save: Saver) -> None:
+    (image,), contents = await read(save(LAYERS), classic_image(LAYERS))
+    [manifest] = image.manifests
+    document = json.loads(manifest.raw)
+    assert manifest.digest == digest_of(manifest.raw) == image.top.digest
+    assert (document["schemaVersion"], document["mediaType"]) == (2, manifest.media_type)
+    assert manifest.media_type == "application/vnd.docker.distribution.manifest.v2+json"
+    assert contents[document["config"]["digest"]] == config_of(LAYERS)
+    assert [gzip.decompress(contents[one["digest"]]) for one in document["layers"]] == LAYERS
+    assert [one["size"] for one in document["layers"]] == [
+        len(contents[one["digest"]]) for one in document["layers"]
+    ]
+    assert {blob.digest for blob in image.blobs} == set(contents)
+
+
+async def test_a_digest_does_not_depend_on_the_engine() -> None:
+    folders, _ = await read(saved_in_folders(LAYERS), classic_image(LAYERS))
+    layout, _ = await read(saved_as_layout(LAYERS), classic_image(LAYERS))
+    assert folders == layout
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@given(st.lists(st.integers(100, 100_000), min_size=1, max_size=5), st.integers(1, 4))
+@settings(max_examples=15)
+async def test_a_digest_does_not_depend_on_feed_sizes_or_cores(
+    sizes: list[int], cores: int
+) -> None:
+    archive = saved_as_layout(LAYERS)
+    [image], _ = await read(archive, classic_image(LAYERS), sizes=sizes, cores=cores)
+    [alike], _ = await read(archive, classic_image(LAYERS))
+    assert image == alike
+
+
+@FORMS
+async def test_reads_several_images_and_shared_layers_once(save: Saver) -> None:
+    images, contents = await read(save(LAYERS, OTHER), classic_image(OTHER), classic_image(LAYERS))
+    assert len(contents) == 4 + 2
+    alone, _ = await read(save(OTHER), classic_image(OTHER))
+    assert images[0] == alone[0]
+    assert len(json.loads(images[1].manifests[0].raw)["layers"]) == 4
+
+
+@FORMS
+async def test_tells_which_layer_a_blob_is(save: Saver) -> None:
+    spool, seen = Spool(), set()
+    async with SavedImages.classic(
+        Choppy(save(OTHER)), [classic_image(OTHER)], spool=spool
+    ) as saved:
+        async for blob in saved:
+            seen.add(blob.diff_id)
+            blob.release()
+    assert seen == {None, *map(digest_of, OTHER)}
+
+
+@FORMS
+async def test_does_not_bring_layers_again_that_are_known(save: Saver) -> None:
+    first, contents = await read(save(LAYERS), classic_image(LAYERS))
+    described = {one.digest: one for one in first[0].blobs}
+    [known] = [one for one in contents if contents[one][:2] == b"\x1f\x8b"][:1]
+    diff_id = digest_of(gzip.decompress(contents[known]))
+    again, fewer = await read(
+        save(LAYERS), classic_image(LAYERS), known={diff_id: described[known]}
+    )
+    assert again == first
+    assert set(contents) - set(fewer) == {known}
+
+
+@FORMS
+async def test_brings_no_layer_that_was_not_asked_for(save: Saver) -> None:
+    _, contents = await read(save(LAYERS, OTHER), classic_image(LAYERS))
+    assert digest_of(layer(4)) not in {
+        digest_of(gzip.decompress(one)) for one in contents.values() if one[:2] == b"\x1f\x8b"
+    }
+
+
+async def test_takes_an_image_without_layers() -> None:
+    (image,), contents = await read(saved_as_layout([]), classic_image([]))
+    assert json.loads(image.manifests[0].raw)["layers"] == []
+    assert len(contents) == 1
+
+
+async def refusal(archive: bytes, image: ClassicImage) -> str:
+    with pytest.raises(PushError) as raised:
+        await read(archive, image)
+    return str(raised.value)
+
+
+@FORMS
+async def test_refuses_an_image_whose_layer_is_missing(save: Saver) -> None:
+    wanted = classic_image(LAYERS)
+    archive = save(LAYERS).replace(LAYERS[1], LAYERS[2].ljust(len(LAYERS[1]), b"\0"))
+    said = await refusal(archive, wanted)
+    assert wanted.diff_ids[1] in said
+
+
+@FORMS
+async def test_refuses_a_config_that_is_another(save: Saver) -> None:
+    config = config_of(OTHER)
+    archive = save(OTHER).replace(config, config.replace(b"linux", b"Linux"))
+    assert "config" in await refusal(archive, classic_image(OTHER))
+
+
+@FORMS
+async def test_refuses_an_archive_of_another_image(save: Saver) -> None:
+    assert "config" in await refusal(save(OTHER), classic_image(LAYERS))
+
+
+async def test_refuses_a_config_with_other_layers_than_the_engine_named() -> None:
+    real = classic_image(OTHER)
+    claimed = ClassicImage(id=real.id, diff_ids=(*real.diff_ids, real.diff_ids[0]))
+    assert "other layers" in await refusal(saved_as_layout(OTHER), claimed)
+
+
+@pytest.mark.parametrize("config", [b"{}", b"[]", b"x", b'{"rootfs": 1}', b'{"rootfs": {}}'])
+async def test_refuses_a_config_that_names_no_layers(config: bytes) -> None:
+    image = ClassicImage(id=digest_of(config), diff_ids=(digest_of(layer(1)),))
+    archive = tar({f"{image.id[7:]}.json": config})
+    assert "config" in await refusal(archive, image)
+
+
+@FORMS
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
+async def test_refuses_an_archive_that_is_cut_off(save: Saver, share: float) -> None:
+    archive = save(LAYERS)
+    cut = archive[: int(share * len(archive))]
+    assert "not whole" in await refusal(cut, classic_image(LAYERS))
+
+
+@FORMS
+async def test_tells_the_error_that_an_engine_appended(save: Saver) -> None:
+    archive = save(LAYERS)[:200_000] + b'{"errorDetail":{"message":"layer is gone"},"error":""}'
+    assert await refusal(archive, classic_image(LAYERS)) == "layer is gone"

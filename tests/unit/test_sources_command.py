@@ -1,0 +1,77 @@
+"""A command's output: all of it, its last words, and nothing of it left."""
+
+import os
+import signal
+import sys
+from contextlib import suppress
+
+import anyio
+import pytest
+
+from ghcr_push.failures import PushError, classify
+from ghcr_push.model import Kind
+from ghcr_push.sources.command import Output, output_of
+
+pytestmark = pytest.mark.anyio
+
+
+def everything(output: Output) -> bytes:
+    buffer, read = bytearray(1000), b""
+    while count := output.reader.readinto(memoryview(buffer)):
+        read += buffer[:count]
+    return read
+
+
+def python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+async def test_gives_all_that_a_command_writes() -> None:
+    async with output_of(python("print('x' * 99_999)"), os.environ) as output:
+        assert everything(output) == b"x" * 99_999 + b"\n"
+
+
+async def test_tells_what_a_command_printed_as_errors_be_it_much() -> None:
+    text = "import sys; sys.stderr.write('first\\n' + 'y' * 999_999); sys.exit(3)"
+    async with output_of(python(text), os.environ) as output:
+        assert everything(output) == b""
+        assert output.complaint().startswith("first\nyyy")
+        assert len(output.complaint()) < 20_000
+
+
+async def test_ends_the_command_and_its_children_with_the_block() -> None:
+    text = "import os; os.fork(); print(os.getpid(), flush=True); os.read(os.pipe()[0], 1)"
+    numbers: set[int] = set()
+    async with output_of(python(text), os.environ) as output:
+        buffer = bytearray(100)
+        while len(numbers) < 2:
+            count = output.reader.readinto(memoryview(buffer)) or 0
+            numbers |= {int(word) for word in buffer[:count].split()}
+    with anyio.fail_after(10):
+        while any(alive(number) for number in numbers):  # noqa: ASYNC110 - nothing tells of it
+            await anyio.sleep(0.01)
+
+
+def alive(number: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(number, 0)
+        with open(f"/proc/{number}/stat", encoding="ascii") as status:  # noqa: PTH123 - it may go
+            return status.read().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+async def test_the_end_of_a_block_does_not_wait_for_a_command_that_ignores_signals() -> None:
+    text = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "print(flush=True); time.sleep(600)"
+    )
+    async with output_of(python(text), os.environ) as output:
+        output.reader.readinto(memoryview(bytearray(1)))
+    assert output._process.returncode == -signal.SIGKILL
+
+
+async def test_a_command_that_is_not_there_is_a_failure() -> None:
+    with pytest.raises(PushError, match="no-such-command cannot be run") as raised:
+        async with output_of(["no-such-command"], os.environ):
+            pass
+    assert classify(raised.value.evidence).kind is Kind.ENGINE_UNREACHABLE
