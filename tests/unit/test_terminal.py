@@ -18,11 +18,12 @@ from ghcr_push.reporting.phrases import headline
 from ghcr_push.reporting.terminal import terminal
 
 
-def test_failed_targets_come_with_their_cause_and_advice() -> None:
+def test_failed_targets_come_with_their_cause_and_the_advice_they_share() -> None:
     lines = terminal(partly_failed()).splitlines()
     assert lines[0] == headline(partly_failed())
-    assert lines[4:7] == [
+    assert lines[4:8] == [
         "  ✗ ghcr.io/acme/ops:1.0.9: denied (403), 1 attempt",
+        "  ✗ ghcr.io/acme/ops:1.1.0: denied (403), 1 attempt",
         "      denied: permission_denied: write_package",
         f"      {DENIED.advice}",
     ]

@@ -71,8 +71,6 @@ def event_lines(event: Event) -> Iterator[str]:
             )
         case Ended(result):
             yield harmless(f"{result.target}: {_end_text(result)}")
-            if result.failure is not None and result.outcome is Outcome.FAILED:
-                yield harmless(f"  what to do: {result.failure.advice}")
         case LimitChanged(change):
             sign = "↓" if change.new < change.old else "↑"
             yield harmless(

@@ -62,7 +62,8 @@ class Holdings:
 class Carrier:
     """Brings the content of one group into its repository.
 
-    What it does stands in ``log`` as it happens.
+    What it does stands in ``log`` as it happens. ``refusal`` is asked before anything is sent,
+    while the engine is read already.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Carrier:
         shared: Shared,
         gate: Gate,
         holdings: Holdings,
+        refusal: Callable[[], Awaitable[Failure | None]],
         log: ContentLog,
     ) -> None:
         self.log = log
@@ -81,6 +83,7 @@ class Carrier:
         self._shared = shared
         self._gate = gate
         self._holdings = holdings
+        self._refusal = refusal
         self._reader = Reader(gate, self._judge)
         self._uploads: list[Upload] = []
 
@@ -161,6 +164,8 @@ class Carrier:
     # -- one blob ---------------------------------------------------------------------------
 
     async def _bring(self, blob: Blob) -> None:
+        if refusal := await self._refusal():
+            raise AttemptError(refusal, charged=True)
         async with self._holdings.turn(self._repository, blob.digest):
             if self._holdings.holds(self._repository, blob.digest):
                 self._count(found=1, bytes_saved=blob.size)

@@ -26,7 +26,7 @@ from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
 from ghcr_push.pushing.gate import Ceiling, Gate
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
-from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.reads import READ_TIMEOUT, Reader, answered
 from ghcr_push.pushing.target import Shared, TargetRun, ours
 from ghcr_push.references import Repository
 
@@ -78,6 +78,8 @@ class PushQueue:
         self._turns: dict[Repository, anyio.Lock] = {}
         self._holdings: dict[str, Holdings] = {}
         self._refused: dict[Repository, Failure] = {}
+        self._asking: dict[Repository, anyio.Lock] = {}
+        self._asked: set[Repository] = set()
         self._runs: list[TargetRun] = []
 
     @property
@@ -202,6 +204,7 @@ class PushQueue:
             shared=self._shared,
             gate=self._gates[registry],
             holdings=self._holdings.setdefault(registry, Holdings()),
+            refusal=lambda: self._refusal(group.repository),
             log=seed.content,
         )
         try:
@@ -222,6 +225,9 @@ class PushQueue:
     async def _push_and_retag(
         self, group: Group, runs: list[TargetRun], held: InEngine, manifests: Manifests
     ) -> None:
+        if refusal := await self._refusal(group.repository):
+            self._fail_all(runs, refusal)
+            return
         rest = list(runs)
         while rest:
             seed = rest.pop(0)
@@ -236,6 +242,31 @@ class PushQueue:
         gate = self._gates[repository.registry]
         reader = Reader(gate, lambda error: self._shared.judge(error, repository))
         return Manifests(repository, self._shared.registry, reader)
+
+    async def _refusal(self, repository: Repository) -> Failure | None:
+        """Return why ``repository`` refuses us for good, before the first layer is sent.
+
+        Asked once, by an upload that is begun and abandoned: docker hides the answer's words, and
+        uploads side by side would all be refused. Where anything else comes of it, the writes
+        themselves will tell.
+        """
+        async with self._asking.setdefault(repository, anyio.Lock()):
+            if repository not in self._asked and self._may_start():
+                self._asked.add(repository)
+                await self._ask_to_write(repository)
+        return self._refused.get(repository)
+
+    async def _ask_to_write(self, repository: Repository) -> None:
+        async with self._gates[repository.registry].write(repository) as slot:
+            try:
+                # its success says little of how a push fares: the slot is not told
+                request = self._shared.registry.ask_to_write(repository)
+                await answered(request, within=READ_TIMEOUT)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+                failure = self._shared.judge(error, repository)
+                slot.failed(failure)
+                if failure.kind in REFUSALS:
+                    self._refused[repository] = failure
 
     async def _land_seed(self, seed: TargetRun, held: InEngine, rest: list[TargetRun]) -> bool:
         """Carry the content with ``seed``; where that failed for all, end ``rest`` with it."""

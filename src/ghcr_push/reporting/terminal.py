@@ -1,6 +1,7 @@
 """The end of a run for a terminal or a log: what the summary says, in a few plain lines."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 from ghcr_push.model import Outcome, Report, TargetResult
 from ghcr_push.reporting.escape import clipped, visible
@@ -26,7 +27,7 @@ def terminal(report: Report) -> str:
     by_themselves = [result for result in again if causes([result])]
     lines = [
         headline(report),
-        *_listed(failed, _failed),
+        *_failed_blocks(failed),
         *_listed(skipped, _skipped),
         *_listed(by_themselves, _retried),
         *_sharing(len(again) - len(by_themselves)),
@@ -45,14 +46,24 @@ def _listed(
         yield f"  … {count(left, 'more tag')} ({results[0].outcome})"
 
 
+def _failed_blocks(results: Sequence[TargetResult]) -> Iterator[str]:
+    """Yield the failed targets; those that failed alike share their text and advice."""
+    for told, alike in groupby(results, key=_told):
+        yield from _listed(list(alike), _failed)
+        for text in told:
+            yield f"      {visible(text)}"
+
+
+def _told(result: TargetResult) -> tuple[str, ...]:
+    if result.failure is None:
+        return ()
+    return (clipped(result.failure.message, _LONGEST_QUOTE), result.failure.advice)
+
+
 def _failed(result: TargetResult) -> Iterator[str]:
-    failure = result.failure
     landed = "; may have landed" if result.may_have_landed else ""
-    name = cause(failure) if failure else "no cause is known"
+    name = cause(result.failure) if result.failure else "no cause is known"
     yield f"  ✗ {result.target}: {name}, {tries(result)}{landed}"
-    if failure:
-        yield f"      {visible(clipped(failure.message, _LONGEST_QUOTE))}"
-        yield f"      {visible(failure.advice)}"
 
 
 def _skipped(result: TargetResult) -> Iterator[str]:
