@@ -118,15 +118,21 @@ class Job:
 
     def run_here(self, inputs: Mapping[str, str], *, echo: bool = False) -> Step:
         """Run the action from .venv, where no container can run."""
+        return self.start_here(inputs).wait(echo=echo)
+
+    def start_here(
+        self, inputs: Mapping[str, str], *, environ: Mapping[str, str] | None = None
+    ) -> "RunningStep":
+        """Start the action from .venv; its ``pid`` can be sent signals."""
         mounts = self._new_step()
         process = subprocess.Popen(
             [sys.executable, "-I", "-u", str(ROOT / "entrypoint.py")],
-            env={**self.engine.environ, **_variables(inputs, mounts)},
+            env={**self.engine.environ, **_variables(inputs, mounts), **(environ or {})},
             cwd=mounts["workspace"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return RunningStep("", process, mounts, self.engine).wait(echo=echo)
+        return RunningStep("", process, mounts, self.engine)
 
     def _new_step(self) -> dict[str, Path]:
         """Make what the runner mounts, by its name below /github."""
@@ -167,7 +173,9 @@ class RunningStep:
         mounts: Mapping[str, Path],
         engine: Engine,
     ) -> None:
-        self._name = name
+        self.name = name
+        """The container's; empty for a step that runs here."""
+        self.pid = process.pid
         self._process = process
         self._mounts = mounts
         self._engine = engine
@@ -175,7 +183,7 @@ class RunningStep:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the container's first process, as a cancelled job does."""
-        self._engine.docker("kill", "--signal", number.name, self._name)
+        self._engine.docker("kill", "--signal", number.name, self.name)
 
     def wait_for(self, text: str) -> None:
         """Read the log up to the first line that has ``text``; raise where it ends before."""
@@ -186,10 +194,11 @@ class RunningStep:
 
     def wait(self, *, echo: bool = False) -> Step:
         """Read the log to its end and return what the step left behind."""
-        for line in self._lines():
-            if echo:
-                print(line, end="", flush=True)
-        return Step(self._process.wait(), "".join(self._log), self._mounts)
+        with self._process:
+            for line in self._lines():
+                if echo:
+                    print(line, end="", flush=True)
+        return Step(self._process.returncode, "".join(self._log), self._mounts)
 
     def _lines(self) -> Iterator[str]:
         assert self._process.stdout is not None

@@ -162,9 +162,8 @@ def test_the_first_wait_is_not_longer_than_the_longest() -> None:
 
 def test_transports_are_told_by_name() -> None:
     assert read(transport="engine").transport is Transport.ENGINE
-    assert only_line(transport="direct") == (
-        "transport: 'direct' is not supported yet; use `auto` or `engine`."
-    )
+    assert read(transport="direct").transport is Transport.DIRECT
+    assert read().transport is Transport.AUTO
     assert only_line(transport="tcp") == (
         "transport: 'tcp' is none of `auto`, `direct`, `engine`; write one of them."
     )

@@ -182,10 +182,12 @@ class Carrier:
         """Look for the blob; where it is missing, send it, once."""
         if await self._is_there(blob.digest, journal):
             return Landed.FOUND
-        origin = self._holdings.elsewhere(blob.digest)
-        return await self._send(
-            (self._repository, blob.digest), lambda: upload.attempt(origin), journal
-        )
+
+        def attempt() -> Awaitable[Landed]:
+            # asked only now, in the slot: meanwhile another group may have sent it elsewhere
+            return upload.attempt(self._holdings.elsewhere(blob.digest))
+
+        return await self._send((self._repository, blob.digest), attempt, journal)
 
     async def _is_there(self, digest: Digest, journal: Journal) -> bool:
         try:
