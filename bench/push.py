@@ -134,7 +134,7 @@ def table(condition: str, rounds: Mapping[str, Sequence[Measurement]]) -> str:
     lines = [
         f"### {condition}",
         "",
-        "| client | tags lost | seconds | to ours at 4 | manifest writes | requests | most writes |",
+        "| client | lost | seconds | to ours at 4 | manifest writes | requests | peak writes |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, runs in rounds.items():

@@ -31,11 +31,11 @@ async def _serve(upstream: str, listen: tuple[str, int], behaviour: Behaviour, s
     server = Server(upstream, behaviour, seed)
     await server.start(*listen)
     addresses = {"address": server.address, "other_address": server.other_address}
-    print(json.dumps(addresses), flush=True)  # noqa: T201 - the process's answer
+    print(json.dumps(addresses), flush=True)
     await stopping.wait()
     stats = server.stats()
     await server.stop()
-    print(stats.model_dump_json(), flush=True)  # noqa: T201 - the process's answer
+    print(stats.model_dump_json(), flush=True)
 
 
 def main() -> int:
