@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
+from typing import cast
 
 import anyio
 import trio
@@ -14,6 +15,7 @@ from ghcr_push.model import Hold, LimitChange, TargetResult
 from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.events import Event
 from ghcr_push.pushing.gate import READS_PER_WRITE, TIMER_GRACE
+from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.queue import Limits, PushQueue
 from ghcr_push.pushing.target import Shared
 from tests.simulation.scenario import MISSING, Scenario
@@ -120,8 +122,9 @@ async def _run(played: Played, queues: list[PushQueue]) -> None:
 def _queue(played: Played) -> PushQueue:
     scenario, random = played.scenario, Random(played.scenario.seed + 2)
     shared = Shared(
-        engine=EngineOf(played.world),
-        registry=played.world,
+        # the runs that are played push through the engine: nothing is carried
+        engine=cast("Engine", EngineOf(played.world)),
+        registry=cast("Registry", played.world),
         backoff=Backoff(
             initial=scenario.backoff_initial,
             maximum=60.0,
@@ -163,7 +166,7 @@ def look_around(queue: PushQueue, played: Played) -> None:
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
             played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
         shut = max(gate._closed_until, gate._next_start, gate._next_probe) + TIMER_GRACE
-        allowed = 1 if gate.outage else gate._limit.allowed
+        allowed = 1 if gate.outage else gate.limit
         free = inside < allowed and gate._ceiling._free and now > shut
         if gate._writes.waiting and free and now < played.broken_off:
             played.unquiet.append(f"a free slot is not taken at {now:.3f}")

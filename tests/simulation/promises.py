@@ -3,15 +3,14 @@
 Every check yields a sentence for each promise that it finds broken.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 from ghcr_push.model import (
     LANDED,
     Attempt,
     Failure,
-    Image,
     Kind,
     LimitChange,
     Outcome,
@@ -42,7 +41,7 @@ def broken_promises(played: Played) -> list[str]:
     return [f"{check.__name__}: {found}" for check in CHECKS for found in check(played)]
 
 
-# -- what both sides tell -----------------------------------------------------------------------
+# -- what both sides tell -------------------------------------------------------------------
 
 
 def _requests(played: Played, reference: TagReference) -> list[Request]:
@@ -66,9 +65,7 @@ def _versions(played: Played, reference: TagReference) -> list[Version]:
 
 
 def _ended_at(played: Played) -> dict[Target, float]:
-    return {
-        event.result.target: at for at, event in played.events if isinstance(event, Ended)
-    }
+    return {event.result.target: at for at, event in played.events if isinstance(event, Ended)}
 
 
 def _by_registry(played: Played) -> dict[str, list[Request]]:
@@ -82,7 +79,7 @@ def _failures(result: TargetResult) -> Iterator[tuple[Attempt, Failure]]:
     return ((a, a.failure) for a in result.attempts if a.failure is not None)
 
 
-# -- promise 1: exactly one outcome ---------------------------------------------------------------
+# -- promise 1: exactly one outcome ---------------------------------------------------------
 
 
 def one_outcome(played: Played) -> Iterator[str]:
@@ -107,9 +104,9 @@ def tried_or_skipped(played: Played) -> Iterator[str]:
         kind = result.failure.kind if result.failure else None
         if result.outcome is Outcome.SKIPPED and (writes or result.attempts):
             yield f"{result.target} is skipped, and was tried"
-        if result.outcome is Outcome.FAILED and kind in {Kind.CANCELLED, Kind.DEADLINE}:
-            if not writes and not result.attempts:
-                yield f"{result.target} was cut off, and never tried"
+        cut_off = result.outcome is Outcome.FAILED and kind in {Kind.CANCELLED, Kind.DEADLINE}
+        if cut_off and not writes and not result.attempts:
+            yield f"{result.target} was cut off, and never tried"
         if kind is Kind.FAIL_FAST and result.outcome is not Outcome.SKIPPED:
             yield f"{result.target} was tried and is said to be ended by fail-fast"
         if kind is Kind.CANCELLED and played.cancelled is None:
@@ -119,7 +116,7 @@ def tried_or_skipped(played: Played) -> Iterator[str]:
             yield f"{result.target} met a deadline that had not come"
 
 
-# -- promise 2: pushed means proved -----------------------------------------------------------------
+# -- promise 2: pushed means proved ---------------------------------------------------------
 
 
 def pushed_is_true(played: Played) -> Iterator[str]:
@@ -160,8 +157,10 @@ def doubt_is_told(played: Played) -> Iterator[str]:
 
 def before_is_true(played: Played) -> Iterator[str]:
     for result in played.results:
-        reads = [r for r in _reads(played, result.target.reference) if r.good]
-        if result.known_before and (not reads or reads[0].seen != result.before):
+        reference = result.target.reference
+        written = min((w.began for w in _writes(played, reference)), default=float("inf"))
+        reads = [r for r in _reads(played, reference) if r.good and r.ended <= written + HAIR]
+        if result.known_before and (not reads or reads[-1].seen != result.before):
             yield f"{result.target} is said to have named {result.before}"
         if not result.known_before and result.before is not None:
             yield f"{result.target} named something, and that is not known"
@@ -178,7 +177,7 @@ def overtaken_is_final(played: Played) -> Iterator[str]:
                 yield f"{result.target} was overtaken, and written again"
 
 
-# -- promise 3: retries -------------------------------------------------------------------------------
+# -- promise 3: retries ---------------------------------------------------------------------
 
 
 def permanent_is_tried_once(played: Played) -> Iterator[str]:
@@ -221,25 +220,36 @@ def attempts_are_capped(played: Played) -> Iterator[str]:
 
 def _surely_charged(played: Played, target: Target, attempt: Attempt, failure: Failure) -> bool:
     """Say whether no rule lets the attempt go free: the registry had just taken another's."""
-    began, at = played.start + attempt.started, played.start + attempt.started + attempt.seconds
+    began = played.start + attempt.started
+    at = began + attempt.seconds
     registry = target.reference.repository.registry
     for write in _writes(played, target.reference):
         if abs(write.began - began) < HAIR and not write.good:
             at = write.ended
-    if not failure.charged or any(
-        c.registry == registry and abs(c.at + played.start - at) < 1 for c in played.changes
-    ):
+            if played.scenario.adaptive and _may_be_owed(played, attempt, write):
+                return False
+    if not failure.charged:
         return False
     known = sorted(
         (r for r in played.log if r.repository.registry == registry and r.ended < at - HAIR),
         key=lambda request: request.ended,
     )
-    writes = [r.good for r in known if r.writes][-2:]
+    # what is asked before a push is no push: that it is answered well speaks for nothing
+    writes = [r.good for r in known if r.writes and r.operation != "ask"][-2:]
     reads = [r.good for r in known if not r.writes][-2:]
     return any(writes) and any(reads)
 
 
-# -- promise 4: slots -----------------------------------------------------------------------------------
+def _may_be_owed(played: Played, attempt: Attempt, write: Request) -> bool:
+    """Say whether the limit may be to blame: it moved meanwhile, or the write was a probe."""
+    changes = (c.at + played.start for c in played.changes)
+    moved = any(write.began - HAIR <= at <= write.ended + HAIR for at in changes)
+    level = max(r.level for r in played.log if abs(r.began - write.began) < HAIR)
+    # a protected tag that is read in its slot counts for the queue and not for the registry
+    return moved or level > attempt.limit or bool(played.scenario.protect)
+
+
+# -- promise 4: slots -----------------------------------------------------------------------
 
 
 def max_parallel_is_kept(played: Played) -> Iterator[str]:
@@ -259,34 +269,33 @@ def slots_are_used(played: Played) -> Iterator[str]:
 
 
 def limit_is_obeyed(played: Played) -> Iterator[str]:
-    changes: dict[str, list[LimitChange]] = defaultdict(list)
-    for at, event in played.events:
-        if isinstance(event, LimitChanged):
-            changes[event.change.registry].append(event.change)
-            if abs(event.change.at + played.start - at) > HAIR:
-                yield f"a change of the limit is told at another time: {event.change}"
     for registry, requests in _by_registry(played).items():
-        value = played.scenario.max_parallel
-        for change in changes[registry]:
-            if change.old != value or not 1 <= change.new <= played.scenario.max_parallel:
-                yield f"the limit jumps: {change}"
-            value = change.new
-            at = change.at + played.start
-            if change.new < change.old and not _is_deserved(change, at, requests, played):
-                yield f"the limit fell for nothing that says so: {change}"
+        changes = [c for c in played.changes if c.registry == registry]
+        yield from _follows(played, changes, requests)
         for write in (r for r in requests if r.writes):
-            allowed = played.scenario.max_parallel
-            for change in changes[registry]:
-                if change.at + played.start <= write.began + HAIR:
-                    allowed = change.new
-            recent = [c.old for c in changes[registry] if abs(c.at + played.start - write.began) < HAIR]
+            until = write.began - played.start + HAIR
+            allowed = [played.scenario.max_parallel, *(c.new for c in changes if c.at <= until)][-1]
+            recent = [c.old for c in changes if abs(c.at - until) < 2 * HAIR]
             if write.level > max([allowed, *recent]) + 1:  # one may be a probe
                 yield f"a write began as number {write.level} under limit {allowed}"
 
 
-def _is_deserved(
-    change: LimitChange, at: float, requests: list[Request], played: Played
-) -> bool:
+def _follows(played: Played, changes: list[LimitChange], requests: list[Request]) -> Iterator[str]:
+    """Hold the changes of a limit against each other and against what the registry refused."""
+    value = played.scenario.max_parallel
+    for change in changes:
+        if change.old != value or not 1 <= change.new <= played.scenario.max_parallel:
+            yield f"the limit jumps: {change}"
+        value = change.new
+        at = change.at + played.start
+        if change.new < change.old and not _is_deserved(change, at, requests, played):
+            yield f"the limit fell for nothing that says so: {change}"
+    told = [e.change for _, e in played.events if isinstance(e, LimitChanged)]
+    if [c for c in told if c in changes] != changes:
+        yield "the changes of the limit are not those that were told"
+
+
+def _is_deserved(change: LimitChange, at: float, requests: list[Request], played: Played) -> bool:
     """Say whether a write failed just then, and so many beside it that no more are borne."""
     spare = played.scenario.max_parallel if played.scenario.protect else 0
     writes = [r for r in requests if r.writes]
@@ -297,7 +306,9 @@ def _is_deserved(
         refused = [w for w in writes if not w.good and failed.began < w.ended <= at + HAIR]
         shown = max(w.level for w in burst) - len(refused) - spare
         before = [c.at for c in played.changes if c.new < c.old and c.at < change.at]
-        taken = [w for w in writes if w.good and w.began + HAIR >= played.start + max(before or [0])]
+        taken = [
+            w for w in writes if w.good and w.began + HAIR >= played.start + max(before or [0])
+        ]
         if before and not any(w.ended <= at + HAIR for w in taken):
             shown = min(shown, change.old // 2)
         if change.new >= shown:
@@ -305,18 +316,20 @@ def _is_deserved(
     return any(r.answer == "secondary" and abs(r.ended - at) < HAIR for r in requests)
 
 
-# -- promise 5: waits --------------------------------------------------------------------------------------
+# -- promise 5: waits -----------------------------------------------------------------------
 
 
 def waits_are_kept(played: Played) -> Iterator[str]:
     for target in played.scenario.plan.targets:
         requests = _requests(played, target.reference)
         for refused in requests:
-            until = refused.ended + refused.asked
+            until = min(refused.ended + refused.asked, played.broken_off) - HAIR
             for later in requests:
-                if refused.ended + HAIR < later.began < until - HAIR:
-                    if later.began < played.broken_off:
-                        yield f"{target} came back {until - later.began:.3f} s too early"
+                if refused.ended + HAIR < later.began < until:
+                    yield f"{target} came back {until - later.began:.3f} s too early"
+
+
+def attempts_follow(played: Played) -> Iterator[str]:
     for result in played.results:
         for one, next_one in pairwise(result.attempts):
             if next_one.started < one.started + one.seconds + one.wait - HAIR:
@@ -354,10 +367,11 @@ def holds_are_shared(played: Played) -> Iterator[str]:
                 length = refused.asked
             else:
                 continue
+            until = min(refused.ended + length, played.broken_off) - HAIR
             for later in requests:
-                if refused.ended + HAIR < later.began < refused.ended + length - HAIR:
-                    if later.began < played.broken_off:
-                        yield f"a {later.operation} began {later.began - refused.ended:.3f} s into a hold"
+                if refused.ended + HAIR < later.began < until:
+                    into = later.began - refused.ended
+                    yield f"a {later.operation} began {into:.3f} s into a hold"
 
 
 def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
@@ -371,34 +385,30 @@ def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
                 yield f"writes began {next_one - one:.3f} s apart after a secondary limit"
 
 
-# -- promises 6 and 7, and what is promised of single inputs ---------------------------------------------------
+# -- promises 6 and 7, and what is promised of single inputs --------------------------------
 
 
 def content_goes_up_once(played: Played) -> Iterator[str]:
-    uploads: dict[object, int] = defaultdict(int)
     pushes = [r for r in played.log if r.operation == "push"]
-    for push in pushes:
-        uploads[push.repository, push.digest] += push.uploaded
-    for key, count in uploads.items():
-        if count > 1:
-            yield f"{key} went up {count} times"
-    for one in pushes:
-        for other in pushes:
-            if one is not other and one.repository == other.repository:
-                if one.began <= other.began < one.ended - HAIR:
-                    yield f"two pushes into {one.repository} at once"
+    uploads = Counter((r.repository, r.digest) for r in pushes if r.uploaded)
+    yield from (f"{what} went up {count} times" for what, count in uploads.items() if count > 1)
+    for one, other in permutations(pushes, 2):
+        if one.repository == other.repository and one.began <= other.began < one.ended - HAIR:
+            yield f"two pushes into {one.repository} at once"
+
+
+def seeds_push_alone(played: Played) -> Iterator[str]:
     for group in played.scenario.plan.groups:
-        image = played.scenario.images[group.source]
-        if group.repository.registry in played.scenario.beyond_reach or not isinstance(image, Image):
-            continue
-        about_tag = any(
-            r.failure and r.failure.about_tag for r in played.results if r.target in group.targets
-        )
+        wanted = played.scenario.digests[group.source]
+        results = [r for r in played.results if r.target in group.targets]
+        about_tag = any(r.failure and r.failure.about_tag for r in results)
         pushed = {
-            r.tags for r in pushes if r.repository == group.repository
-            and r.digest == played.scenario.digests[group.source]
+            r.tags
+            for r in played.log
+            if r.operation == "push" and (r.repository, r.digest) == (group.repository, wanted)
         }
-        if len(pushed) > 1 and not about_tag:
+        unreached = group.repository.registry in played.scenario.beyond_reach
+        if len(pushed) > 1 and not about_tag and not unreached:
             yield f"{len(pushed)} tags of one image went up by docker push"
 
 
@@ -412,7 +422,11 @@ def the_end_is_obeyed(played: Played) -> Iterator[str]:
     if not played.scenario.fail_fast:
         return
     first = min(
-        (at for at, e in played.events if isinstance(e, Ended) and e.result.outcome is Outcome.FAILED),
+        (
+            at
+            for at, e in played.events
+            if isinstance(e, Ended) and e.result.outcome is Outcome.FAILED
+        ),
         default=float("inf"),
     )
     for result in played.results:
@@ -428,7 +442,8 @@ def protected_tags_stay(played: Played) -> Iterator[str]:
             continue
         for write in _writes(played, target.reference):
             reads = [
-                r for r in _reads(played, target.reference)
+                r
+                for r in _reads(played, target.reference)
                 if r.good and abs(r.ended - write.began) < HAIR
             ]
             if write.operation == "batch" or not reads or reads[-1].seen is not None:
@@ -438,7 +453,9 @@ def protected_tags_stay(played: Played) -> Iterator[str]:
 def attempts_are_recorded(played: Played) -> Iterator[str]:
     for result in played.results:
         recorded = [
-            a.started + played.start for a in result.attempts if a.step not in {Step.LOOK, Step.FETCH}
+            a.started + played.start
+            for a in result.attempts
+            if a.step not in {Step.LOOK, Step.FETCH}
         ]
         for write in _writes(played, result.target.reference):
             if not any(abs(at - write.began) < HAIR for at in recorded):
@@ -472,7 +489,9 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
     """Where load and outages of at most ten minutes are all that is wrong, everything lands."""
     defaults = played.scenario.max_attempts == 8 and played.scenario.timeout == 1800.0
     plain = all(
-        not (w.faults or w.read_faults or w.bursts or w.lost or w.late or w.hangs or w.odd or w.bugs)
+        not (
+            w.faults or w.read_faults or w.bursts or w.lost or w.late or w.hangs or w.odd or w.bugs
+        )
         and not (w.secondary or w.bucket)
         and all(outage.ends <= 620 for outage in w.outages)
         for w in played.scenario.weather.values()
@@ -499,10 +518,12 @@ CHECKS: tuple[Check, ...] = (
     slots_are_used,
     limit_is_obeyed,
     waits_are_kept,
+    attempts_follow,
     jitter_has_a_floor,
     holds_are_shared,
     throttled_starts_are_spaced,
     content_goes_up_once,
+    seeds_push_alone,
     the_end_is_obeyed,
     protected_tags_stay,
     attempts_are_recorded,

@@ -1,4 +1,4 @@
-"""A seed to a scenario: what is to be pushed, where, under which conditions, and what goes wrong."""
+"""A seed to a scenario: what is to be pushed, where, and what goes wrong."""
 
 from dataclasses import dataclass
 from random import Random
@@ -62,7 +62,7 @@ class Weather:
     batching: Batching = "ignored"
 
     def limit(self, time: float) -> int:
-        """Writes in flight that it bears at ``time``."""
+        """Say how many writes in flight it bears at ``time``."""
         return next(limit for begins, limit in reversed(self.limits) if begins <= time)
 
 

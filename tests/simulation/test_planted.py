@@ -1,25 +1,26 @@
 """Proof that the suite can fail: faults planted in the queue, each caught by its promise."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import anyio
 import pytest
-from tests.simulation.play import play
-from tests.simulation.promises import broken_promises
-from tests.simulation.scenario import scenario
 
-from ghcr_push.model import Failure, Group
-from ghcr_push.pushing import backoff, batch, content, gate, limit, queue, target
+from ghcr_push.model import Failure
+from ghcr_push.pushing import gate, target
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
 from ghcr_push.pushing.batch import Batches
 from ghcr_push.pushing.content import Content, InEngine
 from ghcr_push.pushing.gate import Ceiling, Gate
+from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.limit import AdaptiveLimit, Place
 from ghcr_push.pushing.queue import PushQueue
 from ghcr_push.pushing.target import Sent, TargetRun
+from tests.simulation.play import play
+from tests.simulation.promises import broken_promises
+from tests.simulation.scenario import scenario
 
 SEEDS = 1500
 """Seeds among which a planted fault must show; most do within a few."""
@@ -38,7 +39,7 @@ def caught_by(check: str) -> Callable[[Plant], Plant]:
     return register
 
 
-# -- slots and limits -------------------------------------------------------------------------------
+# -- slots and limits -----------------------------------------------------------------------
 
 
 @caught_by("slots_are_used")
@@ -56,7 +57,7 @@ def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
 
 @caught_by("limit_is_obeyed")
 def cut_per_failure(patch: pytest.MonkeyPatch) -> None:
-    def pressed(self: AdaptiveLimit, place: Place) -> bool:  # noqa: ARG001 - that is the fault
+    def pressed(self: AdaptiveLimit, _: Place) -> bool:
         self.value, old = max(1, self.value // 2), self.value
         return self.value < old
 
@@ -99,7 +100,7 @@ def timer_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Gate, "_admit_at", never)
 
 
-# -- outcomes -------------------------------------------------------------------------------------------
+# -- outcomes -------------------------------------------------------------------------------
 
 
 @caught_by("one_outcome")
@@ -119,7 +120,8 @@ def report_before_proof(patch: pytest.MonkeyPatch) -> None:
 
 @caught_by("pushed_is_true")
 def batch_believed_for_unnamed_tags(patch: pytest.MonkeyPatch) -> None:
-    def sort(self: Batches, runs: Sequence[TargetRun], named: frozenset[str]) -> None:  # noqa: ARG001
+    def sort(self: Batches, runs: Sequence[TargetRun], _: frozenset[str]) -> None:
+        del self
         for run in runs:
             run.end_batch(Sent())
 
@@ -165,7 +167,7 @@ def fault_sinks_the_run(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TargetRun, "land", land)
 
 
-# -- retries and waits --------------------------------------------------------------------------------------
+# -- retries and waits ----------------------------------------------------------------------
 
 
 @caught_by("permanent_is_tried_once")
@@ -192,10 +194,7 @@ def overtaken_retried(patch: pytest.MonkeyPatch) -> None:
 
 @caught_by("attempts_are_capped")
 def caps_ignored(patch: pytest.MonkeyPatch) -> None:
-    def never(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:  # noqa: ARG001
-        return not failed.failure.retryable
-
-    patch.setattr(Backoff, "gives_up", never)
+    patch.setattr(Backoff, "gives_up", lambda _, failed, *__: not failed.failure.retryable)
 
 
 @caught_by("transient_is_retried")
@@ -269,7 +268,7 @@ def starts_not_spaced(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gate, "SPACING_AFTER_THROTTLE", 0.0)
 
 
-# -- content, the end, protection ---------------------------------------------------------------------------------
+# -- content, the end, protection -----------------------------------------------------------
 
 
 @caught_by("content_goes_up_once")
@@ -277,7 +276,7 @@ def pushes_side_by_side(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(InEngine, "turn", lambda _: nullcontext())
 
 
-@caught_by("content_goes_up_once")
+@caught_by("seeds_push_alone")
 def every_tag_pushed(patch: pytest.MonkeyPatch) -> None:
     async def retag(self: PushQueue, seed: TargetRun, rest: list[TargetRun], *_: Any) -> None:
         image = self._images[seed.target.source]
@@ -308,7 +307,8 @@ def write_finished_after_cancel(patch: pytest.MonkeyPatch) -> None:
 
     async def shielded(self: TargetRun, *args: Any) -> Sent:
         with anyio.CancelScope(shield=True):
-            return await send(self, *args)
+            sent = await send(self, *args)
+        return sent  # noqa: RET504 - a scope may swallow, says its type
 
     patch.setattr(TargetRun, "_send", shielded)
 
@@ -320,8 +320,7 @@ def fail_fast_ignored(patch: pytest.MonkeyPatch) -> None:
 
 @caught_by("protected_tags_stay")
 def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
-    protected = TargetRun.protected.fget
-    assert protected is not None
+    protected = vars(TargetRun)["protected"].fget
     patch.setattr(
         TargetRun, "protected", property(lambda self: protected(self) and self.tries <= 1)
     )
@@ -329,24 +328,21 @@ def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
 
 @caught_by("protected_tags_stay")
 def protected_tags_in_batches(patch: pytest.MonkeyPatch) -> None:
-    protected = TargetRun.protected.fget
-    assert protected is not None
-    patch.setattr(
-        TargetRun, "protected", property(lambda self: protected(self) and self.tries > 0)
-    )
+    protected = vars(TargetRun)["protected"].fget
+    patch.setattr(TargetRun, "protected", property(lambda self: protected(self) and self.tries > 0))
 
 
 @caught_by("attempts_are_recorded")
 def attempt_unrecorded(patch: pytest.MonkeyPatch) -> None:
-    close = target.Journal.close
+    close = Journal.close
 
     def forgetful(self: Any, failure: Failure | None) -> None:
         if self.number == 2:
             self.step = None
         close(self, failure)
 
-    patch.setattr(target.Journal, "close", forgetful)
-    patch.setattr(target.Journal, "waits", lambda *_: None)
+    patch.setattr(Journal, "close", forgetful)
+    patch.setattr(Journal, "waits", lambda *_: None)
 
 
 @pytest.mark.parametrize("fault", PLANTED)

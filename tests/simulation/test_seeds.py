@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.simulation.__main__ import CHUNK, REPLAY, findings, fingerprint
 from tests.simulation.play import play
 from tests.simulation.scenario import scenario

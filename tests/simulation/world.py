@@ -26,7 +26,7 @@ CLEAN_UP = 0.3
 
 BAD_REQUEST = 400
 
-Operation = Literal["head", "get", "put", "batch", "push", "engine-head"]
+Operation = Literal["head", "get", "ask", "put", "batch", "push", "engine-head"]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -52,7 +52,7 @@ class Request:
     @property
     def writes(self) -> bool:
         """Whether it is a write."""
-        return self.operation in {"put", "batch", "push"}
+        return self.operation in {"ask", "put", "batch", "push"}
 
     @property
     def good(self) -> bool:
@@ -109,7 +109,7 @@ class World:
         for reference, digest in self.scenario.standing.items():
             self.history[reference].append(Version(self.start, self.start, digest, ours=False))
 
-    # -- the registry's port --------------------------------------------------------------------
+    # -- the registry's port -----------------------------------------------------------------
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Answer what a tag names, as far as it shows."""
@@ -126,6 +126,11 @@ class World:
         async with self._writing("put", repository, (tag,), manifest.digest) as request:
             await self._take(request, (tag,))
 
+    async def ask_to_write(self, repository: Repository) -> None:
+        """Begin an upload that goes no further: refused as any write is, and without effect."""
+        async with self._writing("ask", repository, (), None):
+            pass
+
     async def put_tags(
         self, repository: Repository, manifest: Manifest, tags: Sequence[str]
     ) -> frozenset[str]:
@@ -134,14 +139,16 @@ class World:
             batching = self.scenario.weather[repository.registry].batching
             if batching == "refused":
                 self._refuse(request, "unknown-query", 400, "query not understood")
-            taken = {"ignored": [], "all": tags, "partial": tags[::2], "failing": tags[:3]}[batching]
+            taken = {"ignored": [], "all": tags, "partial": tags[::2], "failing": tags[:3]}[
+                batching
+            ]
             await self._take(request, tuple(taken))
             request.void = not taken
             if batching == "failing":
                 self._refuse(request, "broken", 500)
             return frozenset(taken)
 
-    # -- the engine's port ------------------------------------------------------------------------
+    # -- the engine's port -------------------------------------------------------------------
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
@@ -163,7 +170,7 @@ class World:
         async with self._reading("engine-head", repository, tag) as request:
             return self._look(request)
 
-    # -- how requests go ----------------------------------------------------------------------------
+    # -- how requests go ---------------------------------------------------------------------
 
     @asynccontextmanager
     async def _reading(
@@ -192,7 +199,11 @@ class World:
 
     @asynccontextmanager
     async def _writing(
-        self, operation: Operation, repository: Repository, tags: tuple[str, ...], digest: Digest
+        self,
+        operation: Operation,
+        repository: Repository,
+        tags: tuple[str, ...],
+        digest: Digest | None,
     ) -> AsyncIterator[Request]:
         traffic = self.traffic[repository.registry]
         traffic.in_flight += 1
@@ -226,16 +237,24 @@ class World:
             raise RuntimeError("the adapter broke")
         if request.repository in self.scenario.denied:
             self._refuse(request, "denied", 403, "permission_denied: write_package")
-        if any(TagReference(request.repository, t) in self.scenario.refused_tags for t in request.tags):
+        if any(
+            TagReference(request.repository, t) in self.scenario.refused_tags for t in request.tags
+        ):
             self._refuse(request, "tag-refused", 400, "no such tag here", code="TAG_INVALID")
         self._meet_common(request, weather)
         self._meet_secondary(request, weather, traffic)
         await self._pass(REFUSAL / 2)
         burst = any(begins <= now < ends for begins, ends in weather.bursts)
-        if over or (burst and self._random.random() < 0.8) or self._random.random() < weather.faults:
+        if (
+            over
+            or (burst and self._random.random() < 0.8)
+            or self._random.random() < weather.faults
+        ):
             self._refuse(request, "broken", self._random.choice((500, 502, 503)))
         if self._random.random() < weather.odd:
-            self._refuse(request, "odd", *self._random.choice(((404, "x", "BLOB_UNKNOWN"), (418, "?", None))))
+            self._refuse(
+                request, "odd", *self._random.choice(((404, "x", "BLOB_UNKNOWN"), (418, "?", None)))
+            )
 
     def _meet_common(self, request: Request, weather: Weather) -> None:
         """Refuse a request for an outage or an empty bucket."""
@@ -254,7 +273,13 @@ class World:
         if traffic.tokens >= 1:
             traffic.tokens -= 1
         else:
-            self._refuse(request, "throttled", 429, f"allowed: {rate:g}/second", wait=(1 - traffic.tokens) / rate)
+            self._refuse(
+                request,
+                "throttled",
+                429,
+                f"allowed: {rate:g}/second",
+                wait=(1 - traffic.tokens) / rate,
+            )
 
     def _meet_secondary(self, request: Request, weather: Weather, traffic: Traffic) -> None:
         if weather.secondary is None:
@@ -286,7 +311,7 @@ class World:
             self._refuse(request, "lost", 504)
         self._effect(request, tags)
 
-    def _refuse(  # noqa: PLR0913 - the parts of an answer
+    def _refuse(
         self,
         request: Request,
         answer: str,
@@ -300,14 +325,18 @@ class World:
         request.void = request.operation == "batch" and status == BAD_REQUEST
         weather = self.scenario.weather[request.repository.registry]
         header = None
-        if weather.names_waits and status in {403, 429, 503} and answer in {"throttled", "secondary", "down"}:
+        if (
+            weather.names_waits
+            and status in {403, 429, 503}
+            and answer in {"throttled", "secondary", "down"}
+        ):
             header = float(self._random.choice((1, 7, 30)))
         if answer == "throttled":
             text = f"retry-after: {wait * 1000:.4f}ms, {text}"
         request.asked = max(wait - 1e-6, header or 0.0)
         raise PushError(_evidence(request, answer, status, text, code, header))
 
-    # -- what tags name -------------------------------------------------------------------------------
+    # -- what tags name ----------------------------------------------------------------------
 
     def _effect(self, request: Request, tags: tuple[str, ...], after: float = 0.0) -> None:
         if request.digest is None:
@@ -373,7 +402,12 @@ _WORDS = {
 
 
 def _evidence(
-    request: Request, answer: str, status: int | None, text: str, code: str | None, header: float | None
+    request: Request,
+    answer: str,
+    status: int | None,
+    text: str,
+    code: str | None,
+    header: float | None,
 ) -> Evidence:
     """Word an answer as our own client or as docker would."""
     if request.operation not in {"push", "engine-head"}:
@@ -382,7 +416,9 @@ def _evidence(
             origin=Origin.REGISTRY, message=text, status=status, code=code, retry_after=header
         )
     words = _WORDS.get(answer) or (
-        f"toomanyrequests: {text}" if answer == "throttled" else f"received unexpected HTTP status: {status}"
+        f"toomanyrequests: {text}"
+        if answer == "throttled"
+        else f"received unexpected HTTP status: {status}"
     )
     if answer == "tag-refused":
         words = "the tag is immutable"

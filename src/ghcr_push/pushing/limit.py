@@ -43,9 +43,10 @@ class Burst:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """When a write began: as the how-manieth of the run, and in which burst."""
+    """When a write began: as the how-manieth of the run and in flight, and in which burst."""
 
     order: int
+    level: int
     burst: Burst
 
 
@@ -134,7 +135,7 @@ class _Counting:
         burst = self._bursts[-1]
         burst.top = max(burst.top, level)
         burst.running += 1
-        return Place(self._silence.began(), burst)
+        return Place(self._silence.began(), level, burst)
 
     def ended(self, place: Place) -> None:
         """Let the next start begin a burst of its own."""
@@ -233,7 +234,7 @@ class AdaptiveLimit(_Counting):
             self._silence.failed(place.order)
         self._discount(place.burst)
         if place.order <= self._cut_at and place.burst is not self._cut_in:
-            return place.burst.top > self.value
+            return place.level > self.value
         if alone or self._is_outdated(place):
             return False
         if place.order == self._probe:

@@ -112,6 +112,10 @@ class PushQueue:
             timers.cancel_scope.cancel()
         return tuple(run.result for run in self._runs if run.result is not None)
 
+    def break_off(self, failure: Failure) -> tuple[TargetResult, ...]:
+        """End what has no outcome with ``failure``, after ``run`` raised; return all results."""
+        return tuple(run.result or run.cut_off(failure) for run in self._runs)
+
     def _set_up(self, timers: TaskGroup) -> None:
         ceiling = Ceiling(self._limits.max_parallel)
         for target in self._plan.targets:

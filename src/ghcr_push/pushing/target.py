@@ -215,7 +215,7 @@ class TargetRun:
 
     async def _weigh(self, seen: Descriptor | None, content: Content) -> bool:
         """Say whether ``seen`` is ``content``; raise where what it is forbids to go on."""
-        if not self._known_before and not self._wrote:
+        if not self._wrote:
             self._known_before, self._before = True, seen.digest if seen else None
         if seen is None:
             return False

@@ -1,0 +1,306 @@
+"""Compares rules for the limit: N manifest writes against a registry that bears an unknown K.
+
+``python -m bench.limits`` prints the table that ``docs/pressure.md`` keeps.
+
+The model: a write takes 0.43 s times U(0.8, 1.25); one that begins while K others are being
+carried out is refused after 0.2 s. Reads (the look, the read-back, the proof) cost nothing, since
+they hold no slot. The rules, the waits and what is charged are the package's own; lanes, slots
+and clock are a few lines here, because a thousand seeds of a thousand tags would take the real
+queue hours. The oracle knows K and the draws and keeps K writes in flight.
+"""
+
+import argparse
+import heapq
+import statistics
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import product
+from random import Random
+
+from ghcr_push.failures import Evidence, Origin, classify
+from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
+from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit, Place
+
+WRITE, REFUSAL, ATTEMPTS = 0.43, 0.2, 8
+REFUSED = classify(Evidence(origin=Origin.REGISTRY, message="", status=500))
+Schedule = Callable[[float], int]
+
+
+# -- rival rules ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Aimd:
+    """Additive increase by one a round, halving once per congestion event (Chiu and Jain 1989)."""
+
+    ceiling: int
+    value: int = field(init=False)
+    outage: bool = field(default=False, init=False)
+    begun: int = field(default=0, init=False)
+    cut_at: int = field(default=0, init=False)
+    streak: int = field(default=0, init=False)
+    inside: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.value = self.ceiling
+
+    @property
+    def allowed(self) -> int:
+        return self.value
+
+    def began(self, level: int) -> Place:
+        self.begun += 1
+        self.inside = level
+        return Place(self.begun, level, None)  # type: ignore[arg-type] # no rule here asks for the burst
+
+    def succeeded(self, place: Place) -> None:
+        if place.order > self.cut_at and self.inside >= self.value < self.ceiling:
+            self.streak += 1
+            if self.streak >= self.value:
+                self.value, self.streak = self.value + 1, 0
+
+    def pressed(self, place: Place) -> bool:
+        if place.order <= self.cut_at or self.value == 1:
+            return False
+        self.value, self.streak, self.cut_at = max(1, self.value // 2), 0, self.begun
+        return True
+
+    def throttled(self) -> None:
+        self.value = 1
+
+    def ended(self, place: Place) -> None:  # noqa: ARG002 - the protocol's
+        self.inside -= 1
+
+
+@dataclass(slots=True)
+class Remembering(Aimd):
+    """Falls to what is still in flight, and is patient below the level that failed."""
+
+    failed_at: int | None = field(default=None, init=False)
+    patience: int = field(default=16, init=False)
+    event: int = field(default=0, init=False)
+    bursting: bool = field(default=False, init=False)
+    cuts: deque[int] = field(default_factory=deque, init=False)
+
+    def succeeded(self, place: Place) -> None:
+        self.bursting = False
+        if place.order <= self.cut_at or self.inside < self.value or self.value == self.ceiling:
+            return
+        self.streak += 1
+        probing = self.failed_at is not None and self.value + 1 >= self.failed_at
+        if self.streak < (self.patience if probing else self.value):
+            return
+        if self.failed_at is not None and self.value >= self.failed_at:
+            self.failed_at, self.patience = None, 16
+        self.value, self.streak = self.value + 1, 0
+
+    def pressed(self, place: Place) -> bool:
+        burst = self.bursting and place.order <= self.cut_at
+        if place.order <= self.cut_at and not burst:
+            return False
+        new = max(1, min(self.value - 1, self.inside - 1))
+        if new >= self.value:
+            return False
+        if not burst:
+            again = self.failed_at is not None and self.value >= self.failed_at
+            self.patience = min(self.patience * 2, 256) if again else 16
+            self.cut_at, self.bursting = self.begun, True
+        self.failed_at, self.value, self.streak = new + 1, new, 0
+        return True
+
+
+RULES: dict[str, Callable[[int], Limit]] = {
+    "fixed": lambda most: FixedLimit(value=most),
+    "AIMD": Aimd,
+    "AIMD with memory": Remembering,
+    "shipped": lambda most: AdaptiveLimit(ceiling=most),
+}
+
+
+# -- the model --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run cost: seconds, refused requests, targets given up."""
+
+    seconds: float
+    wasted: int
+    lost: int
+
+
+def play(
+    limit: Limit,
+    draws: Sequence[float],
+    bears: Schedule,
+    seed: int,
+    *,
+    faults: float = 0.0,
+    strict: bool = False,
+) -> Outcome:
+    """Write every draw under ``limit``; ``faults`` fail however few are in flight.
+
+    ``strict``: a write that is being refused counts as in flight until it is answered.
+    """
+    random = Random(seed)
+    now, order, carried, inside, wasted, lost = 0.0, 0, 0, 0, 0, 0
+    backoff = Backoff(
+        initial=2.0, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
+    )
+    lane, tries = deque(range(len(draws))), [Tries() for _ in draws]
+    events: list[tuple[float, int, int, Place | None, bool]] = []
+    while lane or events:
+        while lane and inside < (limit.allowed if len(lane) > limit.value else limit.value):
+            target = lane.popleft()
+            inside += 1
+            place, order = limit.began(inside), order + 1
+            met = inside - 1 if strict else carried
+            good = met < bears(now) and random.random() >= faults
+            carried += good
+            length = draws[target] if good else REFUSAL * random.uniform(0.9, 1.1)
+            heapq.heappush(events, (now + length, order, target, place, good))
+        now, _, target, ended, good = heapq.heappop(events)
+        if ended is None:
+            lane.append(target)
+            continue
+        if good:
+            carried -= 1
+            limit.succeeded(ended)
+        else:
+            wasted += 1
+            failed = AttemptError(REFUSED, charged=not limit.pressed(ended))
+            tries[target].spend(failed)
+            wait = backoff.wait(failed, tries[target])
+            order += 1
+            if backoff.gives_up(failed, tries[target], wait):
+                lost += 1
+            else:
+                heapq.heappush(events, (now + wait, order, target, None, False))
+        limit.ended(ended)
+        inside -= 1
+    return Outcome(now, wasted, lost)
+
+
+def oracle(draws: Sequence[float], bears: Schedule, changes: Sequence[float]) -> float:
+    """Seconds of who knows the limit: as many in flight as are borne, in order."""
+    now, running, waiting = 0.0, list[float](), deque(draws)
+    later = deque(changes)
+    while waiting:
+        while waiting and len(running) < bears(now):
+            heapq.heappush(running, now + waiting.popleft())
+        if waiting:
+            now = min(running[0] if running else float("inf"), later[0] if later else float("inf"))
+            if later and later[0] <= now:
+                later.popleft()
+            while running and running[0] <= now:
+                heapq.heappop(running)
+    return max(running)
+
+
+# -- the table --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row: tags, ceiling, limits before and after the middle of the oracle's run."""
+
+    tags: int
+    most: int
+    first: int
+    then: int
+    faults: float = 0.0
+
+    def __str__(self) -> str:
+        bears = str(self.first) if self.first == self.then else f"{self.first} to {self.then}"
+        if self.faults:
+            bears += f", {self.faults:.0%} faults"
+        return f"| {self.tags} | {self.most} | {bears} "
+
+    @property
+    def budget(self) -> float:
+        """Seconds allowed, as a multiple of the oracle's."""
+        if self.first != self.then:
+            return 1.3
+        return 1.15 if self.tags <= 20 else 1.10
+
+
+def cases() -> Iterator[Case]:
+    """List what must be shown."""
+    for tags, most in product((20, 100, 1000), (4, 8, 16)):
+        for bears in dict.fromkeys((1, 2, 3, 5, most)):
+            if bears <= most:
+                yield Case(tags, most, bears, bears)
+    for tags, (first, then) in product((100, 1000), ((8, 1), (1, 8))):
+        yield Case(tags, 8, first, then)
+    for faults, bears in product((0.05, 0.1, 0.2), (3, 8)):
+        yield Case(100, 8, bears, bears, faults)
+
+
+def measure(rule: str, case: Case, seeds: range, *, strict: bool) -> tuple[float, float, int]:
+    """Return the mean ratio to the oracle, mean refusals, and targets lost over all seeds."""
+    ratios, wasted, lost = [], [], 0
+    for seed in seeds:
+        random = Random(seed)
+        draws = [WRITE * random.uniform(0.8, 1.25) for _ in range(case.tags)]
+        middle = half_time(draws, case) if case.first != case.then else float("inf")
+
+        def bears(time: float, case: Case = case, middle: float = middle) -> int:
+            return case.first if time < middle else case.then
+
+        best = oracle(draws, bears, [middle])
+        limit = RULES[rule](case.most)
+        outcome = play(limit, draws, bears, seed, faults=case.faults, strict=strict)
+        ratios.append(outcome.seconds / best)
+        wasted.append(outcome.wasted)
+        lost += outcome.lost
+    return statistics.fmean(ratios), statistics.fmean(wasted), lost
+
+
+def half_time(draws: Sequence[float], case: Case) -> float:
+    """Return when an oracle under the first limit has written half of the tags."""
+    return oracle(draws[: len(draws) // 2], lambda _: case.first, ())
+
+
+def main() -> int:
+    """Print the table; return 1 where the shipped rule misses what it must show."""
+    parser = argparse.ArgumentParser(prog="python -m bench.limits", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--rules", nargs="*", default=list(RULES), choices=list(RULES))
+    parser.add_argument("--tags", nargs="*", type=int, default=[20, 100, 1000])
+    parser.add_argument(
+        "--strict", action="store_true", help="refused writes count until they are answered"
+    )
+    options = parser.parse_args()
+    rows = [case for case in cases() if case.tags in options.tags]
+    print("| tags | ceiling | borne |", " | ".join(options.rules), "|")
+    print("|---:|---:|---:|" + "---|" * len(options.rules))
+    missed = 0
+    seeds = range(options.first, options.first + options.seeds)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for case in rows:
+            jobs = [
+                pool.submit(measure, rule, case, seeds, strict=options.strict)
+                for rule in options.rules
+            ]
+            cells = []
+            for rule, job in zip(options.rules, jobs, strict=True):
+                ratio, wasted, lost = job.result()
+                wasteful = wasted > 0.1 * case.tags + 1.5 * case.most and case.first == case.then
+                bad = not case.faults and (ratio > case.budget or wasteful or lost > 0)
+                missed += bad and rule == "shipped"
+                cells.append(f"{ratio:.2f}, {wasted:.1f}, {lost}{' **!**' if bad else ''}")
+            print(f"{case}| {' | '.join(cells)} |", flush=True)
+    print(
+        f"each cell: time as a multiple of the oracle's, requests refused, targets lost of "
+        f"{options.seeds} runs; **!** misses what is asked"
+    )
+    return bool(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,427 @@
+"""Slots, places to read, holds and outages, on a virtual clock."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from random import Random
+
+import anyio
+import pytest
+import trio
+from anyio.abc import TaskGroup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from ghcr_push.model import Failure, Kind
+from ghcr_push.pushing.events import Event, Held, LimitChanged
+from ghcr_push.pushing.gate import (
+    PROBE_FIRST,
+    PROBE_LAST,
+    READS_PER_WRITE,
+    SPACING_AFTER_THROTTLE,
+    THROTTLE_FIRST,
+    THROTTLE_LAST,
+    THROTTLE_SPREAD,
+    TIMER_GRACE,
+    Ceiling,
+    Gate,
+    Slot,
+)
+from ghcr_push.pushing.limit import OUTAGE_AFTER, AdaptiveLimit, FixedLimit, Limit
+
+BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
+CUT = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
+SECONDARY = replace(BROKEN, kind=Kind.SECONDARY_LIMIT, holds=True)
+BURST = replace(BROKEN, kind=Kind.THROTTLED, charged=False)
+
+
+@dataclass(slots=True)
+class Writer:
+    """A write that asks for a slot at once and ends when told to."""
+
+    gate: Gate
+    unit: str
+    slot: Slot | None = None
+    cancelled: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    let_in: anyio.Event = field(default_factory=anyio.Event)
+    done: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self) -> None:
+        with self.cancelled:
+            async with self.gate.write(self.unit) as self.slot:
+                self.let_in.set()
+                await self.done.wait()
+
+    @property
+    def inside(self) -> bool:
+        return self.let_in.is_set() and not self.done.is_set()
+
+
+@dataclass(slots=True)
+class Bench:
+    """A gate in a running loop, with what it told."""
+
+    tasks: TaskGroup
+    ceiling: Ceiling
+    told: list[Event]
+
+    def gate(self, limit: Limit, registry: str = "ghcr.io") -> Gate:
+        return Gate(
+            registry,
+            limit=limit,
+            ceiling=self.ceiling,
+            tasks=self.tasks,
+            observer=self.told.append,
+            random=Random(1),
+        )
+
+    async def ask(self, gate: Gate, unit: str = "unit") -> Writer:
+        writer = Writer(gate, unit)
+        self.tasks.start_soon(writer.run)
+        await wait_all_tasks_blocked()
+        return writer
+
+    async def fail(self, writer: Writer, failure: Failure) -> bool:
+        assert writer.slot is not None
+        charged = writer.slot.failed(failure)
+        await self.end(writer)
+        return charged
+
+    async def succeed(self, writer: Writer) -> None:
+        assert writer.slot is not None
+        writer.slot.succeeded()
+        await self.end(writer)
+
+    async def end(self, writer: Writer) -> None:
+        writer.done.set()
+        await wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def bench(most: int = 64) -> AsyncIterator[Bench]:
+    async with anyio.create_task_group() as tasks:
+        yield Bench(tasks, Ceiling(most), [])
+        tasks.cancel_scope.cancel()
+
+
+def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Run a test on a clock that jumps when all wait."""
+
+    def run() -> None:
+        trio.run(test, clock=MockClock(autojump_threshold=0))
+
+    run.__name__ = test.__name__
+    return run
+
+
+@played
+async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() -> None:
+    async with bench() as on:
+        gate = on.gate(FixedLimit(value=2))
+        writers = [await on.ask(gate) for _ in range(4)]
+        assert [writer.inside for writer in writers] == [True, True, False, False]
+
+        await on.succeed(writers[1])
+        assert [writer.inside for writer in writers] == [True, False, True, False]
+
+
+@played
+async def test_the_ceiling_is_for_all_registries_together_in_turn() -> None:
+    async with bench(most=2) as on:
+        one, other = on.gate(FixedLimit(value=2), "one"), on.gate(FixedLimit(value=2), "other")
+        first, second = await on.ask(one), await on.ask(one)
+        waiting = [await on.ask(one), await on.ask(other)]
+        assert [writer.inside for writer in waiting] == [False, False]
+
+        await on.succeed(first)
+        await on.succeed(second)
+        assert [writer.inside for writer in waiting] == [True, True]
+
+
+@pytest.mark.parametrize("was_let_in", [True, False])
+def test_who_is_cancelled_leaves_its_place_to_the_next(was_let_in: bool) -> None:
+    async def test() -> None:
+        async with bench(most=1) as on:
+            gate = on.gate(FixedLimit(value=1))
+            first, second, third = [await on.ask(gate) for _ in range(3)]
+            if was_let_in:  # admitted and cancelled before it could run
+                first.done.set()
+                await anyio.lowlevel.checkpoint()
+            second.cancelled.cancel()
+            await on.end(first)
+            assert third.inside
+
+    trio.run(test, clock=MockClock(autojump_threshold=0))
+
+
+@played
+async def test_reads_hold_no_slot_and_have_a_bound_of_their_own() -> None:
+    async with bench() as on:
+        gate = on.gate(FixedLimit(value=1))
+        reading = 0
+        end = anyio.Event()
+
+        async def read() -> None:
+            nonlocal reading
+            async with gate.read():
+                reading += 1
+                await end.wait()
+
+        for _ in range(5):
+            on.tasks.start_soon(read)
+        await wait_all_tasks_blocked()
+        assert reading == READS_PER_WRITE
+        assert (await on.ask(gate)).inside
+        end.set()
+        await wait_all_tasks_blocked()
+        assert reading == 5
+
+
+@played
+async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_lasts() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        writers = [await on.ask(gate) for _ in range(6)]
+        for writer in writers[:4]:  # what is under way does not prolong the hold
+            await on.fail(writer, SECONDARY)
+        (hold,) = gate.holds
+        assert THROTTLE_FIRST <= hold.seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
+        assert gate.limit == 1
+
+        await anyio.sleep(hold.seconds - 0.1)
+        assert [writer.inside for writer in writers[4:]] == [False, False]
+        await anyio.sleep(0.2)
+        assert [writer.inside for writer in writers[4:]] == [True, False]
+        await on.fail(writers[4], SECONDARY)
+        assert 2 * THROTTLE_FIRST <= gate.holds[-1].seconds <= 2 * THROTTLE_FIRST + THROTTLE_SPREAD
+        assert [event.hold for event in on.told if isinstance(event, Held)] == gate.holds
+
+
+@played
+async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        for _ in range(5):
+            writer = await on.ask(gate)
+            await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+            await on.fail(writer, SECONDARY)
+        assert THROTTLE_LAST <= gate.holds[-1].seconds <= THROTTLE_LAST + THROTTLE_SPREAD
+
+        writer = await on.ask(gate)
+        await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+        await on.succeed(writer)
+        writer = await on.ask(gate)
+        await anyio.sleep(SPACING_AFTER_THROTTLE + TIMER_GRACE)
+        await on.fail(writer, SECONDARY)
+        assert gate.holds[-1].seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
+
+
+@played
+async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_asks() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        writers = [await on.ask(gate) for _ in range(2)]
+        await on.fail(writers[0], SECONDARY)
+        await on.fail(writers[1], replace(SECONDARY, wait=500.0))
+
+        assert gate.holds[-1].seconds == 500.0
+        waiting = await on.ask(gate)
+        await anyio.sleep(499)
+        assert not waiting.inside
+        await anyio.sleep(2)
+        assert waiting.inside
+
+
+@played
+async def test_starts_are_spaced_after_a_secondary_limit() -> None:
+    async with bench() as on:
+        gate = on.gate(FixedLimit(value=4))
+        await on.fail(await on.ask(gate), SECONDARY)
+        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+
+        writers = [await on.ask(gate) for _ in range(3)]
+        assert [writer.inside for writer in writers] == [True, False, False]
+        await anyio.sleep(SPACING_AFTER_THROTTLE + 2 * TIMER_GRACE)
+        assert [writer.inside for writer in writers] == [True, True, False]
+
+
+@played
+async def test_a_wait_of_seconds_that_a_429_names_is_everybodys_and_milliseconds_are_not() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        await on.fail(await on.ask(gate), replace(BURST, wait=0.0125))
+        assert not gate.holds
+        assert (await on.ask(gate)).inside
+
+        await on.fail(await on.ask(gate), replace(BURST, wait=7.0))
+        assert [hold.seconds for hold in gate.holds] == [7.0]
+        assert not (await on.ask(gate)).inside
+
+
+@played
+async def test_a_slot_that_was_given_before_a_hold_is_no_longer_open() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        early, failing = await on.ask(gate), await on.ask(gate)
+        assert early.slot is not None
+        assert early.slot.open
+
+        await on.fail(failing, SECONDARY)
+        assert not early.slot.open
+
+
+@played
+async def test_what_lowers_the_limit_costs_no_attempt_and_is_told() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        writers = [await on.ask(gate) for _ in range(4)]
+
+        assert not await on.fail(writers[3], BROKEN)
+        assert gate.limit == 3
+        assert [
+            event.change for event in on.told if isinstance(event, LimitChanged)
+        ] == gate.changes
+        assert (gate.changes[0].old, gate.changes[0].new) == (4, 3)
+
+
+@played
+async def test_a_broken_connection_is_pressure_where_another_units_broke_just_before() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        a, b, c, d = [await on.ask(gate, unit) for unit in "abab"]
+        assert await on.fail(a, CUT)
+        assert await on.fail(c, CUT), "the same unit again"
+        assert gate.limit == 4
+
+        assert not await on.fail(b, CUT)
+        assert gate.limit < 4
+        await on.end(d)
+
+
+@played
+async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_is_probed() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        charged = [
+            await on.fail(await on.ask(gate, f"unit {n % 2}"), BROKEN) for n in range(OUTAGE_AFTER)
+        ]
+        assert gate.outage
+        assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
+
+        starts = []
+        for _ in range(8):
+            writer = await on.ask(gate)
+            await writer.let_in.wait()
+            starts.append(anyio.current_time())
+            assert not await on.fail(writer, BROKEN)
+        gaps = [later - one for one, later in pairwise(starts)]
+        assert gaps[0] >= 0.75 * PROBE_FIRST
+        assert max(gaps) <= 1.25 * PROBE_LAST + 1
+        assert gaps[-1] >= 0.75 * PROBE_LAST
+
+
+@played
+async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        for number in range(OUTAGE_AFTER):
+            await on.fail(await on.ask(gate, f"unit {number}"), BROKEN)
+        waiting = [await on.ask(gate) for _ in range(4)]
+        await anyio.sleep(2 * PROBE_FIRST)
+        assert [writer.inside for writer in waiting] == [True, False, False, False]
+
+        await on.succeed(waiting[0])
+        assert not gate.outage
+        assert [writer.inside for writer in waiting[1:]] == [True, True, True]
+
+
+@played
+async def test_one_unit_that_fails_alone_where_others_were_taken_is_no_outage() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        await on.succeed(await on.ask(gate, "another"))
+
+        charged = [await on.fail(await on.ask(gate, "poison"), BROKEN) for _ in range(6)]
+
+        assert not gate.outage
+        assert charged == [True] * 6
+
+
+@played
+async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        for number in range(OUTAGE_AFTER):
+            async with gate.read() as reading:
+                assert reading.failed(CUT) is (number < OUTAGE_AFTER - 1)
+        assert gate.outage
+
+        before = anyio.current_time()
+        async with gate.read() as reading:
+            assert anyio.current_time() - before >= 0.75 * PROBE_FIRST
+            reading.succeeded()
+        assert not gate.outage
+
+
+@dataclass(slots=True)
+class Turn:
+    """One step of a random walk: what is done, and to whom."""
+
+    action: str
+    which: int
+
+
+turns = st.builds(
+    Turn,
+    st.sampled_from(
+        ["ask", "ask", "ask", "succeed", "fail", "throttle", "hold", "cancel", "sleep"]
+    ),
+    st.integers(0, 50),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    most=st.integers(1, 6), adaptive=st.booleans(), steps=st.lists(turns, min_size=5, max_size=80)
+)
+def test_no_slot_is_lost_and_none_is_given_twice(
+    most: int, adaptive: bool, steps: list[Turn]
+) -> None:
+    async def walk() -> None:
+        async with bench(most) as on:
+            gate = on.gate(AdaptiveLimit(ceiling=most) if adaptive else FixedLimit(value=most))
+            writers: list[Writer] = []
+            for step in steps:
+                await _take(step, on, gate, writers)
+                inside = sum(writer.inside for writer in writers)
+                assert inside <= most
+                assert gate._writes.inside == inside
+                assert on.ceiling._free == most - inside
+            await anyio.sleep(2 * THROTTLE_LAST)  # every hold and outage lets at least one in
+            inside = sum(writer.inside for writer in writers)
+            assert inside > 0 or not gate._writes.waiting
+
+    trio.run(walk, clock=MockClock(autojump_threshold=0))
+
+
+async def _take(step: Turn, on: Bench, gate: Gate, writers: list[Writer]) -> None:
+    inside = [writer for writer in writers if writer.inside]
+    if step.action == "ask":
+        writers.append(await on.ask(gate, str(step.which)))
+    elif step.action == "sleep":
+        await anyio.sleep(step.which)
+    elif step.action == "hold":
+        gate.hold(step.which / 10, "as told")
+    elif step.action == "cancel" and writers:
+        writer = writers[step.which % len(writers)]
+        writer.cancelled.cancel()
+        await on.end(writer)
+        writers.remove(writer)
+    elif inside:
+        writer = inside[step.which % len(inside)]
+        if step.action == "succeed":
+            await on.succeed(writer)
+        else:
+            await on.fail(writer, SECONDARY if step.action == "throttle" else BROKEN)

@@ -1,0 +1,220 @@
+"""The arithmetic of the limit: what each ending of a write does to it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ghcr_push.pushing.limit import (
+    CREDIT_FOR_ONE,
+    OUTAGE_AFTER,
+    PATIENCE,
+    AdaptiveLimit,
+    FixedLimit,
+    Limit,
+    Place,
+)
+
+
+class Flow:
+    """Writes in flight under a limit, as a gate would start them."""
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.running: list[Place] = []
+
+    def start(self, count: int = 1) -> list[Place]:
+        places = []
+        for _ in range(count):
+            place = self.limit.began(len(self.running) + 1)
+            self.running.append(place)
+            places.append(place)
+        return places
+
+    def fill(self) -> list[Place]:
+        return self.start(self.limit.allowed - len(self.running))
+
+    def take(self, place: Place) -> None:
+        self.limit.succeeded(place)
+        self.leave(place)
+
+    def refuse(self, place: Place) -> bool:
+        owed = self.limit.pressed(place)
+        self.leave(place)
+        return owed
+
+    def leave(self, place: Place) -> None:
+        self.running.remove(place)
+        self.limit.ended(place)
+
+    def take_in_turn(self, count: int) -> None:
+        for _ in range(count):
+            self.fill()
+            self.take(self.running[0])
+
+
+def test_it_begins_at_the_ceiling() -> None:
+    assert AdaptiveLimit(ceiling=8).value == 8
+
+
+@pytest.mark.parametrize("borne", range(1, 8))
+@given(data=st.data())
+def test_a_burst_that_is_partly_refused_tells_the_level_in_any_order(
+    borne: int, data: st.DataObject
+) -> None:
+    flow = Flow(AdaptiveLimit(ceiling=8))
+    places = data.draw(st.permutations(flow.fill()))
+
+    owed = [flow.refuse(place) for place in places[borne:]]
+
+    assert flow.limit.value == borne
+    assert all(owed)
+
+
+def test_a_refusal_that_began_before_the_cut_says_nothing_more() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=4))
+    flow.fill()
+    flow.leave(flow.running[0])
+    (blamed,) = flow.fill()  # a burst of its own, at full use
+    flow.leave(flow.running[0])
+    (beside,) = flow.fill()
+
+    assert flow.refuse(blamed)
+    assert flow.limit.value == 3
+    assert flow.refuse(beside), "it is owed to the limit as well"
+    assert flow.limit.value == 3
+
+
+def test_a_write_that_was_alone_lowers_nothing() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=8))
+
+    owed = [flow.refuse(flow.start()[0]) for _ in range(2)]
+
+    assert flow.limit.value == 8
+    assert owed == [False, False]
+
+
+def test_lone_failures_one_after_the_other_are_an_outage_until_one_is_taken() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=8))
+    for _ in range(OUTAGE_AFTER):
+        assert not flow.limit.outage
+        flow.refuse(flow.start()[0])
+
+    assert flow.limit.outage
+    flow.take(flow.start()[0])
+    assert not flow.limit.outage
+
+
+def test_failures_side_by_side_are_one_failure_to_a_fixed_limit() -> None:
+    flow = Flow(FixedLimit(value=4))
+
+    for place in flow.start(4):
+        flow.refuse(place)
+
+    assert not flow.limit.outage
+    assert flow.limit.value == 4
+
+
+def test_it_returns_to_the_level_that_failed_by_a_single_probe() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=8))
+    places = flow.fill()
+    for place in places[3:]:
+        flow.refuse(place)
+
+    flow.take_in_turn(PATIENCE + 3)  # three were in flight before the cut, and prove nothing
+
+    assert (flow.limit.value, flow.limit.allowed) == (3, 4)
+    flow.fill()
+    assert (flow.limit.value, flow.limit.allowed) == (3, 3), "one probe, and no second beside it"
+
+
+def _probing(ceiling: int = 8) -> tuple[Flow, Place]:
+    flow = Flow(AdaptiveLimit(ceiling=ceiling))
+    for place in flow.fill()[3:]:
+        flow.refuse(place)
+    flow.take_in_turn(PATIENCE + 3)
+    flow.fill()
+    return flow, flow.running[-1]
+
+
+def test_a_probe_that_is_refused_costs_nothing_and_is_not_repeated_at_once() -> None:
+    flow, probe = _probing()
+
+    assert flow.refuse(probe)
+    assert (flow.limit.value, flow.limit.allowed) == (3, 3)
+    flow.take_in_turn(PATIENCE - 1)
+    assert flow.limit.allowed == 3
+    flow.take_in_turn(1)
+    assert flow.limit.allowed == 4
+
+
+def test_a_probe_that_is_taken_opens_the_way_up() -> None:
+    flow, probe = _probing()
+
+    flow.take(probe)
+    assert flow.limit.value == 4
+    flow.take_in_turn(40)
+    assert flow.limit.value == 8
+
+
+def test_a_level_that_is_borne_is_not_left_for_one_fault() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=4))
+    flow.take_in_turn(CREDIT_FOR_ONE + 4)
+
+    assert not flow.refuse(flow.fill()[0]), "the write is charged, the limit stays"
+    assert flow.limit.value == 4
+
+
+def test_it_falls_faster_while_nothing_is_taken() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=16))
+    flow.refuse(flow.fill()[0])
+    assert flow.limit.value == 15
+    for place in list(flow.running):
+        flow.leave(place)
+
+    flow.refuse(flow.fill()[0])
+
+    assert flow.limit.value == 7
+
+
+def test_a_hang_of_long_ago_says_nothing_of_now() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=4))
+    (hanging, *_) = flow.fill()
+    for _ in range(20):
+        flow.take(flow.running[-1])
+        flow.fill()
+
+    flow.refuse(hanging)
+
+    assert flow.limit.value == 4
+
+
+def test_a_throttle_lets_it_begin_anew_at_one() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=4))
+    before = flow.fill()
+
+    flow.limit.throttled()
+    for place in before:
+        flow.take(place)
+
+    assert flow.limit.value == 1
+    flow.take_in_turn(10)
+    assert flow.limit.value == 4
+
+
+@given(
+    ceiling=st.integers(1, 64),
+    steps=st.lists(st.tuples(st.sampled_from(["start", "take", "refuse"]), st.integers(0, 63))),
+)
+def test_whatever_happens_it_stays_between_one_and_the_ceiling(
+    ceiling: int, steps: list[tuple[str, int]]
+) -> None:
+    flow = Flow(AdaptiveLimit(ceiling=ceiling))
+    for step, which in steps:
+        if step == "start" and len(flow.running) < flow.limit.allowed:
+            flow.start()
+        elif flow.running and step == "take":
+            flow.take(flow.running[which % len(flow.running)])
+        elif flow.running and step == "refuse":
+            flow.refuse(flow.running[which % len(flow.running)])
+
+        assert 1 <= flow.limit.value <= flow.limit.allowed <= ceiling
