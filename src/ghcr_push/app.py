@@ -1,9 +1,11 @@
 """The composition root: settings in, a report out; the only place that knows every adapter."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,13 +21,13 @@ from ghcr_push.credentials import (
     resolve,
 )
 from ghcr_push.engine import DockerEngine
-from ghcr_push.failures import PushError, classify
+from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Failure, Image, Kind, Outcome, Plan, Report, Source, TargetResult
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, Transport
 from ghcr_push.pushing.backoff import Backoff
-from ghcr_push.pushing.events import Event, Noticed, Observer
+from ghcr_push.pushing.events import Event, Noticed, Observer, Planned
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.queue import Limits, PushQueue
 from ghcr_push.pushing.target import Shared, ours
@@ -54,7 +56,7 @@ def push(
 
 def exit_status(report: Report, settings: Settings, interruption: Interruption) -> int:
     """Return 0, 1 or, where a signal ended the run, 130 or 143."""
-    if interruption.exit_status is not None:
+    if report.cancelled and interruption.exit_status is not None:
         return interruption.exit_status
     return outputs.exit_status(report, fail_on_error=settings.fail_on_error)
 
@@ -71,7 +73,7 @@ class Run:
     ) -> None:
         self._settings = settings
         self._environ = environ
-        self._observer = observer
+        self._observer = _unfailing(observer)
         self._interruption = interruption
         self._plan = build_plan(settings)
         self._random = Random()  # noqa: S311 - jitter, not a secret
@@ -81,23 +83,49 @@ class Run:
         self._queue: PushQueue | None = None
 
     async def report(self) -> Report:
-        """Carry the run out and report how every target ended."""
+        """Carry the run out and report how every target ended, though a fault of ours end it."""
         self._start = anyio.current_time()
-        with anyio.CancelScope() as scope:
-            self._listen(scope.cancel)
+        try:
             async with AsyncExitStack() as stack:
-                engine, registry = await self._adapters(stack)
-                images = await engine.inspect_all(self._sources())
-                self._know(images)
-                if self._settings.dry_run:
-                    return self._report(planned(self._plan, images))
-                shared = self._shared(engine, registry)
-                if self._settings.transport is not Transport.DIRECT:
-                    await self._find_beyond_reach(shared)
-                self._queue = self._new_queue(images, shared)
-                self._listen(self._queue.cancel)
-                return self._report(await self._queue.run())
-        return self._report(never_tried(self._plan, Kind.CANCELLED))
+                return self._report(await self._results(stack))
+        except InputError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what landed must be told all the same
+            return self._report(self._broken_off(error))
+
+    async def _results(self, stack: AsyncExitStack) -> tuple[TargetResult, ...]:
+        with anyio.CancelScope(deadline=self._deadline) as before_queue:
+            self._listen(before_queue.cancel)
+            engine, registry = await self._adapters(stack)
+            images = await engine.inspect_all(self._sources())
+            self._know(images)
+            if self._settings.dry_run:
+                self._observe(Planned(self._plan))
+                return planned(self._plan, images)
+            shared = self._shared(engine, registry)
+            if self._settings.transport is not Transport.DIRECT:
+                await self._find_beyond_reach(shared)
+            self._queue = self._new_queue(images, shared)
+            self._listen(self._queue.cancel)
+        if self._queue is None:
+            kind = Kind.DEADLINE if self._interruption.signal is None else Kind.CANCELLED
+            failure = ours(kind, "the run ended before anything was tried")
+            return all_ended(self._plan, Outcome.SKIPPED, failure)
+        return await self._queue.run()
+
+    @property
+    def _deadline(self) -> float:
+        timeout = self._settings.timeout
+        return self._start + (float("inf") if timeout is None else timeout)
+
+    def _broken_off(self, error: Exception) -> tuple[TargetResult, ...]:
+        message = f"{type(error).__name__}: {error}"
+        failure = ours(Kind.INTERNAL, message)
+        if isinstance(error, OSError):
+            failure = classify(Evidence(origin=Origin.RUN, message=message))
+        if self._queue is None:
+            return all_ended(self._plan, Outcome.FAILED, failure)
+        return self._queue.break_off(failure)
 
     # -- before the queue -------------------------------------------------------------------
 
@@ -112,10 +140,16 @@ class Run:
 
     async def _adapters(self, stack: AsyncExitStack) -> tuple[DockerEngine, RegistryClient]:
         registries = sorted({group.repository.registry for group in self._plan.groups})
-        known = await to_thread.run_sync(resolve, registries, self._explicit(), self._environ)
+        known = await to_thread.run_sync(
+            resolve, registries, self._explicit(), self._environ, abandon_on_cancel=True
+        )
         for sentence in known.notices:
             self._notice(sentence)
-        folder = private_docker_config(known.credentials, docker_config_folder(self._environ))
+        folder = private_docker_config(
+            known.credentials,
+            docker_config_folder(self._environ),
+            private_place(self._environ),
+        )
         headers = {name: engine_auth(name, given) for name, given in known.credentials.items()}
         engine = DockerEngine(stack.enter_context(folder), self._environ, headers)
         client = RegistryClient(
@@ -162,7 +196,6 @@ class Run:
 
     def _shared(self, engine: DockerEngine, registry: RegistryClient) -> Shared:
         settings = self._settings
-        timeout = settings.timeout if settings.timeout is not None else float("inf")
         return Shared(
             engine=engine,
             registry=registry,
@@ -171,7 +204,7 @@ class Run:
                 maximum=settings.backoff_max,
                 max_attempts=settings.max_attempts,
                 random=self._random,
-                deadline=self._start + timeout,
+                deadline=self._deadline,
             ),
             observer=self._observe,
             clock=anyio.current_time,
@@ -187,7 +220,7 @@ class Run:
         limits = Limits(
             max_parallel=settings.max_parallel,
             adaptive=settings.adaptive,
-            timeout=shared.backoff.deadline - self._start,
+            timeout=self._deadline - self._start,
             fail_fast=settings.fail_fast,
         )
         return PushQueue(self._plan, images, shared=shared, limits=limits, random=self._random)
@@ -241,13 +274,32 @@ def planned(plan: Plan, images: Mapping[Source, Image | Failure]) -> tuple[Targe
     return tuple(results)
 
 
-def never_tried(plan: Plan, kind: Kind) -> tuple[TargetResult, ...]:
+def all_ended(plan: Plan, outcome: Outcome, failure: Failure) -> tuple[TargetResult, ...]:
     """End every target of a run that was broken off before its queue began."""
-    failure = ours(kind, "the run ended before anything was tried")
     return tuple(
-        TargetResult(target=target, outcome=Outcome.SKIPPED, failure=failure)
-        for target in plan.targets
+        TargetResult(target=target, outcome=outcome, failure=failure) for target in plan.targets
     )
+
+
+def private_place(environ: Mapping[str, str]) -> Path | None:
+    """Say where the private Docker configuration goes; None: where temporary files go.
+
+    Where /tmp cannot be written, Python falls back on the working folder, which is the workspace
+    in a container action, and that is what later steps publish.
+    """
+    temporary = environ.get("RUNNER_TEMP")
+    fell_back = Path(tempfile.gettempdir()) == Path.cwd()
+    return Path(temporary) if temporary and fell_back else None
+
+
+def _unfailing(observer: Observer) -> Observer:
+    """Have what ``observer`` raises, such as of a log that nobody reads any more, stop no push."""
+
+    def observe(event: Event) -> None:
+        with suppress(Exception):
+            observer(event)
+
+    return observe
 
 
 async def _reached(port: Engine | Registry, repository: Repository) -> bool:

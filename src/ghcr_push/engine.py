@@ -36,6 +36,9 @@ LINES_KEPT: Final = 400
 QUESTION_LIMIT: Final = 60.0
 """Seconds for a question that a working engine answers at once."""
 
+RESTORE_LIMIT: Final = 1.5
+"""Seconds to put the engine's tags back: a cancelled run has 5 s for everything."""
+
 SAVES_AT_ONCE: Final = 2
 """Images read out of the engine at the same time: compressing them takes all cores."""
 
@@ -157,7 +160,7 @@ class DockerEngine:
         try:
             yield
         finally:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(3):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(RESTORE_LIMIT):
                 if isinstance(before, Image):
                     await self._ask("image", "tag", "--", before.id, str(target))
                 else:
@@ -296,17 +299,37 @@ def _kill(leash: Path) -> None:
 
 
 def _image(inspected: dict[str, object]) -> Image:
-    descriptor = inspected.get("Descriptor")
-    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    digest = _digest(inspected)
     layers = inspected.get("RootFS")
     names = layers.get("Layers") if isinstance(layers, dict) else None
     diff_ids = tuple(Digest(name) for name in names or ())
     return Image(
         id=str(inspected["Id"]),
         layers=len(diff_ids),
-        digest=Digest(digest) if digest else None,
+        digest=digest,
         diff_ids=diff_ids,
     )
+
+
+def _digest(inspected: dict[str, object]) -> Digest | None:
+    """Return the image's digest where the containerd store holds it; the classic one knows none.
+
+    Engine 28.5 names a descriptor. In 26.1 the ID is the digest, told from a classic image's by
+    being a repository's digest too, or, where the image has no name, by the snapshotter's.
+    """
+    descriptor = inspected.get("Descriptor")
+    if isinstance(descriptor, dict):
+        return Digest(descriptor["digest"])
+    name, driver = str(inspected["Id"]), inspected.get("GraphDriver")
+    repositories = inspected.get("RepoDigests")
+    if any(str(each).endswith(f"@{name}") for each in _listed(repositories)):
+        return Digest(name)
+    snapshotter = isinstance(driver, dict) and driver.get("Name") == "overlayfs"
+    return Digest(name) if snapshotter else None
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _is_missing(name: str, missing: set[str]) -> bool:

@@ -12,7 +12,7 @@ from tests.support.front import Front, running_front
 from tests.support.registry import Registry, running_registry
 from tests.support.runner import ACTION_IMAGE, Job, build_action_image
 
-BASES = ("python:3.13-slim", "docker:cli")
+BASES = ("python:3.13-slim", "act-runner:local", "docker:cli")
 STORES = (("trixie", "classic"), ("trixie", "containerd"))
 
 

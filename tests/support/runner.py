@@ -121,15 +121,22 @@ class Job:
         return self.start_here(inputs).wait(echo=echo)
 
     def start_here(
-        self, inputs: Mapping[str, str], *, environ: Mapping[str, str] | None = None
+        self,
+        inputs: Mapping[str, str],
+        *,
+        environ: Mapping[str, str] | None = None,
+        log: int = subprocess.PIPE,
     ) -> "RunningStep":
-        """Start the action from .venv; its ``pid`` can be sent signals."""
+        """Start the action from .venv; its ``pid`` can be sent signals.
+
+        ``log`` is a file descriptor for what it prints, in place of the step's own log.
+        """
         mounts = self._new_step()
         process = subprocess.Popen(
             [sys.executable, "-I", "-u", str(ROOT / "entrypoint.py")],
             env={**self.engine.environ, **_variables(inputs, mounts), **(environ or {})},
             cwd=mounts["workspace"],
-            stdout=subprocess.PIPE,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
         return RunningStep("", process, mounts, self.engine)
@@ -201,7 +208,6 @@ class RunningStep:
         return Step(self._process.returncode, "".join(self._log), self._mounts)
 
     def _lines(self) -> Iterator[str]:
-        assert self._process.stdout is not None
-        for raw in self._process.stdout:
+        for raw in self._process.stdout or ():
             self._log.append(raw.decode(errors="replace"))
             yield self._log[-1]

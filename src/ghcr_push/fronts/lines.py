@@ -15,6 +15,7 @@ from ghcr_push.pushing.events import (
     Held,
     LimitChanged,
     Noticed,
+    Planned,
     Waiting,
 )
 from ghcr_push.reporting.escape import visible
@@ -81,6 +82,8 @@ def event_lines(event: Event) -> Iterator[str]:
             yield harmless(
                 f"{hold.registry}: everything waits {hold.seconds:.0f} s ({hold.reason})"
             )
+        case Planned(plan):
+            yield from plan_lines(plan)
         case Noticed(sentence):
             yield harmless(sentence)
         case Carrying() | Carried():

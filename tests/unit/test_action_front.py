@@ -1,0 +1,241 @@
+"""The runner's front: its variables in; commands, outputs, summary and report out."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.commands import COMMANDS, file_values, lines_of, obeyed
+from tests.support.reports import all_failed, all_good, hostile_run, partly_failed, target
+
+from ghcr_push.app import exit_status
+from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, inputs, main
+from ghcr_push.model import Report
+from ghcr_push.planning.inputs import INPUTS, OUTPUTS
+from ghcr_push.planning.problems import InputError, Problem
+from ghcr_push.planning.settings import Settings, read_settings
+from ghcr_push.pushing.events import EngineSaid, Noticed
+from ghcr_push.signals import Interruption
+
+TEXTS = st.text(st.characters(codec="utf-8"))
+
+
+class Files:
+    """A runner's files, and the environment that names them."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.workspace = folder / "workspace"
+        self.output, self.summary = folder / "output", folder / "summary"
+        self.workspace.mkdir()
+        self.output.touch()
+        self.summary.touch()
+        self.environ = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_OUTPUT": str(self.output),
+            "GITHUB_STEP_SUMMARY": str(self.summary),
+            "GITHUB_WORKSPACE": str(self.workspace),
+        }
+        for name, value in self.environ.items():
+            monkeypatch.setenv(name, value)  # the library reads the process's own environment
+
+    def outputs(self) -> dict[str, str]:
+        return dict(file_values(self.output.read_text(encoding="utf-8")))
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    return Files(tmp_path, monkeypatch)
+
+
+def settings_of(**values: str) -> Settings:
+    return read_settings({"tags": "ghcr.io/acme/app:1"} | values)
+
+
+def commands(log: str, name: str) -> list[str]:
+    """Give the lines of the log that a runner obeys as the command ``name``."""
+    return [line for line in lines_of(log) if obeyed(line) == name]
+
+
+# -- inputs -----------------------------------------------------------------------------------
+
+
+def test_every_input_is_read_from_its_variable() -> None:
+    environ = {each.variable: f"value of {each.name}" for each in INPUTS}
+    environ |= {"PATH": "/bin", "GITHUB_ACTOR": "octocat"}
+    assert inputs(environ) == {each.name: f"value of {each.name}" for each in INPUTS}
+
+
+def test_a_slip_in_a_name_is_handed_on_to_be_named() -> None:
+    given_names = inputs({"INPUT_MAX_PARALLEL": "2", "INPUT_TAGS": "x"})
+    assert given_names == {"max_parallel": "2", "tags": "x"}
+    notices = read_settings({"tags": "ghcr.io/a/b:1", "max_parallel": "2"}).notices
+    assert any("'max_parallel'" in each and "`max-parallel`" in each for each in notices)
+
+
+# -- outputs ----------------------------------------------------------------------------------
+
+
+@given(st.dictionaries(st.sampled_from([each.name for each in OUTPUTS]), TEXTS, min_size=1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_comes_out_as_it_went_in(files: Files, values: dict[str, str]) -> None:
+    files.output.write_bytes(b"")
+    Runner(files.environ)._set_outputs(values)
+    assert list(file_values(files.output.read_bytes().decode())) == list(values.items())
+
+
+def test_every_output_is_written(files: Files) -> None:
+    Runner(files.environ).deliver(partly_failed(), settings_of())
+    assert list(files.outputs()) == [each.name for each in OUTPUTS]
+    report = files.workspace / files.outputs()["report"]
+    assert json.loads(report.read_bytes())["result"] == files.outputs()["result"] == "partial"
+
+
+def test_without_a_runner_nothing_is_printed_for_one(
+    files: Files, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_OUTPUT")
+    environ = {"GITHUB_WORKSPACE": str(files.workspace)}
+    runner = Runner(environ)
+    runner.mask(["s3cret"])
+    runner.deliver(all_good(2), settings_of())
+    printed = capsys.readouterr().out
+    assert "s3cret" not in printed
+    assert not commands(printed, "set-output")
+    assert not commands(printed, "add-mask")
+
+
+# -- delivery ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", ["output", "summary", "workspace"])
+def test_what_cannot_be_written_costs_nothing_else(
+    files: Files, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    path: Path = getattr(files, lost)
+    (path.rmdir if path.is_dir() else path.unlink)()
+    path.symlink_to("/proc/nowhere")
+    Runner(files.environ).deliver(all_good(3), settings_of())
+    log = capsys.readouterr().out
+    assert len(commands(log, "error")) == 1
+    assert "could not be written" in log
+    assert "3 of 3 tags landed" in log
+    if lost != "output":
+        assert files.outputs()["result"] == "success"
+        assert (files.outputs()["report"] == "") == (lost == "workspace")
+    if lost != "summary":
+        assert files.summary.read_text().startswith("## ✅")
+
+
+def test_a_summary_that_is_not_wanted_is_not_written(files: Files) -> None:
+    Runner(files.environ).deliver(all_good(1), settings_of(summary="false"))
+    assert files.summary.read_text() == ""
+    assert files.outputs()["result"] == "success"
+
+
+def test_a_summary_stands_below_what_was_there(files: Files) -> None:
+    files.summary.write_text("# before\n")
+    Runner(files.environ).deliver(all_good(1), settings_of())
+    assert files.summary.read_text().startswith("# before\n")
+    assert "## ✅" in files.summary.read_text()
+
+
+def test_the_report_is_written_where_it_is_asked_for_too(files: Files) -> None:
+    Runner(files.environ).deliver(
+        all_good(1), settings_of(**{"report-file": "deep/down/push.json"})
+    )
+    asked = (files.workspace / "deep/down/push.json").read_bytes()
+    assert asked == (files.workspace / files.outputs()["report"]).read_bytes()
+
+
+@pytest.mark.parametrize("report", [all_failed(40), hostile_run(), partly_failed()])
+def test_a_runner_sees_no_command_that_is_not_ours(
+    files: Files, capsys: pytest.CaptureFixture[str], report: Report
+) -> None:
+    Runner(files.environ).deliver(report, settings_of())
+    log = capsys.readouterr().out
+    assert {obeyed(line) for line in lines_of(log)} <= {"", "error", "warning"}
+    assert 1 <= len(commands(log, "error")) <= MOST_ANNOTATIONS
+    assert len(commands(log, "warning")) <= 1
+    for line in commands(log, "error"):
+        assert line.startswith("::error title=")
+
+
+# -- as it happens ----------------------------------------------------------------------------
+
+
+def test_engine_output_is_a_group_that_it_cannot_leave(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = [f"::{name}::x" for name in sorted(COMMANDS)] + ["##[endgroup]", "a\n::endgroup::"]
+    Runner(files.environ).tell(EngineSaid(target("1"), tuple(hostile)))
+    lines = lines_of(capsys.readouterr().out)
+    assert obeyed(lines[0]) == "group"
+    assert lines[-2:] == ["::endgroup::", ""]
+    assert len(lines) == len(hostile) + 3
+    assert not any(obeyed(line) for line in lines[1:-2])
+
+
+def test_a_line_begins_with_the_time(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    Runner(files.environ).tell(Noticed("well"))
+    printed = capsys.readouterr().out
+    assert printed.lstrip()[0].isdigit()
+    assert printed.endswith(" s  well\n")
+
+
+def test_secrets_are_masked_where_there_is_a_runner(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Runner(files.environ).mask(["one", "two"])
+    assert lines_of(capsys.readouterr().out) == ["::add-mask::one", "::add-mask::two", ""]
+
+
+@pytest.mark.parametrize("secret", ["two\nlines", "100% sure", "a\r\nb"])
+def test_no_line_of_a_secret_is_printed_plainly(
+    files: Files, capsys: pytest.CaptureFixture[str], secret: str
+) -> None:
+    Runner(files.environ).mask([secret])
+    assert len(lines_of(capsys.readouterr().out)) == 2
+
+
+# -- bad input --------------------------------------------------------------------------------
+
+
+def test_every_problem_is_told_and_ten_are_annotated(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems = [
+        Problem(input=f"input-{number}", value="::error::x", sentence="is wrong")
+        for number in range(14)
+    ]
+    Runner(files.environ).refuse(InputError(problems))
+    log = capsys.readouterr().out
+    assert len(commands(log, "error")) == MOST_ANNOTATIONS
+    assert all(f"input-{number}: " in log for number in range(14))
+    assert files.outputs()["result"] == "failure"
+    assert files.outputs()["pushed"] == "[]"
+    assert all(f"input-{number}" in files.summary.read_text() for number in range(14))
+
+
+def test_main_refuses_what_cannot_be_read(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
+    environ = files.environ | {"INPUT_TAGS": "", "INPUT_MAX-PARALLEL": "0"}
+    assert main(Interruption(), environ) == BAD_INPUT
+    log = capsys.readouterr().out
+    assert "tags is empty" in log
+    assert "max-parallel: '0'" in log
+    assert files.outputs()["result"] == "failure"
+
+
+def test_main_has_nothing_to_do_where_that_is_allowed(files: Files) -> None:
+    environ = files.environ | {"INPUT_TAGS": "", "INPUT_ALLOW-EMPTY": "true"}
+    assert main(Interruption(), environ) == 0
+    assert files.outputs()["result"] == "success"
+    assert "Nothing to push" in files.summary.read_text()
+
+
+def test_a_report_says_whether_the_run_was_cancelled_not_when_a_signal_came() -> None:
+    late = Interruption()
+    late.signal = 15
+    assert exit_status(all_good(1), settings_of(), late) == 0
+    assert exit_status(replace(all_good(1), cancelled=True), settings_of(), late) == 143

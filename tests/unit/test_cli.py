@@ -1,0 +1,115 @@
+"""The command line: one option per input, secrets aside, and what it prints where."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ghcr_push.fronts import cli
+from ghcr_push.planning.inputs import INPUTS, Input
+
+OPTIONS = {option.name: option for option in cli.command().params}
+# without an input: what a runner would do, and where secrets come from
+OWN = {"password_stdin", "output_format"}
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def run(*arguments: str, stdin: str = "", **environ: str) -> Result:
+    return CliRunner().invoke(cli.command(), arguments, input=stdin, env=environ)
+
+
+def test_there_is_an_option_for_every_input_that_is_no_secret() -> None:
+    names = {each.name.replace("-", "_") for each in INPUTS if not each.secret}
+    assert set(OPTIONS) == names - {"summary"} | OWN
+
+
+@pytest.mark.parametrize("each", [each for each in INPUTS if each.name != "summary"])
+def test_options_have_the_inputs_names_and_defaults(each: Input) -> None:
+    option = OPTIONS.get(each.name.replace("-", "_"))
+    if each.secret:
+        assert option is None
+        return
+    assert isinstance(option, click.Option)
+    assert option.opts == [each.option]
+    assert option.default == each.default
+    assert option.help == each.description.replace("`", "")
+
+
+@pytest.mark.parametrize("secret", [each.option for each in INPUTS if each.secret])
+def test_a_secret_on_the_command_line_is_refused(secret: str) -> None:
+    done = run("--tags", "ghcr.io/a/b:1", secret, "s3cret")
+    assert done.exit_code == 2
+    assert "s3cret" not in done.output
+
+
+def test_help_says_where_secrets_come_from() -> None:
+    text = run("--help").output
+    for name in ("GHCR_PUSH_TOKEN", "GHCR_PUSH_PASSWORD", "GHCR_PUSH_REGISTRY_AUTH"):
+        assert name in text
+
+
+def test_all_problems_are_told_at_once_on_standard_error() -> None:
+    done = run("--tags", "", "--max-parallel", "0", "--timeout", "soon")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()][1:] == [
+        "max-parallel",
+        "timeout",
+    ]
+    assert done.stderr.startswith("tags is empty")
+
+
+def test_nothing_to_do_is_said_in_a_line() -> None:
+    done = run("--tags", "", "--allow-empty", "true")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("✅ Nothing to push")
+
+
+def test_json_is_all_that_is_printed_where_it_is_asked_for() -> None:
+    done = run("--tags", "", "--allow-empty", "true", "--format", "json")
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["result"] == "success"
+
+
+def test_the_report_file_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    done = run("--tags", "", "--allow-empty", "true", "--report-file", str(path))
+    assert done.exit_code == 0
+    assert json.loads(path.read_bytes())["result"] == "success"
+
+
+def test_a_report_file_that_cannot_be_written_is_said_and_costs_nothing_else() -> None:
+    done = run("--tags", "", "--allow-empty", "true", "--report-file", "/proc/no/report.json")
+    assert done.exit_code == 0
+    assert "/proc/no/report.json could not be written: " in done.stderr
+    assert done.stdout.startswith("✅ Nothing to push")
+
+
+def test_secrets_come_from_the_environment() -> None:
+    bad = run(
+        "--tags", "ghcr.io/a/b:1", "--username", "octocat", GHCR_PUSH_REGISTRY_AUTH="- {registry: "
+    )
+    assert bad.exit_code == 2
+    assert "registry-auth is not YAML" in bad.stderr
+    assert "username" in bad.stderr  # it has no password
+
+
+def test_a_password_comes_from_standard_input() -> None:
+    done = run(
+        *("--tags", "", "--allow-empty", "true", "--username", "octocat", "--password-stdin"),
+        stdin="s3cret\n",
+    )
+    assert done.exit_code == 0
+    assert "s3cret" not in done.output
+    assert run("--tags", "", "--allow-empty", "true", "--username", "octocat").exit_code == 2

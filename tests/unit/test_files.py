@@ -1,0 +1,103 @@
+"""Files for later steps: found where a workflow means them, owned as the workspace is."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ghcr_push.fronts.files import Places
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    return folder
+
+
+def container(workspace: Path, temporary: Path) -> Places:
+    """Give the places of a container action: the host's folders are mounted elsewhere."""
+    return Places(
+        {
+            "GITHUB_WORKSPACE": str(workspace),
+            "GITHUB_REPOSITORY": "acme/app",
+            "RUNNER_WORKSPACE": "/home/runner/work/app",
+            "RUNNER_TEMP": str(temporary),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "inside"),
+    [
+        ("reports/push.json", "workspace/reports/push.json"),
+        ("./push.json", "workspace/push.json"),
+        ("/home/runner/work/app/app/push.json", "workspace/push.json"),
+        ("/home/runner/work/app/app", "workspace"),
+        ("/home/runner/work/_temp/push.json", "temp/push.json"),
+    ],
+)
+def test_a_path_is_found_where_the_workflow_means_it(
+    tmp_path: Path, text: str, inside: str
+) -> None:
+    places = container(tmp_path / "workspace", tmp_path / "temp")
+    assert places.path(text) == tmp_path / inside
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/tmp/push.json", "/home/runner/work/app/other/x", "/home/runner/work/app/application/x"],
+)
+def test_other_absolute_paths_are_left_alone(tmp_path: Path, text: str) -> None:
+    assert container(tmp_path, tmp_path / "temp").path(text) == Path(text)
+
+
+def test_without_a_runner_paths_are_the_working_folder_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = Places({})
+    assert places.path("push.json") == tmp_path / "push.json"
+    assert places.path("/home/runner/work/app/app/x") == Path("/home/runner/work/app/app/x")
+
+
+def test_folders_above_a_file_are_made(workspace: Path) -> None:
+    places = container(workspace, workspace)
+    assert places.write("a/b/push.json", b"{}") == workspace / "a/b/push.json"
+    assert (workspace / "a/b/push.json").read_bytes() == b"{}"
+
+
+def test_a_report_overwrites_no_other_and_is_hidden_from_git(workspace: Path) -> None:
+    places = container(workspace, workspace)
+    assert places.keep_report(b"1") == ".ghcr-push/report-1.json"
+    assert places.keep_report(b"2") == ".ghcr-push/report-2.json"
+    assert (workspace / ".ghcr-push/report-1.json").read_bytes() == b"1"
+    assert (workspace / ".ghcr-push/report-2.json").read_bytes() == b"2"
+    assert (workspace / ".ghcr-push/.gitignore").read_text() == "*\n"
+
+
+def test_what_git_was_told_already_is_kept(workspace: Path) -> None:
+    (workspace / ".ghcr-push").mkdir()
+    (workspace / ".ghcr-push/.gitignore").write_text("mine\n")
+    container(workspace, workspace).keep_report(b"1")
+    assert (workspace / ".ghcr-push/.gitignore").read_text() == "mine\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_makes_is_owned_as_the_workspace_is(workspace: Path) -> None:
+    os.chown(workspace, 1001, 1002)
+    places = container(workspace, workspace)
+    places.keep_report(b"1")
+    places.write("a/b/push.json", b"{}")
+    made = list(workspace.rglob("*"))
+    assert len(made) == 6
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(1001, 1002)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_folders_that_were_there_keep_their_owner(workspace: Path) -> None:
+    (workspace / "a").mkdir()
+    os.chown(workspace, 1001, 1002)
+    container(workspace, workspace).write("a/b/push.json", b"{}")
+    assert (workspace / "a").stat().st_uid == 0
+    assert (workspace / "a/b").stat().st_uid == 1001
