@@ -143,7 +143,7 @@ def test_no_secret_is_seen_anywhere(
     login = {"registry": front.address, "username": "octocat", "password": PASSWORD}
     inputs = {"tags": tags(front), "token": TOKEN, "transport": transport} | login
     running = job.start(inputs, options=["--env", f"E2E_RUN={mark}"])
-    seen = []
+    seen: list[str] = []
     while not front.stats().count(Step.MANIFEST_PUT):
         seen += command_lines(mark)
         time.sleep(0.01)

@@ -192,11 +192,14 @@ def test_a_second_run_writes_nothing(big_job: Job, front: Front, registry: Regis
 def test_a_repository_that_refuses_sinks_no_other(
     big_job: Job, front: Front, transport: str
 ) -> None:
-    rights = {
-        "acme/open": frozenset({"pull", "push"}),
-        "acme/closed": frozenset({"pull"}),
-    }
-    users = {"octocat": User(password="s3cret-password", rights=rights)}
+    user = User(
+        password="s3cret-password",
+        rights={
+            "acme/open": frozenset({"pull", "push"}),
+            "acme/closed": frozenset({"pull"}),
+        },
+    )
+    users = {"octocat": user}
     front.set(Behaviour(auth=Auth(mode="token", users=users)))
     good = [f"{front.address}/acme/open:1.{number}" for number in range(5)]
     bad = [f"{front.address}/acme/closed:1.{number}" for number in range(5)]

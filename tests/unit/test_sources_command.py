@@ -48,7 +48,7 @@ async def test_ends_the_command_and_its_children_with_the_block() -> None:
             count = output.reader.readinto(memoryview(buffer)) or 0
             numbers |= {int(word) for word in buffer[:count].split()}
     with anyio.fail_after(10):
-        while any(alive(number) for number in numbers):  # noqa: ASYNC110 - nothing tells of it
+        while any(alive(number) for number in numbers):
             await anyio.sleep(0.01)
 
 

@@ -33,7 +33,7 @@ class Pipe:
 async def until(ready: Callable[[], bool]) -> None:
     """Wait for a thread that was left behind."""
     with anyio.fail_after(10):
-        while not ready():  # noqa: ASYNC110 - the thread knows no event of ours
+        while not ready():
             await anyio.sleep(0.001)
 
 

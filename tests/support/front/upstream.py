@@ -165,7 +165,7 @@ class Upstream:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
         async with asyncio.timeout(5):
-            while any(sock.fileno() != -1 for sock in left):  # noqa: ASYNC110 - sockets have no event
+            while any(sock.fileno() != -1 for sock in left):
                 await asyncio.sleep(0.01)
 
     async def send(

@@ -28,7 +28,7 @@ async def dawdle(request: web.BaseRequest, answer: Answer) -> None:
             pass
     except (OSError, aiohttp.ClientError, web.RequestPayloadError) as error:
         raise ClientGoneError from error
-    while not _gone(request):  # noqa: ASYNC110 - aiohttp has no event for a lost connection
+    while not _gone(request):
         await asyncio.sleep(0.1)
     raise ClientGoneError
 
