@@ -1,4 +1,7 @@
-"""``python -m tests.simulation SEED`` replays one seed; ``--seeds N --jobs M`` plays many."""
+"""``python -m tests.simulation SEED`` replays one seed; ``--seeds N --jobs M`` plays many.
+
+Seeds from 1000000 on carry the layers by ourselves.
+"""
 
 import argparse
 import hashlib

@@ -122,7 +122,6 @@ async def _run(played: Played, queues: list[PushQueue]) -> None:
 def _queue(played: Played) -> PushQueue:
     scenario, random = played.scenario, Random(played.scenario.seed + 2)
     shared = Shared(
-        # the runs that are played push through the engine: nothing is carried
         engine=cast("Engine", EngineOf(played.world)),
         registry=cast("Registry", played.world),
         backoff=Backoff(
@@ -138,6 +137,7 @@ def _queue(played: Played) -> PushQueue:
         attempt_timeout=scenario.attempt_timeout,
         verify=scenario.verify,
         protect=scenario.protect,
+        direct=scenario.direct,
         beyond_reach=set(scenario.beyond_reach),
     )
     limits = Limits(

@@ -4,32 +4,35 @@ Every check yields a sentence for each promise that it finds broken.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise, permutations
 
 from ghcr_push.model import (
     LANDED,
-    Attempt,
-    Failure,
     Kind,
     LimitChange,
     Outcome,
     Step,
-    Target,
-    TargetResult,
 )
 from ghcr_push.pushing.backoff import SLOWER
 from ghcr_push.pushing.events import Ended, LimitChanged
-from ghcr_push.references import TagReference
+from tests.simulation.content_promises import CONTENT_CHECKS
+from tests.simulation.evidence import (
+    GRACE,
+    HAIR,
+    PERMANENT,
+    Check,
+    by_registry,
+    ended_at,
+    failures_of,
+    reads_of,
+    requests_of,
+    versions_of,
+    was_charged,
+    writes_of,
+)
 from tests.simulation.play import Played
-from tests.simulation.world import CLEAN_UP, Request, Version
-
-HAIR = 1e-6
-GRACE = 2.0 + CLEAN_UP + 0.1
-"""Seconds that a run may take to end after it was told to."""
-
-PERMANENT = {"denied", "tag-refused", "bug"}
-Check = Callable[[Played], Iterator[str]]
+from tests.simulation.world import Request
 
 
 def broken_promises(played: Played) -> list[str]:
@@ -38,45 +41,11 @@ def broken_promises(played: Played) -> list[str]:
         return ["ends: the run did not end"]
     if played.raised is not None:
         return [f"ends: the run raised {played.raised}"]
-    return [f"{check.__name__}: {found}" for check in CHECKS for found in check(played)]
-
-
-# -- what both sides tell -------------------------------------------------------------------
-
-
-def _requests(played: Played, reference: TagReference) -> list[Request]:
     return [
-        request
-        for request in played.log
-        if request.repository == reference.repository and reference.tag in request.tags
+        f"{check.__name__}: {found}"
+        for check in (*CHECKS, *CONTENT_CHECKS)
+        for found in check(played)
     ]
-
-
-def _writes(played: Played, reference: TagReference) -> list[Request]:
-    return [r for r in _requests(played, reference) if r.writes and not r.void]
-
-
-def _reads(played: Played, reference: TagReference) -> list[Request]:
-    return [r for r in _requests(played, reference) if r.operation in {"head", "engine-head"}]
-
-
-def _versions(played: Played, reference: TagReference) -> list[Version]:
-    return played.world.history.get(reference, [])
-
-
-def _ended_at(played: Played) -> dict[Target, float]:
-    return {event.result.target: at for at, event in played.events if isinstance(event, Ended)}
-
-
-def _by_registry(played: Played) -> dict[str, list[Request]]:
-    grouped = defaultdict(list)
-    for request in played.log:
-        grouped[request.repository.registry].append(request)
-    return grouped
-
-
-def _failures(result: TargetResult) -> Iterator[tuple[Attempt, Failure]]:
-    return ((a, a.failure) for a in result.attempts if a.failure is not None)
 
 
 # -- promise 1: exactly one outcome ---------------------------------------------------------
@@ -100,12 +69,13 @@ def one_outcome(played: Played) -> Iterator[str]:
 
 def tried_or_skipped(played: Played) -> Iterator[str]:
     for result in played.results:
-        writes = _writes(played, result.target.reference)
+        writes = writes_of(played, result.target.reference)
         kind = result.failure.kind if result.failure else None
-        if result.outcome is Outcome.SKIPPED and (writes or result.attempts):
+        tried = writes or result.all_attempts
+        if result.outcome is Outcome.SKIPPED and tried:
             yield f"{result.target} is skipped, and was tried"
         cut_off = result.outcome is Outcome.FAILED and kind in {Kind.CANCELLED, Kind.DEADLINE}
-        if cut_off and not writes and not result.attempts:
+        if cut_off and not tried:
             yield f"{result.target} was cut off, and never tried"
         if kind is Kind.FAIL_FAST and result.outcome is not Outcome.SKIPPED:
             yield f"{result.target} was tried and is said to be ended by fail-fast"
@@ -120,13 +90,13 @@ def tried_or_skipped(played: Played) -> Iterator[str]:
 
 
 def pushed_is_true(played: Played) -> Iterator[str]:
-    ends = _ended_at(played)
+    ends = ended_at(played)
     for result in played.results:
         if result.outcome not in LANDED:
             continue
         reference = result.target.reference
         wanted = played.scenario.digests[result.target.source]
-        versions = [v for v in _versions(played, reference) if v.at <= (played.ended or 0)]
+        versions = [v for v in versions_of(played, reference) if v.at <= (played.ended or 0)]
         if result.digest != wanted:
             yield f"{reference} landed with {result.digest}, not {wanted}"
         if not any(v.digest == wanted and v.at <= ends[result.target] for v in versions):
@@ -136,7 +106,7 @@ def pushed_is_true(played: Played) -> Iterator[str]:
             yield f"{reference} is {result.outcome}, unverified"
         if result.verified and not any(
             r.seen == wanted and r.good and r.ended <= ends[result.target] + HAIR
-            for r in _reads(played, reference)
+            for r in reads_of(played, reference)
         ):
             yield f"{reference} is verified, and no read showed it"
         ours = any(v.ours for v in versions)
@@ -150,7 +120,7 @@ def doubt_is_told(played: Played) -> Iterator[str]:
     for result in played.results:
         if result.outcome in LANDED:
             continue
-        versions = _versions(played, result.target.reference)
+        versions = versions_of(played, result.target.reference)
         if versions and versions[-1].ours and not result.may_have_landed:
             yield f"{result.target} is {result.outcome}, and the registry has it"
 
@@ -158,8 +128,8 @@ def doubt_is_told(played: Played) -> Iterator[str]:
 def before_is_true(played: Played) -> Iterator[str]:
     for result in played.results:
         reference = result.target.reference
-        written = min((w.began for w in _writes(played, reference)), default=float("inf"))
-        reads = [r for r in _reads(played, reference) if r.good and r.ended <= written + HAIR]
+        written = min((w.began for w in writes_of(played, reference)), default=float("inf"))
+        reads = [r for r in reads_of(played, reference) if r.good and r.ended <= written + HAIR]
         if result.known_before and (not reads or reads[-1].seen != result.before):
             yield f"{result.target} is said to have named {result.before}"
         if not result.known_before and result.before is not None:
@@ -169,8 +139,8 @@ def before_is_true(played: Played) -> Iterator[str]:
 def overtaken_is_final(played: Played) -> Iterator[str]:
     for result in played.results:
         wanted = played.scenario.digests[result.target.source]
-        writes = _writes(played, result.target.reference)
-        for read in _reads(played, result.target.reference):
+        writes = writes_of(played, result.target.reference)
+        for read in reads_of(played, result.target.reference):
             third = read.seen not in {None, result.before, wanted} and result.known_before
             earlier = [write for write in writes if write.ended <= read.began + HAIR]
             if third and earlier and any(w.began > read.ended + HAIR for w in writes):
@@ -182,7 +152,7 @@ def overtaken_is_final(played: Played) -> Iterator[str]:
 
 def permanent_is_tried_once(played: Played) -> Iterator[str]:
     for target in played.scenario.plan.targets:
-        writes = _writes(played, target.reference)
+        writes = writes_of(played, target.reference)
         for number, write in enumerate(writes):
             if write.answer in PERMANENT and number + 1 < len(writes):
                 yield f"{target} was refused for good ({write.answer}), and written again"
@@ -193,7 +163,7 @@ def transient_is_retried(played: Played) -> Iterator[str]:
         failure = result.failure
         if result.outcome is not Outcome.FAILED or failure is None or not failure.retryable:
             continue
-        own = [f for _, f in _failures(result)]
+        own = [f for _, f in failures_of(result)]
         if not own:  # it fell with its group's content
             continue
         same = sum(f.kind is failure.kind for f in own)
@@ -209,44 +179,13 @@ def transient_is_retried(played: Played) -> Iterator[str]:
 def attempts_are_capped(played: Played) -> Iterator[str]:
     for result in played.results:
         charged: dict[Kind | None, int] = defaultdict(int)
-        for attempt, failure in _failures(result):
-            if _surely_charged(played, result.target, attempt, failure):
+        for attempt, failure in failures_of(result):
+            if was_charged(played, result.target, attempt, failure):
                 charged[None] += 1
                 charged[failure.kind] += 1
             cap = failure.cap or played.scenario.max_attempts
             if charged[None] > played.scenario.max_attempts or charged[failure.kind] > cap:
                 yield f"{result.target} was tried more often than it may: {failure.kind}"
-
-
-def _surely_charged(played: Played, target: Target, attempt: Attempt, failure: Failure) -> bool:
-    """Say whether no rule lets the attempt go free: the registry had just taken another's."""
-    began = played.start + attempt.started
-    at = began + attempt.seconds
-    registry = target.reference.repository.registry
-    for write in _writes(played, target.reference):
-        if abs(write.began - began) < HAIR and not write.good:
-            at = write.ended
-            if played.scenario.adaptive and _may_be_owed(played, attempt, write):
-                return False
-    if not failure.charged:
-        return False
-    known = sorted(
-        (r for r in played.log if r.repository.registry == registry and r.ended < at - HAIR),
-        key=lambda request: request.ended,
-    )
-    # what is asked before a push is no push: that it is answered well speaks for nothing
-    writes = [r.good for r in known if r.writes and r.operation != "ask"][-2:]
-    reads = [r.good for r in known if not r.writes][-2:]
-    return any(writes) and any(reads)
-
-
-def _may_be_owed(played: Played, attempt: Attempt, write: Request) -> bool:
-    """Say whether the limit may be to blame: it moved meanwhile, or the write was a probe."""
-    changes = (c.at + played.start for c in played.changes)
-    moved = any(write.began - HAIR <= at <= write.ended + HAIR for at in changes)
-    level = max(r.level for r in played.log if abs(r.began - write.began) < HAIR)
-    # a protected tag that is read in its slot counts for the queue and not for the registry
-    return moved or level > attempt.limit or bool(played.scenario.protect)
 
 
 # -- promise 4: slots -----------------------------------------------------------------------
@@ -269,7 +208,7 @@ def slots_are_used(played: Played) -> Iterator[str]:
 
 
 def limit_is_obeyed(played: Played) -> Iterator[str]:
-    for registry, requests in _by_registry(played).items():
+    for registry, requests in by_registry(played).items():
         changes = [c for c in played.changes if c.registry == registry]
         yield from _follows(played, changes, requests)
         for write in (r for r in requests if r.writes):
@@ -306,9 +245,9 @@ def _is_deserved(change: LimitChange, at: float, requests: list[Request], played
         refused = [w for w in writes if not w.good and failed.began < w.ended <= at + HAIR]
         shown = max(w.level for w in burst) - len(refused) - spare
         before = [c.at for c in played.changes if c.new < c.old and c.at < change.at]
-        taken = [
-            w for w in writes if w.good and w.began + HAIR >= played.start + max(before or [0])
-        ]
+        cut = played.start + max(before or [0])
+        # that a question is answered well speaks for no write
+        taken = [w for w in writes if w.good and w.operation != "ask" and w.began + HAIR >= cut]
         if before and not any(w.ended <= at + HAIR for w in taken):
             shown = min(shown, change.old // 2)
         if change.new >= shown:
@@ -321,7 +260,7 @@ def _is_deserved(change: LimitChange, at: float, requests: list[Request], played
 
 def waits_are_kept(played: Played) -> Iterator[str]:
     for target in played.scenario.plan.targets:
-        requests = _requests(played, target.reference)
+        requests = requests_of(played, target.reference)
         for refused in requests:
             until = min(refused.ended + refused.asked, played.broken_off) - HAIR
             for later in requests:
@@ -343,10 +282,10 @@ def attempts_follow(played: Played) -> Iterator[str]:
 def jitter_has_a_floor(played: Played) -> Iterator[str]:
     for result in played.results:
         charged = 0
-        for attempt, failure in _failures(result):
+        for attempt, failure in failures_of(result):
             if failure.holds or failure.kind is Kind.THROTTLED or attempt is result.attempts[-1]:
                 continue
-            if not _surely_charged(played, result.target, attempt, failure):
+            if not was_charged(played, result.target, attempt, failure):
                 continue
             charged += 1
             first = played.scenario.backoff_initial * SLOWER.get(failure.kind, 1.0)
@@ -356,7 +295,7 @@ def jitter_has_a_floor(played: Played) -> Iterator[str]:
 
 
 def holds_are_shared(played: Played) -> Iterator[str]:
-    for requests in _by_registry(played).values():
+    for requests in by_registry(played).values():
         for refused in requests:
             if refused.answer == "secondary":
                 # what was under way when another was refused prolongs the hold if it is asked to
@@ -375,7 +314,7 @@ def holds_are_shared(played: Played) -> Iterator[str]:
 
 
 def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
-    for requests in _by_registry(played).values():
+    for requests in by_registry(played).values():
         first = min((r.ended for r in requests if r.answer == "secondary"), default=None)
         if first is None:
             continue
@@ -430,8 +369,9 @@ def the_end_is_obeyed(played: Played) -> Iterator[str]:
         default=float("inf"),
     )
     for result in played.results:
-        writes = _writes(played, result.target.reference)
+        writes = writes_of(played, result.target.reference)
         tries = [a.started + a.seconds + played.start for a in result.attempts]
+        tries += [a.started + played.start for a in result.content_attempts]
         if writes and writes[0].began > first + HAIR and min(tries) > first + HAIR:
             yield f"{result.target} was started after another had failed"
 
@@ -440,10 +380,10 @@ def protected_tags_stay(played: Played) -> Iterator[str]:
     for target in played.scenario.plan.targets:
         if not played.scenario.protect or not target.reference.tag.startswith("v"):
             continue
-        for write in _writes(played, target.reference):
+        for write in writes_of(played, target.reference):
             reads = [
                 r
-                for r in _reads(played, target.reference)
+                for r in reads_of(played, target.reference)
                 if r.good and abs(r.ended - write.began) < HAIR
             ]
             if write.operation == "batch" or not reads or reads[-1].seen is not None:
@@ -457,7 +397,7 @@ def attempts_are_recorded(played: Played) -> Iterator[str]:
             for a in result.attempts
             if a.step not in {Step.LOOK, Step.FETCH}
         ]
-        for write in _writes(played, result.target.reference):
+        for write in writes_of(played, result.target.reference):
             if not any(abs(at - write.began) < HAIR for at in recorded):
                 yield f"{result.target}: a write at {write.began:.3f} is in no attempt"
         for attempt in result.attempts:
@@ -471,7 +411,7 @@ def attempts_are_recorded(played: Played) -> Iterator[str]:
 
 
 def outages_are_probed(played: Played) -> Iterator[str]:
-    for registry, requests in _by_registry(played).items():
+    for registry, requests in by_registry(played).items():
         for outage in played.scenario.weather[registry].outages:
             begins = played.start + max(outage.begins, 0.0) + 150
             ends = min(played.start + outage.ends, played.broken_off)
@@ -492,7 +432,7 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
         not (
             w.faults or w.read_faults or w.bursts or w.lost or w.late or w.hangs or w.odd or w.bugs
         )
-        and not (w.secondary or w.bucket)
+        and not (w.secondary or w.bucket or played.scenario.carriage.breaks)
         and all(outage.ends <= 620 for outage in w.outages)
         for w in played.scenario.weather.values()
     )

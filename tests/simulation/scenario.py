@@ -1,12 +1,15 @@
 """A seed to a scenario: what is to be pushed, where, and what goes wrong."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.model import Group, Image, Kind, Plan, Source, Target
 from ghcr_push.references import Digest, Repository, TagReference
+
+DIRECT = 1_000_000
+"""From this seed on the layers are carried by ourselves; below, ``docker push`` does it."""
 
 Batching = Literal["ignored", "all", "partial", "refused", "failing"]
 
@@ -76,6 +79,36 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What an image is made of, as an engine saves it."""
+
+    blobs: tuple[Digest, ...]
+    children: tuple[Digest, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Digest, ...]:
+        """All that must be in a repository before a tag may name the image."""
+        return (*self.blobs, *self.children)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carriage:
+    """What is to be carried by ourselves, and what goes wrong in the engine."""
+
+    contents: dict[Source, Content]
+    seconds: dict[Digest, float]
+    """How long each blob takes to go up."""
+    held: frozenset[tuple[Repository, Digest]]
+    """What the repositories hold beforehand."""
+    unreadable: frozenset[Source] = frozenset()
+    """Images of which a part is gone."""
+    breaks: float = 0.0
+    """Readings that break off."""
+    spool: int = 100
+    """Blobs that may be out of the engine at once, over all groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """One run to be played."""
 
@@ -104,6 +137,15 @@ class Scenario:
     verify: bool = True
     protect: tuple[str, ...] = ()
     cancel_at: float | None = None
+    carriage: Carriage = field(
+        default_factory=lambda: Carriage(contents={}, seconds={}, held=frozenset())
+    )
+    """Empty where ``docker push`` carries the layers."""
+
+    @property
+    def direct(self) -> bool:
+        """Whether the layers are carried by ourselves."""
+        return bool(self.carriage.contents)
 
 
 MISSING = classify(Evidence(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message="no such image"))
@@ -111,6 +153,13 @@ MISSING = classify(Evidence(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message=
 
 def scenario(seed: int) -> Scenario:
     """Make up the scenario of ``seed``: most of them have two or three things that go wrong."""
+    made = _scenario(seed)
+    if seed < DIRECT:
+        return made
+    return replace(made, carriage=_carriage(Random(seed + 3), made))
+
+
+def _scenario(seed: int) -> Scenario:
     random = Random(seed)
     registries = ["ghcr.io", "registry.example"][: 1 if random.random() < 0.85 else 2]
     repositories = [
@@ -180,6 +229,46 @@ def _standing(
         for target in plan.targets
         if random.random() < share
     }
+
+
+def _carriage(random: Random, scenario: Scenario) -> Carriage:
+    shared = [digest_of(20_000 + number) for number in range(10)]
+    contents = {
+        source: Content(
+            blobs=(
+                *random.sample(shared, random.choice((0, 1, 3, 6))),
+                digest_of(30_000 + int(source.image)),
+            ),
+            children=tuple(
+                digest_of(40_000 + 10 * int(source.image) + number)
+                for number in range(random.choice((0, 0, 0, 2)))
+            ),
+        )
+        for source in scenario.images
+    }
+    share = random.choice((0.0, 0.0, 0.5))
+    held = {
+        (group.repository, digest)
+        for group in scenario.plan.groups
+        for digest in contents[group.source].blobs
+        if random.random() < share
+    }
+    standing = {
+        (reference.repository, part)
+        for reference, digest in scenario.standing.items()
+        for source, wanted in scenario.digests.items()
+        if digest == wanted
+        for part in contents[source].parts
+    }
+    blobs = {digest for content in contents.values() for digest in content.blobs}
+    return Carriage(
+        contents=contents,
+        seconds={digest: random.choice((0.1, 1.0, 8.0)) for digest in sorted(blobs)},
+        held=frozenset(held | standing),
+        unreadable=frozenset(source for source in contents if random.random() < 0.03),
+        breaks=random.choice((0.1, 0.5)) if random.random() < 0.25 else 0.0,
+        spool=random.choice((1, 3, 100)),
+    )
 
 
 def _moves(random: Random, plan: Plan) -> tuple[Move, ...]:

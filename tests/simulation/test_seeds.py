@@ -7,19 +7,21 @@ import pytest
 
 from tests.simulation.__main__ import CHUNK, REPLAY, findings, fingerprint
 from tests.simulation.play import play
-from tests.simulation.scenario import scenario
+from tests.simulation.scenario import DIRECT, scenario
 
-SEEDS = 3000
+SEEDS, DIRECT_SEEDS = 2500, 1000
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+@pytest.mark.parametrize(
+    "first", [*range(0, SEEDS, CHUNK), *range(DIRECT, DIRECT + DIRECT_SEEDS, CHUNK)]
+)
 def test_no_promise_is_broken(first: int) -> None:
     broken = [f"{REPLAY} {seed}: {'; '.join(what)}" for seed, what in findings(first, CHUNK)]
 
     assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", [*range(20), *range(DIRECT, DIRECT + 10)])
 def test_a_seed_is_played_the_same_way_again(seed: int) -> None:
     assert fingerprint(play(scenario(seed))) == fingerprint(play(scenario(seed)))
 

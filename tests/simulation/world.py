@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, Self
 
 import anyio
 
 from ghcr_push.failures import Evidence, Origin, PushError
-from ghcr_push.model import Descriptor, Manifest, Source
+from ghcr_push.model import Descriptor, Image, Kind, Landed, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
 from tests.simulation.scenario import Scenario, Weather, digest_of
 
@@ -26,7 +26,14 @@ CLEAN_UP = 0.3
 
 BAD_REQUEST = 400
 
-Operation = Literal["head", "get", "ask", "put", "batch", "push", "engine-head"]
+BLOB_SIZE = 1000
+
+SAVING = 2
+"""Images that are read out of the engine at once."""
+
+Operation = Literal[
+    "head", "get", "has-blob", "ask", "upload", "child", "put", "batch", "push", "engine-head"
+]
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -48,11 +55,13 @@ class Request:
     uploaded: bool = False
     void: bool = False
     """A batch that asked whether the registry knows batches, and learnt that it does not."""
+    landed: float | None = None
+    """When the registry took a blob or a child manifest."""
 
     @property
     def writes(self) -> bool:
         """Whether it is a write."""
-        return self.operation in {"ask", "put", "batch", "push"}
+        return self.operation in {"ask", "upload", "child", "put", "batch", "push"}
 
     @property
     def good(self) -> bool:
@@ -68,6 +77,16 @@ class Version:
     shows: float
     digest: Digest
     ours: bool
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of an image out of the engine."""
+
+    source: Source
+    began: float
+    ended: float | None = None
+    answer: str = "none"
 
 
 @dataclass(slots=True)
@@ -92,7 +111,13 @@ class World:
         self.traffic = {name: Traffic() for name in scenario.weather}
         self.start = 0.0
         self._random = random
+        self.readings: list[Reading] = []
+        self.blobs: list[BlobOut] = []
+        """All that came out of the engine."""
+        self.parts: dict[tuple[Repository, Digest], float] = {}
+        """Since when a repository holds a blob or a child manifest."""
         self._blobs: set[tuple[Repository, Source]] = set()
+        self._saving = anyio.Semaphore(SAVING)
         self._moves = deque(sorted(scenario.moves, key=lambda move: move.at))
         self._config = {
             digest: image.id
@@ -108,6 +133,7 @@ class World:
             traffic.tokens, traffic.counted = float(bucket[1] if bucket else 0), self.start
         for reference, digest in self.scenario.standing.items():
             self.history[reference].append(Version(self.start, self.start, digest, ours=False))
+        self.parts = dict.fromkeys(self.scenario.carriage.held, self.start)
 
     # -- the registry's port -----------------------------------------------------------------
 
@@ -121,10 +147,47 @@ class World:
         async with self._reading("get", repository, reference):
             return self._manifest(Digest(reference))
 
-    async def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
-        """Write a tag."""
-        async with self._writing("put", repository, (tag,), manifest.digest) as request:
-            await self._take(request, (tag,))
+    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
+        """Write a tag, or a manifest under its digest."""
+        child = reference == manifest.digest
+        operation: Operation = "child" if child else "put"
+        tags = () if child else (reference,)
+        async with self._writing(operation, repository, tags, manifest.digest) as request:
+            await self._take(request, tags)
+
+    async def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        """Answer whether a blob is there."""
+        async with self._reading("has-blob", repository, digest) as request:
+            if there := self.holds(repository, digest):
+                request.seen = digest
+            return there
+
+    def upload(self, repository: Repository, blob: "BlobOut") -> "Upload":
+        """Return the way of a blob into a repository."""
+        return Upload(self, repository, blob)
+
+    async def take_blob(
+        self, repository: Repository, digest: Digest, mount_from: Repository | None
+    ) -> Landed:
+        """Mount a blob, or take it, or find it there although the answer got lost."""
+        async with self._writing("upload", repository, (), digest) as request:
+            if mount_from and self.holds(mount_from, digest) and self._random.random() < 0.7:
+                self._effect(request, ())
+                return Landed.MOUNTED
+            await self._pass(self.scenario.carriage.seconds[digest])
+            request.uploaded = True
+            try:
+                await self._take(request, ())
+            except PushError:
+                # our client looks once after an answer that may be lost
+                if self.holds(repository, digest) and self._random.random() < 0.5:
+                    return Landed.FOUND
+                raise
+            return Landed.SENT
+
+    def holds(self, repository: Repository, digest: Digest) -> bool:
+        """Say whether a blob or child manifest is in a repository now."""
+        return self.parts.get((repository, digest), float("inf")) <= anyio.current_time()
 
     async def ask_to_write(self, repository: Repository) -> None:
         """Begin an upload that goes no further: refused as any write is, and without effect."""
@@ -149,6 +212,22 @@ class World:
             return frozenset(taken)
 
     # -- the engine's port -------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def save(self, source: Source, _: Image) -> AsyncIterator["Saved"]:
+        """Let an image be read, blob by blob."""
+        async with self._saving:
+            reading = Reading(source, anyio.current_time())
+            self.readings.append(reading)
+            try:
+                yield Saved(self, reading, self._random)
+            finally:
+                reading.ended = anyio.current_time()
+
+    def manifests(self, source: Source) -> tuple[Manifest, ...]:
+        """Return the manifests of an image, the image's own at last."""
+        digests = (*self.scenario.carriage.contents[source].children, self.scenario.digests[source])
+        return tuple(self._manifest(digest) for digest in digests)
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
@@ -180,7 +259,8 @@ class World:
         request = Request(operation, repository, (reference,), None, now)
         self.log.append(request)
         traffic = self.traffic[repository.registry]
-        traffic.heads += operation != "get"
+        heads = operation in {"head", "engine-head"}
+        traffic.heads += heads
         try:
             await self._pass(READ)
             weather = self.scenario.weather[repository.registry]
@@ -194,7 +274,7 @@ class World:
             yield request
             request.answer = "ok"
         finally:
-            traffic.heads -= operation != "get"
+            traffic.heads -= heads
             request.ended = anyio.current_time()
 
     @asynccontextmanager
@@ -342,6 +422,11 @@ class World:
         if request.digest is None:
             return
         at = anyio.current_time() + after
+        if request.operation in {"upload", "child"}:
+            request.landed = at
+            part = (request.repository, request.digest)
+            self.parts[part] = min(at, self.parts.get(part, at))
+            return
         lag = self._random.uniform(0, self.scenario.weather[request.repository.registry].lag)
         for tag in tags:
             versions = self.history[TagReference(request.repository, tag)]
@@ -391,7 +476,92 @@ class EngineOf:
     def __init__(self, world: World) -> None:
         self._world = world
         self.push = world.push
+        self.save = world.save
         self.head = world.engine_head
+
+
+@dataclass(slots=True, eq=False)
+class BlobOut:
+    """A blob out of the engine, in temporary space until it is released."""
+
+    digest: Digest
+    size: int = BLOB_SIZE
+    released: anyio.Event = field(default_factory=anyio.Event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+
+
+class Saved:
+    """An image on its way out of the engine; reading waits where the temporary space is full."""
+
+    def __init__(self, world: World, reading: Reading, random: Random) -> None:
+        self._world = world
+        self._reading = reading
+        self._left = list(world.scenario.carriage.contents[reading.source].blobs)
+        breaks = random.random() < world.scenario.carriage.breaks
+        self._breaks_at = random.randrange(len(self._left) + 1) if breaks else -1
+        self._pause = random.choice((0.01, 0.01, 0.5, 3.0))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> BlobOut:
+        await anyio.sleep(self._pause)
+        while held := [blob for blob in self._world.blobs if not blob.released.is_set()]:
+            if len(held) < self._world.scenario.carriage.spool:
+                break
+            await held[0].released.wait()
+        if len(self._left) == self._breaks_at:
+            self._break("cut off", Kind.NETWORK)
+        if not self._left:
+            if self._reading.source in self._world.scenario.carriage.unreadable:
+                self._break("not whole", Kind.CONTENT_MISSING)
+            self._reading.answer = "ok"
+            raise StopAsyncIteration
+        blob = BlobOut(self._left.pop(0))
+        self._world.blobs.append(blob)
+        return blob
+
+    def _break(self, answer: str, kind: Kind) -> NoReturn:
+        self._reading.answer = answer
+        raise PushError(Evidence(origin=Origin.ENGINE, message=answer, kind=kind))
+
+    @property
+    def images(self) -> "tuple[Whole]":
+        """The one image, after its last blob."""
+        if self._reading.answer != "ok":
+            raise RuntimeError("the images are known after the last blob")
+        return (Whole(self._world.manifests(self._reading.source)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An image that came whole."""
+
+    manifests: tuple[Manifest, ...]
+    notice: str | None = None
+
+
+class Upload:
+    """A blob on its way into a repository."""
+
+    def __init__(self, world: World, repository: Repository, blob: BlobOut) -> None:
+        self.bytes_sent = 0
+        self._world = world
+        self._repository = repository
+        self._blob = blob
+
+    async def attempt(self, mount_from: Repository | None = None) -> Landed:
+        """Try once."""
+        if self._blob.released.is_set():
+            raise RuntimeError("the blob was released, and is to be read")
+        landed = await self._world.take_blob(self._repository, self._blob.digest, mount_from)
+        self.bytes_sent += self._blob.size if landed is Landed.SENT else 0
+        return landed
 
 
 _WORDS = {

@@ -5,7 +5,7 @@ is left to the tags. So a tag never points at something incomplete.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 import anyio
@@ -15,6 +15,7 @@ from ghcr_push.model import (
     Failure,
     Group,
     Image,
+    Kind,
     Landed,
     Manifest,
     Step,
@@ -26,7 +27,7 @@ from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.ports import Blob, Saved, Upload, Whole
 from ghcr_push.pushing.reads import Reader, answered
-from ghcr_push.pushing.target import NOT_READABLE, Shared
+from ghcr_push.pushing.target import NOT_READABLE, NotStartedError, Shared, ours
 from ghcr_push.references import Digest, Repository
 
 T = TypeVar("T")
@@ -59,11 +60,27 @@ class Holdings:
         return next(iter(self._held.get(digest, ())), None)
 
 
+@dataclass(slots=True)
+class _Unit:
+    """A reading, a blob or a manifest, and what it has spent."""
+
+    journal: Journal
+    tries: Tries = field(default_factory=Tries)
+
+
+class _UnitEndedError(Exception):
+    """A unit ended without success; reading the image again would not help it."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
 class Carrier:
     """Brings the content of one group into its repository.
 
     What it does stands in ``log`` as it happens. ``refusal`` is asked before anything is sent,
-    while the engine is read already.
+    while the engine is read already. ``may_begin`` says whether a write may begin now.
     """
 
     def __init__(
@@ -75,6 +92,7 @@ class Carrier:
         gate: Gate,
         holdings: Holdings,
         refusal: Callable[[], Awaitable[Failure | None]],
+        may_begin: Callable[[], bool],
         log: ContentLog,
     ) -> None:
         self.log = log
@@ -84,8 +102,10 @@ class Carrier:
         self._gate = gate
         self._holdings = holdings
         self._refusal = refusal
+        self._may_begin = may_begin
         self._reader = Reader(gate, self._judge)
         self._uploads: list[Upload] = []
+        self._brought: set[Digest] = set()
 
     @property
     def _repository(self) -> Repository:
@@ -98,23 +118,15 @@ class Carrier:
     async def carry(self) -> Manifest:
         """Return the image's own manifest once all that it names is in the repository.
 
-        Raises ``AttemptError`` where that cannot be.
+        Raises ``AttemptError`` where that cannot be, ``NotStartedError`` where the run was ended
+        before anything of it was tried.
         """
-        journal = Journal(self._shared.clock, self._shared.start)
-        return await self._persist(lambda: self._read_and_bring(journal), journal)
-
-    async def _read_and_bring(self, journal: Journal) -> Manifest:
-        """Read the image once and bring what the repository lacks of it."""
         began = self._shared.clock()
-        journal.open(Step.READ, self._gate.limit)
+        reading = self._new_unit()
         try:
-            async with self._shared.engine.save(self._group.source, self._image) as saved:
-                whole = await self._bring_all(saved)
-        except PushError as error:
-            failure = self._judge(error)
-            self._record(journal, failure)
-            raise AttemptError(failure, charged=True) from error
-        journal.drop()
+            whole = await self._persist(reading, lambda: self._read(reading.journal))
+        except _UnitEndedError as ended:
+            raise ended.why from None
         if whole.notice is not None:
             self._shared.observer(Noticed(whole.notice))
         *children, top = whole.manifests
@@ -123,35 +135,60 @@ class Carrier:
         self._shared.observer(Carried(self._seed, self.log.carriage, self._shared.clock() - began))
         return top
 
-    async def _bring_all(self, saved: Saved) -> Whole:
-        """Bring every blob as it comes; the first that cannot be brought ends it all."""
-        stopped: list[AttemptError | PushError] = []
+    # -- one reading ------------------------------------------------------------------------
+
+    async def _read(self, journal: Journal) -> Whole:
+        """Read the image once and bring the blobs that the repository lacks."""
+        journal.send(Step.READ, self._gate.limit)
+        try:
+            whole = await self._bring_all()
+        except PushError as error:
+            failure = self._judge(error)
+            self._record_first(journal, failure)
+            raise AttemptError(failure, charged=True) from error
+        if journal.number > 1:
+            self._record(journal, None)
+        else:  # as it mostly is: nothing to tell
+            journal.drop()
+        return whole
+
+    async def _bring_all(self) -> Whole:
+        """Bring every blob as it comes; the first that cannot be brought ends it all.
+
+        Where the stream breaks, what came whole is brought all the same: the next reading need
+        not bring it. Errors are raised at the end, for a task group would wrap them.
+        """
+        ended: list[Exception] = []
+        broken: list[Exception] = []
 
         async def bring(blob: Blob) -> None:
             with blob:
                 try:
                     await self._bring(blob)
-                except AttemptError as failed:
-                    stopped.append(failed)
+                except Exception as error:  # noqa: BLE001 - raised below, whatever it is
+                    ended.append(_UnitEndedError(error))
                     tasks.cancel_scope.cancel()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tell)
             async with anyio.create_task_group() as uploads:
                 try:
-                    async for blob in self._timed(saved):
-                        uploads.start_soon(bring, blob)
-                except PushError as error:  # raised below: a task group would wrap it
-                    stopped.append(error)
-                    tasks.cancel_scope.cancel()
+                    whole = await self._take_out(lambda blob: uploads.start_soon(bring, blob))
+                except Exception as error:  # noqa: BLE001 - raised below, whatever it is
+                    broken.append(error)
+                    if not self._judge(error).retryable:
+                        tasks.cancel_scope.cancel()
             tasks.cancel_scope.cancel()
-        if not stopped:
+        if ended or broken:
+            raise (ended or broken)[0]
+        return whole
+
+    async def _take_out(self, bring: Callable[[Blob], object]) -> Whole:
+        """Give each blob to ``bring`` as it comes; the engine is left as soon as all are out."""
+        async with self._shared.engine.save(self._group.source, self._image) as saved:
+            async for blob in self._timed(saved):
+                bring(blob)
             return saved.images[0]
-        if isinstance(stopped[0], AttemptError):
-            # it had its attempts: reading the image again would not help
-            failure = replace(stopped[0].failure, retryable=False)
-            raise AttemptError(failure, charged=True)
-        raise stopped[0]
 
     async def _timed(self, saved: Saved) -> AsyncIterator[Blob]:
         """Yield the blobs, counting the time that each is waited for."""
@@ -167,16 +204,18 @@ class Carrier:
         if refusal := await self._refusal():
             raise AttemptError(refusal, charged=True)
         async with self._holdings.turn(self._repository, blob.digest):
-            if self._holdings.holds(self._repository, blob.digest):
-                self._count(found=1, bytes_saved=blob.size)
-                return
-            upload = self._shared.registry.upload(self._repository, blob)
+            if blob.digest not in self._brought:
+                await self._bring_missing(blob)
+
+    async def _bring_missing(self, blob: Blob) -> None:
+        unit, upload = self._new_unit(), self._shared.registry.upload(self._repository, blob)
+        landed = Landed.FOUND
+        if not self._holdings.holds(self._repository, blob.digest):
             self._uploads.append(upload)
-            journal = Journal(self._shared.clock, self._shared.start)
-            landed = await self._persist(lambda: self._try(blob, upload, journal), journal)
+            landed = await self._persist(unit, lambda: self._try(blob, upload, unit.journal))
             self._holdings.add(self._repository, blob.digest)
-        saved = 0 if landed is Landed.SENT else blob.size
-        self._count(**{landed.value: 1}, bytes_saved=saved)
+        self._brought.add(blob.digest)
+        self._count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
     async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> Landed:
         """Look for the blob; where it is missing, send it, once."""
@@ -191,26 +230,29 @@ class Carrier:
 
     async def _is_there(self, digest: Digest, journal: Journal) -> bool:
         try:
-            return await self._reader.in_turn(
+            there = await self._reader.in_turn(
                 lambda: self._shared.registry.has_blob(self._repository, digest)
             )
         except AttemptError as failed:
             if failed.failure.kind in NOT_READABLE:
                 return False  # the upload's own answer tells whether we may write
             journal.open(Step.LOOK, self._gate.limit)
-            self._record(journal, failed.failure)
+            self._record_first(journal, failed.failure)
             raise
+        if there and journal.attempts:
+            journal.open(Step.LOOK, self._gate.limit)
+            self._record(journal, None)
+        return there
 
     async def _bring_manifest(self, manifest: Manifest) -> None:
-        journal = Journal(self._shared.clock, self._shared.start)
-        request = self._shared.registry.put
+        unit, request = self._new_unit(), self._shared.registry.put
         await self._persist(
+            unit,
             lambda: self._send(
                 (self._repository, manifest.digest),
                 lambda: request(self._repository, manifest.digest, manifest),
-                journal,
+                unit.journal,
             ),
-            journal,
         )
 
     # -- one unit ---------------------------------------------------------------------------
@@ -223,36 +265,53 @@ class Carrier:
             async with self._gate.write(unit) as slot:
                 if not slot.open:
                     continue
+                if not self._may_begin():
+                    raise NotStartedError
                 journal.send(Step.UPLOAD, slot.limit)
                 self.log.begun = True
                 began = self._shared.clock()
                 try:
                     result = await answered(request(), within=self._shared.attempt_timeout)
-                except PushError as error:
+                except Exception as error:  # a fault of ours, too, is the failure of this unit
                     failure = self._judge(error)
                     charged = slot.failed(failure)
                     self._record(journal, failure)
                     raise AttemptError(failure, charged=charged) from error
+                else:
+                    slot.succeeded()
+                    self._shared.welcomed.add(self._repository)
+                    self._record(journal, None)
+                    return result
                 finally:
                     self._count(seconds_sending=self._shared.clock() - began)
-                slot.succeeded()
-                self._shared.welcomed.add(self._repository)
-                self._record(journal, None)
-                return result
+                    if journal.step is not None:
+                        self._record(journal, ours(Kind.CANCELLED, "cut off under way"))
 
-    async def _persist(self, attempt: Callable[[], Awaitable[T]], journal: Journal) -> T:
+    async def _persist(self, unit: _Unit, attempt: Callable[[], Awaitable[T]]) -> T:
+        journal = unit.journal
+
         def before_wait(failed: AttemptError, seconds: float) -> None:
             place = self.log.attempts.index(journal.attempts[-1])
             journal.waits(seconds)
             self.log.attempts[place] = journal.attempts[-1]
             self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
 
-        return await self._shared.backoff.run(attempt, Tries(), before_wait)
+        return await self._shared.backoff.run(attempt, unit.tries, before_wait)
 
-    def _judge(self, error: PushError) -> Failure:
+    def _new_unit(self) -> _Unit:
+        return _Unit(Journal(self._shared.clock, self._shared.start))
+
+    def _judge(self, error: Exception) -> Failure:
         return self._shared.judge(error, self._repository)
 
+    def _record_first(self, journal: Journal, failure: Failure) -> None:
+        """Record a failure before any write, unless it came after the end: nothing was tried."""
+        if not self._may_begin():
+            raise NotStartedError
+        self._record(journal, failure)
+
     def _record(self, journal: Journal, failure: Failure | None) -> None:
+        self.log.begun = True  # what failed was tried, sent or not
         journal.close(failure)
         self.log.attempts.append(journal.attempts[-1])
 

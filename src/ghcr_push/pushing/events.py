@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ghcr_push.model import Carriage, Failure, Hold, LimitChange, Step, Target, TargetResult
+from ghcr_push.model import (
+    Carriage,
+    Failure,
+    Hold,
+    LimitChange,
+    Plan,
+    Step,
+    Target,
+    TargetResult,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +82,29 @@ class Carried:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What a dry run would write."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
 class Noticed:
     """A sentence about the run as a whole."""
 
     sentence: str
 
 
-Event = Began | Waiting | Ended | LimitChanged | Held | EngineSaid | Carrying | Carried | Noticed
+Event = (
+    Began
+    | Waiting
+    | Ended
+    | LimitChanged
+    | Held
+    | EngineSaid
+    | Carrying
+    | Carried
+    | Planned
+    | Noticed
+)
 Observer = Callable[[Event], None]

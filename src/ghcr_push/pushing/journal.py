@@ -13,7 +13,7 @@ class ContentLog:
     attempts: list[Attempt] = field(default_factory=list)
     carriage: Carriage = field(default_factory=Carriage)
     begun: bool = False
-    """Whether a write of it was sent."""
+    """Whether anything of it was tried."""
 
     @property
     def tries(self) -> int:

@@ -27,7 +27,7 @@ from ghcr_push.pushing.gate import Ceiling, Gate
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.reads import READ_TIMEOUT, Reader, answered
-from ghcr_push.pushing.target import Shared, TargetRun, ours
+from ghcr_push.pushing.target import NotStartedError, Shared, TargetRun, ours
 from ghcr_push.references import Repository
 
 LAST_LOOK = 2.0
@@ -196,7 +196,10 @@ class PushQueue:
     async def _carry(
         self, group: Group, image: Image, seed: TargetRun, runs: list[TargetRun]
     ) -> Manifest | None:
-        """Return the manifest of the carried content; None where all ``runs`` failed with it."""
+        """Return the manifest of the carried content; None where there is none.
+
+        All ``runs`` have failed with it then, unless the run was ended before it was tried.
+        """
         if refusal := self._refused.get(group.repository):
             self._fail_all(runs, refusal)
             return None
@@ -209,19 +212,23 @@ class PushQueue:
             gate=self._gates[registry],
             holdings=self._holdings.setdefault(registry, Holdings()),
             refusal=lambda: self._refusal(group.repository),
+            may_begin=lambda: seed.may_begin,
             log=seed.content,
         )
         try:
             return await carrier.carry()
+        except NotStartedError:
+            return None
         except AttemptError as failed:
-            if failed.failure.kind in REFUSALS:
-                self._refused[group.repository] = failed.failure
-            self._fail_all(runs, failed.failure)
+            failure = failed.failure
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
-            self._fail_all(runs, self._shared.judge(error, group.repository))
+            failure = self._shared.judge(error, group.repository)
         finally:
             for run in runs:
                 run.tries_of_content = seed.content.tries
+        if failure.kind in REFUSALS:
+            self._refused[group.repository] = failure
+        self._fail_all(runs, failure)
         return None
 
     # -- the layers go up by docker push ----------------------------------------------------

@@ -335,8 +335,10 @@ class TargetRun:
             seen = await self._reader.in_turn(self._head)
             if seen is None or not await content.named_by(seen):
                 return False
-        except AttemptError:
-            return False  # it proves nothing, and the target's own attempt looks again
+        except AttemptError as failed:
+            # it proves nothing: the target's own attempt looks again, once it may
+            await anyio.sleep(failed.failure.wait or 0.0)
+            return False
         self._known_before, self._before = True, seen.digest
         self._digest, self._verified = seen.digest, True
         self._finish(Outcome.UNCHANGED)

@@ -1,0 +1,259 @@
+"""What is promised of the content that we carry ourselves, held against the modelled world."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import pairwise, permutations
+
+from ghcr_push.model import Attempt, Group, Kind, Outcome, Step, TargetResult
+from ghcr_push.pushing.events import Ended
+from ghcr_push.references import Digest, Repository
+from tests.simulation.evidence import HAIR, Check, surely_charged
+from tests.simulation.play import Played
+from tests.simulation.world import Request
+
+Part = tuple[Repository, Digest]
+
+
+def _groups(played: Played) -> Iterator[tuple[Group, TargetResult, list[TargetResult]]]:
+    """Yield each group whose content was to be carried, with its seed's result and all results."""
+    for group in played.scenario.plan.groups:
+        results = [r for r in played.results if r.target in group.targets]
+        if played.scenario.direct and results:
+            yield group, results[0], results
+
+
+def _sent(played: Played) -> dict[Part, list[Request]]:
+    """Return the requests that sent a part of an image, by part."""
+    sent: dict[Part, list[Request]] = defaultdict(list)
+    for request in played.log:
+        if request.operation in {"upload", "child"} and request.digest:
+            sent[request.repository, request.digest].append(request)
+    return sent
+
+
+def _owners(played: Played, part: Part) -> list[Group]:
+    repository, digest = part
+    contents = played.scenario.carriage.contents
+    return [
+        group
+        for group in played.scenario.plan.groups
+        if group.repository == repository and digest in contents[group.source].parts
+    ]
+
+
+def _seed_of(played: Played, group: Group) -> TargetResult:
+    return next(r for r in played.results if r.target == group.targets[0])
+
+
+def tags_name_what_is_whole(played: Played) -> Iterator[str]:
+    for group, _, results in _groups(played):
+        parts = played.scenario.carriage.contents[group.source].parts
+        since = [played.world.parts.get((group.repository, part), float("inf")) for part in parts]
+        if group.repository.registry in played.scenario.beyond_reach:
+            continue
+        for result in results:
+            for version in played.world.history.get(result.target.reference, []):
+                if version.ours and version.at < max(since) - HAIR:
+                    yield f"{result.target} was written before all of its image was there"
+
+
+def blobs_go_up_once(played: Played) -> Iterator[str]:
+    held = played.scenario.carriage.held
+    for (repository, digest), requests in _sent(played).items():
+        uploads = [r for r in requests if r.operation == "upload"]
+        what = f"{digest[-6:]} in {repository}"
+        if uploads and (repository, digest) in held:
+            yield f"{what} was there, and was sent"
+        for one, other in permutations(uploads, 2):
+            if one.began <= other.began < one.ended - HAIR:
+                yield f"{what} was sent twice at once"
+            if one.good and other.began > one.ended - HAIR:
+                yield f"{what} was taken, and sent again"
+        for read in (r for r in played.log if r.operation == "has-blob"):
+            shown = read.seen == digest and read.repository == repository and read.good
+            if shown and any(u.began > read.ended - HAIR for u in uploads):
+                yield f"{what} was seen there, and sent"
+
+
+def nothing_is_left_behind(played: Played) -> Iterator[str]:
+    kept = sum(not blob.released.is_set() for blob in played.world.blobs)
+    if kept:
+        yield f"{kept} blobs were never released"
+    if any(reading.ended is None for reading in played.world.readings):
+        yield "an engine is still being read"
+
+
+def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
+    by_source = defaultdict(list)
+    for reading in played.world.readings:
+        by_source[reading.source].append(reading)
+    for source, readings in by_source.items():
+        for one, _ in pairwise(readings):
+            if one.answer != "cut off":
+                yield f"{source} was read again after {one.answer}"
+
+
+def units_are_capped(played: Played) -> Iterator[str]:
+    for part, requests in _sent(played).items():
+        owners = _owners(played, part)
+        if len(owners) != 1:
+            continue
+        charged = 0
+        seed = _seed_of(played, owners[0])
+        for request in (r for r in requests if not r.good):
+            attempt = _attempt_of(played, seed, request)
+            if attempt is None or attempt.failure is None:
+                continue
+            registry = request.repository.registry
+            cut_off = attempt.failure.kind is Kind.CANCELLED
+            charged += not cut_off and surely_charged(
+                played, registry, [request], attempt, attempt.failure
+            )
+            if charged > played.scenario.max_attempts:
+                yield f"{part[1][-6:]} was sent more often than it may"
+
+
+def _attempt_of(played: Played, seed: TargetResult, request: Request) -> Attempt | None:
+    """Find the attempt that a request was: by its time, as no attempt names its unit."""
+    for attempt in seed.content_attempts:
+        began = attempt.started + played.start
+        ended = began + attempt.seconds
+        if abs(began - request.began) < HAIR and abs(ended - request.ended) < HAIR:
+            return attempt
+    return None
+
+
+def units_wait_as_asked(played: Played) -> Iterator[str]:
+    for part, requests in _sent(played).items():
+        if len(_owners(played, part)) != 1:
+            continue
+        for one, other in permutations(requests, 2):
+            until = min(one.ended + one.asked, played.broken_off)
+            if one.ended + HAIR < other.began < until - HAIR:
+                yield f"{part[1][-6:]} came back {until - other.began:.3f} s too early"
+
+
+def content_is_retried(played: Played) -> Iterator[str]:
+    for _, seed, _ in _groups(played):
+        failure = seed.failure
+        own = [a for a in seed.content_attempts if a.failure == failure]
+        fell_with_it = bool(own) and not seed.attempts
+        if failure is None or not failure.retryable or not fell_with_it:
+            continue
+        last = own[-1]
+        most = min(played.scenario.max_attempts, failure.cap or 10**9)
+        longest = max(90.0, (failure.wait or 0) + 35)
+        late = last.started + last.seconds + longest > played.scenario.timeout
+        if max(a.number for a in own) < most and not late:
+            yield f"the content of {seed.target} was given up after {last.number} attempts"
+
+
+def content_attempts_are_recorded(played: Played) -> Iterator[str]:
+    """Find each request as one attempt of a seed in its repository, with the same end."""
+    told: dict[Repository, Counter[tuple[float, bool]]] = defaultdict(Counter)
+    seen: dict[Repository, Counter[tuple[float, bool]]] = defaultdict(Counter)
+    for group, seed, results in _groups(played):
+        for attempt in seed.content_attempts:
+            if attempt.step is Step.UPLOAD:
+                at = round(attempt.started + played.start, 5)
+                told[group.repository][at, attempt.failure is None] += 1
+        retried = any(attempt.number > 1 for attempt in seed.content_attempts)
+        if retried and not all(result.retried for result in results):
+            yield f"the content of {seed.target} was retried, and not all of its targets say so"
+        if any(result.content_attempts for result in results[1:]):
+            yield f"content was carried with another target than {seed.target}"
+        if seed.content_attempts and seed.outcome is Outcome.SKIPPED:
+            yield f"the content of {seed.target} was tried, and it is skipped"
+    for (repository, _), requests in _sent(played).items():
+        for request in requests:
+            seen[repository][round(request.began, 5), request.good] += 1
+    if told != seen:
+        missing = [list((seen[r] - told[r]).items())[:2] for r in seen]
+        invented = [list((told[r] - seen[r]).items())[:2] for r in told]
+        yield f"attempts are not what was seen: missing {missing}, invented {invented}"
+
+
+def carriages_add_up(played: Played) -> Iterator[str]:
+    for group, seed, results in _groups(played):
+        carriage = seed.carriage
+        if carriage is None or not any(r.outcome is Outcome.PUSHED for r in results):
+            continue
+        blobs = played.scenario.carriage.contents[group.source].blobs
+        if carriage.sent + carriage.mounted + carriage.found != len(blobs):
+            yield f"{seed.target} tells of other blobs than its image has: {carriage}"
+
+
+def refusing_repositories_are_asked_once(played: Played) -> Iterator[str]:
+    for repository in played.scenario.denied:
+        if not played.scenario.direct:
+            continue
+        asks = [r for r in played.log if (r.repository, r.operation) == (repository, "ask")]
+        refused = [r for r in asks if r.answer == "denied"]
+        sent = [r for part, rs in _sent(played).items() if part[0] == repository for r in rs]
+        if len(asks) > 1:
+            yield f"{repository} was asked {len(asks)} times"
+        if refused and sent:
+            yield f"{repository} had refused, and {len(sent)} blobs were sent"
+        if any(r.began < max((a.ended for a in asks), default=r.ended) - HAIR for r in sent):
+            yield f"{repository} was sent blobs before it had answered"
+        for result in played.results:
+            there = result.target.reference.repository == repository
+            if there and result.outcome is Outcome.PUSHED:
+                yield f"{result.target} is pushed where nothing may be"
+
+
+def content_fails_alone(played: Played) -> Iterator[str]:
+    """Find the failure of a group's content in that group alone."""
+    carriage, weather = played.scenario.carriage, played.scenario.weather
+    for group, _, results in _groups(played):
+        kinds = {result.failure.kind for result in results if result.failure}
+        repository = group.repository
+        if Kind.CONTENT_MISSING in kinds:
+            if group.source not in carriage.unreadable:
+                yield f"{group.source} is whole, and fails as if it were not"
+            if any(result.outcome is Outcome.PUSHED for result in results):
+                yield f"{group.source} is not whole, and was pushed"
+        if Kind.DENIED in kinds and repository not in played.scenario.denied:
+            yield f"{repository} was not refused, and fails as if it were"
+        if Kind.INTERNAL in kinds and not weather[repository.registry].bugs:
+            yield f"{group.source} fails with a fault of ours"
+
+
+def nothing_is_begun_after_fail_fast(played: Played) -> Iterator[str]:
+    if not played.scenario.fail_fast:
+        return
+    failed = (
+        at
+        for at, event in played.events
+        if isinstance(event, Ended) and event.result.outcome is Outcome.FAILED
+    )
+    first = min(failed, default=float("inf"))
+    for _, seed, _ in _groups(played):
+        tries = [a.started + played.start for a in seed.content_attempts]
+        ends = [a.started + a.seconds + played.start for a in seed.content_attempts]
+        begun = min((*tries, *ends), default=0.0)
+        if begun > first + HAIR:
+            yield f"the content of {seed.target} was begun after another target had failed"
+
+
+def reading_ends_with_the_run(played: Played) -> Iterator[str]:
+    for reading in played.world.readings:
+        if reading.began > played.broken_off + HAIR:
+            yield f"{reading.source} was read after the end"
+
+
+CONTENT_CHECKS: tuple[Check, ...] = (
+    tags_name_what_is_whole,
+    blobs_go_up_once,
+    nothing_is_left_behind,
+    images_are_read_again_for_a_reason,
+    units_are_capped,
+    units_wait_as_asked,
+    content_is_retried,
+    content_attempts_are_recorded,
+    carriages_add_up,
+    refusing_repositories_are_asked_once,
+    content_fails_alone,
+    nothing_is_begun_after_fail_fast,
+    reading_ends_with_the_run,
+)
