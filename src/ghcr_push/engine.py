@@ -86,7 +86,7 @@ class DockerEngine:
         names = [source.image for source in sources]
         _, out, err = await self._ask("image", "inspect", "--format", "{{json .}}", "--", *names)
         missing = set(_NO_SUCH_IMAGE.findall(err))
-        images = [_image(json.loads(line)) for line in out.splitlines() if line.strip()]
+        images = _images(out)
         present = [source for source in sources if not _is_missing(source.image, missing)]
         if len(images) == len(present):
             gone = {source: _missing(source) for source in sources if source not in present}
@@ -218,9 +218,8 @@ class DockerEngine:
                     f"{base}/distribution/{repository}:{tag}/json", headers=headers
                 )
         except httpx2.HTTPError as error:
-            raise PushError(
-                Evidence(origin=Origin.ENGINE, message=f"the engine did not answer: {error}")
-            ) from error
+            reason = str(error) or type(error).__name__
+            raise _no_engine(f"the engine did not answer: {reason}") from error
         return _described(answer)
 
     def _api(self) -> tuple[str, httpx2.AsyncBaseTransport | None]:
@@ -278,9 +277,11 @@ def _stream(config: Path, leash: Path, target: str, lines: list[str]) -> None:
     except DockerException as error:
         text = error.stderr or "\n".join(lines)
         raise PushError(Evidence(origin=Origin.ENGINE, message=text)) from error
-    except UnicodeDecodeError as error:
-        # the library reads stderr as strict UTF-8; a registry may say anything
-        raise PushError(Evidence(origin=Origin.ENGINE, message="\n".join(lines))) from error
+    except ValueError as error:
+        # the library reads what docker prints as strict UTF-8, and an inspection as JSON
+        printed = error.object if isinstance(error, UnicodeDecodeError) else b""
+        text = printed.decode(errors="replace") or f"docker said nothing that can be read: {error}"
+        raise PushError(Evidence(origin=Origin.ENGINE, message=text)) from error
 
 
 def _no_engine(message: str) -> PushError:
@@ -296,6 +297,14 @@ def _kill(leash: Path) -> None:
             os.kill(number, signal.SIGKILL)
     except (OSError, ValueError, IndexError):
         return  # not started yet, or gone already
+
+
+def _images(printed: str) -> list[Image]:
+    try:
+        return [_image(json.loads(line)) for line in printed.splitlines() if line.strip()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"docker image inspect told nothing that can be read: {printed[:200]}"
+        raise PushError(Evidence(origin=Origin.ENGINE, message=message)) from error
 
 
 def _image(inspected: dict[str, object]) -> Image:
