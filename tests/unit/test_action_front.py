@@ -1,6 +1,8 @@
 """The runner's front: its variables in; commands, outputs, summary and report out."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -239,3 +241,16 @@ def test_a_report_says_whether_the_run_was_cancelled_not_when_a_signal_came() ->
     late.signal = 15
     assert exit_status(all_good(1), settings_of(), late) == 0
     assert exit_status(replace(all_good(1), cancelled=True), settings_of(), late) == 143
+
+
+def test_what_a_step_does_not_need_is_not_loaded() -> None:
+    code = (
+        "import sys; import ghcr_push.fronts.action; print(*sys.modules); "
+        "import requests; print(requests.get)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, function = done.stdout.splitlines()
+    assert "actions_toolkit.core" in loaded.split()
+    slow = {"requests", "urllib3", "click", "rich", "pydantic", "python_on_whales", "trio"}
+    assert not slow & set(loaded.split())
+    assert function.startswith("<function get")

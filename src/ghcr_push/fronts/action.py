@@ -5,12 +5,13 @@ costs that one thing and a line in the log, never the other results.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from types import ModuleType
 from typing import Final, TypeVar
-
-from actions_toolkit import core
 
 from ghcr_push import app
 from ghcr_push.fronts.files import Places
@@ -27,6 +28,20 @@ from ghcr_push.reporting.report import to_json
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.terminal import terminal
 from ghcr_push.signals import Interruption
+
+
+@contextmanager
+def _withheld(name: str) -> Iterator[None]:
+    """Have ``name`` import as an empty module inside, unless it was imported before."""
+    empty = sys.modules.setdefault(name, ModuleType(name))
+    yield
+    if not hasattr(empty, "__file__"):
+        del sys.modules[name]
+
+
+with _withheld("requests"):
+    # it takes the toolkit a tenth of a second, half of our start, for OpenID Connect alone
+    from actions_toolkit import core
 
 T = TypeVar("T")
 
