@@ -10,7 +10,7 @@ from secrets import token_hex
 
 import pytest
 from tests.support.engines import Engine
-from tests.support.front import Answer, Behaviour, Front, Rule, Step, on
+from tests.support.front import Answer, Behaviour, Event, Front, Rule, Step, on
 from tests.support.outcomes import held, outcomes, prove
 from tests.support.processes import command_lines, handles, processes, wait_until
 from tests.support.registry import Registry
@@ -112,6 +112,24 @@ def test_while_answers_are_lost(job: Job, front: Front, registry: Registry) -> N
     check(step, front, registry, seconds=seconds)
     there = [target for target in outcomes(step) if held(registry.address, target)]
     assert sorted(there) == sorted(step.listed("pushed"))
+
+
+def test_while_the_registry_falls_silent(job: Job, front: Front, registry: Registry) -> None:
+    """What is in doubt is looked at for 2 s, and may have landed where no answer comes."""
+    one_write = Event(steps=frozenset({Step.MANIFEST_PUT}))
+    silence = Rule(
+        match=on(Step.MANIFEST_HEAD, Step.MANIFEST_PUT),
+        answer=Answer(connection="hang"),
+        after=one_write,
+    )
+    front.set(Behaviour(rules=(silence,)))
+    running = job.start(inputs(front))
+    wait_until(arrived(front, Step.MANIFEST_PUT, 2))
+    step, seconds = end(running, signal.SIGTERM)
+    assert step.status == 143
+    check(step, front, registry, seconds=seconds)
+    doubtful = [each for each in step.report["targets"] if each["may_have_landed"]]
+    assert {each["outcome"] for each in doubtful} == {"failed"}
 
 
 def test_while_the_registry_is_silent(job: Job, front: Front, registry: Registry) -> None:
