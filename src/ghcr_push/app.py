@@ -28,13 +28,15 @@ from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, Transport
 from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.events import Event, Noticed, Observer, Planned
+from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.queue import Limits, PushQueue
-from ghcr_push.pushing.target import Shared, ours
+from ghcr_push.pushing.shared import TOLD_EVERY, Shared, ours
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting import outputs
 from ghcr_push.signals import Interruption
+from ghcr_push.sources import Spool
 
 NOT_REACHED: Final = frozenset({Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE})
 """Failures of a first request that mean: no answer came from there."""
@@ -46,12 +48,14 @@ def push(
     environ: Mapping[str, str],
     observer: Observer,
     interruption: Interruption,
+    told_every: float = TOLD_EVERY,
 ) -> Report:
     """Do what ``settings`` ask and report it; nothing that happens on the way is raised.
 
-    Raises ``InputError`` only: where the engine tells that one target has two images.
+    ``told_every`` are the seconds between two events on how far a carriage is. Raises
+    ``InputError`` only: where the engine tells that one target has two images.
     """
-    return asyncio.run(Run(settings, environ, observer, interruption).report())
+    return asyncio.run(Run(settings, environ, observer, interruption, told_every).report())
 
 
 def exit_status(report: Report, settings: Settings, interruption: Interruption) -> int:
@@ -70,8 +74,10 @@ class Run:
         environ: Mapping[str, str],
         observer: Observer,
         interruption: Interruption,
+        told_every: float = TOLD_EVERY,
     ) -> None:
         self._settings = settings
+        self._told_every = told_every
         self._environ = environ
         self._observer = _unfailing(observer)
         self._interruption = interruption
@@ -105,6 +111,7 @@ class Run:
             shared = self._shared(engine, registry)
             if self._settings.transport is not Transport.DIRECT:
                 await self._find_beyond_reach(shared)
+            self._tell_who_pushes_first(images, shared)
             self._queue = self._new_queue(images, shared)
             self._listen(self._queue.cancel)
         if self._queue is None:
@@ -145,13 +152,13 @@ class Run:
         )
         for sentence in known.notices:
             self._notice(sentence)
+        place = private_place(self._environ)
         folder = private_docker_config(
-            known.credentials,
-            docker_config_folder(self._environ),
-            private_place(self._environ),
+            known.credentials, docker_config_folder(self._environ), place
         )
+        spool = Spool(self._settings.spool_size, place)
         headers = {name: engine_auth(name, given) for name, given in known.credentials.items()}
-        engine = DockerEngine(stack.enter_context(folder), self._environ, headers)
+        engine = DockerEngine(stack.enter_context(folder), self._environ, headers, spool)
         client = RegistryClient(
             known.credentials, insecure_registries=self._settings.insecure_registries
         )
@@ -194,6 +201,16 @@ class Run:
                     "every tag goes up by docker push, and the engine reads it back"
                 )
 
+    def _tell_who_pushes_first(
+        self, images: Mapping[Source, Image | Failure], shared: Shared
+    ) -> None:
+        there = (image for image in images.values() if isinstance(image, Image))
+        if shared.engine_first and any(engine_is_quicker(image) for image in there):
+            self._notice(
+                "large images go up by docker push first, since the engine's containerd image "
+                "store pushes them sooner than it hands them out; what fails so, we carry"
+            )
+
     def _shared(self, engine: DockerEngine, registry: RegistryClient) -> Shared:
         settings = self._settings
         return Shared(
@@ -213,6 +230,9 @@ class Run:
             verify=settings.verify,
             protect=settings.protect,
             direct=settings.transport is not Transport.ENGINE,
+            engine_first=settings.transport is Transport.AUTO,
+            mount_from=settings.mount_from,
+            told_every=self._told_every,
         )
 
     def _new_queue(self, images: Mapping[Source, Image | Failure], shared: Shared) -> PushQueue:
@@ -282,7 +302,7 @@ def all_ended(plan: Plan, outcome: Outcome, failure: Failure) -> tuple[TargetRes
 
 
 def private_place(environ: Mapping[str, str]) -> Path | None:
-    """Say where the private Docker configuration goes; None: where temporary files go.
+    """Say where private temporary files go; None: where temporary files go anyhow.
 
     Where /tmp cannot be written, Python falls back on the working folder, which is the workspace
     in a container action, and that is what later steps publish.

@@ -23,7 +23,6 @@ from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
 from ghcr_push.sources.command import output_of
-from ghcr_push.sources.spool import DEFAULT_BUDGET
 
 DEFAULT_SOCKET: Final = "unix:///var/run/docker.sock"
 
@@ -53,7 +52,8 @@ _NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)")
 class DockerEngine:
     """The engine that ``environ`` names, logged in by the private Docker configuration ``config``.
 
-    ``authorizations`` are the values of ``X-Registry-Auth`` by registry.
+    ``authorizations`` are the values of ``X-Registry-Auth`` by registry; in ``spool`` lie the
+    blobs on their way out.
     """
 
     def __init__(
@@ -61,13 +61,14 @@ class DockerEngine:
         config: Path,
         environ: Mapping[str, str],
         authorizations: Mapping[str, str],
+        spool: Spool | None = None,
     ) -> None:
         self._config = config
         self._environ = environ
         self._authorizations = authorizations
         self._leashes = 0
         self._saving = anyio.Semaphore(SAVES_AT_ONCE)
-        self._spool = Spool(int(environ.get("GHCR_PUSH_SPOOL") or DEFAULT_BUDGET))
+        self._spool = spool or Spool()
 
     # -- images -----------------------------------------------------------------------------
 
@@ -317,6 +318,7 @@ def _image(inspected: dict[str, object]) -> Image:
         layers=len(diff_ids),
         digest=digest,
         diff_ids=diff_ids,
+        size=int(str(inspected.get("Size") or 0)),
     )
 
 

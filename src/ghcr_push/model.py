@@ -118,6 +118,8 @@ class Image:
     digest: Digest | None = None
     diff_ids: tuple[Digest, ...] = ()
     """Digests of the uncompressed layers, in order; the engine proves them by its config."""
+    size: int = 0
+    """Bytes, as the engine counts them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -225,9 +227,16 @@ class Carriage:
     bytes_saved: int = 0
     """Not sent, because they were there or could be mounted."""
     seconds_reading: float = 0.0
-    """Waiting for the engine and for compression."""
+    """Waiting for the next blob: for the engine, for compression, for temporary space."""
+    seconds_compressing: float = 0.0
+    """Processor time in compression, that of all cores added up."""
     seconds_sending: float = 0.0
     """In uploads, those side by side added up."""
+
+    @property
+    def blobs(self) -> int:
+        """Blobs that are in the repository by now."""
+        return self.sent + self.mounted + self.found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -226,6 +226,32 @@ def test_a_repository_that_refuses_sinks_no_other(
     assert "Manage Actions access" in step.summary
 
 
+def test_a_registry_that_only_the_engine_reaches(
+    big_job: Job, front: Front, registry: Registry
+) -> None:
+    """As a service on the runner's localhost, seen from a container with a network of its own."""
+    front.set(Behaviour(auth=Auth(mode="basic", users={"octocat": User(password="s3cret")})))
+    login = {"registry": front.address, "username": "octocat", "password": "s3cret"}
+    three = {**twenty(front), "tags": "1.0, 1.1, 1.2"} | login
+    step = big_job.run(three, network="none")
+    assert step.status == 0, step.log
+    assert set(outcomes(step).values()) == {"pushed"}
+    prove(step, registry.address)
+    assert all(each["verified"] for each in step.report["targets"])
+    assert any("out of this process's reach" in each for each in step.report["notices"])
+    second = big_job.run(three, network="none")
+    assert second.status == 0, second.log
+    assert set(outcomes(second).values()) == {"unchanged"}
+
+
+def test_a_registry_that_nobody_reaches(big_job: Job) -> None:
+    nowhere = {"image": "127.0.0.1:1/acme/app", "tags": "1", "source": "big"}
+    step = big_job.run(nowhere | {"timeout": "4s"})
+    assert step.status == 1, step.log
+    assert outcomes(step) == {"127.0.0.1:1/acme/app:1": "failed"}
+    assert "connection refused" in step.log
+
+
 @pytest.mark.parametrize(
     ("release", "store"), [("sid", "classic"), ("sid", "containerd"), ("bookworm", "classic")]
 )

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from itertools import pairwise, permutations
 
 from ghcr_push.model import Attempt, Group, Kind, Outcome, Step, TargetResult
-from ghcr_push.pushing.events import Ended
 from ghcr_push.references import Digest, Repository
-from tests.simulation.evidence import HAIR, Check, surely_charged
+from tests.simulation.end_promises import first_failure
+from tests.simulation.evidence import HAIR, PERMANENT, Check, later, surely_charged
+from tests.simulation.mount_promises import MOUNT_CHECKS
 from tests.simulation.play import Played
-from tests.simulation.world import Request
+from tests.simulation.records import Request
+from tests.simulation.retry_promises import longest_wait, may_give_up, shortest_wait
 
 Part = tuple[Repository, Digest]
 
@@ -19,7 +21,12 @@ def _groups(played: Played) -> Iterator[tuple[Group, TargetResult, list[TargetRe
     for group in played.scenario.plan.groups:
         results = [r for r in played.results if r.target in group.targets]
         if played.scenario.direct and results:
-            yield group, results[0], results
+            yield group, _carrier(results), results
+
+
+def _carrier(results: list[TargetResult]) -> TargetResult:
+    """Return the target with which content was carried; the first is where none was."""
+    return next((result for result in results if result.carriage is not None), results[0])
 
 
 def _sent(played: Played) -> dict[Part, list[Request]]:
@@ -42,7 +49,7 @@ def _owners(played: Played, part: Part) -> list[Group]:
 
 
 def _seed_of(played: Played, group: Group) -> TargetResult:
-    return next(r for r in played.results if r.target == group.targets[0])
+    return _carrier([r for r in played.results if r.target in group.targets])
 
 
 def tags_name_what_is_whole(played: Played) -> Iterator[str]:
@@ -91,6 +98,8 @@ def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
         for one, _ in pairwise(readings):
             if one.answer != "cut off":
                 yield f"{source} was read again after {one.answer}"
+        if len(readings) > played.scenario.max_attempts:
+            yield f"{source} was read {len(readings)} times"
 
 
 def units_are_capped(played: Played) -> Iterator[str]:
@@ -124,13 +133,28 @@ def _attempt_of(played: Played, seed: TargetResult, request: Request) -> Attempt
 
 
 def units_wait_as_asked(played: Played) -> Iterator[str]:
+    """No look and no upload of a part comes sooner than its last refusal had asked.
+
+    A part of two images in one repository is a unit of each, which wait apart.
+    """
     for part, requests in _sent(played).items():
         if len(_owners(played, part)) != 1:
             continue
-        for one, other in permutations(requests, 2):
-            until = min(one.ended + one.asked, played.broken_off)
-            if one.ended + HAIR < other.began < until - HAIR:
-                yield f"{part[1][-6:]} came back {until - other.began:.3f} s too early"
+        for refused in (r for r in requests if r.asked):
+            for other in later(played, refused):
+                looked = other.operation == "has-blob" and other.tags == (part[1],)
+                again = other.repository == part[0] and (looked or other in requests)
+                early = refused.ended + refused.asked - other.began
+                if again and early > HAIR:
+                    yield f"{part[1][-6:]} came back {early:.3f} s too early"
+
+
+def refused_parts_are_tried_once(played: Played) -> Iterator[str]:
+    for part, requests in _sent(played).items():
+        last = max(requests, key=lambda request: request.began)
+        ended = [r.ended for r in requests if r.answer in PERMANENT]
+        if len(_owners(played, part)) == 1 and ended and last.began >= min(ended):
+            yield f"{part[1][-6:]} was refused for good, and sent again"
 
 
 def content_is_retried(played: Played) -> Iterator[str]:
@@ -140,12 +164,25 @@ def content_is_retried(played: Played) -> Iterator[str]:
         fell_with_it = bool(own) and not seed.attempts
         if failure is None or not failure.retryable or not fell_with_it:
             continue
+        # attempts name no unit: as many as the last one's number are of its own
         last = own[-1]
-        most = min(played.scenario.max_attempts, failure.cap or 10**9)
-        longest = max(90.0, (failure.wait or 0) + 35)
-        late = last.started + last.seconds + longest > played.scenario.timeout
-        if max(a.number for a in own) < most and not late:
+        tried = [failure] * max(a.number for a in own)
+        if not may_give_up(played, last.started + last.seconds, tried):
             yield f"the content of {seed.target} was given up after {last.number} attempts"
+
+
+def content_waits_as_the_policy_says(played: Played) -> Iterator[str]:
+    """Hold each wait against the shortest and the longest for an attempt of that number."""
+    for _, seed, _ in _groups(played):
+        for attempt in seed.content_attempts:
+            failure = attempt.failure
+            if failure is None or not failure.retryable or not attempt.wait:
+                continue
+            # which attempts were charged is not told: one that may have been free, waits a moment
+            shortest = shortest_wait(played, failure, 0, 1)
+            longest = longest_wait(played, failure, attempt.number)
+            if not shortest - HAIR <= attempt.wait <= longest + HAIR:
+                yield f"the content of {seed.target} waits {attempt.wait:.3f} s"
 
 
 def content_attempts_are_recorded(played: Played) -> Iterator[str]:
@@ -158,9 +195,9 @@ def content_attempts_are_recorded(played: Played) -> Iterator[str]:
                 at = round(attempt.started + played.start, 5)
                 told[group.repository][at, attempt.failure is None] += 1
         retried = any(attempt.number > 1 for attempt in seed.content_attempts)
-        if retried and not all(result.retried for result in results):
+        if retried and not all(result.retried for result in results[results.index(seed) :]):
             yield f"the content of {seed.target} was retried, and not all of its targets say so"
-        if any(result.content_attempts for result in results[1:]):
+        if any(result.content_attempts for result in results if result is not seed):
             yield f"content was carried with another target than {seed.target}"
         if seed.content_attempts and seed.outcome is Outcome.SKIPPED:
             yield f"the content of {seed.target} was tried, and it is skipped"
@@ -222,15 +259,11 @@ def content_fails_alone(played: Played) -> Iterator[str]:
 def nothing_is_begun_after_fail_fast(played: Played) -> Iterator[str]:
     if not played.scenario.fail_fast:
         return
-    failed = (
-        at
-        for at, event in played.events
-        if isinstance(event, Ended) and event.result.outcome is Outcome.FAILED
-    )
-    first = min(failed, default=float("inf"))
+    first = first_failure(played)
     for _, seed, _ in _groups(played):
-        tries = [a.started + played.start for a in seed.content_attempts]
-        ends = [a.started + a.seconds + played.start for a in seed.content_attempts]
+        pushes = [a for a in seed.attempts if a.step is Step.PUSH]
+        tries = [a.started + played.start for a in (*seed.content_attempts, *pushes)]
+        ends = [a.started + a.seconds + played.start for a in (*seed.content_attempts, *pushes)]
         begun = min((*tries, *ends), default=0.0)
         if begun > first + HAIR:
             yield f"the content of {seed.target} was begun after another target had failed"
@@ -249,11 +282,14 @@ CONTENT_CHECKS: tuple[Check, ...] = (
     images_are_read_again_for_a_reason,
     units_are_capped,
     units_wait_as_asked,
+    refused_parts_are_tried_once,
     content_is_retried,
+    content_waits_as_the_policy_says,
     content_attempts_are_recorded,
     carriages_add_up,
     refusing_repositories_are_asked_once,
     content_fails_alone,
     nothing_is_begun_after_fail_fast,
     reading_ends_with_the_run,
+    *MOUNT_CHECKS,
 )

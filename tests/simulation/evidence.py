@@ -7,12 +7,16 @@ from ghcr_push.model import Attempt, Failure, Target, TargetResult
 from ghcr_push.pushing.events import Ended
 from ghcr_push.references import TagReference
 from tests.simulation.play import Played
-from tests.simulation.world import CLEAN_UP, Request, Version
+from tests.simulation.records import Request, Version
+from tests.simulation.world import CLEAN_UP
 
 HAIR = 1e-6
+"""Seconds by which two sums of the same times may differ."""
+
 GRACE = 2.0 + CLEAN_UP + 0.1
 """Seconds that a run may take to end after it was told to."""
 
+HEADS = {"head", "engine-head"}
 PERMANENT = {"denied", "tag-refused", "bug"}
 Check = Callable[[Played], Iterator[str]]
 
@@ -33,7 +37,18 @@ def writes_of(played: Played, reference: TagReference) -> list[Request]:
 
 def reads_of(played: Played, reference: TagReference) -> list[Request]:
     """Return those that look at it."""
-    return [r for r in requests_of(played, reference) if r.operation in {"head", "engine-head"}]
+    return [r for r in requests_of(played, reference) if r.operation in HEADS]
+
+
+def later(played: Played, request: Request) -> Iterator[Request]:
+    """Yield the registry's requests that began, be it at the same moment, when its end was known.
+
+    None where the run had been told to end by then.
+    """
+    for other in played.log[request.known :]:
+        there = other.repository.registry == request.repository.registry
+        if there and other.began < played.broken_off - HAIR:
+            yield other
 
 
 def versions_of(played: Played, reference: TagReference) -> list[Version]:
@@ -52,6 +67,62 @@ def by_registry(played: Played) -> dict[str, list[Request]]:
     for request in played.log:
         grouped[request.repository.registry].append(request)
     return grouped
+
+
+def limits_at(played: Played, registry: str, at: float) -> set[int]:
+    """Return the limit's value at a moment, and others that it had at just that moment."""
+    values = {played.scenario.max_parallel}
+    for change in played.changes:
+        when = change.at + played.start
+        if change.registry == registry and when <= at + HAIR:
+            values = {*values, change.new} if when >= at - HAIR else {change.new}
+    return values
+
+
+def read_in_slot(played: Played, write: Request) -> Request | None:
+    """Return the read that was made in the slot of a write, right before it, where one was.
+
+    That may be: of a protected tag always, of a blob where the look before has grown old.
+    """
+    reads = (
+        r
+        for r in played.log
+        if not r.writes
+        and r.repository == write.repository
+        and r.tags == (write.tags or (write.digest,))
+        and abs(r.ended - write.began) < HAIR
+        and may_be_in_slot(played, r)
+    )
+    return max(reads, key=lambda read: read.ended, default=None)
+
+
+def slots_for_reads(played: Played, registry: str, begins: float, ends: float) -> int:
+    """Say how many slots at most were held for reads between two moments.
+
+    They count for the queue, and the registry sees no write.
+    """
+    return sum(
+        read.repository.registry == registry
+        and read.began <= ends + HAIR
+        and read.ended >= begins - HAIR
+        and may_be_in_slot(played, read)
+        for read in played.log
+        if not read.writes
+    )
+
+
+def may_be_in_slot(played: Played, read: Request) -> bool:
+    """Say whether a read may be one that is made in a slot, right before its write.
+
+    Those are of protected tags, and of blobs that were looked for before.
+    """
+    if read.operation in HEADS:
+        return played.scenario.protects(read.tags[0])
+    return read.operation == "has-blob" and any(
+        (r.operation, r.repository, r.tags) == ("has-blob", read.repository, read.tags)
+        and r.ended < read.began - HAIR
+        for r in played.log
+    )
 
 
 def failures_of(result: TargetResult) -> Iterator[tuple[Attempt, Failure]]:
@@ -87,11 +158,18 @@ def surely_charged(
 
 def may_be_owed(played: Played, attempt: Attempt, write: Request) -> bool:
     """Say whether the limit may be to blame: it moved meanwhile, or the write was a probe."""
-    changes = (c.at + played.start for c in played.changes)
-    moved = any(write.began - HAIR <= at <= write.ended + HAIR for at in changes)
-    level = max(r.level for r in played.log if abs(r.began - write.began) < HAIR)
-    # a protected tag that is read in its slot counts for the queue and not for the registry
-    return moved or level > attempt.limit or bool(played.scenario.protect)
+    registry = write.repository.registry
+    changes = (c.at + played.start for c in played.changes if c.registry == registry)
+    since = (read_in_slot(played, write) or write).began  # a slot may begin with a read
+    moved = any(since - HAIR <= at <= write.ended + HAIR for at in changes)
+    # which of those side by side is the probe is for the queue to know, which may be met second
+    level = max(
+        r.level
+        for r in played.log
+        if r.began <= write.ended and r.ended >= since and r.repository.registry == registry
+    )
+    level += slots_for_reads(played, registry, since, write.began)
+    return moved or level > attempt.limit
 
 
 def was_charged(played: Played, target: Target, attempt: Attempt, failure: Failure) -> bool:

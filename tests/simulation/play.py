@@ -17,9 +17,10 @@ from ghcr_push.pushing.events import Event
 from ghcr_push.pushing.gate import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.queue import Limits, PushQueue
-from ghcr_push.pushing.target import Shared
+from ghcr_push.pushing.shared import Shared
+from tests.simulation.records import Request
 from tests.simulation.scenario import MISSING, Scenario
-from tests.simulation.world import EngineOf, Request, World
+from tests.simulation.world import EngineOf, World
 
 ENDLESS = 200_000.0
 """Virtual seconds after which a run that has not ended never will."""
@@ -126,7 +127,7 @@ def _queue(played: Played) -> PushQueue:
         registry=cast("Registry", played.world),
         backoff=Backoff(
             initial=scenario.backoff_initial,
-            maximum=60.0,
+            maximum=scenario.backoff_max,
             max_attempts=scenario.max_attempts,
             random=random,
             deadline=played.start + scenario.timeout,
@@ -138,6 +139,8 @@ def _queue(played: Played) -> PushQueue:
         verify=scenario.verify,
         protect=scenario.protect,
         direct=scenario.direct,
+        engine_first=scenario.engine_first,
+        mount_from=scenario.carriage.mount_from,
         beyond_reach=set(scenario.beyond_reach),
     )
     limits = Limits(
@@ -159,10 +162,10 @@ async def _cancel(queue: PushQueue, played: Played) -> None:
 def look_around(queue: PushQueue, played: Played) -> None:
     """Note what is wrong while every task waits: slots held by none, free slots not taken."""
     now = anyio.current_time()
-    for name, gate in queue._gates.items():
+    for name, gate in ((name, lane.gate) for name, lane in queue._lanes.items()):
         traffic, inside = played.world.traffic[name], gate._writes.inside
-        # a protected tag is read in its slot
-        spare = traffic.heads if played.scenario.protect else 0
+        # a protected tag, and a blob whose look is old, are read in their slots
+        spare = traffic.reads - gate._reads.inside
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
             played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
         shut = max(gate._closed_until, gate._next_start, gate._next_probe) + TIMER_GRACE

@@ -1,11 +1,14 @@
 """A seed to a scenario: what is to be pushed, where, and what goes wrong."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from random import Random
 from typing import Literal
 
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.model import Group, Image, Kind, Plan, Source, Target
+from ghcr_push.pushing.group import QUICKER_FROM
 from ghcr_push.references import Digest, Repository, TagReference
 
 DIRECT = 1_000_000
@@ -106,6 +109,11 @@ class Carriage:
     """Readings that break off."""
     spool: int = 100
     """Blobs that may be out of the engine at once, over all groups."""
+    arrivals: Mapping[tuple[Repository, Digest], float] = field(default_factory=dict)
+    """What other jobs send while the run goes on, and when, from its start."""
+    mount_from: tuple[Repository, ...] = ()
+    closed: frozenset[Repository] = frozenset()
+    """Those of ``mount_from`` that may not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +139,7 @@ class Scenario:
     adaptive: bool = True
     max_attempts: int = 8
     backoff_initial: float = 2.0
+    backoff_max: float = 60.0
     attempt_timeout: float = 900.0
     timeout: float = 1800.0
     fail_fast: bool = False
@@ -143,9 +152,18 @@ class Scenario:
     """Empty where ``docker push`` carries the layers."""
 
     @property
+    def engine_first(self) -> bool:
+        """Whether ``docker push`` may try first."""
+        return self.direct and self.seed % 3 == 0
+
+    @property
     def direct(self) -> bool:
         """Whether the layers are carried by ourselves."""
         return bool(self.carriage.contents)
+
+    def protects(self, tag: str) -> bool:
+        """Say whether ``tag`` may be created but never moved."""
+        return any(fnmatchcase(tag, pattern) for pattern in self.protect)
 
 
 MISSING = classify(Evidence(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message="no such image"))
@@ -156,7 +174,8 @@ def scenario(seed: int) -> Scenario:
     made = _scenario(seed)
     if seed < DIRECT:
         return made
-    return replace(made, carriage=_carriage(Random(seed + 3), made))
+    carriage = _carriage(Random(seed + 3), made)
+    return replace(made, carriage=_neighbours(Random(seed + 4), made, carriage))
 
 
 def _scenario(seed: int) -> Scenario:
@@ -216,7 +235,7 @@ def _image(random: Random, source: Source, digests: dict[Source, Digest]) -> Ima
     if random.random() < 0.02:
         return None
     if random.random() < 0.5:
-        return Image(id=digests[source], layers=3, digest=digests[source])
+        return Image(id=digests[source], layers=3, digest=digests[source], size=QUICKER_FROM)
     return Image(id=digest_of(5000 + int(source.image)), layers=3)
 
 
@@ -268,6 +287,33 @@ def _carriage(random: Random, scenario: Scenario) -> Carriage:
         unreadable=frozenset(source for source in contents if random.random() < 0.03),
         breaks=random.choice((0.1, 0.5)) if random.random() < 0.25 else 0.0,
         spool=random.choice((1, 3, 100)),
+    )
+
+
+def _neighbours(random: Random, scenario: Scenario, carriage: Carriage) -> Carriage:
+    """Have other jobs send blobs meanwhile, and other repositories offer some."""
+    repositories = sorted({group.repository for group in scenario.plan.groups})
+    blobs = sorted({digest for content in carriage.contents.values() for digest in content.blobs})
+    soon, often = random.choice((2.0, 20.0)), random.choice((0.0, 0.0, 0.3))
+    arrivals = {
+        (repository, digest): random.uniform(0, soon)
+        for repository in repositories
+        for digest in blobs
+        if random.random() < often
+    }
+    origins: list[Repository] = []
+    if random.random() < 0.4:
+        origins = [Repository(registry, "acme/base") for registry in sorted(scenario.weather)]
+        origins += random.sample(repositories, random.choice((0, 1)))
+        origins += [Repository("ghcr.io", "acme/tools")]
+    share = random.choice((0.2, 0.9))
+    offered = {(o, digest) for o in origins for digest in blobs if random.random() < share}
+    return replace(
+        carriage,
+        arrivals=arrivals,
+        held=carriage.held | {part for part in offered if part[0] not in repositories},
+        mount_from=tuple(origins),
+        closed=frozenset(o for o in origins if o not in repositories and random.random() < 0.15),
     )
 
 

@@ -9,7 +9,7 @@ from tests.simulation.__main__ import CHUNK, REPLAY, findings, fingerprint
 from tests.simulation.play import play
 from tests.simulation.scenario import DIRECT, scenario
 
-SEEDS, DIRECT_SEEDS = 2500, 1000
+SEEDS, DIRECT_SEEDS = 1750, 750
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ class Engine:
         """The engine's socket on this machine."""
         return Path(self.environ["DOCKER_HOST"].removeprefix("unix://"))
 
+    @property
+    def folder(self) -> Path:
+        """Where the engine keeps all that it has, on this machine."""
+        return Path(self.environ["ENGINE_DIR"])
+
     def docker(self, *arguments: str, check: bool = True, stdin: bytes | None = None) -> str:
         """Run the docker command on this engine and return what it printed."""
         done = subprocess.run(

@@ -1,6 +1,8 @@
 """What a step says of its targets, and what the registry holds: the two must agree."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -25,16 +27,15 @@ def outcomes(step: Step) -> dict[str, str]:
 
 def held(registry: str, target: str) -> str | None:
     """Return the digest that the registry at ``registry`` holds under the tag of ``target``."""
-    repository, _, tag = target.partition("/")[2].rpartition(":")
-    url = f"http://{registry}/v2/{repository}/manifests/{tag}"
-    try:
-        with urlopen(Request(url, method="HEAD", headers={"Accept": _ACCEPT})) as answer:
-            digest: str = answer.headers["Docker-Content-Digest"]
-            return digest
-    except HTTPError as error:
-        if error.code != 404:
-            raise
-        return None
+    base, tag = _place(registry, target)
+    answer = _asked("HEAD", f"{base}/manifests/{tag}")
+    return answer.digest if answer else None
+
+
+def lacking(registry: str, target: str) -> list[str]:
+    """Return what the registry has not got of all that the tag of ``target`` leads to."""
+    base, tag = _place(registry, target)
+    return list(_lacking(base, tag)) if held(registry, target) else []
 
 
 def prove(step: Step, registry: str) -> None:
@@ -43,3 +44,38 @@ def prove(step: Step, registry: str) -> None:
     landed = step.listed("pushed") + step.listed("unchanged")
     assert sorted(digests) == sorted(landed)
     assert {target: held(registry, target) for target in landed} == digests
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    digest: str
+    body: bytes
+
+
+def _place(registry: str, target: str) -> tuple[str, str]:
+    repository, _, tag = target.partition("/")[2].rpartition(":")
+    return f"http://{registry}/v2/{repository}", tag
+
+
+def _asked(method: str, url: str) -> _Answer | None:
+    try:
+        with urlopen(Request(url, method=method, headers={"Accept": _ACCEPT})) as answer:
+            return _Answer(answer.headers["Docker-Content-Digest"], answer.read())
+    except HTTPError as error:
+        if error.code != 404:
+            raise
+        return None
+
+
+def _lacking(base: str, manifest: str) -> Iterator[str]:
+    answer = _asked("GET", f"{base}/manifests/{manifest}")
+    if answer is None:
+        yield manifest
+        return
+    document = json.loads(answer.body)
+    for child in document.get("manifests", ()):
+        yield from _lacking(base, child["digest"])
+    blobs = [document["config"], *document["layers"]] if "config" in document else []
+    for blob in blobs:
+        if _asked("HEAD", f"{base}/blobs/{blob['digest']}") is None:
+            yield blob["digest"]

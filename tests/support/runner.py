@@ -85,10 +85,12 @@ class Job:
         *,
         environ: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
+        network: str = "host",
         echo: bool = False,
     ) -> Step:
         """Run the action's container to its end; with ``echo``, print its log as it comes."""
-        return self.start(inputs, environ=environ, options=options).wait(echo=echo)
+        running = self.start(inputs, environ=environ, options=options, network=network)
+        return running.wait(echo=echo)
 
     def start(
         self,
@@ -96,13 +98,14 @@ class Job:
         *,
         environ: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
+        network: str = "host",
     ) -> "RunningStep":
         """Start the action's container; ``options`` are more of ``docker run``'s."""
         mounts = self._new_step()
         variables = _variables(inputs, {name: GITHUB / name for name in mounts})
         variables |= environ or {}
         name = f"action-{token_hex(4)}"
-        command = ["docker", "run", "--name", name, "--rm", "--network", "host"]
+        command = ["docker", "run", "--name", name, "--rm", "--network", network]
         command += ["--workdir", str(GITHUB / "workspace")]
         command += [word for key in variables for word in ("--env", key)]
         command += ["--volume", f"{self.engine.socket}:/var/run/docker.sock"]

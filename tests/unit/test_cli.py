@@ -1,16 +1,23 @@
 """The command line: one option per input, secrets aside, and what it prints where."""
 
 import json
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.screen import Terminal
 
 from ghcr_push.fronts import cli
+from ghcr_push.model import Carriage
 from ghcr_push.planning.inputs import INPUTS, Input
+from ghcr_push.planning.settings import read_settings
+from ghcr_push.pushing.events import Carrying, Noticed
+from ghcr_push.pushing.shared import TOLD_EVERY
 
 OPTIONS = {option.name: option for option in cli.command().params}
 # without an input: what a runner would do, and where secrets come from
@@ -113,3 +120,35 @@ def test_a_password_comes_from_standard_input() -> None:
     assert done.exit_code == 0
     assert "s3cret" not in done.output
     assert run("--tags", "", "--allow-empty", "true", "--username", "octocat").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("on_a_terminal", "term", "quiet", "bars"),
+    [
+        (True, "xterm", False, True),
+        (True, "dumb", False, False),
+        (True, "", False, False),
+        (False, "xterm", False, False),
+        (True, "xterm", True, False),
+    ],
+)
+def test_bars_are_for_a_person_who_looks_on(
+    monkeypatch: pytest.MonkeyPatch, *, on_a_terminal: bool, term: str, quiet: bool, bars: bool
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    if not term:
+        monkeypatch.delenv("TERM")
+    terminal = Terminal()
+    place = os.ttyname(terminal.fd) if on_a_terminal else os.devnull
+    settings = read_settings({"tags": "ghcr.io/acme/app:1"})
+    with Path(place).open("w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with cli._watching(settings, quiet=quiet) as (observer, told_every):
+            observer(Noticed("a line"))
+            observer(Carrying(settings.targets[0], Carriage(sent=1)))
+        monkeypatch.undo()
+    text = terminal.closed()
+    assert ("━" in text) is bars
+    assert ("a line" in text) is (on_a_terminal and not quiet)
+    assert ("carrying the layers" in text) is (on_a_terminal and not quiet and not bars)
+    assert told_every == (cli.DRAWN_EVERY if bars else TOLD_EVERY)

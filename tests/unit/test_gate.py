@@ -338,15 +338,30 @@ async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
 
 
 @played
-async def test_one_unit_that_fails_alone_where_others_were_taken_is_no_outage() -> None:
+async def test_one_unit_that_fails_on_where_anothers_write_was_taken_meanwhile_is_no_outage() -> (
+    None
+):
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        charged = [await on.fail(await on.ask(gate, "poison"), BROKEN)]
+        await on.succeed(await on.ask(gate, "another"))
+
+        charged += [await on.fail(await on.ask(gate, "poison"), BROKEN) for _ in range(6)]
+
+        assert not gate.outage
+        assert charged == [True] * 7
+
+
+@played
+async def test_the_last_unit_may_be_in_an_outage_although_others_were_taken_before() -> None:
     async with bench() as on:
         gate = on.gate(AdaptiveLimit(ceiling=4))
         await on.succeed(await on.ask(gate, "another"))
 
-        charged = [await on.fail(await on.ask(gate, "poison"), BROKEN) for _ in range(6)]
+        charged = [await on.fail(await on.ask(gate, "last"), BROKEN) for _ in range(OUTAGE_AFTER)]
 
-        assert not gate.outage
-        assert charged == [True] * 6
+        assert gate.outage
+        assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
 
 
 @played

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ghcr_push.pushing.limit import (
     CREDIT_FOR_ONE,
+    MOST_PATIENCE,
     OUTAGE_AFTER,
     PATIENCE,
     AdaptiveLimit,
@@ -141,10 +142,40 @@ def test_a_probe_that_is_refused_costs_nothing_and_is_not_repeated_at_once() -> 
 
     assert flow.refuse(probe)
     assert (flow.limit.value, flow.limit.allowed) == (3, 3)
-    flow.take_in_turn(PATIENCE - 1)
+    flow.take_in_turn(2 * PATIENCE - 1)
     assert flow.limit.allowed == 3
     flow.take_in_turn(1)
     assert flow.limit.allowed == 4
+
+
+def test_probes_that_are_refused_grow_rare_but_never_end() -> None:
+    flow, probe = _probing()
+    taken = []
+    for _ in range(4):
+        flow.refuse(probe)
+        taken.append(0)
+        while flow.limit.allowed == 3:
+            flow.take_in_turn(1)
+            taken[-1] += 1
+        flow.fill()
+        probe = flow.running[-1]
+
+    assert taken == [2 * PATIENCE, MOST_PATIENCE, MOST_PATIENCE, MOST_PATIENCE]
+
+
+def test_a_refusal_beside_the_probe_is_owed_to_it_whichever_the_registry_met_first() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=2))
+    met_first, met_second = flow.start(2)
+    flow.refuse(met_second)
+    flow.take(met_first)
+    flow.take_in_turn(PATIENCE)
+    assert flow.limit.allowed == 2
+
+    within, probe = flow.fill()
+    assert flow.refuse(within)
+    flow.take(probe)
+
+    assert (flow.limit.value, flow.limit.allowed) == (1, 1)
 
 
 def test_a_probe_that_is_taken_opens_the_way_up() -> None:

@@ -10,6 +10,7 @@ from tests.support.commands import COMMANDS, obeyed
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.fronts.lines import engine_lines, event_lines, failure_text, harmless, plan_lines
 from ghcr_push.model import (
+    Carriage,
     Failure,
     Group,
     Hold,
@@ -23,6 +24,8 @@ from ghcr_push.model import (
 )
 from ghcr_push.pushing.events import (
     Began,
+    Carried,
+    Carrying,
     Ended,
     EngineSaid,
     Event,
@@ -221,6 +224,20 @@ def test_limits_and_holds_are_told() -> None:
     ]
     hold = Hold(at=1, registry="ghcr.io", seconds=61.4, reason="secondary-limit 403")
     assert lines_of(Held(hold)) == ["ghcr.io: everything waits 61 s (secondary-limit 403)"]
+
+
+def test_a_carriage_says_how_far_it_is() -> None:
+    half = Carriage(sent=2, found=1, mounted=1, bytes_sent=12_300_000, bytes_saved=1_400_000)
+    told = "2 sent (12.3 MB), 2 there already (1.4 MB)"
+    assert lines_of(Carrying(TARGET, half, 6)) == [
+        f"ghcr.io/acme/app:1.0: carrying the layers: {told}, 2 to come"
+    ]
+    assert lines_of(Carrying(TARGET, half)) == [
+        f"ghcr.io/acme/app:1.0: carrying the layers: {told}"
+    ]
+    assert lines_of(Carried(TARGET, half, 7.25)) == [
+        f"ghcr.io/acme/app:1.0: the layers are there after 7.2 s: {told}"
+    ]
 
 
 def test_a_long_message_is_cut() -> None:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import anyio
 import pytest
 from anyio import to_thread
-from tests.support.saved import Choppy, classic_image, layer, saved_as_layout
+from tests.support.saved import Choppy, Stored, classic_image, layer, saved_as_layout
 
 from ghcr_push.failures import PushError
 from ghcr_push.sources import SavedImages, Spool, SpooledBlob
+from ghcr_push.sources.workshop import Meter
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +62,27 @@ async def test_reads_no_further_than_it_is_asked_to() -> None:
             assert reader._reads == read
             blob.release()
     assert spool.used == 0
+
+
+async def test_time_in_compression_is_that_of_all_threads() -> None:
+    clock = iter((10.0, 13.0, 20.0, 24.0))
+    meter = Meter(lambda: next(clock))
+    for _ in range(2):
+        with meter.counting():
+            pass
+    assert meter.seconds == 7
+
+
+async def test_time_in_compression_is_told_where_there_is_any() -> None:
+    reader = Choppy(saved_as_layout(LAYERS))
+    async with SavedImages.classic(reader, [classic_image(LAYERS)], spool=Spool()) as saved:
+        assert saved.seconds_compressing == 0
+        await drained(saved)
+        assert saved.seconds_compressing > 0
+    stored = Stored("linux/amd64")
+    async with SavedImages.stored(Choppy(stored.saved()), [stored.image], spool=Spool()) as saved:
+        await drained(saved)
+        assert saved.seconds_compressing == 0
 
 
 async def test_a_full_spool_holds_up_the_reader_until_a_blob_is_released() -> None:

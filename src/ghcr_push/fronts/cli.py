@@ -6,10 +6,11 @@ the environment, or a password from standard input.
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -19,13 +20,20 @@ from ghcr_push.model import Report
 from ghcr_push.planning.inputs import INPUTS, Input
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.events import EngineSaid, Event
+from ghcr_push.pushing.events import Carrying, EngineSaid, Event, Observer
+from ghcr_push.pushing.shared import TOLD_EVERY
 from ghcr_push.reporting.report import to_json
 from ghcr_push.reporting.terminal import terminal
 from ghcr_push.signals import Interruption
 
+if TYPE_CHECKING:
+    from ghcr_push.fronts.bars import Bars
+
 BAD_INPUT: Final = 2
 """Exit status of a run that was refused before its first request; click's own for bad usage."""
+
+DRAWN_EVERY: Final = 0.2
+"""Seconds between two looks at how far a carriage is, for bars."""
 
 NOT_HERE: Final = frozenset({"summary"})
 """Inputs that mean nothing without a runner."""
@@ -82,12 +90,14 @@ def _run(*, password_stdin: bool, output_format: str, **given: str) -> None:
     quiet = output_format == "json"
     try:
         settings = read_settings(values)
-        report = app.push(
-            settings,
-            environ=os.environ,
-            observer=_silent if quiet else _printing(monotonic()),
-            interruption=interruption,
-        )
+        with _watching(settings, quiet=quiet) as (observer, told_every):
+            report = app.push(
+                settings,
+                environ=os.environ,
+                observer=observer,
+                interruption=interruption,
+                told_every=told_every,
+            )
     except InputError as error:
         click.echo(str(error), err=True)
         sys.exit(BAD_INPUT)
@@ -99,13 +109,47 @@ def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
     return {each.name: environ.get(_variable(each), "") for each in INPUTS if each.secret}
 
 
-def _printing(start: float) -> Callable[[Event], None]:
+@contextmanager
+def _watching(settings: Settings, *, quiet: bool) -> Iterator[tuple[Observer, float]]:
+    """Give who is told of events, and how often of a carriage: bars where a person looks on."""
+    if quiet:
+        yield _silent, TOLD_EVERY
+    elif not _is_terminal():
+        yield _printing(click.echo), TOLD_EVERY
+    else:
+        # a third of a second of imports that only a person who looks on needs
+        from ghcr_push.fronts.bars import Bars  # noqa: PLC0415 - see the line above
+
+        with Bars(len(settings.targets)) as bars:
+            yield _drawing(bars), DRAWN_EVERY
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _printing(echo: Callable[[str], None]) -> Observer:
+    """Print what happens, line by line, each with the seconds since now."""
+    start = monotonic()
+
     def tell(event: Event) -> None:
         lines = engine_lines(event) if isinstance(event, EngineSaid) else event_lines(event)
         for line in lines:
-            click.echo(f"{monotonic() - start:7.1f} s  {line}")
+            echo(f"{monotonic() - start:7.1f} s  {line}")
 
     return tell
+
+
+def _drawing(bars: "Bars") -> Observer:
+    """Draw bars, and print above them what they do not show."""
+    tell = _printing(bars.line)
+
+    def draw(event: Event) -> None:
+        bars.draw(event)
+        if not isinstance(event, Carrying):
+            tell(event)
+
+    return draw
 
 
 def _silent(event: Event) -> None:

@@ -114,13 +114,16 @@ def failure_text(failure: Failure) -> str:
 
 
 def _carriage_line(event: Carrying | Carried) -> str:
-    how_far = _carriage_text(event.carriage)
+    how_far = carriage_text(event.carriage)
     if isinstance(event, Carried):
         return f"{event.seed}: the layers are there after {event.seconds:.1f} s: {how_far}"
+    if event.expected is not None:
+        how_far += f", {max(0, event.expected - event.carriage.blobs)} to come"
     return f"{event.seed}: carrying the layers: {how_far}"
 
 
-def _carriage_text(carriage: Carriage) -> str:
+def carriage_text(carriage: Carriage) -> str:
+    """Say how many blobs, and bytes, were sent and how many needed not be."""
     parts = [f"{carriage.sent} sent ({_megabytes(carriage.bytes_sent)})"]
     if there := carriage.found + carriage.mounted:
         parts.append(f"{there} there already ({_megabytes(carriage.bytes_saved)})")

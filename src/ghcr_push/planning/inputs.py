@@ -80,6 +80,21 @@ INPUTS = (
         description="The one platform of a multi-platform source to push; by default all.",
     ),
     Input(
+        name="mount-from",
+        description=(
+            "Repositories of the same registry whose layers are mounted instead of sent, such as "
+            "`ghcr.io/acme/base` or, on every target's registry, `acme/base`."
+        ),
+    ),
+    Input(
+        name="spool-size",
+        default="2GiB",
+        description=(
+            "Temporary space for layers on their way, such as `2GiB` or `500MB`; while it is full, "
+            "reading the image waits."
+        ),
+    ),
+    Input(
         name="max-parallel",
         default="4",
         description="Most writes in flight at a time, 1 to 64.",

@@ -1,7 +1,7 @@
 """Inputs to validated settings: everything that is wrong is said at once, before any request."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
@@ -11,9 +11,11 @@ from ghcr_push.planning.durations import format_duration, parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
 from ghcr_push.planning.logins import Login, read_logins
+from ghcr_push.planning.mounts import read_mount_from
 from ghcr_push.planning.problems import Findings, InputError, quoted
+from ghcr_push.planning.sizes import parse_size
 from ghcr_push.planning.targets import Conflict, read_targets
-from ghcr_push.references import parse_registry
+from ghcr_push.references import Repository, parse_registry
 
 
 class Transport(StrEnum):
@@ -47,6 +49,9 @@ class Settings:
     targets: tuple[Target, ...]
     conflicts: tuple[Conflict, ...]
     transport: Transport
+    mount_from: tuple[Repository, ...]
+    spool_size: int
+    """Bytes of temporary space for layers on their way."""
     max_parallel: int
     adaptive: bool
     max_attempts: int
@@ -96,6 +101,8 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         targets=targets,
         conflicts=conflicts,
         transport=reader.transport(),
+        mount_from=reader.mount_from(targets),
+        spool_size=reader.size("spool-size"),
         max_parallel=reader.integer("max-parallel", range(1, 65)),
         adaptive=reader.boolean("adaptive"),
         max_attempts=reader.integer("max-attempts", range(1, 101)),
@@ -169,6 +176,17 @@ class _Reader:
             self._refuse(name, "is no time at all; give a duration above zero")
         return seconds
 
+    def size(self, name: str) -> int:
+        """Read an amount of bytes above zero."""
+        try:
+            size = parse_size(self.texts[name])
+        except ValueError as error:
+            self._refuse(name, str(error))
+            return 1
+        if not size:
+            self._refuse(name, "is no space at all; give a size above zero")
+        return size
+
     def backoff(self) -> tuple[float, float]:
         """Read the first and the longest wait."""
         known = len(self.findings.problems)
@@ -189,6 +207,16 @@ class _Reader:
             self._refuse("transport", f"is none of {choices}; write one of them")
             return Transport.AUTO
         return transport
+
+    def mount_from(self, targets: Iterable[Target]) -> tuple[Repository, ...]:
+        registries = (target.reference.repository.registry for target in targets)
+        repositories = read_mount_from(self.texts["mount-from"], registries, self.findings)
+        if repositories and self.texts["transport"] == Transport.ENGINE:
+            self.findings.notices.append(
+                "`mount-from` means nothing with `transport: engine`: `docker push` mounts as it "
+                "sees fit."
+            )
+        return repositories
 
     def logins(self) -> tuple[Login, ...]:
         registry = self.texts["registry"]

@@ -16,7 +16,8 @@ from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.content import InRegistry
 from ghcr_push.pushing.gate import Gate, Slot
 from ghcr_push.pushing.reads import answered
-from ghcr_push.pushing.target import MAY_HAVE_LANDED, Sent, Shared, TargetRun, ours
+from ghcr_push.pushing.shared import Shared, ours
+from ghcr_push.pushing.target import MAY_HAVE_LANDED, Sent, TargetRun
 
 BATCH: Final = 10
 """Tags per request that a registry should at least accept, by the specification."""

@@ -5,67 +5,26 @@ is left to the tags. So a tag never points at something incomplete.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 
 from ghcr_push.failures import PushError
-from ghcr_push.model import (
-    Failure,
-    Group,
-    Image,
-    Kind,
-    Landed,
-    Manifest,
-    Step,
-    Target,
-)
-from ghcr_push.pushing.backoff import AttemptError, Tries
-from ghcr_push.pushing.events import Carried, Carrying, Noticed, Waiting
+from ghcr_push.model import Failure, Group, Image, Landed, Manifest, Step, Target
+from ghcr_push.pushing.backoff import AttemptError
+from ghcr_push.pushing.events import Carried, Carrying, Noticed
 from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.ports import Blob, Saved, Upload, Whole
-from ghcr_push.pushing.reads import Reader, answered
-from ghcr_push.pushing.target import NOT_READABLE, NotStartedError, Shared, ours
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.shared import NOT_READABLE, Shared
+from ghcr_push.pushing.units import Units
 from ghcr_push.references import Digest, Repository
 
-T = TypeVar("T")
-
-TOLD_EVERY: Final = 5.0
-"""Seconds between two lines on how far a carriage is."""
-
-
-class Holdings:
-    """Which blobs the repositories of one registry hold, as far as this run knows."""
-
-    def __init__(self) -> None:
-        self._held: dict[Digest, list[Repository]] = {}
-        self._turns: dict[tuple[Repository, Digest], anyio.Lock] = {}
-
-    def turn(self, repository: Repository, digest: Digest) -> anyio.Lock:
-        """Return what keeps two groups from bringing one blob at the same moment."""
-        return self._turns.setdefault((repository, digest), anyio.Lock())
-
-    def add(self, repository: Repository, digest: Digest) -> None:
-        """Note that ``repository`` holds the blob."""
-        self._held.setdefault(digest, []).append(repository)
-
-    def holds(self, repository: Repository, digest: Digest) -> bool:
-        """Say whether ``repository`` is known to hold the blob."""
-        return repository in self._held.get(digest, ())
-
-    def elsewhere(self, digest: Digest) -> Repository | None:
-        """Name a repository from which the blob could be mounted."""
-        return next(iter(self._held.get(digest, ())), None)
-
-
-@dataclass(slots=True)
-class _Unit:
-    """A reading, a blob or a manifest, and what it has spent."""
-
-    journal: Journal
-    tries: Tries = field(default_factory=Tries)
+LOOK_HOLDS: Final = 1.0
+"""Seconds for which a look at a blob holds good. After a longer wait, for a slot or a back-off,
+another job may have sent it: one more read in the slot costs little beside an upload in vain."""
 
 
 class _UnitEndedError(Exception):
@@ -102,9 +61,10 @@ class Carrier:
         self._gate = gate
         self._holdings = holdings
         self._refusal = refusal
-        self._may_begin = may_begin
-        self._reader = Reader(gate, self._judge)
-        self._uploads: list[Upload] = []
+        self._units = Units(
+            group.targets[0], shared=shared, gate=gate, may_begin=may_begin, log=log
+        )
+        self._reader = Reader(gate, self._units.judge)
         self._brought: set[Digest] = set()
 
     @property
@@ -122,9 +82,9 @@ class Carrier:
         before anything of it was tried.
         """
         began = self._shared.clock()
-        reading = self._new_unit()
+        reading = self._units.new()
         try:
-            whole = await self._persist(reading, lambda: self._read(reading.journal))
+            whole = await self._units.persist(reading, lambda: self._read(reading.journal))
         except _UnitEndedError as ended:
             raise ended.why from None
         if whole.notice is not None:
@@ -143,11 +103,11 @@ class Carrier:
         try:
             whole = await self._bring_all()
         except PushError as error:
-            failure = self._judge(error)
-            self._record_first(journal, failure)
+            failure = self._units.judge(error)
+            self._units.record_first(journal, failure)
             raise AttemptError(failure, charged=True) from error
         if journal.number > 1:
-            self._record(journal, None)
+            self._units.record(journal, None)
         else:  # as it mostly is: nothing to tell
             journal.drop()
         return whole
@@ -176,7 +136,7 @@ class Carrier:
                     whole = await self._take_out(lambda blob: uploads.start_soon(bring, blob))
                 except Exception as error:  # noqa: BLE001 - raised below, whatever it is
                     broken.append(error)
-                    if not self._judge(error).retryable:
+                    if not self._units.judge(error).retryable:
                         tasks.cancel_scope.cancel()
             tasks.cancel_scope.cancel()
         if ended or broken:
@@ -186,15 +146,18 @@ class Carrier:
     async def _take_out(self, bring: Callable[[Blob], object]) -> Whole:
         """Give each blob to ``bring`` as it comes; the engine is left as soon as all are out."""
         async with self._shared.engine.save(self._group.source, self._image) as saved:
-            async for blob in self._timed(saved):
-                bring(blob)
+            try:
+                async for blob in self._timed(saved):
+                    bring(blob)
+            finally:
+                self.log.count(seconds_compressing=saved.seconds_compressing)
             return saved.images[0]
 
     async def _timed(self, saved: Saved) -> AsyncIterator[Blob]:
         """Yield the blobs, counting the time that each is waited for."""
         asked = self._shared.clock()
         async for blob in saved:
-            self._count(seconds_reading=self._shared.clock() - asked)
+            self.log.count(seconds_reading=self._shared.clock() - asked)
             yield blob
             asked = self._shared.clock()
 
@@ -208,122 +171,78 @@ class Carrier:
                 await self._bring_missing(blob)
 
     async def _bring_missing(self, blob: Blob) -> None:
-        unit, upload = self._new_unit(), self._shared.registry.upload(self._repository, blob)
+        unit, upload = self._units.new(), self._shared.registry.upload(self._repository, blob)
         landed = Landed.FOUND
         if not self._holdings.holds(self._repository, blob.digest):
-            self._uploads.append(upload)
-            landed = await self._persist(unit, lambda: self._try(blob, upload, unit.journal))
+            self.log.uploads.append(upload)
+            landed = await self._units.persist(unit, lambda: self._try(blob, upload, unit.journal))
             self._holdings.add(self._repository, blob.digest)
         self._brought.add(blob.digest)
-        self._count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
+        self.log.count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
     async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> Landed:
         """Look for the blob; where it is missing, send it, once."""
-        if await self._is_there(blob.digest, journal):
+        if await self._is_there(blob.digest, journal, self._reader.in_turn):
             return Landed.FOUND
+        looked = self._shared.clock()
+        await self._holdings.look_elsewhere(self._repository, blob.digest)
+
+        async def look_again() -> Landed | None:
+            nonlocal looked
+            if self._shared.clock() - looked <= LOOK_HOLDS:
+                return None
+            there = await self._is_there(blob.digest, journal, self._reader.at_once)
+            looked = self._shared.clock()
+            return Landed.FOUND if there else None
 
         def attempt() -> Awaitable[Landed]:
             # asked only now, in the slot: meanwhile another group may have sent it elsewhere
             return upload.attempt(self._holdings.elsewhere(blob.digest))
 
-        return await self._send((self._repository, blob.digest), attempt, journal)
+        return await self._units.send((self._repository, blob.digest), attempt, journal, look_again)
 
-    async def _is_there(self, digest: Digest, journal: Journal) -> bool:
+    async def _is_there(
+        self,
+        digest: Digest,
+        journal: Journal,
+        read: Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]],
+    ) -> bool:
         try:
-            there = await self._reader.in_turn(
-                lambda: self._shared.registry.has_blob(self._repository, digest)
-            )
+            there = await read(lambda: self._shared.registry.has_blob(self._repository, digest))
         except AttemptError as failed:
             if failed.failure.kind in NOT_READABLE:
                 return False  # the upload's own answer tells whether we may write
             journal.open(Step.LOOK, self._gate.limit)
-            self._record_first(journal, failed.failure)
+            self._units.record_first(journal, failed.failure)
             raise
         if there and journal.attempts:
             journal.open(Step.LOOK, self._gate.limit)
-            self._record(journal, None)
+            self._units.record(journal, None)
         return there
 
     async def _bring_manifest(self, manifest: Manifest) -> None:
-        unit, request = self._new_unit(), self._shared.registry.put
-        await self._persist(
+        unit, request = self._units.new(), self._shared.registry.put
+        await self._units.persist(
             unit,
-            lambda: self._send(
+            lambda: self._units.send(
                 (self._repository, manifest.digest),
                 lambda: request(self._repository, manifest.digest, manifest),
                 unit.journal,
             ),
         )
 
-    # -- one unit ---------------------------------------------------------------------------
-
-    async def _send(
-        self, unit: tuple[Repository, Digest], request: Callable[[], Awaitable[T]], journal: Journal
-    ) -> T:
-        """Write once, in a slot, and learn from how it ended."""
-        while True:
-            async with self._gate.write(unit) as slot:
-                if not slot.open:
-                    continue
-                if not self._may_begin():
-                    raise NotStartedError
-                journal.send(Step.UPLOAD, slot.limit)
-                self.log.begun = True
-                began = self._shared.clock()
-                try:
-                    result = await answered(request(), within=self._shared.attempt_timeout)
-                except Exception as error:  # a fault of ours, too, is the failure of this unit
-                    failure = self._judge(error)
-                    charged = slot.failed(failure)
-                    self._record(journal, failure)
-                    raise AttemptError(failure, charged=charged) from error
-                else:
-                    slot.succeeded()
-                    self._shared.welcomed.add(self._repository)
-                    self._record(journal, None)
-                    return result
-                finally:
-                    self._count(seconds_sending=self._shared.clock() - began)
-                    if journal.step is not None:
-                        self._record(journal, ours(Kind.CANCELLED, "cut off under way"))
-
-    async def _persist(self, unit: _Unit, attempt: Callable[[], Awaitable[T]]) -> T:
-        journal = unit.journal
-
-        def before_wait(failed: AttemptError, seconds: float) -> None:
-            place = self.log.attempts.index(journal.attempts[-1])
-            journal.waits(seconds)
-            self.log.attempts[place] = journal.attempts[-1]
-            self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
-
-        return await self._shared.backoff.run(attempt, unit.tries, before_wait)
-
-    def _new_unit(self) -> _Unit:
-        return _Unit(Journal(self._shared.clock, self._shared.start))
-
-    def _judge(self, error: Exception) -> Failure:
-        return self._shared.judge(error, self._repository)
-
-    def _record_first(self, journal: Journal, failure: Failure) -> None:
-        """Record a failure before any write, unless it came after the end: nothing was tried."""
-        if not self._may_begin():
-            raise NotStartedError
-        self._record(journal, failure)
-
-    def _record(self, journal: Journal, failure: Failure | None) -> None:
-        self.log.begun = True  # what failed was tried, sent or not
-        journal.close(failure)
-        self.log.attempts.append(journal.attempts[-1])
-
     # -- how far it is ----------------------------------------------------------------------
-
-    def _count(self, **more: float) -> None:
-        values = {name: getattr(self.log.carriage, name) + value for name, value in more.items()}
-        values["bytes_sent"] = sum(upload.bytes_sent for upload in self._uploads)
-        self.log.carriage = replace(self.log.carriage, **values)
 
     async def _tell(self) -> None:
         while True:
-            await anyio.sleep(TOLD_EVERY)
-            self._count()
-            self._shared.observer(Carrying(self._seed, self.log.carriage))
+            await anyio.sleep(self._shared.told_every)
+            self.log.count()
+            self._shared.observer(Carrying(self._seed, self.log.carriage, self._expected))
+
+    @property
+    def _expected(self) -> int | None:
+        """The layers that the engine named, each once, and the config.
+
+        What the containerd store saves may be an index of more images than the one it describes.
+        """
+        return len({*self._image.diff_ids}) + 1 if self._image.digest is None else None

@@ -66,10 +66,15 @@ class EngineSaid:
 
 @dataclass(frozen=True, slots=True)
 class Carrying:
-    """The content of ``seed``'s group is on its way; this much is done."""
+    """The content of ``seed``'s group is on its way; this much is done.
+
+    ``expected`` is the number of blobs that the image is made of, None where only the engine's
+    last byte tells.
+    """
 
     seed: Target
     carriage: Carriage
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from ghcr_push.model import Failure, Hold, Kind, LimitChange
 from ghcr_push.pushing.events import Held, LimitChanged, Observer
+from ghcr_push.pushing.hearing import Hearing
 from ghcr_push.pushing.limit import Limit, Place, Silence
 
 READS_PER_WRITE = 2
@@ -155,9 +156,12 @@ class Gate:
         self._start = start
         self._writes = _Lane()
         self._reads = _Lane()
+        self.hearing = Hearing(registry, clock)
         self._silence = Silence()
         self._suspects: set[Hashable] = set()
-        self._welcoming = False
+        """Units that failed since a write was last taken."""
+        self._outdone: set[Hashable] = set()
+        """Units that failed and then saw another's write taken."""
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
@@ -176,9 +180,12 @@ class Gate:
     def outage(self) -> bool:
         """Whether nothing succeeds: single probes, spaced, until something does.
 
-        One unit that fails alone, where others were taken and reads are answered, is none.
+        One unit that fails on where another's write was taken meanwhile, and reads are answered,
+        is none: the fault is the unit's. One that is merely the last may be in an outage.
         """
-        alone = self._welcoming and len(self._suspects) == 1
+        if self.hearing.given_up is not None:
+            return False  # whoever waits is let in to learn of it
+        alone = len(self._suspects) == 1 and self._suspects <= self._outdone
         return self._silence.lasting or (self._limit.outage and not alone)
 
     @asynccontextmanager
@@ -249,7 +256,7 @@ class Gate:
         """Pass on that a write ended well; an outage ends with it."""
         if slot.began >= self._closed_until:
             self._throttles = 0
-        self._welcoming = True
+        self._outdone |= self._suspects - {slot.unit}
         self._suspects.clear()
         with self._watching("writes succeed"):
             self._limit.succeeded(slot.place)
@@ -257,6 +264,7 @@ class Gate:
 
     def learn_failure(self, slot: Slot, failure: Failure) -> bool:
         """Pass on how a write failed; say whether it costs the unit an attempt."""
+        self.hearing.failed(failure)
         self._obey(slot.began, failure)
         if failure.holds or not self._is_pressure(slot, failure):
             return failure.charged
@@ -267,12 +275,14 @@ class Gate:
 
     def learn_answer(self) -> None:
         """Note that the registry answers: unless writes fail on, an outage ends with it."""
+        self.hearing.answered()
         self._silence.broken()
         if self._probe_wait and not self.outage:
             self._probe_wait, self._next_probe = 0.0, float("-inf")
 
     def learn_silence(self, reading: Reading, failure: Failure) -> bool:
         """Note how a read failed; say whether it costs the unit an attempt."""
+        self.hearing.failed(failure)
         self._obey(reading.began, failure)
         if failure.holds or not (failure.pressure or failure.kind is Kind.NETWORK):
             return failure.charged
@@ -282,8 +292,11 @@ class Gate:
     def _is_pressure(self, slot: Slot, failure: Failure) -> bool:
         """Judge a broken connection by whether another unit's broke just before.
 
-        That of a lone write lowers nothing, but several are silence: they count as well.
+        That of a lone write lowers nothing, but several are silence: they count as well. A lone
+        write that content is missing for was answered: no silence, and nothing to lower.
         """
+        if failure.kind is Kind.NOT_VISIBLE and slot.place.burst.top == 1:
+            return False
         if failure.kind is not Kind.NETWORK:
             return failure.pressure
         last, self._broken = self._broken, (slot.unit, self._clock())

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ghcr_push.model import Attempt, Carriage, Failure, Step
+from ghcr_push.pushing.ports import Upload
 
 
 @dataclass(slots=True)
@@ -12,6 +13,8 @@ class ContentLog:
 
     attempts: list[Attempt] = field(default_factory=list)
     carriage: Carriage = field(default_factory=Carriage)
+    uploads: list[Upload] = field(default_factory=list)
+    """The blobs on their way, which count the bytes that they send."""
     begun: bool = False
     """Whether anything of it was tried."""
 
@@ -19,6 +22,12 @@ class ContentLog:
     def tries(self) -> int:
         """The most attempts that any unit of the content needed."""
         return max((attempt.number for attempt in self.attempts), default=0)
+
+    def count(self, **more: float) -> None:
+        """Add to the named figures of the carriage, and bring its bytes up to date."""
+        values = {name: getattr(self.carriage, name) + value for name, value in more.items()}
+        values["bytes_sent"] = sum(upload.bytes_sent for upload in self.uploads)
+        self.carriage = replace(self.carriage, **values)
 
 
 class Journal:

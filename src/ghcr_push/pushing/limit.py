@@ -10,8 +10,12 @@ level. Refusals of writes that began before a cut need no rule: they say what th
 from dataclasses import dataclass, field
 from typing import Protocol
 
-PATIENCE = 12
-"""Full-use successes before the level that failed is tried again: a probe wastes one request."""
+PATIENCE, MOST_PATIENCE = 3, 12
+"""Full-use successes before the level that failed is tried again: a probe wastes one request.
+
+It doubles with every probe: a level left for the odd fault is soon back, one that the
+registry does not bear is tried rarely.
+"""
 
 CREDIT, CREDIT_FOR_ONE = 8, 2
 """Full-use successes that speak for a level, at most, and how many of them one failure outweighs.
@@ -179,6 +183,7 @@ class AdaptiveLimit(_Counting):
     _failed_level: int | None = field(default=None, init=False)
     _streak: int = field(default=0, init=False)
     _credit: int = field(default=0, init=False)
+    _patience: int = field(default=PATIENCE, init=False)
     _probe_due: bool = field(default=False, init=False)
     _probe: int | None = field(default=None, init=False)
     """The write in flight that tries the level which failed."""
@@ -201,6 +206,7 @@ class AdaptiveLimit(_Counting):
         place = _Counting.began(self, level)
         if self._probe_due and level > self.value:
             self._probe_due, self._probe = False, place.order
+            self._patience = min(2 * self._patience, MOST_PATIENCE)
         return place
 
     def succeeded(self, place: Place) -> None:
@@ -224,7 +230,7 @@ class AdaptiveLimit(_Counting):
             return
         if self._failed_level is None or self.value + 1 < self._failed_level:
             self._move_to(self.value + 1)
-        elif self._streak >= PATIENCE:
+        elif self._streak >= self._patience:
             self._probe_due, self._streak = True, 0
 
     def pressed(self, place: Place) -> bool:
@@ -237,8 +243,8 @@ class AdaptiveLimit(_Counting):
             return place.level > self.value
         if alone or self._is_outdated(place):
             return False
-        if place.order == self._probe:
-            self._probe = None
+        if place.order == self._probe or place.burst.top > self.value <= place.burst.borne:
+            self._probe = None  # it failed, or the registry met it first and refused another
             return True
         return place.burst.borne < self.value and self._fall(place)
 
@@ -255,6 +261,7 @@ class AdaptiveLimit(_Counting):
             return False
         self._cut_at, self._cut_in = self._silence.begun, place.burst
         self._proved = False
+        self._patience = PATIENCE
         self._move_to(new)
         return True
 

@@ -54,6 +54,10 @@ class Saved(Protocol):
         """Return the next blob, read on only now; raise ``PushError`` where the stream broke."""
 
     @property
+    def seconds_compressing(self) -> float:
+        """Processor seconds spent on compression so far, all cores together."""
+
+    @property
     def images(self) -> Sequence[Whole]:
         """The one image that was asked for, known after the last blob."""
 
@@ -95,6 +99,9 @@ class Registry(Protocol):
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Say whether ``repository`` holds the blob."""
+
+    async def can_mount(self, repository: Repository, digest: Digest, origin: Repository) -> bool:
+        """Say whether ``origin`` holds the blob, for a mount from there into ``repository``."""
 
     def upload(self, repository: Repository, blob: Blob) -> Upload:
         """Return the way of ``blob`` into ``repository``."""

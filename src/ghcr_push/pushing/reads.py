@@ -39,11 +39,15 @@ class Reader:
             self._gate.admit()  # the answer may have ended an outage
 
     async def _told(self, request: Callable[[], Awaitable[T]], reading: Reading) -> T:
+        if given_up := self._gate.hearing.given_up:
+            raise AttemptError(given_up, charged=True)
         try:
             result = await answered(request(), within=READ_TIMEOUT)
         except PushError as error:
             failure = self._judge(error)
-            raise AttemptError(failure, charged=reading.failed(failure)) from error
+            charged = reading.failed(failure)
+            given_up = self._gate.hearing.given_up
+            raise AttemptError(given_up or failure, charged=charged) from error
         reading.succeeded()
         return result
 

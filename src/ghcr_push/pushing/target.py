@@ -1,14 +1,14 @@
 """One target: look what its tag names, write it, prove that it landed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
 import anyio
 
-from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.failures import PushError
 from ghcr_push.model import (
     Descriptor,
     Failure,
@@ -18,13 +18,13 @@ from ghcr_push.model import (
     Target,
     TargetResult,
 )
-from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
+from ghcr_push.pushing.backoff import AttemptError, Tries
 from ghcr_push.pushing.content import Content
-from ghcr_push.pushing.events import Began, Ended, EngineSaid, Observer, Waiting
+from ghcr_push.pushing.events import Began, Ended, EngineSaid, Waiting
 from ghcr_push.pushing.gate import Gate, Slot
 from ghcr_push.pushing.journal import ContentLog, Journal
-from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.reads import Reader, answered
+from ghcr_push.pushing.shared import NOT_READABLE, NotStartedError, Shared, ours
 from ghcr_push.references import Digest, Repository
 
 LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -32,46 +32,6 @@ LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 MAY_HAVE_LANDED: Final = frozenset({Kind.SERVER_ERROR, Kind.TIMEOUT, Kind.NETWORK, Kind.UNKNOWN})
 """Failures of a write after which the registry may hold it all the same."""
-
-NOT_READABLE: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND})
-"""Failures of the first look that say nothing about whether a write is allowed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """What all targets of a run share: ports, policies, and what the run has learnt."""
-
-    engine: Engine
-    registry: Registry
-    backoff: Backoff
-    observer: Observer
-    """Is called as things happen; must return at once and raise nothing."""
-    clock: Callable[[], float]
-    start: float
-    attempt_timeout: float
-    verify: bool
-    protect: tuple[str, ...]
-    direct: bool = False
-    """Whether we carry the layers ourselves, where our process reaches the registry."""
-    welcomed: set[Repository] = field(default_factory=set)
-    """Repositories that accepted a write in this run: later refusals there are transient."""
-    beyond_reach: set[str] = field(default_factory=set)
-    """Registries that the engine reaches and our process does not."""
-
-    def judge(self, error: Exception, repository: Repository) -> Failure:
-        """Classify what one try raised."""
-        if isinstance(error, PushError):
-            return classify(error.evidence, witness=repository in self.welcomed)
-        return ours(Kind.INTERNAL, f"{type(error).__name__}: {error}")
-
-
-def ours(kind: Kind, message: str) -> Failure:
-    """Judge something that we found ourselves."""
-    return classify(Evidence(origin=Origin.RUN, kind=kind, message=message))
-
-
-class NotStartedError(Exception):
-    """The run was ended before the target was tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +112,35 @@ class TargetRun:
 
         Returns None where the run was ended before the target was tried.
         """
-        try:
-            await self._shared.backoff.run(
+        return await self._land(
+            lambda: self._shared.backoff.run(
                 lambda: self._attempt(content), self._tries, self._before_wait
             )
+        )
+
+    async def land_at_once(self, content: Content) -> TargetResult | None:
+        """Bring the target to its outcome in one attempt, or wait as it asks and return None.
+
+        None, too, where the run was ended before; in both cases ``land`` may go on.
+        """
+
+        async def attempt() -> None:
+            try:
+                await self._attempt(content)
+            except AttemptError as failed:
+                if not failed.failure.retryable:
+                    raise
+                self._tries.spend(failed)
+                wait = self._shared.backoff.wait(failed, self._tries)
+                self._before_wait(failed, wait)
+                await anyio.sleep(wait)
+                raise NotStartedError from failed
+
+        return await self._land(attempt)
+
+    async def _land(self, attempts: Callable[[], Awaitable[None]]) -> TargetResult | None:
+        try:
+            await attempts()
         except NotStartedError:
             self._journal.drop()
             return None

@@ -49,9 +49,13 @@ _FORGOTTEN: Final = frozenset({400, 404, 410, 416})
 """Answers at an upload's location after which it is of no use."""
 
 
-async def has_blob(session: Session, repository: Repository, digest: Digest) -> bool:
-    """Say whether ``repository`` holds the blob."""
-    inquiry = Inquiry(method="HEAD", repository=repository, path=f"blobs/{digest}")
+async def has_blob(
+    session: Session, repository: Repository, digest: Digest, mounts_into: Repository | None = None
+) -> bool:
+    """Say whether ``repository`` holds the blob; for a mount, seen with the mount's own token."""
+    inquiry = Inquiry(
+        method="HEAD", repository=repository, path=f"blobs/{digest}", mounts_into=mounts_into
+    )
     answer = await session.ask(inquiry)
     if answer.status == httpx2.codes.NOT_FOUND:
         return False

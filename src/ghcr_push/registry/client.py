@@ -149,6 +149,10 @@ class RegistryClient:
         """Say whether ``repository`` holds the blob."""
         return await has_blob(self._session, repository, digest)
 
+    async def can_mount(self, repository: Repository, digest: Digest, origin: Repository) -> bool:
+        """Say whether ``origin`` holds the blob, for a mount from there into ``repository``."""
+        return await has_blob(self._session, origin, digest, repository)
+
     def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
         """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
         return BlobUpload(self._session, repository, blob)

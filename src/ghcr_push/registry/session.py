@@ -28,7 +28,8 @@ class Inquiry:
     """What is asked of a repository: ``path`` begins below its name, ``most`` bounds the answer.
 
     ``location`` is the whole address where the registry named one; ``mounts_from`` a second
-    repository that the token must let us read.
+    repository that the token must let us read; ``mounts_into`` is the one that a mount is meant
+    for, where ``repository`` is only read: one token then serves the look and the mount.
     """
 
     method: str
@@ -40,14 +41,16 @@ class Inquiry:
     most: int = MOST_TEXT
     location: httpx2.URL | None = None
     mounts_from: Repository | None = None
+    mounts_into: Repository | None = None
 
     @property
     def scope(self) -> str:
         """What a token must be good for: one for reads and writes, so that one serves a run."""
-        scope = f"repository:{self.repository.name}:pull,push"
-        if self.mounts_from is None:
-            return scope
-        return f"{scope} repository:{self.mounts_from.name}:pull"
+        written, read = self.repository, self.mounts_from
+        if self.mounts_into is not None:
+            written, read = self.mounts_into, self.repository
+        scope = f"repository:{written.name}:pull,push"
+        return scope if read is None else f"{scope} repository:{read.name}:pull"
 
     def url(self, endpoint: Endpoint) -> httpx2.URL:
         """Return the address at ``endpoint``."""

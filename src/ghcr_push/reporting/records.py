@@ -71,7 +71,9 @@ class Carriage(_Described):
     bytes_saved: int
     """Bytes not sent, because they were there or could be mounted."""
     seconds_reading: float
-    """Time spent waiting for the engine and for compression."""
+    """Time spent waiting for the next blob: for the engine, compression or temporary space."""
+    seconds_compressing: float
+    """Processor time spent in compression, that of all cores added up."""
     seconds_sending: float
     """Time spent in uploads, those side by side added up."""
 

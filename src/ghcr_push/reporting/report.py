@@ -105,6 +105,7 @@ def _carriage(carriage: Carriage | None) -> records.Carriage | None:
         bytes_sent=carriage.bytes_sent,
         bytes_saved=carriage.bytes_saved,
         seconds_reading=_ms(carriage.seconds_reading),
+        seconds_compressing=_ms(carriage.seconds_compressing),
         seconds_sending=_ms(carriage.seconds_sending),
     )
 

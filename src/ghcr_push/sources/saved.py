@@ -99,6 +99,11 @@ class SavedImages:
             raise RuntimeError("the images are known after the last blob")
         return self._images
 
+    @property
+    def seconds_compressing(self) -> float:
+        """Processor seconds spent on compression so far, all cores together."""
+        return self._workshop.compressing.seconds
+
     def __aiter__(self) -> Self:
         return self
 

@@ -2,21 +2,66 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
 from ghcr_push.references import Digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.spool import Spool, SpooledBlob
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Meter:
+    """Adds up what threads spend on something, by ``clock``, which reads for its own thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self.seconds = 0.0
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what this thread spends inside."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.seconds += self._clock() - began
+
+
+class _Metered(Executor):
+    """The threads of ``pool``, their work counted by ``meter``."""
+
+    def __init__(self, pool: Executor, meter: Meter) -> None:
+        self._pool = pool
+        self._meter = meter
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> Future[T]:
+        def counted() -> T:
+            with self._meter.counting():
+                return work(*args, **named)
+
+        return self._pool.submit(counted)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workshop:
-    """Where blobs are made; ``cores`` threads compress."""
+    """Where blobs are made; ``cores`` threads compress.
+
+    ``compressing`` counts processor time, not time by the clock: what compression costs is the
+    same then, however busy the machine is with reading, hashing and sending meanwhile.
+    """
 
     spool: Spool
     cores: int
+    compressing: Meter = field(default_factory=Meter)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def spooled(
@@ -49,7 +94,8 @@ class Workshop:
 
         with ThreadPoolExecutor(self.cores) as pool:
             # two more than there are cores, so that none waits for the hash or the disk
-            stream = recipe.compressed(hashed(), size, pool=pool, ahead=self.cores + 2)
+            metered = _Metered(pool, self.compressing)
+            stream = recipe.compressed(hashed(), size, pool=metered, ahead=self.cores + 2)
             return self.spooled(stream, diff_id=diff_id)
 
     def stop(self) -> None:

@@ -13,6 +13,8 @@ LOCAL: tuple[Rule, ...] = (
             Sign(text=r"\btag does not exist\b", answered=False),
             Sign(text=r"\bimage does not exist locally\b", answered=False),
             Sign(text=r"\bno such image\b", answered=False),
+            # all that the classic store tells of a name that it shall save
+            Sign(text=r"\breference does not exist\b", answered=False),
         ),
         verdict=Verdict(kind=Kind.IMAGE_MISSING),
         examples=(
@@ -23,6 +25,7 @@ LOCAL: tuple[Rule, ...] = (
             ),
             containerd("tag does not exist: ghcr.io/o/i:t"),
             classic("Error response from daemon: No such image: ghcr.io/o/i:t"),
+            classic("Error response from daemon: reference does not exist"),
         ),
     ),
     Rule(
@@ -151,6 +154,8 @@ LOCAL: tuple[Rule, ...] = (
         "Engine 26 refuses to push it; 28 pushes the one platform that it has and says so.",
         signs=(
             Sign(text=r"\bmissing content\b", answered=False),
+            # a save that meets, in mid-stream, a blob which the store has lost
+            Sign(text=r"\bblob not found: not found\b", answered=False),
             Sign(
                 text=r"\bdoes not (?:provide|match) the specified platform\b",
                 answered=False,
@@ -166,6 +171,11 @@ LOCAL: tuple[Rule, ...] = (
             containerd(
                 "Error response from daemon: image with reference ghcr.io/o/i:t was found but "
                 "does not provide the specified platform (linux/s390x)"
+            ),
+            containerd(
+                f"failed to copy to tar: rpc error: code = NotFound desc = blob sha256:{'0' * 64} "
+                f"expected at /var/lib/docker/containerd/daemon/blobs/sha256/{'0' * 64}: "
+                "blob not found: not found"
             ),
             classic(
                 "Error response from daemon: image with reference ghcr.io/o/i:t was found but "

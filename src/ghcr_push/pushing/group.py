@@ -1,0 +1,246 @@
+"""One group: its content carried, by our own hand or by docker push, then its tags written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import anyio
+
+from ghcr_push.model import Failure, Group, Image, Manifest, TargetResult
+from ghcr_push.pushing.backoff import AttemptError
+from ghcr_push.pushing.batch import Batches
+from ghcr_push.pushing.carry import Carrier
+from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
+from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.holdings import Holdings
+from ghcr_push.pushing.journal import ContentLog
+from ghcr_push.pushing.permission import Permission
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.shared import NotStartedError, Shared
+from ghcr_push.pushing.target import TargetRun
+from ghcr_push.references import Digest
+
+QUICKER_FROM: Final = 32 << 20
+"""Bytes of an image from which ``docker push`` is the quicker way out of a containerd store.
+
+That store hands out 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``bench/carry.py``).
+"""
+
+
+def engine_is_quicker(image: Image) -> bool:
+    """Say whether the engine pushes the image sooner than it hands it out."""
+    return image.digest is not None and image.size >= QUICKER_FROM
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """Whether a run goes on to what it has not tried yet."""
+
+    fail_fast: bool
+    cancelled: bool = False
+    failing_fast: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether targets that were never tried may still be."""
+        return not (self.cancelled or self.failing_fast)
+
+    def note_failure(self) -> None:
+        """Note that a target failed for good."""
+        self.failing_fast = self.fail_fast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """What the groups of one registry share."""
+
+    gate: Gate
+    batches: Batches
+    holdings: Holdings
+    permission: Permission
+
+
+class GroupRun:
+    """A group on its way: ``runs`` are its targets, the first of them the seed.
+
+    ``turn`` is shared by the groups of one repository.
+    """
+
+    def __init__(
+        self,
+        group: Group,
+        image: Image,
+        runs: list[TargetRun],
+        *,
+        shared: Shared,
+        course: Course,
+        lane: Lane,
+        turn: anyio.Lock,
+    ) -> None:
+        self._group = group
+        self._image = image
+        self._runs = runs
+        self._shared = shared
+        self._course = course
+        self._lane = lane
+        reader = Reader(lane.gate, lambda error: shared.judge(error, group.repository))
+        self._manifests = Manifests(group.repository, shared.registry, reader)
+        self._reachable = group.repository.registry not in shared.beyond_reach
+        self._held = InEngine(
+            group.source,
+            image,
+            engine=shared.engine,
+            manifests=self._manifests if self._reachable else None,
+            turn=turn,
+        )
+
+    async def run(self) -> None:
+        """Bring every target to its outcome, unless the run is ended before."""
+        if not self._reachable:
+            await self._land_all(self._runs, self._held)
+        elif self._shared.direct:
+            await self._carry_and_write()
+        else:
+            await self._push_and_retag()
+
+    # -- the layers go up by our own hand ---------------------------------------------------
+
+    async def _carry_and_write(self) -> None:
+        """Carry the content, unless the first tag names it already; then write every tag."""
+        seed = self._runs[0]
+        seed.seed = True
+        there = await seed.finds(self._held) or await self._pushed_whole(seed)
+        if there and seed.result and seed.result.digest:
+            digest = seed.result.digest
+        elif manifest := await self._carry():
+            digest = manifest.digest
+            self._manifests.know(manifest)
+        else:
+            return
+        await self._write_all(self._unended, digest)
+
+    async def _pushed_whole(self, seed: TargetRun) -> bool:
+        """Let ``docker push`` try once where it is quicker; say whether the content is there."""
+        if not (self._shared.engine_first and engine_is_quicker(self._image) and seed.may_begin):
+            return False
+        if await self._lane.permission.refusal(self._group.repository):
+            return False
+        self._learn(seed, await seed.land_at_once(self._held))
+        return self._is_seeded(seed, self._runs[1:])
+
+    async def _carry(self) -> Manifest | None:
+        """Return the manifest of the carried content; None where there is none.
+
+        All targets have failed with it then, unless the run was ended before it was tried.
+        """
+        runs = self._unended
+        if not runs or not runs[0].may_begin:
+            return None
+        repository, permission = self._group.repository, self._lane.permission
+        if refusal := permission.known_refusal(repository):
+            self._fail_all(runs, refusal)
+            return None
+        seed = runs[0]
+        seed.seed = True
+        seed.content = ContentLog()
+        carrier = Carrier(
+            self._group,
+            self._image,
+            shared=self._shared,
+            gate=self._lane.gate,
+            holdings=self._lane.holdings,
+            refusal=lambda: permission.refusal(repository),
+            may_begin=lambda: seed.may_begin,
+            log=seed.content,
+        )
+        try:
+            return await carrier.carry()
+        except NotStartedError:
+            return None
+        except AttemptError as failed:
+            failure = failed.failure
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+            failure = self._shared.judge(error, repository)
+        finally:
+            tries = seed.tries + seed.content.tries  # docker push may have tried before
+            for run in runs:
+                run.tries_of_content = max(run.tries_of_content, tries)
+        permission.learn(repository, failure)
+        self._fail_all(runs, failure)
+        return None
+
+    # -- the layers go up by docker push ----------------------------------------------------
+
+    async def _push_and_retag(self) -> None:
+        if refusal := await self._lane.permission.refusal(self._group.repository):
+            self._fail_all(self._runs, refusal)
+            return
+        rest = list(self._runs)
+        while rest:
+            seed = rest.pop(0)
+            seed.seed = True
+            await self._land(seed, self._held)
+            if self._is_seeded(seed, rest):
+                if seed.result and seed.result.digest:
+                    await self._write_all(rest, seed.result.digest)
+                return
+            if seed.result is None or not self._unended:
+                return
+
+    def _is_seeded(self, seed: TargetRun, rest: Sequence[TargetRun]) -> bool:
+        """Say whether ``seed`` carried the content; where it failed for all, end ``rest`` too."""
+        for run in rest:
+            run.tries_of_content = max(run.tries_of_content, seed.tries)
+        result = seed.result
+        if result is None or result.failure is None:
+            return result is not None
+        if not result.failure.about_tag:
+            self._fail_all(rest, _not_carried(result.failure, seed))
+        return False
+
+    # -- the tags ---------------------------------------------------------------------------
+
+    @property
+    def _unended(self) -> list[TargetRun]:
+        return [run for run in self._runs if run.result is None]
+
+    async def _write_all(self, runs: list[TargetRun], digest: Digest) -> None:
+        """Write the tags of a manifest, together where the registry takes several."""
+        content = InRegistry(
+            self._group.repository,
+            digest,
+            registry=self._shared.registry,
+            manifests=self._manifests,
+        )
+        if runs and self._course.goes_on:
+            await self._lane.batches.write(runs, content)
+        await self._land_all([run for run in runs if run.result is None], content)
+
+    async def _land_all(self, runs: list[TargetRun], content: InEngine | InRegistry) -> None:
+        async with anyio.create_task_group() as tasks:
+            for run in runs:
+                tasks.start_soon(self._land, run, content)
+
+    async def _land(self, run: TargetRun, content: InEngine | InRegistry) -> None:
+        refusal = self._lane.permission.known_refusal(run.repository)
+        if refusal is not None and not run.tried:
+            run.fail(refusal)
+            return
+        self._learn(run, await run.land(content))
+
+    def _learn(self, run: TargetRun, result: TargetResult | None) -> None:
+        if result is not None and result.failure is not None:
+            self._lane.permission.learn(run.repository, result.failure)
+            self._course.note_failure()
+
+    def _fail_all(self, runs: Sequence[TargetRun], failure: Failure) -> None:
+        for run in runs:
+            run.fail(failure)
+            self._course.note_failure()
+
+
+def _not_carried(failure: Failure, seed: TargetRun) -> Failure:
+    """Say for the other targets of a group why their content is not there."""
+    return replace(
+        failure, message=f"the image was not carried with {seed.target}: {failure.message}"
+    )

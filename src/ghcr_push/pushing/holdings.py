@@ -1,0 +1,71 @@
+"""Which blobs the repositories of a registry hold: what need not be sent, and whence to mount."""
+
+import anyio
+
+from ghcr_push.pushing.backoff import AttemptError
+from ghcr_push.pushing.events import Noticed
+from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.shared import Shared
+from ghcr_push.references import Digest, Repository
+
+
+class Holdings:
+    """Which blobs the repositories of one registry hold, as far as this run knows."""
+
+    def __init__(self, shared: Shared, gate: Gate) -> None:
+        self._shared = shared
+        self._gate = gate
+        self._origins = [each for each in shared.mount_from if each.registry == gate.registry]
+        self._held: dict[Digest, list[Repository]] = {}
+        self._turns: dict[tuple[Repository, Digest], anyio.Lock] = {}
+        self._asked: set[tuple[Repository, Digest]] = set()
+        self._asking: dict[Digest, anyio.Lock] = {}
+
+    def turn(self, repository: Repository, digest: Digest) -> anyio.Lock:
+        """Return what keeps two groups from bringing one blob at the same moment."""
+        return self._turns.setdefault((repository, digest), anyio.Lock())
+
+    def add(self, repository: Repository, digest: Digest) -> None:
+        """Note that ``repository`` holds the blob."""
+        self._held.setdefault(digest, []).append(repository)
+
+    def holds(self, repository: Repository, digest: Digest) -> bool:
+        """Say whether ``repository`` is known to hold the blob."""
+        return repository in self._held.get(digest, ())
+
+    def elsewhere(self, digest: Digest) -> Repository | None:
+        """Name a repository from which the blob could be mounted."""
+        return next(iter(self._held.get(digest, ())), None)
+
+    async def look_elsewhere(self, repository: Repository, digest: Digest) -> None:
+        """Look for the blob in the origins until one is known to hold it.
+
+        Each is asked once for a blob, whichever repository wants it. Raises nothing: what cannot
+        be read is taken for not being there, and the blob is sent.
+        """
+        async with self._asking.setdefault(digest, anyio.Lock()):
+            for origin in tuple(self._origins):
+                if self.elsewhere(digest) is not None:
+                    return
+                if origin != repository and (origin, digest) not in self._asked:
+                    await self._look(repository, digest, origin)
+
+    async def _look(self, repository: Repository, digest: Digest, origin: Repository) -> None:
+        reader = Reader(self._gate, lambda error: self._shared.judge(error, origin))
+        try:
+            there = await reader.in_turn(
+                lambda: self._shared.registry.can_mount(repository, digest, origin)
+            )
+        except AttemptError as failed:
+            if failed.failure.retryable:  # the next who wants the blob asks again
+                await anyio.sleep(failed.failure.wait or 0.0)
+            elif origin in self._origins:
+                self._origins.remove(origin)
+                self._shared.observer(
+                    Noticed(f"nothing is mounted from {origin}: {failed.failure.message}")
+                )
+            return
+        self._asked.add((origin, digest))
+        if there:
+            self.add(origin, digest)

@@ -1,0 +1,61 @@
+"""What all of a run shares: ports, policies, what was learnt, and how failures are judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.model import Failure, Kind
+from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.pushing.events import Observer
+from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.references import Repository
+
+TOLD_EVERY: Final = 5.0
+"""Seconds between two lines on how far a carriage is: not so many that a log drowns in them."""
+
+NOT_READABLE: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND})
+"""Failures of the first look that say nothing about whether a write is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Ports, policies, and what the run has learnt."""
+
+    engine: Engine
+    registry: Registry
+    backoff: Backoff
+    observer: Observer
+    """Is called as things happen; must return at once and raise nothing."""
+    clock: Callable[[], float]
+    start: float
+    attempt_timeout: float
+    verify: bool
+    protect: tuple[str, ...]
+    direct: bool = False
+    """Whether we carry the layers ourselves, where our process reaches the registry."""
+    engine_first: bool = False
+    """Whether `docker push` may try first where the engine pushes sooner than it hands out."""
+    mount_from: tuple[Repository, ...] = ()
+    """Repositories whose blobs may be mounted into others of their registry."""
+    told_every: float = TOLD_EVERY
+    """Seconds between two events on how far a carriage is."""
+    welcomed: set[Repository] = field(default_factory=set)
+    """Repositories that accepted a write in this run: later refusals there are transient."""
+    beyond_reach: set[str] = field(default_factory=set)
+    """Registries that the engine reaches and our process does not."""
+
+    def judge(self, error: Exception, repository: Repository) -> Failure:
+        """Classify what one try raised."""
+        if isinstance(error, PushError):
+            return classify(error.evidence, witness=repository in self.welcomed)
+        return ours(Kind.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def ours(kind: Kind, message: str) -> Failure:
+    """Judge something that we found ourselves."""
+    return classify(Evidence(origin=Origin.RUN, kind=kind, message=message))
+
+
+class NotStartedError(Exception):
+    """The run was ended before the target was tried."""

@@ -1,0 +1,127 @@
+"""The units of a group's content: each tried in slots of its own, recorded, and tried again."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ghcr_push.model import Failure, Kind, Step, Target
+from ghcr_push.pushing.backoff import AttemptError, Tries
+from ghcr_push.pushing.events import Waiting
+from ghcr_push.pushing.gate import Gate, Slot
+from ghcr_push.pushing.journal import ContentLog, Journal
+from ghcr_push.pushing.reads import answered
+from ghcr_push.pushing.shared import NotStartedError, Shared, ours
+from ghcr_push.references import Digest, Repository
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Unit:
+    """A reading, a blob or a manifest, and what it has spent."""
+
+    journal: Journal
+    tries: Tries = field(default_factory=Tries)
+
+
+async def _unseen() -> None:
+    """Look at nothing: what is written whether it is there or not."""
+
+
+class Units:
+    """Tries the units of the content that ``seed`` stands for; ``log`` has what was tried.
+
+    ``may_begin`` says whether a write may begin now.
+    """
+
+    def __init__(
+        self,
+        seed: Target,
+        *,
+        shared: Shared,
+        gate: Gate,
+        may_begin: Callable[[], bool],
+        log: ContentLog,
+    ) -> None:
+        self._seed = seed
+        self._shared = shared
+        self._gate = gate
+        self._may_begin = may_begin
+        self._log = log
+
+    @property
+    def _repository(self) -> Repository:
+        return self._seed.reference.repository
+
+    def new(self) -> Unit:
+        """Begin a unit that has spent nothing."""
+        return Unit(Journal(self._shared.clock, self._shared.start))
+
+    async def send(
+        self,
+        unit: tuple[Repository, Digest],
+        request: Callable[[], Awaitable[T]],
+        journal: Journal,
+        look_again: Callable[[], Awaitable[T | None]] = _unseen,
+    ) -> T:
+        """Write once, in a slot, unless ``look_again``, asked in it, finds that it is done."""
+        while True:
+            async with self._gate.write(unit) as slot:
+                found = await look_again() if slot.open else None
+                if found is not None:
+                    return found
+                if not slot.open:  # it may have been closed while we looked
+                    continue
+                if not self._may_begin():
+                    raise NotStartedError
+                return await self._write(request, journal, slot)
+
+    async def _write(self, request: Callable[[], Awaitable[T]], journal: Journal, slot: Slot) -> T:
+        """Write once, in the slot, and learn from how it ended."""
+        journal.send(Step.UPLOAD, slot.limit)
+        self._log.begun = True
+        began = self._shared.clock()
+        try:
+            result = await answered(request(), within=self._shared.attempt_timeout)
+        except Exception as error:  # a fault of ours, too, is the failure of this unit
+            failure = self.judge(error)
+            charged = slot.failed(failure)
+            self.record(journal, failure)
+            raise AttemptError(failure, charged=charged) from error
+        else:
+            slot.succeeded()
+            self._shared.welcomed.add(self._repository)
+            self.record(journal, None)
+            return result
+        finally:
+            self._log.count(seconds_sending=self._shared.clock() - began)
+            if journal.step is not None:
+                self.record(journal, ours(Kind.CANCELLED, "cut off under way"))
+
+    async def persist(self, unit: Unit, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Attempt until it is done; raise the last ``AttemptError`` where the policy gives up."""
+        journal = unit.journal
+
+        def before_wait(failed: AttemptError, seconds: float) -> None:
+            place = self._log.attempts.index(journal.attempts[-1])
+            journal.waits(seconds)
+            self._log.attempts[place] = journal.attempts[-1]
+            self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
+
+        return await self._shared.backoff.run(attempt, unit.tries, before_wait)
+
+    def judge(self, error: Exception) -> Failure:
+        """Classify what one try raised."""
+        return self._shared.judge(error, self._repository)
+
+    def record_first(self, journal: Journal, failure: Failure) -> None:
+        """Record a failure before any write, unless it came after the end: nothing was tried."""
+        if not self._may_begin():
+            raise NotStartedError
+        self.record(journal, failure)
+
+    def record(self, journal: Journal, failure: Failure | None) -> None:
+        """Record the attempt under way, and that something was tried."""
+        self._log.begun = True
+        journal.close(failure)
+        self._log.attempts.append(journal.attempts[-1])

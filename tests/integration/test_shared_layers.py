@@ -1,0 +1,145 @@
+"""Fifty images on eight common layers: no repository is sent one of them twice, in any hurry."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+
+import httpx2
+import pytest
+from tests.support.engines import Engine, running_engine
+from tests.support.front import Answer, Behaviour, Front, Rule, Step, on, running_front
+from tests.support.loadable import Loadable, archive_of, file, layer_of
+from tests.support.outcomes import outcomes, prove
+from tests.support.processes import wait_until
+from tests.support.registry import Registry, running_registry
+from tests.support.runner import Job
+from tests.support.saved import digest_of
+
+pytestmark = pytest.mark.timeout(300)
+
+CLASSIC, CONTAINERD = "trixie-classic", "sid-containerd"
+IMAGES = {CLASSIC: 50, CONTAINERD: 12}
+"""The containerd store takes five times as long to load and to forget them."""
+
+PARALLEL = 8
+COMMON = tuple(layer_of(file(f"common-{number}", bytes(1000 * number))) for number in range(8))
+BLOBS = len(COMMON) + 2
+"""Of one image: it has a layer and a config of its own."""
+
+
+@pytest.fixture(scope="module")
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    release, store = request.param.split("-")
+    archive = archive_of(
+        {f"shared:{number}": image(number) for number in range(IMAGES[request.param])}
+    )
+    with running_engine(f"sh-{token_hex(3)}", release=release, store=store) as engine:
+        engine.docker("load", "--quiet", stdin=archive)
+        yield engine
+
+
+def image(number: int) -> Loadable:
+    return Loadable(layers=(*COMMON, layer_of(file("own", b"%d" % number))))
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Registry]:
+    with running_registry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def job(tmp_path: Path, engine: Engine) -> Job:
+    return Job(tmp_path, engine)
+
+
+@pytest.fixture
+def front(registry: Registry) -> Iterator[Front]:
+    with running_front(registry.address) as front:
+        yield front
+
+
+def push(job: Job, front: Front, registry: Registry, form: str) -> int:
+    """Push all images in one run; ``form`` makes a repository and tag of an image's number.
+
+    Return how many there are.
+    """
+    names = job.engine.docker("image", "ls", "--format", "{{.Tag}}", "shared").split()
+    inputs = {
+        "tags": "\n".join(
+            f"shared:{number} => {front.address}/{form.format(number)}" for number in names
+        ),
+        "transport": "direct",
+        "max-parallel": f"{PARALLEL}",
+    }
+    step = job.run_here(inputs)
+    assert set(outcomes(step).values()) == {"pushed"}, step.log
+    prove(step, registry.address)
+    return len(names)
+
+
+@pytest.mark.parametrize("engine", [CLASSIC, CONTAINERD], indirect=True)
+def test_one_repository_gets_every_blob_once(job: Job, front: Front, registry: Registry) -> None:
+    images = push(job, front, registry, f"one/{token_hex(4)}:{{}}")
+    [sent] = front.stats().blob_uploads.values()
+    assert len(sent) == len(COMMON) + 2 * images
+    assert set(sent.values()) == {1}
+
+
+@pytest.mark.parametrize("engine", [CLASSIC], indirect=True)
+def test_fifty_repositories_mount_what_one_of_them_has(
+    job: Job, front: Front, registry: Registry
+) -> None:
+    images = push(job, front, registry, f"many-{token_hex(4)}/{{}}:1")
+    stats = front.stats()
+    assert len(stats.blob_uploads) == images
+    for repository, sent in stats.blob_uploads.items():
+        assert set(sent.values()) == {1}
+        assert len(sent) + stats.blob_mounts.get(repository, 0) == BLOBS
+    # what no repository has yet cannot be mounted, and no more than these are under way at once
+    everywhere = Counter(digest for sent in stats.blob_uploads.values() for digest in sent)
+    assert max(everywhere.values()) <= PARALLEL
+
+
+@pytest.mark.parametrize("engine", [CONTAINERD], indirect=True)
+def test_repositories_that_may_not_mount_get_every_blob_once(
+    job: Job, front: Front, registry: Registry
+) -> None:
+    mounts = on(Step.UPLOAD_POST, reference="sha256:*")
+    front.set(Behaviour(rules=(Rule(match=mounts, answer=Answer(status=405)),)))
+    images = push(job, front, registry, f"many-{token_hex(4)}/{{}}:1")
+    stats = front.stats()
+    assert stats.blob_mounts == {}
+    assert stats.count(Step.UPLOAD_POST, status=405) > 0
+    assert [len(sent) for sent in stats.blob_uploads.values()] == [BLOBS] * images
+    assert {times for sent in stats.blob_uploads.values() for times in sent.values()} == {1}
+
+
+@pytest.mark.parametrize("engine", [CONTAINERD], indirect=True)
+def test_what_another_job_sends_meanwhile_is_not_sent_again(
+    job: Job, front: Front, registry: Registry
+) -> None:
+    """Every blob was looked for and is missing; while the first is sent, the others arrive."""
+    repository = f"meanwhile/{token_hex(4)}"
+    front.set(Behaviour(delays={Step.UPLOAD_PUT: 2}))
+    inputs = {"source": "shared:0", "transport": "direct", "max-parallel": "1"}
+    running = job.start_here({**inputs, "tags": f"{front.address}/{repository}:1"})
+    wait_until(lambda: arrived(front, Step.BLOB_HEAD) == BLOBS)
+    wait_until(lambda: arrived(front, Step.UPLOAD_PUT) == 1)
+    for blob in image(0).blobs:
+        upload(f"http://{registry.address}/v2/{repository}/blobs/uploads/", blob)
+    step = running.wait()
+    assert step.status == 0, step.log
+    prove(step, registry.address)
+    assert arrived(front, Step.UPLOAD_PUT) == 1
+
+
+def arrived(front: Front, step: Step) -> int:
+    return sum(entry.step is step for entry in front.log())
+
+
+def upload(place: str, blob: bytes) -> None:
+    where = httpx2.URL(httpx2.post(place).headers["Location"])
+    where = where.copy_merge_params({"digest": digest_of(blob)})
+    httpx2.put(where, content=blob).raise_for_status()

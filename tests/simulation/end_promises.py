@@ -1,0 +1,167 @@
+"""What must not be begun, what is written down, and what goes up by ``docker push``."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import permutations
+
+from ghcr_push.model import Outcome, Step, TargetResult
+from ghcr_push.pushing.events import Ended
+from tests.simulation.evidence import (
+    GRACE,
+    HAIR,
+    HEADS,
+    Check,
+    limits_at,
+    read_in_slot,
+    writes_of,
+)
+from tests.simulation.play import Played
+
+# -- what must not be begun -----------------------------------------------------------------
+
+
+def the_end_is_obeyed(played: Played) -> Iterator[str]:
+    """After the end nothing begins but one look at each tag whose write was in flight."""
+    told, ended = played.broken_off, played.ended or 0.0
+    if ended > told + GRACE:
+        yield f"the run ended {ended - told:.3f} s after it was told to"
+    looks: Counter[object] = Counter()
+    for request in played.log:
+        if request.began <= told + HAIR:
+            continue
+        if request.operation not in HEADS or request.began > told + HAIR + GRACE:
+            yield f"a {request.operation} began after the end"
+        looks[request.repository, request.tags] += 1
+    yield from (f"{tag} was looked at {n} times after the end" for tag, n in looks.items() if n > 1)
+
+
+def fail_fast_is_obeyed(played: Played) -> Iterator[str]:
+    if not played.scenario.fail_fast:
+        return
+    first = first_failure(played)
+    for result in played.results:
+        writes = writes_of(played, result.target.reference)
+        tries = [a.started + a.seconds + played.start for a in result.attempts]
+        tries += [a.started + played.start for a in result.content_attempts]
+        if writes and writes[0].began > first + HAIR and min(tries) > first + HAIR:
+            yield f"{result.target} was started after another had failed"
+
+
+def first_failure(played: Played) -> float:
+    """Return when the first target failed; infinity where none did."""
+    failed = (
+        at
+        for at, event in played.events
+        if isinstance(event, Ended) and event.result.outcome is Outcome.FAILED
+    )
+    return min(failed, default=float("inf"))
+
+
+def protected_tags_stay(played: Played) -> Iterator[str]:
+    for target in played.scenario.plan.targets:
+        if not played.scenario.protects(target.reference.tag):
+            continue
+        for write in writes_of(played, target.reference):
+            read = read_in_slot(played, write)
+            fresh = read is not None and read.good and abs(read.ended - write.began) < HAIR
+            if not fresh or read is None or read.seen is not None:
+                yield f"{target} is protected, and was written unseen"
+
+
+# -- what is written down -------------------------------------------------------------------
+
+
+def attempts_are_recorded(played: Played) -> Iterator[str]:
+    """Each write is an attempt of its target and each attempt to write a write, as it was."""
+    for result in played.results:
+        writes = writes_of(played, result.target.reference)
+        recorded = [
+            a.started + played.start
+            for a in result.attempts
+            if a.step not in {Step.LOOK, Step.FETCH}
+        ]
+        for write in writes:
+            if not any(abs(at - write.began) < HAIR for at in recorded):
+                yield f"{result.target}: a write at {write.began:.3f} is in no attempt"
+        for attempt in result.attempts:
+            at = attempt.started + played.start
+            if attempt.limit not in _limits_of(played, result, at):
+                yield f"{result.target}: an attempt under limit {attempt.limit}, which was not"
+            wrote = attempt.step in {Step.PUSH, Step.RETAG}
+            if wrote and not any(
+                abs(at - w.began) < HAIR and w.ended <= at + attempt.seconds + HAIR for w in writes
+            ):
+                yield f"{result.target}: an attempt to write at {at:.3f} is no write"
+        yield from _retries_are_told(played, result)
+        landed = result.outcome is Outcome.PUSHED
+        if landed and result.attempts[-1].step not in {Step.PUSH, Step.RETAG, Step.LOOK}:
+            yield f"{result.target} landed by {result.attempts[-1].step}"
+
+
+def _limits_of(played: Played, result: TargetResult, at: float) -> set[int]:
+    """Return the limits under which an attempt may have got its slot, maybe to read first."""
+    registry = result.target.reference.repository.registry
+    values = limits_at(played, registry, at)
+    for write in writes_of(played, result.target.reference):
+        if abs(write.began - at) < HAIR and (read := read_in_slot(played, write)):
+            values |= limits_at(played, registry, read.began)
+    return values
+
+
+def _retries_are_told(played: Played, result: TargetResult) -> Iterator[str]:
+    """``retried``: its own write or its group's content needed more than one attempt."""
+    together = [
+        r
+        for r in played.results
+        if r.target.source == result.target.source
+        and r.target.reference.repository == result.target.reference.repository
+    ]
+    seeds = [r for r in together if r.seed]
+    own = len(result.attempts) > 1
+    content = any(a.number > 1 for r in seeds for a in (*r.attempts, *r.content_attempts))
+    content = content or any(r.attempts and r.content_attempts for r in seeds)
+    if own and not result.retried:
+        yield f"{result.target} was retried, and is not said to be"
+    if result.retried and not (own or content):
+        yield f"{result.target} is said to be retried, and was not"
+
+
+# -- what goes up by docker push ------------------------------------------------------------
+
+
+def content_goes_up_once(played: Played) -> Iterator[str]:
+    pushes = [r for r in played.log if r.operation == "push"]
+    uploads = Counter((r.repository, r.digest) for r in pushes if r.uploaded)
+    yield from (f"{what} went up {count} times" for what, count in uploads.items() if count > 1)
+    for one, other in permutations(pushes, 2):
+        if one.repository == other.repository and one.began <= other.began < one.ended - HAIR:
+            yield f"two pushes into {one.repository} at once"
+
+
+def seeds_push_alone(played: Played) -> Iterator[str]:
+    """One tag of an image goes up by docker push, and the next only where it was refused as a tag.
+
+    Where only the engine reaches the registry, all must.
+    """
+    for group in played.scenario.plan.groups:
+        wanted = played.scenario.digests[group.source]
+        results = [r for r in played.results if r.target in group.targets]
+        about_tag = sum(bool(r.failure and r.failure.about_tag) for r in results)
+        pushed = {
+            r.tags
+            for r in played.log
+            if r.operation == "push" and (r.repository, r.digest) == (group.repository, wanted)
+        }
+        unreached = group.repository.registry in played.scenario.beyond_reach
+        if len(pushed) > 1 + about_tag and not unreached:
+            yield f"{len(pushed)} tags of one image went up by docker push"
+
+
+END_CHECKS: tuple[Check, ...] = (
+    the_end_is_obeyed,
+    fail_fast_is_obeyed,
+    protected_tags_stay,
+    attempts_are_recorded,
+    content_goes_up_once,
+    seeds_push_alone,
+)

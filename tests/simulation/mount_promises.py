@@ -1,0 +1,92 @@
+"""What is promised before a blob is sent: looked for where it goes, mounted from where it is."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ghcr_push.pushing.carry import LOOK_HOLDS
+from tests.simulation.evidence import HAIR, Check
+from tests.simulation.play import Played
+from tests.simulation.records import Request
+
+
+def _uploads(played: Played) -> Iterator[Request]:
+    return (request for request in played.log if request.operation == "upload")
+
+
+def blobs_are_looked_for_before_they_are_sent(played: Played) -> Iterator[str]:
+    for upload in _uploads(played):
+        looks = (
+            request.ended
+            for request in played.log
+            if request.operation == "has-blob"
+            and (request.repository, request.tags) == (upload.repository, (upload.digest,))
+            and request.good
+            and request.ended <= upload.began + HAIR
+        )
+        last = max(looks, default=float("-inf"))
+        if upload.began - last > LOOK_HOLDS + HAIR:
+            yield f"{upload.digest} was sent {upload.began - last:.3f} s after it was looked for"
+
+
+def blobs_are_mounted_from_where_they_are(played: Played) -> Iterator[str]:
+    for upload in _uploads(played):
+        known = [
+            request
+            for request in played.log
+            if request.repository != upload.repository
+            and request.repository.registry == upload.repository.registry
+            and request.ended < upload.began - HAIR
+            and request.good
+            and _shows(request, upload)
+        ]
+        if known and upload.mount is None:
+            yield f"{upload.digest} was known in {known[0].repository}, and sent"
+        if upload.mount is None:
+            continue
+        parts = played.world.parts.items()
+        held_since = min(since for part, since in parts if part == (upload.mount, upload.digest))
+        astray = upload.mount.registry != upload.repository.registry
+        if astray or upload.mount == upload.repository or held_since > upload.began + HAIR:
+            yield f"{upload.digest} was to be mounted from {upload.mount}, where it is not"
+
+
+def _shows(request: Request, upload: Request) -> bool:
+    """Say whether an answer told the run that another repository has what is uploaded."""
+    if request.operation == "can-mount":
+        return request.seen == upload.digest
+    return request.operation == "upload" and request.digest == upload.digest
+
+
+def origins_are_asked_once(played: Played) -> Iterator[str]:
+    asked = [request for request in played.log if request.operation == "can-mount"]
+    answers = Counter((r.repository, r.tags) for r in asked if r.good)
+    yield from (f"{what} was asked {count} times" for what, count in answers.items() if count > 1)
+    for refused in (request for request in asked if request.answer == "denied"):
+        if any(
+            again.repository == refused.repository
+            and _waits_since(played, again) > refused.ended + HAIR
+            for again in asked
+        ):
+            yield f"{refused.repository} was asked again after it had refused"
+    for request in asked:
+        if request.repository not in played.scenario.carriage.mount_from:
+            yield f"{request.repository} was asked, and is not to be mounted from"
+
+
+def _waits_since(played: Played, asked: Request) -> float:
+    """Say when a look for a mount was decided on: after the look before it, for the same blob."""
+    looks = (
+        request.ended
+        for request in played.log
+        if request.operation in {"has-blob", "can-mount"}
+        and request.tags == asked.tags
+        and request.ended <= asked.began + HAIR
+    )
+    return max(looks, default=0.0)
+
+
+MOUNT_CHECKS: tuple[Check, ...] = (
+    blobs_are_looked_for_before_they_are_sent,
+    blobs_are_mounted_from_where_they_are,
+    origins_are_asked_once,
+)

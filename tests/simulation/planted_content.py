@@ -1,0 +1,186 @@
+"""Faults planted in how content is carried by ourselves."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ghcr_push.pushing import carry, hearing
+from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
+from ghcr_push.pushing.carry import Carrier, _UnitEndedError
+from ghcr_push.pushing.holdings import Holdings
+from ghcr_push.pushing.journal import Journal
+from ghcr_push.pushing.permission import Permission
+from ghcr_push.pushing.ports import Blob
+from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.units import Unit, Units
+from tests.simulation.planting import Faults
+
+FAULTS = Faults()
+
+# -- content that we carry ourselves --------------------------------------------------------
+
+
+@FAULTS.caught_by("tags_name_what_is_whole")
+def tag_before_blobs(patch: pytest.MonkeyPatch) -> None:
+    async def bring(_: Carrier, blob: Blob) -> None:
+        del blob
+
+    patch.setattr(Carrier, "_bring", bring)
+
+
+@FAULTS.caught_by("tags_name_what_is_whole")
+def tag_before_child_manifests(patch: pytest.MonkeyPatch) -> None:
+    async def bring_manifest(_: Carrier, manifest: Any) -> None:
+        del manifest
+
+    patch.setattr(Carrier, "_bring_manifest", bring_manifest)
+
+
+@FAULTS.caught_by("blobs_go_up_once", skip=250)
+def blob_sent_by_two_groups(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Holdings, "turn", lambda *_: nullcontext())
+
+
+@FAULTS.caught_by("blobs_go_up_once")
+def blob_sent_without_a_look(patch: pytest.MonkeyPatch) -> None:
+    async def is_there(*_: Any) -> bool:
+        return False
+
+    patch.setattr(Carrier, "_is_there", is_there)
+
+
+@FAULTS.caught_by("nothing_is_left_behind")
+def blob_not_released(patch: pytest.MonkeyPatch) -> None:
+    bring = Carrier._bring
+
+    async def keeping(self: Carrier, blob: Any) -> None:
+        try:
+            await bring(self, blob)
+        except BaseException:
+            patch.setattr(type(blob), "__exit__", lambda *_: None)
+            raise
+
+    patch.setattr(Carrier, "_bring", keeping)
+
+
+@FAULTS.caught_by("images_are_read_again_for_a_reason")
+def read_again_for_a_blob_that_ended(patch: pytest.MonkeyPatch) -> None:
+    read = Carrier._read
+
+    async def again(self: Carrier, journal: Journal) -> Any:
+        try:
+            return await read(self, journal)
+        except _UnitEndedError as ended:
+            if isinstance(ended.why, AttemptError):
+                self._units.record(journal, ended.why.failure)
+            raise ended.why from None
+
+    patch.setattr(Carrier, "_read", again)
+
+
+@FAULTS.caught_by("units_are_capped")
+def caps_of_blobs_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Backoff, "gives_up", lambda _, failed, *__: not failed.failure.retryable)
+
+
+@FAULTS.caught_by("refusing_repositories_are_asked_once")
+def refusing_repository_not_asked(patch: pytest.MonkeyPatch) -> None:
+    async def refusal(*_: Any) -> None: ...
+
+    patch.setattr(Permission, "refusal", refusal)
+
+
+@FAULTS.caught_by("content_attempts_are_recorded")
+def content_retried_in_silence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        TargetRun, "tries_of_content", property(lambda _: 0, lambda *_: None), raising=False
+    )
+
+
+@FAULTS.caught_by("carriages_add_up")
+def blobs_counted_with_each_reading(patch: pytest.MonkeyPatch) -> None:
+    bring_missing = Carrier._bring_missing
+
+    async def forgetful(self: Carrier, blob: Blob) -> None:
+        await bring_missing(self, blob)
+        self._brought.clear()
+
+    patch.setattr(Carrier, "_bring_missing", forgetful)
+
+
+@FAULTS.caught_by("nothing_is_begun_after_fail_fast", skip=290)
+def content_begun_after_fail_fast(patch: pytest.MonkeyPatch) -> None:
+    init = Carrier.__init__
+
+    def eager(self: Carrier, *args: Any, **named: Any) -> None:
+        init(self, *args, **{**named, "may_begin": lambda: True})
+
+    patch.setattr(Carrier, "__init__", eager)
+
+
+@FAULTS.caught_by("units_wait_as_asked")
+def blob_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
+    persist = Units.persist
+
+    async def impatient(self: Units, unit: Unit, attempt: Any) -> Any:
+        async def twice() -> Any:
+            try:
+                return await attempt()
+            except AttemptError:
+                return await attempt()
+
+        return await persist(self, unit, twice)
+
+    patch.setattr(Units, "persist", impatient)
+
+
+@FAULTS.caught_by("blobs_are_looked_for_before_they_are_sent")
+def blob_not_looked_for_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(carry, "LOOK_HOLDS", 1000.0)
+
+
+@FAULTS.caught_by("blobs_are_mounted_from_where_they_are")
+def blob_sent_that_could_be_mounted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Holdings, "elsewhere", lambda *_: None)
+
+
+@FAULTS.caught_by("origins_are_asked_once")
+def origin_asked_by_each_group(patch: pytest.MonkeyPatch) -> None:
+    look = Holdings._look
+
+    async def forgetful(self: Holdings, *args: Any) -> None:
+        await look(self, *args)
+        self._asked.clear()
+        self._held.clear()
+
+    patch.setattr(Holdings, "_look", forgetful)
+
+
+@FAULTS.caught_by("refused_parts_are_tried_once", skip=240)
+def refused_blob_tried_again(patch: pytest.MonkeyPatch) -> None:
+    gives_up = Backoff.gives_up
+
+    def stubborn(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
+        again = AttemptError(replace(failed.failure, retryable=True), charged=failed.charged)
+        return gives_up(self, again, tries, wait)
+
+    patch.setattr(Backoff, "gives_up", stubborn)
+
+
+@FAULTS.caught_by("content_waits_as_the_policy_says")
+def blob_waits_without_end(patch: pytest.MonkeyPatch) -> None:
+    wait = Backoff.wait
+    patch.setattr(Backoff, "wait", lambda *args: 2 * wait(*args) + 10)
+
+
+@FAULTS.caught_by("unheard_registries_are_given_up")
+def silence_waited_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(hearing, "UNHEARD", 10_000.0)
+
+
+@FAULTS.caught_by("unheard_registries_are_given_up", skip=100)
+def answers_not_heard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(hearing.Hearing, "answered", lambda _: None)
+    patch.setattr(hearing, "UNHEARD", 300.0)  # so that more outages are long enough to show it

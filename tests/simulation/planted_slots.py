@@ -1,0 +1,123 @@
+"""Faults planted in what hands out slots and lets the queue wait."""
+
+import anyio
+import pytest
+
+from ghcr_push.pushing import gate, limit
+from ghcr_push.pushing.backoff import AttemptError
+from ghcr_push.pushing.content import Content
+from ghcr_push.pushing.gate import Ceiling, Gate
+from ghcr_push.pushing.limit import AdaptiveLimit, Place
+from ghcr_push.pushing.target import TargetRun
+from tests.simulation.planting import Faults
+
+FAULTS = Faults()
+
+# -- slots and limits -----------------------------------------------------------------------
+
+
+@FAULTS.caught_by("slots_are_used")
+def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
+    async def write(self: TargetRun, content: Content) -> None:
+        async with content.turn(), self._gate.write(self.target) as slot:
+            try:
+                await self._settle(await self._send(content, slot), content)
+            except AttemptError:
+                await anyio.sleep(1)
+                raise
+
+    patch.setattr(TargetRun, "_write", write)
+
+
+@FAULTS.caught_by("limit_moves_for_a_reason")
+def cut_per_failure(patch: pytest.MonkeyPatch) -> None:
+    def pressed(self: AdaptiveLimit, _: Place) -> bool:
+        self.value, old = max(1, self.value // 2), self.value
+        return self.value < old
+
+    patch.setattr(AdaptiveLimit, "pressed", pressed)
+
+
+@FAULTS.caught_by("limit_is_obeyed")
+def limit_not_obeyed(patch: pytest.MonkeyPatch) -> None:
+    admit = Gate.admit
+
+    def generous(self: Gate) -> None:
+        if isinstance(self._limit, AdaptiveLimit):
+            value, self._limit.value = self._limit.value, self._limit.ceiling
+            admit(self)
+            self._limit.value = value
+
+    patch.setattr(Gate, "admit", generous)
+    patch.setattr(Gate, "lets_begin", lambda *_: True)
+
+
+@FAULTS.caught_by("max_parallel_is_kept")
+def ceiling_per_registry(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ceiling, "take", lambda _: True)
+
+
+@FAULTS.caught_by("slots_are_used")
+def reader_lets_none_in(patch: pytest.MonkeyPatch) -> None:
+    def leave(self: Gate, lane: gate._Lane) -> None:
+        lane.inside -= 1
+        if lane is self._writes:
+            self._ceiling.give_back()
+
+    patch.setattr(Gate, "_leave", leave)
+
+
+@FAULTS.caught_by("slots_are_used")
+def timer_forgotten(patch: pytest.MonkeyPatch) -> None:
+    async def never(self: Gate, time: float) -> None: ...
+
+    patch.setattr(Gate, "_admit_at", never)
+
+
+@FAULTS.caught_by("limit_is_obeyed")
+def probed_too_often(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(limit, "MOST_PATIENCE", 1)
+
+
+@FAULTS.caught_by("limit_moves_for_a_reason", skip=180)
+def limit_grows_unused(patch: pytest.MonkeyPatch) -> None:
+    def succeeded(self: AdaptiveLimit, place: Place) -> None:
+        self._silence.broken()
+        if place.order > self._cut_at:
+            self._grow()
+
+    patch.setattr(AdaptiveLimit, "succeeded", succeeded)
+
+
+@FAULTS.caught_by("reads_are_bounded")
+def reads_unbounded(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gate, "READS_PER_WRITE", 5)
+
+
+# -- outages and holds ----------------------------------------------------------------------
+
+
+@FAULTS.caught_by("outages_are_probed")
+def outage_hammered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gate, "PROBE_LAST", 0.5)
+    patch.setattr(gate, "PROBE_FIRST", 0.5)
+
+
+@FAULTS.caught_by("holds_are_shared")
+def hold_not_shared(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Gate, "hold", lambda *_: None)
+
+
+@FAULTS.caught_by("holds_are_shared", skip=130)
+def hold_too_short(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gate, "THROTTLE_FIRST", 20.0)
+
+
+@FAULTS.caught_by("throttled_starts_are_spaced", skip=130)
+def starts_not_spaced(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gate, "SPACING_AFTER_THROTTLE", 0.0)
+
+
+@FAULTS.caught_by("holds_are_shared", skip=130)
+def hold_not_doubled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gate, "THROTTLE_LAST", gate.THROTTLE_FIRST)

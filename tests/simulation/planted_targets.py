@@ -1,0 +1,292 @@
+"""Faults planted in how targets end, are tried again and wait."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import pytest
+
+from ghcr_push.model import Failure, Kind, Outcome, TargetResult
+from ghcr_push.pushing import shared
+from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
+from ghcr_push.pushing.batch import Batches
+from ghcr_push.pushing.content import Content, InEngine
+from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.group import Course, GroupRun
+from ghcr_push.pushing.journal import Journal
+from ghcr_push.pushing.queue import PushQueue
+from ghcr_push.pushing.target import Sent, TargetRun
+from tests.simulation.planting import Faults
+
+FAULTS = Faults()
+
+# -- outcomes -------------------------------------------------------------------------------
+
+
+@FAULTS.caught_by("one_outcome")
+def lost_target(patch: pytest.MonkeyPatch) -> None:
+    async def end_all(self: PushQueue) -> None: ...
+
+    patch.setattr(PushQueue, "_end_all", end_all)
+
+
+@FAULTS.caught_by("pushed_is_true")
+def report_before_proof(patch: pytest.MonkeyPatch) -> None:
+    async def prove(self: TargetRun) -> None:
+        self._verified = True
+
+    patch.setattr(TargetRun, "_prove", prove)
+
+
+@FAULTS.caught_by("pushed_is_true")
+def batch_believed_for_unnamed_tags(patch: pytest.MonkeyPatch) -> None:
+    def sort(self: Batches, runs: Sequence[TargetRun], _: frozenset[str]) -> None:
+        del self
+        for run in runs:
+            run.end_batch(Sent())
+
+    patch.setattr(Batches, "_sort", sort)
+
+
+@FAULTS.caught_by("pushed_is_true")
+def written_without_a_look(patch: pytest.MonkeyPatch) -> None:
+    look = TargetRun._look
+
+    async def blind(self: TargetRun, content: Content) -> bool:
+        await look(self, content)
+        self._verified = False
+        return False
+
+    patch.setattr(TargetRun, "_look", blind)
+
+
+@FAULTS.caught_by("doubt_is_told")
+def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
+    fail = TargetRun.fail
+
+    def sure(self: TargetRun, failure: Failure) -> Any:
+        self._in_doubt = False
+        return fail(self, failure)
+
+    patch.setattr(TargetRun, "fail", sure)
+
+
+@FAULTS.caught_by("ends", skip=350)
+def fault_sinks_the_run(patch: pytest.MonkeyPatch) -> None:
+    async def land(self: TargetRun, content: Content) -> Any:
+        try:
+            await self._shared.backoff.run(
+                lambda: self._attempt(content), self._tries, self._before_wait
+            )
+        except shared.NotStartedError:
+            return None
+        except AttemptError as failed:
+            return self.fail(failed.failure)
+        return self._finish(self._good_outcome())
+
+    patch.setattr(TargetRun, "land", land)
+
+
+@FAULTS.caught_by("causes_are_its_own")
+def cause_of_another_told(patch: pytest.MonkeyPatch) -> None:
+    fail = TargetRun.fail
+
+    def wrong(self: TargetRun, failure: Failure) -> Any:
+        return fail(self, replace(failure, kind=Kind.UNAUTHORIZED))
+
+    patch.setattr(TargetRun, "fail", wrong)
+
+
+@FAULTS.caught_by("doubt_is_told")
+def doubt_where_nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
+    fail = TargetRun.fail
+
+    def unsure(self: TargetRun, failure: Failure) -> Any:
+        self._in_doubt = True
+        return fail(self, failure)
+
+    patch.setattr(TargetRun, "fail", unsure)
+
+
+@FAULTS.caught_by("before_is_true")
+def what_was_there_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    finish = TargetRun._finish
+
+    def forgetful(self: TargetRun, *args: Any) -> Any:
+        self._known_before, self._before = False, None
+        return finish(self, *args)
+
+    patch.setattr(TargetRun, "_finish", forgetful)
+
+
+@FAULTS.caught_by("one_outcome")
+def end_not_told(patch: pytest.MonkeyPatch) -> None:
+    def cut_off(self: TargetRun, failure: Failure) -> Any:
+        result = TargetResult(target=self.target, outcome=Outcome.SKIPPED, failure=failure)
+        self.result = result
+        return result
+
+    patch.setattr(TargetRun, "cut_off", cut_off)
+
+
+# -- retries and waits ----------------------------------------------------------------------
+
+
+@FAULTS.caught_by("permanent_is_tried_once")
+def permanent_retried(patch: pytest.MonkeyPatch) -> None:
+    gives_up = Backoff.gives_up
+
+    def stubborn(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
+        again = AttemptError(replace(failed.failure, retryable=True), charged=failed.charged)
+        return gives_up(self, again, tries, wait)
+
+    patch.setattr(Backoff, "gives_up", stubborn)
+
+
+@FAULTS.caught_by("overtaken_is_final")
+def overtaken_retried(patch: pytest.MonkeyPatch) -> None:
+    overtaken = TargetRun._overtaken
+
+    def again(self: TargetRun, seen: Any) -> AttemptError:
+        self._before = seen.digest
+        return AttemptError(replace(overtaken(self, seen).failure, retryable=True), charged=True)
+
+    patch.setattr(TargetRun, "_overtaken", again)
+
+
+@FAULTS.caught_by("attempts_are_capped", skip=120)
+def caps_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Backoff, "gives_up", lambda _, failed, *__: not failed.failure.retryable)
+
+
+@FAULTS.caught_by("transient_is_retried")
+def given_up_early(patch: pytest.MonkeyPatch) -> None:
+    gives_up = Backoff.gives_up
+
+    def early(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
+        return gives_up(self, failed, tries, wait) or tries.charged >= 2
+
+    patch.setattr(Backoff, "gives_up", early)
+
+
+@FAULTS.caught_by("plain_troubles_lose_nothing")
+def outage_charged(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Gate, "_charge", lambda _, failure: failure.charged)
+
+
+@FAULTS.caught_by("jitter_has_a_floor")
+def jitter_without_floor(patch: pytest.MonkeyPatch) -> None:
+    wait = Backoff.wait
+
+    def full(self: Backoff, failed: AttemptError, tries: Tries) -> float:
+        asked = failed.failure.wait or 0.0
+        return max(asked, self.random.random() * wait(self, failed, tries))
+
+    patch.setattr(Backoff, "wait", full)
+
+
+@FAULTS.caught_by("waits_are_kept")
+def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
+    wait = Backoff.wait
+
+    def impatient(self: Backoff, failed: AttemptError, tries: Tries) -> float:
+        unasked = AttemptError(replace(failed.failure, wait=None), charged=failed.charged)
+        return wait(self, unasked, tries)
+
+    patch.setattr(Backoff, "wait", impatient)
+
+
+@FAULTS.caught_by("waits_are_kept")
+def read_back_although_told_to_wait(patch: pytest.MonkeyPatch) -> None:
+    settle = TargetRun._settle
+
+    async def at_once(self: TargetRun, sent: Sent, content: Content) -> None:
+        if sent.failed is not None:
+            failed = AttemptError(replace(sent.failed.failure, wait=None), charged=True)
+            sent = Sent(failed, doubtful=sent.doubtful)
+        await settle(self, sent, content)
+
+    patch.setattr(TargetRun, "_settle", at_once)
+
+
+@FAULTS.caught_by("waits_end")
+def waits_without_end(patch: pytest.MonkeyPatch) -> None:
+    wait = Backoff.wait
+    patch.setattr(Backoff, "wait", lambda *args: 2 * wait(*args) + 10)
+
+
+# -- content, the end, protection -----------------------------------------------------------
+
+
+@FAULTS.caught_by("content_goes_up_once")
+def pushes_side_by_side(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(InEngine, "turn", lambda _: nullcontext())
+
+
+@FAULTS.caught_by("seeds_push_alone")
+def every_tag_pushed(patch: pytest.MonkeyPatch) -> None:
+    async def write_all(self: GroupRun, runs: list[TargetRun], _: Any) -> None:
+        await self._land_all(runs, self._held)
+
+    patch.setattr(GroupRun, "_write_all", write_all)
+
+
+@FAULTS.caught_by("the_end_is_obeyed")
+def attempt_after_cancel(patch: pytest.MonkeyPatch) -> None:
+    def cancel(self: PushQueue) -> None:
+        self._course.cancelled = True
+
+    patch.setattr(PushQueue, "cancel", cancel)
+
+
+@FAULTS.caught_by("the_end_is_obeyed")
+def write_finished_after_cancel(patch: pytest.MonkeyPatch) -> None:
+    send = TargetRun._send
+
+    async def shielded(self: TargetRun, *args: Any) -> Sent:
+        with anyio.CancelScope(shield=True):
+            sent = await send(self, *args)
+        return sent  # noqa: RET504 - a scope may swallow, says its type
+
+    patch.setattr(TargetRun, "_send", shielded)
+
+
+@FAULTS.caught_by("fail_fast_is_obeyed")
+def fail_fast_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Course, "note_failure", lambda _: None)
+
+
+@FAULTS.caught_by("protected_tags_stay")
+def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
+    protected = vars(TargetRun)["protected"].fget
+    patch.setattr(
+        TargetRun, "protected", property(lambda self: protected(self) and self.tries <= 1)
+    )
+
+
+@FAULTS.caught_by("protected_tags_stay")
+def protected_tags_in_batches(patch: pytest.MonkeyPatch) -> None:
+    protected = vars(TargetRun)["protected"].fget
+    patch.setattr(TargetRun, "protected", property(lambda self: protected(self) and self.tries > 0))
+
+
+@FAULTS.caught_by("attempts_are_recorded")
+def attempt_unrecorded(patch: pytest.MonkeyPatch) -> None:
+    close = Journal.close
+
+    def forgetful(self: Any, failure: Failure | None) -> None:
+        if self.number == 2:
+            self.step = None
+        close(self, failure)
+
+    patch.setattr(Journal, "close", forgetful)
+    patch.setattr(Journal, "waits", lambda *_: None)
+
+
+@FAULTS.caught_by("attempts_are_recorded")
+def retries_made_up(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        TargetRun, "tries_of_content", property(lambda _: 2, lambda *_: None), raising=False
+    )

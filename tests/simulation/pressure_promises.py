@@ -1,0 +1,290 @@
+"""How much is in flight at once, and what the whole queue of a registry waits for."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+from ghcr_push.model import Hold, Kind, LimitChange
+from ghcr_push.pushing.events import Held, LimitChanged
+from ghcr_push.pushing.gate import (
+    PROBE_FIRST,
+    PROBE_LAST,
+    READS_PER_WRITE,
+    SHARED_FROM,
+    SPACING_AFTER_THROTTLE,
+    THROTTLE_FIRST,
+    THROTTLE_LAST,
+    THROTTLE_SPREAD,
+)
+from ghcr_push.pushing.limit import MOST_PATIENCE, OUTAGE_AFTER, PATIENCE
+from tests.simulation.evidence import (
+    HAIR,
+    Check,
+    by_registry,
+    later,
+    limits_at,
+    may_be_in_slot,
+    read_in_slot,
+    slots_for_reads,
+)
+from tests.simulation.play import Played
+from tests.simulation.records import Request
+
+# -- promise 4: slots -----------------------------------------------------------------------
+
+
+def max_parallel_is_kept(played: Played) -> Iterator[str]:
+    changes = sorted(
+        [(r.began, 1) for r in played.log if r.writes]
+        + [(r.ended, -1) for r in played.log if r.writes]
+    )
+    in_flight = 0
+    for at, change in changes:
+        in_flight += change
+        if in_flight > played.scenario.max_parallel:
+            yield f"{in_flight} writes in flight at {at:.3f}"
+
+
+def reads_are_bounded(played: Played) -> Iterator[str]:
+    """No read begins beyond twice the limit, but for those that a slot or the end allows."""
+    for registry, requests in by_registry(played).items():
+        reads = [r for r in requests if not r.writes]
+        for read in reads:
+            if read.began >= played.broken_off - HAIR:
+                continue
+            beside = [r for r in reads if r.began <= read.began < r.ended - HAIR]
+            in_slots = sum(may_be_in_slot(played, r) for r in beside)
+            most = READS_PER_WRITE * max(limits_at(played, registry, read.began))
+            if len(beside) - in_slots > most:
+                yield f"{len(beside)} reads in flight at {read.began:.3f}, not {most}"
+
+
+def slots_are_used(played: Played) -> Iterator[str]:
+    yield from played.unquiet[:3]
+
+
+def limit_is_obeyed(played: Played) -> Iterator[str]:
+    """No write begins beyond the limit, but for probes, each after twice as many as the last."""
+    for registry, requests in by_registry(played).items():
+        writes = [r for r in requests if r.writes]
+        changes = [c.at + played.start for c in played.changes if c.registry == registry]
+        probes: Counter[float] = Counter()
+        for write in writes:
+            allowed = max(limits_at(played, registry, write.began))
+            if write.level > allowed + 1:
+                yield f"a write began as number {write.level} under limit {allowed}"
+            if write.level <= allowed:
+                continue
+            since = max((at for at in changes if at <= write.began), default=played.start)
+            probes[since] += 1
+            taken = sum(w.good and since - HAIR < w.ended <= write.began + HAIR for w in writes)
+            if taken < sum(min(PATIENCE << n, MOST_PATIENCE) for n in range(probes[since])):
+                yield f"{probes[since]} probes at one limit, after {taken} writes were taken"
+
+
+def limit_moves_for_a_reason(played: Played) -> Iterator[str]:
+    """Hold the changes of a limit against each other and against what the registry answered."""
+    for registry, requests in by_registry(played).items():
+        changes = [c for c in played.changes if c.registry == registry]
+        value = played.scenario.max_parallel
+        for change in changes:
+            if change.old != value or not 1 <= change.new <= played.scenario.max_parallel:
+                yield f"the limit jumps: {change}"
+            if not played.scenario.adaptive:
+                yield f"a fixed limit moves: {change}"
+            value = change.new
+            if change.new < change.old and not _fall_is_deserved(change, requests, played):
+                yield f"the limit fell for nothing that says so: {change}"
+            if change.new > change.old and not _rise_is_deserved(change, requests, played):
+                yield f"the limit rose for nothing that says so: {change}"
+    told = [e.change for _, e in played.events if isinstance(e, LimitChanged)]
+    if sorted(told, key=lambda change: change.at) != list(played.changes):
+        yield "the changes of the limit are not those that were told"
+
+
+def _rise_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
+    """Say whether it rose by one as a write was taken while the limit was used to the full."""
+    at = change.at + played.start
+    writes = [r for r in requests if r.writes]
+    for taken in (w for w in writes if w.good and abs(w.ended - at) < HAIR):
+        level = max(w.level for w in writes if taken.began - HAIR <= w.began <= taken.ended)
+        spare = slots_for_reads(played, change.registry, taken.began, taken.ended)
+        if level + spare >= change.old and change.new == change.old + 1:
+            return True
+    return False
+
+
+def _fall_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
+    """Say whether a write failed just then, and so many beside it that no more are borne."""
+    at = change.at + played.start
+    writes = [r for r in requests if r.writes]
+    for failed in (r for r in writes if abs(r.ended - at) < HAIR and not r.good):
+        quiet = max((w.ended for w in writes if w.ended <= failed.began + HAIR), default=0.0)
+        noise = min(w.ended for w in writes if w.ended > failed.began + HAIR)
+        burst = [w for w in writes if quiet - HAIR <= w.began < noise - HAIR]
+        refused = [w for w in writes if not w.good and failed.began < w.ended <= at + HAIR]
+        # the limit counts slots: what is read in one, stands between bursts as a write does
+        spare = slots_for_reads(played, change.registry, quiet, at)
+        shown = max(w.level for w in burst) - len(refused) - spare
+        before = [
+            c.at
+            for c in played.changes
+            if c.new < c.old and c.at < change.at and c.registry == change.registry
+        ]
+        cut = played.start + max(before or [0])
+        # that a question is answered well speaks for no write
+        taken = [w for w in writes if w.good and w.operation != "ask" and w.began + HAIR >= cut]
+        if before and not any(w.ended <= at + HAIR for w in taken):
+            shown = min(shown, change.old // 2)
+        if change.new >= shown:
+            return True
+    return any(r.answer == "secondary" and abs(r.ended - at) < HAIR for r in requests)
+
+
+# -- promise 5: waits that are shared -------------------------------------------------------
+
+
+def holds_are_shared(played: Played) -> Iterator[str]:
+    """Nothing begins sooner than a throttle of the whole client asked, be it not in words.
+
+    A secondary limit asks for a minute, doubled each time that a probe meets it again.
+    """
+    holds = [e.hold for _, e in played.events if isinstance(e, Held)]
+    if sorted(holds, key=lambda hold: hold.at) != list(played.holds):
+        yield "the holds are not those that were told"
+    for registry, requests in by_registry(played).items():
+        untold = [hold for hold in played.holds if hold.registry == registry]
+        for refused, length in _throttles(requests):
+            for other in later(played, refused):
+                into = other.began - refused.ended
+                # a read that was let in at the same moment may not know of it; a write looks
+                if into < length - HAIR and (other.writes or into > HAIR):
+                    yield f"a {other.operation} began {into:.3f} s into a hold of {length:g} s"
+            untold = [hold for hold in untold if not _is_of(hold, refused, length, played)]
+        yield from (f"the queue was held for nothing: {hold}" for hold in untold)
+
+
+def _throttles(requests: list[Request]) -> Iterator[tuple[Request, float]]:
+    """Yield the answers that hold the whole queue, and for how long they do at least."""
+    ends, doublings = float("-inf"), 0
+    for request in sorted(requests, key=lambda request: (request.ended, request.known)):
+        fresh = request.began >= ends - HAIR
+        if request.good and request.writes and request.operation != "ask" and fresh:
+            doublings = 0
+        length = request.asked
+        if request.answer == "secondary" and fresh:
+            length = max(length, min(THROTTLE_FIRST * 2**doublings, THROTTLE_LAST))
+            doublings += 1
+        elif not _names_throttle(request) or length < SHARED_FROM:
+            # what was under way when another was refused prolongs the hold if it is asked to
+            continue
+        ends = max(ends, request.ended + length)
+        yield request, length
+
+
+def _names_throttle(refused: Request) -> bool:
+    """Say whether a wait that an answer names is the whole client's: in docker's words any is."""
+    docker = refused.operation in {"push", "engine-head"}
+    return refused.answer in {"secondary", "throttled"} or (refused.answer == "down" and docker)
+
+
+def _is_of(hold: Hold, refused: Request, length: float, played: Played) -> bool:
+    """Say whether ``hold`` is what a refusal called for, give or take the jitter."""
+    then = abs(hold.at + played.start - refused.ended) < HAIR
+    spread = THROTTLE_SPREAD if refused.answer == "secondary" else 0.0
+    return then and length - HAIR <= hold.seconds <= length + spread + HAIR
+
+
+def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
+    """After a secondary limit no two slots are given out within a second."""
+    for requests in by_registry(played).values():
+        first = min((r.ended for r in requests if r.answer == "secondary"), default=None)
+        if first is None:
+            continue
+        writes = [r for r in requests if r.writes and r.began > first]
+        # a slot may begin with a read
+        starts = sorted((read_in_slot(played, write) or write).began for write in writes)
+        for one, next_one in pairwise(starts):
+            if next_one - one < SPACING_AFTER_THROTTLE - HAIR:
+                yield f"writes began {next_one - one:.3f} s apart after a secondary limit"
+
+
+# -- outages --------------------------------------------------------------------------------
+
+
+def outages_are_probed(played: Played) -> Iterator[str]:
+    """Once reads fail one after the other, there are single probes, and they are spaced."""
+    for registry, requests in by_registry(played).items():
+        for outage in played.scenario.weather[registry].outages:
+            if outage.writes_only:  # which of the units fail alone is for its own test to say
+                continue
+            begins, ends = played.start + outage.begins, played.start + outage.ends
+            met = [r for r in requests if begins <= r.began and r.ended < ends]
+            # what was let through before it began may be taken in the midst of it
+            taken = max((r.ended for r in requests if r.good and r.ended < ends), default=0.0)
+            known = _silence_known([r for r in met if r.began > taken])
+            if known is None:
+                continue
+            ends = min(ends, played.broken_off)
+            within = [r for r in requests if known + HAIR < r.began < ends - HAIR]
+            probes = _most_probes(ends - known)
+            # with a probe goes one read and one write, and the write is read back
+            if len(within) > 3 * probes:
+                yield f"{len(within)} requests within {ends - known:.0f} s of an outage"
+            for request in within:
+                beside = [r for r in within if r.began <= request.began < r.ended - HAIR]
+                # one slot and one place to read, and what is read in the slot is no write
+                if sum(r.writes for r in beside) > 1 or len(beside) > 2:
+                    yield f"{len(beside)} requests at once in an outage"
+
+
+def _silence_known(requests: list[Request]) -> float | None:
+    """Return when so many reads had failed, each begun when the one before was known."""
+    failures, known = 0, float("-inf")
+    for read in sorted((r for r in requests if not r.writes), key=lambda r: (r.ended, r.known)):
+        if read.began >= known:
+            failures, known = failures + 1, read.ended
+        if failures == OUTAGE_AFTER:
+            return read.ended
+    return None
+
+
+def _most_probes(seconds: float) -> int:
+    """Say how many probes fit into an outage of that length, the jitter being the shortest."""
+    probes, wait = 1, PROBE_FIRST
+    while seconds > 0:
+        probes, seconds = probes + 1, seconds - 0.75 * wait
+        wait = min(2 * wait, PROBE_LAST)
+    return probes
+
+
+def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
+    """Where load and outages of at most ten minutes are all that is wrong, everything lands."""
+    defaults = played.scenario.max_attempts == 8 and played.scenario.timeout == 1800.0
+    plain = all(
+        not (
+            w.faults or w.read_faults or w.bursts or w.lost or w.late or w.hangs or w.odd or w.bugs
+        )
+        and not (w.secondary or played.scenario.carriage.breaks)
+        and all(outage.ends <= 620 for outage in w.outages)
+        for w in played.scenario.weather.values()
+    )
+    if not (defaults and plain and played.scenario.backoff_initial == 2.0):
+        return
+    for result in played.results:
+        failure = result.failure
+        if failure is not None and (failure.retryable or failure.kind is Kind.DEADLINE):
+            yield f"{result.target} was lost to {failure.kind}"
+
+
+PRESSURE_CHECKS: tuple[Check, ...] = (
+    max_parallel_is_kept,
+    reads_are_bounded,
+    slots_are_used,
+    limit_is_obeyed,
+    limit_moves_for_a_reason,
+    holds_are_shared,
+    throttled_starts_are_spaced,
+    outages_are_probed,
+    plain_troubles_lose_nothing,
+)

@@ -1,0 +1,93 @@
+"""What the modelled world remembers: requests, what tags named, readings, traffic."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ghcr_push.model import Source
+from ghcr_push.references import Digest, Repository
+
+Operation = Literal[
+    "head",
+    "get",
+    "has-blob",
+    "can-mount",
+    "ask",
+    "upload",
+    "child",
+    "put",
+    "batch",
+    "push",
+    "engine-head",
+]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as the registry saw it."""
+
+    operation: Operation
+    repository: Repository
+    tags: tuple[str, ...]
+    digest: Digest | None
+    began: float
+    level: int = 0
+    """Writes of the run in flight at this registry when it began, itself among them."""
+    ended: float = float("inf")
+    answer: str = "none"
+    seen: Digest | None = None
+    asked: float = 0.0
+    uploaded: bool = False
+    whole: bool = False
+    """Whether a push had brought all of its image before the tag."""
+    void: bool = False
+    """A batch that asked whether the registry knows batches, and learnt that it does not."""
+    known: int = 0
+    """How many requests of the run had begun when it ended: what is later, knew of its end."""
+    landed: float | None = None
+    """When the registry took a blob or a child manifest."""
+    mount: Repository | None = None
+    """Whence a blob was to be mounted."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is a write."""
+        return self.operation in {"ask", "upload", "child", "put", "batch", "push"}
+
+    @property
+    def good(self) -> bool:
+        """Whether it was answered with what was asked."""
+        return self.answer == "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a tag names from a time on; reads show it later."""
+
+    at: float
+    shows: float
+    digest: Digest
+    ours: bool
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of an image out of the engine."""
+
+    source: Source
+    began: float
+    ended: float | None = None
+    answer: str = "none"
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What one registry remembers of its requests."""
+
+    in_flight: int = 0
+    reads: int = 0
+    """In flight now."""
+    tokens: float = 0.0
+    counted: float = 0.0
+    recent: deque[float] = field(default_factory=deque)
+    penalty_ends: float = float("-inf")

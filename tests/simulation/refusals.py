@@ -1,0 +1,184 @@
+"""How the modelled registry refuses: for its weather, its limits, or the request itself."""
+
+from random import Random
+from typing import NoReturn
+
+import anyio
+
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.references import TagReference
+from tests.simulation.records import Request, Traffic
+from tests.simulation.scenario import Scenario, Weather
+
+REFUSAL = 0.2
+"""Seconds that a refusal takes, give or take a quarter."""
+
+BAD_REQUEST = 400
+
+
+async def pass_time(random: Random, seconds: float) -> None:
+    """Let about ``seconds`` pass, give or take a quarter."""
+    await anyio.sleep(seconds * random.uniform(0.8, 1.25))
+
+
+class Refusals:
+    """The reasons to refuse a request; ``start`` is what the scenario's times count from."""
+
+    def __init__(self, scenario: Scenario, random: Random, traffic: dict[str, Traffic]) -> None:
+        self.start = 0.0
+        self._scenario = scenario
+        self._random = random
+        self._traffic = traffic
+
+    def begin(self) -> None:
+        """Let the scenario's times count from now, with full buckets."""
+        self.start = anyio.current_time()
+        for name, traffic in self._traffic.items():
+            bucket = self._scenario.weather[name].bucket
+            traffic.tokens, traffic.counted = float(bucket[1] if bucket else 0), self.start
+
+    def meet_read(self, request: Request) -> None:
+        """Refuse a read for whatever reason comes first."""
+        weather = self._weather(request)
+        beyond = request.repository.registry in self._scenario.beyond_reach
+        if beyond and request.operation != "engine-head":
+            self.refuse(request, "unreachable")
+        self._meet_common(request, weather)
+        if self._random.random() < weather.read_faults:
+            self.refuse(request, "broken", self._random.choice((500, 502, 503)))
+
+    async def meet_write(self, request: Request) -> None:
+        """Refuse a write for whatever reason comes first."""
+        weather, traffic = self._weather(request), self._traffic[request.repository.registry]
+        now = self._now
+        over = traffic.in_flight > weather.limit(now)
+        await pass_time(self._random, REFUSAL / 2)
+        self._meet_permanent(request, weather)
+        self._meet_common(request, weather)
+        self._meet_secondary(request, weather, traffic)
+        await pass_time(self._random, REFUSAL / 2)
+        burst = any(begins <= now < ends for begins, ends in weather.bursts)
+        if (
+            over
+            or (burst and self._random.random() < 0.8)
+            or self._random.random() < weather.faults
+        ):
+            self.refuse(request, "broken", self._random.choice((500, 502, 503)))
+        if self._random.random() < weather.odd:
+            self.refuse(
+                request, "odd", *self._random.choice(((404, "x", "BLOB_UNKNOWN"), (418, "?", None)))
+            )
+
+    def _meet_permanent(self, request: Request, weather: Weather) -> None:
+        """Refuse for good, or break as a client of ours might."""
+        if self._random.random() < weather.bugs:
+            request.answer = "bug"
+            raise RuntimeError("the adapter broke")
+        if request.repository in self._scenario.denied:
+            self.refuse(request, "denied", 403, "permission_denied: write_package")
+        references = {TagReference(request.repository, tag) for tag in request.tags}
+        if references & self._scenario.refused_tags:
+            self.refuse(request, "tag-refused", 400, "no such tag here", code="TAG_INVALID")
+
+    def _meet_common(self, request: Request, weather: Weather) -> None:
+        """Refuse a request for an outage or an empty bucket."""
+        for outage in weather.outages:
+            if outage.covers(self._now, write=request.writes):
+                if outage.connection:
+                    self.refuse(request, "unreachable")
+                self.refuse(request, "down", 503)
+        if weather.bucket is None:
+            return
+        rate, most = weather.bucket
+        traffic = self._traffic[request.repository.registry]
+        now = anyio.current_time()
+        traffic.tokens = min(most, traffic.tokens + rate * (now - traffic.counted))
+        traffic.counted = now
+        if traffic.tokens >= 1:
+            traffic.tokens -= 1
+        else:
+            self.refuse(
+                request,
+                "throttled",
+                429,
+                f"allowed: {rate:g}/second",
+                wait=(1 - traffic.tokens) / rate,
+            )
+
+    def _meet_secondary(self, request: Request, weather: Weather, traffic: Traffic) -> None:
+        if weather.secondary is None:
+            return
+        most, penalty = weather.secondary
+        now = anyio.current_time()
+        while traffic.recent and traffic.recent[0] < now - 60:
+            traffic.recent.popleft()
+        traffic.recent.append(now)
+        if now >= traffic.penalty_ends and len(traffic.recent) > most:
+            traffic.penalty_ends = now + penalty
+        if now < traffic.penalty_ends:
+            self.refuse(request, "secondary", 403, "You have exceeded a secondary rate limit.")
+
+    def refuse(
+        self,
+        request: Request,
+        answer: str,
+        status: int | None = None,
+        text: str = "",
+        code: str | None = None,
+        *,
+        wait: float = 0.0,
+    ) -> NoReturn:
+        """Answer ``request`` with a refusal, and with how long to wait where that is told."""
+        request.answer = answer
+        request.void = request.operation == "batch" and status == BAD_REQUEST
+        header = None
+        if (
+            self._weather(request).names_waits
+            and status in {403, 429, 503}
+            and answer in {"throttled", "secondary", "down"}
+        ):
+            header = float(self._random.choice((1, 7, 30)))
+        if answer == "throttled":
+            text = f"retry-after: {wait * 1000:.4f}ms, {text}"
+        request.asked = max(wait - 1e-6, header or 0.0)
+        raise PushError(_evidence(request, answer, status, text, code, header))
+
+    def _weather(self, request: Request) -> Weather:
+        return self._scenario.weather[request.repository.registry]
+
+    @property
+    def _now(self) -> float:
+        return anyio.current_time() - self.start
+
+
+_WORDS = {
+    "denied": "denied: permission_denied: write_package",
+    "secondary": "denied: You have exceeded a secondary rate limit. Please wait.",
+    "unreachable": "dial tcp 192.0.2.1:443: connect: connection refused",
+}
+
+
+def _evidence(
+    request: Request,
+    answer: str,
+    status: int | None,
+    text: str,
+    code: str | None,
+    header: float | None,
+) -> Evidence:
+    """Word an answer as our own client or as docker would."""
+    if request.operation not in {"push", "engine-head"}:
+        text = text or ("connection refused" if status is None else "")
+        return Evidence(
+            origin=Origin.REGISTRY, message=text, status=status, code=code, retry_after=header
+        )
+    words = _WORDS.get(answer) or (
+        f"toomanyrequests: {text}"
+        if answer == "throttled"
+        else f"received unexpected HTTP status: {status}"
+    )
+    if answer == "tag-refused":
+        words = "the tag is immutable"
+    if header is not None:
+        words += f" (retry-after: {header:g}s)"
+    return Evidence(origin=Origin.ENGINE, message=words)

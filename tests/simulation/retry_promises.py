@@ -1,0 +1,165 @@
+"""How often units are tried, and how long each waits between."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ghcr_push.model import Failure, Kind, Outcome
+from ghcr_push.pushing.backoff import (
+    BURST_DOUBLINGS,
+    BURST_FLOOR,
+    BURST_SPREAD,
+    MOMENT,
+    SLOWER,
+)
+from tests.simulation.evidence import (
+    HAIR,
+    PERMANENT,
+    Check,
+    ended_at,
+    failures_of,
+    later,
+    was_charged,
+    writes_of,
+)
+from tests.simulation.play import Played
+
+# -- promise 3: retries ---------------------------------------------------------------------
+
+
+def permanent_is_tried_once(played: Played) -> Iterator[str]:
+    for target in played.scenario.plan.targets:
+        writes = writes_of(played, target.reference)
+        for number, write in enumerate(writes):
+            if write.answer in PERMANENT and number + 1 < len(writes):
+                yield f"{target} was refused for good ({write.answer}), and written again"
+
+
+def transient_is_retried(played: Played) -> Iterator[str]:
+    ends = ended_at(played)
+    for result in played.results:
+        failure = result.failure
+        if result.outcome is not Outcome.FAILED or failure is None or not failure.retryable:
+            continue
+        own = [f for _, f in failures_of(result)]
+        if not own or (result.content_attempts and failure not in own):
+            continue  # it fell with its group's content
+        # one that is given up ends at once, but a batch may have kept it after its last attempt
+        if not may_give_up(played, ends[result.target] - played.start, own):
+            yield f"{result.target} was given up after {len(own)} attempts: {failure.kind}"
+
+
+def may_give_up(played: Played, at: float, own: Sequence[Failure]) -> bool:
+    """Say whether a unit that failed so often may be left at that, ``at`` seconds into the run.
+
+    Which failures were charged is not told, so all count here that may have been.
+    """
+    failure = own[-1]
+    charged = [f.kind for f in own if f.charged]
+    if len(charged) >= played.scenario.max_attempts:
+        return True
+    if failure.cap is not None and charged.count(failure.kind) >= failure.cap:
+        return True
+    return at + longest_wait(played, failure, len(own)) > played.scenario.timeout - HAIR
+
+
+def attempts_are_capped(played: Played) -> Iterator[str]:
+    for result in played.results:
+        charged: dict[Kind | None, int] = defaultdict(int)
+        for attempt, failure in failures_of(result):
+            if was_charged(played, result.target, attempt, failure):
+                charged[None] += 1
+                charged[failure.kind] += 1
+            cap = failure.cap or played.scenario.max_attempts
+            if charged[None] > played.scenario.max_attempts or charged[failure.kind] > cap:
+                yield f"{result.target} was tried more often than it may: {failure.kind}"
+
+
+# -- promise 5: waits -----------------------------------------------------------------------
+
+
+def waits_are_kept(played: Played) -> Iterator[str]:
+    """No request for a tag comes sooner than the last refusal of one for it had asked."""
+    # a manifest is fetched for all targets of a group: whoever wants it next, asks anew
+    for refused in (r for r in played.log if r.asked and r.operation != "get"):
+        until = refused.ended + refused.asked - HAIR
+        for other in later(played, refused):
+            same = set(other.tags) & set(refused.tags)
+            if same and other.repository == refused.repository and other.began < until:
+                yield f"{same} came back {until - other.began:.3f} s too early"
+
+
+def attempts_follow(played: Played) -> Iterator[str]:
+    for result in played.results:
+        if result.attempts and result.attempts[0].number != 1:
+            yield f"{result.target} begins with attempt {result.attempts[0].number}"
+        for one, next_one in pairwise(result.attempts):
+            if next_one.started < one.started + one.seconds + one.wait - HAIR:
+                yield f"{result.target} did not wait {one.wait} s"
+            if next_one.number != one.number + 1:
+                yield f"{result.target} has attempts {one.number} and {next_one.number}"
+            if one.failure is None:
+                yield f"{result.target} was tried again after it landed"
+
+
+def jitter_has_a_floor(played: Played) -> Iterator[str]:
+    """No wait is shorter than the policy says, by the failures that were charged for sure."""
+    for result in played.results:
+        charged = throttled = 0
+        for attempt, failure in failures_of(result):
+            throttled = throttled + 1 if failure.kind is Kind.THROTTLED else 0
+            sure = was_charged(played, result.target, attempt, failure)
+            charged += sure
+            if attempt is result.attempts[-1]:  # none follows
+                continue
+            # one that may have been free, waits a moment
+            counted = charged if sure else 0
+            floor = shortest_wait(played, failure, counted, throttled)
+            if attempt.wait < floor - HAIR:
+                yield f"{result.target} waits {attempt.wait:.3f} s, not {floor:.3f} s"
+
+
+def waits_end(played: Played) -> Iterator[str]:
+    """No wait is longer than the policy says, had all failures so far been charged."""
+    for result in played.results:
+        for number, (attempt, failure) in enumerate(failures_of(result), 1):
+            longest = longest_wait(played, failure, number)
+            if attempt.wait > longest + HAIR:
+                yield f"{result.target} waits {attempt.wait:.3f} s, not {longest:.3f} s"
+
+
+def shortest_wait(played: Played, failure: Failure, charged: int, throttled: int) -> float:
+    """Return the shortest wait of a failure, by how many were charged; 0: this one may be free."""
+    asked = failure.wait or 0.0
+    if failure.holds:
+        return 0.0  # the whole queue is held instead
+    if failure.kind is Kind.THROTTLED:
+        return max(asked, BURST_FLOOR * 2.0 ** min(throttled - 1, BURST_DOUBLINGS))
+    return max(asked, _grown(played, failure, charged) / 2) if charged else asked
+
+
+def longest_wait(played: Played, failure: Failure, failures: int) -> float:
+    """Return the longest wait of a failure, with so many of its unit known, itself among them."""
+    asked = failure.wait or 0.0
+    if failure.holds:
+        return 0.0
+    if failure.kind is Kind.THROTTLED:
+        return max(asked, BURST_FLOOR * 2.0 ** min(failures - 1, BURST_DOUBLINGS)) + BURST_SPREAD
+    grown = _grown(played, failure, failures)
+    return max(asked + MOMENT, max(asked, grown / 2) + grown / 2)
+
+
+def _grown(played: Played, failure: Failure, charged: int) -> float:
+    first = played.scenario.backoff_initial * SLOWER.get(failure.kind, 1.0)
+    return min(played.scenario.backoff_max, first * 2.0 ** (charged - 1))
+
+
+RETRY_CHECKS: tuple[Check, ...] = (
+    permanent_is_tried_once,
+    transient_is_retried,
+    attempts_are_capped,
+    waits_are_kept,
+    attempts_follow,
+    jitter_has_a_floor,
+    waits_end,
+)

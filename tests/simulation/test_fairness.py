@@ -1,0 +1,61 @@
+"""No target starves, and no slot stands idle while a target could use it."""
+
+from itertools import pairwise
+
+import pytest
+
+from ghcr_push.model import Outcome
+from ghcr_push.pushing.backoff import MOMENT
+from tests.simulation.defaults import default_run
+from tests.simulation.play import Played, play
+from tests.simulation.promises import broken_promises
+from tests.simulation.scenario import Weather
+
+WRITE_AT_MOST = 0.43 * 1.25 + 0.1
+"""Seconds that a manifest write of the modelled world takes, at most, with what comes around."""
+
+
+def under_load(seed: int, *, borne: int, faults: float = 0.0, tags: int = 60) -> Played:
+    weather = Weather(limits=((float("-inf"), borne),), faults=faults)
+    return play(default_run(seed, weather, direct=True, groups=(tags,)))
+
+
+def seconds_in_line(played: Played) -> list[float]:
+    """Return how long each write of a tag, but its first, waited after its back-off was over."""
+    waits = []
+    for result in played.results:
+        for one, two in pairwise(result.attempts):
+            waits.append(two.started - one.started - one.seconds - one.wait)
+    return waits
+
+
+@pytest.mark.parametrize("borne", [1, 2, 3])
+def test_who_comes_back_from_a_back_off_waits_for_those_before_it_and_no_longer(
+    borne: int,
+) -> None:
+    for seed in range(4):
+        played = under_load(seed, borne=borne, faults=0.1)
+
+        assert not broken_promises(played)
+        assert all(result.outcome is Outcome.PUSHED for result in played.results)
+        line = seconds_in_line(played)
+        assert line
+        # at worst everybody else writes once before it, and each of them in vain once more
+        assert max(line) <= 2 * len(played.results) * WRITE_AT_MOST
+
+
+@pytest.mark.parametrize("borne", [1, 2, 3])
+def test_a_registry_under_load_is_never_idle_for_the_sake_of_a_back_off(borne: int) -> None:
+    """Refusals that only tell the level, or were owed to a probe, wait a moment, not a back-off."""
+    for seed in range(15):
+        played = under_load(seed, borne=borne)
+
+        writes = [r for r in played.log if r.writes]
+        until = first = min(r.began for r in writes if r.operation == "put")
+        idle = 0.0
+        for write in writes:
+            idle += max(0.0, write.began - until) if write.began >= first else 0.0
+            until = max(until, write.ended)
+        assert idle < 0.03 * (until - first)
+        waits = [a.wait for result in played.results for a in result.attempts if a.failure]
+        assert max(waits) <= MOMENT

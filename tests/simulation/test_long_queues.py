@@ -1,0 +1,119 @@
+"""Long queues: the work and the memory that a target costs do not grow with their number."""
+
+import sys
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import ghcr_push
+from ghcr_push.model import LANDED, Report
+from ghcr_push.reporting.annotations import annotations
+from ghcr_push.reporting.outputs import BUDGET, outputs
+from ghcr_push.reporting.report import to_json
+from ghcr_push.reporting.summary import MOST_BYTES, summary
+from tests.simulation.defaults import default_run
+from tests.simulation.play import Played, play
+from tests.simulation.scenario import Outage, Weather
+
+PACKAGE = next(iter(ghcr_push.__path__))
+FEW, MANY = 100, 1000
+TROUBLE = Weather(
+    limits=((float("-inf"), 2),),
+    faults=0.05,
+    outages=(Outage(begins=20.0, ends=80.0, writes_only=False, connection=False),),
+)
+
+
+def long_run(tags: int, *, direct: bool) -> Played:
+    run = default_run(1, TROUBLE, direct=direct, groups=(tags,))
+    played = play(replace(run, timeout=100_000.0))
+    assert all(result.outcome in LANDED for result in played.results)
+    return played
+
+
+def report_of(played: Played) -> Report:
+    return Report(
+        started_at="2024-01-01T00:00:00.000Z",
+        duration=(played.ended or 0.0) - played.start,
+        cancelled=False,
+        max_parallel=played.scenario.max_parallel,
+        results=played.results,
+        limit_changes=played.changes,
+        holds=played.holds,
+    )
+
+
+def tell(report: Report) -> dict[str, str]:
+    """Write down all that is told of a run at its end."""
+    to_json(report)
+    annotations(report)
+    return {"summary": summary(report), **outputs(report, "report.json")}
+
+
+def steps(work: Callable[[], Any]) -> int:
+    """Count the lines of the package that are run, each turn of a loop anew."""
+    count = 0
+
+    def line(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return line
+
+    def call(frame: FrameType, _event: str, _argument: object) -> Any:
+        return line if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def peak(work: Callable[[], Any]) -> int:
+    """Return the bytes that are held at most while something is done."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_work_and_the_requests_for_a_target_do_not_grow_with_the_queue(direct: bool) -> None:
+    played: list[Played] = []
+    few = steps(lambda: played.append(long_run(FEW, direct=direct))) / FEW
+    many = steps(lambda: played.append(long_run(MANY, direct=direct))) / MANY
+
+    assert many < 1.1 * few
+    asked_by_few, asked_by_many = (len(run.log) / len(run.results) for run in played)
+    assert asked_by_many < 1.1 * asked_by_few
+    assert asked_by_many < 4  # a look, a write, a proof, and what fails
+
+
+def test_the_memory_for_a_target_does_not_grow_with_the_queue() -> None:
+    few = peak(lambda: long_run(FEW, direct=True)) / FEW
+    many = peak(lambda: long_run(MANY, direct=True)) / MANY
+
+    assert many < 1.1 * few
+
+
+def test_what_is_told_of_a_long_run_keeps_to_its_budgets_in_time_that_grows_no_faster() -> None:
+    played = long_run(MANY, direct=True)
+    whole = report_of(played)
+    part = replace(whole, results=whole.results[:FEW])
+
+    few = steps(lambda: tell(part)) / FEW
+    many = steps(lambda: tell(whole)) / MANY
+    assert many < 1.1 * few
+
+    # as many as ever: ten thousand
+    told = tell(replace(whole, results=whole.results * 10))
+    assert len(told.pop("summary").encode()) <= MOST_BYTES
+    assert sum(len(name) + len(value) for name, value in told.items()) <= BUDGET

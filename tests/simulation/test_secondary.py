@@ -1,0 +1,96 @@
+"""Throttles of the whole client: a secondary limit's penalty, and bursts over an allowance."""
+
+from itertools import pairwise
+
+import pytest
+
+from ghcr_push.model import Kind, Outcome
+from ghcr_push.pushing.backoff import BURST_FLOOR, BURST_SPREAD
+from ghcr_push.pushing.gate import SPACING_AFTER_THROTTLE, THROTTLE_FIRST, THROTTLE_SPREAD
+from tests.simulation.defaults import default_run
+from tests.simulation.evidence import HAIR
+from tests.simulation.play import Played, play
+from tests.simulation.promises import broken_promises
+from tests.simulation.scenario import Weather
+
+FREE = ((float("-inf"), 64),)
+TRANSPORTS = {"direct": True, "engine": False}
+
+
+def penalised(seed: int, *, direct: bool, penalty: float, names_waits: bool = False) -> Played:
+    """Push 60 tags where 40 writes a minute are too many."""
+    weather = Weather(limits=FREE, secondary=(40, penalty), names_waits=names_waits)
+    return play(default_run(seed, weather, direct=direct, groups=(30, 30)))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("names_waits", [False, True])
+def test_everything_lands_after_a_penalty_in_which_a_minute_sees_one_probe(
+    transport: str, names_waits: bool
+) -> None:
+    for seed in range(4):
+        played = penalised(
+            seed, direct=TRANSPORTS[transport], penalty=200.0, names_waits=names_waits
+        )
+
+        assert not broken_promises(played)
+        assert all(result.outcome is Outcome.PUSHED for result in played.results)
+        met = [r for r in played.log if r.answer == "secondary"]
+        first = min(met, key=lambda request: request.ended)
+        probes = [r for r in met if r.began > first.ended]
+        assert probes
+        assert all(probe.level == 1 for probe in probes)
+        starts = [first.ended, *(probe.began for probe in probes)]
+        assert all(two - one >= THROTTLE_FIRST for one, two in pairwise(starts))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_hold_doubles_while_the_penalty_lasts(transport: str) -> None:
+    for seed in range(4):
+        played = penalised(seed, direct=TRANSPORTS[transport], penalty=900.0)
+
+        seconds = [hold.seconds for hold in played.holds][:4]
+        assert len(seconds) == 4
+        for hold, floor in zip(seconds, (60.0, 120.0, 240.0, 300.0), strict=True):
+            assert floor <= hold <= floor + THROTTLE_SPREAD
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_the_queue_resumes_at_limit_one_with_spaced_starts(transport: str) -> None:
+    for seed in range(4):
+        played = penalised(seed, direct=TRANSPORTS[transport], penalty=45.0)
+
+        assert any(c.new == 1 and c.reason.startswith("secondary-limit") for c in played.changes)
+        (hold, *_) = played.holds
+        resumed = played.start + hold.at + hold.seconds
+        starts = [r for r in played.log if r.writes and r.began >= resumed]
+        assert starts
+        assert starts[0].level == 1
+        apart = [two.began - one.began for one, two in pairwise(starts)]
+        assert min(apart) >= SPACING_AFTER_THROTTLE - HAIR
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_burst_over_the_allowance_costs_a_moment_and_no_fault(transport: str) -> None:
+    for seed in range(4):
+        weather = Weather(limits=FREE, bucket=(10.0, 30))
+        played = play(
+            default_run(seed, weather, direct=TRANSPORTS[transport], groups=(40,)),
+        )
+
+        assert not broken_promises(played)
+        assert all(result.outcome is Outcome.PUSHED for result in played.results)
+        throttled = [
+            attempt
+            for result in played.results
+            for attempt in result.all_attempts
+            if attempt.failure is not None
+        ]
+        assert throttled
+        for attempt in throttled:
+            assert attempt.failure is not None
+            assert attempt.failure.kind is Kind.THROTTLED
+            assert not attempt.failure.charged
+        first = [attempt.wait for attempt in throttled if attempt.number == 1]
+        assert all(BURST_FLOOR <= wait <= BURST_FLOOR + BURST_SPREAD for wait in first)
+        assert not played.holds
