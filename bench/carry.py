@@ -1,9 +1,9 @@
 """One image out of an engine into a registry: `python -m bench.carry`; needs root on Debian.
 
-Ours are the parts of the direct transport with a fixed number of uploads and no retries, in a
-process of its own whose start counts too. Contenders take turns within a round; each measurement
-has an empty registry behind a front of its own. `docker push` spends its processor time and its
-memory in the engine, which is not measured. Prints Markdown.
+Contenders take turns within a round; each measurement has an empty registry behind a front of its
+own. Ours is the whole command with its default settings, the start of Python among its seconds; it
+knows nothing of the registry's limit. Processor seconds are the client's with all its processes,
+and beside them the engine's; peak memory is the client's largest process. Prints Markdown.
 """
 
 import argparse
@@ -14,58 +14,108 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from pathlib import Path
+from random import Random
 from statistics import median
 from time import monotonic, sleep
 
-import anyio
-from tests.support.carrying import carry, inspected
 from tests.support.engines import Engine, running_engine, script_environment
-from tests.support.front import Behaviour, Step, running_front
+from tests.support.front import Behaviour, Faults, Front, Step, running_front
 from tests.support.registry import running_registry
-
-from ghcr_push.references import parse_tag_reference
-from ghcr_push.registry import RegistryClient
 
 LAYERS = 15
 DELAYS = {Step.UPLOAD_POST: 0.1, Step.UPLOAD_PUT: 0.25, Step.MANIFEST_PUT: 0.4}
 """Seconds a request takes at a registry across the internet, about."""
 
-BIG = 300_000_000
+PARALLEL = 4
+"""The action's default `max-parallel`."""
+
+FAULTS = 0.1
+DRAWS = 1000
+SHORTEST_WAIT = 1.0
+"""Seconds: the first wait is at least half of ``backoff-initial``."""
+
+BIG = 1_000_000_000
+BIG_LAYERS = 10
+GIGABIT = 125e6
+"""Bytes a second."""
+
 FILES = "/usr"
-"""Where the ordinary files of a big layer come from."""
+"""Where the ordinary files of the big image come from."""
 
 
 @dataclass(frozen=True)
+class Kind:
+    """An engine, by the Debian release that has it, and its image store."""
+
+    release: str
+    store: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """What is pushed, and how the registry behaves; ``bound`` is the least time it can take."""
 
     title: str
     image: str
     behaviour: Behaviour
-    parallel: int
     bound: float | None = None
+    again: bool = False
+    """Whether the same client has pushed the image before, from another engine."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Seconds on the wall and of processor, peak memory in MB, and what the registry saw."""
+    """Seconds on the wall and of processors, peak memory in MB, and what the registry saw."""
 
     seconds: float
-    processor: float
+    client: float
+    engine: float
     memory: float
     refused: int
     blobs: int
     sent: float
-    status: int
+    failed: bool
 
 
-def computed(parallel: int) -> float:
-    """Return the time of the layers and the config in turns, and then the manifest."""
-    one = DELAYS[Step.UPLOAD_POST] + DELAYS[Step.UPLOAD_PUT]
-    return -(-(LAYERS + 1) // parallel) * one + DELAYS[Step.MANIFEST_PUT]
+def computed(parallel: int, faults: float = 0.0) -> float:
+    """Return the time of the layers and the config on ``parallel`` slots, and then the manifest.
+
+    Where a share of the requests fails, it is the mean over ``DRAWS`` draws, for a client that
+    asks again after the shortest wait that ``backoff-initial`` allows, holding no slot meanwhile.
+    """
+    random = Random(0)
+    blob = (DELAYS[Step.UPLOAD_POST], DELAYS[Step.UPLOAD_PUT])
+    draws = DRAWS if faults else 1
+    total = 0.0
+    for _ in range(draws):
+        blobs = scheduled([blob] * (LAYERS + 1), parallel, faults, random)
+        total += blobs + scheduled([(DELAYS[Step.MANIFEST_PUT],)], 1, faults, random)
+    return total / draws
+
+
+def scheduled(
+    units: Sequence[Sequence[float]], parallel: int, faults: float, random: Random
+) -> float:
+    """Return when the last of the units is done, each requests one after the other in a slot."""
+    slots, ready, end = [0.0] * parallel, [(0.0, list(unit)) for unit in units], 0.0
+    while ready:
+        since, requests = heappop(ready)
+        now = max(since, heappop(slots))
+        while requests:
+            now += requests[0]
+            if random.random() < faults:
+                heappush(ready, (now + SHORTEST_WAIT, requests))
+                break
+            requests.pop(0)
+        else:
+            end = max(end, now)
+        heappush(slots, now)
+    return end
 
 
 def scenes() -> list[Scene]:
@@ -75,30 +125,49 @@ def scenes() -> list[Scene]:
             title=f"{LAYERS} layers, at most {writes} writes in flight",
             image="bench/layers:1",
             behaviour=Behaviour(delays=DELAYS, max_writes=writes),
-            parallel=writes,
             bound=computed(writes),
         )
         for writes in (1, 2, 3)
     ]
-    gigabit = Behaviour(bandwidth=125e6)
+    faulty = Scene(
+        title=f"{LAYERS} layers, {FAULTS:.0%} of writes fail",
+        image="bench/layers:1",
+        behaviour=Behaviour(delays=DELAYS, faults=Faults(rate=FAULTS)),
+        bound=computed(PARALLEL, FAULTS),
+    )
+    gigabit = Behaviour(bandwidth=GIGABIT)
+    big = f"1 GB of ordinary files in {BIG_LAYERS} layers, 1 Gbit/s"
     return [
         *limited,
-        Scene("one layer of 300 MB of ordinary files", "bench/big:1", Behaviour(), 4),
-        Scene("the same through 1 Gbit/s", "bench/big:1", gigabit, 4),
+        faulty,
+        Scene(title=big, image="bench/big:1", behaviour=gigabit),
+        Scene(
+            title=f"{big}, again from a fresh engine",
+            image="bench/big:1",
+            behaviour=gigabit,
+            again=True,
+        ),
     ]
 
 
-def ours(scene: Scene, reference: str) -> Sequence[Sequence[str]]:
-    """Carry it ourselves, in another process."""
-    return [[sys.executable, "-m", "bench.carry", scene.image, reference, str(scene.parallel)]]
+# -- contenders -----------------------------------------------------------------------------------
 
 
-def docker_push(scene: Scene, reference: str) -> Sequence[Sequence[str]]:
+Commands = Iterable[Sequence[str]]
+
+
+def ours(scene: Scene, reference: str) -> Commands:
+    """Run the whole command."""
+    command = str(Path(sys.executable).with_name("ghcr-push"))
+    return [[command, "--source", scene.image, "--tags", reference]]
+
+
+def docker_push(scene: Scene, reference: str) -> Commands:
     """Have the engine push it."""
     return [["docker", "tag", scene.image, reference], ["docker", "push", "--quiet", reference]]
 
 
-def crane(scene: Scene, reference: str) -> Sequence[Sequence[str]]:
+def crane(scene: Scene, reference: str) -> Commands:
     """Save it and have crane push the file."""
     tar = f"{tempfile.gettempdir()}/bench-carry-{os.getpid()}.tar"
     return [
@@ -108,42 +177,75 @@ def crane(scene: Scene, reference: str) -> Sequence[Sequence[str]]:
     ]
 
 
-CONTENDERS: Mapping[str, Callable[[Scene, str], Sequence[Sequence[str]]]] = {
+CONTENDERS: Mapping[str, Callable[[Scene, str], Commands]] = {
     "ours": ours,
-    "docker push": docker_push,
-    "docker save, crane push": crane,
+    "`docker push`": docker_push,
+    "`docker save`, `crane push`": crane,
 }
 
 
-def measure(engine: Engine, scene: Scene, name: str) -> Measurement:
+# -- measuring ------------------------------------------------------------------------------------
+
+
+def measure(kind: Kind, engine: Engine, scene: Scene, name: str) -> Measurement:
     """Let one contender push the image to a new registry."""
-    environ = {**engine.environ, "PATH": f"{peers()}:{engine.environ['PATH']}"}
     with (
         running_registry() as registry,
         running_front(registry.address, scene.behaviour) as front,
     ):
-        commands = CONTENDERS[name](scene, f"{front.address}/acme/app:v1")
-        start, processor, memory, status = monotonic(), 0.0, 0, 0
+        commands = list(CONTENDERS[name](scene, f"{front.address}/acme/app:v1"))
+        if not scene.again:
+            return measured(engine, front, commands)
         for command in commands:
-            with subprocess.Popen(
-                command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            ) as process:
-                usage, peak = watched(process)
-                if process.returncode and process.stderr:
-                    print(process.stderr.read().decode()[-2000:], file=sys.stderr)
-            status = status or process.returncode
-            processor += usage.ru_utime + usage.ru_stime
-            memory = max(memory, peak)
-        seconds, stats = monotonic() - start, front.stats()
+            subprocess.run(command, env=environment(engine), check=True, stdout=subprocess.DEVNULL)
+        with fresh_engine(kind, engine, scene.image) as fresh:
+            return measured(fresh, front, commands)
+
+
+def measured(engine: Engine, front: Front, commands: Commands) -> Measurement:
+    """Run the commands of one contender and say what they took, and did to the registry."""
+    earlier = front.stats()
+    start, client, memory, failed = monotonic(), 0.0, 0, False
+    engine_before = processor_of(engine)
+    for command in commands:
+        with subprocess.Popen(
+            command, env=environment(engine), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            usage, peak = watched(process)
+            if process.returncode and process.stderr:
+                print(process.stderr.read().decode()[-2000:], file=sys.stderr)
+        failed = failed or process.returncode != 0
+        client += usage.ru_utime + usage.ru_stime
+        memory = max(memory, peak)
+    seconds, stats = monotonic() - start, front.stats()
     return Measurement(
         seconds=seconds,
-        processor=processor,
+        client=client,
+        engine=processor_of(engine) - engine_before,
         memory=memory / 1024,
-        refused=stats.refused_writes,
-        blobs=sum(sum(counts.values()) for counts in stats.blob_uploads.values()),
-        sent=stats.upload_bytes / 1e6,
-        status=status,
+        refused=stats.refused_writes - earlier.refused_writes,
+        blobs=count(stats.blob_uploads.values()) - count(earlier.blob_uploads.values()),
+        sent=(stats.upload_bytes - earlier.upload_bytes) / 1e6,
+        failed=failed,
     )
+
+
+def count(uploads: Iterable[Mapping[str, int]]) -> int:
+    """Return how many blobs were sent, each as often as it was."""
+    return sum(sum(counts.values()) for counts in uploads)
+
+
+def environment(engine: Engine) -> dict[str, str]:
+    """Return what a client of the engine needs, crane among its commands."""
+    environ = {**engine.environ, "PATH": f"{peers()}:{engine.environ['PATH']}"}
+    # where a package is installed, Python keeps what it compiled
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environ
+
+
+def peers() -> str:
+    """Return where crane is."""
+    return script_environment("tools-get", "peers")["PATH"]
 
 
 def watched(process: subprocess.Popen[bytes]) -> tuple[resource.struct_rusage, int]:
@@ -162,20 +264,36 @@ def watched(process: subprocess.Popen[bytes]) -> tuple[resource.struct_rusage, i
         sleep(0.01)
 
 
-def peers() -> str:
-    """Return where crane is."""
-    return script_environment("tools-get", "peers")["PATH"]
+def processor_of(engine: Engine) -> float:
+    """Return the seconds that the engine's processes have used: those in its namespace."""
+    outer = int((Path(engine.environ["ENGINE_DIR"]) / "pid").read_text())
+    namespace = Path(f"/proc/{outer}/ns/pid_for_children").readlink()
+    ticks = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "ns" / "pid").readlink() == namespace:
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                ticks += sum(int(each) for each in fields[11:13])
+        except OSError:
+            continue  # it has ended meanwhile
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+# -- images ---------------------------------------------------------------------------------------
 
 
 def make_images(engine: Engine) -> None:
     """Have the engine hold both images."""
     engine.make_image("bench/layers:1", layers=LAYERS, size=20_000)
+    files = ordinary_files(BIG)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        context = Path(folder)
-        with tarfile.open(context / "files.tar", "w") as archive:
-            for path in ordinary_files(BIG):
-                archive.add(path, recursive=False)
-        (context / "Dockerfile").write_text("FROM scratch\nADD files.tar /\n")
+        names = [f"files-{number}.tar" for number in range(BIG_LAYERS)]
+        for number, name in enumerate(names):
+            with tarfile.open(Path(folder, name), "w") as archive:
+                for path in files[number::BIG_LAYERS]:
+                    archive.add(path, recursive=False)
+        steps = "".join(f"ADD {name} /\n" for name in names)
+        Path(folder, "Dockerfile").write_text(f"FROM scratch\n{steps}")
         engine.docker("build", "--quiet", "--tag", "bench/big:1", folder)
 
 
@@ -189,14 +307,36 @@ def ordinary_files(size: int) -> list[Path]:
     return found
 
 
+@contextmanager
+def fresh_engine(kind: Kind, engine: Engine, image: str) -> Iterator[Engine]:
+    """Run another engine of the same kind that has the image and never pushed anything."""
+    with (
+        running_engine("bench-fresh", release=kind.release, store=kind.store) as fresh,
+        subprocess.Popen(
+            ["docker", "save", image], env=environment(engine), stdout=subprocess.PIPE
+        ) as saving,
+    ):
+        subprocess.run(
+            ["docker", "load", "--quiet"],
+            env=environment(fresh),
+            stdin=saving.stdout,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        yield fresh
+
+
+# -- the result -----------------------------------------------------------------------------------
+
+
 def table(scene: Scene, rounds: Mapping[str, Sequence[Measurement]]) -> str:
     """Give one scene's medians as a Markdown table."""
     bound = f" (at least {scene.bound:.1f} s)" if scene.bound else ""
     lines = [
         f"### {scene.title}{bound}",
         "",
-        "| client | seconds | to ours | processor s | peak MB | refused | blobs | MB | failed |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| client | s | to ours | own CPU s | engine's | peak MB | refused | blobs | MB | failed |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     least = median(each.seconds for each in rounds["ours"])
     for name, runs in rounds.items():
@@ -205,23 +345,18 @@ def table(scene: Scene, rounds: Mapping[str, Sequence[Measurement]]) -> str:
             name,
             f"{seconds:.1f}",
             f"{seconds / least:.2f}",
-            f"{median(each.processor for each in runs):.1f}",
+            f"{median(each.client for each in runs):.1f}",
+            f"{median(each.engine for each in runs):.1f}",
             f"{max(each.memory for each in runs):.0f}",
             f"{median(each.refused for each in runs):g}",
             f"{median(each.blobs for each in runs):g}",
             f"{median(each.sent for each in runs):.0f}",
-            f"{sum(each.status != 0 for each in runs)} of {len(runs)}",
+            f"{sum(each.failed for each in runs)} of {len(runs)}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    if scene.bound:
+        lines += ["", f"Ours takes {least / scene.bound:.2f} times the least time."]
     return "\n".join([*lines, ""])
-
-
-async def carry_one(image: str, reference: str, parallel: int) -> None:
-    """Carry an image of the engine that the environment names; what our contender runs."""
-    engine, target = Engine(dict(os.environ)), parse_tag_reference(reference)
-    wanted = inspected(engine, image)
-    async with RegistryClient({}) as client:
-        await carry(engine, image, target, client, image=wanted, parallel=parallel)
 
 
 def main() -> None:
@@ -232,23 +367,21 @@ def main() -> None:
     parser.add_argument("--store", default="classic")
     parser.add_argument("--only", default="", help="scenes whose title has this in it")
     given = parser.parse_args()
-    with running_engine("bench-carry", release=given.engine, store=given.store) as engine:
-        version = engine.docker("version", "--format", "{{.Server.Version}}")
-        print(f"Docker Engine {version}, {given.store} store, medians of {given.rounds} rounds\n")
+    kind = Kind(given.engine, given.store)
+    with running_engine("bench-carry", release=kind.release, store=kind.store) as engine:
         make_images(engine)
+        version = engine.docker("version", "--format", "{{.Server.Version}}")
+        print(f"Docker Engine {version}, {kind.store} store, medians of {given.rounds} rounds\n")
         for scene in scenes():
             if given.only not in scene.title:
                 continue
             runs: dict[str, list[Measurement]] = {name: [] for name in CONTENDERS}
             for _ in range(given.rounds):
                 for name in CONTENDERS:
-                    runs[name].append(measure(engine, scene, name))
+                    runs[name].append(measure(kind, engine, scene, name))
                     print(f"{scene.title}: {name}: {runs[name][-1]}", file=sys.stderr)
             print(table(scene, runs), flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1 or sys.argv[1].startswith("-"):
-        main()
-    else:
-        anyio.run(carry_one, sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main()

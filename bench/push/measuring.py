@@ -1,0 +1,100 @@
+"""One contender under one condition, measured."""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+
+from bench.push.conditions import CONDITIONS, LAYERS, TAGS
+from bench.push.contenders import CONTENDERS, Task
+from tests.support.engines import Engine
+from tests.support.front import Front, Step, running_front
+from tests.support.registry import running_registry
+
+LIMIT = 180.0
+"""Seconds after which a contender is ended; what it has not pushed by then is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What came of it.
+
+    `lost` counts tags that were not there at the end; `requests` and writes are what the
+    registry was asked, refused or not; `peak_writes` were in flight at a time as the
+    contender saw it. `engine` is the Docker Engine's version.
+    """
+
+    condition: str
+    contender: str
+    round: int
+    seconds: float
+    lost: int
+    manifest_writes: int
+    requests: int
+    refused: int
+    peak_writes: int
+    engine: str
+
+
+def measure(engine: Engine, condition: str, contender: str, turn: int, number: int) -> Measurement:
+    """Let a contender push a new image, the `number`th of this engine, to a new registry.
+
+    An engine remembers which layers it has uploaded where, hence the new ones. `turn` is the
+    round, which seeds the faults.
+    """
+    given = CONDITIONS[condition]
+    with (
+        running_registry() as registry,
+        running_front(registry.address, given.behaviour, seed=turn) as front,
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+    ):
+        image = f"bench/image:{number}"
+        engine.make_image(image, layers=LAYERS, size=20_000, seed=number)
+        references = [f"{front.address}/{name}" for name in given.names]
+        task = Task.logged_in(engine, image, references, Path(folder), LIMIT)
+        front.reset()
+        start = monotonic()
+        CONTENDERS[contender].push(task)
+        seconds = monotonic() - start
+        engine.docker("image", "rm", "--force", image, *references, check=False)
+        return Measurement(
+            condition=condition,
+            contender=contender,
+            round=turn,
+            seconds=round(seconds, 2),
+            engine=engine.docker("version", "--format", "{{.Server.Version}}"),
+            **_seen(front, given.names),
+        )
+
+
+def _seen(front: Front, names: Iterable[str]) -> dict[str, int]:
+    """Return the counts of a measurement, as the front has them."""
+    stats = front.stats()
+    return {
+        "lost": TAGS - sum(name in stats.manifest_writes for name in names),
+        "manifest_writes": stats.count(Step.MANIFEST_PUT),
+        "requests": stats.requests,
+        "refused": sum(
+            number
+            for by_status in stats.answers.values()
+            for status, number in by_status.items()
+            if status >= 500
+        ),
+        "peak_writes": stats.peak_offered,
+    }
+
+
+def append(measurement: Measurement, path: Path) -> None:
+    """Add a measurement to a file, a line of JSON for each."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        print(json.dumps(asdict(measurement)), file=file)
+
+
+def read(path: Path) -> list[Measurement]:
+    """Return the measurements of a file; none where there is no file yet."""
+    if not path.exists():
+        return []
+    return [Measurement(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
