@@ -67,6 +67,11 @@ def classic(engines: Engines) -> Engine:
     return engines.get("trixie", "classic")
 
 
+@pytest.fixture(scope="session")
+def containerd(engines: Engines) -> Engine:
+    return engines.get("trixie", "containerd")
+
+
 @pytest.fixture(scope="session", params=STORES, ids="-".join)
 def either(engines: Engines, request: pytest.FixtureRequest) -> Engine:
     """Give an engine with the one image store, then with the other."""

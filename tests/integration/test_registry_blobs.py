@@ -223,6 +223,34 @@ async def test_cancelling_has_the_upload_forgotten(front: Front) -> None:
         assert await upload.attempt() is Landed.SENT
 
 
+async def test_the_upload_that_asked_for_permission_is_the_first_blob_s(front: Front) -> None:
+    to = repository(front, "asked")
+    async with RegistryClient({}) as client:
+        await client.ask_to_write(to)
+        assert await client.upload(to, Bytes("asked-1", 1000)).attempt() is Landed.SENT
+        assert front.stats().count(POST) == 1
+        assert await client.upload(to, Bytes("asked-2", 1000)).attempt() is Landed.SENT
+    assert front.stats().count(POST) == 2
+    assert front.stats().count(Step.UPLOAD_DELETE) == 0
+
+
+async def test_an_upload_that_asked_in_vain_is_abandoned_at_the_end(front: Front) -> None:
+    async with RegistryClient({}) as client:
+        await client.ask_to_write(repository(front, "vain"))
+        assert front.stats().count(Step.UPLOAD_DELETE) == 0
+    assert front.stats().count(Step.UPLOAD_DELETE, status=204) == 1
+
+
+async def test_an_upload_that_asked_long_ago_is_not_taken_up(front: Front) -> None:
+    to, now = repository(front, "old"), [0.0]
+    async with RegistryClient({}, clock=lambda: now[0]) as client:
+        await client.ask_to_write(to)
+        now[0] = 31.0
+        assert await client.upload(to, Bytes("old", 1000)).attempt() is Landed.SENT
+    assert front.stats().count(POST) == 2
+    assert front.stats().count(Step.UPLOAD_DELETE, status=204) == 1
+
+
 async def test_gives_up_after_a_time_without_a_byte(front: Front) -> None:
     silent = Answer(connection="hang")
     front.set(Behaviour(rules=(Rule(match=on(PUT), answer=silent, first=1),)))

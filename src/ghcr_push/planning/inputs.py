@@ -72,7 +72,8 @@ INPUTS = (
         default="auto",
         description=(
             "Who carries the layers: `direct` (the action itself), `engine` (`docker push`), or "
-            "`auto` (`direct` wherever it works)."
+            "`auto` (the action wherever it can; large images of a containerd image store by "
+            "`docker push` first)."
         ),
     ),
     Input(

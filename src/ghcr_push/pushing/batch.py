@@ -5,7 +5,7 @@ answered by an ``OCI-Tag`` header for each tag that it took. A registry that doe
 query stores the manifest under its digest and names no tag: one write wasted, once per run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
@@ -38,16 +38,22 @@ class Batches:
         self._taken: bool | None = None
         """Whether the registry takes several tags at once; None: not known yet."""
 
-    async def write(self, runs: Sequence[TargetRun], content: InRegistry) -> None:
-        """Write in batches what can be; ``land`` then ends each run, batched or not.
+    async def write(
+        self, runs: Sequence[TargetRun], content: InRegistry, land: Callable[[TargetRun], None]
+    ) -> None:
+        """Write in batches what can be; each run is then to be landed, batched or not.
 
-        A run that is unchanged has its result afterwards.
+        While one batch asks whether the registry takes several, ``land`` starts as many others as
+        there are slots beside it. A run that is unchanged has its result afterwards.
         """
         together = [run for run in runs if not run.protected]
         async with self._asking:
             while self._taken is None and len(together) >= WORTH:
+                beside = BATCH + self._gate.limit - 1
+                for run in together[BATCH:beside]:
+                    land(run)
                 await self._batch(together[:BATCH], content)
-                together = together[BATCH:]
+                together = together[beside:]
         if self._taken and len(together) >= WORTH:
             async with anyio.create_task_group() as tasks:
                 for start in range(0, len(together), BATCH):

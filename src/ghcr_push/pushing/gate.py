@@ -21,7 +21,7 @@ READS_PER_WRITE = 2
 SPACING_AFTER_THROTTLE = 1.0
 """Seconds between starts after a secondary limit, for the rest of the run: GitHub's advice."""
 
-PROBE_FIRST, PROBE_LAST = 2.0, 60.0
+PROBE_FIRST, PROBE_LAST = 2.0, 15.0
 """Seconds between single probes in an outage: first, and after doublings."""
 
 THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0

@@ -212,9 +212,18 @@ class GroupRun:
             registry=self._shared.registry,
             manifests=self._manifests,
         )
-        if runs and self._course.goes_on:
-            await self._lane.batches.write(runs, content)
-        await self._land_all([run for run in runs if run.result is None], content)
+        landing = set[TargetRun]()
+        async with anyio.create_task_group() as tasks:
+
+            def land(run: TargetRun) -> None:
+                landing.add(run)
+                tasks.start_soon(self._land, run, content)
+
+            if runs and self._course.goes_on:
+                await self._lane.batches.write(runs, content, land)
+            for run in runs:
+                if run.result is None and run not in landing:
+                    land(run)
 
     async def _land_all(self, runs: list[TargetRun], content: InEngine | InRegistry) -> None:
         async with anyio.create_task_group() as tasks:

@@ -18,8 +18,8 @@ REFUSALS: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.CREDENTIALS, K
 class Permission:
     """Which repositories of one registry refuse us for good; ``may_ask`` says whether we still may.
 
-    The question is an upload that is begun and abandoned: docker hides the answer's words, and
-    uploads side by side would all be refused. Where anything else comes of it, the writes
+    The question is an upload that is begun: docker hides the answer's words, and uploads side by
+    side would all be refused. Where anything else comes of it, the writes
     themselves will tell.
     """
 

@@ -95,7 +95,7 @@ class Registry(Protocol):
     """The registries of a run, as our own process reaches them."""
 
     async def ask_to_write(self, repository: Repository) -> None:
-        """Ask whether we may write to ``repository``, leaving nothing there."""
+        """Ask whether we may write to ``repository``; nothing of it stays there."""
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Say whether ``repository`` holds the blob."""

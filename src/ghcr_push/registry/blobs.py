@@ -6,7 +6,7 @@ has, the rest goes by PATCH.
 """
 
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol, Self
@@ -40,6 +40,9 @@ _OCTETS: Final = {"Content-Type": "application/octet-stream"}
 _WRITTEN: Final = frozenset({200, 201, 202, 204})
 """For a committed upload; the spec says 201, and other clients take these."""
 
+KEPT: Final = 30.0
+"""Seconds in which an upload that was begun is good to go on with; GHCR ends them after 600."""
+
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 
 _NO_MOUNT: Final = frozenset({400, 401, 403, 404, 405})
@@ -63,17 +66,41 @@ async def has_blob(
     return True
 
 
-async def ask_to_write(session: Session, repository: Repository) -> None:
-    """Ask whether uploads are allowed, by one that is begun and abandoned; raise if refused.
+class Begun:
+    """Uploads begun to learn whether we may; the first blob of each repository takes one up."""
 
-    GHCR keeps nothing of it and answers a DELETE with 405, which is as good as done.
-    """
-    begin = Inquiry(method="POST", repository=repository, path="blobs/uploads/", content=b"")
-    answer = await session.ask(begin)
-    session.expect(answer, {httpx2.codes.ACCEPTED})
-    with suppress(PushError):
-        where = led_to(answer)
-        await session.ask(Inquiry(method="DELETE", repository=repository, path="", location=where))
+    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
+        self._session = session
+        self._clock = clock
+        self._locations: dict[Repository, tuple[httpx2.URL, float]] = {}
+
+    async def begin(self, repository: Repository) -> None:
+        """Begin an upload; raise ``PushError`` where that is refused."""
+        asked = Inquiry(method="POST", repository=repository, path="blobs/uploads/", content=b"")
+        answer = await self._session.ask(asked)
+        self._session.expect(answer, {httpx2.codes.ACCEPTED})
+        with suppress(PushError):  # a location that is none: the blob's own upload will tell
+            self._locations[repository] = (led_to(answer), self._clock())
+
+    def take(self, repository: Repository) -> httpx2.URL | None:
+        """Return where an upload into ``repository`` goes on, once; None: begin another one."""
+        location, begun = self._locations.get(repository, (None, 0.0))
+        if location is None or self._clock() - begun > KEPT:
+            return None
+        del self._locations[repository]
+        return location
+
+    async def abandon(self) -> None:
+        """Have the registries forget what was not taken up.
+
+        GHCR keeps nothing of it and answers a DELETE with 405, which is as good as done.
+        """
+        for repository, (location, _) in self._locations.items():
+            with suppress(PushError):
+                await self._session.ask(
+                    Inquiry(method="DELETE", repository=repository, path="", location=location)
+                )
+        self._locations.clear()
 
 
 class BlobUpload:
@@ -83,11 +110,12 @@ class BlobUpload:
     sent again. ``bytes_sent`` counts the bytes of all tries, as they leave.
     """
 
-    def __init__(self, session: Session, repository: Repository, blob: Blob) -> None:
+    def __init__(self, session: Session, repository: Repository, blob: Blob, begun: Begun) -> None:
         self.bytes_sent = 0
         self._session = session
         self._repository = repository
         self._blob = blob
+        self._begun = begun
         self._location: httpx2.URL | None = None
         self._mountable = True
 
@@ -101,6 +129,8 @@ class BlobUpload:
         if self._location is None:
             if mount_from is not None and self._mountable and await self._mount(mount_from):
                 return Landed.MOUNTED
+            if self._location is None:
+                self._location = self._begun.take(self._repository)
             if self._location is None:
                 self._location = led_to(await self._ask(self._uploads(), {202}))
         try:

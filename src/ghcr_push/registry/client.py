@@ -8,13 +8,14 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Final, Self
 
+import anyio
 import httpx2
 
 from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository, is_digest
-from ghcr_push.registry.blobs import Blob, BlobUpload, ask_to_write, has_blob
+from ghcr_push.registry.blobs import Begun, Blob, BlobUpload, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import Answer, Connections, TimeLimits
 from ghcr_push.registry.session import Inquiry, Session
@@ -26,6 +27,9 @@ MANIFEST_TYPES: Final = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 """All that a registry is asked for, of OCI and of Docker's schema 2."""
+
+LAST_WORDS: Final = 1.0
+"""Seconds, at most, for uploads that were begun in vain to be abandoned at the end of a run."""
 
 _ACCEPT = ", ".join(MANIFEST_TYPES)
 
@@ -67,6 +71,7 @@ class RegistryClient:
             clock=clock,
             time_of_day=time_of_day,
         )
+        self._begun = Begun(self._session, clock)
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,6 +82,9 @@ class RegistryClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is None:
+            with anyio.move_on_after(LAST_WORDS):
+                await self._begun.abandon()
         await self._connections.aclose()
 
     async def ping(self, registry: str) -> None:
@@ -142,8 +150,11 @@ class RegistryClient:
         return frozenset(tags).intersection(tag.strip() for tag in named)
 
     async def ask_to_write(self, repository: Repository) -> None:
-        """Ask whether we may write to ``repository``, leaving nothing there; raise if not."""
-        await ask_to_write(self._session, repository)
+        """Ask whether we may write to ``repository``, by an upload that is begun; raise if not.
+
+        The next blob for it takes the upload up; if none comes, it is abandoned at the end.
+        """
+        await self._begun.begin(repository)
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Say whether ``repository`` holds the blob."""
@@ -155,7 +166,7 @@ class RegistryClient:
 
     def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
         """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
-        return BlobUpload(self._session, repository, blob)
+        return BlobUpload(self._session, repository, blob, self._begun)
 
     async def _read(self, method: str, repository: Repository, reference: str) -> Answer:
         return await self._session.ask(
