@@ -293,9 +293,9 @@ class Gate:
         """Judge a broken connection by whether another unit's broke just before.
 
         That of a lone write lowers nothing, but several are silence: they count as well. A lone
-        write that content is missing for was answered: no silence, and nothing to lower.
+        write whose failure has a cap of its own was answered: no silence, and nothing to lower.
         """
-        if failure.kind is Kind.NOT_VISIBLE and slot.place.burst.top == 1:
+        if failure.cap is not None and slot.place.burst.top == 1:
             return False
         if failure.kind is not Kind.NETWORK:
             return failure.pressure
