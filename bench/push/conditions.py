@@ -31,7 +31,7 @@ def _behaviour(
     outages: tuple[Outage, ...] = (),
 ) -> Behaviour:
     return Behaviour(
-        delays={Step.UPLOAD_POST: POST, Step.UPLOAD_PUT: PUT, Step.MANIFEST_PUT: TAG},
+        takes={Step.UPLOAD_POST: POST, Step.UPLOAD_PUT: PUT, Step.MANIFEST_PUT: TAG},
         auth=Auth(mode="token", users={USER: User(password=PASSWORD)}),
         max_writes=max_writes,
         refusal_delay=0.2,

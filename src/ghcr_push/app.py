@@ -103,14 +103,11 @@ class Run:
         with anyio.CancelScope(deadline=self._deadline) as before_queue:
             self._listen(before_queue.cancel)
             engine, registry = await self._adapters(stack)
-            images = await engine.inspect_all(self._sources())
-            self._know(images)
+            images, beyond_reach = await self._survey(engine, registry)
             if self._settings.dry_run:
                 self._observe(Planned(self._plan))
                 return planned(self._plan, images)
-            shared = self._shared(engine, registry)
-            if self._settings.transport is not Transport.DIRECT:
-                await self._find_beyond_reach(shared)
+            shared = self._shared(engine, registry, beyond_reach)
             self._tell_who_pushes_first(images, shared)
             self._queue = self._new_queue(images, shared)
             self._listen(self._queue.cancel)
@@ -181,6 +178,25 @@ class Run:
         sources = (target.source for target in self._plan.targets)
         return list(dict.fromkeys([*sources, *conflicting]))
 
+    async def _survey(
+        self, engine: DockerEngine, registry: RegistryClient
+    ) -> tuple[Mapping[Source, Image | Failure], set[str]]:
+        """Describe the images, and meanwhile find the registries that only the engine reaches.
+
+        Where the images have yet to tell whether the inputs are good, no registry is asked before.
+        """
+        beyond_reach = set[str]()
+        settings = self._settings
+        asks = settings.transport is not Transport.DIRECT and not settings.dry_run
+        async with anyio.create_task_group() as tasks:
+            if asks and not settings.conflicts:
+                tasks.start_soon(self._find_beyond_reach, engine, registry, beyond_reach)
+            images = await engine.inspect_all(self._sources())
+        self._know(images)
+        if asks and settings.conflicts:
+            await self._find_beyond_reach(engine, registry, beyond_reach)
+        return images, beyond_reach
+
     def _know(self, images: Mapping[Source, Image | Failure]) -> None:
         """Join groups that the engine shows to be of one image; refuse targets of two."""
         ids = {source: image.id for source, image in images.items() if isinstance(image, Image)}
@@ -188,16 +204,16 @@ class Run:
             raise InputError(problems)
         self._plan = regroup(self._plan, ids)
 
-    async def _find_beyond_reach(self, shared: Shared) -> None:
+    async def _find_beyond_reach(
+        self, engine: DockerEngine, registry: RegistryClient, found: set[str]
+    ) -> None:
         """Find the registries that only the engine reaches; there, everything goes through it."""
         firsts = {group.repository.registry: group.repository for group in self._plan.groups}
-        for registry, repository in firsts.items():
-            if not await _reached(shared.registry, repository) and await _reached(
-                shared.engine, repository
-            ):
-                shared.beyond_reach.add(registry)
+        for name, repository in firsts.items():
+            if not await _reached(registry, repository) and await _reached(engine, repository):
+                found.add(name)
                 self._notice(
-                    f"{registry} is out of this process's reach but not of the engine's: "
+                    f"{name} is out of this process's reach but not of the engine's: "
                     "every tag goes up by docker push, and the engine reads it back"
                 )
 
@@ -211,7 +227,9 @@ class Run:
                 "store pushes them sooner than it hands them out; what fails so, we carry"
             )
 
-    def _shared(self, engine: DockerEngine, registry: RegistryClient) -> Shared:
+    def _shared(
+        self, engine: DockerEngine, registry: RegistryClient, beyond_reach: set[str]
+    ) -> Shared:
         settings = self._settings
         return Shared(
             engine=engine,
@@ -233,6 +251,7 @@ class Run:
             engine_first=settings.transport is Transport.AUTO,
             mount_from=settings.mount_from,
             told_every=self._told_every,
+            beyond_reach=beyond_reach,
         )
 
     def _new_queue(self, images: Mapping[Source, Image | Failure], shared: Shared) -> PushQueue:
@@ -328,4 +347,6 @@ async def _reached(port: Engine | Registry, repository: Repository) -> bool:
         await port.head(repository, "latest")
     except PushError as error:
         return classify(error.evidence).kind not in NOT_REACHED
+    except Exception:  # noqa: BLE001 - a fault of ours: whoever meets it again will tell of it
+        return True
     return True

@@ -4,7 +4,7 @@ Blobs go before the manifests that name them, child manifests before their index
 is left to the tags. So a tag never points at something incomplete.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Final
 
 import anyio
@@ -39,7 +39,8 @@ class Carrier:
     """Brings the content of one group into its repository.
 
     What it does stands in ``log`` as it happens. ``refusal`` is asked before anything is sent,
-    while the engine is read already. ``may_begin`` says whether a write may begin now.
+    while the engine is read and the first blobs are looked for. ``may_begin`` says whether a write
+    may begin now.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Carrier:
         shared: Shared,
         gate: Gate,
         holdings: Holdings,
-        refusal: Callable[[], Awaitable[Failure | None]],
+        refusal: Callable[[], Coroutine[None, None, Failure | None]],
         may_begin: Callable[[], bool],
         log: ContentLog,
     ) -> None:
@@ -132,6 +133,7 @@ class Carrier:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tell)
             async with anyio.create_task_group() as uploads:
+                uploads.start_soon(self._refusal)  # known by the time that the first blob comes
                 try:
                     whole = await self._take_out(lambda blob: uploads.start_soon(bring, blob))
                 except Exception as error:  # noqa: BLE001 - raised below, whatever it is
@@ -164,8 +166,6 @@ class Carrier:
     # -- one blob ---------------------------------------------------------------------------
 
     async def _bring(self, blob: Blob) -> None:
-        if refusal := await self._refusal():
-            raise AttemptError(refusal, charged=True)
         async with self._holdings.turn(self._repository, blob.digest):
             if blob.digest not in self._brought:
                 await self._bring_missing(blob)
@@ -185,6 +185,8 @@ class Carrier:
         if await self._is_there(blob.digest, journal, self._reader.in_turn):
             return Landed.FOUND
         looked = self._shared.clock()
+        if refusal := await self._refusal():
+            raise AttemptError(refusal, charged=True)
         await self._holdings.look_elsewhere(self._repository, blob.digest)
 
         async def look_again() -> Landed | None:

@@ -243,7 +243,8 @@ class AdaptiveLimit(_Counting):
             return place.level > self.value
         if alone or self._is_outdated(place):
             return False
-        if place.order == self._probe or place.burst.top > self.value <= place.burst.borne:
+        probing = self._probe is not None and place.order <= self._probe
+        if probing or place.burst.top > self.value <= place.burst.borne:
             self._probe = None  # it failed, or the registry met it first and refused another
             return True
         return place.burst.borne < self.value and self._fall(place)

@@ -186,10 +186,11 @@ class Behaviour(Model):
 
     `max_writes` is a number, or pairs of a time and the number that holds from then on, with no
     limit before the first. `delays` are seconds per step before the registry sees the request,
-    each times a draw from 1 - `jitter` to 1 + `jitter`. `bandwidth` is bytes per second over
-    all upload bodies together. `multi_tag` is what becomes of `?tag=` on a manifest PUT;
-    more than `most_tags` answer 414. `serialise` keeps the registry's own races out (see
-    `upstream`).
+    each times a draw from 1 - `jitter` to 1 + `jitter`; `takes` are seconds per step that an
+    answer takes at least, the registry's and the front's own work among them. `bandwidth` is
+    bytes per second over all upload bodies together. `multi_tag` is what becomes of `?tag=` on a
+    manifest PUT; more than `most_tags` answer 414. `serialise` keeps the registry's own races out
+    (see `upstream`).
     """
 
     rules: tuple[Rule, ...] = ()
@@ -202,6 +203,7 @@ class Behaviour(Model):
     faults: Faults | None = None
     lag: Lag | None = None
     delays: dict[Step, Seconds] = {}
+    takes: dict[Step, Seconds] = {}
     jitter: Share = 0
     bandwidth: float | None = Field(default=None, gt=0)
     auth: Auth = Auth()

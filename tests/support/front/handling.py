@@ -94,6 +94,12 @@ class Handling:
         return None
 
     async def _admitted(self, request: web.BaseRequest, call: Call, entry: Entry) -> Reply:
+        end = self._clock() + self.behaviour.takes.get(call.step, 0.0)
+        reply = await self._handled(request, call, entry)
+        await asyncio.sleep(max(0.0, end - self._clock()))
+        return reply
+
+    async def _handled(self, request: web.BaseRequest, call: Call, entry: Entry) -> Reply:
         rule = self._rules.choose(call, self._clock()) or self._fault(call)
         await asyncio.sleep(self._delay(call.step))
         if rule and rule.effect == "before":
