@@ -39,6 +39,7 @@ class Aimd:
     ceiling: int
     value: int = field(init=False)
     outage: bool = field(default=False, init=False)
+    pause: float = field(default=0.0, init=False)
     begun: int = field(default=0, init=False)
     cut_at: int = field(default=0, init=False)
     streak: int = field(default=0, init=False)

@@ -125,6 +125,19 @@ def may_be_in_slot(played: Played, read: Request) -> bool:
     )
 
 
+def slot_entered(played: Played, write: Request) -> float:
+    """Say when the slot of a write was entered at the earliest: before the read right before it."""
+    reads = (
+        read.began
+        for read in played.log
+        if (read.repository, read.tags) == (write.repository, write.tags)
+        and not read.writes
+        and abs(read.ended - write.began) < HAIR
+        and may_be_in_slot(played, read)
+    )
+    return min(reads, default=write.began)
+
+
 def failures_of(result: TargetResult) -> Iterator[tuple[Attempt, Failure]]:
     """Return the attempts that failed, and why."""
     return ((a, a.failure) for a in result.attempts if a.failure is not None)

@@ -110,7 +110,8 @@ def _could_be_met(played: Played, result: TargetResult) -> Iterator[Kind]:
         yield Kind.IMAGE_MISSING
     if reference.repository in scenario.denied:
         yield Kind.DENIED
-    if scenario.engine_first and result.target.source in scenario.carriage.unreadable:
+    by_engine = scenario.engine_first or reference.repository.registry in scenario.beyond_reach
+    if by_engine and result.target.source in scenario.carriage.unreadable:
         yield Kind.CONTENT_MISSING
     wanted = scenario.digests[result.target.source]
     seen = [r for r in own if r.seen not in {None, wanted}]

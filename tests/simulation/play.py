@@ -174,6 +174,6 @@ def look_around(queue: PushQueue, played: Played) -> None:
         if gate._writes.waiting and free and now < played.broken_off:
             played.unquiet.append(f"a free slot is not taken at {now:.3f}")
         reads = 1 if gate.outage else READS_PER_WRITE * gate.limit
-        free = gate._reads.inside < reads and now > max(gate._closed_until, gate._next_probe)
+        free = gate._reads.inside < reads and now > gate._next_read + TIMER_GRACE
         if gate._reads.waiting and free and shut < now < played.broken_off:
             played.unquiet.append(f"a free place to read is not taken at {now:.3f}")

@@ -17,6 +17,7 @@ from ghcr_push.pushing.gate import (
     THROTTLE_SPREAD,
 )
 from ghcr_push.pushing.limit import MOST_PATIENCE, OUTAGE_AFTER, PATIENCE
+from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,
     Check,
@@ -25,6 +26,7 @@ from tests.simulation.evidence import (
     limits_at,
     may_be_in_slot,
     read_in_slot,
+    slot_entered,
     slots_for_reads,
 )
 from tests.simulation.play import Played
@@ -107,8 +109,10 @@ def _rise_is_deserved(change: LimitChange, requests: list[Request], played: Play
     at = change.at + played.start
     writes = [r for r in requests if r.writes]
     for taken in (w for w in writes if w.good and abs(w.ended - at) < HAIR):
-        level = max(w.level for w in writes if taken.began - HAIR <= w.began <= taken.ended)
-        spare = slots_for_reads(played, change.registry, taken.began, taken.ended)
+        entered = slot_entered(played, taken)
+        level = max(w.level for w in writes if entered - HAIR <= w.began <= taken.ended)
+        level = max(level, 1 + sum(w.began <= entered + HAIR < w.ended for w in writes))
+        spare = slots_for_reads(played, change.registry, entered, taken.ended)
         if level + spare >= change.old and change.new == change.old + 1:
             return True
     return False
@@ -241,7 +245,10 @@ def outages_are_probed(played: Played) -> Iterator[str]:
 def _silence_known(requests: list[Request]) -> float | None:
     """Return when so many reads had failed, each begun when the one before was known."""
     failures, known = 0, float("-inf")
-    for read in sorted((r for r in requests if not r.writes), key=lambda r: (r.ended, r.known)):
+    # a read without an answer that ended sooner was broken off by us, which says nothing
+    cut = [r for r in requests if r.answer == "none" and r.ended - r.began < READ_TIMEOUT - HAIR]
+    reads = [r for r in requests if not r.writes and r not in cut]
+    for read in sorted(reads, key=lambda r: (r.ended, r.known)):
         if read.began >= known:
             failures, known = failures + 1, read.ended
         if failures == OUTAGE_AFTER:

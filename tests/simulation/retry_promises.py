@@ -12,6 +12,7 @@ from ghcr_push.pushing.backoff import (
     MOMENT,
     SLOWER,
 )
+from ghcr_push.pushing.events import Ended
 from tests.simulation.evidence import (
     HAIR,
     PERMANENT,
@@ -83,10 +84,20 @@ def waits_are_kept(played: Played) -> Iterator[str]:
     # a manifest is fetched for all targets of a group: whoever wants it next, asks anew
     for refused in (r for r in played.log if r.asked and r.operation != "get"):
         until = refused.ended + refused.asked - HAIR
+        if refused.operation == "has-blob" and _ended_group(played, refused.ended):
+            continue  # the blob was given up with it; the next group that wants it asks anew
         for other in later(played, refused):
             same = set(other.tags) & set(refused.tags)
             if same and other.repository == refused.repository and other.began < until:
                 yield f"{same} came back {until - other.began:.3f} s too early"
+
+
+def _ended_group(played: Played, time: float) -> bool:
+    """Say whether a target failed just then."""
+    return any(
+        isinstance(event, Ended) and event.result.failure and abs(at - time) < HAIR
+        for at, event in played.events
+    )
 
 
 def attempts_follow(played: Played) -> Iterator[str]:

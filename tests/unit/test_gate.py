@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from ghcr_push.model import Failure, Kind
-from ghcr_push.pushing.events import Event, Held, LimitChanged
+from ghcr_push.pushing.events import Event, Held, LimitChanged, Noticed
 from ghcr_push.pushing.gate import (
+    LONGEST,
     PROBE_FIRST,
     PROBE_LAST,
     READS_PER_WRITE,
+    SHORTEST,
     SPACING_AFTER_THROTTLE,
     THROTTLE_FIRST,
     THROTTLE_LAST,
@@ -30,6 +32,7 @@ from ghcr_push.pushing.gate import (
     Slot,
 )
 from ghcr_push.pushing.limit import OUTAGE_AFTER, AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_LAST
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CUT = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
@@ -213,7 +216,7 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
         await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
         await on.succeed(writer)
         writer = await on.ask(gate)
-        await anyio.sleep(SPACING_AFTER_THROTTLE + TIMER_GRACE)
+        await anyio.sleep(PAUSE_LAST * LONGEST)
         await on.fail(writer, SECONDARY)
         assert gate.holds[-1].seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
 
@@ -245,6 +248,68 @@ async def test_starts_are_spaced_after_a_secondary_limit() -> None:
         assert [writer.inside for writer in writers] == [True, False, False]
         await anyio.sleep(SPACING_AFTER_THROTTLE + 2 * TIMER_GRACE)
         assert [writer.inside for writer in writers] == [True, True, False]
+
+
+@played
+async def test_starts_are_apart_where_one_at_a_time_is_refused() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=1))
+        for number in range(3):
+            await on.succeed(await on.ask(gate))
+            await anyio.sleep(PAUSE_LAST)
+            await on.fail(await on.ask(gate), BROKEN)
+            waiting = await on.ask(gate)
+            await anyio.sleep(PAUSE_FIRST * 1.5**number * SHORTEST - TIMER_GRACE)
+            assert not waiting.inside
+            await anyio.sleep(PAUSE_LAST)
+            await on.succeed(waiting)
+            await anyio.sleep(PAUSE_LAST)
+
+
+@played
+async def test_a_long_pause_is_told_once() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=1))
+        for _ in range(20):
+            await on.fail(await on.ask(gate), BROKEN)
+            await anyio.sleep(PAUSE_LAST * LONGEST)
+            await on.succeed(await on.ask(gate))
+            await anyio.sleep(PAUSE_LAST * LONGEST)
+        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
+        assert len(told) == 1
+        assert "seconds apart" in told[0]
+
+
+@played
+async def test_reads_are_apart_after_a_429_and_draw_near_again() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        async with gate.read() as reading:
+            reading.failed(BURST)
+        began = anyio.current_time()
+        async with gate.read() as reading:
+            assert anyio.current_time() - began >= PAUSE_FIRST * SHORTEST
+            reading.succeeded()
+        for _ in range(60):
+            async with gate.read() as reading:
+                reading.succeeded()
+        began = anyio.current_time()
+        async with gate.read():
+            assert anyio.current_time() == began
+
+
+@played
+async def test_an_outage_is_told_when_it_is_over() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=1))
+        for _ in range(OUTAGE_AFTER + 3):
+            await on.fail(await on.ask(gate), BROKEN)
+            await anyio.sleep(2 * PROBE_LAST)
+        assert gate.outage
+        await on.succeed(await on.ask(gate))
+        (told,) = (event.sentence for event in on.told if isinstance(event, Noticed))
+        seconds = f"{8 * PROBE_LAST:.0f}"  # from the third failure on
+        assert told == f"ghcr.io took nothing for {seconds} s; now it does again"
 
 
 @played

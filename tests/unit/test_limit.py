@@ -14,6 +14,7 @@ from ghcr_push.pushing.limit import (
     Limit,
     Place,
 )
+from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_THROTTLED
 
 
 class Flow:
@@ -228,8 +229,79 @@ def test_a_throttle_lets_it_begin_anew_at_one() -> None:
         flow.take(place)
 
     assert flow.limit.value == 1
-    flow.take_in_turn(10)
+    assert flow.limit.pause == PAUSE_THROTTLED
+    flow.take_in_turn(30)
+    assert flow.limit.pause == 0
     assert flow.limit.value == 4
+
+
+# -- a pace below one at a time ------------------------------------------------------------------
+
+
+def crowded() -> Flow:
+    """Return a flow at one in flight that has met no refusal there."""
+    return Flow(AdaptiveLimit(ceiling=1))
+
+
+def test_a_refusal_of_one_at_a_time_doubles_the_pause_and_successes_end_it() -> None:
+    flow = crowded()
+    seen = []
+    for _ in range(4):
+        flow.take_in_turn(1)
+        assert not flow.refuse(flow.start()[0])
+        seen.append(flow.limit.pause)
+    assert seen[0] == PAUSE_FIRST
+    assert seen == sorted(set(seen))
+
+    flow.take_in_turn(40)
+    assert flow.limit.pause == 0
+
+
+def test_an_outage_leaves_the_pause_that_it_found() -> None:
+    flow = crowded()
+    flow.refuse(flow.start()[0])
+    flow.take_in_turn(1)
+    before = flow.limit.pause
+
+    for _ in range(OUTAGE_AFTER):
+        flow.refuse(flow.start()[0])
+
+    assert flow.limit.outage
+    assert flow.limit.pause == before
+
+
+def test_the_limit_does_not_grow_before_the_pause_is_over() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=8))
+    for place in flow.fill():
+        flow.refuse(place)
+    flow.refuse(flow.start()[0])
+    while flow.limit.pause:
+        assert flow.limit.value == 1
+        flow.take_in_turn(1)
+    flow.take_in_turn(PATIENCE + 2)
+    assert flow.limit.value > 1
+
+
+def test_a_refusal_above_one_keeps_no_pause() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=4))
+    flow.refuse(flow.fill()[0])
+    flow.take_in_turn(2)
+    assert flow.limit.pause == 0
+
+
+def test_a_probe_answers_for_what_is_refused_while_it_is_in_flight() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=4))
+    flow.refuse(flow.fill()[-1])  # three are borne
+    while flow.limit.allowed == 3:
+        flow.take_in_turn(1)
+    earlier = flow.running[0]
+    *_, probe = flow.fill()
+    assert len(flow.running) == 4
+
+    assert flow.refuse(earlier)  # by its second request, as an upload has
+    flow.take(probe)
+
+    assert flow.limit.value == 3
 
 
 @given(

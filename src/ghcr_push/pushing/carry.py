@@ -182,11 +182,12 @@ class Carrier:
 
     async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> Landed:
         """Look for the blob; where it is missing, send it, once."""
-        if await self._is_there(blob.digest, journal, self._reader.in_turn):
-            return Landed.FOUND
+        there = await self._is_there(blob.digest, journal, self._reader.in_turn)
         looked = self._shared.clock()
         if refusal := await self._refusal():
             raise AttemptError(refusal, charged=True)
+        if there:
+            return Landed.FOUND
         await self._holdings.look_elsewhere(self._repository, blob.digest)
 
         async def look_again() -> Landed | None:

@@ -11,9 +11,10 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ghcr_push.model import Failure, Hold, Kind, LimitChange
-from ghcr_push.pushing.events import Held, LimitChanged, Observer
+from ghcr_push.pushing.events import Held, LimitChanged, Noticed, Observer
 from ghcr_push.pushing.hearing import Hearing
 from ghcr_push.pushing.limit import Limit, Place, Silence
+from ghcr_push.pushing.pace import GAIN_OF_READS, Pace
 
 READS_PER_WRITE = 2
 """Reads in flight, as a multiple of the limit on writes."""
@@ -32,6 +33,12 @@ SHARED_FROM = 1.0
 
 OUTBREAK = 10.0
 """Seconds within which a second unit's broken connection is a sign of pressure."""
+
+SHORTEST, LONGEST = 0.75, 1.25
+"""What jitter makes of a pause between starts or probes, as multiples of it."""
+
+TOLD_FROM, PAUSE_TOLD = 10.0, 2.0
+"""Seconds from which an outage, and a pause between starts, are worth a line in the report."""
 
 TIMER_GRACE = 0.001
 """Seconds added to timers: rounding, and asyncio's clock, may end a sleep a hair early."""
@@ -119,7 +126,7 @@ class Reading:
 
     def succeeded(self) -> None:
         """Say that the registry answered."""
-        self.gate.learn_answer()
+        self.gate.learn_read()
 
     def failed(self, failure: Failure) -> bool:
         """Say that the read failed; return whether that costs the unit an attempt."""
@@ -165,8 +172,13 @@ class Gate:
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
+        self._next_read = float("-inf")
+        self._read_pace = Pace(GAIN_OF_READS)
+        self._reads_slowed = float("-inf")
         self._next_probe = float("-inf")
         self._probe_wait = 0.0
+        self._outage_since = float("inf")
+        self._pause_told = False
         self._spacing = 0.0
         self._throttles = 0
         ceiling.join(self)
@@ -240,15 +252,22 @@ class Gate:
             slots = self._limit.allowed
         if self.outage:
             reads = slots = 1
-        while self._reads.waiting and self._reads.inside < reads:
+        while self._reads.waiting and self._reads.inside < reads and now >= self._next_read:
             self._reads.admit()
+            self._next_read = self._after(self._read_pace.pause)
         while self._writes.waiting and self._writes.inside < slots:
             if now < self._next_start or not self._ceiling.take():
                 return
             self._writes.admit()
-            if self._spacing:
-                self._next_start = now + self._spacing
-                self._tasks.start_soon(self._admit_at, self._next_start)
+            self._next_start = self._after(self._limit.pause, self._spacing)
+
+    def _after(self, pause: float, least: float = 0.0) -> float:
+        """Return when the next may start after ``pause``, with jitter, and have it let in then."""
+        seconds = max(least, pause * self._random.uniform(SHORTEST, LONGEST))
+        if not seconds:
+            return float("-inf")
+        self._tasks.start_soon(self._admit_at, self._clock() + seconds)
+        return self._clock() + seconds
 
     # -- what is learnt: whoever tells it leaves next, and lets in whom it allows --------------
 
@@ -271,7 +290,22 @@ class Gate:
         self._suspects.add(slot.unit)
         with self._watching(_reason(failure)):
             owed_to_limit = self._limit.pressed(slot.place)
+        self._slow_down()
         return self._charge(failure) and not owed_to_limit
+
+    def _slow_down(self) -> None:
+        """Have the pause between writes begin now."""
+        if self._limit.pause:
+            self._next_start = self._after(self._limit.pause, self._spacing)
+        if self._limit.pause >= PAUSE_TOLD and not self._pause_told:
+            self._pause_told = True
+            sentence = "refuses even one write at a time: they begin seconds apart from now on"
+            self._observer(Noticed(f"{self.registry} {sentence}"))
+
+    def learn_read(self) -> None:
+        """Pass on that a read was answered."""
+        self._read_pace.taken()
+        self.learn_answer()
 
     def learn_answer(self) -> None:
         """Note that the registry answers: unless writes fail on, an outage ends with it."""
@@ -279,6 +313,10 @@ class Gate:
         self._silence.broken()
         if self._probe_wait and not self.outage:
             self._probe_wait, self._next_probe = 0.0, float("-inf")
+            lasted = self._clock() - self._outage_since
+            if lasted >= TOLD_FROM:
+                sentence = f"took nothing for {lasted:.0f} s; now it does again"
+                self._observer(Noticed(f"{self.registry} {sentence}"))
 
     def learn_silence(self, reading: Reading, failure: Failure) -> bool:
         """Note how a read failed; say whether it costs the unit an attempt."""
@@ -286,6 +324,10 @@ class Gate:
         self._obey(reading.began, failure)
         if failure.holds or not (failure.pressure or failure.kind is Kind.NETWORK):
             return failure.charged
+        if failure.kind is Kind.THROTTLED and reading.began >= self._reads_slowed:
+            self._reads_slowed = self._clock()
+            self._read_pace.refused()
+            self._next_read = self._after(self._read_pace.pause)
         self._silence.failed(reading.order)
         return self._charge(failure)
 
@@ -308,9 +350,13 @@ class Gate:
         """Say whether a failure counts; in an outage it does not, and probes are spaced."""
         if not self.outage:
             return failure.charged
+        if not self._probe_wait:
+            self._outage_since = self._clock()
         if self._clock() >= self._next_probe:
             self._probe_wait = min(max(self._probe_wait * 2, PROBE_FIRST), PROBE_LAST)
-            self._next_probe = self._clock() + self._probe_wait * self._random.uniform(0.75, 1.25)
+            self._next_probe = self._clock() + self._probe_wait * self._random.uniform(
+                SHORTEST, LONGEST
+            )
             self._tasks.start_soon(self._admit_at, self._next_probe)
         return False
 

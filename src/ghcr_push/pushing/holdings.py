@@ -48,7 +48,8 @@ class Holdings:
             for origin in tuple(self._origins):
                 if self.elsewhere(digest) is not None:
                     return
-                if origin != repository and (origin, digest) not in self._asked:
+                refused = origin not in self._origins  # meanwhile
+                if origin != repository and not refused and (origin, digest) not in self._asked:
                     await self._look(repository, digest, origin)
 
     async def _look(self, repository: Repository, digest: Digest, origin: Repository) -> None:

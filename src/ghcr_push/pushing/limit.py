@@ -10,6 +10,8 @@ level. Refusals of writes that began before a cut need no rule: they say what th
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ghcr_push.pushing.pace import GAIN_OF_WRITES, Pace
+
 PATIENCE, MOST_PATIENCE = 3, 12
 """Full-use successes before the level that failed is tried again: a probe wastes one request.
 
@@ -64,6 +66,10 @@ class Limit(Protocol):
     @property
     def allowed(self) -> int:
         """Writes that may be in flight after the next start."""
+
+    @property
+    def pause(self) -> float:
+        """Seconds between starts where one write in flight at all times is too many; else 0."""
 
     @property
     def outage(self) -> bool:
@@ -153,6 +159,7 @@ class FixedLimit(_Counting):
     """A limit that learns nothing but whether there is an outage."""
 
     value: int = 1
+    pause: float = field(default=0.0, init=False)
 
     @property
     def allowed(self) -> int:
@@ -192,6 +199,9 @@ class AdaptiveLimit(_Counting):
     """The burst that the last cut was for, and how many writes had begun by then."""
     _proved: bool = field(default=True, init=False)
     """Whether a write that began after the last cut was taken."""
+    _pause_before: float = field(default=0.0, init=False)
+    """The pause when the silence began."""
+    _pace: Pace = field(default_factory=lambda: Pace(GAIN_OF_WRITES), init=False)
 
     def __post_init__(self) -> None:
         self.value = self.ceiling
@@ -200,6 +210,11 @@ class AdaptiveLimit(_Counting):
     def allowed(self) -> int:
         """The value, and one more where a probe is due."""
         return self.value + self._probe_due
+
+    @property
+    def pause(self) -> float:
+        """The pace at a limit of one."""
+        return self._pace.pause
 
     def began(self, level: int) -> Place:
         """Count the write; the first above the value is the probe, and the only one."""
@@ -225,6 +240,9 @@ class AdaptiveLimit(_Counting):
 
     def _grow(self) -> None:
         self._credit = min(self._credit + 1, CREDIT)
+        if self.pause:
+            self._pace.taken()
+            return
         self._streak += 1
         if self.value == self.ceiling:
             return
@@ -241,6 +259,8 @@ class AdaptiveLimit(_Counting):
         self._discount(place.burst)
         if place.order <= self._cut_at and place.burst is not self._cut_in:
             return place.level > self.value
+        if alone:
+            self._slow_down()
         if alone or self._is_outdated(place):
             return False
         probing = self._probe is not None and place.order <= self._probe
@@ -248,6 +268,18 @@ class AdaptiveLimit(_Counting):
             self._probe = None  # it failed, or the registry met it first and refused another
             return True
         return place.burst.borne < self.value and self._fall(place)
+
+    def _slow_down(self) -> None:
+        """Keep a longer pause where one at a time is refused now and then.
+
+        Where nothing at all is taken, that is an outage, whose probes have pauses of their own.
+        """
+        if self.outage:
+            self._pace.pause = self._pause_before
+        elif self.value == 1:
+            if self._silence.failures == 1:
+                self._pause_before = self.pause
+            self._pace.refused()
 
     def _fall(self, place: Place) -> bool:
         new = max(1, place.burst.borne)
@@ -287,3 +319,4 @@ class AdaptiveLimit(_Counting):
         self._cut_at, self._cut_in = self._silence.begun, None
         self._failed_level = None
         self._move_to(1)
+        self._pace.throttled()

@@ -342,7 +342,9 @@ class TargetRun:
                 self._batched = Sent(failed)  # where ``land`` begins
             return False
         if named:
-            self._finish(Outcome.UNCHANGED)
+            if self.tried:
+                self._journal.close(None)
+            self._finish(self._good_outcome())
         return not named
 
     def begin_write(self, step: Step, limit: int) -> None:
@@ -355,6 +357,8 @@ class TargetRun:
     def end_batch(self, sent: Sent) -> None:
         """Note how the batch ended: ``land`` goes on from there."""
         self._batched = sent
+        if sent.failed is not None:
+            self._in_doubt = sent.doubtful or self._doubted_before
 
     def leave_batch(self) -> None:
         """Note that after all nothing of this tag was tried."""
