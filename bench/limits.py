@@ -22,10 +22,14 @@ from random import Random
 
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
+from ghcr_push.pushing.gate import LONGEST, SHORTEST
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit, Place
 
 WRITE, REFUSAL, ATTEMPTS = 0.43, 0.2, 8
 REFUSED = classify(Evidence(origin=Origin.REGISTRY, message="", status=500))
+PAUSE_OVER = -1
+"""In place of a target: the pause between starts is over."""
+
 Schedule = Callable[[float], int]
 
 
@@ -147,14 +151,21 @@ def play(
     ``strict``: a write that is being refused counts as in flight until it is answered.
     """
     random = Random(seed)
-    now, order, carried, inside, wasted, lost = 0.0, 0, 0, 0, 0, 0
+    now, next_start, order, carried, inside, wasted, lost = 0.0, 0.0, 0, 0, 0, 0, 0
     backoff = Backoff(
         initial=2.0, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
     )
     lane, tries = deque(range(len(draws))), [Tries() for _ in draws]
     events: list[tuple[float, int, int, Place | None, bool]] = []
+
+    def pause() -> float:
+        until = now + limit.pause * random.uniform(SHORTEST, LONGEST)
+        heapq.heappush(events, (until, -order, PAUSE_OVER, None, False))
+        return until
+
     while lane or events:
-        while lane and inside < (limit.allowed if len(lane) > limit.value else limit.value):
+        allowed = limit.allowed if len(lane) > limit.value else limit.value
+        while lane and inside < allowed and now >= next_start:
             target = lane.popleft()
             inside += 1
             place, order = limit.began(inside), order + 1
@@ -163,9 +174,10 @@ def play(
             carried += good
             length = draws[target] if good else REFUSAL * random.uniform(0.9, 1.1)
             heapq.heappush(events, (now + length, order, target, place, good))
+            next_start = pause() if limit.pause else next_start
         now, _, target, ended, good = heapq.heappop(events)
         if ended is None:
-            lane.append(target)
+            lane.extend([target] if target != PAUSE_OVER else [])
             continue
         if good:
             carried -= 1
@@ -173,6 +185,7 @@ def play(
         else:
             wasted += 1
             failed = AttemptError(REFUSED, charged=not limit.pressed(ended))
+            next_start = pause() if limit.pause else next_start
             tries[target].spend(failed)
             wait = backoff.wait(failed, tries[target])
             order += 1
