@@ -174,6 +174,17 @@ def test_never_more_writes_than_the_limit_reach_the_registry(
     assert bodies == {"", "{", "<"}
 
 
+def test_an_answer_takes_its_time_whatever_the_registry_needs(
+    front: Front, client: httpx2.Client
+) -> None:
+    content = manifest(client, "takes/a")
+    front.set(Behaviour(takes={Step.MANIFEST_PUT: 0.3}, delays={Step.MANIFEST_PUT: 0.1}))
+    front.reset()
+    assert put_tag(client, "takes/a", "t", content).status_code == 201
+    (entry,) = (entry for entry in front.log() if entry.step is Step.MANIFEST_PUT)
+    assert entry.seconds >= 0.3
+
+
 def test_a_sequential_client_is_never_refused(front: Front, client: httpx2.Client) -> None:
     content = manifest(client, "limit/b")
     front.set(Behaviour(max_writes=1))

@@ -7,7 +7,14 @@ from itertools import pairwise, permutations
 from ghcr_push.model import Attempt, Group, Kind, Outcome, Step, TargetResult
 from ghcr_push.references import Digest, Repository
 from tests.simulation.end_promises import first_failure
-from tests.simulation.evidence import HAIR, PERMANENT, Check, later, surely_charged
+from tests.simulation.evidence import (
+    HAIR,
+    PERMANENT,
+    Check,
+    later,
+    requests_of,
+    surely_charged,
+)
 from tests.simulation.mount_promises import MOUNT_CHECKS
 from tests.simulation.play import Played
 from tests.simulation.records import Request
@@ -215,6 +222,10 @@ def carriages_add_up(played: Played) -> Iterator[str]:
         carriage = seed.carriage
         if carriage is None or not any(r.outcome is Outcome.PUSHED for r in results):
             continue
+        if any(
+            r.operation == "push" and r.whole for r in requests_of(played, seed.target.reference)
+        ):
+            continue  # the engine had carried it, and the answer was lost
         blobs = played.scenario.carriage.contents[group.source].blobs
         if carriage.sent + carriage.mounted + carriage.found != len(blobs):
             yield f"{seed.target} tells of other blobs than its image has: {carriage}"
@@ -261,9 +272,10 @@ def nothing_is_begun_after_fail_fast(played: Played) -> Iterator[str]:
         return
     first = first_failure(played)
     for _, seed, _ in _groups(played):
-        pushes = [a for a in seed.attempts if a.step is Step.PUSH]
-        tries = [a.started + played.start for a in (*seed.content_attempts, *pushes)]
-        ends = [a.started + a.seconds + played.start for a in (*seed.content_attempts, *pushes)]
+        # where docker push goes first, its target's own attempt is the content's first
+        firsts = [a for a in seed.attempts if a.step in {Step.PUSH, Step.LOOK}]
+        tries = [a.started + played.start for a in (*seed.content_attempts, *firsts)]
+        ends = [a.started + a.seconds + played.start for a in (*seed.content_attempts, *firsts)]
         begun = min((*tries, *ends), default=0.0)
         if begun > first + HAIR:
             yield f"the content of {seed.target} was begun after another target had failed"
