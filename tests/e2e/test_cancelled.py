@@ -117,14 +117,12 @@ def test_while_answers_are_lost(job: Job, front: Front, registry: Registry) -> N
 def test_while_the_registry_falls_silent(job: Job, front: Front, registry: Registry) -> None:
     """What is in doubt is looked at for 2 s, and may have landed where no answer comes."""
     one_write = Event(steps=frozenset({Step.MANIFEST_PUT}))
-    silence = Rule(
-        match=on(Step.MANIFEST_HEAD, Step.MANIFEST_PUT),
-        answer=Answer(connection="hang"),
-        after=one_write,
-    )
-    front.set(Behaviour(rules=(silence,)))
+    hangs = Answer(connection="hang")
+    front.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_PUT), answer=hangs, after=one_write),)))
     running = job.start(inputs(front))
     wait_until(arrived(front, Step.MANIFEST_PUT, 2))
+    silence = Rule(match=on(Step.MANIFEST_HEAD, Step.MANIFEST_PUT), answer=hangs)
+    front.set(Behaviour(rules=(silence,)))
     step, seconds = end(running, signal.SIGTERM)
     assert step.status == 143
     check(step, front, registry, seconds=seconds)

@@ -163,6 +163,9 @@ def surely_charged(
         (r for r in played.log if r.repository.registry == registry and r.ended < at - HAIR),
         key=lambda request: request.ended,
     )
+    if failure.holds:  # the first of them is the whole client's fault
+        before = [r.ended for r in known if r.answer == "secondary" and r.ended < began - HAIR]
+        return bool(before) and not any(r.good and r.writes and r.ended > before[-1] for r in known)
     # what is asked before a push is no push: that it is answered well speaks for nothing
     written = [r.good for r in known if r.writes and r.operation != "ask"][-2:]
     read = [r.good for r in known if not r.writes][-2:]

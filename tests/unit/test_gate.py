@@ -222,6 +222,22 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
 
 
 @played
+async def test_a_hold_costs_an_attempt_only_where_it_comes_again_with_nothing_taken() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=1))
+        seen = []
+        for taken in (False, True, False):
+            writer = await on.ask(gate)
+            await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+            seen.append(await on.fail(writer, SECONDARY))
+            if taken:
+                writer = await on.ask(gate)
+                await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+                await on.succeed(writer)
+        assert seen == [False, True, False]
+
+
+@played
 async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_asks() -> None:
     async with bench() as on:
         gate = on.gate(AdaptiveLimit(ceiling=4))

@@ -285,7 +285,9 @@ class Gate:
         """Pass on how a write failed; say whether it costs the unit an attempt."""
         self.hearing.failed(failure)
         self._obey(slot.began, failure)
-        if failure.holds or not self._is_pressure(slot, failure):
+        if failure.holds:
+            return self._charge_for_hold(failure)
+        if not self._is_pressure(slot, failure):
             return failure.charged
         self._suspects.add(slot.unit)
         with self._watching(_reason(failure)):
@@ -322,7 +324,9 @@ class Gate:
         """Note how a read failed; say whether it costs the unit an attempt."""
         self.hearing.failed(failure)
         self._obey(reading.began, failure)
-        if failure.holds or not (failure.pressure or failure.kind is Kind.NETWORK):
+        if failure.holds:
+            return self._charge_for_hold(failure)
+        if not (failure.pressure or failure.kind is Kind.NETWORK):
             return failure.charged
         if failure.kind is Kind.THROTTLED and reading.began >= self._reads_slowed:
             self._reads_slowed = self._clock()
@@ -330,6 +334,10 @@ class Gate:
             self._next_read = self._after(self._read_pace.pause)
         self._silence.failed(reading.order)
         return self._charge(failure)
+
+    def _charge_for_hold(self, failure: Failure) -> bool:
+        """Say whether a hold counts: the whole client brought it about, unless it comes again."""
+        return failure.charged and self._throttles > 1
 
     def _is_pressure(self, slot: Slot, failure: Failure) -> bool:
         """Judge a broken connection by whether another unit's broke just before.
