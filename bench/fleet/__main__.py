@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--settings", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--runners", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--seeds", type=int, help="fleets for each row; else fewer the larger")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--timeout", type=float, default=float("inf"), help="seconds for each job")
     parser.add_argument("--jobs", type=int, default=1)
@@ -30,7 +31,8 @@ def main() -> int:
         for setting in options.settings:
             print(f"\n{setting}: {SETTINGS[setting]}\n\n{HEAD}")
             for count in options.runners:
-                seeds = range(options.seeds or SEEDS.get(count, 1))
+                fleets = options.seeds or SEEDS.get(count, 1)
+                seeds = range(options.first, options.first + fleets)
                 jobs = {
                     name: [
                         pool.submit(measure, name, setting, count, seed, options.timeout)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from bench.fleet.contenders import OURS, Runner, play, runners_of
+from bench.fleet.measuring import measure
 from bench.fleet.registry import Setting, SharedRegistry
 
 from ghcr_push.model import LANDED
@@ -47,3 +48,10 @@ def test_the_runners_meet_at_one_registry() -> None:
     assert peak == CROWDED.writes
     assert answers == {"ok", "broken", "throttled", "secondary"}
     assert shared.penalties
+
+
+def test_a_hundred_runners_lose_nothing_within_twice_the_perfect_time() -> None:
+    fleet = measure(OURS, "ghcr", 100, 0, float("inf"))
+
+    assert fleet.landed == fleet.tags
+    assert fleet.seconds <= 2 * fleet.perfect
