@@ -315,17 +315,20 @@ async def test_reads_are_apart_after_a_429_and_draw_near_again() -> None:
 
 
 @played
-async def test_an_outage_is_told_when_it_is_over() -> None:
+async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> None:
     async with bench() as on:
         gate = on.gate(AdaptiveLimit(ceiling=1))
         for _ in range(OUTAGE_AFTER + 3):
             await on.fail(await on.ask(gate), BROKEN)
             await anyio.sleep(2 * PROBE_LAST)
         assert gate.outage
+        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
+        assert told == ["ghcr.io takes nothing: one request at a time is tried until it does"]
+
         await on.succeed(await on.ask(gate))
-        (told,) = (event.sentence for event in on.told if isinstance(event, Noticed))
+        (*_, last) = (event.sentence for event in on.told if isinstance(event, Noticed))
         seconds = f"{8 * PROBE_LAST:.0f}"  # from the third failure on
-        assert told == f"ghcr.io took nothing for {seconds} s; now it does again"
+        assert last == f"ghcr.io took nothing for {seconds} s; now it does again"
 
 
 @played

@@ -178,6 +178,7 @@ class Gate:
         self._next_probe = float("-inf")
         self._probe_wait = 0.0
         self._outage_since = float("inf")
+        self._outage_told = False
         self._pause_told = False
         self._spacing = 0.0
         self._throttles = 0
@@ -301,8 +302,7 @@ class Gate:
             self._next_start = self._after(self._limit.pause, self._spacing)
         if self._limit.pause >= PAUSE_TOLD and not self._pause_told:
             self._pause_told = True
-            sentence = "refuses even one write at a time: they begin seconds apart from now on"
-            self._observer(Noticed(f"{self.registry} {sentence}"))
+            self._notice("refuses even one write at a time: they begin seconds apart from now on")
 
     def learn_read(self) -> None:
         """Pass on that a read was answered."""
@@ -315,10 +315,9 @@ class Gate:
         self._silence.broken()
         if self._probe_wait and not self.outage:
             self._probe_wait, self._next_probe = 0.0, float("-inf")
-            lasted = self._clock() - self._outage_since
-            if lasted >= TOLD_FROM:
-                sentence = f"took nothing for {lasted:.0f} s; now it does again"
-                self._observer(Noticed(f"{self.registry} {sentence}"))
+            if self._outage_told:
+                lasted = self._clock() - self._outage_since
+                self._notice(f"took nothing for {lasted:.0f} s; now it does again")
 
     def learn_silence(self, reading: Reading, failure: Failure) -> bool:
         """Note how a read failed; say whether it costs the unit an attempt."""
@@ -359,7 +358,10 @@ class Gate:
         if not self.outage:
             return failure.charged
         if not self._probe_wait:
-            self._outage_since = self._clock()
+            self._outage_since, self._outage_told = self._clock(), False
+        elif not self._outage_told and self._clock() - self._outage_since >= TOLD_FROM:
+            self._outage_told = True
+            self._notice("takes nothing: one request at a time is tried until it does")
         if self._clock() >= self._next_probe:
             self._probe_wait = min(max(self._probe_wait * 2, PROBE_FIRST), PROBE_LAST)
             self._next_probe = self._clock() + self._probe_wait * self._random.uniform(
@@ -381,6 +383,9 @@ class Gate:
                 self._limit.throttled()
         elif failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
             self.hold(asked, _reason(failure))
+
+    def _notice(self, sentence: str) -> None:
+        self._observer(Noticed(f"{self.registry} {sentence}"))
 
     @contextmanager
     def _watching(self, reason: str) -> Iterator[None]:

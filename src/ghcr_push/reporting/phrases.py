@@ -30,7 +30,7 @@ _CAUSES = {
 
 _STEPS = {
     Step.INSPECT: "image inspect",
-    Step.LOOK: "tag read",
+    Step.LOOK: "read",
     Step.PUSH: "push",
     Step.READ: "image read",
     Step.UPLOAD: "upload",
