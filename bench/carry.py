@@ -44,6 +44,10 @@ BIG_LAYERS = 10
 GIGABIT = 125e6
 """Bytes a second."""
 
+HUGE_LAYERS = 10
+HUGE_LAYER = 1 << 30
+"""Bytes, half of them random and half zeros."""
+
 FILES = "/usr"
 """Where the ordinary files of the big image come from."""
 
@@ -152,6 +156,10 @@ def scenes() -> list[Scene]:
             again=True,
         ),
     ]
+
+
+HUGE = Scene(title="10 GB in 10 layers", image="bench/huge:1", behaviour=Behaviour())
+"""Only where it is asked for: it takes 40 GB of disk and half an hour."""
 
 
 # -- contenders -----------------------------------------------------------------------------------
@@ -300,6 +308,18 @@ def make_images(engine: Engine) -> None:
         engine.docker("build", "--quiet", "--tag", "bench/big:1", folder)
 
 
+def make_huge_image(engine: Engine) -> None:
+    """Have the engine hold an image of 10 GB, one file for each layer."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        for number in range(HUGE_LAYERS):
+            with Path(folder, f"part-{number}").open("wb") as part:
+                pieces = range(HUGE_LAYER >> 21)
+                part.writelines(os.urandom(1 << 20) + bytes(1 << 20) for _ in pieces)
+        steps = "".join(f"ADD part-{number} /\n" for number in range(HUGE_LAYERS))
+        Path(folder, "Dockerfile").write_text(f"FROM scratch\n{steps}")
+        engine.docker("build", "--quiet", "--tag", HUGE.image, folder)
+
+
 def ordinary_files(size: int) -> list[Path]:
     """Return regular files of ``size`` bytes together, about."""
     found: list[Path] = []
@@ -369,13 +389,14 @@ def main() -> None:
     parser.add_argument("--engine", default="trixie")
     parser.add_argument("--store", default="classic")
     parser.add_argument("--only", default="", help="scenes whose title has this in it")
+    parser.add_argument("--huge", action="store_true", help="an image of 10 GB, nothing else")
     given = parser.parse_args()
     kind = Kind(given.engine, given.store)
     with running_engine("bench-carry", release=kind.release, store=kind.store) as engine:
-        make_images(engine)
+        make_huge_image(engine) if given.huge else make_images(engine)
         version = engine.docker("version", "--format", "{{.Server.Version}}")
         print(f"Docker Engine {version}, {kind.store} store, medians of {given.rounds} rounds\n")
-        for scene in scenes():
+        for scene in [HUGE] if given.huge else scenes():
             if given.only not in scene.title:
                 continue
             runs: dict[str, list[Measurement]] = {name: [] for name in CONTENDERS}
