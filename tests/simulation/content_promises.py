@@ -272,10 +272,12 @@ def nothing_is_begun_after_fail_fast(played: Played) -> Iterator[str]:
         return
     first = first_failure(played)
     for _, seed, _ in _groups(played):
-        # where docker push goes first, its target's own attempt is the content's first
-        firsts = [a for a in seed.attempts if a.step in {Step.PUSH, Step.LOOK}]
-        tries = [a.started + played.start for a in (*seed.content_attempts, *firsts)]
-        ends = [a.started + a.seconds + played.start for a in (*seed.content_attempts, *firsts)]
+        pushes = [a for a in seed.attempts if a.step is Step.PUSH]
+        tries = [a.started + played.start for a in (*seed.content_attempts, *pushes)]
+        ends = [a.started + a.seconds + played.start for a in (*seed.content_attempts, *pushes)]
+        # where docker push goes first, its target may have failed before it came to that
+        if any(a.failure and a.started + played.start <= first for a in seed.attempts):
+            continue
         begun = min((*tries, *ends), default=0.0)
         if begun > first + HAIR:
             yield f"the content of {seed.target} was begun after another target had failed"

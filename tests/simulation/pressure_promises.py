@@ -52,7 +52,7 @@ def reads_are_bounded(played: Played) -> Iterator[str]:
     for registry, requests in by_registry(played).items():
         reads = [r for r in requests if not r.writes]
         for read in reads:
-            if read.began >= played.broken_off - HAIR:
+            if read.began >= played.broken_off - HAIR or may_be_in_slot(played, read):
                 continue
             beside = [r for r in reads if r.began <= read.began < r.ended - HAIR]
             in_slots = sum(may_be_in_slot(played, r) for r in beside)
