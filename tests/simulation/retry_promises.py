@@ -86,18 +86,18 @@ def waits_are_kept(played: Played) -> Iterator[str]:
     # a manifest is fetched for all targets of a group: whoever wants it next, asks anew
     for refused in (r for r in played.log if r.asked and r.operation != "get"):
         until = refused.ended + refused.asked - HAIR
-        if refused.operation == "has-blob" and _ended_group(played, refused.ended):
-            continue  # the blob was given up with it; the next group that wants it asks anew
         for other in later(played, refused):
             same = set(other.tags) & set(refused.tags)
+            if refused.operation == "has-blob" and _failed(played, refused.ended, other.began):
+                continue  # the blob was given up with a group; the next that wants it asks anew
             if same and other.repository == refused.repository and other.began < until:
                 yield f"{same} came back {until - other.began:.3f} s too early"
 
 
-def _ended_group(played: Played, time: float) -> bool:
-    """Say whether a target failed just then."""
+def _failed(played: Played, begins: float, ends: float) -> bool:
+    """Say whether a target failed between two moments."""
     return any(
-        isinstance(event, Ended) and event.result.failure and abs(at - time) < HAIR
+        isinstance(event, Ended) and event.result.failure and begins - HAIR <= at <= ends + HAIR
         for at, event in played.events
     )
 
