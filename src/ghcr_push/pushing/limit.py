@@ -269,6 +269,12 @@ class AdaptiveLimit(_Counting):
             return True
         return place.burst.borne < self.value and self._fall(place)
 
+    def ended(self, place: Place) -> None:
+        """Let the next start begin a burst of its own; a probe answers only while it lasts."""
+        _Counting.ended(self, place)
+        if place.order == self._probe:
+            self._probe = None
+
     def _slow_down(self) -> None:
         """Keep a longer pause where one at a time is refused now and then.
 
