@@ -10,6 +10,10 @@ from ghcr_push.pushing.shared import Shared
 from ghcr_push.references import Digest, Repository
 
 
+class _RefusedError(Exception):
+    """The origin refused another look while this one waited for its turn."""
+
+
 class Holdings:
     """Which blobs the repositories of one registry hold, as far as this run knows."""
 
@@ -48,16 +52,21 @@ class Holdings:
             for origin in tuple(self._origins):
                 if self.elsewhere(digest) is not None:
                     return
-                refused = origin not in self._origins  # meanwhile
-                if origin != repository and not refused and (origin, digest) not in self._asked:
+                if origin != repository and (origin, digest) not in self._asked:
                     await self._look(repository, digest, origin)
 
     async def _look(self, repository: Repository, digest: Digest, origin: Repository) -> None:
         reader = Reader(self._gate, lambda error: self._shared.judge(error, origin))
+
+        async def ask() -> bool:
+            if origin not in self._origins:
+                raise _RefusedError
+            return await self._shared.registry.can_mount(repository, digest, origin)
+
         try:
-            there = await reader.in_turn(
-                lambda: self._shared.registry.can_mount(repository, digest, origin)
-            )
+            there = await reader.in_turn(ask)
+        except _RefusedError:
+            return
         except AttemptError as failed:
             if failed.failure.retryable:  # the next who wants the blob asks again
                 await anyio.sleep(failed.failure.wait or 0.0)
