@@ -51,7 +51,6 @@ HUGE_LAYER = 1 << 30
 FILES = "/usr"
 """Where the ordinary files of the big image come from."""
 
-
 OURS = "import sys; sys.modules['trio'] = None; from ghcr_push.fronts.cli import main; main()"
 """The command, without the library that only our simulation has; httpx2 would load it."""
 
@@ -159,7 +158,7 @@ def scenes() -> list[Scene]:
 
 
 HUGE = Scene(title="10 GB in 10 layers", image="bench/huge:1", behaviour=Behaviour())
-"""Only where it is asked for: it takes 40 GB of disk and half an hour."""
+"""Only where it is asked for: it takes 40 GB of disk and minutes for each client."""
 
 
 # -- contenders -----------------------------------------------------------------------------------
@@ -393,7 +392,10 @@ def main() -> None:
     given = parser.parse_args()
     kind = Kind(given.engine, given.store)
     with running_engine("bench-carry", release=kind.release, store=kind.store) as engine:
-        make_huge_image(engine) if given.huge else make_images(engine)
+        if given.huge:
+            make_huge_image(engine)
+        else:
+            make_images(engine)
         version = engine.docker("version", "--format", "{{.Server.Version}}")
         print(f"Docker Engine {version}, {kind.store} store, medians of {given.rounds} rounds\n")
         for scene in [HUGE] if given.huge else scenes():

@@ -177,7 +177,8 @@ def play(
             next_start = pause() if limit.pause else next_start
         now, _, target, ended, good = heapq.heappop(events)
         if ended is None:
-            lane.extend([target] if target != PAUSE_OVER else [])
+            if target != PAUSE_OVER:
+                lane.append(target)
             continue
         if good:
             carried -= 1

@@ -263,7 +263,7 @@ class Gate:
             self._next_start = self._after(self._limit.pause, self._spacing)
 
     def _after(self, pause: float, least: float = 0.0) -> float:
-        """Return when the next may start after ``pause``, with jitter, and have it let in then."""
+        """Return when ``pause``, with jitter, is over, and have let in then who may start."""
         seconds = max(least, pause * self._random.uniform(SHORTEST, LONGEST))
         if not seconds:
             return float("-inf")
@@ -364,10 +364,7 @@ class Gate:
             self._notice("takes nothing: one request at a time is tried until it does")
         if self._clock() >= self._next_probe:
             self._probe_wait = min(max(self._probe_wait * 2, PROBE_FIRST), PROBE_LAST)
-            self._next_probe = self._clock() + self._probe_wait * self._random.uniform(
-                SHORTEST, LONGEST
-            )
-            self._tasks.start_soon(self._admit_at, self._next_probe)
+            self._next_probe = self._after(self._probe_wait)
         return False
 
     def _obey(self, began: float, failure: Failure) -> None:

@@ -11,7 +11,7 @@ Found by playing fleets of 10 to 1,000 runners (``docs/fleet.md``).
 GAIN_OF_WRITES, GAIN_OF_READS = 0.03, 0.01
 """Starts a second that a success adds to the pace, times the successes in a row.
 
-Four seconds, at which a hundred runners are about right for GHCR, are kept by one refusal in five.
+Four seconds, at which a hundred runners are about right for GHCR, are kept by one refusal in four.
 """
 
 

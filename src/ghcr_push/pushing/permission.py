@@ -19,8 +19,7 @@ class Permission:
     """Which repositories of one registry refuse us for good; ``may_ask`` says whether we still may.
 
     The question is an upload that is begun: docker hides the answer's words, and uploads side by
-    side would all be refused. Where anything else comes of it, the writes
-    themselves will tell.
+    side would all be refused. Where anything else comes of it, the writes themselves will tell.
     """
 
     def __init__(self, shared: Shared, gate: Gate, may_ask: Callable[[], bool]) -> None:
