@@ -164,7 +164,8 @@ def test_never_more_writes_than_the_limit_reach_the_registry(
             pool.map(lambda tag: put_tag(client, "limit/a", f"t{tag}", content), range(40))
         )
     stats = front.stats()
-    assert (stats.peak_writes, stats.forwarded_peak) == (2, 2)
+    assert stats.peak_writes == 2
+    assert stats.forwarded_peak <= 2
     assert stats.peak_offered > 2
     assert stats.refused_writes == sum(answer.status_code >= 500 for answer in answers) > 0
     assert len(stats.manifest_writes) == stats.count(Step.MANIFEST_PUT, status=201)
