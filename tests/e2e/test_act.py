@@ -94,7 +94,7 @@ def act(
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
 
 

@@ -55,8 +55,12 @@ def front(registry: Registry) -> Iterator[Front]:
 
 @pytest.fixture
 def client(front: Front) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=f"http://{front.address}", timeout=30) as client:
+    with client_at(front.address) as client:
         yield client
+
+
+def client_at(address: str) -> httpx2.Client:
+    return httpx2.Client(base_url=f"http://{address}", timeout=30)
 
 
 def digest_of(content: bytes) -> str:
@@ -157,7 +161,7 @@ def test_never_more_writes_than_the_limit_reach_the_registry(
     front: Front, client: httpx2.Client
 ) -> None:
     content = manifest(client, "limit/a")
-    front.set(Behaviour(max_writes=2, delays={Step.MANIFEST_PUT: 0.05}))
+    front.set(Behaviour(max_writes=2, delays={Step.MANIFEST_PUT: 0.5}))
     front.reset()
     with ThreadPoolExecutor(8) as pool:
         answers = list(
@@ -235,7 +239,7 @@ def test_connections_break_as_ordered(
             "/v2/broken/a/manifests/v1",
             content=content,
             headers={"Content-Type": MEDIA_TYPE},
-            timeout=1,
+            timeout=1 if connection == "hang" else 30,
         )
     assert tag_digest(client, "broken/a", "v1") == digest_of(content)
 
@@ -455,7 +459,7 @@ def test_a_registry_with_a_login_of_its_own_is_reached_through_the_front() -> No
     with (
         running_registry(auth=("me", "se:cr@t")) as registry,
         running_front(registry.address) as front,
-        httpx2.Client(base_url=f"http://{front.address}") as client,
+        client_at(front.address) as client,
     ):
         assert client.get("/v2/").status_code == 401
         assert client.get("/v2/", auth=("me", "se:cr@t")).status_code == 200
@@ -473,7 +477,7 @@ def test_bandwidth_is_shared(front: Front, client: httpx2.Client) -> None:
 def test_a_fault_of_the_front_is_told_apart() -> None:
     with (
         running_front("127.0.0.1:1") as front,
-        httpx2.Client(base_url=f"http://{front.address}") as client,
+        client_at(front.address) as client,
     ):
         assert client.get("/v2/").status_code == 599
         assert front.stats().front_errors == 1
@@ -487,7 +491,7 @@ def test_the_process_serves_and_reports(registry: Registry) -> None:
     ) as process:
         assert process.stdout is not None
         address = json.loads(process.stdout.readline())["address"]
-        with httpx2.Client(base_url=f"http://{address}") as client:
+        with client_at(address) as client:
             assert client.post("/v2/a/blobs/uploads/").status_code == 503
             assert client.put("/_front/behaviour", json={"max_writes": 1}).status_code == 200
             assert client.post("/v2/a/blobs/uploads/").status_code == 202

@@ -44,7 +44,7 @@ def command_lines(having: str) -> Iterator[str]:
                 yield (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
     """Look every few milliseconds until ``condition`` holds; raise where it never does."""
     end = time.monotonic() + seconds
     while not condition():

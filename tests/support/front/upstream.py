@@ -164,7 +164,7 @@ class Upstream:
         for sock in left:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while any(sock.fileno() != -1 for sock in left):
                 await asyncio.sleep(0.01)
 
