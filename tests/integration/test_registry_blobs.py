@@ -7,6 +7,7 @@ from secrets import token_hex
 
 import httpx2
 import pytest
+from anyio import to_thread
 from tests.support.front import (
     Answer,
     Auth,
@@ -18,6 +19,7 @@ from tests.support.front import (
     on,
     running_front,
 )
+from tests.support.processes import wait_until
 from tests.support.registry import Registry, running_registry
 
 from ghcr_push.credentials import Credential
@@ -82,6 +84,12 @@ def content_of(registry: Registry, repository: Repository, blob: Bytes) -> bytes
     return httpx2.get(url, follow_redirects=True).content
 
 
+def bytes_of_uploads(registry: Registry, repository: Repository) -> int:
+    """Return how much the registry has written of uploads that are not ended."""
+    data = registry.folder.glob(f"**/repositories/{repository.name}/_uploads/*/data")
+    return sum(path.stat().st_size for path in data)
+
+
 @pytest.mark.parametrize("locations", ["absolute", "relative", "other_host"])
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
 async def test_sends_a_blob_in_two_requests(
@@ -109,6 +117,7 @@ async def test_begins_anew_where_the_registry_cannot_go_on(
         with pytest.raises(PushError) as raised:
             await upload.attempt()
         assert classify(raised.value.evidence).kind is Kind.NETWORK
+        await to_thread.run_sync(wait_until, lambda: bytes_of_uploads(registry, to) > 0)
         assert await upload.attempt() is Landed.SENT
     assert content_of(registry, to, blob) == blob.content
     stats = front.stats()
@@ -255,7 +264,7 @@ async def test_gives_up_after_a_time_without_a_byte(front: Front) -> None:
     silent = Answer(connection="hang")
     front.set(Behaviour(rules=(Rule(match=on(PUT), answer=silent, first=1),)))
     blob, to = Bytes("silent", 100_000), repository(front, "silent")
-    async with RegistryClient({}, time_limits=TimeLimits(transfer=0.3)) as client:
+    async with RegistryClient({}, time_limits=TimeLimits(transfer=2)) as client:
         upload = client.upload(to, blob)
         with pytest.raises(PushError) as raised:
             await upload.attempt()
