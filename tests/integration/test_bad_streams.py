@@ -95,7 +95,7 @@ class Run:
     def start_and_stop_in_mid_stream(self) -> tuple[RunningStep, int]:
         """Start it; return when the first blob is being sent, and nothing is read meanwhile.
 
-        Also return the process that saves the image.
+        Also return the process that saves the image, which stands still until it is told to go on.
         """
         slow = Rule(match=on(PUT), answer=Answer(delay=2), effect="alter", first=1)
         self._front.set(Behaviour(rules=(slow,)))
@@ -103,6 +103,7 @@ class Run:
         running = self.start()
         wait_until(lambda: any(entry.step is PUT for entry in self._front.log()))
         [save] = processes("save", having=self._mark)
+        os.kill(save, signal.SIGSTOP)
         return running, save
 
     def end(self, running: RunningStep, outcome: str) -> dict[str, Any]:
@@ -146,8 +147,9 @@ def run(tmp_path: Path, engine: Engine, front: Front, registry: Registry) -> Run
 
 def test_an_image_that_is_removed_while_it_is_read_goes_up_whole(run: Run, engine: Engine) -> None:
     """Engines hold on to what they are saving."""
-    running, _ = run.start_and_stop_in_mid_stream()
+    running, save = run.start_and_stop_in_mid_stream()
     engine.docker("image", "rm", "--force", "whole:1")
+    os.kill(save, signal.SIGCONT)
     target = run.end(running, "pushed")
     assert kinds(target, "read") == []  # one reading that went well is not told
 
@@ -179,10 +181,11 @@ def test_an_engine_that_is_killed_in_mid_stream_is_said_to_be_gone(
     with started(ENGINES[0]) as engine:
         engine.docker("load", "--quiet", stdin=archive_of({"whole:1": image("whole")}))
         run = Run(tmp_path, engine, front, registry)
-        running, _ = run.start_and_stop_in_mid_stream()
+        running, save = run.start_and_stop_in_mid_stream()
         # by SIGKILL, with all that it has started
         name = engine.folder.name.removeprefix("engine-")
         subprocess.run([SCRIPTS / "engine-down", name], check=True)
+        os.kill(save, signal.SIGCONT)
         target = run.end(running, "failed")
     first, *others = kinds(target, "read")
     assert first == "network"

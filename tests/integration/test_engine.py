@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 MARK = token_hex(8)
 """In the environment of every docker command of ours, to find those that are left."""
 
+SLOW_UPLOADS = Behaviour(delays={Step.UPLOAD_POST: 5})
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -168,8 +170,14 @@ async def test_a_push_gives_the_digest_and_what_was_said(
 @pytest.mark.parametrize("before", ["nothing", "another image", "the same image"])
 @pytest.mark.parametrize("ends", ["well", "badly", "cancelled"])
 async def test_the_engine_s_tags_are_as_before(
-    docker: DockerEngine, engine: Engine, front: Front, before: str, ends: str
+    docker: DockerEngine,
+    engine: Engine,
+    front: Front,
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+    ends: str,
 ) -> None:
+    monkeypatch.setattr(ghcr_push.engine, "RESTORE_LIMIT", 30)
     reference = target(front)
     if before != "nothing":
         engine.docker("tag", "other" if before == "another image" else "small", str(reference))
@@ -181,10 +189,11 @@ async def test_the_engine_s_tags_are_as_before(
         with pytest.raises(PushError):
             await docker.push(Source("small"), reference, ignore)
     elif ends == "cancelled":
-        front.set(Behaviour(delays={Step.UPLOAD_POST: 5}))
-        with anyio.move_on_after(0.7) as scope:
-            await docker.push(Source("small"), reference, ignore)
-        assert scope.cancelled_caught
+        front.set(SLOW_UPLOADS)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(docker.push, Source("small"), reference, ignore)
+            await to_thread.run_sync(wait_until, lambda: uploads_begun(front) > 0)
+            tasks.cancel_scope.cancel()
     else:
         await docker.push(Source("small"), reference, ignore)
     after = {each: engine.docker("image", "ls", "--quiet", each) for each in names}
@@ -216,15 +225,13 @@ async def test_cancelling_kills_the_docker_command_and_ends_the_push(
     docker: DockerEngine, front: Front, registry: Registry, tmp_path: Path
 ) -> None:
     reference = target(front)
-    front.set(Behaviour(delays={Step.UPLOAD_POST: 1.5}))
-    began = anyio.current_time()
+    front.set(SLOW_UPLOADS)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(docker.push, Source("small"), reference, ignore)
         await to_thread.run_sync(wait_until, lambda: uploads_begun(front) > 0)
         assert not no_docker_runs()
-        began = anyio.current_time()
         tasks.cancel_scope.cancel()
-    assert anyio.current_time() - began < 2
+    assert front.stats().writes_now > 0, "nobody waited for the uploads to end"
     assert no_docker_runs()
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - no folder of ours is slow to read
     wait_until(lambda: front.stats().writes_now == 0)

@@ -122,13 +122,14 @@ def test_what_another_job_sends_meanwhile_is_not_sent_again(
 ) -> None:
     """Every blob was looked for and is missing; while the first is sent, the others arrive."""
     repository = f"meanwhile/{token_hex(4)}"
-    front.set(Behaviour(delays={Step.UPLOAD_PUT: 2}))
+    front.set(Behaviour(delays={Step.UPLOAD_PUT: 5}))
     inputs = {"source": "shared:0", "transport": "direct", "max-parallel": "1"}
     running = job.start_here({**inputs, "tags": f"{front.address}/{repository}:1"})
     wait_until(lambda: arrived(front, Step.BLOB_HEAD) == BLOBS)
     wait_until(lambda: arrived(front, Step.UPLOAD_PUT) == 1)
-    for blob in image(0).blobs:
-        upload(f"http://{registry.address}/v2/{repository}/blobs/uploads/", blob)
+    with httpx2.Client(base_url=f"http://{registry.address}", timeout=30) as client:
+        for blob in image(0).blobs:
+            upload(client, f"/v2/{repository}/blobs/uploads/", blob)
     step = running.wait()
     assert step.status == 0, step.log
     prove(step, registry.address)
@@ -139,7 +140,7 @@ def arrived(front: Front, step: Step) -> int:
     return sum(entry.step is step for entry in front.log())
 
 
-def upload(place: str, blob: bytes) -> None:
-    where = httpx2.URL(httpx2.post(place).headers["Location"])
+def upload(client: httpx2.Client, place: str, blob: bytes) -> None:
+    where = httpx2.URL(client.post(place).headers["Location"])
     where = where.copy_merge_params({"digest": digest_of(blob)})
-    httpx2.put(where, content=blob).raise_for_status()
+    client.put(where, content=blob).raise_for_status()
