@@ -236,7 +236,8 @@ def test_a_registry_that_says_nothing_ends_with_the_time_limit(
     assert step.status == 1, step.log
     assert set(outcomes(step).values()) <= {"failed", "skipped"}
     assert step.outputs["result"] == "failure"
-    assert float(step.outputs["duration"]) < 6
+    # one answer alone may take half a minute
+    assert float(step.outputs["duration"]) < 20
     assert "deadline" in step.log
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.support.engines import Engine
 from tests.support.front import Auth, Behaviour, Front, Step, User, running_front
 from tests.support.outcomes import outcomes, prove
-from tests.support.processes import command_lines
+from tests.support.processes import command_lines, wait_until
 from tests.support.registry import Registry, running_registry
 from tests.support.runner import Job
 from tests.support.runner import Step as StepOfJob
@@ -144,12 +144,13 @@ def test_no_secret_is_seen_anywhere(
     inputs = {"tags": tags(front), "token": TOKEN, "transport": transport} | login
     running = job.start(inputs, options=["--env", f"E2E_RUN={mark}"])
     seen: list[str] = []
-    while not front.stats().count(Step.MANIFEST_PUT):
-        seen += command_lines(mark)
-        time.sleep(0.01)
+    wait_until(lambda: any(command_lines(mark)))
     # its environment is how a runner hands over inputs
     shown = "{{json .Args}} {{json .HostConfig}} {{json .Mounts}} {{json .Config.Labels}}"
     description = job.engine.docker("inspect", "--format", shown, running.name)
+    while not front.stats().count(Step.MANIFEST_PUT):
+        seen += command_lines(mark)
+        time.sleep(0.01)
     step = running.wait()
     check_pushed(step, registry)
     secrets = [TOKEN, PASSWORD, basic("octocat", PASSWORD), basic("octocat", TOKEN)]

@@ -6,6 +6,7 @@ engine's socket is there. Only the network differs: the host's, where our regist
 """
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -117,7 +118,7 @@ class Job:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        return RunningStep(name, process, mounts, self.engine)
+        return RunningStep(name, process, mounts)
 
     def run_here(self, inputs: Mapping[str, str], *, echo: bool = False) -> Step:
         """Run the action from .venv, where no container can run."""
@@ -142,7 +143,7 @@ class Job:
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-        return RunningStep("", process, mounts, self.engine)
+        return RunningStep("", process, mounts)
 
     def _new_step(self) -> dict[str, Path]:
         """Make what the runner mounts, by its name below /github."""
@@ -181,19 +182,17 @@ class RunningStep:
         name: str,
         process: subprocess.Popen[bytes],
         mounts: Mapping[str, Path],
-        engine: Engine,
     ) -> None:
         self.name = name
         """The container's; empty for a step that runs here."""
         self.pid = process.pid
         self._process = process
         self._mounts = mounts
-        self._engine = engine
         self._log: list[str] = []
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the container's first process, as a cancelled job does."""
-        self._engine.docker("kill", "--signal", number.name, self.name)
+        """Send a signal to the command, as a cancelled job does; ``docker run`` passes it on."""
+        os.kill(self.pid, number)
 
     def wait_for(self, text: str) -> None:
         """Read the log up to the first line that has ``text``; raise where it ends before."""
