@@ -271,7 +271,7 @@ def test_a_disk_that_is_full_for_everything_leaves_the_log(job: Job, front: Fron
 
 def test_a_read_only_root(job: Job, front: Front, registry: Registry) -> None:
     """The private configuration goes where no later step publishes it."""
-    front.set(Behaviour(delays={Step.MANIFEST_PUT: 1}))
+    front.set(Behaviour(delays={Step.MANIFEST_PUT: 3}))
     running = job.start(one(front), options=["--read-only"])
     running.wait_for("limit")
     workspace = [path.name for path in (job.folder / "workspace").iterdir()]
