@@ -188,7 +188,8 @@ def play(
             failed = AttemptError(REFUSED, charged=not limit.pressed(ended))
             next_start = pause() if limit.pause else next_start
             tries[target].spend(failed)
-            wait = backoff.wait(failed, tries[target])
+            spare = not lane and inside <= limit.value and not limit.pause
+            wait = backoff.wait(failed, tries[target], spare=spare)
             order += 1
             if backoff.gives_up(failed, tries[target], wait):
                 lost += 1

@@ -172,7 +172,7 @@ def refused_blob_tried_again(patch: pytest.MonkeyPatch) -> None:
 @FAULTS.caught_by("content_waits_as_the_policy_says")
 def blob_waits_without_end(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
-    patch.setattr(Backoff, "wait", lambda *args: 2 * wait(*args) + 10)
+    patch.setattr(Backoff, "wait", lambda *args, spare: 2 * wait(*args, spare=spare) + 10)
 
 
 @FAULTS.caught_by("unheard_registries_are_given_up")

@@ -78,7 +78,10 @@ def fault_sinks_the_run(patch: pytest.MonkeyPatch) -> None:
     async def land(self: TargetRun, content: Content) -> Any:
         try:
             await self._shared.backoff.run(
-                lambda: self._attempt(content), self._tries, self._before_wait
+                lambda: self._attempt(content),
+                self._tries,
+                self._before_wait,
+                lambda: False,
             )
         except shared.NotStartedError:
             return None
@@ -180,9 +183,9 @@ def outage_charged(patch: pytest.MonkeyPatch) -> None:
 def jitter_without_floor(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
 
-    def full(self: Backoff, failed: AttemptError, tries: Tries) -> float:
+    def full(self: Backoff, failed: AttemptError, tries: Tries, *, spare: bool) -> float:
         asked = failed.failure.wait or 0.0
-        return max(asked, self.random.random() * wait(self, failed, tries))
+        return max(asked, self.random.random() * wait(self, failed, tries, spare=spare))
 
     patch.setattr(Backoff, "wait", full)
 
@@ -191,9 +194,9 @@ def jitter_without_floor(patch: pytest.MonkeyPatch) -> None:
 def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
 
-    def impatient(self: Backoff, failed: AttemptError, tries: Tries) -> float:
+    def impatient(self: Backoff, failed: AttemptError, tries: Tries, *, spare: bool) -> float:
         unasked = AttemptError(replace(failed.failure, wait=None), charged=failed.charged)
-        return wait(self, unasked, tries)
+        return wait(self, unasked, tries, spare=spare)
 
     patch.setattr(Backoff, "wait", impatient)
 
@@ -214,7 +217,7 @@ def read_back_although_told_to_wait(patch: pytest.MonkeyPatch) -> None:
 @FAULTS.caught_by("waits_end")
 def waits_without_end(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
-    patch.setattr(Backoff, "wait", lambda *args: 2 * wait(*args) + 10)
+    patch.setattr(Backoff, "wait", lambda *args, spare: 2 * wait(*args, spare=spare) + 10)
 
 
 # -- content, the end, protection -----------------------------------------------------------

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from ghcr_push.model import Outcome
-from ghcr_push.pushing.backoff import MOMENT
+from ghcr_push.pushing.backoff import HASTE, MOMENT
 from tests.simulation.defaults import default_run
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
@@ -13,6 +13,9 @@ from tests.simulation.scenario import Weather
 
 WRITE_AT_MOST = 0.43 * 1.25 + 0.1
 """Seconds that a manifest write of the modelled world takes, at most, with what comes around."""
+
+FIRST_FLOOR = 1.0
+"""Seconds that the first wait lasts at least: half of the default `backoff-initial`."""
 
 
 def under_load(seed: int, *, borne: int, faults: float = 0.0, tags: int = 60) -> Played:
@@ -59,3 +62,15 @@ def test_a_registry_under_load_is_never_idle_for_the_sake_of_a_back_off(borne: i
         assert idle < 0.03 * (until - first)
         waits = [a.wait for result in played.results for a in result.attempts if a.failure]
         assert max(waits) <= MOMENT
+
+
+def test_the_last_to_wait_goes_on_soon_after_the_floor_of_its_wait() -> None:
+    """Nobody else has a use for the slot."""
+    waits = []
+    for seed in range(40):
+        played = under_load(seed, borne=8, faults=0.2, tags=1)
+        (result,) = played.results
+        charged = [each for each in result.attempts if each.wait > MOMENT]
+        waits += [each.wait for each in charged[:1] if each.limit > 1]
+    assert waits
+    assert max(waits) <= FIRST_FLOOR * (1 + HASTE)

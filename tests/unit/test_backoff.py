@@ -15,6 +15,7 @@ from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.backoff import (
     BURST_FLOOR,
     BURST_SPREAD,
+    HASTE,
     MOMENT,
     SLOWER,
     AttemptError,
@@ -26,12 +27,14 @@ BROKEN = Failure(kind=Kind.SERVER_ERROR, message="500", advice="", retryable=Tru
 THROTTLED = replace(BROKEN, kind=Kind.THROTTLED, charged=False)
 
 
-def policy(*, now: float = 0.0, deadline: float = float("inf"), attempts: int = 8) -> Backoff:
+def policy(
+    *, now: float = 0.0, deadline: float = float("inf"), attempts: int = 8, seed: int = 1
+) -> Backoff:
     return Backoff(
         initial=2.0,
         maximum=60.0,
         max_attempts=attempts,
-        random=Random(1),
+        random=Random(seed),
         clock=lambda: now,
         deadline=deadline,
     )
@@ -59,6 +62,19 @@ def test_a_charged_failure_waits_longer_each_time_with_a_floor(
     grown = min(60.0, 2.0 * SLOWER.get(kind, 1.0) * 2.0 ** min(times - 1, 40))
     least = max(asked or 0.0, grown / 2)
     assert least <= wait <= least + grown / 2
+
+
+@given(asked=waits, times=st.integers(1, 9), seed=st.integers(0, 50))
+def test_a_wait_ends_soon_after_its_floor_where_a_slot_is_spare(
+    asked: float | None, times: int, seed: int
+) -> None:
+    failed = AttemptError(replace(BROKEN, wait=asked), charged=True)
+
+    wait = policy(seed=seed).wait(failed, spent(failed, times), spare=True)
+
+    floor = min(60.0, 2.0 * 2.0 ** (times - 1)) / 2
+    least = max(asked or 0.0, floor)
+    assert least <= wait <= least + HASTE * floor
 
 
 @given(asked=waits, times=st.integers(1, 5))
@@ -162,7 +178,7 @@ def _run(
     async def run() -> AttemptError | None:
         backoff = replace(policy(attempts=attempts), clock=trio.current_time)
         try:
-            await backoff.run(attempt, Tries(), lambda _, wait: told.append(wait))
+            await backoff.run(attempt, Tries(), lambda _, wait: told.append(wait), lambda: False)
         except AttemptError as failed:
             return failed
         return None

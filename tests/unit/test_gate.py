@@ -18,6 +18,7 @@ from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.events import Event, Held, LimitChanged, Noticed
 from ghcr_push.pushing.gate import (
     LONGEST,
+    OWN_FAULT_AFTER,
     PROBE_FIRST,
     PROBE_LAST,
     READS_PER_WRITE,
@@ -32,7 +33,7 @@ from ghcr_push.pushing.gate import (
     Slot,
 )
 from ghcr_push.pushing.limit import OUTAGE_AFTER, AdaptiveLimit, FixedLimit, Limit
-from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_LAST
+from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CUT = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
@@ -267,33 +268,73 @@ async def test_starts_are_spaced_after_a_secondary_limit() -> None:
 
 
 @played
-async def test_starts_are_apart_where_one_at_a_time_is_refused() -> None:
+async def test_starts_are_apart_where_one_at_a_time_is_refused_after_a_secondary_limit() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=1))
-        for number in range(3):
+        gate = on.gate(AdaptiveLimit(ceiling=4))
+        await on.fail(await on.ask(gate), SECONDARY)
+        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+        for _ in range(3):
             await on.succeed(await on.ask(gate))
-            await anyio.sleep(PAUSE_LAST)
+            await anyio.sleep(PAUSE_LAST * LONGEST)
             await on.fail(await on.ask(gate), BROKEN)
             waiting = await on.ask(gate)
-            await anyio.sleep(PAUSE_FIRST * 1.5**number * SHORTEST - TIMER_GRACE)
+            await anyio.sleep(PAUSE_THROTTLED * SHORTEST - TIMER_GRACE)
             assert not waiting.inside
-            await anyio.sleep(PAUSE_LAST)
+            await anyio.sleep(PAUSE_LAST * LONGEST)
             await on.succeed(waiting)
-            await anyio.sleep(PAUSE_LAST)
+            await anyio.sleep(PAUSE_LAST * LONGEST)
 
 
 @played
-async def test_a_long_pause_is_told_once() -> None:
+async def test_that_writes_are_kept_apart_is_told_once() -> None:
     async with bench() as on:
         gate = on.gate(AdaptiveLimit(ceiling=1))
-        for _ in range(20):
-            await on.fail(await on.ask(gate), BROKEN)
-            await anyio.sleep(PAUSE_LAST * LONGEST)
+        for _ in range(3):
+            await on.fail(await on.ask(gate), SECONDARY)
+            await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
             await on.succeed(await on.ask(gate))
             await anyio.sleep(PAUSE_LAST * LONGEST)
         told = [event.sentence for event in on.told if isinstance(event, Noticed)]
-        assert len(told) == 1
-        assert "seconds apart" in told[0]
+        assert told == ["ghcr.io throttles us: from now on writes begin seconds apart"]
+
+
+@played
+async def test_a_slot_is_spare_where_nobody_waits_for_it_and_writes_need_no_pause() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=2))
+        spare = [gate.spare]
+        first, second = await on.ask(gate), await on.ask(gate)
+        spare.append(gate.spare)
+        last = await on.ask(gate)
+        await on.succeed(first)
+        spare.append(gate.spare)
+        await on.succeed(second)
+        spare.append(gate.spare)
+        await on.fail(last, SECONDARY)
+        spare.append(gate.spare)
+        assert spare == [True, False, False, True, False]
+
+
+@played
+async def test_no_slot_is_spare_that_somebody_waits_for() -> None:
+    async with bench(most=1) as on:
+        gate, other = on.gate(FixedLimit(value=2)), on.gate(FixedLimit(value=2), "docker.io")
+        writer = await on.ask(other)
+        await on.ask(gate)
+        assert not gate.spare
+        await on.succeed(writer)
+        assert gate.spare
+
+
+@played
+async def test_no_slot_is_spare_in_an_outage() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=2))
+        for _ in range(OUTAGE_AFTER):
+            assert gate.spare
+            await on.fail(await on.ask(gate), BROKEN)
+        assert gate.outage
+        assert not gate.spare
 
 
 @played
@@ -422,18 +463,28 @@ async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
 
 
 @played
-async def test_one_unit_that_fails_on_where_anothers_write_was_taken_meanwhile_is_no_outage() -> (
-    None
-):
+async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_no_outage() -> None:
     async with bench() as on:
         gate = on.gate(AdaptiveLimit(ceiling=4))
         charged = [await on.fail(await on.ask(gate, "poison"), BROKEN)]
         await on.succeed(await on.ask(gate, "another"))
+        taken = anyio.current_time()
 
-        charged += [await on.fail(await on.ask(gate, "poison"), BROKEN) for _ in range(6)]
+        while anyio.current_time() - taken <= OWN_FAULT_AFTER:
+            charged.append(await on.fail(await on.ask(gate, "poison"), BROKEN))
+            async with gate.read() as reading:
+                reading.succeeded()
+            await anyio.sleep(PROBE_LAST * LONGEST)
+        assert charged[: OUTAGE_AFTER + 1] == [True] * OUTAGE_AFTER + [False]
+        assert not any(charged[OUTAGE_AFTER:])
 
         assert not gate.outage
-        assert charged == [True] * 7
+        async with gate.read() as reading:
+            reading.succeeded()
+        charged = [await on.fail(await on.ask(gate, "poison"), BROKEN) for _ in range(6)]
+        assert charged == [True] * 6
+        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
+        assert not any("again" in sentence for sentence in told)
 
 
 @played

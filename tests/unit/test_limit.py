@@ -14,7 +14,7 @@ from ghcr_push.pushing.limit import (
     Limit,
     Place,
 )
-from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_THROTTLED
+from ghcr_push.pushing.pace import PAUSE_THROTTLED
 
 
 class Flow:
@@ -238,27 +238,37 @@ def test_a_throttle_lets_it_begin_anew_at_one() -> None:
 # -- a pace below one at a time ------------------------------------------------------------------
 
 
-def crowded() -> Flow:
-    """Return a flow at one in flight that has met no refusal there."""
-    return Flow(AdaptiveLimit(ceiling=1))
+def throttled() -> Flow:
+    """Return a flow that a throttle has just sent down to one in flight."""
+    flow = Flow(AdaptiveLimit(ceiling=8))
+    flow.limit.throttled()
+    return flow
 
 
-def test_a_refusal_of_one_at_a_time_doubles_the_pause_and_successes_end_it() -> None:
-    flow = crowded()
-    seen = []
-    for _ in range(4):
+def test_a_refusal_after_a_throttle_doubles_the_pause_and_successes_end_it() -> None:
+    flow = throttled()
+    seen = [flow.limit.pause]
+    assert seen == [PAUSE_THROTTLED]
+    for _ in range(2):
         flow.take_in_turn(1)
         assert not flow.refuse(flow.start()[0])
         seen.append(flow.limit.pause)
-    assert seen[0] == PAUSE_FIRST
     assert seen == sorted(set(seen))
 
     flow.take_in_turn(40)
     assert flow.limit.pause == 0
 
 
+def test_refusals_without_a_throttle_keep_no_pause() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=1))
+    for _ in range(4):
+        flow.take_in_turn(1)
+        flow.refuse(flow.start()[0])
+    assert flow.limit.pause == 0
+
+
 def test_an_outage_leaves_the_pause_that_it_found() -> None:
-    flow = crowded()
+    flow = throttled()
     flow.refuse(flow.start()[0])
     flow.take_in_turn(1)
     before = flow.limit.pause
@@ -270,23 +280,28 @@ def test_an_outage_leaves_the_pause_that_it_found() -> None:
     assert flow.limit.pause == before
 
 
-def test_the_limit_does_not_grow_before_the_pause_is_over() -> None:
-    flow = Flow(AdaptiveLimit(ceiling=8))
-    for place in flow.fill():
-        flow.refuse(place)
+def test_an_outage_brings_back_no_pause_that_was_over() -> None:
+    flow = throttled()
     flow.refuse(flow.start()[0])
+    flow.take_in_turn(40)
+    for place in list(flow.running):
+        flow.take(place)
+    assert flow.limit.value > 1
+
+    for _ in range(OUTAGE_AFTER):
+        flow.refuse(flow.start()[0])
+
+    assert flow.limit.outage
+    assert flow.limit.pause == 0
+
+
+def test_the_limit_does_not_grow_before_the_pause_is_over() -> None:
+    flow = throttled()
     while flow.limit.pause:
         assert flow.limit.value == 1
         flow.take_in_turn(1)
     flow.take_in_turn(PATIENCE + 2)
     assert flow.limit.value > 1
-
-
-def test_a_refusal_above_one_keeps_no_pause() -> None:
-    flow = Flow(AdaptiveLimit(ceiling=4))
-    flow.refuse(flow.fill()[0])
-    flow.take_in_turn(2)
-    assert flow.limit.pause == 0
 
 
 def test_a_probe_answers_for_what_is_refused_while_it_is_in_flight() -> None:

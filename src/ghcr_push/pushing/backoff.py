@@ -21,6 +21,9 @@ T = TypeVar("T")
 MOMENT = 0.5
 """Upper end, in seconds, of the wait after a refusal that cost no attempt."""
 
+HASTE = 0.25
+"""What is left of the jitter where a slot is free that nobody waits for."""
+
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
 """Seconds to wait out a burst limiter, whose own hints are milliseconds; jitter; growth to 32 s."""
 
@@ -67,8 +70,11 @@ class Backoff:
     clock: Callable[[], float] = anyio.current_time
     deadline: float = float("inf")
 
-    def wait(self, failed: AttemptError, tries: Tries) -> float:
-        """Seconds before the unit asks for a slot again, never fewer than the registry asked."""
+    def wait(self, failed: AttemptError, tries: Tries, *, spare: bool = False) -> float:
+        """Seconds before the unit asks for a slot again, never fewer than the registry asked.
+
+        ``spare``: a slot stands empty meanwhile, so that the wait ends soon after its floor.
+        """
         failure = failed.failure
         asked = failure.wait or 0.0
         if failure.holds:
@@ -81,7 +87,8 @@ class Backoff:
         first = self.initial * SLOWER.get(failure.kind, 1.0)
         # the exponent is bounded because 2.0**1024 overflows
         grown = min(self.maximum, first * 2.0 ** min(tries.charged - 1, 32))
-        return max(asked, grown / 2) + self.random.uniform(0, grown / 2)
+        spread = grown / 2 * (HASTE if spare else 1.0)
+        return max(asked, grown / 2) + self.random.uniform(0, spread)
 
     def gives_up(self, failed: AttemptError, tries: Tries, wait: float) -> bool:
         """Say whether no further attempt is worth its while."""
@@ -97,13 +104,17 @@ class Backoff:
         attempt: Callable[[], Awaitable[T]],
         tries: Tries,
         before_wait: Callable[[AttemptError, float], None],
+        spare: Callable[[], bool],
     ) -> T:
-        """Call ``attempt`` until it returns; raise its last ``AttemptError`` when giving up."""
+        """Call ``attempt`` until it returns; raise its last ``AttemptError`` when giving up.
+
+        ``spare`` says whether a slot is free that nobody waits for.
+        """
 
         def next_wait(state: RetryCallState) -> float:
             failed = _failure_of(state)
             tries.spend(failed)
-            return self.wait(failed, tries)
+            return self.wait(failed, tries, spare=spare())
 
         def stop(state: RetryCallState) -> bool:
             return self.gives_up(_failure_of(state), tries, state.upcoming_sleep)

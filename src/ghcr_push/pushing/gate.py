@@ -31,14 +31,18 @@ THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
 SHARED_FROM = 1.0
 """Seconds from which a wait that a 429 names is the whole queue's; shorter ones are a burst's."""
 
+OWN_FAULT_AFTER = 300.0
+"""Seconds with nothing taken after which the one unit left is at fault itself: before, it may be
+that other clients hold every place that the registry has (``docs/fleet.md``)."""
+
 OUTBREAK = 10.0
 """Seconds within which a second unit's broken connection is a sign of pressure."""
 
 SHORTEST, LONGEST = 0.75, 1.25
 """What jitter makes of a pause between starts or probes, as multiples of it."""
 
-TOLD_FROM, PAUSE_TOLD = 10.0, 2.0
-"""Seconds from which an outage, and a pause between starts, are worth a line in the report."""
+TOLD_FROM = 10.0
+"""Seconds from which an outage is worth a line in the report."""
 
 TIMER_GRACE = 0.001
 """Seconds added to timers: rounding, and asyncio's clock, may end a sleep a hair early."""
@@ -169,6 +173,7 @@ class Gate:
         """Units that failed since a write was last taken."""
         self._outdone: set[Hashable] = set()
         """Units that failed and then saw another's write taken."""
+        self._last_taken = float("-inf")
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
@@ -179,7 +184,6 @@ class Gate:
         self._probe_wait = 0.0
         self._outage_since = float("inf")
         self._outage_told = False
-        self._pause_told = False
         self._spacing = 0.0
         self._throttles = 0
         ceiling.join(self)
@@ -193,13 +197,20 @@ class Gate:
     def outage(self) -> bool:
         """Whether nothing succeeds: single probes, spaced, until something does.
 
-        One unit that fails on where another's write was taken meanwhile, and reads are answered,
-        is none: the fault is the unit's. One that is merely the last may be in an outage.
+        One unit that fails on and on where another's write was taken meanwhile, and reads are
+        answered, is none: the fault is the unit's. One that is merely the last may be in an outage.
         """
         if self.hearing.given_up is not None:
             return False  # whoever waits is let in to learn of it
         alone = len(self._suspects) == 1 and self._suspects <= self._outdone
-        return self._silence.lasting or (self._limit.outage and not alone)
+        own_fault = alone and self._clock() - self._last_taken > OWN_FAULT_AFTER
+        return self._silence.lasting or (self._limit.outage and not own_fault)
+
+    @property
+    def spare(self) -> bool:
+        """Whether a slot is free that nobody waits for, and writes need not be kept apart."""
+        free = self._writes.inside < self._limit.value and not self._writes.waiting
+        return free and not self._limit.pause and not self.outage
 
     @asynccontextmanager
     async def write(self, unit: Hashable) -> AsyncIterator[Slot]:
@@ -276,6 +287,7 @@ class Gate:
         """Pass on that a write ended well; an outage ends with it."""
         if slot.began >= self._closed_until:
             self._throttles = 0
+        self._last_taken = self._clock()
         self._outdone |= self._suspects - {slot.unit}
         self._suspects.clear()
         with self._watching("writes succeed"):
@@ -293,16 +305,9 @@ class Gate:
         self._suspects.add(slot.unit)
         with self._watching(_reason(failure)):
             owed_to_limit = self._limit.pressed(slot.place)
-        self._slow_down()
-        return self._charge(failure) and not owed_to_limit
-
-    def _slow_down(self) -> None:
-        """Have the pause between writes begin now."""
-        if self._limit.pause:
+        if self._limit.pause:  # it begins now
             self._next_start = self._after(self._limit.pause, self._spacing)
-        if self._limit.pause >= PAUSE_TOLD and not self._pause_told:
-            self._pause_told = True
-            self._notice("refuses even one write at a time: they begin seconds apart from now on")
+        return self._charge(failure) and not owed_to_limit
 
     def learn_read(self) -> None:
         """Pass on that a read was answered."""
@@ -315,7 +320,7 @@ class Gate:
         self._silence.broken()
         if self._probe_wait and not self.outage:
             self._probe_wait, self._next_probe = 0.0, float("-inf")
-            if self._outage_told:
+            if self._outage_told and not self._limit.outage:
                 lasted = self._clock() - self._outage_since
                 self._notice(f"took nothing for {lasted:.0f} s; now it does again")
 
@@ -373,6 +378,8 @@ class Gate:
         if failure.holds and began >= self._closed_until:
             floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
             self._throttles += 1
+            if not self._spacing:
+                self._notice("throttles us: from now on writes begin seconds apart")
             self._spacing = SPACING_AFTER_THROTTLE
             asked = max(asked, floor) + self._random.uniform(0, THROTTLE_SPREAD)
             self.hold(asked, _reason(failure))

@@ -69,7 +69,7 @@ class Limit(Protocol):
 
     @property
     def pause(self) -> float:
-        """Seconds between starts where one write in flight at all times is too many; else 0."""
+        """Seconds between starts after a throttle, at a value of one; else 0."""
 
     @property
     def outage(self) -> bool:
@@ -276,15 +276,16 @@ class AdaptiveLimit(_Counting):
             self._probe = None
 
     def _slow_down(self) -> None:
-        """Keep a longer pause where one at a time is refused now and then.
+        """Keep a longer pause where a throttle began one, and one at a time is refused still.
 
-        Where nothing at all is taken, that is an outage, whose probes have pauses of their own.
+        Without a throttle it may be random faults, which no pause makes fewer. Where nothing at
+        all is taken, that is an outage, whose probes have pauses of their own.
         """
+        if self._silence.failures == 1:
+            self._pause_before = self.pause
         if self.outage:
             self._pace.pause = self._pause_before
-        elif self.value == 1:
-            if self._silence.failures == 1:
-                self._pause_before = self.pause
+        elif self.pause:
             self._pace.refused()
 
     def _fall(self, place: Place) -> bool:

@@ -1,9 +1,9 @@
-"""How far apart requests begin where even one at a time is too many: arithmetic only, no clock."""
+"""How far apart requests begin where a registry throttles its client: arithmetic only, no clock."""
 
 from dataclasses import dataclass
 
 PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED = 0.5, 30.0, 6.0
-"""Seconds between starts, below one request at a time: first, most, and at least after a throttle.
+"""Seconds between starts: of reads at first, at most, and of writes at least after a throttle.
 
 Found by playing fleets of 10 to 1,000 runners (``docs/fleet.md``).
 """
@@ -17,7 +17,7 @@ Four seconds, at which a hundred runners are about right for GHCR, are kept by o
 
 @dataclass(slots=True)
 class Pace:
-    """The pause between starts, where one request at a time is too many: others push, too.
+    """The pause between starts, where one request at a time may be too many: others push, too.
 
     A hundred runners with one write in flight each are a hundred writes. So a refusal doubles the
     pause, and successes in a row add more and more to the starts per second, which shortens long
@@ -30,7 +30,7 @@ class Pace:
     _streak: int = 0
 
     def refused(self) -> None:
-        """Double the pause."""
+        """Double the pause, or begin it."""
         self.pause = min(max(self.pause * 2, PAUSE_FIRST), PAUSE_LAST)
         self._streak = 0
 

@@ -114,7 +114,10 @@ class TargetRun:
         """
         return await self._land(
             lambda: self._shared.backoff.run(
-                lambda: self._attempt(content), self._tries, self._before_wait
+                lambda: self._attempt(content),
+                self._tries,
+                self._before_wait,
+                lambda: self._gate.spare,
             )
         )
 
@@ -131,7 +134,7 @@ class TargetRun:
                 if not failed.failure.retryable:
                     raise
                 self._tries.spend(failed)
-                wait = self._shared.backoff.wait(failed, self._tries)
+                wait = self._shared.backoff.wait(failed, self._tries, spare=self._gate.spare)
                 self._before_wait(failed, wait)
                 await anyio.sleep(wait)
                 raise NotStartedError from failed

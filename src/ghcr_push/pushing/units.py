@@ -108,7 +108,9 @@ class Units:
             self._log.attempts[place] = journal.attempts[-1]
             self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
 
-        return await self._shared.backoff.run(attempt, unit.tries, before_wait)
+        return await self._shared.backoff.run(
+            attempt, unit.tries, before_wait, lambda: self._gate.spare
+        )
 
     def judge(self, error: Exception) -> Failure:
         """Classify what one try raised."""
