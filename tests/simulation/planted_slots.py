@@ -3,11 +3,12 @@
 import anyio
 import pytest
 
-from ghcr_push.pushing import gate, limit
+from ghcr_push.pushing import gate, limit, places, probing
 from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.content import Content
-from ghcr_push.pushing.gate import Ceiling, Gate
+from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.limit import AdaptiveLimit, Place
+from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.target import TargetRun
 from tests.simulation.planting import Faults
 
@@ -59,9 +60,9 @@ def ceiling_per_registry(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("slots_are_used")
 def reader_lets_none_in(patch: pytest.MonkeyPatch) -> None:
-    def leave(self: Gate, lane: gate._Lane) -> None:
-        lane.inside -= 1
-        if lane is self._writes:
+    def leave(self: Gate, line: places.Line) -> None:
+        line.inside -= 1
+        if line is self._writes:
             self._ceiling.give_back()
 
     patch.setattr(Gate, "_leave", leave)
@@ -99,8 +100,8 @@ def reads_unbounded(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("outages_are_probed")
 def outage_hammered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gate, "PROBE_LAST", 0.5)
-    patch.setattr(gate, "PROBE_FIRST", 0.5)
+    patch.setattr(probing, "PROBE_LAST", 0.5)
+    patch.setattr(probing, "PROBE_FIRST", 0.5)
 
 
 @FAULTS.caught_by("holds_are_shared")

@@ -168,7 +168,7 @@ def look_around(queue: PushQueue, played: Played) -> None:
         spare = traffic.reads - gate._reads.inside
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
             played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
-        shut = max(gate._closed_until, gate._next_start, gate._next_probe) + TIMER_GRACE
+        shut = max(gate._closed_until, gate._next_start, gate._probing.next) + TIMER_GRACE
         allowed = 1 if gate.outage else gate.limit
         free = inside < allowed and gate._ceiling._free and now > shut
         if gate._writes.waiting and free and now < played.broken_off:

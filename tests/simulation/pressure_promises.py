@@ -7,8 +7,6 @@ from itertools import pairwise
 from ghcr_push.model import Hold, Kind, LimitChange
 from ghcr_push.pushing.events import Held, LimitChanged
 from ghcr_push.pushing.gate import (
-    PROBE_FIRST,
-    PROBE_LAST,
     READS_PER_WRITE,
     SHARED_FROM,
     SPACING_AFTER_THROTTLE,
@@ -17,6 +15,7 @@ from ghcr_push.pushing.gate import (
     THROTTLE_SPREAD,
 )
 from ghcr_push.pushing.limit import MOST_PATIENCE, OUTAGE_AFTER, PATIENCE
+from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,

@@ -15,10 +15,11 @@ from ghcr_push.model import Carriage, Group, Image, Landed, Manifest, Source, Ta
 from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.carry import LOOK_HOLDS, Carrier
 from ghcr_push.pushing.events import Event, Noticed
-from ghcr_push.pushing.gate import Ceiling, Gate
+from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.limit import FixedLimit
+from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.shared import Shared
 from ghcr_push.references import Digest, Repository, TagReference

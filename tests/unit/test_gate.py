@@ -19,8 +19,6 @@ from ghcr_push.pushing.events import Event, Held, LimitChanged, Noticed
 from ghcr_push.pushing.gate import (
     LONGEST,
     OWN_FAULT_AFTER,
-    PROBE_FIRST,
-    PROBE_LAST,
     READS_PER_WRITE,
     SHORTEST,
     SPACING_AFTER_THROTTLE,
@@ -28,12 +26,13 @@ from ghcr_push.pushing.gate import (
     THROTTLE_LAST,
     THROTTLE_SPREAD,
     TIMER_GRACE,
-    Ceiling,
     Gate,
     Slot,
 )
 from ghcr_push.pushing.limit import OUTAGE_AFTER, AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
+from ghcr_push.pushing.places import Ceiling
+from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CUT = replace(BROKEN, kind=Kind.NETWORK, pressure=False)

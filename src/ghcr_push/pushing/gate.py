@@ -1,9 +1,8 @@
 """Slots for writes under a registry's limit, places for reads, and holds of the whole queue."""
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 import anyio
@@ -15,15 +14,14 @@ from ghcr_push.pushing.events import Held, LimitChanged, Noticed, Observer
 from ghcr_push.pushing.hearing import Hearing
 from ghcr_push.pushing.limit import Limit, Place, Silence
 from ghcr_push.pushing.pace import GAIN_OF_READS, Pace
+from ghcr_push.pushing.places import Ceiling, Line, Waiter
+from ghcr_push.pushing.probing import Probing
 
 READS_PER_WRITE = 2
 """Reads in flight, as a multiple of the limit on writes."""
 
 SPACING_AFTER_THROTTLE = 1.0
 """Seconds between starts after a secondary limit, for the rest of the run: GitHub's advice."""
-
-PROBE_FIRST, PROBE_LAST = 2.0, 15.0
-"""Seconds between single probes in an outage: first, and after doublings."""
 
 THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
 """Seconds that a secondary limit holds the queue: first, after doublings, jitter on top."""
@@ -41,59 +39,8 @@ OUTBREAK = 10.0
 SHORTEST, LONGEST = 0.75, 1.25
 """What jitter makes of a pause between starts or probes, as multiples of it."""
 
-TOLD_FROM = 10.0
-"""Seconds from which an outage is worth a line in the report."""
-
 TIMER_GRACE = 0.001
 """Seconds added to timers: rounding, and asyncio's clock, may end a sleep a hair early."""
-
-
-class Ceiling:
-    """``max-parallel``: the writes in flight over all registries together."""
-
-    def __init__(self, most: int) -> None:
-        self._free = most
-        self._gates: list[Gate] = []
-
-    def join(self, gate: "Gate") -> None:
-        """Have ``gate`` told when a place comes free."""
-        self._gates.append(gate)
-
-    def take(self) -> bool:
-        """Take a place if there is one."""
-        if self._free == 0:
-            return False
-        self._free -= 1
-        return True
-
-    def give_back(self) -> None:
-        """Free a place and offer it round, the registry after the last one first."""
-        self._free += 1
-        self._gates.append(self._gates.pop(0))
-        for gate in self._gates:
-            gate.admit()
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    """One who waits to be let in; ``level`` is how many were inside then, itself among them."""
-
-    let_in: anyio.Event = field(default_factory=anyio.Event)
-    level: int = 0
-
-
-@dataclass(slots=True)
-class _Lane:
-    """Those who wait, first come first served, and how many are in."""
-
-    inside: int = 0
-    waiting: OrderedDict[_Waiter, None] = field(default_factory=OrderedDict)
-
-    def admit(self) -> None:
-        waiter, _ = self.waiting.popitem(last=False)
-        self.inside += 1
-        waiter.level = self.inside
-        waiter.let_in.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +112,8 @@ class Gate:
         self._random = random
         self._clock = clock
         self._start = start
-        self._writes = _Lane()
-        self._reads = _Lane()
+        self._writes = Line()
+        self._reads = Line()
         self.hearing = Hearing(registry, clock)
         self._silence = Silence()
         self._suspects: set[Hashable] = set()
@@ -180,13 +127,10 @@ class Gate:
         self._next_read = float("-inf")
         self._read_pace = Pace(GAIN_OF_READS)
         self._reads_slowed = float("-inf")
-        self._next_probe = float("-inf")
-        self._probe_wait = 0.0
-        self._outage_since = float("inf")
-        self._outage_told = False
+        self._probing = Probing(clock, self._after, self._notice)
         self._spacing = 0.0
         self._throttles = 0
-        ceiling.join(self)
+        ceiling.join(self.admit)
 
     @property
     def limit(self) -> int:
@@ -257,7 +201,7 @@ class Gate:
     def admit(self) -> None:
         """Let in whoever may start now."""
         now = self._clock()
-        if now < self._closed_until or (self.outage and now < self._next_probe):
+        if now < self._closed_until or (self.outage and now < self._probing.next):
             return
         reads, slots = READS_PER_WRITE * self._limit.value, self._limit.value
         if len(self._writes.waiting) > slots:  # else a probe costs more than it could gain
@@ -318,11 +262,8 @@ class Gate:
         """Note that the registry answers: unless writes fail on, an outage ends with it."""
         self.hearing.answered()
         self._silence.broken()
-        if self._probe_wait and not self.outage:
-            self._probe_wait, self._next_probe = 0.0, float("-inf")
-            if self._outage_told and not self._limit.outage:
-                lasted = self._clock() - self._outage_since
-                self._notice(f"took nothing for {lasted:.0f} s; now it does again")
+        if self._probing.under_way and not self.outage:
+            self._probing.end(taken=not self._limit.outage)
 
     def learn_silence(self, reading: Reading, failure: Failure) -> bool:
         """Note how a read failed; say whether it costs the unit an attempt."""
@@ -362,14 +303,7 @@ class Gate:
         """Say whether a failure counts; in an outage it does not, and probes are spaced."""
         if not self.outage:
             return failure.charged
-        if not self._probe_wait:
-            self._outage_since, self._outage_told = self._clock(), False
-        elif not self._outage_told and self._clock() - self._outage_since >= TOLD_FROM:
-            self._outage_told = True
-            self._notice("takes nothing: one request at a time is tried until it does")
-        if self._clock() >= self._next_probe:
-            self._probe_wait = min(max(self._probe_wait * 2, PROBE_FIRST), PROBE_LAST)
-            self._next_probe = self._after(self._probe_wait)
+        self._probing.failed()
         return False
 
     def _obey(self, began: float, failure: Failure) -> None:
@@ -415,10 +349,10 @@ class Gate:
         await anyio.sleep(time - self._clock() + TIMER_GRACE)
         self.admit()
 
-    async def _enter(self, lane: _Lane) -> int:
-        """Wait to be let into ``lane``; return how many are in then."""
-        waiter = _Waiter()
-        lane.waiting[waiter] = None
+    async def _enter(self, line: Line) -> int:
+        """Wait to be let into ``line``; return how many are in then."""
+        waiter = Waiter()
+        line.waiting[waiter] = None
         self.admit()
         try:
             await waiter.let_in.wait()
@@ -426,15 +360,15 @@ class Gate:
             await anyio.lowlevel.checkpoint_if_cancelled()
         except BaseException:
             if waiter.let_in.is_set():
-                self._leave(lane)
+                self._leave(line)
             else:
-                del lane.waiting[waiter]
+                del line.waiting[waiter]
             raise
         return waiter.level
 
-    def _leave(self, lane: _Lane) -> None:
-        lane.inside -= 1
-        if lane is self._writes:
+    def _leave(self, line: Line) -> None:
+        line.inside -= 1
+        if line is self._writes:
             self._ceiling.give_back()
         else:
             self.admit()

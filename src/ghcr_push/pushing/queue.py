@@ -19,11 +19,12 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.pushing.batch import Batches
-from ghcr_push.pushing.gate import Ceiling, Gate
+from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.group import Course, GroupRun, Lane
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.permission import Permission
+from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.shared import Shared, ours
 from ghcr_push.pushing.target import TargetRun
 from ghcr_push.references import Repository
