@@ -37,7 +37,7 @@ PARALLEL = 4
 FAULTS = 0.1
 DRAWS = 1000
 SHORTEST_WAIT = 1.0
-"""Seconds: the first wait is at least half of ``backoff-initial``."""
+"""Seconds: the first wait is at least half of ``backoff-initial``; each further one is doubled."""
 
 BIG = 1_000_000_000
 BIG_LAYERS = 10
@@ -92,31 +92,32 @@ class Measurement:
 def computed(parallel: int, faults: float = 0.0) -> float:
     """Return the time of the layers and the config on ``parallel`` slots, and then the manifest.
 
-    Where a share of the requests fails, it is the mean over ``DRAWS`` draws, for a client that
-    asks again after the shortest wait that ``backoff-initial`` allows, holding no slot meanwhile.
+    Where a share of the requests fails, it is the median of ``DRAWS`` draws, for a client that
+    asks again after the shortest waits that ``backoff-initial`` allows, holding no slot meanwhile.
     """
     random = Random(0)
     blob = (TAKES[Step.UPLOAD_POST], TAKES[Step.UPLOAD_PUT])
     draws = DRAWS if faults else 1
-    total = 0.0
-    for _ in range(draws):
-        blobs = scheduled([blob] * (LAYERS + 1), parallel, faults, random)
-        total += blobs + scheduled([(TAKES[Step.MANIFEST_PUT],)], 1, faults, random)
-    return total / draws
+    return median(
+        scheduled([blob] * (LAYERS + 1), parallel, faults, random)
+        + scheduled([(TAKES[Step.MANIFEST_PUT],)], 1, faults, random)
+        for _ in range(draws)
+    )
 
 
 def scheduled(
     units: Sequence[Sequence[float]], parallel: int, faults: float, random: Random
 ) -> float:
     """Return when the last of the units is done, each requests one after the other in a slot."""
-    slots, ready, end = [0.0] * parallel, [(0.0, list(unit)) for unit in units], 0.0
+    slots, end = [0.0] * parallel, 0.0
+    ready = [(0.0, SHORTEST_WAIT, list(unit)) for unit in units]
     while ready:
-        since, requests = heappop(ready)
+        since, wait, requests = heappop(ready)
         now = max(since, heappop(slots))
         while requests:
             now += requests[0]
             if random.random() < faults:
-                heappush(ready, (now + SHORTEST_WAIT, requests))
+                heappush(ready, (now + wait, 2 * wait, requests))
                 break
             requests.pop(0)
         else:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ghcr_push.model import Failure, Kind, Outcome, Step
+from ghcr_push.model import Failure, Kind, Outcome, Step, TargetResult
 from ghcr_push.pushing.backoff import (
     BURST_DOUBLINGS,
     BURST_FLOOR,
@@ -43,11 +43,20 @@ def transient_is_retried(played: Played) -> Iterator[str]:
         if result.outcome is not Outcome.FAILED or failure is None or not failure.retryable:
             continue
         own = [f for _, f in failures_of(result)]
-        if not own or (result.content_attempts and failure not in own):
-            continue  # it fell with its group's content
+        if not own or fell_with_content(result):
+            continue
         # one that is given up ends at once, but a batch may have kept it after its last attempt
         if not may_give_up(played, ends[result.target] - played.start, own):
             yield f"{result.target} was given up after {len(own)} attempts: {failure.kind}"
+
+
+def fell_with_content(result: TargetResult) -> bool:
+    """Say whether it was its group's content that met the failure, or met it last."""
+    content = [a.started for a in result.content_attempts if a.failure == result.failure]
+    own = [a.started for a in result.attempts if a.failure == result.failure]
+    if not result.content_attempts or not own:
+        return bool(result.content_attempts)
+    return max(content, default=0.0) > max(own)
 
 
 def may_give_up(played: Played, at: float, own: Sequence[Failure]) -> bool:

@@ -342,7 +342,8 @@ class TargetRun:
         except AttemptError as failed:
             if self.may_begin:
                 self._journal.close(failed.failure)
-                self._batched = Sent(failed)  # where ``land`` begins
+                # where ``land`` begins; nothing was sent, and what was in doubt still is
+                self._batched, self._doubted_before = Sent(failed), self._in_doubt
             return False
         if named:
             if self.tried:
