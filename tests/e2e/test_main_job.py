@@ -130,8 +130,6 @@ def check_all_pushed(step: StepOfJob, front: Front, registry: Registry) -> None:
     prove(step, registry.address)
 
 
-# refused so often, even one write at a time begins seconds apart: two minutes, or several
-@pytest.mark.timeout(900)
 def test_a_fifth_of_the_writes_may_fail(big_job: Job, front: Front, registry: Registry) -> None:
     answers = (EMPTY_500, HTML_502, JSON_503, JSON_500)
     front.set(Behaviour(faults=Faults(rate=0.2, answers=answers, lost=0.2)))

@@ -1,6 +1,7 @@
 """Log lines: what a run tells, and that no text from outside is obeyed by a runner or terminal."""
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -222,6 +223,7 @@ def test_limits_and_holds_are_told() -> None:
     assert lines_of(LimitChanged(change)) == [
         "ghcr.io: ↓ 2 writes at a time, was 4 (server-error 500)"
     ]
+    assert "↓ 1 write at a time" in lines_of(LimitChanged(replace(change, new=1)))[0]
     hold = Hold(at=1, registry="ghcr.io", seconds=61.4, reason="secondary-limit 403")
     assert lines_of(Held(hold)) == ["ghcr.io: everything waits 61 s (secondary-limit 403)"]
 

@@ -74,8 +74,9 @@ def event_lines(event: Event) -> Iterator[str]:
             yield harmless(f"{result.target}: {_end_text(result)}")
         case LimitChanged(change):
             sign = "↓" if change.new < change.old else "↑"
+            writes = "write" if change.new == 1 else "writes"
             yield harmless(
-                f"{change.registry}: {sign} {change.new} writes at a time, was {change.old} "
+                f"{change.registry}: {sign} {change.new} {writes} at a time, was {change.old} "
                 f"({change.reason})"
             )
         case Held(hold):
