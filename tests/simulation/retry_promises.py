@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ghcr_push.model import Failure, Kind, Outcome, Step, TargetResult
+from ghcr_push.model import Failure, Kind, Outcome, TargetResult
 from ghcr_push.pushing.backoff import (
     BURST_DOUBLINGS,
     BURST_FLOOR,
@@ -77,8 +77,8 @@ def attempts_are_capped(played: Played) -> Iterator[str]:
     for result in played.results:
         charged: dict[Kind | None, int] = defaultdict(int)
         for attempt, failure in failures_of(result):
-            if played.scenario.engine_first and attempt.step is Step.PUSH:
-                continue  # docker push tried once, and the tag's own write is another unit
+            if played.scenario.engine_first and result.seed and attempt.number == 1:
+                continue  # docker push had its one try, and the tag's own write is another unit
             if was_charged(played, result.target, attempt, failure):
                 charged[None] += 1
                 charged[failure.kind] += 1
