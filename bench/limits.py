@@ -73,6 +73,8 @@ class Aimd:
         self.value, self.streak, self.cut_at = max(1, self.value // 2), 0, self.begun
         return True
 
+    def hurried(self) -> None: ...
+
     def throttled(self) -> None:
         self.value = 1
 

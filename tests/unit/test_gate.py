@@ -285,6 +285,18 @@ async def test_starts_are_apart_where_one_at_a_time_is_refused_after_a_secondary
 
 
 @played
+async def test_starts_are_apart_after_a_429_to_a_lone_write() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(ceiling=1))
+        await on.fail(await on.ask(gate), BURST)
+        waiting = await on.ask(gate)
+        await anyio.sleep(PAUSE_FIRST * SHORTEST - TIMER_GRACE)
+        assert not waiting.inside
+        await anyio.sleep(PAUSE_FIRST)
+        assert waiting.inside
+
+
+@played
 async def test_that_writes_are_kept_apart_is_told_once() -> None:
     async with bench() as on:
         gate = on.gate(AdaptiveLimit(ceiling=1))

@@ -14,7 +14,7 @@ from ghcr_push.pushing.limit import (
     Limit,
     Place,
 )
-from ghcr_push.pushing.pace import PAUSE_THROTTLED
+from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_THROTTLED
 
 
 class Flow:
@@ -265,6 +265,16 @@ def test_refusals_without_a_throttle_keep_no_pause() -> None:
         flow.take_in_turn(1)
         flow.refuse(flow.start()[0])
     assert flow.limit.pause == 0
+
+
+def test_requests_that_come_too_fast_begin_a_pause_at_one_in_flight() -> None:
+    flow = Flow(AdaptiveLimit(ceiling=2))
+    flow.limit.hurried()
+    assert flow.limit.pause == 0
+    flow.refuse(flow.fill()[0])
+    assert flow.limit.value == 1
+    flow.limit.hurried()
+    assert flow.limit.pause == PAUSE_FIRST
 
 
 def test_an_outage_leaves_the_pause_that_it_found() -> None:

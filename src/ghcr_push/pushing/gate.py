@@ -249,6 +249,8 @@ class Gate:
         self._suspects.add(slot.unit)
         with self._watching(_reason(failure)):
             owed_to_limit = self._limit.pressed(slot.place)
+        if failure.kind is Kind.THROTTLED:
+            self._limit.hurried()
         if self._limit.pause:  # it begins now
             self._next_start = self._after(self._limit.pause, self._spacing)
         return self._charge(failure) and not owed_to_limit

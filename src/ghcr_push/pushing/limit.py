@@ -87,6 +87,9 @@ class Limit(Protocol):
         So it is for the write that made the limit fall, for a probe, and for what began beside it.
         """
 
+    def hurried(self) -> None:
+        """Learn that requests come too fast, whoever sends them: keep lone writes apart."""
+
     def throttled(self) -> None:
         """Learn that the registry throttles the whole client: begin anew at one."""
 
@@ -174,6 +177,9 @@ class FixedLimit(_Counting):
         """Keep the value."""
         self._silence.failed(place.order)
         return False
+
+    def hurried(self) -> None:
+        """Keep the value; the wait is the gate's."""
 
     def throttled(self) -> None:
         """Keep the value; the hold is the gate's."""
@@ -320,6 +326,11 @@ class AdaptiveLimit(_Counting):
         """Say whether as many were borne by a write that began later."""
         top = place.burst.top
         return any(level >= top and order > place.order for level, order in self._taken.items())
+
+    def hurried(self) -> None:
+        """Begin a pause at a value of one; above it, the value has room to fall."""
+        if self.value == 1 and not self.pause:
+            self._pace.refused()
 
     def throttled(self) -> None:
         """Fall to one and forget the levels: they were learnt before the throttle."""

@@ -201,10 +201,14 @@ class TargetRun:
             raise
         return await self._weigh(seen, content)
 
-    async def _weigh(self, seen: Descriptor | None, content: Content) -> bool:
-        """Say whether ``seen`` is ``content``; raise where what it is forbids to go on."""
+    def _note_before(self, seen: Descriptor | None) -> None:
+        """Remember what the tag names, as long as nothing of ours may be what it names."""
         if not self._wrote:
             self._known_before, self._before = True, seen.digest if seen else None
+
+    async def _weigh(self, seen: Descriptor | None, content: Content) -> bool:
+        """Say whether ``seen`` is ``content``; raise where what it is forbids to go on."""
+        self._note_before(seen)
         if seen is None:
             return False
         if await content.named_by(seen):
@@ -223,6 +227,7 @@ class TargetRun:
             async with content.turn(), self._gate.write(self.target.reference) as slot:
                 if self.protected:
                     seen = await self._reader.at_once(self._head)
+                    self._note_before(seen)
                 if not self.may_begin:
                     raise NotStartedError
                 if seen is None and slot.open:
@@ -321,13 +326,13 @@ class TargetRun:
             return False
         try:
             seen = await self._reader.in_turn(self._head)
+            self._note_before(seen)
             if seen is None or not await content.named_by(seen):
                 return False
         except AttemptError as failed:
             # it proves nothing: the target's own attempt looks again, once it may
             await anyio.sleep(failed.failure.wait or 0.0)
             return False
-        self._known_before, self._before = True, seen.digest
         self._digest, self._verified = seen.digest, True
         self._finish(Outcome.UNCHANGED)
         return True
