@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED = 0.5, 30.0, 6.0
-"""Seconds between starts: of reads at first, at most, and of writes at least after a throttle.
+"""Seconds between starts: first, at most, and at least after a secondary limit.
 
 Found by playing fleets of 10 to 1,000 runners (``docs/fleet.md``).
 """
