@@ -216,7 +216,8 @@ def test_a_wrong_password_is_found_out_soon(
     assert set(outcomes(step).values()) == {"failed"}
     assert max(len(each["attempts"]) for each in step.report["targets"]) <= tries
     assert sentence in step.log
-    assert all(entry.status in {401, 403, 405} for entry in front.log())
+    # 0: broken off, since another request was refused meanwhile
+    assert {entry.status for entry in front.log()} <= {0, 401, 403, 405}
 
 
 def test_no_password_where_one_is_asked_for(job: Job, front: Front) -> None:
