@@ -184,7 +184,7 @@ def may_be_owed(played: Played, attempt: Attempt, write: Request) -> bool:
         for r in played.log
         if r.began <= write.ended and r.ended >= since and r.repository.registry == registry
     )
-    level += slots_for_reads(played, registry, since, write.began)
+    level += slots_for_reads(played, registry, since, write.ended)
     return moved or level > attempt.limit
 
 

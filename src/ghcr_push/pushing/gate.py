@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from ghcr_push.model import Failure, Hold, Kind, LimitChange
 from ghcr_push.pushing.events import Held, LimitChanged, Noticed, Observer
-from ghcr_push.pushing.hearing import Hearing
+from ghcr_push.pushing.hearing import UNHEARD, Hearing
 from ghcr_push.pushing.limit import Limit, Place, Silence
 from ghcr_push.pushing.pace import GAIN_OF_READS, Pace
 from ghcr_push.pushing.places import Ceiling, Line, Waiter
@@ -29,9 +29,9 @@ THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
 SHARED_FROM = 1.0
 """Seconds from which a wait that a 429 names is the whole queue's; shorter ones are a burst's."""
 
-OWN_FAULT_AFTER = 300.0
-"""Seconds with nothing taken after which the one unit left is at fault itself: before, it may be
-that other clients hold every place that the registry has (``docs/fleet.md``)."""
+OWN_FAULT_AFTER = UNHEARD
+"""Seconds with nothing taken after which the one unit left is at fault itself: before, other
+clients may hold every place that the registry has (``docs/fleet.md``), or an outage may last."""
 
 OUTBREAK = 10.0
 """Seconds within which a second unit's broken connection is a sign of pressure."""
