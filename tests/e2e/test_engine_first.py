@@ -34,8 +34,13 @@ def test_docker_push_carries_it(large: Job, front: Front, registry: Registry) ->
     assert set(outcomes(again).values()) == {"unchanged"}
 
 
-def test_what_docker_push_fails_at_is_carried(large: Job, front: Front, registry: Registry) -> None:
-    front.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_PUT), answer=JSON_500, first=1),)))
+@pytest.mark.parametrize("written", [0, 1])
+def test_what_docker_push_fails_at_is_carried(
+    large: Job, front: Front, registry: Registry, written: int
+) -> None:
+    """It writes the parts of an index under the tag, and may fail when the tag names one."""
+    rule = Rule(match=on(Step.MANIFEST_PUT), answer=JSON_500, skip=written, first=1)
+    front.set(Behaviour(rules=(rule,)))
     step = large.run(inputs(front, **{"backoff-initial": "100ms"}))
     assert step.status == 0, step.log
     prove(step, registry.address)

@@ -233,7 +233,12 @@ def _thirds(played: Played, result: TargetResult) -> Iterator[Request]:
     reference: TagReference = result.target.reference
     wanted = played.scenario.digests[result.target.source]
     writes = writes_of(played, reference)
+    image = played.scenario.images[result.target.source]
+    stored = image is not None and image.digest is not None
+    parts = [write.ended for write in writes if write.operation == "push" and not write.good]
     for read in reads_of(played, reference):
+        if stored and any(ended <= read.began + HAIR for ended in parts):
+            continue  # it may be a part of what docker push sent
         third = read.seen not in {None, result.before, wanted} and result.known_before
         if third and any(write.ended <= read.began + HAIR for write in writes):
             yield read

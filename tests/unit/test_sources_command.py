@@ -46,6 +46,7 @@ async def test_ends_the_command_and_its_children_with_the_block() -> None:
         buffer = bytearray(100)
         while len(numbers) < 2:
             count = output.reader.readinto(memoryview(buffer)) or 0
+            assert count, "it ended before both had told their numbers"
             numbers |= {int(word) for word in buffer[:count].split()}
     with anyio.fail_after(10):
         while any(alive(number) for number in numbers):

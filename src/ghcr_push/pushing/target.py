@@ -71,6 +71,8 @@ class TargetRun:
         self._in_doubt = False
         """Whether a write was sent of which it is not known whether it landed."""
         self._doubted_before = False
+        self._in_part = False
+        """Whether a ``docker push`` failed that writes the parts of an index under the tag, too."""
         self._verified = False
         self._batched: Sent | None = None
         self._looked = False
@@ -248,6 +250,8 @@ class TargetRun:
         except PushError as error:
             failure = self._shared.judge(error, self.repository)
             failed = AttemptError(failure, charged=slot.failed(failure))
+            # only the containerd store, which knows the digest beforehand, pushes an index
+            self._in_part |= content.step is Step.PUSH and content.digest is not None
             return Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED)
         slot.succeeded()
         return Sent()
@@ -314,7 +318,8 @@ class TargetRun:
 
     def _is_third(self, seen: Descriptor) -> bool:
         """Say whether ``seen``, which is not ours, is not what the tag named at first either."""
-        return self._wrote and self._known_before and seen.digest != self._before
+        sure = self._wrote and self._known_before and not self._in_part
+        return sure and seen.digest != self._before
 
     def _overtaken(self, seen: Descriptor) -> AttemptError:
         message = f"{self.tag} names {seen.digest}, which this run did not send"
