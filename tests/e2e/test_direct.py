@@ -75,11 +75,7 @@ def test_one_changed_layer_sends_one_layer_and_one_config(job: Job, front: Front
     engine.make_image("base", layers=5, size=20_000, seed=21)
     assert job.run(inputs(front, source="base")).status == 0
     front.reset()
-    engine.docker("build", "--quiet", "--tag", "changed", "-", stdin=b"FROM base\nLABEL a=b\n")
-    engine.docker(
-        *("build", "--quiet", "--tag", "changed", "-"),
-        stdin=b"FROM base\nCOPY --from=base /layer-0 /again\n",
-    )
+    engine.build("FROM base\nCOPY --from=base /layer-0 /again\n", "--tag", "changed")
     assert job.run(inputs(front, source="changed", tags="4")).status == 0
     assert len(front.stats().blob_uploads["acme/app"]) == 2
 
@@ -88,10 +84,7 @@ def test_groups_that_share_layers_send_each_once(job: Job, front: Front) -> None
     engine = job.engine
     engine.make_image("shared", layers=5, size=20_000, seed=31)
     for number in range(4):
-        engine.docker(
-            *("build", "--quiet", "--tag", f"child-{number}", "-"),
-            stdin=f"FROM shared\nLABEL number={number}\n".encode(),
-        )
+        engine.build(f"FROM shared\nLABEL number={number}\n", "--tag", f"child-{number}")
     tags = [f"child-{n} => {front.address}/acme/app:child-{n}" for n in range(4)]
     step = job.run({"tags": "\n".join(tags), "transport": "direct", "max-parallel": "8"})
     assert step.status == 0, step.log

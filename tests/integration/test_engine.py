@@ -138,7 +138,7 @@ async def test_the_containerd_store_knows_the_digest_before_a_push(
     docker: DockerEngine, engine: Engine, front: Front, registry: Registry
 ) -> None:
     """By its name, and where it has none; the classic store learns it by compressing."""
-    unnamed = engine.docker("build", "--quiet", "-", stdin=b"FROM small\nLABEL name=none\n")
+    unnamed = engine.build("FROM small\nLABEL name=none\n")
     names = ["small", id_of(engine, "small"), unnamed]
     images = await docker.inspect_all([Source(name) for name in names])
     stored = "containerd" in engine.environ["ENGINE_DIR"]

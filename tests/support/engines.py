@@ -66,9 +66,19 @@ class Engine:
         random = Random(f"{seed}")
         files = {f"layer-{number}": random.randbytes(size) for number in range(layers)}
         steps = "\n".join(f"COPY {file} /{file}" for file in files)
-        files["Dockerfile"] = f"FROM scratch\n{steps}\nLABEL seed={seed}\n".encode()
-        self.docker("build", "--quiet", "--tag", name, "-", stdin=_tar(files))
+        self.build(f"FROM scratch\n{steps}\nLABEL seed={seed}\n", "--tag", name, files=files)
         return self.docker("image", "inspect", "--format", "{{.Id}}", name)
+
+    def build(
+        self, dockerfile: str, *options: str, files: Mapping[str, bytes] | None = None
+    ) -> str:
+        """Build an image from a Dockerfile's text and the files it copies; return its ID.
+
+        The Dockerfile goes inside the context: given alone on standard input it leaves two
+        temporary folders behind (buildx).
+        """
+        context = _tar({**(files or {}), "Dockerfile": dockerfile.encode()})
+        return self.docker("build", "--quiet", *options, "-", stdin=context)
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
