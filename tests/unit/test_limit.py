@@ -1,5 +1,7 @@
 """The arithmetic of the limit: what each ending of a write does to it."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -277,6 +279,23 @@ def test_requests_that_come_too_fast_begin_a_pause_at_one_in_flight() -> None:
     assert flow.limit.pause == PAUSE_FIRST
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["due", "begun"])
+def test_a_pause_forgets_the_probe_that_was_due_or_begun(begun: bool) -> None:
+    flow = Flow(AdaptiveLimit(ceiling=2))
+    flow.refuse(flow.fill()[0])
+    while flow.limit.allowed == 1:
+        flow.take_in_turn(1)
+    if begun:
+        flow.fill()
+    flow.limit.hurried()
+
+    assert flow.limit.allowed == 1
+    flow.fill()
+    while flow.running:
+        flow.take(flow.running[-1])
+    assert flow.limit.value == 1
+
+
 def test_an_outage_leaves_the_pause_that_it_found() -> None:
     flow = throttled()
     flow.refuse(flow.start()[0])
@@ -329,20 +348,48 @@ def test_a_probe_answers_for_what_is_refused_while_it_is_in_flight() -> None:
     assert flow.limit.value == 3
 
 
-@given(
-    ceiling=st.integers(1, 64),
-    steps=st.lists(st.tuples(st.sampled_from(["start", "take", "refuse"]), st.integers(0, 63))),
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["start", "take", "refuse", "refuse", "hurry", "throttle"]),
+        st.integers(0, 63),
+    )
 )
-def test_whatever_happens_it_stays_between_one_and_the_ceiling(
-    ceiling: int, steps: list[tuple[str, int]]
-) -> None:
+
+
+def played(ceiling: int, steps: list[tuple[str, int]]) -> Iterator[Flow]:
+    """Yield a flow at its start, and after each of the steps that can be taken."""
     flow = Flow(AdaptiveLimit(ceiling=ceiling))
+    yield flow
     for step, which in steps:
         if step == "start" and len(flow.running) < flow.limit.allowed:
             flow.start()
         elif flow.running and step == "take":
             flow.take(flow.running[which % len(flow.running)])
-        elif flow.running and step == "refuse":
+        elif flow.running and step in {"refuse", "hurry"}:
             flow.refuse(flow.running[which % len(flow.running)])
+            if step == "hurry":
+                flow.limit.hurried()
+        elif step == "throttle":
+            flow.limit.throttled()
+        yield flow
 
+
+@given(ceiling=st.integers(1, 64), steps=STEPS)
+def test_whatever_happens_it_stays_between_one_and_the_ceiling(
+    ceiling: int, steps: list[tuple[str, int]]
+) -> None:
+    for flow in played(ceiling, steps):
         assert 1 <= flow.limit.value <= flow.limit.allowed <= ceiling
+
+
+@given(ceiling=st.integers(1, 8), steps=STEPS)
+def test_whatever_happened_a_pause_is_of_lone_writes_and_ends_as_they_are_taken(
+    ceiling: int, steps: list[tuple[str, int]]
+) -> None:
+    for flow in played(ceiling, steps):
+        assert not flow.limit.pause or flow.limit.value == 1
+    for place in list(flow.running):
+        flow.take(place)
+    for _ in range(40):
+        flow.take(flow.start()[0])
+    assert flow.limit.pause == 0

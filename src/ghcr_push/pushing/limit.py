@@ -328,8 +328,9 @@ class AdaptiveLimit(_Counting):
         return any(level >= top and order > place.order for level, order in self._taken.items())
 
     def hurried(self) -> None:
-        """Begin a pause at a value of one; above it, the value has room to fall."""
+        """Begin a pause at a value of one, with no probe; above, the value has room to fall."""
         if self.value == 1 and not self.pause:
+            self._move_to(1)
             self._pace.refused()
 
     def throttled(self) -> None:
