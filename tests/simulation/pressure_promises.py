@@ -9,13 +9,14 @@ from ghcr_push.pushing.events import Held, LimitChanged
 from ghcr_push.pushing.gate import (
     READS_PER_WRITE,
     SHARED_FROM,
+    SHORTEST,
     SPACING_AFTER_THROTTLE,
     THROTTLE_FIRST,
     THROTTLE_LAST,
     THROTTLE_SPREAD,
 )
 from ghcr_push.pushing.limit import MOST_PATIENCE, OUTAGE_AFTER, PATIENCE
-from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST
+from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST, PROBE_SHARE
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,
@@ -257,10 +258,10 @@ def _silence_known(requests: list[Request]) -> float | None:
 
 def _most_probes(seconds: float) -> int:
     """Say how many probes fit into an outage of that length, the jitter being the shortest."""
-    probes, wait = 1, PROBE_FIRST
-    while seconds > 0:
-        probes, seconds = probes + 1, seconds - 0.75 * wait
-        wait = min(2 * wait, PROBE_LAST)
+    probes, lasted = 1, 0.0
+    while lasted < seconds:
+        wait = min(max(PROBE_SHARE * lasted, PROBE_FIRST), PROBE_LAST)
+        probes, lasted = probes + 1, lasted + SHORTEST * wait
     return probes
 
 

@@ -32,7 +32,7 @@ from ghcr_push.pushing.gate import (
 from ghcr_push.pushing.limit import OUTAGE_AFTER, AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
 from ghcr_push.pushing.places import Ceiling
-from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST
+from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST, PROBE_SHARE
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CUT = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
@@ -446,16 +446,16 @@ async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_i
         assert gate.outage
         assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
 
-        starts = []
-        for _ in range(8):
+        starts = [anyio.current_time()]
+        for _ in range(40):
             writer = await on.ask(gate)
             await writer.let_in.wait()
             starts.append(anyio.current_time())
             assert not await on.fail(writer, BROKEN)
-        gaps = [later - one for one, later in pairwise(starts)]
-        assert gaps[0] >= 0.75 * PROBE_FIRST
-        assert max(gaps) <= 1.25 * PROBE_LAST + 1
-        assert gaps[-1] >= 0.75 * PROBE_LAST
+        for one, later in pairwise(starts):
+            pause = min(max(PROBE_SHARE * (one - starts[0]), PROBE_FIRST), PROBE_LAST)
+            assert SHORTEST * pause <= later - one <= LONGEST * pause + 0.01
+        assert later - one >= SHORTEST * PROBE_LAST
 
 
 @played

@@ -3,7 +3,15 @@
 from collections.abc import Callable
 
 PROBE_FIRST, PROBE_LAST = 2.0, 15.0
-"""Seconds between single probes in an outage: first, and after doublings."""
+"""Seconds between single probes in an outage, at least and at most."""
+
+PROBE_SHARE = 0.5
+"""Of how long an outage has lasted, what passes until the next probe: by about so much, at most, is
+its end noticed late.
+
+Less would bring on the secondary limit where thirty runners keep each other out, each of which
+takes that for an outage (``docs/fleet.md``).
+"""
 
 TOLD_FROM = 10.0
 """Seconds from which an outage is worth a line in the report."""
@@ -27,29 +35,30 @@ class Probing:
         self._clock = clock
         self._after = after
         self._tell = tell
-        self._wait = 0.0
-        self._since = 0.0
+        self._since: float | None = None
         self._told = False
 
     @property
     def under_way(self) -> bool:
         """Whether there is an outage, as far as is known."""
-        return self._wait > 0
+        return self._since is not None
 
     def failed(self) -> None:
         """Learn that a request was in vain; the next begins later."""
-        if not self.under_way:
-            self._since, self._told = self._clock(), False
-        elif not self._told and self._clock() - self._since >= TOLD_FROM:
+        now = self._clock()
+        if self._since is None:
+            self._since, self._told = now, False
+        lasted = now - self._since
+        if lasted >= TOLD_FROM and not self._told:
             self._told = True
             self._tell("takes nothing: one request at a time is tried until it does")
-        if self._clock() >= self.next:
-            self._wait = min(max(self._wait * 2, PROBE_FIRST), PROBE_LAST)
-            self.next = self._after(self._wait)
+        if now >= self.next:
+            self.next = self._after(min(max(PROBE_SHARE * lasted, PROBE_FIRST), PROBE_LAST))
 
     def end(self, *, taken: bool) -> None:
         """Begin anew; ``taken``: since the registry took something."""
-        self._wait, self.next = 0.0, float("-inf")
-        if self._told and taken:
-            lasted = self._clock() - self._since
+        since, self._since = self._since, None
+        self.next = float("-inf")
+        if since is not None and self._told and taken:
+            lasted = self._clock() - since
             self._tell(f"took nothing for {lasted:.0f} s; now it does again")
