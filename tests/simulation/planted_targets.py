@@ -35,7 +35,7 @@ def lost_target(patch: pytest.MonkeyPatch) -> None:
 @FAULTS.caught_by("pushed_is_true")
 def report_before_proof(patch: pytest.MonkeyPatch) -> None:
     async def prove(self: TargetRun) -> None:
-        self._verified = True
+        self._landing.verified = True
 
     patch.setattr(TargetRun, "_prove", prove)
 
@@ -56,7 +56,7 @@ def written_without_a_look(patch: pytest.MonkeyPatch) -> None:
 
     async def blind(self: TargetRun, content: Content) -> bool:
         await look(self, content)
-        self._verified = False
+        self._landing.verified = False
         return False
 
     patch.setattr(TargetRun, "_look", blind)
@@ -67,7 +67,7 @@ def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
     fail = TargetRun.fail
 
     def sure(self: TargetRun, failure: Failure) -> Any:
-        self._in_doubt = False
+        self._landing.in_doubt = False
         return fail(self, failure)
 
     patch.setattr(TargetRun, "fail", sure)
@@ -87,7 +87,7 @@ def fault_sinks_the_run(patch: pytest.MonkeyPatch) -> None:
             return None
         except AttemptError as failed:
             return self.fail(failed.failure)
-        return self._finish(self._good_outcome())
+        return self._finish(self._landing.outcome)
 
     patch.setattr(TargetRun, "land", land)
 
@@ -107,7 +107,7 @@ def doubt_where_nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
     fail = TargetRun.fail
 
     def unsure(self: TargetRun, failure: Failure) -> Any:
-        self._in_doubt = True
+        self._landing.in_doubt = True
         return fail(self, failure)
 
     patch.setattr(TargetRun, "fail", unsure)
@@ -118,7 +118,7 @@ def what_was_there_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     finish = TargetRun._finish
 
     def forgetful(self: TargetRun, *args: Any) -> Any:
-        self._known_before, self._before = False, None
+        self._landing.known_before, self._landing.before = False, None
         return finish(self, *args)
 
     patch.setattr(TargetRun, "_finish", forgetful)
@@ -153,7 +153,7 @@ def overtaken_retried(patch: pytest.MonkeyPatch) -> None:
     overtaken = TargetRun._overtaken
 
     def again(self: TargetRun, seen: Any) -> AttemptError:
-        self._before = seen.digest
+        self._landing.before = seen.digest
         return AttemptError(replace(overtaken(self, seen).failure, retryable=True), charged=True)
 
     patch.setattr(TargetRun, "_overtaken", again)

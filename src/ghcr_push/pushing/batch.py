@@ -110,18 +110,22 @@ class Batches:
             elif named:
                 run.end_batch(Sent(missing, doubtful=True))
         if not named:
-            self._leave(runs)
+            self._take_back(runs)
 
     def _sort_failed(self, runs: Sequence[TargetRun], error: Exception, slot: Slot) -> None:
         failure = self._shared.judge(error, runs[0].repository)
         charged = slot.failed(failure)
         if isinstance(error, PushError) and failure.status in _UNKNOWN_QUERY:
             self._taken = False
-            self._leave(runs)
+            self._take_back(runs)
             return
         for run in runs:
             failed = AttemptError(failure, charged=charged)
             run.end_batch(Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED))
+
+    def _take_back(self, runs: Sequence[TargetRun]) -> None:
+        for run in runs:
+            run.take_back_write()
 
     def _leave(self, runs: Sequence[TargetRun]) -> None:
         for run in runs:

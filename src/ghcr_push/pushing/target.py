@@ -23,9 +23,10 @@ from ghcr_push.pushing.content import Content
 from ghcr_push.pushing.events import Began, Ended, EngineSaid, Waiting
 from ghcr_push.pushing.gate import Gate, Slot
 from ghcr_push.pushing.journal import ContentLog, Journal
+from ghcr_push.pushing.landing import Landing
 from ghcr_push.pushing.reads import Reader, answered
 from ghcr_push.pushing.shared import NOT_READABLE, NotStartedError, Shared, ours
-from ghcr_push.references import Digest, Repository
+from ghcr_push.references import Repository
 
 LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds, at least, between reads while a registry shows the old tag: 30 s, GHCR's worst."""
@@ -64,17 +65,9 @@ class TargetRun:
         self._tries = Tries()
         self._journal = Journal(shared.clock, shared.start)
         self._reader = Reader(gate, lambda error: shared.judge(error, self.repository))
-        self._digest: Digest | None = None
-        self._before: Digest | None = None
-        self._known_before = False
-        self._wrote = False
-        self._in_doubt = False
-        """Whether a write was sent of which it is not known whether it landed."""
-        self._doubted_before = False
-        self._in_part = False
-        """Whether a ``docker push`` failed that writes the parts of an index under the tag, too."""
-        self._verified = False
-        self._batched: Sent | None = None
+        self._landing = Landing()
+        self._batched: Sent | AttemptError | None = None
+        """How its batch ended, or its look before that failed; None where it was in none."""
         self._looked = False
         """Whether the tag was looked at just now, for a batch that came to nothing."""
 
@@ -97,7 +90,7 @@ class TargetRun:
     def tried(self) -> bool:
         """Whether a write began, be it of its content, or an attempt failed."""
         carried = self.content is not None and self.content.begun
-        return self._wrote or carried or bool(self._journal.attempts)
+        return self._landing.sent or carried or bool(self._journal.attempts)
 
     @property
     def protected(self) -> bool:
@@ -155,13 +148,15 @@ class TargetRun:
             failure = self._shared.judge(error, self.repository)
             self._journal.close(failure)
             return self.fail(failure)
-        return self._finish(self._good_outcome())
+        return self._finish(self._landing.outcome)
 
     # -- one attempt ------------------------------------------------------------------------
 
     async def _attempt(self, content: Content) -> None:
         with self._recorded():
             batched, self._batched = self._batched, None
+            if isinstance(batched, AttemptError):
+                raise batched
             if batched is not None:
                 await self._settle(batched, content)
             else:
@@ -194,29 +189,25 @@ class TargetRun:
 
     async def _look(self, content: Content) -> bool:
         """Read the tag before a write; True where it names ``content``, and nothing is to do."""
-        self._digest = content.digest
+        self._landing.digest = content.digest
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as failed:
-            if failed.failure.kind in NOT_READABLE and not self.protected and not self._wrote:
+            unreadable = failed.failure.kind in NOT_READABLE
+            if unreadable and not self.protected and not self._landing.sent:
                 return False
             raise
         return await self._weigh(seen, content)
 
-    def _note_before(self, seen: Descriptor | None) -> None:
-        """Remember what the tag names, as long as nothing of ours may be what it names."""
-        if not self._wrote:
-            self._known_before, self._before = True, seen.digest if seen else None
-
     async def _weigh(self, seen: Descriptor | None, content: Content) -> bool:
         """Say whether ``seen`` is ``content``; raise where what it is forbids to go on."""
-        self._note_before(seen)
+        self._landing.looked(seen)
         if seen is None:
             return False
         if await content.named_by(seen):
-            self._digest, self._verified, self._in_doubt = seen.digest, True, False
+            self._landing.proved(seen)
             return True
-        if self._is_third(seen):
+        if self._landing.is_overtaken_by(seen):
             raise self._overtaken(seen)
         if self.protected:
             failure = ours(Kind.PROTECTED, f"{self.tag} is protected and names {seen.digest}")
@@ -229,7 +220,7 @@ class TargetRun:
             async with content.turn(), self._gate.write(self.target.reference) as slot:
                 if self.protected:
                     seen = await self._reader.at_once(self._head)
-                    self._note_before(seen)
+                    self._landing.looked(seen)
                 if not self.may_begin:
                     raise NotStartedError
                 if seen is None and slot.open:
@@ -243,7 +234,7 @@ class TargetRun:
         """Write once, in the slot; tell the slot and the caller how that ended."""
         self.begin_write(content.step, slot.limit)
         try:
-            self._digest = await answered(
+            self._landing.digest = await answered(
                 content.send(self.target.reference, self._engine_said),
                 within=self._shared.attempt_timeout,
             )
@@ -251,7 +242,7 @@ class TargetRun:
             failure = self._shared.judge(error, self.repository)
             failed = AttemptError(failure, charged=slot.failed(failure))
             # only the containerd store, which knows the digest beforehand, pushes an index
-            self._in_part |= content.step is Step.PUSH and content.digest is not None
+            self._landing.in_part |= content.step is Step.PUSH and content.digest is not None
             return Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED)
         slot.succeeded()
         return Sent()
@@ -261,7 +252,7 @@ class TargetRun:
         if sent.failed is None:
             self._shared.welcomed.add(self.repository)
             return
-        self._in_doubt = sent.doubtful or self._doubted_before
+        self._landing.failed(doubtful=sent.doubtful)
         # where the registry named a wait, the next attempt's look finds what landed
         read_back = sent.doubtful and sent.failed.failure.wait is None
         if not (read_back and await self._landed_after_all(sent.failed, content)):
@@ -279,7 +270,7 @@ class TargetRun:
 
     async def _prove(self) -> None:
         """Read the tag until it names what was sent, for about 30 s of lag."""
-        if self._verified or not self._shared.verify:
+        if self._landing.verified or not self._shared.verify:
             return
         self._journal.step = Step.PROVE
         for pause in LAG_PAUSES:
@@ -293,7 +284,7 @@ class TargetRun:
                 asked = failed.failure.wait or 0.0
             await anyio.sleep(max(asked, pause * self._shared.backoff.random.uniform(1.0, 1.2)))
         if not await self._is_proved():
-            names = f"still names {self._before or 'nothing'}"
+            names = f"still names {self._landing.before or 'nothing'}"
             failure = ours(Kind.NOT_VISIBLE, f"{self.tag} {names} after the write")
             raise AttemptError(failure, charged=True)
 
@@ -304,10 +295,12 @@ class TargetRun:
             if self.repository.registry in self._shared.beyond_reach:
                 return True  # the push's own answer is all there is: landed, not verified
             raise
-        if seen is not None and seen.digest == self._digest:
-            self._verified, self._in_doubt = True, False
+        if seen is None:
+            return False
+        if self._landing.is_shown_by(seen):
+            self._landing.proved(seen)
             return True
-        if seen is not None and self._is_third(seen):
+        if self._landing.is_overtaken_by(seen):
             raise self._overtaken(seen)
         return False
 
@@ -315,11 +308,6 @@ class TargetRun:
         beyond = self.repository.registry in self._shared.beyond_reach
         port = self._shared.engine if beyond else self._shared.registry
         return await port.head(self.repository, self.tag)
-
-    def _is_third(self, seen: Descriptor) -> bool:
-        """Say whether ``seen``, which is not ours, is not what the tag named at first either."""
-        sure = self._wrote and self._known_before and not self._in_part
-        return sure and seen.digest != self._before
 
     def _overtaken(self, seen: Descriptor) -> AttemptError:
         message = f"{self.tag} names {seen.digest}, which this run did not send"
@@ -331,15 +319,15 @@ class TargetRun:
             return False
         try:
             seen = await self._reader.in_turn(self._head)
-            self._note_before(seen)
+            self._landing.looked(seen)
             if seen is None or not await content.named_by(seen):
                 return False
         except AttemptError as failed:
             # it proves nothing: the target's own attempt looks again, once it may
             await anyio.sleep(failed.failure.wait or 0.0)
             return False
-        self._digest, self._verified = seen.digest, True
-        self._finish(Outcome.UNCHANGED)
+        self._landing.proved(seen)
+        self._finish(self._landing.outcome)
         return True
 
     # -- as one of a batch --------------------------------------------------------------------
@@ -352,31 +340,33 @@ class TargetRun:
         except AttemptError as failed:
             if self.may_begin:
                 self._journal.close(failed.failure)
-                # where ``land`` begins; nothing was sent, and what was in doubt still is
-                self._batched, self._doubted_before = Sent(failed), self._in_doubt
+                self._batched = failed  # where ``land`` begins
             return False
         if named:
             if self.tried:
                 self._journal.close(None)
-            self._finish(self._good_outcome())
+            self._finish(self._landing.outcome)
         return not named
 
     def begin_write(self, step: Step, limit: int) -> None:
         """Note that a write is sent: from now on the tag may land."""
         self._journal.send(step, limit)
-        self._doubted_before = self._in_doubt
-        self._wrote = self._in_doubt = True
+        self._landing.sends()
         self._shared.observer(Began(self.target, step, self.tries, limit))
 
     def end_batch(self, sent: Sent) -> None:
         """Note how the batch ended: ``land`` goes on from there."""
         self._batched = sent
         if sent.failed is not None:
-            self._in_doubt = sent.doubtful or self._doubted_before
+            self._landing.failed(doubtful=sent.doubtful)
+
+    def take_back_write(self) -> None:
+        """Note that what the batch sent was none of this tag after all, and leave it."""
+        self._landing.takes_back()
+        self.leave_batch()
 
     def leave_batch(self) -> None:
         """Note that after all nothing of this tag was tried."""
-        self._wrote = self._in_doubt = False
         self._looked = True
         self._journal.drop()
 
@@ -403,31 +393,27 @@ class TargetRun:
 
     async def look_a_last_time(self) -> None:
         """End it as landed where a write in doubt shows in the registry after all."""
-        if not self._in_doubt or self._digest is None:
+        if not self._landing.in_doubt or self._landing.digest is None:
             return
         try:
             seen = await self._head()
         except Exception:  # noqa: BLE001 - whatever it is, it proves nothing, and time is up
             return
-        if seen is not None and seen.digest == self._digest:
+        if seen is not None and self._landing.is_shown_by(seen):
             self._journal.close(None)
-            self._verified, self._in_doubt = True, False
-            self._finish(self._good_outcome())
-
-    def _good_outcome(self) -> Outcome:
-        same = self._known_before and self._digest is not None and self._before == self._digest
-        return Outcome.UNCHANGED if same else Outcome.PUSHED
+            self._landing.proved(seen)
+            self._finish(self._landing.outcome)
 
     def _finish(self, outcome: Outcome, failure: Failure | None = None) -> TargetResult:
-        good = failure is None
+        good, landing = failure is None, self._landing
         self.result = TargetResult(
             target=self.target,
             outcome=outcome,
-            digest=self._digest if good else None,
-            before=self._before,
-            known_before=self._known_before,
-            verified=self._verified and good,
-            may_have_landed=self._in_doubt and not good,
+            digest=landing.digest if good else None,
+            before=landing.before,
+            known_before=landing.known_before,
+            verified=landing.verified and good,
+            may_have_landed=landing.in_doubt and not good,
             seed=self.seed,
             retried=max(self.tries, self.tries_of_content) > 1,
             attempts=tuple(self._journal.attempts),
