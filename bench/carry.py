@@ -1,9 +1,10 @@
 """One image out of an engine into a registry: `python -m bench.carry`; needs root on Debian.
 
 Contenders take turns within a round; each measurement has an empty registry behind a front of its
-own. Ours is the whole command with its default settings, the start of Python among its seconds; it
-knows nothing of the registry's limit. Processor seconds are the client's with all its processes,
-and beside them the engine's; peak memory is the client's largest process. Prints Markdown.
+own, and begins when what the one before it left is on the disk. Ours is the whole command with its
+default settings, the start of Python among its seconds; it knows nothing of the registry's limit.
+Processor seconds are the client's with all its processes, and beside them the engine's; peak memory
+is the client's largest process. Prints Markdown.
 """
 
 import argparse
@@ -215,6 +216,7 @@ def measure(kind: Kind, engine: Engine, scene: Scene, name: str, seed: int) -> M
 
 def measured(engine: Engine, front: Front, commands: Commands) -> Measurement:
     """Run the commands of one contender and say what they took, and did to the registry."""
+    os.sync()
     earlier = front.stats()
     start, client, memory, failed = monotonic(), 0.0, 0, False
     engine_before = processor_of(engine)
