@@ -16,7 +16,7 @@ from ghcr_push.pushing.gate import (
     THROTTLE_SPREAD,
 )
 from ghcr_push.pushing.limit import MOST_PATIENCE, OUTAGE_AFTER, PATIENCE
-from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST, PROBE_SHARE
+from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST, SHARE_OF_SILENCE
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,
@@ -260,7 +260,7 @@ def _most_probes(seconds: float) -> int:
     """Say how many probes fit into an outage of that length, the jitter being the shortest."""
     probes, lasted = 1, 0.0
     while lasted < seconds:
-        wait = min(max(PROBE_SHARE * lasted, PROBE_FIRST), PROBE_LAST)
+        wait = min(max(SHARE_OF_SILENCE * lasted, PROBE_FIRST), PROBE_LAST)
         probes, lasted = probes + 1, lasted + SHORTEST * wait
     return probes
 

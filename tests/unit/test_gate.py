@@ -1,6 +1,6 @@
 """Slots, places to read, holds and outages, on a virtual clock."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -32,7 +32,12 @@ from ghcr_push.pushing.gate import (
 from ghcr_push.pushing.limit import OUTAGE_AFTER, AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
 from ghcr_push.pushing.places import Ceiling
-from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST, PROBE_SHARE
+from ghcr_push.pushing.probing import (
+    PROBE_FIRST,
+    PROBE_LAST,
+    SHARE_OF_REFUSALS,
+    SHARE_OF_SILENCE,
+)
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CUT = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
@@ -436,6 +441,14 @@ async def test_a_broken_connection_is_pressure_where_another_units_broke_just_be
         await on.end(d)
 
 
+def assert_spaced(starts: Sequence[float], share: float) -> None:
+    """Say that probes were apart by that share of the outage, which began at the first."""
+    for one, later in pairwise(starts):
+        pause = min(max(share * (one - starts[0]), PROBE_FIRST), PROBE_LAST)
+        assert SHORTEST * pause <= later - one <= LONGEST * pause + 0.01
+    assert later - one >= SHORTEST * PROBE_LAST
+
+
 @played
 async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_is_probed() -> None:
     async with bench() as on:
@@ -452,10 +465,7 @@ async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_i
             await writer.let_in.wait()
             starts.append(anyio.current_time())
             assert not await on.fail(writer, BROKEN)
-        for one, later in pairwise(starts):
-            pause = min(max(PROBE_SHARE * (one - starts[0]), PROBE_FIRST), PROBE_LAST)
-            assert SHORTEST * pause <= later - one <= LONGEST * pause + 0.01
-        assert later - one >= SHORTEST * PROBE_LAST
+        assert_spaced(starts, SHARE_OF_REFUSALS)
 
 
 @played
@@ -519,9 +529,14 @@ async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -
                 assert reading.failed(CUT) is (number < OUTAGE_AFTER - 1)
         assert gate.outage
 
-        before = anyio.current_time()
+        starts = [anyio.current_time()]
+        for _ in range(40):
+            async with gate.read() as reading:
+                starts.append(anyio.current_time())
+                assert not reading.failed(CUT)
+        assert_spaced(starts, SHARE_OF_SILENCE)
+
         async with gate.read() as reading:
-            assert anyio.current_time() - before >= 0.75 * PROBE_FIRST
             reading.succeeded()
         assert not gate.outage
 

@@ -15,7 +15,7 @@ from ghcr_push.pushing.hearing import UNHEARD, Hearing
 from ghcr_push.pushing.limit import Limit, Place, Silence
 from ghcr_push.pushing.pace import GAIN_OF_READS, Pace
 from ghcr_push.pushing.places import Ceiling, Line, Waiter
-from ghcr_push.pushing.probing import Probing
+from ghcr_push.pushing.probing import SHARE_OF_REFUSALS, SHARE_OF_SILENCE, Probing
 
 READS_PER_WRITE = 2
 """Reads in flight, as a multiple of the limit on writes."""
@@ -305,7 +305,7 @@ class Gate:
         """Say whether a failure counts; in an outage it does not, and probes are spaced."""
         if not self.outage:
             return failure.charged
-        self._probing.failed()
+        self._probing.failed(SHARE_OF_SILENCE if self._silence.lasting else SHARE_OF_REFUSALS)
         return False
 
     def _obey(self, began: float, failure: Failure) -> None:

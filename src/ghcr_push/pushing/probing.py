@@ -5,12 +5,12 @@ from collections.abc import Callable
 PROBE_FIRST, PROBE_LAST = 2.0, 15.0
 """Seconds between single probes in an outage, at least and at most."""
 
-PROBE_SHARE = 0.5
+SHARE_OF_SILENCE, SHARE_OF_REFUSALS = 0.2, 0.5
 """Of how long an outage has lasted, what passes until the next probe: by about so much, at most, is
 its end noticed late.
 
-Less would bring on the secondary limit where thirty runners keep each other out, each of which
-takes that for an outage (``docs/fleet.md``).
+Where reads are answered and only writes refused, others may be at work: with the smaller share,
+thirty runners that keep each other out brought on the secondary limit (``docs/fleet.md``).
 """
 
 TOLD_FROM = 10.0
@@ -43,8 +43,8 @@ class Probing:
         """Whether there is an outage, as far as is known."""
         return self._since is not None
 
-    def failed(self) -> None:
-        """Learn that a request was in vain; the next begins later."""
+    def failed(self, share: float) -> None:
+        """Learn that a request was in vain: the next begins after that share of the outage."""
         now = self._clock()
         if self._since is None:
             self._since, self._told = now, False
@@ -53,7 +53,7 @@ class Probing:
             self._told = True
             self._tell("takes nothing: one request at a time is tried until it does")
         if now >= self.next:
-            self.next = self._after(min(max(PROBE_SHARE * lasted, PROBE_FIRST), PROBE_LAST))
+            self.next = self._after(min(max(share * lasted, PROBE_FIRST), PROBE_LAST))
 
     def end(self, *, taken: bool) -> None:
         """Begin anew; ``taken``: since the registry took something."""
