@@ -98,6 +98,8 @@ class Run:
             raise
         except Exception as error:  # noqa: BLE001 - what landed must be told all the same
             return self._report(self._broken_off(error))
+        finally:
+            self._interruption.tell_nobody()  # the loop ends, and cannot be woken any more
 
     async def _results(self, stack: AsyncExitStack) -> tuple[TargetResult, ...]:
         with anyio.CancelScope(deadline=self._deadline) as before_queue:

@@ -34,6 +34,10 @@ class Interruption:
         if self.signal is not None:
             listener()
 
+    def tell_nobody(self) -> None:
+        """Keep the next signal without calling anyone: whoever listened is at its end."""
+        self._tell = None
+
     def _come(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
         if self.signal is not None:
             return  # the first one is being obeyed already

@@ -1,5 +1,6 @@
 """A run that is told to end: at any moment it says truly, within 5 s, what became of each tag."""
 
+import json
 import os
 import signal
 import socket
@@ -175,6 +176,7 @@ def test_while_it_waits_for_the_next_attempt(job: Job, front: Front, registry: R
 @pytest.mark.parametrize("delay", [0, 0.02, 0.05, 0.1, 0.2, 0.4])
 def test_at_the_very_start(job: Job, front: Front, registry: Registry, delay: float) -> None:
     """From the moment that the handlers stand, which is before the heavy imports."""
+    front.set(Behaviour(delays={Step.MANIFEST_PUT: 1}))  # or all may have landed by then
     name = f"E2E_RUN={token_hex(8)}"
     running = job.start(inputs(front), options=["--env", name])
     wait_until(lambda: any(processes("/entrypoint.py", having=name)))
@@ -186,6 +188,26 @@ def test_at_the_very_start(job: Job, front: Front, registry: Registry, delay: fl
     step = running.wait()
     assert step.status == 143, step.log
     check(step, front, registry, seconds=time.monotonic() - sent)
+
+
+def test_when_all_is_done_it_spoils_no_report(job: Job, front: Front) -> None:
+    """It comes while a report goes to somebody who is slow to read it."""
+    workspace = job.folder / "workspace"
+    workspace.mkdir(parents=True)
+    pipe = workspace / "pipe"
+    os.mkfifo(pipe)
+    running = job.start_here(inputs(front) | {"report-file": "pipe"})
+    wait_until(lambda: any((workspace / ".ghcr-push").glob("report-*.json")))
+    running.send(signal.SIGTERM)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    step = running.wait()
+    with os.fdopen(reader, "rb") as lines:
+        report = json.loads(lines.read())
+
+    assert step.status == 0, step.log
+    assert report == step.report
+    assert report["result"] == step.outputs["result"] == "success"
+    assert "could not be written" not in step.log
 
 
 @pytest.mark.parametrize("moment", ["docker push", "tagging"])

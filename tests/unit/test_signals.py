@@ -53,6 +53,16 @@ def test_who_listens_late_is_told_at_once() -> None:
     assert told == ["first", "second"]
 
 
+def test_a_signal_after_the_end_is_kept_and_told_to_nobody() -> None:
+    interruption = Interruption.installed()
+    told: list[str] = []
+    interruption.tell(lambda: told.append("listener"))
+    interruption.tell_nobody()
+    come(signal.SIGTERM)
+    assert told == []
+    assert interruption.exit_status == 143
+
+
 def test_only_the_last_listener_is_told() -> None:
     interruption = Interruption.installed()
     told: list[str] = []
