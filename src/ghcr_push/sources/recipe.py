@@ -3,8 +3,8 @@
 The bytes must be the same whatever sizes the layer arrives in and however many threads work, so
 that a later run finds the layer by its digest. The tar is cut every MiB, each cut compressed for
 itself and ended by a sync flush, the last one finished; all of them make up one gzip member. The
-measurements behind library, level and cut are in ``docs/recipe.md``. To change any of these is to
-change the digests of all images: the changelog has to say so.
+measurements behind library, level and cut are in ``docs/layer-compression.md``. To change any of
+these is to change the digests of all images: the changelog has to say so.
 """
 
 import struct
