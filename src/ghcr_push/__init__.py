@@ -2,29 +2,63 @@
 
 >>> from ghcr_push import push
 >>> report = push(["ghcr.io/acme/app:1.0", "ghcr.io/acme/app:latest"], max_parallel=4)
->>> report.result
+>>> report.ok
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ghcr_push.fronts.python import push
-    from ghcr_push.model import Report
+    from ghcr_push.fronts.python import PushFailed, PushReport, push, push_async
+    from ghcr_push.model import Failure, Kind, Outcome, Result, TargetResult
     from ghcr_push.planning.problems import InputError
+    from ghcr_push.pushing.events import Event, Observer
 
-__all__ = ["InputError", "Report", "push"]
+    __version__: str
+
+__all__ = [
+    "Event",
+    "Failure",
+    "InputError",
+    "Kind",
+    "Observer",
+    "Outcome",
+    "PushFailed",
+    "PushReport",
+    "Result",
+    "TargetResult",
+    "__version__",
+    "push",
+    "push_async",
+]
 
 _HOMES = {
+    "Event": "ghcr_push.pushing.events",
+    "Failure": "ghcr_push.model",
     "InputError": "ghcr_push.planning.problems",
-    "Report": "ghcr_push.model",
+    "Kind": "ghcr_push.model",
+    "Observer": "ghcr_push.pushing.events",
+    "Outcome": "ghcr_push.model",
+    "PushFailed": "ghcr_push.fronts.python",
+    "PushReport": "ghcr_push.fronts.python",
+    "Result": "ghcr_push.model",
+    "TargetResult": "ghcr_push.model",
     "push": "ghcr_push.fronts.python",
+    "push_async": "ghcr_push.fronts.python",
 }
 
 
 def __getattr__(name: str) -> Any:
     # loaded when asked for: the action must hold its signals before anything heavy is imported
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - as above
+
+        return version("ghcr-push")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - as above
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

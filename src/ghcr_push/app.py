@@ -58,6 +58,17 @@ def push(
     return asyncio.run(Run(settings, environ, observer, interruption, told_every).report())
 
 
+async def push_async(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str],
+    observer: Observer,
+    interruption: Interruption,
+) -> Report:
+    """Do as ``push`` does, in the asyncio loop that runs already."""
+    return await Run(settings, environ, observer, interruption).report()
+
+
 def exit_status(report: Report, settings: Settings, interruption: Interruption) -> int:
     """Return 0, 1 or, where a signal ended the run, 130 or 143."""
     if report.cancelled and interruption.exit_status is not None:

@@ -1,45 +1,218 @@
-"""The way in from Python: where ``docker.push([...])`` of python-on-whales stood."""
+"""The way in from Python: a drop-in for ``docker.push([...])`` of python-on-whales."""
 
+import asyncio
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Protocol, TypedDict, Unpack, runtime_checkable
 
 from ghcr_push import app
-from ghcr_push.model import Report
-from ghcr_push.planning.settings import read_settings
+from ghcr_push.model import Outcome, Report, TargetResult
+from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Event, Observer
+from ghcr_push.reporting.outputs import exit_status
+from ghcr_push.reporting.report import to_json
+from ghcr_push.reporting.verdict import Verdict, verdict
 from ghcr_push.signals import Interruption
+
+Listed = str | Sequence[str]
+"""Several values: a sequence, or the text that the action's input takes."""
+
+Duration = str | float | timedelta
+"""Seconds as a number, or text such as ``1m30s``."""
+
+
+@runtime_checkable
+class LocalImage(Protocol):
+    """An image of the local engine, as python-on-whales' ``Image`` is one."""
+
+    @property
+    def id(self) -> str:
+        """Its ID, ``sha256:…``."""
+
+
+class Inputs(TypedDict, total=False):
+    """The action's inputs but for ``tags``, with underscores; what is not given has its default."""
+
+    tags_file: str | os.PathLike[str]
+    allow_empty: bool
+    image: str
+    source: str | LocalImage
+    transport: str
+    platform: str
+    mount_from: Listed
+    spool_size: str | int
+    max_parallel: int
+    adaptive: bool
+    max_attempts: int
+    backoff_initial: Duration
+    backoff_max: Duration
+    attempt_timeout: Duration
+    timeout: Duration
+    fail_fast: bool
+    fail_on_error: bool
+    token: str
+    registry: str
+    username: str
+    password: str
+    registry_auth: str | Sequence[Mapping[str, str]]
+    verify: bool
+    protect: Listed
+    on_protected: str
+    all_or_nothing: bool
+    declare_artifacts: bool
+    dry_run: bool
+    summary: bool
+    report_file: str | os.PathLike[str]
+    insecure_registries: Listed
+
+
+class PushFailed(Exception):  # noqa: N818 - says what happened, as TimeoutExpired does
+    """At least one target failed or was skipped; ``report`` says which, and why."""
+
+    def __init__(self, report: "PushReport") -> None:
+        causes = {
+            f"{result.failure.kind}: {result.failure.message}": result.target
+            for result in report.failed
+            if result.failure is not None
+        }
+        lines = [f"{target}: {cause}" for cause, target in causes.items()]
+        head = f"{len(report.failed)} of {len(report.results)} targets were not pushed"
+        super().__init__("\n".join([head, *lines]))
+        self.report = report
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushReport(Report):
+    """A finished run; iterating gives a ``TargetResult`` for each target, in the order given."""
+
+    def __iter__(self) -> Iterator[TargetResult]:
+        return iter(self.results)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed, was skipped or was cut off."""
+        return not self.cancelled and exit_status(self, fail_on_error=True) == 0
+
+    @property
+    def failed(self) -> tuple[TargetResult, ...]:
+        """The targets that were not pushed: tried in vain, or never tried."""
+        bad = {Outcome.FAILED, Outcome.SKIPPED}
+        return tuple(result for result in self.results if result.outcome in bad)
+
+    @property
+    def retried(self) -> tuple[TargetResult, ...]:
+        """The targets that needed more than one attempt, whatever their outcome."""
+        return tuple(result for result in self.results if result.retried)
+
+    @property
+    def cause(self) -> Verdict:
+        """Where to look for the remedy: the action's output ``cause``."""
+        return verdict(self)
+
+    def raise_for_failure(self) -> None:
+        """Raise ``PushFailed`` unless all is well."""
+        if not self.ok:
+            raise PushFailed(self)
+
+    def to_json(self) -> str:
+        """Return the JSON report, as the input ``report-file`` writes it."""
+        return to_json(self).decode()
 
 
 def push(
     targets: str | Iterable[str],
     *,
+    check: bool = False,
     observer: Observer | None = None,
-    **inputs: str | float | bool,
-) -> Report:
+    **inputs: Unpack[Inputs],
+) -> PushReport:
     """Push ``targets`` and report how each ended; failures are in the report, not raised.
 
-    ``inputs`` are the action's, with underscores: ``max_parallel=8``, ``source="app"``,
-    ``timeout=600`` (numbers are seconds). ``observer`` is called with what happens as it happens.
-    Raises ``InputError`` where the inputs are bad, before any request. Credentials come from
-    ``token``, ``username`` and ``password``, or the Docker configuration. Blocks; not to be called
-    from a running event loop.
+    ``check=True`` raises ``PushFailed`` where something was not pushed, as ``docker.push`` does.
+    ``observer`` is called with each event as it happens. Raises ``InputError`` where the inputs
+    are bad, before any request, and ``TypeError`` for a name that is no input. Credentials come
+    from ``token``, ``username`` and ``password``, or the Docker configuration. Blocks; in a running
+    event loop use ``await push_async(...)``.
     """
-    lines = targets if isinstance(targets, str) else "\n".join(targets)
-    values = {name.replace("_", "-"): _text(value) for name, value in inputs.items()}
-    settings = read_settings({"tags": lines, **values})
-    return app.push(
+    settings = _settings(targets, inputs)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_report(settings, observer, check=check))
+    raise RuntimeError("push() blocks: in a running event loop, use `await push_async(...)`")
+
+
+async def push_async(
+    targets: str | Iterable[str],
+    *,
+    check: bool = False,
+    observer: Observer | None = None,
+    **inputs: Unpack[Inputs],
+) -> PushReport:
+    """Do as ``push`` does, in a running asyncio loop.
+
+    Cancelling the await ends every request at once, and with it the report.
+    """
+    return await _report(_settings(targets, inputs), observer, check=check)
+
+
+async def _report(settings: Settings, observer: Observer | None, *, check: bool) -> PushReport:
+    report = await app.push_async(
         settings,
         environ=os.environ,
-        observer=observer or _unheard,
+        observer=observer or _ignore,
         interruption=Interruption(),
     )
+    found = PushReport(**{each.name: getattr(report, each.name) for each in fields(report)})
+    if check:
+        found.raise_for_failure()
+    return found
 
 
-def _text(value: str | float | bool) -> str:  # noqa: FBT001 - as inputs are
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
+def _settings(targets: str | Iterable[str], inputs: Inputs) -> Settings:
+    """Validate the inputs; a value of None means the default."""
+    for name in inputs:
+        if name not in Inputs.__annotations__:
+            near = get_close_matches(name, Inputs.__annotations__, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"there is no input {name!r}{hint}")
+    given = {name: value for name, value in inputs.items() if value is not None}
+    values = {name.replace("_", "-"): _text(value) for name, value in given.items()}
+    return read_settings({"tags": _text(targets), **values})
 
 
-def _unheard(event: Event) -> None:
-    """Tell nobody."""
+def _text(value: object) -> str:
+    """Write a value as the text that the action's input takes."""
+    text = _plain(value)
+    if text is not None:
+        return text
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{value!r} is neither text, a number, a duration, a list nor an image")
+    entries = list(value)
+    if any(isinstance(entry, Mapping) for entry in entries):
+        return json.dumps(entries)  # registry-auth: JSON is YAML
+    return "\n".join(_text(entry) for entry in entries)
+
+
+def _plain(value: object) -> str | None:
+    """Return the text of a single value; None where it is none."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str() | int() | float():
+            return str(value)
+        case timedelta():
+            return str(value.total_seconds())
+        case os.PathLike():
+            return str(os.fspath(value))
+        case LocalImage():
+            return str(value.id)
+    return None
+
+
+def _ignore(event: Event) -> None:
+    """Do nothing."""

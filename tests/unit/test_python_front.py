@@ -1,0 +1,134 @@
+"""``ghcr_push.push`` as a Python program calls it: keywords, mistakes, reports."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import ghcr_push
+from ghcr_push.fronts import python
+from ghcr_push.fronts.python import Inputs
+from ghcr_push.planning.inputs import INPUTS
+from ghcr_push.planning.settings import Settings
+
+TAG = "ghcr.io/acme/app:1"
+
+
+@dataclass
+class BuiltImage:
+    """What ``docker.build`` of python-on-whales returns, as far as it matters here."""
+
+    id: str
+
+
+def settings_of(**inputs: object) -> Settings:
+    return python._settings([TAG], inputs)  # type: ignore[arg-type] # mistakes are tried, too
+
+
+def planned(**inputs: object) -> ghcr_push.PushReport:
+    """Make a dry run, which needs neither an engine nor a registry."""
+    return ghcr_push.push([TAG], dry_run=True, **inputs)  # type: ignore[arg-type]
+
+
+def test_there_is_a_typed_keyword_for_every_input() -> None:
+    names = {each.name.replace("-", "_") for each in INPUTS}
+    assert set(Inputs.__annotations__) | {"tags"} >= names
+
+
+@pytest.mark.parametrize("wrong", ["dryrun", "max_paralel", "retries", "quiet"])
+def test_a_name_that_is_no_input_is_refused(wrong: str) -> None:
+    with pytest.raises(TypeError, match=wrong):
+        ghcr_push.push([TAG], **{wrong: True})  # type: ignore[arg-type]
+
+
+def test_the_nearest_name_is_offered() -> None:
+    with pytest.raises(TypeError, match="did you mean 'dry_run'"):
+        ghcr_push.push([TAG], dryrun=True)  # type: ignore[call-arg]
+
+
+def test_lists_numbers_durations_and_images_are_taken_as_they_are() -> None:
+    settings = settings_of(
+        source=BuiltImage("sha256:" + "a" * 64),
+        mount_from=["ghcr.io/acme/base", "ghcr.io/acme/tools"],
+        protect=("v*", "release-*"),
+        max_parallel=9,
+        timeout=90,
+        backoff_max=timedelta(minutes=2),
+        spool_size=1 << 30,
+        verify=False,
+        report_file=Path("out/report.json"),
+    )
+    assert [target.source.image for target in settings.targets] == ["sha256:" + "a" * 64]
+    assert [str(each) for each in settings.mount_from] == [
+        "ghcr.io/acme/base",
+        "ghcr.io/acme/tools",
+    ]
+    assert settings.protect == ("v*", "release-*")
+    assert (settings.max_parallel, settings.timeout, settings.backoff_max) == (9, 90.0, 120.0)
+    assert (settings.spool_size, settings.verify) == (1 << 30, False)
+    assert settings.report_file == "out/report.json"
+
+
+def test_credentials_of_more_registries_are_mappings() -> None:
+    login = {"registry": "registry.example", "username": "ann", "password": "p: #x"}
+    assert [each.password for each in settings_of(registry_auth=[login]).logins] == ["p: #x"]
+
+
+def test_none_means_the_default() -> None:
+    assert settings_of(timeout=None, image=None) == settings_of()
+
+
+def test_targets_that_are_no_text_are_refused() -> None:
+    with pytest.raises(TypeError, match="None is neither"):
+        ghcr_push.push(None)  # type: ignore[arg-type]
+
+
+def test_bad_inputs_are_refused_all_at_once() -> None:
+    with pytest.raises(ghcr_push.InputError) as refused:
+        planned(max_parallel=0, timeout="soon")
+    assert "max-parallel" in str(refused.value)
+    assert "timeout" in str(refused.value)
+
+
+def test_a_running_loop_is_sent_to_the_coroutine() -> None:
+    async def block() -> None:
+        ghcr_push.push([TAG], dry_run=True)
+
+    with pytest.raises(RuntimeError, match="await push_async"):
+        asyncio.run(block())
+
+
+def test_the_package_shows_what_it_offers() -> None:
+    assert dir(ghcr_push) == sorted(ghcr_push.__all__)
+    assert all(getattr(ghcr_push, name) is not None for name in ghcr_push.__all__)
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, ghcr_push; print('anyio' in sys.modules, 'pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_a_report_answers_what_a_script_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # no docker command: the image cannot be found
+    report = ghcr_push.push([TAG, "ghcr.io/acme/app:2"], transport="direct", token="")
+    assert not report.ok
+    assert [str(result.target) for result in report] == [TAG, "ghcr.io/acme/app:2"]
+    assert report.failed == report.results
+    assert report.retried == ()
+    assert report.cause == "engine"
+    assert json.loads(report.to_json())["result"] == "failure"
+    with pytest.raises(ghcr_push.PushFailed, match="2 of 2 targets were not pushed") as failed:
+        report.raise_for_failure()
+    assert failed.value.report is report
+
+
+def test_check_raises_as_docker_push_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ghcr_push.PushFailed):
+        asyncio.run(ghcr_push.push_async([TAG], check=True, transport="direct", token=""))
