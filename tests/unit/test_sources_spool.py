@@ -3,6 +3,8 @@
 import errno
 import os
 import threading
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +18,8 @@ pytestmark = pytest.mark.anyio
 RUNNING = threading.Event()
 
 
-def spooled(spool: Spool, content: bytes) -> SpooledBlob:
-    file = spool.file("sha256", RUNNING)
+def spooled(spool: Spool, content: bytes, most: int | None = None) -> SpooledBlob:
+    file = spool.file("sha256", RUNNING, most)
     file.write(content)
     return file.finished()
 
@@ -104,6 +106,93 @@ def test_a_writer_that_waits_gives_up_when_it_is_told_to() -> None:
     assert stopped.is_set()
     first.release()
     assert spool.used == 0
+
+
+def in_threads(writers: Sequence[Callable[[], object]]) -> None:
+    """Run all ``writers`` side by side until they have ended."""
+    threads = [threading.Thread(target=writer) for writer in writers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["sizes known", "sizes unknown"])
+@pytest.mark.parametrize(
+    "sizes",
+    [[[40], [40]], [[40, 3], [5, 5, 40], [1, 9, 30]], [[4, 4, 4]] * 6, [[10, 10]] * 3],
+    ids=str,
+)
+def test_any_number_of_writers_keeps_within_the_budget_or_the_largest_blob(
+    sizes: list[list[int]],
+    known: bool,
+) -> None:
+    spool = Spool(budget=10_000)
+
+    def write(thousands: list[int]) -> None:
+        for size in thousands:
+            file = spool.file("sha256", RUNNING, size * 1000 if known else None)
+            for _ in range(size * 10):
+                file.write(bytes(100))
+            file.finished().release()
+
+    in_threads([partial(write, each) for each in sizes])
+    assert spool.used == 0
+    assert spool.highest <= max(10_000, 1000 * max(map(max, sizes)))
+
+
+def test_a_blob_that_turns_out_smaller_gives_the_rest_back_at_once() -> None:
+    spool = Spool(budget=10)
+    with spooled(spool, b"123", most=10), spooled(spool, b"4567", most=7) as second:
+        assert second.size == 4
+
+
+class Looked(threading.Event):
+    """Never set; ``seen`` is once a waiting writer has looked whether it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = threading.Event()
+
+    def is_set(self) -> bool:
+        self.seen.set()
+        return False
+
+
+def test_a_blob_larger_than_the_budget_is_not_held_up_by_smaller_ones_that_keep_coming() -> None:
+    spool, stopping = Spool(budget=10), Looked()
+    ended: list[str] = []
+    held = spooled(spool, b"123", most=3)
+    file = spool.file("sha256", stopping)
+    file.write(b"12345")
+    stopping.seen.clear()
+
+    def write_large() -> None:
+        file.write(b"1234567")
+        ended.append("large")
+        file.finished().release()
+
+    def write_small() -> None:
+        stopping.seen.wait(20)  # from now on the large one waits until it is alone
+        small = spool.file("sha256", RUNNING, 2)
+        ended.append("small")
+        small.discarded()
+
+    def release() -> None:
+        stopping.seen.wait(20)
+        held.release()
+
+    in_threads([write_large, write_small, release])
+    assert ended == ["large", "small"]
+    assert spool.highest == 12
+
+
+def test_a_blob_that_is_given_up_gives_its_reservation_back() -> None:
+    spool = Spool(budget=10)
+    spool.file("sha256", RUNNING, 10).discarded()
+    spooled(spool, b"1234567890", most=10).release()
+    assert (spool.used, spool.highest) == (0, 10)
 
 
 def test_a_full_disk_is_said_to_be_full() -> None:

@@ -49,7 +49,7 @@ def read_classic(
         digest = _digest(entry)
         if digest in ids and digest not in configs:
             configs[digest] = _config(tar, entry, digest)
-            yield workshop.spooled([configs[digest]])
+            yield workshop.spooled([configs[digest]], most=len(configs[digest]))
         elif _LAYER_FOLDER.fullmatch(entry.name) or (digest in wanted and digest not in layers):
             blob = workshop.compressed(tar.pieces(recipe.CUT), entry.size)
             diff_id = blob.diff_id

@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -90,18 +91,17 @@ class SpoolFile:
     """A blob that is being written, hashed as it is; ends as ``finished`` or ``discarded``."""
 
     def __init__(
-        self, spool: "Spool", file: IO[bytes], algorithm: str, stopping: threading.Event
+        self, spool: "Spool", file: IO[bytes], algorithm: str, claim: "Claim", stop: threading.Event
     ) -> None:
         self._spool = spool
         self._file = file
-        self._stopping = stopping
+        self._claim = claim
+        self._stop = stop
         self._hash = hashlib.new(algorithm)
-        self._size = 0
 
     def write(self, content: bytes | bytearray) -> None:
         """Add ``content``, once there is room; raise ``PushError`` where the disk is full."""
-        self._spool.take(len(content), self._stopping)
-        self._size += len(content)
+        self._spool.take(self._claim, len(content), self._stop)
         self._hash.update(content)
         left = memoryview(content)
         try:
@@ -116,31 +116,44 @@ class SpoolFile:
         return Digest(f"{self._hash.name}:{self._hash.hexdigest()}")
 
     def finished(self, diff_id: Digest | None = None) -> SpooledBlob:
-        """Return the blob; it counts as held by a reader from now on."""
-        blob = SpooledBlob(self._spool, self._file, self.digest, self._size, diff_id)
-        self._spool.hand_over()
-        return blob
+        """Return the blob; it takes no more space from now on than it has bytes."""
+        self._spool.settle(self._claim)
+        return SpooledBlob(self._spool, self._file, self.digest, self._claim.used, diff_id)
 
     def discarded(self) -> None:
         """Drop what was written."""
         self._file.close()
-        self._spool.drop(self._size)
+        self._spool.drop(self._claim)
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """What one blob that is being written may take: ``most`` bytes, None if that is not known."""
+
+    most: int | None
+    used: int = 0
 
 
 class Spool:
     """Temporary files without a name in ``folder``, of ``budget`` bytes together.
 
-    A writer waits while there is no room and some blob is held that may be released. Where all
-    space is the blob's own that is being written, it goes on: what is held is never more than
-    ``budget`` or the largest blob, whichever is more. Files without a name are gone with the
-    process, however it ends.
+    A writer whose largest size fits into what is left reserves that much and never waits again. One
+    writer at a time may go on without a reservation: it takes what is left, then waits until all
+    else is given back, and passes beyond the budget only when it is alone. So however many write,
+    what is in use is never more than ``budget`` or the largest blob, whichever is more. Files
+    without a name are gone with the process, however it ends.
     """
 
     def __init__(self, budget: int = DEFAULT_BUDGET, folder: Path | None = None) -> None:
         self._budget = budget
         self._folder = folder
+        self._reserved = 0
+        """Bytes of finished blobs, and those that writers have reserved."""
         self._used = 0
-        self._held = 0
+        self._unbounded: Claim | None = None
+        """The one writer without a reservation."""
+        self._waits = False
+        """Whether it waits for all else to be given back: nothing new is reserved meanwhile."""
         self._highest = 0
         self._changed = threading.Condition()
 
@@ -154,50 +167,84 @@ class Spool:
         """The most bytes that were ever in use."""
         return self._highest
 
-    def file(self, algorithm: str, stopping: threading.Event) -> SpoolFile:
-        """Begin a blob whose digest is by ``algorithm``.
+    def file(self, algorithm: str, stopping: threading.Event, most: int | None = None) -> SpoolFile:
+        """Begin a blob of at most ``most`` bytes whose digest is by ``algorithm``, once it may.
 
         Its writer gives up once ``stopping`` is set and ``wake`` was called.
         """
+        claim = self._begin(Claim(most), stopping)
         try:
             file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - the blob's
         except OSError as error:
+            self.drop(claim)
             raise _failed(error) from error
-        return SpoolFile(self, file, algorithm, stopping)
+        return SpoolFile(self, file, algorithm, claim, stopping)
 
     def wake(self) -> None:
         """Have waiting writers look at their ``stopping``."""
         with self._changed:
             self._changed.notify_all()
 
-    def take(self, size: int, stopping: threading.Event) -> None:
-        """Wait for room for ``size`` bytes and take it."""
-
-        def there_is_room() -> bool:
-            return stopping.is_set() or not self._held or self._used + size <= self._budget
-
+    def _begin(self, claim: Claim, stopping: threading.Event) -> Claim:
+        """Wait until ``claim`` fits, or may go on without a reservation."""
         with self._changed:
-            self._changed.wait_for(there_is_room)
+            self._changed.wait_for(
+                lambda: stopping.is_set() or self._may_reserve(claim) or self._unbounded is None
+            )
             if stopping.is_set():
                 raise Stopped
+            if self._may_reserve(claim):
+                self._reserved += claim.most or 0
+            else:
+                self._unbounded = claim
+        return claim
+
+    def _may_reserve(self, claim: Claim) -> bool:
+        return claim.most is not None and not self._waits and self._fits(claim.most)
+
+    def _fits(self, size: int) -> bool:
+        taken = self._reserved + (self._unbounded.used if self._unbounded else 0)
+        return taken + size <= self._budget
+
+    def take(self, claim: Claim, size: int, stopping: threading.Event) -> None:
+        """Wait for room for ``size`` more bytes of ``claim`` and take it."""
+        with self._changed:
+            if claim is self._unbounded:
+                self._waits = not self._fits(size)
+                self._changed.wait_for(
+                    lambda: stopping.is_set() or not self._reserved or self._fits(size)
+                )
+                self._waits = False
+            if stopping.is_set():
+                raise Stopped
+            claim.used += size
             self._used += size
             self._highest = max(self._highest, self._used)
 
-    def hand_over(self) -> None:
-        """Count one more blob that a reader holds."""
+    def settle(self, claim: Claim) -> None:
+        """Keep of a finished blob's claim what it takes."""
         with self._changed:
-            self._held += 1
-
-    def give_back(self, size: int) -> None:
-        """Take back the room of a blob that a reader held."""
-        with self._changed:
-            self._held -= 1
-            self._used -= size
+            self._end(claim)
+            self._reserved += claim.used
             self._changed.notify_all()
 
-    def drop(self, size: int) -> None:
+    def drop(self, claim: Claim) -> None:
         """Take back the room of a blob that was never finished."""
         with self._changed:
+            self._end(claim)
+            self._used -= claim.used
+            self._changed.notify_all()
+
+    def _end(self, claim: Claim) -> None:
+        if claim is self._unbounded:
+            self._unbounded = None
+        else:
+            self._reserved -= claim.most or 0
+
+    def give_back(self, size: int) -> None:
+        """Take back the room of a finished blob."""
+        with self._changed:
+            self._reserved -= size
             self._used -= size
             self._changed.notify_all()
 

@@ -56,11 +56,12 @@ def read_stored(
             pieces = (raw,)
         contents.blobs[digest] = entry.size
         if digest not in held:
-            yield _spooled(pieces, digest, workshop)
+            yield _spooled(pieces, digest, workshop, entry.size)
     saved = tuple(chosen(image, contents) for image in images)
     for digest in _named_as_blobs(saved, contents):
         if digest not in held:
-            yield _spooled((contents.manifests[digest].raw,), digest, workshop)
+            raw = contents.manifests[digest].raw
+            yield _spooled((raw,), digest, workshop, len(raw))
     return saved
 
 
@@ -101,9 +102,9 @@ def _check(digest: Digest, raw: bytes) -> None:
 
 
 def _spooled(
-    pieces: Iterable[bytes | bytearray], digest: Digest, workshop: Workshop
+    pieces: Iterable[bytes | bytearray], digest: Digest, workshop: Workshop, size: int
 ) -> SpooledBlob:
-    blob = workshop.spooled(pieces, digest.partition(":")[0])
+    blob = workshop.spooled(pieces, digest.partition(":")[0], most=size)
     if blob.digest != digest:
         blob.release()
         raise not_whole(f"{digest} arrived as {blob.digest}")

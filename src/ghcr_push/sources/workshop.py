@@ -69,9 +69,11 @@ class Workshop:
         chunks: Iterable[bytes | bytearray],
         algorithm: str = "sha256",
         diff_id: Callable[[], Digest] | None = None,
+        *,
+        most: int,
     ) -> SpooledBlob:
-        """Return a blob of ``chunks``; ``diff_id`` is asked after the last one."""
-        file = self.spool.file(algorithm, self.stopping)
+        """Return a blob of ``chunks``, at most ``most`` bytes; ``diff_id`` is asked at the end."""
+        file = self.spool.file(algorithm, self.stopping, most)
         try:
             for chunk in chunks:
                 file.write(chunk)
@@ -96,7 +98,7 @@ class Workshop:
             # two more than there are cores, so that none waits for the hash or the disk
             metered = _Metered(pool, self.compressing)
             stream = recipe.compressed(hashed(), size, pool=metered, ahead=self.cores + 2)
-            return self.spooled(stream, diff_id=diff_id)
+            return self.spooled(stream, diff_id=diff_id, most=recipe.most(size))
 
     def stop(self) -> None:
         """End the thread at its next write."""
