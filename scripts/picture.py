@@ -39,9 +39,17 @@ code { font: 85% ui-monospace, "Liberation Mono", monospace; background: #818b98
 a { color: #0969da }
 """
 
+DARK = """
+body { background: #0d1117; color: #f0f6fc }
+th, td { border-color: #3d444d }
+tr:nth-child(2n) td { background: #151b23 }
+code { background: #656c7633 }
+a { color: #4493f8 }
+"""
+
 # the page's height, known when all diagrams are drawn, is told in the title
 SCRIPT = """
-mermaid.initialize({startOnLoad: false, securityLevel: "strict"});
+mermaid.initialize({startOnLoad: false, securityLevel: "strict", theme: "THEME"});
 mermaid.run().finally(() => { document.title = `height ${document.body.scrollHeight}` });
 """
 
@@ -64,14 +72,16 @@ TALLEST = 16_000
 SECONDS = 120
 
 
-def page(markdown: str, mermaid: Path, *, opened: bool) -> str:
+def page(markdown: str, mermaid: Path, *, opened: bool, dark: bool) -> str:
     """Return the HTML page of a summary; ``opened`` unfolds what is folded."""
     body = _markdown().render(markdown)
     if opened:
         body = body.replace("<details>", "<details open>")
+    style = STYLE + DARK if dark else STYLE
+    script = SCRIPT.replace("THEME", "dark" if dark else "default")
     return (
-        f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><body>{body}'
-        f'<script src="{mermaid.resolve().as_uri()}"></script><script>{SCRIPT}</script>'
+        f'<!doctype html><meta charset="utf-8"><style>{style}</style><body>{body}'
+        f'<script src="{mermaid.resolve().as_uri()}"></script><script>{script}</script>'
     )
 
 
@@ -125,6 +135,7 @@ def main() -> None:
     parser.add_argument("summary", type=Path, help="the summary, Markdown")
     parser.add_argument("out", type=Path, help="the picture, PNG")
     parser.add_argument("--opened", action="store_true", help="unfold what is folded")
+    parser.add_argument("--dark", action="store_true", help="in the colours of a dark page")
     given = parser.parse_args()
     chromium = shutil.which(os.environ.get("CHROMIUM", "chromium"))
     mermaid = Path(os.environ.get("MERMAID_JS", ""))
@@ -133,7 +144,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "summary.html")
         markdown = given.summary.read_text("utf-8")
-        source.write_text(page(markdown, mermaid, opened=given.opened), "utf-8")
+        source.write_text(page(markdown, mermaid, opened=given.opened, dark=given.dark), "utf-8")
         draw(chromium, source.as_uri(), given.out)
     print(given.out)
 

@@ -270,10 +270,15 @@ def test_a_dry_run_shows_where_the_content_would_come_from() -> None:
     ]
 
 
+def test_the_picture_is_folded_away_where_all_went_well() -> None:
+    assert "<summary>⏱️ Timeline</summary>" in summary(retried_run())
+    assert "### ⏱️ Timeline" in summary(partly_failed())
+
+
 def test_the_history_of_the_limit_is_told() -> None:
     told = Rendered(summary(retried_run())).text
     assert (
-        "Writes at once to ghcr.io: 4 → 2 at 3.1 s (server error (500)) → "
+        "Parallel writes to ghcr.io: 4 → 2 at 3.1 s (server error (500)) → "
         "3 at 5.0 s (writes succeed) → 4 at 7.4 s (writes succeed)."
     ) in told
     assert (

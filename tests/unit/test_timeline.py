@@ -49,16 +49,38 @@ def test_nothing_tried_draws_nothing() -> None:
 def test_failed_attempts_and_waits_have_bars_of_their_own() -> None:
     drawn = gantt(report([pushed(target("1"), failures=(SERVER_ERROR,))]))
     assert drawn.splitlines()[-4:] == [
-        "    section 1",
+        "    section \N{RATIO}1",
         "    500 :crit, 2000-01-01 00:00:00.000, 400ms",
         "    wait :done, 2000-01-01 00:00:00.400, 1300ms",
-        "    retag :2000-01-01 00:00:01.700, 500ms",
+        "    write :2000-01-01 00:00:01.700, 500ms",
     ]
 
 
 def test_the_limit_and_the_holds_are_on_top() -> None:
-    assert sections(retried_run())[:2] == ["writes at once", "held as asked"]
+    assert sections(retried_run())[:2] == ["parallel writes", "held as asked"]
     assert "    4 :active, 2000-01-01 00:00:00.000, 3100ms" in gantt(retried_run())
+
+
+def test_a_run_in_which_nothing_happened_draws_nothing() -> None:
+    assert gantt(all_good(200)) == ""
+
+
+def test_a_long_run_is_drawn_though_nothing_happened() -> None:
+    assert sections(replace(all_good(5), duration=61.0)) == ["5 other tags"]
+
+
+def test_no_row_is_named_by_a_whole_number() -> None:
+    subject = report(pushed(target(tag), failures=(SERVER_ERROR,)) for tag in ("1", "20260101"))
+    assert not any(name.isdigit() for name in sections(subject))
+
+
+def test_a_failure_of_no_length_is_seen() -> None:
+    (result,) = (pushed(target("1"), failures=(SERVER_ERROR,)),)
+    refused = replace(result.attempts[0], seconds=0.0)
+    subject = replace(
+        report([replace(result, attempts=(refused, *result.attempts[1:]))]), duration=100.0
+    )
+    assert re.search(r":crit, \S+ \S+, 1000ms", gantt(subject))
 
 
 @given(reports)
@@ -74,14 +96,20 @@ def test_no_two_rows_have_one_name(subject: Report) -> None:
 
 def test_targets_of_one_tag_in_namesake_repositories_have_rows_of_their_own() -> None:
     namesakes = [Repository("ghcr.io", "a/app"), Repository("ghcr.io", "b/app")]
-    drawn = sections(report(pushed(target("latest", repository)) for repository in namesakes))
+    drawn = sections(
+        report(
+            pushed(target("latest", repository), failures=(SERVER_ERROR,))
+            for repository in namesakes
+        )
+    )
     assert drawn == ["app\N{RATIO}latest", "app\N{RATIO}latest +2"]
 
 
 def test_long_runs_show_what_went_wrong_first() -> None:
     drawn = sections(huge())
-    assert len(drawn) == MOST_ROWS
-    assert rows_left_out(huge()) == 8000 - MOST_ROWS
+    assert len(drawn) == MOST_ROWS + 1
+    assert drawn[-1] == "4 000 other tags"
+    assert rows_left_out(huge()) == 4000 - MOST_ROWS
     assert rows_left_out(all_good(MOST_ROWS)) == 0
     names = {name.partition("\N{RATIO}")[2] for name in sections(partly_failed(1000))}
     assert {"1.0.5", "1.0.2"} <= names
@@ -127,8 +155,10 @@ def test_a_long_history_is_cut_in_its_middle() -> None:
 
 @pytest.mark.parametrize(
     ("last", "axis"),
-    [(0.0, "%S.%L s"), (6.0, "%S.%L s"), (60.0, "%M:%S"), (3599.9, "%H:%M:%S")],
+    [(0.0, "%-S.%L s"), (6.0, "%-S.%L s"), (60.0, "%M:%S"), (3599.9, "%H:%M:%S")],
 )
 def test_ticks_are_told_apart(last: float, axis: str) -> None:
-    drawn = gantt(report([pushed(target("1")), pushed(target("2"), at=last)]))
+    limit = (change(0.0, 4, 3),)
+    tags = [pushed(target("1")), pushed(target("2"), at=last)]
+    drawn = gantt(report(tags, limit_changes=limit))
     assert f"\n    axisFormat {axis}\n" in drawn

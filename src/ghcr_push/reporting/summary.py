@@ -1,10 +1,16 @@
 """The job summary: a run in GitHub's Markdown, for a reader who has ten seconds."""
 
-from ghcr_push.model import Report
+from ghcr_push.model import Report, Result
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
 from ghcr_push.reporting.sections import Room, failed, landed, planned, retried, skipped
-from ghcr_push.reporting.timeline import gantt, hold_history, limit_history, rows_left_out
+from ghcr_push.reporting.timeline import (
+    LEGEND,
+    gantt,
+    hold_history,
+    limit_history,
+    rows_left_out,
+)
 from ghcr_push.reporting.verdict import Verdict, verdict
 
 MOST_BYTES = 900 * 1024
@@ -70,11 +76,15 @@ def _timeline(report: Report) -> str:
     diagram = gantt(report)
     if not diagram:
         return ""
-    lines = ["### ⏱️ Timeline", f"```mermaid\n{diagram}```"]
+    lines = [f"```mermaid\n{diagram}```", LEGEND]
     if left := rows_left_out(report):
         lines.append(f"{count(left, 'more tag')} had no room in the picture.")
     lines += [escape(told) for told in (*limit_history(report), *hold_history(report))]
-    return "\n\n".join(lines)
+    title = "⏱️ Timeline"
+    if report.result is Result.SUCCESS:
+        opening = f"<details>\n<summary>{title}</summary>"
+        return "\n\n".join([opening, *lines, "</details>"])
+    return "\n\n".join([f"### {title}", *lines])
 
 
 def _notices(report: Report, *, protected: bool) -> str:

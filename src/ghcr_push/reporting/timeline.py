@@ -4,11 +4,11 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, islice, zip_longest
+from itertools import islice, zip_longest
 
-from ghcr_push.model import Attempt, LimitChange, Outcome, Report, TargetResult
+from ghcr_push.model import Attempt, LimitChange, Outcome, Report, Step, TargetResult
 from ghcr_push.reporting.escape import clipped, mermaid
-from ghcr_push.reporting.phrases import span
+from ghcr_push.reporting.phrases import count, span
 
 MOST_ROWS = 40
 """Targets in the picture: more are not read."""
@@ -20,6 +20,8 @@ LONGEST = 50_000
 _MOST_BARS = 16
 _MOST_REGISTRIES = 3
 _MOST_LIMIT_BARS = 40
+
+_LABELS = {Step.RETAG: "write", Step.LOOK: "read", Step.PROVE: "read back"}
 
 _MOST_TOLD = 12
 """Changes of a limit, or holds, in a sentence: the first and the last ones."""
@@ -49,30 +51,47 @@ _LAYOUT = {
     "sectionFontSize": 12,
 }
 
-# a grey that shows on a light and on a dark page; Mermaid lets a fifth of it through
+# colours that show on a light and on a dark page; Mermaid lets a fifth of a band through
 _BAND = "#88888899"
-_COLOURS = {"sectionBkgColor": _BAND, "sectionBkgColor2": _BAND, "altSectionBkgColor": "#0000"}
+_COLOURS = {
+    **dict.fromkeys(("sectionBkgColor", "sectionBkgColor2"), _BAND),
+    "altSectionBkgColor": "#0000",
+    **dict.fromkeys(("taskBkgColor", "taskBorderColor"), "#2da44e"),
+    **dict.fromkeys(("doneTaskBkgColor", "doneTaskBorderColor"), "#9ea7b3"),
+    **dict.fromkeys(("critBkgColor", "critBorderColor"), "#e5534b"),
+    **dict.fromkeys(("activeTaskBkgColor", "activeTaskBorderColor"), "#54aeff"),
+    **dict.fromkeys(("taskTextColor", "taskTextLightColor", "taskTextDarkColor"), "#0d1117"),
+}
+
+LEGEND = "Green: a request; red: one that failed; grey: waiting; blue: writes allowed in parallel."
+
+_LONG_RUN = 60.0
+"""Seconds from which a run is worth a picture though all went well."""
+
+_SHORTEST_FAILURE = 0.01
+"""The least share of the run that a failed request is drawn as: many fail within milliseconds."""
 
 
 def gantt(report: Report) -> str:
-    """Return the diagram's source, at most ``LONGEST`` characters; empty without attempts.
+    """Return the diagram's source, at most ``LONGEST`` characters; empty where it tells nothing.
 
-    A row per target: attempts that failed stand out, waits are grey. The first rows show the
-    writes allowed in flight. Targets that failed or were retried come before the others where
-    not all have room.
+    A row per target that failed or was retried, as many as have room, and one for all others. The
+    first rows show the writes allowed in flight, and the times in which the queue was held.
     """
     shown = _most_telling(report)
-    if not shown:
+    if not shown and not _is_eventful(report):
         return ""
+    smooth = [result for result in _tried(report) if not _is_telling(result)]
     config = json.dumps({"gantt": _LAYOUT, "themeVariables": _COLOURS})
     head = f"---\ndisplayMode: compact\nconfig: {config}\n---\ngantt\n"
-    head += f"    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {_axis(shown)}\n"
-    return "".join([head, *_limit_rows(report), *_target_rows(shown, report.duration)])
+    head += f"    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {_axis([*shown, *smooth])}\n"
+    rows = [*_target_rows(shown, report.duration), *_smooth_row(smooth, report.duration)]
+    return "".join([head, *_limit_rows(report), *rows])
 
 
 def rows_left_out(report: Report) -> int:
-    """Return how many targets with attempts ``gantt`` does not show for their number."""
-    return max(0, sum(bool(result.all_attempts) for result in report.results) - MOST_ROWS)
+    """Return how many targets that failed or were retried ``gantt`` has no room for."""
+    return max(0, sum(_is_telling(result) for result in _tried(report)) - MOST_ROWS)
 
 
 def limit_history(report: Report) -> list[str]:
@@ -81,7 +100,7 @@ def limit_history(report: Report) -> list[str]:
     for registry, changes in list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]:
         steps = [f"{c.new} at {span(c.at)} ({clipped(c.reason, _LONGEST_REASON)})" for c in changes]
         line = " → ".join([str(changes[0].old), *_shortened(steps, "changes")])
-        told.append(f"Writes at once to {registry}: {line}.")
+        told.append(f"Parallel writes to {registry}: {line}.")
     return told
 
 
@@ -110,19 +129,43 @@ def _by_registry(changes: Sequence[LimitChange]) -> Iterator[tuple[str, list[Lim
         yield registry, [change for change in changes if change.registry == registry]
 
 
-def _most_telling(report: Report) -> list[TargetResult]:
-    """Return the targets to show, in the order of their first attempts.
+def _tried(report: Report) -> list[TargetResult]:
+    return [result for result in report.results if result.all_attempts]
 
-    Failed ones and retried ones in turn, then the rest.
-    """
-    tried = [result for result in report.results if result.all_attempts]
-    failed = [result for result in tried if result.outcome is Outcome.FAILED]
-    others = [result for result in tried if result.outcome is not Outcome.FAILED]
-    retried = [result for result in others if result.retried]
-    smooth = [result for result in others if not result.retried]
+
+def _is_telling(result: TargetResult) -> bool:
+    """Say whether the target, or the content that went up with it, met anything."""
+    bad = result.outcome is Outcome.FAILED or result.retried
+    return bad or any(attempt.failure for attempt in result.all_attempts)
+
+
+def _is_eventful(report: Report) -> bool:
+    """Say whether the run as a whole is worth a picture."""
+    tried = any(result.all_attempts for result in report.results)
+    return tried and bool(
+        report.holds or report.limit_changes or report.cancelled or report.duration >= _LONG_RUN
+    )
+
+
+def _most_telling(report: Report) -> list[TargetResult]:
+    """Return the targets to show, in the order of their first attempts: failed, retried in turn."""
+    telling = [result for result in _tried(report) if _is_telling(result)]
+    failed = [result for result in telling if result.outcome is Outcome.FAILED]
+    retried = [result for result in telling if result.outcome is not Outcome.FAILED]
     in_turn = (result for pair in zip_longest(failed, retried) for result in pair if result)
-    shown = islice(chain(in_turn, smooth), MOST_ROWS)
+    shown = islice(in_turn, MOST_ROWS)
     return sorted(shown, key=lambda result: result.all_attempts[0].started)
+
+
+def _smooth_row(results: Sequence[TargetResult], duration: float) -> Iterator[str]:
+    """Yield one row for all targets that met nothing, from their first request to their last."""
+    attempts = [attempt for result in results for attempt in result.all_attempts]
+    if not attempts:
+        return
+    start = min(attempt.started for attempt in attempts)
+    end = max(attempt.started + attempt.seconds for attempt in attempts)
+    bar = _bar("first try", "", start, end, duration)
+    yield f"    section {count(len(results), 'other tag').replace(',', ' ')}\n{bar}"
 
 
 def _target_rows(results: Sequence[TargetResult], duration: float) -> Iterator[str]:
@@ -149,10 +192,11 @@ def _bars(attempt: Attempt, duration: float) -> Iterator[str]:
     end = attempt.started + attempt.seconds
     failure = attempt.failure
     if failure is None:
-        yield _bar(attempt.step, "", attempt.started, end, duration)
+        yield _bar(_LABELS.get(attempt.step, attempt.step), "", attempt.started, end, duration)
     else:
         text = failure.kind.value if failure.status is None else str(failure.status)
-        yield _bar(text, "crit, ", attempt.started, end, duration)
+        visible = max(end, attempt.started + _SHORTEST_FAILURE * duration)
+        yield _bar(text, "crit, ", attempt.started, visible, duration)
     if attempt.wait > 0:
         yield _bar("wait", "done, ", end, end + attempt.wait, duration)
 
@@ -161,7 +205,7 @@ def _limit_rows(report: Report) -> Iterator[str]:
     """Yield a row per registry of its limits over time, and one of the holds."""
     changed = list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]
     for registry, changes in changed:
-        name = f"writes at {registry}" if len(changed) > 1 else "writes at once"
+        name = f"parallel writes {registry}" if len(changed) > 1 else "parallel writes"
         values = [changes[0].old, *(change.new for change in changes)]
         times = [0.0, *(change.at for change in changes), report.duration]
         bars = [
@@ -193,18 +237,22 @@ def _axis(shown: Sequence[TargetResult]) -> str:
     attempts = [attempt for result in shown for attempt in result.all_attempts]
     drawn = max(a.started + a.seconds for a in attempts) - min(a.started for a in attempts)
     if drawn < _TICKS_BELOW_A_SECOND:
-        return "%S.%L s"
+        return "%-S.%L s"
     return "%M:%S" if drawn < _HOUR else "%H:%M:%S"
 
 
 def _labels(results: Sequence[TargetResult]) -> Iterator[str]:
-    """Yield a label per target, no two alike: Mermaid draws sections of one name as one."""
+    """Yield a label per target, no two alike: Mermaid draws sections of one name as one.
+
+    None is a whole number: Mermaid keeps sections in an object of JavaScript, which lists such
+    names first. So a tag alone is written with its colon.
+    """
     one_repository = len({result.target.reference.repository for result in results}) == 1
     seen: Counter[str] = Counter()
     for result in results:
         reference = result.target.reference
-        name = "" if one_repository else f"{reference.repository.name.rpartition('/')[2]}:"
-        label = _clip(mermaid(name + reference.tag))
+        name = "" if one_repository else reference.repository.name.rpartition("/")[2]
+        label = _clip(mermaid(f"{name}:{reference.tag}"))
         seen[label] += 1
         yield label if seen[label] == 1 else f"{label} +{seen[label]}"
 
