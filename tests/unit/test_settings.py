@@ -11,7 +11,7 @@ from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.lists import split_list
 from ghcr_push.planning.logins import Login
 from ghcr_push.planning.problems import InputError, Problem, quoted
-from ghcr_push.planning.settings import Settings, Transport, read_settings
+from ghcr_push.planning.settings import OnProtected, Settings, Transport, read_settings
 
 ONE_TAG = {"tags": "ghcr.io/acme/app:1"}
 
@@ -41,6 +41,8 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (settings.fail_on_error, settings.fail_fast, settings.dry_run) == (True, False, False)
     assert (settings.token, settings.logins, settings.secrets) == ("", (), ())
     assert (settings.protect, settings.insecure_registries) == ((), ())
+    assert settings.on_protected is OnProtected.FAIL
+    assert (settings.all_or_nothing, settings.declare_artifacts) == (False, False)
     assert (settings.report_file, settings.notices, settings.conflicts) == ("", (), ())
 
 
@@ -167,6 +169,18 @@ def test_transports_are_told_by_name() -> None:
     assert only_line(transport="tcp") == (
         "transport: 'tcp' is none of `auto`, `direct`, `engine`; write one of them."
     )
+
+
+def test_what_becomes_of_protected_tags_is_told_by_name() -> None:
+    assert read(on_protected="keep").on_protected is OnProtected.KEEP
+    assert only_line(on_protected="skip") == (
+        "on-protected: 'skip' is none of `fail`, `keep`; write one of them."
+    )
+
+
+def test_what_moves_together_and_what_is_declared_are_words_of_truth() -> None:
+    settings = read(all_or_nothing="true", declare_artifacts="true")
+    assert (settings.all_or_nothing, settings.declare_artifacts) == (True, True)
 
 
 def test_a_platform_is_not_supported_yet() -> None:

@@ -19,7 +19,6 @@ class Input:
     name: str
     default: str = ""
     description: str
-    required: bool = False
     secret: bool = False
     from_context: str = ""
     """The default in ``action.yml`` where only the runner knows it, as an expression."""
@@ -46,10 +45,18 @@ class Output:
 INPUTS = (
     Input(
         name="tags",
-        required=True,
         description=(
             "What to publish, one per line or separated by commas: full references, bare tags "
-            "of `image`, `SOURCE => TARGET`, or the JSON output of docker/metadata-action."
+            "of `image`, `SOURCE => TARGET`, a JSON array, or the JSON output of "
+            "docker/metadata-action; at most 131,072 bytes (about 2,300 lines of 55 characters), "
+            "for more there is `tags-file`."
+        ),
+    ),
+    Input(
+        name="tags-file",
+        description=(
+            "File with more of what `tags` takes, in the same form, such as a list that is too "
+            "long for it; the path is seen from the workspace."
         ),
     ),
     Input(
@@ -189,6 +196,30 @@ INPUTS = (
         description=(
             "Glob patterns of tags that may be created but never moved to another image, such as "
             "`v*.*.*`."
+        ),
+    ),
+    Input(
+        name="on-protected",
+        default="fail",
+        description=(
+            "What becomes of a protected tag that names another image: `fail`, or `keep` (it stays "
+            "as it is, and that is no failure)."
+        ),
+    ),
+    Input(
+        name="all-or-nothing",
+        default="false",
+        description=(
+            "Whether to move no tag before the content of every target is in its registry; if any "
+            "of it fails, no tag moves."
+        ),
+    ),
+    Input(
+        name="declare-artifacts",
+        default="false",
+        description=(
+            "Whether to declare what landed to the runner (2.336 or newer) by `$GITHUB_ARTIFACTS`, "
+            "where actions/attest finds it."
         ),
     ),
     Input(

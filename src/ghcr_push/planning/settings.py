@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
+from typing import TypeVar
 
 from ghcr_push.model import Target
 from ghcr_push.planning.durations import format_duration, parse_duration
@@ -24,6 +25,13 @@ class Transport(StrEnum):
     AUTO = "auto"
     DIRECT = "direct"
     ENGINE = "engine"
+
+
+class OnProtected(StrEnum):
+    """What becomes of a protected tag that names another image."""
+
+    FAIL = "fail"
+    KEEP = "keep"
 
 
 # YAML 1.2 core schema, "Boolean", as @actions/core reads inputs
@@ -66,6 +74,9 @@ class Settings:
     logins: tuple[Login, ...]
     verify: bool
     protect: tuple[str, ...]
+    on_protected: OnProtected
+    all_or_nothing: bool
+    declare_artifacts: bool
     dry_run: bool
     summary: bool
     report_file: str
@@ -100,7 +111,7 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     settings = Settings(
         targets=targets,
         conflicts=conflicts,
-        transport=reader.transport(),
+        transport=reader.choice("transport", Transport),
         mount_from=reader.mount_from(targets),
         spool_size=reader.size("spool-size"),
         max_parallel=reader.integer("max-parallel", range(1, 65)),
@@ -116,6 +127,9 @@ def read_settings(values: Mapping[str, str]) -> Settings:
         logins=reader.logins(),
         verify=reader.boolean("verify"),
         protect=reader.patterns("protect"),
+        on_protected=reader.choice("on-protected", OnProtected),
+        all_or_nothing=reader.boolean("all-or-nothing"),
+        declare_artifacts=reader.boolean("declare-artifacts"),
         dry_run=reader.boolean("dry-run"),
         summary=reader.boolean("summary"),
         report_file=texts["report-file"],
@@ -136,6 +150,9 @@ def _unknown_names(values: Mapping[str, str]) -> list[str]:
         hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
         notices.append(f"There is no input {quoted(name)}; it was ignored.{hint}")
     return notices
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +216,14 @@ class _Reader:
             )
         return first, longest
 
-    def transport(self) -> Transport:
+    def choice(self, name: str, choices: type[Choice]) -> Choice:
+        """Read one of the words of ``choices``; where it is none, give the first."""
         try:
-            transport = Transport(self.texts["transport"])
+            return choices(self.texts[name])
         except ValueError:
-            choices = ", ".join(f"`{each}`" for each in Transport)
-            self._refuse("transport", f"is none of {choices}; write one of them")
-            return Transport.AUTO
-        return transport
+            words = ", ".join(f"`{each}`" for each in choices)
+            self._refuse(name, f"is none of {words}; write one of them")
+            return next(iter(choices))
 
     def mount_from(self, targets: Iterable[Target]) -> tuple[Repository, ...]:
         registries = (target.reference.repository.registry for target in targets)
