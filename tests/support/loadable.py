@@ -160,6 +160,25 @@ def archive_of(images: Mapping[str, Loadable]) -> bytes:
     return _archive(blobs, tagged, listed)
 
 
+def archive_of_classic(name: str, image: Loadable) -> bytes:
+    """Return what a classic store saves of one image: its layers are not compressed there."""
+    described_layers = [described(LAYER.removesuffix("+gzip"), layer) for layer in image.layers]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": described(CONFIG, image.config),
+        "layers": described_layers,
+    }
+    raw = json.dumps(manifest).encode()
+    listed = {
+        "Config": _path(image.config),
+        "RepoTags": [name],
+        "Layers": [_path(layer) for layer in image.layers],
+    }
+    blobs = {*image.layers, image.config, raw}
+    return _archive(blobs, [_named(name, MANIFEST, raw)], [listed])
+
+
 def archive_of_index(name: str, images: Sequence[Loadable]) -> tuple[bytes, bytes]:
     """Return an archive of platforms with their attestations, as buildkit makes it; and the index.
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,9 @@ class Answer(BaseModel):
     Connections: `keep`, as HTTP has it; `close` ends it before the answer's first byte; `reset`
     does so with a TCP reset; `midway` after half of the body; `hang` keeps silent until the
     client goes away.
+
+    In headers and body `{scheme}`, `{address}` and `{other_address}` are the front's own, and
+    `{path}` is the request's path and query.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,6 +26,18 @@ class Answer(BaseModel):
     body: str = ""
     delay: float = Field(default=0, ge=0)
     connection: Literal["keep", "close", "reset", "midway", "hang"] = "keep"
+
+    def filled(self, words: Mapping[str, str]) -> "Answer":
+        """Return the answer with its placeholders replaced by `words`."""
+        headers = {name: filled(value, words) for name, value in self.headers.items()}
+        return self.model_copy(update={"headers": headers, "body": filled(self.body, words)})
+
+
+def filled(text: str, words: Mapping[str, str]) -> str:
+    """Return `text` with `{name}` replaced for every name of `words`; other braces stay."""
+    for name, value in words.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def oci_error(

@@ -43,16 +43,25 @@ class Window(Model):
 
 
 class Match(Model):
-    """Requests of these steps whose repository and reference fit the globs."""
+    """Requests of these steps whose repository and reference fit the globs.
+
+    And, with `larger_than`, whose body is announced as longer than so many bytes.
+    """
 
     steps: Steps = ALL
     repository: str = "*"
     reference: str = "*"
+    larger_than: int = Field(default=-1, ge=-1)
 
 
-def on(*steps: Step, repository: str = "*", reference: str = "*") -> Match:
+def on(*steps: Step, repository: str = "*", reference: str = "*", larger_than: int = -1) -> Match:
     """Return the match of these steps (none given: of all)."""
-    return Match(steps=frozenset(steps) or ALL, repository=repository, reference=reference)
+    return Match(
+        steps=frozenset(steps) or ALL,
+        repository=repository,
+        reference=reference,
+        larger_than=larger_than,
+    )
 
 
 class Event(Match):
@@ -77,12 +86,14 @@ class Rule(Model):
     over the whole rule or for each repository or reference on its own.
 
     Effects: `before`, the registry never sees the request; `after`, it does the work and its
-    answer is lost; `alter`, its own answer goes out with the headers of `answer` put in.
+    answer is lost; `alter`, its own answer goes out with the headers of `answer` put in; `cut`,
+    the registry sees `cut_after` bytes of a longer body, and then `answer` goes out.
     """
 
     match: Match = Match()
     answer: Answer = answers.EMPTY_500
-    effect: Literal["before", "after", "alter"] = "before"
+    effect: Literal["before", "after", "alter", "cut"] = "before"
+    cut_after: int = Field(default=0, ge=0)
     window: Window = Window()
     after: Event | None = None
     skip: int = Field(default=0, ge=0)
@@ -159,7 +170,8 @@ class Auth(Model):
 
     With mode `none` an `Authorization` header goes on to the registry, else it stays here. A
     token is granted to every known user, as GHCR does; what its user may not do
-    is refused at the request itself with `refusal`.
+    is refused at the request itself with `refusal`. `realm` names the token service: this front's
+    own, or with `{other_address}` the one of its other host.
     """
 
     mode: Literal["none", "basic", "token"] = "none"
@@ -167,6 +179,7 @@ class Auth(Model):
     anonymous: dict[str, frozenset[Literal["pull"]]] = {}
     expires_in: float = Field(default=300, gt=0)
     service: str = "ghcr.io"
+    realm: str = "{scheme}://{address}/token"
     refusal: Answer = answers.WRITE_PACKAGE
     wrong_password: Answer = answers.DENIED
 

@@ -21,7 +21,7 @@ from tests.support.front.behaviour import Behaviour
 from tests.support.front.limits import Pacer, TagHistory, WriteSlots
 from tests.support.front.stats import Ledger
 from tests.support.front.steps import UPLOADS, Call, Step
-from tests.support.front.upstream import ClientBody, Landed, Upstream, end_to_end
+from tests.support.front.upstream import Backend, ClientBody, Landed, end_to_end
 
 _READS = (Step.MANIFEST_HEAD, Step.MANIFEST_GET)
 
@@ -30,7 +30,7 @@ _READS = (Step.MANIFEST_HEAD, Step.MANIFEST_GET)
 class Shared:
     """What outlives a change of behaviour; `addresses` are this front's own, main and other."""
 
-    upstream: Upstream
+    upstream: Backend
     ledger: Ledger
     doorkeeper: Doorkeeper
     slots: WriteSlots
@@ -38,6 +38,16 @@ class Shared:
     random: Random
     now: Callable[[], float]
     addresses: tuple[str, str]
+    scheme: str = "http"
+
+    def words(self, path: str = "") -> dict[str, str]:
+        """Return what the placeholders of an answer stand for."""
+        return {
+            "scheme": self.scheme,
+            "address": self.addresses[0],
+            "other_address": self.addresses[1],
+            "path": path,
+        }
 
 
 class Delivery:
@@ -48,15 +58,21 @@ class Delivery:
         self._shared = shared
         self._pacer = Pacer(behaviour.bandwidth) if behaviour.bandwidth else None
 
-    async def deliver(self, request: web.BaseRequest, call: Call) -> Landed | Answer:
-        """Pass the request on and return what the client shall see."""
+    async def deliver(
+        self, request: web.BaseRequest, call: Call, cut_after: int | None = None
+    ) -> Landed | Answer:
+        """Pass the request on and return what the client shall see.
+
+        Raises `BodyCutError` once `cut_after` bytes of a longer body have been passed on.
+        """
         headers = end_to_end(request.headers)
         # docker-registry builds its locations from this; at the other host they would lead there.
         headers["Host"] = self._shared.addresses[0]
+        headers["X-Forwarded-Proto"] = self._shared.scheme
         if self._behaviour.auth.mode != "none":
             headers.popall("Authorization", None)
         arriving = self._arriving if call.step in UPLOADS else None
-        body = ClientBody(request, arriving) if request.can_read_body else None
+        body = ClientBody(request, arriving, cut_after) if request.can_read_body else None
         if call.tags and self._behaviour.multi_tag != "ignore":
             return await self._put_tags(call, headers, body)
         if call.step is Step.MANIFEST_PUT:
@@ -143,7 +159,7 @@ class Delivery:
             return
         path = urlsplit(location)._replace(scheme="", netloc="").geturl()
         if self._behaviour.locations == "other_host":
-            path = f"http://{self._shared.addresses[1]}{path}"
+            path = f"{self._shared.scheme}://{self._shared.addresses[1]}{path}"
         landed.headers["Location"] = path
 
     async def _arriving(self, size: int) -> None:

@@ -20,7 +20,7 @@ from tests.support.front.limits import SecondaryLimit, TokenBucket, limit_at
 from tests.support.front.rules import RuleBook
 from tests.support.front.stats import Entry
 from tests.support.front.steps import WRITES, Call, Step
-from tests.support.front.upstream import Landed
+from tests.support.front.upstream import BodyCutError, Landed
 from tests.support.front.wire import dawdle
 
 Reply = Answer | Landed
@@ -102,16 +102,26 @@ class Handling:
     async def _handled(self, request: web.BaseRequest, call: Call, entry: Entry) -> Reply:
         rule = self._rules.choose(call, self._clock()) or self._fault(call)
         await asyncio.sleep(self._delay(call.step))
+        if rule:
+            answer = rule.answer.filled(self._shared.words(call.path))
+            rule = rule.model_copy(update={"answer": answer})
         if rule and rule.effect == "before":
             await dawdle(request, rule.answer)
             return rule.answer
-        reply = await self._served(request, call, entry)
+        try:
+            cut_after = rule.cut_after if rule and rule.effect == "cut" else None
+            reply = await self._served(request, call, entry, cut_after)
+        except BodyCutError:
+            if rule is None:
+                raise
+            await dawdle(request, rule.answer)
+            return rule.answer
         if rule and rule.effect == "after":
             if isinstance(reply, Landed) and reply.stream is not None:
                 reply.stream.close()
             await dawdle(request, rule.answer)
             return rule.answer
-        if rule and isinstance(reply, Landed):
+        if rule and rule.effect == "alter" and isinstance(reply, Landed):
             await dawdle(request, rule.answer)
             reply.headers.update(rule.answer.headers)
         return reply
@@ -132,9 +142,11 @@ class Handling:
             1 - jitter, 1 + jitter
         )
 
-    async def _served(self, request: web.BaseRequest, call: Call, entry: Entry) -> Reply:
+    async def _served(
+        self, request: web.BaseRequest, call: Call, entry: Entry, cut_after: int | None
+    ) -> Reply:
         if call.step is Step.TOKEN and self.behaviour.auth.mode == "token":
             header = request.headers.get("Authorization", "")
             return self._shared.doorkeeper.token(call, header, self._shared.now())
         entry.forwarded = True
-        return await self._delivery.deliver(request, call)
+        return await self._delivery.deliver(request, call, cut_after)

@@ -10,12 +10,13 @@ from tests.support.front.steps import Call
 
 
 def fits(match: Match, call: Call) -> bool:
-    """Tell whether `call` is of the steps, repository and reference that `match` names.
+    """Tell whether `call` is of the steps, repository, reference and size that `match` names.
 
     A manifest PUT of several tags fits if its digest or any of its tags does.
     """
     return (
         call.step in match.steps
+        and call.size > match.larger_than
         and fnmatchcase(call.repository, match.repository)
         and any(fnmatchcase(name, match.reference) for name in (call.reference, *call.tags))
     )

@@ -1,6 +1,7 @@
 """A front in a thread of its own, for tests that are not of its loop."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -10,6 +11,7 @@ from typing import TypeVar
 from tests.support.front.behaviour import Behaviour
 from tests.support.front.server import Server
 from tests.support.front.stats import Entry, Stats
+from tests.support.front.upstream import Backend
 
 _Result = TypeVar("_Result")
 
@@ -58,10 +60,14 @@ class Front:
 
 @contextmanager
 def running_front(
-    upstream: str, behaviour: Behaviour | None = None, *, seed: int = 1
+    upstream: str | Backend,
+    behaviour: Behaviour | None = None,
+    *,
+    seed: int = 1,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[Front]:
-    """Run a front before the registry at `upstream` (host and port) while the block runs."""
-    server = Server(upstream, behaviour or Behaviour(), seed)
+    """Run a front while the block runs, before a registry (its host and port, or in memory)."""
+    server = Server(upstream, behaviour or Behaviour(), seed, tls)
     ready: Future[asyncio.AbstractEventLoop] = Future()
     stopping = asyncio.Event()
 

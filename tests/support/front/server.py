@@ -2,14 +2,16 @@
 
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from random import Random
 from time import monotonic
 
 from aiohttp import web
 from pydantic import ValidationError
 
-from tests.support.front.answers import Answer
+from tests.support.front.answers import Answer, filled
 from tests.support.front.auth import Doorkeeper
 from tests.support.front.behaviour import Auth, Behaviour
 from tests.support.front.delivery import Shared
@@ -17,7 +19,7 @@ from tests.support.front.handling import Handling
 from tests.support.front.limits import TagHistory, WriteSlots
 from tests.support.front.stats import Entry, Ledger, Stats
 from tests.support.front.steps import UPLOADS, Call, Step, classify
-from tests.support.front.upstream import ClientGoneError, Upstream
+from tests.support.front.upstream import Backend, ClientGoneError, Upstream
 from tests.support.front.wire import send_answer, send_landed
 
 _CONTROL = "/_front/"
@@ -29,13 +31,21 @@ _log = logging.getLogger(__name__)
 
 
 class Server:
-    """A front before the registry at `upstream`; `address` and `other_address` once started.
+    """A front before `upstream`; `address` and `other_address` once started.
 
+    `upstream` is a registry's host and port, or one in memory. With `tls` the front speaks https.
     Lives in one event loop, and all its methods are called there.
     """
 
-    def __init__(self, upstream: str, behaviour: Behaviour, seed: int) -> None:
+    def __init__(
+        self,
+        upstream: str | Backend,
+        behaviour: Behaviour,
+        seed: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._upstream = upstream
+        self._tls = tls
         self._behaviour = behaviour
         self._random = Random(seed)
         self._runners: list[web.ServerRunner] = []
@@ -46,7 +56,9 @@ class Server:
         self.address = await self._listen(self._main, host, port)
         self.other_address = await self._listen(self._other, host, 0)
         self._shared = Shared(
-            upstream=Upstream(self._upstream),
+            upstream=(
+                Upstream(self._upstream) if isinstance(self._upstream, str) else self._upstream
+            ),
             ledger=Ledger(monotonic()),
             doorkeeper=self._doorkeeper(self._behaviour.auth),
             slots=WriteSlots(),
@@ -54,6 +66,7 @@ class Server:
             random=self._random,
             now=monotonic,
             addresses=(self.address, self.other_address),
+            scheme=self._scheme,
         )
         self.set(self._behaviour)
 
@@ -89,10 +102,19 @@ class Server:
         """Return the `Authorization` headers seen at `registry`, `token` and `other`."""
         return {place: frozenset(seen) for place, seen in self._shared.ledger.credentials.items()}
 
+    @property
+    def _scheme(self) -> str:
+        return "https" if self._tls else "http"
+
     def _doorkeeper(self, auth: Auth) -> Doorkeeper:
+        words = {
+            "scheme": self._scheme,
+            "address": self.address,
+            "other_address": self.other_address,
+        }
         return Doorkeeper(
             auth,
-            f"http://{self.address}/token",
+            filled(auth.realm, words),
             lambda: f"{self._random.getrandbits(160):040x}",
         )
 
@@ -101,7 +123,7 @@ class Server:
         runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=self._tls).start()
         bound_host, bound_port = runner.addresses[0][:2]
         return f"{bound_host}:{bound_port}"
 
@@ -114,9 +136,9 @@ class Server:
         return await self._handle(request, "other")
 
     async def _handle(self, request: web.BaseRequest, place: str) -> web.StreamResponse:
-        call = classify(request.method, request.raw_path)
+        call = replace(classify(request.method, request.raw_path), size=request.content_length or 0)
         ledger = self._shared.ledger
-        entry = ledger.arrived(call, monotonic(), self._shared.slots.taken)
+        entry = ledger.arrived(call, monotonic(), self._shared.slots.taken, request.headers)
         if header := request.headers.get("Authorization"):
             ledger.saw("token" if call.step is Step.TOKEN else place, header)
         status = 0
@@ -141,7 +163,7 @@ class Server:
         self, request: web.BaseRequest, call: Call, entry: Entry, place: str
     ) -> tuple[web.StreamResponse, int]:
         elsewhere = place == "other"
-        if elsewhere and call.step not in UPLOADS:
+        if elsewhere and call.step not in UPLOADS | {Step.TOKEN}:
             return await send_answer(request, Answer(status=404)), 404
         reply = await self._handling.reply(request, call, entry, elsewhere=elsewhere)
         if isinstance(reply, Answer):

@@ -1,7 +1,8 @@
 """What the front saw: counts that tests assert, and the log of every request in order."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
@@ -14,7 +15,7 @@ class Entry:
 
     Status 0: the connection ended without a status. `writes` are the writes in flight when
     it arrived, itself excluded. `forwarded` tells whether the registry saw it, `refused`
-    whether `max_writes` turned it away.
+    whether `max_writes` turned it away. `size` is the length announced for its body.
     """
 
     t: float
@@ -28,6 +29,8 @@ class Entry:
     forwarded: bool = False
     refused: bool = False
     seconds: float = 0
+    size: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Stats(BaseModel):
@@ -92,7 +95,9 @@ class Ledger:
         self.offered = self.peak_offered = self.peak_writes = 0
         self.forwarded = self.forwarded_peak = 0
 
-    def arrived(self, call: Call, now: float, writes: int) -> Entry:
+    def arrived(
+        self, call: Call, now: float, writes: int, headers: Mapping[str, str] | None = None
+    ) -> Entry:
         """Open the entry of a request."""
         entry = Entry(
             t=round(now - self._began, 6),
@@ -102,6 +107,8 @@ class Ledger:
             repository=call.repository,
             reference=call.reference,
             writes=writes,
+            size=call.size,
+            headers=dict(headers or {}),
         )
         self.log.append(entry)
         if call.step in WRITES:

@@ -55,7 +55,8 @@ class Call:
 
     `reference` is a tag or digest; for an upload the digest that its query names (`digest` or
     `mount`), else empty. `tags` are those that the query of a manifest PUT by digest asks for.
-    `mount_from` is the repository that an upload POST wants to mount from.
+    `mount_from` is the repository that an upload POST wants to mount from. `size` is the length
+    that the request announces for its body.
     """
 
     step: Step
@@ -65,6 +66,7 @@ class Call:
     reference: str = ""
     tags: tuple[str, ...] = ()
     mount_from: str = ""
+    size: int = 0
 
 
 _NAME = "(?P<name>.+)"

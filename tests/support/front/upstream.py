@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 from weakref import WeakSet
 
 import aiohttp
@@ -60,6 +61,10 @@ class ClientGoneError(Exception):
     """The client went away before its request or our answer was complete."""
 
 
+class BodyCutError(Exception):
+    """The body reached the length at which it was ordered to break off."""
+
+
 def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Return the headers without those that concern one connection only."""
     return CIMultiDict(
@@ -96,21 +101,24 @@ class _Turn:
 
 
 class ClientBody:
-    """The body that a client is sending; `gone` once it broke off."""
+    """The body that a client is sending, up to `cut_after` bytes; `ended_by` what broke it off."""
 
-    def __init__(self, request: web.BaseRequest, arriving: Arriving | None) -> None:
+    def __init__(
+        self, request: web.BaseRequest, arriving: Arriving | None, cut_after: int | None = None
+    ) -> None:
         self._request = request
         self._arriving = arriving
-        self.gone = False
+        self._cut_after = cut_after
+        self.ended_by: ClientGoneError | BodyCutError | None = None
 
     async def read(self) -> bytes:
         """Return the whole body; for manifests."""
-        return b"".join([piece async for piece in self._pieces()])
+        return b"".join([piece async for piece in self.pieces()])
 
     async def passed_on(self, turn: _Turn) -> AsyncIterator[bytes]:
         """Yield the body as it comes, its last piece only in `turn`."""
         held = b""
-        async for piece in self._pieces():
+        async for piece in self.pieces():
             if held:
                 yield held
             held = piece
@@ -118,16 +126,24 @@ class ClientBody:
         if held:
             yield held
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes."""
         await welcome(self._request)
+        left = self._cut_after
         try:
-            async for piece in self._request.content.iter_any():
+            async for whole in self._request.content.iter_any():
+                piece = whole if left is None else whole[:left]
                 if self._arriving:
                     await self._arriving(len(piece))
                 yield piece
+                if left is not None:
+                    left -= len(piece)
+                    if len(piece) < len(whole):
+                        self.ended_by = BodyCutError()
+                        raise self.ended_by
         except (OSError, aiohttp.ClientError, web.RequestPayloadError) as error:
-            self.gone = True
-            raise ClientGoneError from error
+            self.ended_by = ClientGoneError()
+            raise self.ended_by from error
 
 
 async def welcome(request: web.BaseRequest) -> None:
@@ -135,6 +151,27 @@ async def welcome(request: web.BaseRequest) -> None:
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
+
+
+class Backend(Protocol):
+    """A registry behind the front."""
+
+    async def send(
+        self,
+        call: Call,
+        headers: CIMultiDict[str],
+        body: ClientBody | bytes | None,
+        ledger: Ledger,
+        *,
+        serialise: bool,
+    ) -> Landed:
+        """Answer `call`; raises `ClientGoneError` or `BodyCutError` where the body broke off."""
+
+    async def digest_of(self, repository: str, reference: str) -> str:
+        """Return the digest that `reference` names now, empty if it names nothing."""
+
+    async def close(self) -> None:
+        """Close every connection."""
 
 
 class Upstream:
@@ -179,8 +216,8 @@ class Upstream:
     ) -> Landed:
         """Pass `call` on and return the answer: of a write the whole, of a read its head.
 
-        Raises `ClientGoneError` if the client broke off its body, `aiohttp.ClientError` or
-        `OSError` if the registry cannot be reached.
+        Raises `ClientGoneError` if the client broke off its body, `BodyCutError` if we did,
+        `aiohttp.ClientError` or `OSError` if the registry cannot be reached.
         """
         guarded = serialise and (call.step in _LINKS or bool(call.mount_from))
         turn = _Turn(self._locks[call.repository] if guarded else None)
@@ -194,8 +231,8 @@ class Upstream:
                 response = await self._request(call, headers, body)
             return await _landed(response, whole=write)
         except aiohttp.ClientError as error:
-            if isinstance(body, ClientBody) and body.gone:
-                raise ClientGoneError from error
+            if isinstance(body, ClientBody) and body.ended_by is not None:
+                raise body.ended_by from error
             raise
         finally:
             ledger.sent(-write)
