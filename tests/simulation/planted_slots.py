@@ -55,7 +55,7 @@ def limit_not_obeyed(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("max_parallel_is_kept")
 def ceiling_per_registry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ceiling, "take", lambda _: True)
+    patch.setattr(Ceiling, "has_place_for", lambda *_: True)
 
 
 @FAULTS.caught_by("slots_are_used")
@@ -63,7 +63,7 @@ def reader_lets_none_in(patch: pytest.MonkeyPatch) -> None:
     def leave(self: Gate, line: places.Line) -> None:
         line.inside -= 1
         if line is self._writes:
-            self._ceiling.give_back()
+            self.share.give_back()
 
     patch.setattr(Gate, "_leave", leave)
 

@@ -170,7 +170,7 @@ def look_around(queue: PushQueue, played: Played) -> None:
             played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
         shut = max(gate._closed_until, gate._next_start, gate._probing.next) + TIMER_GRACE
         allowed = 1 if gate.outage else gate.limit
-        free = inside < allowed and gate._ceiling._free and now > shut
+        free = inside < allowed and gate.share.free and now > shut
         if gate._writes.waiting and free and now < played.broken_off:
             played.unquiet.append(f"a free slot is not taken at {now:.3f}")
         reads = 1 if gate.outage else READS_PER_WRITE * gate.limit

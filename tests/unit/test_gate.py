@@ -136,16 +136,31 @@ async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() 
 
 
 @played
-async def test_the_ceiling_is_for_all_registries_together_in_turn() -> None:
+async def test_the_ceiling_is_for_all_registries_together_and_keeps_a_place_for_each() -> None:
     async with bench(most=2) as on:
         one, other = on.gate(FixedLimit(value=2), "one"), on.gate(FixedLimit(value=2), "other")
         first, second = await on.ask(one), await on.ask(one)
-        waiting = [await on.ask(one), await on.ask(other)]
-        assert [writer.inside for writer in waiting] == [False, False]
+        third, fourth = await on.ask(other), await on.ask(other)
+        assert [each.inside for each in (first, second, third, fourth)] == [True, False] * 2
 
         await on.succeed(first)
+        assert [each.inside for each in (second, fourth)] == [True, False]
         await on.succeed(second)
-        assert [writer.inside for writer in waiting] == [True, True]
+        await on.succeed(third)
+        assert fourth.inside
+
+
+@played
+async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
+    async with bench(most=4) as on:
+        silent = on.gate(FixedLimit(value=4), "silent")
+        healthy = on.gate(FixedLimit(value=4), "healthy")
+        hung = [await on.ask(silent) for _ in range(4)]
+        writers = [await on.ask(healthy) for _ in range(5)]
+        assert [each.inside for each in hung] == [True, False, False, False]
+
+        await on.succeed(writers[0])
+        assert [each.inside for each in writers] == [False, True, True, True, False]
 
 
 @pytest.mark.parametrize("was_let_in", [True, False])

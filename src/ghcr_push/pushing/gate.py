@@ -106,7 +106,6 @@ class Gate:
         self.changes: list[LimitChange] = []
         self.holds: list[Hold] = []
         self._limit = limit
-        self._ceiling = ceiling
         self._tasks = tasks
         self._observer = observer
         self._random = random
@@ -130,7 +129,7 @@ class Gate:
         self._probing = Probing(clock, self._after, self._notice)
         self._spacing = 0.0
         self._throttles = 0
-        ceiling.join(self.admit)
+        self.share = ceiling.join(self.admit)
 
     @property
     def limit(self) -> int:
@@ -212,7 +211,7 @@ class Gate:
             self._reads.admit()
             self._next_read = self._after(self._read_pace.pause)
         while self._writes.waiting and self._writes.inside < slots:
-            if now < self._next_start or not self._ceiling.take():
+            if now < self._next_start or not self.share.take():
                 return
             self._writes.admit()
             self._next_start = self._after(self._limit.pause, self._spacing)
@@ -231,6 +230,7 @@ class Gate:
         """Pass on that a write ended well; an outage ends with it."""
         if slot.began >= self._closed_until:
             self._throttles = 0
+        self.share.answers = True
         self._last_taken = self._clock()
         self._outdone |= self._suspects - {slot.unit}
         self._suspects.clear()
@@ -240,6 +240,7 @@ class Gate:
 
     def learn_failure(self, slot: Slot, failure: Failure) -> bool:
         """Pass on how a write failed; say whether it costs the unit an attempt."""
+        self.share.answers = failure.kind not in {Kind.NETWORK, Kind.TIMEOUT}
         self.hearing.failed(failure)
         self._obey(slot.began, failure)
         if failure.holds:
@@ -371,7 +372,7 @@ class Gate:
     def _leave(self, line: Line) -> None:
         line.inside -= 1
         if line is self._writes:
-            self._ceiling.give_back()
+            self.share.give_back()
         else:
             self.admit()
 

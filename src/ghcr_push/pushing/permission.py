@@ -56,6 +56,7 @@ class Permission:
                 request = self._shared.registry.ask_to_write(repository)
                 await answered(request, within=READ_TIMEOUT)
                 self._gate.hearing.answered()
+                self._gate.share.answers = True
             except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
                 failure = self._shared.judge(error, repository)
                 slot.failed(failure)

@@ -8,29 +8,81 @@ import anyio
 
 
 class Ceiling:
-    """``max-parallel``: the writes in flight over all registries together."""
+    """``max-parallel``: the writes in flight over all registries together.
+
+    While a registry has work, one place is kept for it, if there are as many places as registries.
+    A registry that has not answered a write yet, or did not answer the last one, gets one place at
+    most while others have work: one that never answers holds up no other.
+    """
 
     def __init__(self, most: int) -> None:
         self._free = most
-        self._offers: list[Callable[[], object]] = []
+        self._shares: list[Share] = []
 
-    def join(self, offer: Callable[[], object]) -> None:
-        """Have ``offer`` called when a place comes free."""
-        self._offers.append(offer)
+    def join(self, offer: Callable[[], object]) -> "Share":
+        """Return the share of one more registry; ``offer`` is called when a place comes free."""
+        share = Share(self, offer)
+        self._shares.append(share)
+        return share
+
+    def has_place_for(self, share: "Share") -> bool:
+        """Say whether ``share`` may take a place now."""
+        others = [each for each in self._shares if each is not share]
+        if not others or not share.held:
+            return self._free > 0
+        kept = sum(not each.held for each in others)
+        return share.answers and self._free > kept
+
+    def move(self, places: int) -> None:
+        """Add to the free places, and offer them round, the registry after the last one first."""
+        self._free += places
+        if places > 0:
+            self._shares.append(self._shares.pop(0))
+            self.offer_round()
+
+    def leave(self, share: "Share") -> None:
+        """Keep no place for a registry that has no work any more."""
+        if share in self._shares:
+            self._shares.remove(share)
+            self.offer_round()
+
+    def offer_round(self) -> None:
+        """Have every registry take what it may."""
+        for share in list(self._shares):
+            share.offer()
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """The places of one registry."""
+
+    ceiling: Ceiling
+    offer: Callable[[], object]
+    held: int = 0
+    answers: bool = False
+    """Whether the registry answered the last write that ended."""
+
+    @property
+    def free(self) -> bool:
+        """Whether a place may be taken now."""
+        return self.ceiling.has_place_for(self)
 
     def take(self) -> bool:
         """Take a place if there is one."""
-        if self._free == 0:
+        if not self.free:
             return False
-        self._free -= 1
+        self.held += 1
+        self.ceiling.move(-1)
         return True
 
     def give_back(self) -> None:
-        """Free a place and offer it round, the registry after the last one first."""
-        self._free += 1
-        self._offers.append(self._offers.pop(0))
-        for offer in self._offers:
-            offer()
+        """Free a place."""
+        self.held -= 1
+        self.ceiling.move(1)
+
+    def leave(self) -> None:
+        """Need no place any more: others may have them all."""
+        self.ceiling.leave(self)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,5 +1,6 @@
 """The queue: seeds first, then the rest; it ends with every target's one outcome."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
@@ -71,6 +72,7 @@ class PushQueue:
         self._lanes: dict[str, Lane] = {}
         self._turns: dict[Repository, anyio.Lock] = {}
         self._runs: list[TargetRun] = []
+        self._groups_left = Counter(group.repository.registry for group in plan.groups)
 
     @property
     def limit_changes(self) -> tuple[LimitChange, ...]:
@@ -145,6 +147,15 @@ class PushQueue:
         return [(group, [next(runs) for _ in group.targets]) for group in self._plan.groups]
 
     async def _run_group(self, group: Group, runs: list[TargetRun]) -> None:
+        try:
+            await self._push_group(group, runs)
+        finally:
+            registry = group.repository.registry
+            self._groups_left[registry] -= 1
+            if not self._groups_left[registry]:
+                self._lanes[registry].gate.share.leave()
+
+    async def _push_group(self, group: Group, runs: list[TargetRun]) -> None:
         image = self._images[group.source]
         if isinstance(image, Failure):
             for run in runs:
