@@ -22,13 +22,8 @@ from tests.support.reports import (
 
 from ghcr_push.model import Attempt, Report, Step
 from ghcr_push.references import Repository
-from ghcr_push.reporting.timeline import (
-    LONGEST,
-    MOST_ROWS,
-    gantt,
-    limit_history,
-    rows_left_out,
-)
+from ghcr_push.reporting.gantt import LONGEST, gantt
+from ghcr_push.reporting.timeline import MOST_ROWS, limit_history, rows_left_out
 
 LINE = re.compile(
     r"    (?:section [A-Za-z0-9 ._/+\N{RATIO}\N{MIDDLE DOT}-]+|dateFormat .*|axisFormat .*|"
@@ -108,7 +103,7 @@ def test_targets_of_one_tag_in_namesake_repositories_have_rows_of_their_own() ->
 def test_long_runs_show_what_went_wrong_first() -> None:
     drawn = sections(huge())
     assert len(drawn) == MOST_ROWS + 1
-    assert drawn[-1] == "4 000 other tags"
+    assert drawn[-1] == "4·000 other tags"
     assert rows_left_out(huge()) == 4000 - MOST_ROWS
     assert rows_left_out(all_good(MOST_ROWS)) == 0
     names = {name.partition("\N{RATIO}")[2] for name in sections(partly_failed(1000))}

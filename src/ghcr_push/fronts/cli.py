@@ -41,6 +41,11 @@ NOT_HERE: Final = frozenset({"summary"})
 
 def main() -> None:
     """Run the command ``ghcr-push`` and end the process with its status."""
+    if sys.argv[1:2] == ["report"]:
+        # no target is named so: a reference names its registry
+        from ghcr_push.fronts.report_command import report_command  # noqa: PLC0415 - rarely used
+
+        report_command.main(sys.argv[2:], prog_name="ghcr-push report")
     command().main(prog_name="ghcr-push")
 
 

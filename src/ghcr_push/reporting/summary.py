@@ -2,15 +2,10 @@
 
 from ghcr_push.model import Report, Result
 from ghcr_push.reporting.escape import clipped, escape, prose
+from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
 from ghcr_push.reporting.sections import Room, failed, landed, planned, retried, skipped
-from ghcr_push.reporting.timeline import (
-    LEGEND,
-    gantt,
-    hold_history,
-    limit_history,
-    rows_left_out,
-)
+from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
 from ghcr_push.reporting.verdict import Verdict, verdict
 
 MOST_BYTES = 900 * 1024

@@ -1,0 +1,87 @@
+"""``ghcr-push report FILE…``: saved JSON reports for a terminal, a page or a dashboard."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from ghcr_push.model import Report
+from ghcr_push.reporting.metrics import to_csv, to_openmetrics
+from ghcr_push.reporting.report import to_json
+from ghcr_push.reporting.saved import UnreadableReportError, from_json, merged
+from ghcr_push.reporting.summary import summary
+from ghcr_push.reporting.terminal import terminal
+
+BAD_INPUT: Final = 2
+
+
+_HELP: Final = """Show saved reports of ghcr-push; those of many jobs become one.
+
+FILE is a JSON report as `report-file` writes it; - reads standard input.
+
+\b
+Examples:
+  ghcr-push report report.json
+  ghcr-push report reports/*.json --format html --output report.html
+"""
+
+
+def _html(report: Report) -> str:
+    # a page's parser is a tenth of a second of imports
+    from ghcr_push.reporting.html import page  # noqa: PLC0415 - see the line above
+
+    return page(report)
+
+
+RENDERERS: Final[dict[str, Callable[[Report], str]]] = {
+    "text": terminal,
+    "markdown": summary,
+    "html": _html,
+    "json": lambda report: to_json(report).decode(),
+    "csv": to_csv,
+    "openmetrics": to_openmetrics,
+}
+
+
+@click.command("report", help=_HELP)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(list(RENDERERS)),
+    default="text",
+    show_default=True,
+    help="What to make of them.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Write to a file, not to standard output.")
+def report_command(files: tuple[str, ...], form: str, output: str | None) -> None:
+    """Show saved reports of ghcr-push."""
+    text = RENDERERS[form](merged([(_name(file), _read(file)) for file in files]))
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        Path(output).write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise click.ClickException(f"{output} could not be written: {error.strerror}") from error
+
+
+def _name(file: str) -> str:
+    return "standard input" if file == "-" else Path(file).stem
+
+
+def _read(file: str) -> Report:
+    try:
+        text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return from_json(text)
+    except OSError as error:
+        _refuse(f"{file} could not be read: {error.strerror}")
+    except UnreadableReportError as error:
+        _refuse(f"{file} is {error}")
+
+
+def _refuse(sentence: str) -> NoReturn:
+    click.echo(sentence, err=True)
+    sys.exit(BAD_INPUT)

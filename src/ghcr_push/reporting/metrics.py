@@ -1,0 +1,105 @@
+"""A report as numbers: CSV with a row per target, OpenMetrics text for dashboards."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from ghcr_push.model import Outcome, Report
+from ghcr_push.reporting.verdict import cause_of
+
+COLUMNS = (
+    "reference",
+    "source",
+    "outcome",
+    "digest",
+    "before",
+    "verified",
+    "retried",
+    "attempts",
+    "seconds",
+    "seconds_waited",
+    "cause",
+    "kind",
+    "status",
+)
+
+
+def to_csv(report: Report) -> str:
+    """Return a row per target under ``COLUMNS``, as RFC 4180 writes them."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for result in report.results:
+        failure = result.failure
+        writer.writerow(
+            [
+                _inert(str(result.target)),
+                _inert(str(result.target.source)),
+                result.outcome,
+                result.digest or "",
+                result.before or "",
+                str(result.verified).lower(),
+                str(result.retried).lower(),
+                len(result.all_attempts),
+                f"{sum(attempt.seconds for attempt in result.all_attempts):.3f}",
+                f"{sum(attempt.wait for attempt in result.all_attempts):.3f}",
+                cause_of(result),
+                failure.kind if failure else "",
+                failure.status if failure and failure.status else "",
+            ]
+        )
+    return text.getvalue()
+
+
+def _inert(text: str) -> str:
+    """Return ``text`` so that a spreadsheet takes it for no formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def to_openmetrics(report: Report) -> str:
+    """Return gauges of one run, by OpenMetrics 1.0; a run is over, so nothing counts on."""
+    outcomes = {str(outcome): report.counts[outcome] for outcome in Outcome}
+    bad = Counter(
+        str(cause_of(result))
+        for result in report.results
+        if result.outcome in {Outcome.FAILED, Outcome.SKIPPED}
+    )
+    failures = Counter(
+        str(attempt.failure.kind)
+        for result in report.results
+        for attempt in result.all_attempts
+        if attempt.failure
+    )
+    waited = sum(attempt.wait for result in report.results for attempt in result.all_attempts)
+    held = sum(hold.seconds for hold in report.holds)
+    lines = [
+        *_family("targets", "Targets by outcome.", "outcome", outcomes),
+        *_family("targets_not_pushed", "Failed and skipped targets by cause.", "cause", bad),
+        *_family("failed_attempts", "Attempts that failed, by kind.", "kind", failures),
+        *_single("retried_targets", "Targets retried.", sum(r.retried for r in report.results)),
+        *_single("attempts", "Attempts.", report.attempts),
+        *_single("retries", "Attempts that were not the first of their unit.", report.retries),
+        *_single("waited_seconds", "Time that attempts waited for the next.", round(waited, 3)),
+        *_single("held_seconds", "Time that registries had the queue wait.", round(held, 3)),
+        *_single("lowest_parallel", "Lowest limit on writes in flight.", report.lowest_parallel),
+        *_single("duration_seconds", "Length of the run.", round(report.duration, 3)),
+        "# EOF",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _family(name: str, text: str, label: str, values: Mapping[str, int]) -> Iterator[str]:
+    yield f"# TYPE ghcr_push_{name} gauge"
+    yield f"# HELP ghcr_push_{name} {text}"
+    for value, number in values.items():
+        yield f'ghcr_push_{name}{{{label}="{value}"}} {number}'
+
+
+def _single(name: str, text: str, number: float) -> Iterator[str]:
+    unit = "seconds" if name.endswith("_seconds") else ""
+    yield f"# TYPE ghcr_push_{name} gauge"
+    if unit:
+        yield f"# UNIT ghcr_push_{name} {unit}"
+    yield f"# HELP ghcr_push_{name} {text}"
+    yield f"ghcr_push_{name} {number}"
