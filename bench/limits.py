@@ -3,21 +3,25 @@
 ``python -m bench.limits`` prints the table that ``docs/pressure.md`` keeps.
 
 The model: a write takes 0.43 s times U(0.8, 1.25); one that begins while K others are being
-carried out is refused after 0.2 s. Reads (the look, the read-back, the proof) cost nothing, since
-they hold no slot. The rules, the waits and what is charged are the package's own; lanes, slots
-and clock are a few lines here, because a thousand seeds of a thousand tags would take the real
-queue hours. The oracle knows K and the draws and keeps K writes in flight.
+carried out is refused after 0.2 s, or longer. Reads (the look, the read-back, the proof) cost
+nothing, since they hold no slot. The rules, the waits and what is charged are the package's own;
+lanes, slots and clock are a few lines here, because a thousand seeds of a thousand tags would take
+the real queue hours. The oracle knows K at every time, keeps K writes in flight, meets the same
+faults and writes again at once.
 """
 
 import argparse
+import csv
 import heapq
 import statistics
 import sys
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from random import Random
 
 from ghcr_push.failures import Evidence, Origin, classify
@@ -25,7 +29,7 @@ from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
 from ghcr_push.pushing.gate import LONGEST, SHORTEST
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit, Place
 
-WRITE, REFUSAL, ATTEMPTS = 0.43, 0.2, 8
+WRITE, REFUSAL, ATTEMPTS, INITIAL = 0.43, 0.2, 8, 2.0
 REFUSED = classify(Evidence(origin=Origin.REGISTRY, message="", status=500))
 PAUSE_OVER = -1
 """In place of a target: the pause between starts is over."""
@@ -145,19 +149,21 @@ def play(
     bears: Schedule,
     seed: int,
     *,
-    faults: float = 0.0,
+    faults: Sequence[int],
+    refusal: float = REFUSAL,
     strict: bool = False,
 ) -> Outcome:
-    """Write every draw under ``limit``; ``faults`` fail however few are in flight.
+    """Write every draw under ``limit``.
 
-    ``strict``: a write that is being refused counts as in flight until it is answered.
+    ``faults``: how many writes of each target fail however few are in flight. ``strict``: a write
+    that is being refused counts as in flight until it is answered.
     """
     random = Random(seed)
     now, next_start, order, carried, inside, wasted, lost = 0.0, 0.0, 0, 0, 0, 0, 0
     backoff = Backoff(
-        initial=2.0, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
+        initial=INITIAL, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
     )
-    lane, tries = deque(range(len(draws))), [Tries() for _ in draws]
+    lane, tries, faulty = deque(range(len(draws))), [Tries() for _ in draws], list(faults)
     events: list[tuple[float, int, int, Place | None, bool]] = []
 
     def pause() -> float:
@@ -172,9 +178,11 @@ def play(
             inside += 1
             place, order = limit.began(inside), order + 1
             met = inside - 1 if strict else carried
-            good = met < bears(now) and random.random() >= faults
+            borne = met < bears(now)
+            good = borne and not faulty[target]
+            faulty[target] -= borne and not good
             carried += good
-            length = draws[target] if good else REFUSAL * random.uniform(0.9, 1.1)
+            length = draws[target] if good else refusal * random.uniform(0.9, 1.1)
             heapq.heappush(events, (now + length, order, target, place, good))
             next_start = pause() if limit.pause else next_start
         now, _, target, ended, good = heapq.heappop(events)
@@ -202,20 +210,35 @@ def play(
     return Outcome(now, wasted, lost)
 
 
-def oracle(draws: Sequence[float], bears: Schedule, changes: Sequence[float]) -> float:
-    """Seconds of who knows the limit: as many in flight as are borne, in order."""
-    now, running, waiting = 0.0, list[float](), deque(draws)
-    later = deque(changes)
-    while waiting:
+def oracle(
+    draws: Sequence[float],
+    bears: Schedule,
+    changes: Sequence[float],
+    faults: Sequence[int],
+    refusal: float,
+) -> float:
+    """Seconds of who knows the limit: as many in flight as are borne, in order.
+
+    It meets the same faults, and writes again as soon as it knows.
+    """
+    now, running, later = 0.0, list[tuple[float, int]](), deque(changes)
+    waiting, faulty = deque(range(len(draws))), list(faults)
+    while waiting or running:
         while waiting and len(running) < bears(now):
-            heapq.heappush(running, now + waiting.popleft())
-        if waiting:
-            now = min(running[0] if running else float("inf"), later[0] if later else float("inf"))
-            if later and later[0] <= now:
-                later.popleft()
-            while running and running[0] <= now:
-                heapq.heappop(running)
-    return max(running)
+            target = waiting.popleft()
+            length = refusal if faulty[target] else draws[target]
+            heapq.heappush(running, (now + length, target))
+        now = running[0][0] if running else float("inf")
+        if later and waiting:
+            now = min(now, later[0])
+        while later and later[0] <= now:
+            later.popleft()
+        while running and running[0][0] <= now:
+            _, target = heapq.heappop(running)
+            if faulty[target]:
+                faulty[target] -= 1
+                waiting.append(target)
+    return now
 
 
 # -- the table --------------------------------------------------------------------------------
@@ -223,19 +246,30 @@ def oracle(draws: Sequence[float], bears: Schedule, changes: Sequence[float]) ->
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row: tags, ceiling, limits before and after the middle of the oracle's run."""
+    """One row: tags, ceiling, limits before and after the middle of the oracle's run, the rest."""
 
     tags: int
     most: int
     first: int
     then: int
     faults: float = 0.0
+    refusal: float = REFUSAL
+    drifts: bool = False
 
     def __str__(self) -> str:
-        bears = str(self.first) if self.first == self.then else f"{self.first} to {self.then}"
+        return f"| {self.tags} | {self.most} | {self.borne} "
+
+    @property
+    def borne(self) -> str:
+        """What the registry bears, and how it refuses, in words."""
+        words = str(self.first) if self.first == self.then else f"{self.first} to {self.then}"
+        if self.drifts:
+            words = "drifting"
         if self.faults:
-            bears += f", {self.faults:.0%} faults"
-        return f"| {self.tags} | {self.most} | {bears} "
+            words += f", {self.faults:.0%} faults"
+        if self.refusal != REFUSAL:
+            words += f", refusals {self.refusal:g} s"
+        return words
 
     @property
     def budget(self) -> float:
@@ -243,6 +277,11 @@ class Case:
         if self.first != self.then:
             return 1.3
         return 1.15 if self.tags <= 20 else 1.10
+
+    @property
+    def plain(self) -> bool:
+        """Whether the row has an aim: nothing is wrong but that too much is too much."""
+        return not self.faults and self.refusal == REFUSAL and not self.drifts
 
 
 def cases() -> Iterator[Case]:
@@ -253,8 +292,32 @@ def cases() -> Iterator[Case]:
                 yield Case(tags, most, bears, bears)
     for tags, (first, then) in product((100, 1000), ((8, 1), (1, 8))):
         yield Case(tags, 8, first, then)
-    for faults, bears in product((0.05, 0.1, 0.2), (3, 8)):
+    for faults, bears in product((0.05, 0.1, 0.2, 0.4), (3, 8)):
         yield Case(100, 8, bears, bears, faults)
+    for refusal, (most, bears) in product((1.0, 5.0, 15.0), ((16, 3), (8, 2), (4, 1))):
+        yield Case(100, most, bears, bears, refusal=refusal)
+    for tags in (100, 1000):
+        yield Case(tags, 8, 4, 4, drifts=True)
+
+
+STEPS, PACE, LONGER = (-2, -1, 1, 2), (2.0, 10.0), 500
+"""How far a drifting registry's condition moves, after how many seconds, and how often."""
+
+
+def schedule(case: Case, draws: Sequence[float], random: Random) -> list[tuple[float, int]]:
+    """Say from when on how many writes are borne."""
+    if case.drifts:
+        steps = [(0.0, case.first)]
+        for _ in range(LONGER):
+            time, bears = steps[-1]
+            moved = min(max(bears + random.choice(STEPS), 1), case.most)
+            steps.append((time + random.uniform(*PACE), moved))
+        return steps
+    if case.first == case.then:
+        return [(0.0, case.first)]
+    half = draws[: len(draws) // 2]
+    middle = oracle(half, lambda _: case.first, (), [0] * len(half), case.refusal)
+    return [(0.0, case.first), (middle, case.then)]
 
 
 def measure(rule: str, case: Case, seeds: range, *, strict: bool) -> tuple[float, float, int]:
@@ -263,23 +326,35 @@ def measure(rule: str, case: Case, seeds: range, *, strict: bool) -> tuple[float
     for seed in seeds:
         random = Random(seed)
         draws = [WRITE * random.uniform(0.8, 1.25) for _ in range(case.tags)]
-        middle = half_time(draws, case) if case.first != case.then else float("inf")
+        faults = [_failures(random, case.faults) for _ in draws]
+        steps = schedule(case, draws, random)
+        times, levels = [time for time, _ in steps], [level for _, level in steps]
 
-        def bears(time: float, case: Case = case, middle: float = middle) -> int:
-            return case.first if time < middle else case.then
+        def bears(time: float, times: list[float] = times, levels: list[int] = levels) -> int:
+            return levels[bisect_right(times, time) - 1]
 
-        best = oracle(draws, bears, [middle])
-        limit = RULES[rule](case.most)
-        outcome = play(limit, draws, bears, seed, faults=case.faults, strict=strict)
+        best = oracle(draws, bears, times, faults, case.refusal)
+        outcome = play(
+            RULES[rule](case.most),
+            draws,
+            bears,
+            seed,
+            faults=faults,
+            refusal=case.refusal,
+            strict=strict,
+        )
         ratios.append(outcome.seconds / best)
         wasted.append(outcome.wasted)
         lost += outcome.lost
     return statistics.fmean(ratios), statistics.fmean(wasted), lost
 
 
-def half_time(draws: Sequence[float], case: Case) -> float:
-    """Return when an oracle under the first limit has written half of the tags."""
-    return oracle(draws[: len(draws) // 2], lambda _: case.first, ())
+def _failures(random: Random, share: float) -> int:
+    """Draw how many writes of a target fail before one is taken."""
+    failures = 0
+    while share and random.random() < share:
+        failures += 1
+    return failures
 
 
 def main() -> int:
@@ -290,11 +365,13 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--rules", nargs="*", default=list(RULES), choices=list(RULES))
     parser.add_argument("--tags", nargs="*", type=int, default=[20, 100, 1000])
+    parser.add_argument("--rows", default="", help="only rows with this in their third column")
     parser.add_argument(
         "--strict", action="store_true", help="refused writes count until they are answered"
     )
+    parser.add_argument("--append", type=Path, help="add the cells to this CSV file")
     options = parser.parse_args()
-    rows = [case for case in cases() if case.tags in options.tags]
+    rows = [case for case in cases() if case.tags in options.tags and options.rows in case.borne]
     print("| tags | ceiling | borne |", " | ".join(options.rules), "|")
     print("|---:|---:|---:|" + "---|" * len(options.rules))
     missed = 0
@@ -309,15 +386,40 @@ def main() -> int:
             for rule, job in zip(options.rules, jobs, strict=True):
                 ratio, wasted, lost = job.result()
                 wasteful = wasted > 0.1 * case.tags + 1.5 * case.most and case.first == case.then
-                bad = not case.faults and (ratio > case.budget or wasteful or lost > 0)
+                bad = case.plain and (ratio > case.budget or wasteful or lost > 0)
                 missed += bad and rule == "shipped"
                 cells.append(f"{ratio:.2f}, {wasted:.1f}, {lost}{' **!**' if bad else ''}")
+                if options.append:
+                    record(options.append, case, rule, (ratio, wasted, lost), strict=options.strict)
             print(f"{case}| {' | '.join(cells)} |", flush=True)
     print(
         f"each cell: time as a multiple of the oracle's, requests refused, targets lost of "
         f"{options.seeds} runs; **!** misses what is asked"
     )
     return bool(missed)
+
+
+def record(
+    path: Path, case: Case, rule: str, cell: tuple[float, float, int], *, strict: bool
+) -> None:
+    """Add a cell to a file."""
+    ratio, wasted, lost = cell
+    row = {
+        "tags": case.tags,
+        "ceiling": case.most,
+        "borne": case.borne,
+        "registry": "strict" if strict else "plain",
+        "rule": rule,
+        "time": f"{ratio:.3f}",
+        "refused": f"{wasted:.2f}",
+        "lost": lost,
+    }
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
 
 
 if __name__ == "__main__":
