@@ -3,11 +3,15 @@
 import asyncio
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    nullcontext,
+    suppress,
+)
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Final
 from urllib.parse import urlsplit
 
 import anyio
@@ -21,7 +25,7 @@ from ghcr_push.credentials import (
     resolve,
 )
 from ghcr_push.engine import DockerEngine
-from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.model import Failure, Image, Kind, Outcome, Plan, Report, Source, TargetResult
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
@@ -29,17 +33,13 @@ from ghcr_push.planning.settings import Settings, Transport
 from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.events import Event, Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
-from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.queue import Limits, PushQueue
 from ghcr_push.pushing.shared import TOLD_EVERY, Shared, ours
-from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting import outputs
 from ghcr_push.signals import Interruption
 from ghcr_push.sources import Spool
-
-NOT_REACHED: Final = frozenset({Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE})
-"""Failures of a first request that mean: no answer came from there."""
 
 
 def push(
@@ -113,22 +113,56 @@ class Run:
             self._interruption.tell_nobody()  # the loop ends, and cannot be woken any more
 
     async def _results(self, stack: AsyncExitStack) -> tuple[TargetResult, ...]:
-        with anyio.CancelScope(deadline=self._deadline) as before_queue:
-            self._listen(before_queue.cancel)
-            engine, registry = await self._adapters(stack)
-            images, beyond_reach = await self._survey(engine, registry)
+        adapters: tuple[DockerEngine, RegistryClient] | None = None
+        with self._before_queue():
+            adapters = await self._adapters(stack)
+            if self._settings.conflicts:  # no registry is asked before the inputs are good
+                self._know(await adapters[0].inspect_all(self._sources()))
+        if adapters is None:
+            return self._ended_before_queue()
+        reach = Reach()
+        async with self._preflight(reach, *adapters):
+            return await self._pushed(*adapters, reach)
+
+    async def _pushed(
+        self, engine: DockerEngine, registry: RegistryClient, reach: Reach
+    ) -> tuple[TargetResult, ...]:
+        with self._before_queue():
+            images = await engine.inspect_all(self._sources())
+            self._know(images)
             if self._settings.dry_run:
                 self._observe(Planned(self._plan))
                 return planned(self._plan, images)
-            shared = self._shared(engine, registry, beyond_reach)
+            shared = self._shared(engine, registry, reach)
             self._tell_who_pushes_first(images, shared)
             self._queue = self._new_queue(images, shared)
             self._listen(self._queue.cancel)
         if self._queue is None:
-            kind = Kind.DEADLINE if self._interruption.signal is None else Kind.CANCELLED
-            failure = ours(kind, "the run ended before anything was tried")
-            return all_ended(self._plan, Outcome.SKIPPED, failure)
+            return self._ended_before_queue()
         return await self._queue.run()
+
+    def _preflight(
+        self, reach: Reach, engine: DockerEngine, registry: RegistryClient
+    ) -> AbstractAsyncContextManager[None]:
+        """Ask who reaches which registry, while the block runs."""
+        if self._settings.transport is Transport.DIRECT or self._settings.dry_run:
+            return nullcontext()
+        repositories = [group.repository for group in self._plan.groups]
+        preflight = Preflight(
+            reach, repositories, ours=registry, engine=engine, notice=self._notice
+        )
+        return preflight.asking()
+
+    def _before_queue(self) -> anyio.CancelScope:
+        """Return a scope that ends where the run's time is up or a signal comes."""
+        scope = anyio.CancelScope(deadline=self._deadline)
+        self._listen(scope.cancel)
+        return scope
+
+    def _ended_before_queue(self) -> tuple[TargetResult, ...]:
+        kind = Kind.DEADLINE if self._interruption.signal is None else Kind.CANCELLED
+        failure = ours(kind, "the run ended before anything was tried")
+        return all_ended(self._plan, Outcome.SKIPPED, failure)
 
     @property
     def _deadline(self) -> float:
@@ -191,44 +225,12 @@ class Run:
         sources = (target.source for target in self._plan.targets)
         return list(dict.fromkeys([*sources, *conflicting]))
 
-    async def _survey(
-        self, engine: DockerEngine, registry: RegistryClient
-    ) -> tuple[Mapping[Source, Image | Failure], set[str]]:
-        """Describe the images, and meanwhile find the registries that only the engine reaches.
-
-        Where the images have yet to tell whether the inputs are good, no registry is asked before.
-        """
-        beyond_reach = set[str]()
-        settings = self._settings
-        asks = settings.transport is not Transport.DIRECT and not settings.dry_run
-        async with anyio.create_task_group() as tasks:
-            if asks and not settings.conflicts:
-                tasks.start_soon(self._find_beyond_reach, engine, registry, beyond_reach)
-            images = await engine.inspect_all(self._sources())
-        self._know(images)
-        if asks and settings.conflicts:
-            await self._find_beyond_reach(engine, registry, beyond_reach)
-        return images, beyond_reach
-
     def _know(self, images: Mapping[Source, Image | Failure]) -> None:
         """Join groups that the engine shows to be of one image; refuse targets of two."""
         ids = {source: image.id for source, image in images.items() if isinstance(image, Image)}
         if problems := unresolved(self._settings.conflicts, ids):
             raise InputError(problems)
         self._plan = regroup(self._plan, ids)
-
-    async def _find_beyond_reach(
-        self, engine: DockerEngine, registry: RegistryClient, found: set[str]
-    ) -> None:
-        """Find the registries that only the engine reaches; there, everything goes through it."""
-        firsts = {group.repository.registry: group.repository for group in self._plan.groups}
-        for name, repository in firsts.items():
-            if not await _reached(registry, repository) and await _reached(engine, repository):
-                found.add(name)
-                self._notice(
-                    f"{name} is out of this process's reach but not of the engine's: "
-                    "every tag goes up by docker push, and the engine reads it back"
-                )
 
     def _tell_who_pushes_first(
         self, images: Mapping[Source, Image | Failure], shared: Shared
@@ -240,9 +242,7 @@ class Run:
                 "store pushes them sooner than it hands them out; what fails so, we carry"
             )
 
-    def _shared(
-        self, engine: DockerEngine, registry: RegistryClient, beyond_reach: set[str]
-    ) -> Shared:
+    def _shared(self, engine: DockerEngine, registry: RegistryClient, reach: Reach) -> Shared:
         settings = self._settings
         return Shared(
             engine=engine,
@@ -264,7 +264,7 @@ class Run:
             engine_first=settings.transport is Transport.AUTO,
             mount_from=settings.mount_from,
             told_every=self._told_every,
-            beyond_reach=beyond_reach,
+            reach=reach,
         )
 
     def _new_queue(self, images: Mapping[Source, Image | Failure], shared: Shared) -> PushQueue:
@@ -352,14 +352,3 @@ def _unfailing(observer: Observer) -> Observer:
             observer(event)
 
     return observe
-
-
-async def _reached(port: Engine | Registry, repository: Repository) -> bool:
-    """Say whether any answer comes from the registry through ``port``, be it a refusal."""
-    try:
-        await port.head(repository, "latest")
-    except PushError as error:
-        return classify(error.evidence).kind not in NOT_REACHED
-    except Exception:  # noqa: BLE001 - a fault of ours: whoever meets it again will tell of it
-        return True
-    return True

@@ -206,8 +206,8 @@ class DockerEngine:
 
     # -- the registry, as the engine sees it --------------------------------------------------
 
-    async def head(self, repository: Repository, tag: str) -> Descriptor | None:
-        """Have the engine ask the registry (``GET /distribution/{name}/json``) for ``tag``."""
+    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
+        """Have the engine ask the registry (``GET /distribution/{name}/json``) for a tag."""
         base, transport = self._api()
         value = self._authorizations.get(repository.registry)
         headers = {"X-Registry-Auth": value} if value else {}
@@ -216,7 +216,7 @@ class DockerEngine:
                 transport=transport, timeout=QUESTION_LIMIT, trust_env=False
             ) as client:
                 answer = await client.get(
-                    f"{base}/distribution/{repository}:{tag}/json", headers=headers
+                    f"{base}/distribution/{repository}:{reference}/json", headers=headers
                 )
         except httpx2.HTTPError as error:
             reason = str(error) or type(error).__name__

@@ -1,7 +1,7 @@
 """Plays a scenario: the real queue, unchanged, on a virtual clock against the modelled world."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import cast
@@ -16,11 +16,12 @@ from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.events import Event
 from ghcr_push.pushing.gate import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.queue import Limits, PushQueue
 from ghcr_push.pushing.shared import Shared
 from tests.simulation.records import Request
 from tests.simulation.scenario import MISSING, Scenario
-from tests.simulation.world import EngineOf, World
+from tests.simulation.world import Asker, EngineOf, World
 
 ENDLESS = 200_000.0
 """Virtual seconds after which a run that has not ended never will."""
@@ -43,6 +44,9 @@ class Played:
     holds: tuple[Hold, ...] = ()
     events: list[tuple[float, Event]] = field(default_factory=list)
     raised: str | None = None
+    reach: Reach = field(default_factory=Reach)
+    notices: list[str] = field(default_factory=list)
+    """What the preflight told."""
     unquiet: list[str] = field(default_factory=list)
     """What was wrong at moments when every task waited."""
 
@@ -111,13 +115,27 @@ async def _run(played: Played, queues: list[PushQueue]) -> None:
             if scenario.cancel_at is not None:
                 tasks.start_soon(_cancel, queue, played)
             try:
-                played.results = await queue.run()
+                async with _preflight(played):
+                    played.results = await queue.run()
             except Exception as error:  # noqa: BLE001 - whatever it is, the run broke its promises
                 played.raised = repr(error)
             played.ended = anyio.current_time()
             tasks.cancel_scope.cancel()
     played.changes, played.holds = queue.limit_changes, queue.holds
     world.settle()
+
+
+def _preflight(played: Played) -> AbstractAsyncContextManager[None]:
+    """Ask who reaches which registry while the block runs."""
+    world = played.world
+    preflight = Preflight(
+        played.reach,
+        [group.repository for group in played.scenario.plan.groups],
+        ours=Asker(world, "head"),
+        engine=Asker(world, "engine-head"),
+        notice=played.notices.append,
+    )
+    return preflight.asking()
 
 
 def _queue(played: Played) -> PushQueue:
@@ -141,7 +159,7 @@ def _queue(played: Played) -> PushQueue:
         direct=scenario.direct,
         engine_first=scenario.engine_first,
         mount_from=scenario.carriage.mount_from,
-        beyond_reach=set(scenario.beyond_reach),
+        reach=played.reach,
     )
     limits = Limits(
         max_parallel=scenario.max_parallel,

@@ -12,6 +12,7 @@ from tests.simulation.evidence import Check
 from tests.simulation.outcome_promises import OUTCOME_CHECKS
 from tests.simulation.play import Played
 from tests.simulation.pressure_promises import PRESSURE_CHECKS
+from tests.simulation.reach_promises import REACH_CHECKS
 from tests.simulation.retry_promises import RETRY_CHECKS
 from tests.simulation.unheard_promises import UNHEARD_CHECKS
 
@@ -20,6 +21,7 @@ CHECKS = (
     *RETRY_CHECKS,
     *PRESSURE_CHECKS,
     *UNHEARD_CHECKS,
+    *REACH_CHECKS,
     *END_CHECKS,
     *CONTENT_CHECKS,
 )

@@ -157,6 +157,11 @@ class Scenario:
         return self.direct and self.seed % 3 == 0
 
     @property
+    def first_resets(self) -> int:
+        """How many of our process's first connections to each registry are reset."""
+        return (0, 0, 1, 3)[self.seed % 4]
+
+    @property
     def direct(self) -> bool:
         """Whether the layers are carried by ourselves."""
         return bool(self.carriage.contents)

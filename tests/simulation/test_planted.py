@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation import planted_content, planted_slots, planted_targets
+from tests.simulation import planted_content, planted_reach, planted_slots, planted_targets
 from tests.simulation.play import play
 from tests.simulation.promises import CHECKS, broken_promises
 from tests.simulation.scenario import DIRECT, scenario
@@ -14,6 +14,7 @@ PLANTED = {
     **{name: (0, *fault) for name, fault in planted_slots.FAULTS.items()},
     **{name: (0, *fault) for name, fault in planted_targets.FAULTS.items()},
     **{name: (DIRECT, *fault) for name, fault in planted_content.FAULTS.items()},
+    **{name: (DIRECT, *fault) for name, fault in planted_reach.FAULTS.items()},
 }
 """By name: the first seed, the check that must find it, and how it is planted."""
 

@@ -37,11 +37,12 @@ class World:
     def __init__(self, scenario: Scenario, random: Random) -> None:
         self.scenario = scenario
         self.log: list[Request] = []
+        self.preflight: list[Request] = []
         self.history: dict[TagReference, list[Version]] = defaultdict(list)
         self.traffic = {name: Traffic() for name in scenario.weather}
         self.start = 0.0
         self._random = random
-        self._refusals = Refusals(scenario, random, self.traffic)
+        self.refusals = Refusals(scenario, random, self.traffic)
         self.readings: list[Reading] = []
         self.blobs: list[BlobOut] = []
         """All that came out of the engine."""
@@ -56,10 +57,14 @@ class World:
             if (image := scenario.images[source])
         }
 
+    def preflight_of(self, registry: str) -> list[Request]:
+        """Return the questions to one registry before and beside the queue."""
+        return [r for r in self.preflight if r.repository.registry == registry]
+
     def begin(self) -> None:
         """Let the scenario's times count from now."""
         self.start = anyio.current_time()
-        self._refusals.begin()
+        self.refusals.begin()
         for reference, digest in self.scenario.standing.items():
             self.history[reference].append(Version(self.start, self.start, digest, ours=False))
         carriage = self.scenario.carriage
@@ -97,7 +102,7 @@ class World:
         """Answer whether a blob is in an origin, to who may read that."""
         async with self._reading("can-mount", origin, digest) as request:
             if origin in self.scenario.carriage.closed:
-                self._refusals.refuse(
+                self.refusals.refuse(
                     request, "denied", 403, "requested access to the resource is denied"
                 )
             if there := self.holds(origin, digest):
@@ -143,14 +148,14 @@ class World:
         async with self._writing("batch", repository, tuple(tags), manifest.digest) as request:
             batching = self.scenario.weather[repository.registry].batching
             if batching == "refused":
-                self._refusals.refuse(request, "unknown-query", 400, "query not understood")
+                self.refusals.refuse(request, "unknown-query", 400, "query not understood")
             taken = {"ignored": [], "all": tags, "partial": tags[::2], "failing": tags[:3]}[
                 batching
             ]
             await self._take(request, tuple(taken))
             request.void = not taken
             if batching == "failing":
-                self._refusals.refuse(request, "broken", 500)
+                self.refusals.refuse(request, "broken", 500)
             return frozenset(taken)
 
     # -- the engine's port -------------------------------------------------------------------
@@ -224,7 +229,7 @@ class World:
         traffic.reads += 1
         try:
             await pass_time(self._random, READ)
-            self._refusals.meet_read(request)
+            self.refusals.meet_read(request)
             if self._random.random() < self.scenario.weather[repository.registry].hangs / 4:
                 await anyio.sleep_forever()
             yield request
@@ -248,7 +253,7 @@ class World:
         request.level = traffic.in_flight
         self.log.append(request)
         try:
-            await self._refusals.meet_write(request)
+            await self.refusals.meet_write(request)
             yield request
             request.answer = "ok"
         except anyio.get_cancelled_exc_class():
@@ -275,10 +280,10 @@ class World:
             self._effect(request, tags)
             if self._random.random() < 0.2:
                 await anyio.sleep_forever()
-            self._refusals.refuse(request, "lost", self._random.choice((500, 502, 504)))
+            self.refusals.refuse(request, "lost", self._random.choice((500, 502, 504)))
         if chance < weather.hangs + weather.lost + weather.late:
             self._effect(request, tags, after=self._random.uniform(0, 20))
-            self._refusals.refuse(request, "lost", 504)
+            self.refusals.refuse(request, "lost", 504)
         self._effect(request, tags)
 
     # -- what tags name ----------------------------------------------------------------------
@@ -340,3 +345,33 @@ class EngineOf:
         self.push = world.push
         self.save = world.save
         self.head = world.engine_head
+
+
+class Asker:
+    """Who asks a world's registries whether they answer: ``operation`` says from where.
+
+    Its questions stand in a log of their own: they are few, and no part of the queue.
+    """
+
+    def __init__(self, world: World, operation: Operation) -> None:
+        self._world = world
+        self._operation = operation
+        self._random = Random(world.scenario.seed + 5)
+
+    async def head(self, repository: Repository, reference: str) -> None:
+        """Answer as the weather is."""
+        now = anyio.current_time()
+        request = Request(self._operation, repository, (reference,), None, now)
+        before = self._world.preflight_of(repository.registry)
+        resets = self._world.scenario.first_resets if self._operation == "head" else 0
+        self._world.preflight.append(request)
+        try:
+            await pass_time(self._random, READ)
+            if sum(each.operation == "head" for each in before) < resets:
+                self._world.refusals.refuse(request, "unreachable")
+            self._world.refusals.meet_read(request)
+            if self._random.random() < self._world.scenario.weather[repository.registry].hangs / 4:
+                await anyio.sleep_forever()
+            request.answer = "ok"
+        finally:
+            request.ended = anyio.current_time()

@@ -85,23 +85,32 @@ class GroupRun:
         self._lane = lane
         reader = Reader(lane.gate, lambda error: shared.judge(error, group.repository))
         self._manifests = Manifests(group.repository, shared.registry, reader)
-        self._reachable = group.repository.registry not in shared.beyond_reach
-        self._held = InEngine(
-            group.source,
-            image,
-            engine=shared.engine,
-            manifests=self._manifests if self._reachable else None,
-            turn=turn,
+        self._turn = turn
+        self._held = self._in_engine(self._manifests)
+
+    def _in_engine(self, manifests: Manifests | None) -> InEngine:
+        return InEngine(
+            self._group.source,
+            self._image,
+            engine=self._shared.engine,
+            manifests=manifests,
+            turn=self._turn,
         )
+
+    @property
+    def _only_engine(self) -> bool:
+        return self._shared.reach.only_engine(self._group.repository.registry)
 
     async def run(self) -> None:
         """Bring every target to its outcome, unless the run is ended before."""
-        if not self._reachable:
-            await self._land_all(self._runs, self._held)
-        elif self._shared.direct:
-            await self._carry_and_write()
-        else:
-            await self._push_and_retag()
+        await self._shared.reach.decided(self._group.repository.registry)
+        if not self._only_engine:
+            if self._shared.direct:
+                await self._carry_and_write()
+            else:
+                await self._push_and_retag()
+        if self._only_engine:
+            await self._land_all(self._unended, self._in_engine(None))
 
     # -- the layers go up by our own hand ---------------------------------------------------
 
@@ -153,14 +162,18 @@ class GroupRun:
             may_begin=lambda: seed.may_begin,
             log=seed.content,
         )
+        carried: Manifest | None = None
         try:
-            return await carrier.carry()
+            with self._shared.reach.direct_work(repository.registry):
+                carried = await carrier.carry()
         except NotStartedError:
             return None
         except AttemptError as failed:
             failure = failed.failure
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
             failure = self._shared.judge(error, repository)
+        else:
+            return carried
         finally:
             tries = seed.tries + seed.content.tries  # docker push may have tried before
             for run in runs:

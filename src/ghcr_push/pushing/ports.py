@@ -62,6 +62,13 @@ class Saved(Protocol):
         """The one image that was asked for, known after the last blob."""
 
 
+class TagReader(Protocol):
+    """Whoever reads a registry's tags: our process, or an engine that asks for us."""
+
+    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
+        """Say what a tag names; None: nothing."""
+
+
 class Engine(Protocol):
     """A Docker Engine."""
 
@@ -76,8 +83,8 @@ class Engine(Protocol):
         Cancelling ends the docker command before it returns.
         """
 
-    async def head(self, repository: Repository, tag: str) -> Descriptor | None:
-        """Have the engine ask the registry itself what ``tag`` names; None: nothing."""
+    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
+        """Have the engine ask the registry itself what a tag names; None: nothing."""
 
 
 class Upload(Protocol):

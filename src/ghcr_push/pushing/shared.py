@@ -8,7 +8,8 @@ from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.events import Observer
-from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.ports import Engine, Registry, TagReader
+from ghcr_push.pushing.preflight import NO_ANSWER, Reach
 from ghcr_push.references import Repository
 
 TOLD_EVERY: Final = 5.0
@@ -42,14 +43,26 @@ class Shared:
     """Seconds between two events on how far a carriage is."""
     welcomed: set[Repository] = field(default_factory=set)
     """Repositories that accepted a write in this run: later refusals there are transient."""
-    beyond_reach: set[str] = field(default_factory=set)
-    """Registries that the engine reaches and our process does not."""
+    reach: Reach = field(default_factory=Reach)
+    """Which registries the engine reaches and our process does not."""
+
+    def reader(self, registry: str) -> TagReader:
+        """Return who reads the tags of ``registry``."""
+        return self.engine if self.reach.only_engine(registry) else self.registry
 
     def judge(self, error: Exception, repository: Repository) -> Failure:
         """Classify what one try raised."""
         if isinstance(error, PushError):
-            return classify(error.evidence, witness=repository in self.welcomed)
+            failure = classify(error.evidence, witness=repository in self.welcomed)
+            if error.evidence.origin is not Origin.ENGINE and failure.kind in NO_ANSWER:
+                self._doubt(repository.registry)
+            return failure
         return ours(Kind.INTERNAL, f"{type(error).__name__}: {error}")
+
+    def _doubt(self, registry: str) -> None:
+        """Have it asked anew who reaches ``registry``, unless it took a write of ours."""
+        if all(each.registry != registry for each in self.welcomed):
+            self.reach.doubt(registry)
 
 
 def ours(kind: Kind, message: str) -> Failure:

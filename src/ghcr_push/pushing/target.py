@@ -292,7 +292,7 @@ class TargetRun:
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError:
-            if self.repository.registry in self._shared.beyond_reach:
+            if self._shared.reach.only_engine(self.repository.registry):
                 return True  # the push's own answer is all there is: landed, not verified
             raise
         if seen is None:
@@ -305,9 +305,8 @@ class TargetRun:
         return False
 
     async def _head(self) -> Descriptor | None:
-        beyond = self.repository.registry in self._shared.beyond_reach
-        port = self._shared.engine if beyond else self._shared.registry
-        return await port.head(self.repository, self.tag)
+        reader = self._shared.reader(self.repository.registry)
+        return await reader.head(self.repository, self.tag)
 
     def _overtaken(self, seen: Descriptor) -> AttemptError:
         message = f"{self.tag} names {seen.digest}, which this run did not send"

@@ -1,0 +1,189 @@
+"""Who reaches which registry: our process, or the engine alone.
+
+A registry on the runner's ``localhost``, or behind a certificate that only the engine trusts,
+answers the engine and not a container beside it. Nothing else is a reason to give the direct way
+up: not a reset connection, not a slow answer, not a registry that is down for both.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final
+
+import anyio
+
+from ghcr_push.failures import PushError, classify
+from ghcr_push.model import Kind
+from ghcr_push.pushing.ports import TagReader
+from ghcr_push.references import Repository
+
+PAUSES: Final = (0.0, 0.5, 1.0)
+"""Seconds before each further question where the first one got no answer."""
+
+ASK_LIMIT: Final = 12.0
+"""Seconds for one question. Whoever connects (10 s) and then takes longer is slow, not away."""
+
+WITHIN: Final = 30.0
+"""Seconds after which the answers at hand decide."""
+
+DOUBT_PAUSES: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
+"""Seconds between two decisions on a registry that still does not answer us."""
+
+NO_ANSWER: Final = frozenset({Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE})
+"""Failures of a request that mean: no answer came from there."""
+
+NO_WORD_OF_IT: Final = NO_ANSWER | {Kind.ENGINE_UNREACHABLE, Kind.UNKNOWN, Kind.INTERNAL}
+"""Failures of a question to the engine that do not show that it reaches the registry."""
+
+
+class Reach:
+    """Which registries only the engine reaches, as far as that is known. Makes no request."""
+
+    def __init__(self, only_engine: Iterable[str] = ()) -> None:
+        self._only_engine = set(only_engine)
+        self._undecided: dict[str, anyio.Event] = {}
+        self._doubted: dict[str, anyio.Event] = {}
+        self._direct_work: dict[str, set[anyio.CancelScope]] = {}
+
+    def only_engine(self, registry: str) -> bool:
+        """Say whether the engine reaches ``registry`` and our process does not."""
+        return registry in self._only_engine
+
+    async def decided(self, registry: str) -> None:
+        """Wait until it is known who reaches ``registry``, where somebody is asking."""
+        if registry in self._undecided:
+            await self._undecided[registry].wait()
+
+    def doubt(self, registry: str) -> None:
+        """Note that ``registry`` did not answer our process, so that both are asked again."""
+        if registry in self._doubted:
+            self._doubted[registry].set()
+
+    @contextmanager
+    def direct_work(self, registry: str) -> Iterator[None]:
+        """Cut the block off as soon as it turns out that only the engine reaches ``registry``."""
+        scopes = self._direct_work.setdefault(registry, set())
+        with anyio.CancelScope() as scope:
+            scopes.add(scope)
+            try:
+                yield
+            finally:
+                scopes.discard(scope)
+
+    # -- for those who ask --------------------------------------------------------------------
+
+    def ask(self, registry: str) -> None:
+        """Have ``decided`` wait for ``decide``."""
+        self._undecided[registry] = anyio.Event()
+
+    def decide(self, registry: str, *, only_engine: bool) -> None:
+        """Note who reaches ``registry``; direct work that is in vain ends."""
+        self._undecided[registry].set()
+        if only_engine:
+            self._only_engine.add(registry)
+            for scope in self._direct_work.get(registry, ()):
+                scope.cancel()
+
+    async def doubts(self, registry: str) -> None:
+        """Wait until ``registry`` has again failed to answer our process."""
+        self._doubted[registry] = anyio.Event()
+        await self._doubted[registry].wait()
+
+
+class Preflight:
+    """Asks for each registry who reaches it, side by side; ``reach`` keeps the answers.
+
+    ``repositories`` are those of the run, ``ours`` asks from our process and ``engine`` through
+    the engine. ``notice`` tells the reader what was found.
+    """
+
+    def __init__(
+        self,
+        reach: Reach,
+        repositories: Iterable[Repository],
+        *,
+        ours: TagReader,
+        engine: TagReader,
+        notice: Callable[[str], None],
+    ) -> None:
+        self._reach = reach
+        self._firsts = {each.registry: each for each in reversed(list(repositories))}
+        self._ours = ours
+        self._engine = engine
+        self._notice = notice
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Ask while the block runs; errors of the block pass as they are."""
+        failed: Exception | None = None
+        for registry in self._firsts:
+            self._reach.ask(registry)
+        async with anyio.create_task_group() as tasks:
+            for repository in self._firsts.values():
+                tasks.start_soon(self._follow, repository)
+            try:
+                yield
+            except Exception as error:  # noqa: BLE001 - raised below: the task group would wrap it
+                failed = error
+            tasks.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _follow(self, repository: Repository) -> None:
+        """Decide now, and again each time that the registry does not answer our process."""
+        registry = repository.registry
+        waits = iter(DOUBT_PAUSES)
+        while not await self._is_only_engine_s(repository):
+            self._reach.decide(registry, only_engine=False)
+            await self._reach.doubts(registry)
+            await anyio.sleep(next(waits, DOUBT_PAUSES[-1]))
+        self._notice(
+            f"{registry} can be reached from the Docker Engine but not from this process: "
+            "its tags go up by docker push, and the engine reads them back"
+        )
+        self._reach.decide(registry, only_engine=True)
+
+    async def _is_only_engine_s(self, repository: Repository) -> bool:
+        """Say whether the engine gets an answer and our process none, each time that both ask."""
+        shown = False
+        with anyio.move_on_after(WITHIN):
+            if await self._answers_us(repository):
+                return False
+            for pause in PAUSES:
+                await anyio.sleep(pause)
+                shown = await self._answers_only_engine(repository)
+                if not shown:
+                    break
+        return shown
+
+    async def _answers_only_engine(self, repository: Repository) -> bool:
+        """Ask from both at the same moment: an outage does not look like one side's trouble."""
+        engine = False
+
+        async def ask_engine() -> None:
+            nonlocal engine
+            engine = await _answered(self._engine, repository, NO_WORD_OF_IT)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask_engine)
+            ours = await self._answers_us(repository)
+            if ours:
+                tasks.cancel_scope.cancel()
+        return engine and not ours
+
+    async def _answers_us(self, repository: Repository) -> bool:
+        return await _answered(self._ours, repository, NO_ANSWER)
+
+
+async def _answered(port: TagReader, repository: Repository, silent: frozenset[Kind]) -> bool:
+    """Say whether any answer comes from the registry through ``port``, be it a refusal.
+
+    A slow answer or a fault of ours says nothing: then our process stays the one that pushes.
+    """
+    try:
+        with anyio.fail_after(ASK_LIMIT):
+            await port.head(repository, "latest")
+    except PushError as error:
+        return classify(error.evidence).kind not in silent
+    except Exception:  # noqa: BLE001 - whoever meets it again will tell of it
+        return silent is NO_ANSWER
+    return True
