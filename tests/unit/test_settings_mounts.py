@@ -5,7 +5,7 @@ import pytest
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 
-HUB_AND_GHCR = "ghcr.io/acme/app:1, acme/app:1"
+HUB_AND_GHCR = "ghcr.io/acme/app:1, docker.io/acme/app:1"
 
 
 def read(mount_from: str, **inputs: str) -> Settings:

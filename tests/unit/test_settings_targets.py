@@ -27,8 +27,13 @@ def only_line(tags: str, **inputs: str) -> str:
 
 
 def test_a_full_reference_is_its_own_source_as_it_was_written() -> None:
-    assert pairs(read("app:1")) == [("docker.io/library/app:1", "app:1")]
-    assert pairs(read("acme/app")) == [("docker.io/acme/app:latest", "acme/app")]
+    assert pairs(read("docker.io/app:1")) == [("docker.io/library/app:1", "docker.io/app:1")]
+    assert pairs(read("docker.io/acme/app")) == [
+        ("docker.io/acme/app:latest", "docker.io/acme/app")
+    ]
+    assert pairs(read("[::1]:5000/acme/app:1")) == [
+        ("[::1]:5000/acme/app:1", "[::1]:5000/acme/app:1")
+    ]
     assert pairs(read(f"{FULL}:1, {FULL}:2")) == [
         (f"{FULL}:1", f"{FULL}:1"),
         (f"{FULL}:2", f"{FULL}:2"),
@@ -99,16 +104,51 @@ def test_the_json_of_metadata_action_is_read(indent: int | None) -> None:
         ("{}", "is JSON without a list of references at its key `tags`"),
         ('{"tags": "a"}', "is JSON without a list of references at its key `tags`"),
         ('{"tags": [1]}', "is JSON without a list of references at its key `tags`"),
+        (f"[{FULL}:1, {FULL}:2]", "begins with `[` and is not JSON; write one reference a line"),
+        ('["a",', "begins with `[` and is not JSON"),
+        ("[1]", "is a JSON array of more than strings"),
+        ('[["a"]]', "is a JSON array of more than strings"),
+        ("[" * 100_000, "begins with `[` and is not JSON"),
     ],
 )
 def test_json_of_another_shape_is_refused(tags: str, says: str) -> None:
     assert says in only_line(tags)
 
 
-@pytest.mark.parametrize("tags", ["", " \n", ",", '{"tags": []}', '{"tags": [""]}'])
-def test_no_tags_are_bad_input_unless_allowed(tags: str) -> None:
-    assert only_line(tags).startswith("tags is empty: docker/metadata-action yields no tags on")
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_array_of_strings_is_read(indent: int | None) -> None:
+    tags = json.dumps([f"{FULL}:1", "", f" app => {FULL}:2\n"], indent=indent)
+    assert pairs(read(tags)) == [(f"{FULL}:1", f"{FULL}:1"), (f"{FULL}:2", "app")]
+
+
+def test_bare_tags_come_in_json_too() -> None:
+    assert [str(each) for each in read('["1", "2"]', image=FULL).targets] == [
+        f"{FULL}:1",
+        f"{FULL}:2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        *(("", "tags is"), (" \n", "tags is"), (",", "tags: ',' is"), ("[]", "tags: '[]' is")),
+        ('{"tags": []}', """tags: '{"tags": []}' is"""),
+        ('{"tags": [""]}', """tags: '{"tags": [""]}' is"""),
+    ],
+)
+def test_no_tags_are_bad_input_unless_allowed(tags: str, said: str) -> None:
+    assert only_line(tags).startswith(
+        f"{said} empty: docker/metadata-action yields no tags on many pull requests; set "
+        "`allow-empty: true`"
+    )
     assert read(tags, allow_empty="true").targets == ()
+
+
+@pytest.mark.parametrize("arrows", [f"a => b => {FULL}:1", f"a=>b=>{FULL}:1", "=> =>"])
+def test_a_second_arrow_is_refused_with_all_of_the_entry(arrows: str) -> None:
+    assert only_line(arrows) == (
+        f"tags: '{arrows}' has more than one arrow; write SOURCE => TARGET, one a line."
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +158,8 @@ def test_no_tags_are_bad_input_unless_allowed(tags: str) -> None:
         ("https://ghcr.io/acme/app:1", "has a protocol in front; leave it out"),
         (f"{FULL}@sha256:" + "a" * 64, "names a digest, which cannot be pushed to; name a tag"),
         ("ghcr.io/Acme/App:V1", "must be lower case up to its tag: write 'ghcr.io/acme/app:V1'"),
-        ("Acme/App", "must be lower case up to its tag: write 'acme/app'"),
+        ("docker.io/Acme/App", "must be lower case up to its tag: write 'docker.io/acme/app'"),
+        (f"- {FULL}:1", "begins with a dash, as lists in YAML do; leave it out"),
         (
             "ghcr.io/app:1",
             "has no owner: packages of ghcr.io are named ghcr.io/OWNER/app",
@@ -128,7 +169,8 @@ def test_no_tags_are_bad_input_unless_allowed(tags: str) -> None:
             f"has no tag after its colon, but another text; write '{FULL}:feature-x'",
         ),
         ("host:5000x/app", "'host:5000x' is not a registry host"),
-        ("acme//app:1", "'acme//app' is not a repository name; write registry/repository:tag"),
+        ("acme//app:1", "names no registry: write registry/repository:tag"),
+        ("docker.io/a//b", "'a//b' is not a repository name; write registry/repository:tag"),
         (f"{FULL}:-1", f"write '{FULL}:1'"),
         (f"{FULL}:", f"write '{FULL}:latest'"),
         ("ghcr.io:99999/a/b:1", "'ghcr.io:99999' is not a registry host"),
@@ -153,6 +195,65 @@ def test_bad_references_are_told_what_to_change(tags: str, says: str) -> None:
 )
 def test_bad_bare_tags_are_told_the_nearest_good_one(tag: str, says: str) -> None:
     assert says in only_line(tag, image=FULL)
+
+
+@pytest.mark.parametrize(
+    ("tags", "written"),
+    [
+        ("acme/app:1", ["ghcr.io/acme/app:1", "docker.io/acme/app:1"]),
+        ("acme/app", ["ghcr.io/acme/app", "docker.io/acme/app"]),
+        ("Acme/App:V1", ["ghcr.io/acme/app:V1", "docker.io/acme/app:V1"]),
+        ("app:1", ["ghcr.io/OWNER/app:1", "docker.io/OWNER/app:1"]),
+        ("library/app:1", ["ghcr.io/library/app:1", "docker.io/library/app:1"]),
+        ("release-1.2/fix", ["ghcr.io/release-1.2/fix", "docker.io/release-1.2/fix"]),
+        ("refs/heads/main", ["ghcr.io/refs/heads/main", "docker.io/refs/heads/main"]),
+    ],
+)
+def test_a_reference_names_its_registry(tags: str, written: list[str]) -> None:
+    expected = " or ".join(f"'{each}'" for each in written)
+    assert only_line(tags) == f"tags: '{tags}' names no registry: write {expected}."
+    assert only_line(f"local/image => {tags}").startswith(f"tags: '{tags}' names no registry")
+
+
+@pytest.mark.parametrize(
+    ("tag", "character", "nearest"),
+    [
+        ("feature/foo", "/", "feature-foo"),
+        ("Feature/Foo", "/", "Feature-Foo"),
+        ("123/merge", "/", "123-merge"),
+        ("refs/heads/main", "/", "main"),
+        ("refs/heads/feature/x", "/", "feature-x"),
+        ("refs/tags/v1.2.3", "/", "v1.2.3"),
+        ("dependabot/npm_and_yarn/x-1.2", "/", "dependabot-npm_and_yarn-x-1.2"),
+        ("release-1.2/fix", "/", "release-1.2-fix"),
+        ("acme/app:1", "/", "1"),
+        ("app:1", ":", "1"),
+    ],
+)
+def test_the_name_of_a_branch_is_no_tag_and_goes_nowhere(
+    tag: str, character: str, nearest: str
+) -> None:
+    line = only_line(tag, image=FULL)
+    assert line.startswith(
+        f"tags: '{tag}' has '{character}' in it, as no tag has, and names no registry: for a tag "
+        f"of `image` write '{nearest}', for a reference "
+    )
+    assert pairs(read(nearest, image=FULL)) == [(f"{FULL}:{nearest}", f"{FULL}:{nearest}")]
+
+
+@pytest.mark.parametrize(
+    "reference", ["localhost/app:1", "localhost:5000/app", "10.0.0.1/app:1", "10.0.0.1:80/a/b:1"]
+)
+def test_hosts_of_every_kind_are_registries(reference: str) -> None:
+    (target,) = read(reference, image=FULL).targets
+    assert str(target).startswith(reference)
+
+
+@pytest.mark.parametrize("image", ["acme/app", "Acme/App", "app"])
+def test_an_image_names_its_registry(image: str) -> None:
+    line = only_line("1", image=image)
+    name = image.lower() if "/" in image else "OWNER/app"
+    assert line.endswith(f"names no registry: write 'ghcr.io/{name}' or 'docker.io/{name}'.")
 
 
 def test_upper_case_in_the_image_is_lowered_with_a_notice() -> None:
@@ -214,10 +315,10 @@ def test_other_sources_are_refused_wherever_they_stand(source: str, says: str) -
 
 
 def test_the_same_target_twice_is_merged_with_a_notice() -> None:
-    settings = read("app:latest, docker.io/library/app, index.docker.io/app, b:1")
+    settings = read("docker.io/app, docker.io/library/app, index.docker.io/app:latest, quay.io/b")
     assert pairs(settings) == [
-        ("docker.io/library/app:latest", "app:latest"),
-        ("docker.io/library/b:1", "b:1"),
+        ("docker.io/library/app:latest", "docker.io/app"),
+        ("quay.io/b:latest", "quay.io/b"),
     ]
     assert settings.notices == (
         "tags names more than once, now merged: 'docker.io/library/app:latest'.",
@@ -226,9 +327,9 @@ def test_the_same_target_twice_is_merged_with_a_notice() -> None:
 
 
 def test_many_repetitions_are_one_notice() -> None:
-    tags = [f"b:{number}" for number in range(10)] * 3
+    tags = [f"quay.io/b:{number}" for number in range(10)] * 3
     (notice,) = read("\n".join(tags)).notices
-    assert notice.endswith(", 'docker.io/library/b:2' and 7 more.")
+    assert notice.endswith(", 'quay.io/b:2' and 7 more.")
 
 
 def test_the_same_target_with_the_same_source_is_merged() -> None:
@@ -249,8 +350,8 @@ def test_the_same_target_with_several_sources_is_left_to_the_engine() -> None:
 
 
 def test_a_source_against_the_targets_own_name_is_a_conflict_of_texts() -> None:
-    (conflict,) = read("a => app:1, app:1, docker.io/library/app:1").conflicts
-    assert conflict.sources == (Source("a"), Source("app:1"))
+    (conflict,) = read("a => quay.io/app:1, quay.io/app:1").conflicts
+    assert conflict.sources == (Source("a"), Source("quay.io/app:1"))
 
 
 def test_ten_thousand_tags_are_read_good_and_bad() -> None:

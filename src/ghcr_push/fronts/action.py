@@ -56,7 +56,7 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
     """Run the step that ``environ`` describes; return its exit status."""
     runner = Runner(environ)
     try:
-        settings = read_settings(inputs(environ))
+        settings = read_settings(inputs(environ), Places(environ).path)
         runner.mask(settings.secrets)
         report = app.push(
             settings,

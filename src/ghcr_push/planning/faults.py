@@ -7,13 +7,22 @@ nothing.
 import re
 
 from ghcr_push.planning.problems import quoted
-from ghcr_push.references import Repository, is_digest, parse_tag_reference
+from ghcr_push.references import (
+    DEFAULT_REGISTRY,
+    Repository,
+    is_digest,
+    names_registry,
+    parse_tag_reference,
+)
 
 _GHCR = "ghcr.io"
 # an image ID, whole or shortened, as Docker takes it wherever it takes a name
 _IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 # registry/name of at most 255 characters, ":", a tag of at most 128
 _LONGEST = 255 + 1 + 128
+# where git keeps branches and tags; github.ref has it in front, github.ref_name has not
+_GIT_FOLDER = re.compile(r"^refs/(?:heads|tags)/")
+_IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
 def common_fault(text: str) -> str:
@@ -22,6 +31,8 @@ def common_fault(text: str) -> str:
         return f"is longer than a reference can be ({_LONGEST} characters)"
     if "://" in text:
         return "has a protocol in front; leave it out"
+    if text.startswith("- "):
+        return "begins with a dash, as lists in YAML do; leave it out"
     if re.search(r"\s", text):
         return "has a space in it; write one entry per line, or a comma between them"
     if "@" in text:
@@ -55,13 +66,13 @@ def reference_fault(text: str, error: ValueError, wanted: str = "registry/reposi
 
 def _in_lower_case(text: str) -> str:
     """Give ``text`` with all but its tag in lower case, where that makes it a reference."""
+    lowered = _lowered(text)
+    return lowered if lowered != text and _is_reference(lowered) else ""
+
+
+def _lowered(text: str) -> str:
     head, colon, tag = text.rpartition(":")
-    lowered = text.lower() if not colon or "/" in tag else f"{head.lower()}:{tag}"
-    try:
-        parse_tag_reference(lowered)
-    except ValueError:
-        return ""
-    return lowered if lowered != text else ""
+    return text.lower() if not colon or "/" in tag else f"{head.lower()}:{tag}"
 
 
 def _with_nearest_tag(text: str) -> str:
@@ -71,11 +82,58 @@ def _with_nearest_tag(text: str) -> str:
     """
     head, colon, tag = text.rpartition(":")
     candidate = f"{head}:{_nearest_tag(tag)}"
+    return candidate if colon and "/" in head and _is_reference(candidate) else ""
+
+
+def _is_reference(text: str) -> bool:
     try:
-        parse_tag_reference(candidate)
+        parse_tag_reference(text)
     except ValueError:
+        return False
+    return True
+
+
+def registry_fault(text: str) -> str:
+    """Say so where ``text`` names no registry: Docker Hub is meant only where it is written."""
+    return "" if _names_host(text) else f"names no registry: write {_with_registry(text)}"
+
+
+def branch_fault(text: str) -> str:
+    """Say of ``text``, given beside an image, that it is neither a tag nor names a registry.
+
+    Mostly it is the name of a branch.
+    """
+    if _names_host(text):
         return ""
-    return candidate if colon and "/" in head else ""
+    character = next(c for c in text if c in "/:@")
+    meant = text.rpartition(":")[2] if ":" in text else _GIT_FOLDER.sub("", text)
+    return (
+        f"has {quoted(character)} in it, as no tag has, and names no registry: for a tag of "
+        f"`image` write {quoted(_nearest_tag(meant))}, for a reference {_with_registry(text)}"
+    )
+
+
+def _names_host(text: str) -> bool:
+    """Say whether the first component of ``text`` is a registry, by more than its upper case.
+
+    A host whose last label is a number is an IPv4 address or none (WHATWG URL, "ends in a
+    number"), so ``release-1.2/fix`` begins with no host.
+    """
+    if not names_registry(text.lower()):
+        return False
+    host = text.partition("/")[0]
+    if ":" in host:
+        return True
+    return _IPV4.fullmatch(host) is not None or not host.rpartition(".")[2].isdigit()
+
+
+def _with_registry(text: str) -> str:
+    """Give ``text`` on the registries that are most likely meant, where it can be on one."""
+    name = _lowered(text)
+    owner = "" if "/" in name else "OWNER/"
+    if not _is_reference(f"{_GHCR}/{name}"):
+        return "registry/repository:tag"
+    return " or ".join(quoted(f"{each}/{owner}{name}") for each in (_GHCR, DEFAULT_REGISTRY))
 
 
 def owner_fault(repository: Repository) -> str:

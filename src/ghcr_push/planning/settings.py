@@ -1,10 +1,11 @@
 """Inputs to validated settings: everything that is wrong is said at once, before any request."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from ghcr_push.model import Target
@@ -15,6 +16,7 @@ from ghcr_push.planning.logins import Login, read_logins
 from ghcr_push.planning.mounts import read_mount_from
 from ghcr_push.planning.problems import Findings, InputError, quoted
 from ghcr_push.planning.sizes import parse_size
+from ghcr_push.planning.tagsfile import read_tags_file
 from ghcr_push.planning.targets import Conflict, read_targets
 from ghcr_push.references import Repository, parse_registry
 
@@ -89,9 +91,10 @@ class Settings:
         return tuple(filter(None, (self.token, *(login.password for login in self.logins))))
 
 
-def read_settings(values: Mapping[str, str]) -> Settings:
+def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Path) -> Settings:
     """Validate ``values``, keyed by input; raise one ``InputError`` with all problems.
 
+    ``path_of`` finds the file that a path in ``values`` means, where that is not the process's own.
     Surrounding white space is dropped; an empty text means the default, as the runner gives one
     for every input that is not set. A name that is no input is a notice, with the nearest that is.
     """
@@ -100,8 +103,11 @@ def read_settings(values: Mapping[str, str]) -> Settings:
     reader = _Reader(texts, findings)
     if texts["platform"]:
         findings.refuse("platform", texts["platform"], "is not supported yet; leave it out")
+    lists: dict[str, str | None] = {"tags": texts["tags"]}
+    if given := texts["tags-file"]:
+        lists["tags-file"] = read_tags_file(given, path_of(given), findings)
     targets, conflicts = read_targets(
-        texts["tags"],
+        lists,
         image=texts["image"],
         source=texts["source"],
         allow_empty=reader.boolean("allow-empty"),

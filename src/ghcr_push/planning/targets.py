@@ -1,19 +1,23 @@
 """Reading ``tags``, ``image`` and ``source``: text to targets, every fault collected.
 
 An entry of ``tags`` with neither ``/`` nor ``:`` nor ``@`` is a bare tag of ``image``; any other is
-a full reference, read with Docker's defaults (``app:1`` is ``docker.io/library/app:1``). Without
-``image`` such an entry is refused, as it may be meant for a tag or for a name.
+a full reference, which must name its registry: what Docker would send to Docker Hub without a word
+(``acme/app:1``, or the name of a branch) is refused. A reference without a tag is that of
+``latest``.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 
 from ghcr_push.model import Source, Target
 from ghcr_push.planning.faults import (
+    branch_fault,
     common_fault,
     owner_fault,
     reference_fault,
+    registry_fault,
     source_fault,
     tag_fault,
 )
@@ -30,6 +34,9 @@ from ghcr_push.references import (
 _ARROW = "=>"
 _ENGINE_PREFIX = "docker-daemon:"
 _OTHER_PREFIXES = ("oci-layout:", "oci-archive:", "docker-archive:", "docker://")
+
+# an IPv6 address begins as a JSON array does, and a registry may be one: [::1]:5000/acme/app:1
+_IPV6 = re.compile(r"\[[0-9a-fA-F:]+\][:/]")
 
 _EMPTY = (
     "is empty: docker/metadata-action yields no tags on many pull requests; set `allow-empty: "
@@ -65,42 +72,67 @@ class _Entry:
 
 
 def read_targets(
-    tags: str, *, image: str, source: str, allow_empty: bool, findings: Findings
+    lists: Mapping[str, str | None],
+    *,
+    image: str,
+    source: str,
+    allow_empty: bool,
+    findings: Findings,
 ) -> tuple[tuple[Target, ...], tuple[Conflict, ...]]:
     """Read the targets in their order, each once, and those that were given several sources.
 
+    ``lists`` are the texts by the input that they came from, None where one could not be read.
     What is wrong and what was normalised goes to ``findings``; the targets are whole only where
     no problem was added.
     """
     repository = _read_image(image, findings) if image else None
     default = _read_source("source", source, findings) if source else None
-    texts = _entries(tags, findings)
-    if texts == [] and not allow_empty:
-        findings.refuse("tags", None, _EMPTY)
-    reader = _EntryReader(repository=repository, image_given=bool(image), findings=findings)
-    entries = filter(None, map(reader.read, texts or ()))
-    return _merged(entries, default, findings)
+    known = len(findings.problems)
+    texts = {name: text for name, text in lists.items() if text is not None}
+    split = {name: _entries(name, text, findings) for name, text in texts.items()}
+    unread = len(texts) < len(lists) or len(findings.problems) > known
+    if not any(split.values()) and not unread and not allow_empty:
+        given = next(((name, text) for name, text in texts.items() if text), None)
+        name, text = given or (next(reversed(texts)), None)
+        findings.refuse(name, text, _EMPTY)
+    readers = {
+        name: _EntryReader(name, repository, image_given=bool(image), findings=findings)
+        for name in split
+    }
+    read = (readers[name].read(entry) for name, entries in split.items() for entry in entries)
+    return _merged(filter(None, read), default, findings)
 
 
-def _entries(tags: str, findings: Findings) -> list[str] | None:
-    """Split ``tags``; None where it looks like JSON and is not what metadata-action writes."""
-    if not tags.startswith("{"):
-        return split_list(tags)
+def _entries(name: str, text: str, findings: Findings) -> list[str]:
+    """Split the list that the input ``name`` gives; of JSON in another shape nothing is left."""
+    if text.startswith("{") or (text.startswith("[") and not _IPV6.match(text)):
+        return _json_entries(name, text, findings)
+    return split_list(text)
+
+
+def _json_entries(name: str, text: str, findings: Findings) -> list[str]:
     try:
-        document = json.loads(tags)
+        document = json.loads(text)
     except (ValueError, RecursionError):
-        findings.refuse("tags", tags, "begins with `{` and is not JSON")
-        return None
-    listing = document.get("tags")
-    if not isinstance(listing, list) or not all(isinstance(each, str) for each in listing):
         findings.refuse(
-            "tags",
-            tags,
-            "is JSON without a list of references at its key `tags`; give "
-            "docker/metadata-action's output `json` as it is",
+            name,
+            text,
+            f"begins with `{text[0]}` and is not JSON; write one reference a line, or a JSON array "
+            "of strings",
         )
-        return None
-    return [entry for each in listing if (entry := each.strip())]
+        return []
+    listing = document.get("tags") if isinstance(document, dict) else document
+    if isinstance(listing, list) and all(isinstance(each, str) for each in listing):
+        return [entry for each in listing if (entry := each.strip())]
+    findings.refuse(
+        name,
+        text,
+        "is JSON without a list of references at its key `tags`; give docker/metadata-action's "
+        "output `json` as it is"
+        if isinstance(document, dict)
+        else "is a JSON array of more than strings; give each reference as one string",
+    )
+    return []
 
 
 def _read_image(text: str, findings: Findings) -> Repository | None:
@@ -113,6 +145,9 @@ def _read_image(text: str, findings: Findings) -> Repository | None:
         findings.refuse("image", text, "is more than one word; give one repository")
         return None
     if fault := common_fault(text):
+        findings.refuse("image", text, fault)
+        return None
+    if fault := registry_fault(lowered):
         findings.refuse("image", text, fault)
         return None
     try:
@@ -142,64 +177,74 @@ def _read_source(name: str, text: str, findings: Findings) -> Source | None:
     return Source(image)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _EntryReader:
-    """Reads entries of ``tags``; ``repository`` is None where ``image`` is not given or bad."""
+    """Reads entries of the input ``name``; ``repository`` is None where ``image`` gives none."""
 
+    name: str
     repository: Repository | None
+    _: KW_ONLY
     image_given: bool
     findings: Findings
 
     def read(self, text: str) -> _Entry | None:
         """Read one entry; None, with the problem noted, where it is bad."""
         before, arrow, after = text.rpartition(_ARROW)
-        name = after.strip()
-        source: Source | None = None
-        if arrow:
-            if not name or not before.strip():
-                self.findings.refuse(
-                    "tags", text, "lacks one side of its arrow; write SOURCE => TARGET"
-                )
-                return None
-            source = _read_source("tags", before.strip(), self.findings)
-            if source is None:
-                return None
-        if not any(c in name for c in "/:@"):
-            return self._bare(name, source)
-        return self._full(name, source)
+        target = after.strip()
+        if not arrow:
+            return self._target(target, None)
+        if _ARROW in before:
+            self._refuse(text, "has more than one arrow; write SOURCE => TARGET, one a line")
+            return None
+        if not target or not before.strip():
+            self._refuse(text, "lacks one side of its arrow; write SOURCE => TARGET")
+            return None
+        source = _read_source(self.name, before.strip(), self.findings)
+        return self._target(target, source) if source else None
+
+    def _refuse(self, text: str, sentence: str) -> None:
+        self.findings.refuse(self.name, text, sentence)
+
+    def _target(self, text: str, source: Source | None) -> _Entry | None:
+        if any(c in text for c in "/:@"):
+            return self._full(text, source)
+        return self._bare(text, source)
 
     def _bare(self, tag: str, source: Source | None) -> _Entry | None:
         if not self.image_given:
-            self.findings.refuse(
-                "tags",
+            self._refuse(
                 tag,
                 "is a bare tag, or a name without a tag: set `image` to the repository that it "
                 "is a tag of, or write the whole reference, such as ghcr.io/acme/app:1.0",
             )
         elif not is_tag(tag):
-            self.findings.refuse("tags", tag, tag_fault(tag))
+            self._refuse(tag, tag_fault(tag))
         elif self.repository:
             reference = TagReference(self.repository, tag)
             return _Entry(reference, str(reference), source)
         return None
 
-    def _full(self, name: str, source: Source | None) -> _Entry | None:
-        if fault := common_fault(name):
-            self.findings.refuse("tags", name, fault)
+    def _full(self, text: str, source: Source | None) -> _Entry | None:
+        if fault := common_fault(text) or self._nameless(text):
+            self._refuse(text, fault)
             return None
         try:
-            reference = parse_tag_reference(name)
+            reference = parse_tag_reference(text)
         except ValueError as error:
-            self.findings.refuse("tags", name, reference_fault(name, error))
+            self._refuse(text, reference_fault(text, error))
             return None
         if fault := owner_fault(reference.repository):
-            self.findings.refuse("tags", name, fault)
+            self._refuse(text, fault)
             return None
-        return _Entry(reference, name, source)
+        return _Entry(reference, text, source)
+
+    def _nameless(self, text: str) -> str:
+        """Say so where ``text`` names no registry; with ``image`` it may be meant for a tag."""
+        return branch_fault(text) if self.image_given else registry_fault(text)
 
 
 def _merged(
-    entries: Iterator[_Entry], default: Source | None, findings: Findings
+    entries: Iterable[_Entry], default: Source | None, findings: Findings
 ) -> tuple[tuple[Target, ...], tuple[Conflict, ...]]:
     """Keep the first entry of each target, and every source that its entries name.
 
