@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 from tests.support.engines import SCRIPTS, Engine, running_engine
-from tests.support.front import Answer, Behaviour, Front, Rule, Step, oci_error, on, running_front
+from tests.support.front import Answer, Behaviour, Front, Rule, Step, oci_error, on
 from tests.support.loadable import Loadable, archive_of, file, layer_of
 from tests.support.outcomes import held, lacking, outcomes, prove
 from tests.support.processes import command_lines, processes, wait_until
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 from tests.support.runner import Job, RunningStep
 from tests.support.runner import Step as StepOfJob
 from tests.support.saved import digest_of
@@ -40,18 +40,6 @@ def image(seed: str) -> Loadable:
     random = Random(seed)
     files = (file(f"{seed}-{number}", random.randbytes(LAYER)) for number in range(8))
     return Loadable(layers=tuple(layer_of(each) for each in files))
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def front(registry: Registry) -> Iterator[Front]:
-    with running_front(registry.address) as front:
-        yield front
 
 
 @pytest.fixture(scope="module", params=ENGINES)

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from anyio import to_thread
 from tests.support.engines import Engine, running_engine
-from tests.support.front import Answer, Behaviour, Front, Rule, Step, on, running_front
+from tests.support.front import Answer, Behaviour, Front, Rule, Step, on
 from tests.support.outcomes import held
 from tests.support.processes import command_lines, wait_until
 from tests.support.registry import Registry, running_registry
@@ -31,29 +31,12 @@ MARK = token_hex(8)
 SLOW_UPLOADS = Behaviour(delays={Step.UPLOAD_POST: 5})
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module", params=["classic", "containerd"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     with running_engine(f"int-{request.param}-{token_hex(3)}", store=request.param) as engine:
         engine.make_image("small", layers=2)
         engine.make_image("other", layers=3, seed=1)
         yield engine
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def front(registry: Registry) -> Iterator[Front]:
-    with running_front(registry.address) as front:
-        yield front
 
 
 @pytest.fixture

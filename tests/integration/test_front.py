@@ -39,20 +39,6 @@ ACCEPT = {"Accept": MEDIA_TYPE}
 LOST = Rule(match=on(Step.MANIFEST_PUT), effect="after", first=1)
 
 
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def front(registry: Registry) -> Iterator[Front]:
-    with running_front(registry.address) as front:
-        yield front
-        stats = front.stats()
-        assert (stats.front_errors, stats.registry_errors) == (0, 0)
-
-
 @pytest.fixture
 def client(front: Front) -> Iterator[httpx2.Client]:
     with client_at(front.address) as client:

@@ -9,7 +9,7 @@ from typing import cast
 import anyio
 import pytest
 from tests.support.front import Auth, Behaviour, Front, Step, User, running_front
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 from tests.support.saved import Choppy, classic_image, layer, saved_as_layout
 
 from ghcr_push.credentials import Credential
@@ -41,12 +41,6 @@ class Saving:
             yield saved
 
 
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
-
-
 @pytest.fixture
 def front(registry: Registry) -> Iterator[Front]:
     """Tokens for the owner, who may do everything, and the robot, who reads bases only."""
@@ -56,11 +50,6 @@ def front(registry: Registry) -> Iterator[Front]:
     with running_front(registry.address, Behaviour(auth=auth)) as front:
         yield front
         assert front.stats().front_errors == 0
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 async def pushed(

@@ -27,7 +27,7 @@ from tests.support.loadable import (
 )
 from tests.support.outcomes import lacking, outcomes
 from tests.support.processes import wait_until
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 from tests.support.runner import Job
 from tests.support.runner import Step as StepOfJob
 from tests.support.saved import digest_of
@@ -86,12 +86,6 @@ PLATFORMS = tuple(
     for name in ("amd64", "arm64")
 )
 INDEX_ARCHIVE, INDEX = archive_of_index("multi:1", PLATFORMS)
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Blobs on their way into a real registry, through a front that misbehaves."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from random import Random
 from secrets import token_hex
 
@@ -17,10 +17,9 @@ from tests.support.front import (
     Step,
     User,
     on,
-    running_front,
 )
 from tests.support.processes import wait_until
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 
 from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError, classify
@@ -55,24 +54,6 @@ class Bytes:
             if breaks_at is not None and place >= breaks_at:
                 raise httpx2.WriteError("the connection broke")
             yield self.content[place : place + 50_000]
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def front(registry: Registry) -> Iterator[Front]:
-    with running_front(registry.address) as front:
-        yield front
-        assert front.stats().front_errors == 0
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
 
 
 def repository(front: Front, name: str) -> Repository:

@@ -5,7 +5,7 @@ import json
 import ssl
 import subprocess
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from tests.support.front import (
     on,
     running_front,
 )
-from tests.support.processes import wait_until
 from tests.support.registry import Registry, running_registry
 
 from ghcr_push.credentials import Credential
@@ -44,34 +43,6 @@ USER = Credential(username="octocat", password="s3cret-password")
 OTHER = f"sha256:{'b' * 64}"
 QUICK = TimeLimits(transfer=2)
 TOKENS = Auth(mode="token", users={"octocat": User(password=USER.password)})
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
-
-
-@pytest.fixture(scope="module")
-def module_front(registry: Registry) -> Iterator[Front]:
-    with running_front(registry.address) as front:
-        yield front
-
-
-@pytest.fixture
-def front(module_front: Front) -> Iterator[Front]:
-    module_front.set(Behaviour())
-    module_front.reset()
-    yield module_front
-    # the front sees a moment later that a client went away
-    wait_until(lambda: module_front.stats().writes_now == 0)
-    stats = module_front.stats()
-    assert (stats.front_errors, stats.registry_errors) == (0, 0)
 
 
 def digest_of(raw: bytes) -> Digest:

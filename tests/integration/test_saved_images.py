@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from tests.support.carrying import Carried, carry, inspected, reading, save
 from tests.support.engines import SCRIPTS, Engine, running_engine
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
@@ -41,17 +41,6 @@ COPY random /random
 COPY small /small
 LABEL who="{who}"
 """
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids="-".join)

@@ -8,11 +8,11 @@ from secrets import token_hex
 import httpx2
 import pytest
 from tests.support.engines import Engine, running_engine
-from tests.support.front import Answer, Behaviour, Front, Rule, Step, on, running_front
+from tests.support.front import Answer, Behaviour, Front, Rule, Step, on
 from tests.support.loadable import Loadable, archive_of, file, layer_of
 from tests.support.outcomes import outcomes, prove
 from tests.support.processes import wait_until
-from tests.support.registry import Registry, running_registry
+from tests.support.registry import Registry
 from tests.support.runner import Job
 from tests.support.saved import digest_of
 
@@ -43,21 +43,9 @@ def image(number: int) -> Loadable:
     return Loadable(layers=(*COMMON, layer_of(file("own", b"%d" % number))))
 
 
-@pytest.fixture(scope="module")
-def registry() -> Iterator[Registry]:
-    with running_registry() as registry:
-        yield registry
-
-
 @pytest.fixture
 def job(tmp_path: Path, engine: Engine) -> Job:
     return Job(tmp_path, engine)
-
-
-@pytest.fixture
-def front(registry: Registry) -> Iterator[Front]:
-    with running_front(registry.address) as front:
-        yield front
 
 
 def push(job: Job, front: Front, registry: Registry, form: str) -> int:

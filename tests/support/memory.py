@@ -2,7 +2,7 @@
 
 It does what distribution-spec says of a push and nothing else; what a registry does wrong or
 differently is data: rules of the front's `Behaviour`, or `Serves` for what it does not know at
-all. The contract tests (tests/contract) hold it to what real registries do.
+all. tests/integration/test_registry_contract.py holds it to what real registries do.
 """
 
 import hashlib

@@ -1,5 +1,6 @@
-"""A real registry (docker's own, as Debian packages it) as a process for tests."""
+"""Real registries as processes for tests: docker's own, and one that shares no code with it."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,3 +32,21 @@ def running_registry(auth: tuple[str, str] | None = None) -> Iterator[Registry]:
         yield Registry(address=environ["REGISTRY"], folder=Path(environ["REGISTRY_DIR"]))
     finally:
         subprocess.run([str(SCRIPTS / "registry-down"), name], check=True)
+
+
+@contextmanager
+def running_crane() -> Iterator[str]:
+    """Run `crane registry serve` of Debian sid, empty, while the block runs; give its address.
+
+    All its repositories share their blobs, it mounts nothing, and it takes any manifest.
+    """
+    environ = script_environment("tools-get", "peers")
+    command = ["crane", "registry", "serve", "--address", "127.0.0.1:0"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            said = process.stderr.readline() if process.stderr else ""
+            port = re.search(r"serving on port (\d+)", said)
+            assert port, f"crane registry serve said {said!r}"
+            yield f"127.0.0.1:{port[1]}"
+        finally:
+            process.kill()
