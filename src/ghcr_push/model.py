@@ -32,6 +32,8 @@ class Kind(StrEnum):
     TOO_LARGE = "too-large"
     MANIFEST_REFUSED = "manifest-refused"
     UNSUPPORTED = "unsupported"
+    QUOTA = "quota"
+    READ_FORBIDDEN = "read-forbidden"
     CERTIFICATE = "certificate"
     HOST_UNKNOWN = "host-unknown"
     # permanent: this side

@@ -48,11 +48,14 @@ def test_each_example_gets_the_rules_verdict_and_the_wait_it_names(
 
 def test_every_row_of_the_catalogue_is_in_exactly_one_rule() -> None:
     catalogue = {
-        *(f"S{n}" for n in range(1, 19)),
+        *(f"S{n}" for n in range(1, 21)),
         *(f"T{n}" for n in range(1, 4)),
-        *(f"D{n}" for n in range(1, 7)),
+        *(f"D{n}" for n in range(1, 11)),
         *(f"A{n}" for n in range(1, 6)),
-        *(f"N{n}" for n in range(1, 15)),
+        *(f"N{n}" for n in range(1, 17)),
+        *(f"R{n}" for n in range(1, 6)),
+        "P1",
+        "Q1",
         *(f"L{n}" for n in range(1, 11)),
     }
     rows = [row for rule in RULES for row in rule.rows]
@@ -69,6 +72,8 @@ PERMANENT = {
     Kind.TOO_LARGE,
     Kind.MANIFEST_REFUSED,
     Kind.UNSUPPORTED,
+    Kind.QUOTA,
+    Kind.READ_FORBIDDEN,
     Kind.CERTIFICATE,
     Kind.IMAGE_MISSING,
     Kind.CONTENT_MISSING,
@@ -207,6 +212,93 @@ def test_an_engine_that_answered_before_is_asked_once_more() -> None:
     again = classify(engine(text), witness=True)
     assert again.retryable
     assert again.cap == 2
+
+
+# --- codes and statuses that do not go together
+
+SPEC_CODES = {
+    "BLOB_UNKNOWN": Kind.NOT_VISIBLE,
+    "BLOB_UPLOAD_INVALID": Kind.NOT_VISIBLE,
+    "BLOB_UPLOAD_UNKNOWN": Kind.NOT_VISIBLE,
+    "DENIED": Kind.AUTH_BLIP,
+    "DIGEST_INVALID": Kind.MANGLED,
+    "MANIFEST_BLOB_UNKNOWN": Kind.NOT_VISIBLE,
+    "MANIFEST_INVALID": Kind.MANIFEST_REFUSED,
+    "MANIFEST_UNKNOWN": Kind.NOT_VISIBLE,
+    "NAME_INVALID": Kind.NAME_REFUSED,
+    "NAME_UNKNOWN": Kind.NOT_FOUND,
+    "SIZE_INVALID": Kind.MANGLED,
+    "TAG_INVALID": Kind.TAG_REFUSED,
+    "TOOMANYREQUESTS": Kind.THROTTLED,
+    "UNAUTHORIZED": Kind.UNAUTHORIZED,
+    "UNSUPPORTED": Kind.UNSUPPORTED,
+}
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 409, 422])
+@pytest.mark.parametrize("code", SPEC_CODES)
+def test_a_code_of_the_specification_is_believed_with_any_status(code: str, status: int) -> None:
+    kind = SPEC_CODES[code]
+    assert classify(registry(status, code, "no words that anybody knows")).kind is kind
+
+
+@pytest.mark.parametrize("code", ["DENIED", "UNAUTHORIZED", "NAME_INVALID", "MANIFEST_INVALID"])
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524, 530])
+def test_a_refusal_by_a_registry_that_is_out_of_order_is_tried_again(
+    code: str, status: int
+) -> None:
+    failure = classify(registry(status, code, "no words that anybody knows"))
+    assert failure.kind is Kind.SERVER_ERROR
+    assert failure.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "cap"),
+    [
+        (402, Kind.QUOTA, None),
+        (406, Kind.MANIFEST_REFUSED, None),
+        (409, Kind.NOT_VISIBLE, 3),
+        (410, Kind.NOT_FOUND, 2),
+        (411, Kind.UNSUPPORTED, None),
+        (412, Kind.READ_FORBIDDEN, None),
+        (414, Kind.TOO_LARGE, None),
+        (416, Kind.NOT_VISIBLE, 6),
+        (421, Kind.SERVER_ERROR, None),
+        (423, Kind.TAG_REFUSED, None),
+        (425, Kind.SERVER_ERROR, None),
+        (431, Kind.TOO_LARGE, None),
+        (451, Kind.DENIED, None),
+        (501, Kind.UNSUPPORTED, None),
+        (507, Kind.QUOTA, None),
+        (511, Kind.UNSUPPORTED, 2),
+        (523, Kind.SERVER_ERROR, None),
+    ],
+)
+def test_a_status_alone_says_what_it_says(status: int, kind: Kind, cap: int | None) -> None:
+    failure = classify(registry(status))
+    assert (failure.kind, failure.cap) == (kind, cap)
+
+
+def test_bytes_that_are_held_and_called_invalid_are_tried_again() -> None:
+    invalid = registry(400, "MANIFEST_INVALID", "manifest invalid")
+    assert not classify(invalid).retryable
+    again = classify(invalid, held=True)
+    assert again.kind is Kind.MANIFEST_REFUSED
+    assert (again.retryable, again.cap) == (True, 3)
+    assert not again.pressure
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        registry(400, "MANIFEST_INVALID", "The repository has enabled tag immutability"),
+        registry(400, "MANIFEST_INVALID", "cannot update tag 1: it is immutable"),
+    ],
+)
+def test_a_tag_that_cannot_be_moved_stays_so_though_its_bytes_are_held(evidence: Evidence) -> None:
+    failure = classify(evidence, witness=True, held=True)
+    assert failure.kind is Kind.TAG_REFUSED
+    assert not failure.retryable
 
 
 # --- texts

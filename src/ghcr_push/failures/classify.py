@@ -15,16 +15,23 @@ MOST_SHOWN = 2_000
 
 
 def classify(
-    evidence: Evidence, *, witness: bool = False, rules: Sequence[Rule] = RULES
+    evidence: Evidence,
+    *,
+    witness: bool = False,
+    held: bool = False,
+    rules: Sequence[Rule] = RULES,
 ) -> Failure:
     """Judge ``evidence``; ``witness`` says that its repository accepted a push in this run.
 
-    Pure, and total: every evidence gets a failure, and nothing is raised.
+    ``held`` says that the repository holds the bytes which were sent. Pure, and total: every
+    evidence gets a failure, and nothing is raised.
     """
     reading = read(evidence)
     if evidence.kind is not None:
         return _failure(Verdict(kind=evidence.kind), reading)
     rule = recognised(reading, rules)
+    if rule.held is not None and held:
+        return _failure(rule.held, reading)
     if rule.witnessed is not None and (witness or reading.landed):
         return _failure(rule.witnessed, reading)
     return _failure(rule.verdict, reading)

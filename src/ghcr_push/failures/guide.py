@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ghcr_push.failures.rule import Example, Rule, Wording
+from ghcr_push.failures.rule import Example, Rule, Verdict, Wording
 from ghcr_push.failures.rules import RULES
 from ghcr_push.failures.treatments import TREATMENTS, Cause, Treatment
 from ghcr_push.model import Kind
@@ -74,6 +74,8 @@ def _section(rule: Rule) -> Iterator[str]:
         yield f"Tried again: {_tries(cap, retryable=retryable)}.\n"
     if rule.witnessed is not None:
         yield _after_a_success(rule.witnessed.kind, rule.verdict.kind, rule.witnessed.cap)
+    if rule.held is not None:
+        yield f"If the repository holds the same bytes already: {_tries_of(rule.held)}.\n"
     if verdict.advice is not None:
         yield f"**What to do:** {verdict.advice}\n"
     yield "```text"
@@ -85,6 +87,11 @@ def _after_a_success(kind: Kind, usual: Kind, cap: int | None) -> str:
     tries = _tries(cap or TREATMENTS[kind].cap, retryable=True)
     named = "it is tried again" if kind is usual else f"it counts as [`{kind}`](#{kind})"
     return f"If the same repository accepted a push earlier in the run, {named} ({tries}).\n"
+
+
+def _tries_of(verdict: Verdict) -> str:
+    tries = _tries(verdict.cap or TREATMENTS[verdict.kind].cap, retryable=True)
+    return f"[`{verdict.kind}`](#{verdict.kind}), {tries}"
 
 
 def _tries(cap: int | None, *, retryable: bool) -> str:

@@ -114,5 +114,7 @@ class Rule:
     verdict: Verdict
     witnessed: Verdict | None = None
     """The verdict where the same repository accepted a push earlier in the run."""
+    held: Verdict | None = None
+    """The verdict where the same repository holds these very bytes already."""
     examples: tuple[Example, ...]
     """At least one that no other sign and no other rule recognises in the same way."""

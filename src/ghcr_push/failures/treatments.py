@@ -169,6 +169,18 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         advice="Check that the host is a container registry which allows pushes (not a "
         "read-only mirror or cache).",
     ),
+    Kind.QUOTA: Treatment(
+        cause=_REGISTRY,
+        meaning="the registry has no room left for this account, project or repository",
+        advice="Delete images that nobody needs any more (and let the registry collect its "
+        "garbage), or raise the quota in the registry's settings or the plan.",
+    ),
+    Kind.READ_FORBIDDEN: Treatment(
+        cause=_REGISTRY,
+        meaning="a policy of the registry forbids to read the image",
+        advice="The registry keeps images back that are not scanned, not signed or vulnerable, "
+        "from us too: `verify: false` does without reading, or exempt the account in the policy.",
+    ),
     Kind.CERTIFICATE: Treatment(
         cause=_NETWORK,
         meaning="no trusted TLS connection to that host",

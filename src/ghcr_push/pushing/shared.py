@@ -15,7 +15,9 @@ from ghcr_push.references import Repository
 TOLD_EVERY: Final = 5.0
 """Seconds between two lines on how far a carriage is: not so many that a log drowns in them."""
 
-NOT_READABLE: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND})
+NOT_READABLE: Final = frozenset(
+    {Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND, Kind.READ_FORBIDDEN}
+)
 """Failures of the first look that say nothing about whether a write is allowed."""
 
 
@@ -50,10 +52,10 @@ class Shared:
         """Return who reads the tags of ``registry``."""
         return self.engine if self.reach.only_engine(registry) else self.registry
 
-    def judge(self, error: Exception, repository: Repository) -> Failure:
-        """Classify what one try raised."""
+    def judge(self, error: Exception, repository: Repository, *, held: bool = False) -> Failure:
+        """Classify what one try raised; ``held``: the repository holds what was written."""
         if isinstance(error, PushError):
-            failure = classify(error.evidence, witness=repository in self.welcomed)
+            failure = classify(error.evidence, witness=repository in self.welcomed, held=held)
             if error.evidence.origin is not Origin.ENGINE and failure.kind in NO_ANSWER:
                 self._doubt(repository.registry)
             return failure

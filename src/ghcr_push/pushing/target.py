@@ -239,7 +239,9 @@ class TargetRun:
                 within=self._shared.attempt_timeout,
             )
         except PushError as error:
-            failure = self._shared.judge(error, self.repository)
+            # a tag of a manifest that its repository holds: the bytes were accepted before
+            held = content.step is Step.RETAG
+            failure = self._shared.judge(error, self.repository, held=held)
             failed = AttemptError(failure, charged=slot.failed(failure))
             # only the containerd store, which knows the digest beforehand, pushes an index
             self._landing.in_part |= content.step is Step.PUSH and content.digest is not None

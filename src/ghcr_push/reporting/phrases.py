@@ -23,6 +23,8 @@ _CAUSES = {
     Kind.MANGLED: "mangled upload",
     Kind.UNKNOWN: "unknown error",
     Kind.TAG_REFUSED: "tag refused",
+    Kind.QUOTA: "quota used up",
+    Kind.READ_FORBIDDEN: "reading forbidden",
     Kind.CREDENTIALS: "credentials unreadable",
     Kind.INPUT: "bad input",
     Kind.INTERNAL: "internal error",

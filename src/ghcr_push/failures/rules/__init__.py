@@ -1,16 +1,21 @@
 """The table: every known way to fail, in the order in which they are looked for.
 
 The order matters. What went wrong on this side comes first. Secondary limits come before any
-refusal, since they read ``denied`` too; throttles before 4xx; hard refusals before those that may
-pass. The last rule recognises anything. To add a way to fail, add a ``Rule`` with its examples to
-the module where it belongs: tests and guide are made from it.
+refusal, since they read ``denied`` too; throttles before 4xx; rules for tags, quotas and sizes
+before the codes that they hide behind; hard refusals before those that may pass, and a status
+without code or words last. The last rule recognises anything.
+
+To add a way to fail, add a ``Rule`` with its examples to the module where it belongs: tests and
+guide are made from it.
 """
 
 from ghcr_push.failures.rule import Rule, Sign, Verdict, api, classic, containerd
-from ghcr_push.failures.rules.access import ACCESS
-from ghcr_push.failures.rules.content import CONTENT
+from ghcr_push.failures.rules.access import ACCESS, BARE_REFUSALS, REFUSALS
+from ghcr_push.failures.rules.content import CONTENT, FAULTS, PAGES
+from ghcr_push.failures.rules.limits import LIMITS
 from ghcr_push.failures.rules.local import LOCAL
 from ghcr_push.failures.rules.network import NETWORK
+from ghcr_push.failures.rules.tags import TAGS
 from ghcr_push.failures.rules.throttles import THROTTLES
 from ghcr_push.model import Kind
 
@@ -28,4 +33,17 @@ UNKNOWN = Rule(
     ),
 )
 
-RULES: tuple[Rule, ...] = (*LOCAL, *THROTTLES, *ACCESS, *CONTENT, *NETWORK, UNKNOWN)
+RULES: tuple[Rule, ...] = (
+    *LOCAL,
+    *THROTTLES,
+    *TAGS,
+    *LIMITS,
+    *ACCESS,
+    *FAULTS,
+    *REFUSALS,
+    *CONTENT,
+    *BARE_REFUSALS,
+    *NETWORK,
+    *PAGES,
+    UNKNOWN,
+)

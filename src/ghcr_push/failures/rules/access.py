@@ -1,4 +1,7 @@
-"""The registry refuses: for good, or, as GHCR sometimes does, for a moment."""
+"""The registry refuses: for good, or, as GHCR sometimes does, for a moment.
+
+In three parts: refusals in words that say why, those with a code alone, and those without either.
+"""
 
 from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
@@ -71,6 +74,125 @@ ACCESS: tuple[Rule, ...] = (
             buildkit(f"{_PUT}: 403 Forbidden\ndenied: permission_denied: write_package"),
             api(403, "DENIED", "permission_denied: write_package"),
             api(403, "DENIED", "permission_denied: create_package"),
+        ),
+    ),
+    Rule(
+        rows=("D7",),
+        title="The network that the job runs in is kept out",
+        why="Azure's firewall (docker/build-push-action#1214), an organisation's list of allowed "
+        "addresses (docker/metadata-action#342), or a proxy's filter in front of the registry "
+        "(docker/hub-feedback#273). The credentials may be good.",
+        signs=(
+            Sign(text=r"\bclient with ip\b.{0,80}\bnot allowed\b"),
+            Sign(text=r"\bip address is not permitted\b"),
+            Sign(text=r"\bforbidden by administrative rules\b"),
+            Sign(text=r"\byou have been blocked\b"),
+            Sign(text=r"\battention required! \| cloudflare\b"),
+            Sign(text=r"\bjust a moment\.\.\."),
+            Sign(status=(451,)),
+        ),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="Allow the runner's address in the registry's firewall or the organisation's "
+            "list of allowed addresses, or run the job on a runner inside that network.",
+        ),
+        examples=(
+            classic(
+                "denied: client with IP '172.214.169.102' is not allowed access. Refer "
+                "https://aka.ms/acr/firewall to grant access."
+            ),
+            containerd(
+                "error from registry: Although you appear to have the correct authorization "
+                "credentials, the `o` organization has an IP allow list enabled, and your IP "
+                "address is not permitted to access this resource."
+            ),
+            api(403, "DENIED", "client with IP '172.214.169.102' is not allowed access."),
+            api(
+                403,
+                None,
+                "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules."
+                "\n</body></html>",
+            ),
+            api(403, None, "<html><h1>Sorry, you have been blocked</h1></html>"),
+            api(403, None, "<html><title>Attention Required! | Cloudflare</title></html>"),
+            api(503, None, "<html><title>Just a moment...</title></html>"),
+            api(451),
+        ),
+    ),
+    Rule(
+        rows=("D8",),
+        title="The organisation wants single sign-on",
+        why="A personal access token must be allowed for an organisation that enforces SAML.",
+        signs=(Sign(text=r"\bSAML (?:SSO|enforcement|single sign-on)\b"),),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="Authorise the token for the organisation (Settings, Developer settings, "
+            "Configure SSO), or use `${{ github.token }}`.",
+        ),
+        examples=(
+            classic(
+                "denied: permission_denied: Resource protected by organization SAML enforcement"
+            ),
+            api(403, "DENIED", "Resource protected by organization SAML enforcement."),
+        ),
+    ),
+    Rule(
+        rows=("D9",),
+        title="A right of the account is missing",
+        why="ECR names the action (aws-actions/amazon-ecr-login#232), Google the permission "
+        "(google-github-actions/auth#50), which also reads so where the repository does not "
+        "exist, or the service is not switched on.",
+        signs=(
+            Sign(text=r"\bnot authorized to perform\b"),
+            Sign(text=r"\bpermission \S{1,80} denied on resource\b"),
+            Sign(text=r"\bnot have (?:the )?(?:needed )?permissions?\b"),
+            Sign(text=r"\bhas not been used in project\b"),
+        ),
+        verdict=Verdict(
+            kind=Kind.DENIED,
+            advice="Give the account the right that the text names, on this repository (Artifact "
+            "Registry Writer, AmazonEC2ContainerRegistryPowerUser, Deploy), and create the "
+            "repository first where the registry wants that.",
+        ),
+        witnessed=_BLIP,
+        examples=(
+            classic(
+                "denied: User: arn:aws:sts::1:assumed-role/r is not authorized to perform: "
+                "ecr:InitiateLayerUpload on resource: arn:aws:ecr:eu-west-2:1:repository/i"
+            ),
+            classic(
+                'denied: Permission "artifactregistry.repositories.uploadArtifacts" denied on '
+                'resource "projects/p/locations/l/repositories/r" (or it may not exist)'
+            ),
+            classic(
+                "denied: Unauthenticated request. Unauthenticated requests do not have permission "
+                '"artifactregistry.repositories.uploadArtifacts"'
+            ),
+            containerd("error from registry: Artifact Registry API has not been used in project 1"),
+            api(403, "DENIED", "The client does not have permission for manifest"),
+        ),
+    ),
+    Rule(
+        rows=("D10",),
+        title="The registry takes no writes at present",
+        why="Harbor (goharbor/harbor#4650) and DigitalOcean while they collect garbage, Quay in "
+        "read-only mode or with the namespace disabled; worded as denied. Too long to wait for.",
+        signs=(
+            Sign(text=r"\bread[- ]only\b"),
+            Sign(
+                text=r"\b(?:namespace|account|organi[sz]ation|user) (?:is|has been) "
+                r"(?:disabled|suspended|blocked|deactivated)\b"
+            ),
+        ),
+        verdict=Verdict(
+            kind=Kind.UNSUPPORTED,
+            advice="The registry is read-only, be it for maintenance or because the account is "
+            "disabled: run the job again when that is over.",
+        ),
+        examples=(
+            classic("denied: The system is in read only mode. Any modification is prohibited."),
+            api(405, "DENIED", "System is currently read-only. Pulls will succeed"),
+            api(405, "DENIED", "This namespace is disabled. Please contact your administrator."),
         ),
     ),
     Rule(
@@ -176,6 +298,9 @@ ACCESS: tuple[Rule, ...] = (
             api(401, "DENIED", "requested access to the resource is denied"),
         ),
     ),
+)
+
+REFUSALS: tuple[Rule, ...] = (
     Rule(
         rows=("A2", "A5"),
         title="Not logged in, or the token ended during the push",
@@ -186,6 +311,10 @@ ACCESS: tuple[Rule, ...] = (
         signs=(
             Sign(text=r"\bauthentication required\b"),
             Sign(text=r"\bno basic auth credentials\b"),
+            # all that docker's newer store tells of a login that is wrong
+            Sign(text=r"\b(?:incorrect|invalid|bad|wrong) (?:user ?name|password|credentials)\b"),
+            Sign(text=r"\bcredentials are invalid\b"),
+            Sign(text=r"\bhttp basic: access denied\b"),
             Sign(code="UNAUTHORIZED"),
             Sign(status=(401,)),
         ),
@@ -195,6 +324,9 @@ ACCESS: tuple[Rule, ...] = (
             classic("unauthorized: authentication required"),
             classic("no basic auth credentials"),
             classic("unauthorized: who are you"),
+            containerd("error from registry: incorrect username or password"),
+            containerd("error from registry: Specified credentials are invalid"),
+            api(403, "DENIED", "HTTP Basic: Access denied. The provided password is incorrect"),
             containerd("error from registry: authentication required"),
             containerd(f"failed to push: {_HEAD}: 401 Unauthorized"),
             api(401, "UNAUTHORIZED", "authentication required"),
@@ -207,7 +339,10 @@ ACCESS: tuple[Rule, ...] = (
         why="GHCR refuses so with good credentials now and then, at the token service or at the "
         "manifest, and takes the same push seconds later (Aureliolo/synthorg#2716, "
         "devantler-tech/platform#2957). A wrong or expired token reads the same.",
-        signs=(Sign(code="DENIED"),),
+        signs=(
+            Sign(code="DENIED"),
+            Sign(code="FORBIDDEN"),
+        ),
         verdict=_BLIP,
         examples=(
             classic("denied"),
@@ -220,8 +355,12 @@ ACCESS: tuple[Rule, ...] = (
             ),
             buildkit("failed to authorize: failed to fetch oauth token: denied: denied"),
             api(403, "DENIED", "denied"),
+            api(403, "FORBIDDEN", "forbidden"),
         ),
     ),
+)
+
+BARE_REFUSALS: tuple[Rule, ...] = (
     Rule(
         rows=("D2",),
         title="403 without a text",

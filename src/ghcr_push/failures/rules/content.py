@@ -7,8 +7,59 @@ _UNICORN = (
     "<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head><body>"
     "<p>This page is taking too long to load.</p></body></html>"
 )
-_413 = "<html>\\r\\n<head><title>413 Request Entity Too Large</title></head>"
 _PUT = "unexpected status from PUT request to https://ghcr.io/v2/o/i/manifests/t"
+
+FAULTS: tuple[Rule, ...] = (
+    Rule(
+        rows=("S1", "S2", "S3", "S4", "S5", "S6"),
+        title="The registry failed inside",
+        why="Overload or an incident: seconds under a wide matrix "
+        "(docker/build-push-action#719), 30 to 90 seconds with the page of GitHub's unicorn, "
+        "some minutes or hours in an incident. Fewer writes at once often help. A code of a "
+        "refusal beside such a status means that whoever decides it was out of order.",
+        signs=(
+            # not what is none of a moment: 501, 505, 511
+            Sign(status=(500, *range(502, 505), *range(506, 511), *range(512, 600))),
+            Sign(status=(421, 425, 499)),
+            Sign(code="UNAVAILABLE"),
+            Sign(text=r"\bpage is taking too long to load\b"),
+            Sign(text=r"\binternal server error\b"),
+            Sign(text=r"\bbad gateway\b"),
+            Sign(text=r"\bservice (?:is )?(?:temporarily )?unavailable\b"),
+            Sign(text=r"\bgateway time-?out\b"),
+            Sign(text=r"\begress is over the account limit\b"),
+        ),
+        verdict=Verdict(kind=Kind.SERVER_ERROR),
+        examples=(
+            classic("received unexpected HTTP status: 500 Internal Server Error"),
+            classic("received unexpected HTTP status: 502 Bad Gateway"),
+            classic("received unexpected HTTP status: 503 Service Unavailable"),
+            classic("received unexpected HTTP status: 504 Gateway Time-out"),
+            classic("received unexpected HTTP status: 522"),
+            containerd(
+                'unknown: failed commit on ref "manifest-sha256:00": '
+                f"{_PUT}: 500 Internal Server Error"
+            ),
+            containerd("error from registry: Internal Server Error"),
+            containerd("error from registry: Bad Gateway"),
+            containerd("error from registry: Service Unavailable"),
+            containerd("error from registry: Gateway Timeout"),
+            containerd("error from registry: Egress is over the account limit"),
+            containerd("error from registry: This page is taking too long to load."),
+            buildkit(f"failed to parse error response 504: {_UNICORN}"),
+            api(500),
+            api(502, None, "<html><head><title>502 Bad Gateway</title></head></html>"),
+            api(503, "UNAVAILABLE", "Service Unavailable", retry_after=5, wait=5),
+            api(504, None, _UNICORN),
+            api(520, None, "error code: 520"),
+            api(503, "UNAUTHORIZED", "authentication required"),
+            api(500, "DENIED", "denied"),
+            api(421),
+            api(499),
+            api(400, "UNAVAILABLE", "later"),
+        ),
+    ),
+)
 
 CONTENT: tuple[Rule, ...] = (
     Rule(
@@ -21,6 +72,9 @@ CONTENT: tuple[Rule, ...] = (
             Sign(code="BLOB_UPLOAD_UNKNOWN"),
             Sign(code="BLOB_UPLOAD_INVALID"),
             Sign(text=r"\bblob upload (?:unknown|invalid)\b"),
+            # it is at another place than we believe
+            Sign(code="RANGE_INVALID"),
+            Sign(status=(416,)),
         ),
         verdict=Verdict(kind=Kind.NOT_VISIBLE),
         examples=(
@@ -30,6 +84,8 @@ CONTENT: tuple[Rule, ...] = (
             containerd("error from registry: blob upload invalid"),
             api(404, "BLOB_UPLOAD_UNKNOWN", "upload gone"),
             api(404, "BLOB_UPLOAD_INVALID", "upload gone"),
+            api(400, "RANGE_INVALID", "invalid content range"),
+            api(416),
         ),
     ),
     Rule(
@@ -79,21 +135,6 @@ CONTENT: tuple[Rule, ...] = (
         ),
     ),
     Rule(
-        rows=("R1",),
-        title="The registry does not accept this tag",
-        why="The tag may not be moved there (immutable tags), or its name is not allowed.",
-        signs=(
-            Sign(code="TAG_INVALID"),
-            Sign(text=r"\btag\b.{0,200}\bimmutable\b"),
-        ),
-        verdict=Verdict(kind=Kind.TAG_REFUSED),
-        examples=(
-            classic("tag invalid: manifest tag did not match URI"),
-            containerd("error from registry: the tag 't' exists already and is immutable"),
-            api(400, "TAG_INVALID", "no such tag here"),
-        ),
-    ),
-    Rule(
         rows=("L10",),
         title="The registry does not accept the name",
         why="ghcr.io wants OWNER/NAME and answers 400 to names of one part "
@@ -117,16 +158,25 @@ CONTENT: tuple[Rule, ...] = (
     Rule(
         rows=("S13",),
         title="The manifest is not accepted",
-        why="Media types or sizes that the registry does not take; no report of it passing.",
+        why="Media types, sizes or signatures that the registry does not take. Bytes that it "
+        "holds already were called invalid once, in a race of two tags for the same manifest "
+        "(GoogleContainerTools/jib#2470): that passes.",
         signs=(
             Sign(code="MANIFEST_INVALID"),
-            Sign(status=(415,)),
+            Sign(code="MANIFEST_UNVERIFIED"),
+            Sign(status=(406, 415)),
+            # ECR says it under the code of another thing
+            Sign(text=r"\binvalid parameter at '?image ?manifest"),
         ),
         verdict=Verdict(kind=Kind.MANIFEST_REFUSED),
+        held=Verdict(kind=Kind.MANIFEST_REFUSED, retryable=True, cap=3),
         examples=(
             classic("manifest invalid: unknown media type"),
             containerd("error from registry: manifest invalid"),
             api(400, "MANIFEST_INVALID", "unknown media type"),
+            api(400, "MANIFEST_UNVERIFIED", "no such signature"),
+            api(405, "UNSUPPORTED", "Invalid parameter at 'ImageManifest' failed to satisfy"),
+            api(406),
             api(415),
         ),
     ),
@@ -148,80 +198,6 @@ CONTENT: tuple[Rule, ...] = (
         ),
     ),
     Rule(
-        rows=("S16", "S17", "S18"),
-        title="Too large",
-        why="A proxy's limit for bodies, ghcr.io's 4 MiB for the parts of a chunked upload "
-        "(wasmCloud/wash-archive#268), or its documented 10 GB per layer.",
-        signs=(
-            Sign(status=(413,)),
-            Sign(text=r"\brequest body is too large\b"),
-            Sign(text=r"\brequest entity too large\b"),
-            Sign(code="REQUESTED_RANGE_NOT_SATISFIABLE"),
-        ),
-        verdict=Verdict(kind=Kind.TOO_LARGE),
-        examples=(
-            classic(
-                "error parsing HTTP 413 response body: invalid character '<' looking for "
-                f'beginning of value: "{_413}"'
-            ),
-            classic(f"unknown: {_413}"),
-            containerd(
-                "unknown: failed to copy: unexpected status from PUT request to "
-                "https://ghcr.io/v2/o/i/blobs/uploads/1: 413 Request Entity Too Large"
-            ),
-            containerd(
-                "error from registry: the request body is too large and exceeds the maximum "
-                "permissible limit of 4.00MiB"
-            ),
-            api(413),
-            api(416, "REQUESTED_RANGE_NOT_SATISFIABLE", "no"),
-        ),
-    ),
-    # after the codes: a 5xx whose body is a page or empty has none, and a code says more
-    Rule(
-        rows=("S1", "S2", "S3", "S4", "S5", "S6"),
-        title="The registry failed inside",
-        why="Overload or an incident: seconds under a wide matrix "
-        "(docker/build-push-action#719), 30 to 90 seconds with the page of GitHub's unicorn, "
-        "some minutes or hours in an incident. Fewer writes at once often help.",
-        signs=(
-            Sign(status=range(500, 600)),
-            Sign(status=(499,)),
-            Sign(code="UNAVAILABLE"),
-            Sign(text=r"\bpage is taking too long to load\b"),
-            Sign(text=r"\binternal server error\b"),
-            Sign(text=r"\bbad gateway\b"),
-            Sign(text=r"\bservice (?:is )?(?:temporarily )?unavailable\b"),
-            Sign(text=r"\bgateway time-?out\b"),
-            Sign(text=r"\begress is over the account limit\b"),
-        ),
-        verdict=Verdict(kind=Kind.SERVER_ERROR),
-        examples=(
-            classic("received unexpected HTTP status: 500 Internal Server Error"),
-            classic("received unexpected HTTP status: 502 Bad Gateway"),
-            classic("received unexpected HTTP status: 503 Service Unavailable"),
-            classic("received unexpected HTTP status: 504 Gateway Time-out"),
-            classic("received unexpected HTTP status: 522"),
-            containerd(
-                'unknown: failed commit on ref "manifest-sha256:00": '
-                f"{_PUT}: 500 Internal Server Error"
-            ),
-            containerd("error from registry: Internal Server Error"),
-            containerd("error from registry: Bad Gateway"),
-            containerd("error from registry: Service Unavailable"),
-            containerd("error from registry: Gateway Timeout"),
-            containerd("error from registry: Egress is over the account limit"),
-            containerd("error from registry: This page is taking too long to load."),
-            buildkit(f"failed to parse error response 504: {_UNICORN}"),
-            api(500),
-            api(502, None, "<html><head><title>502 Bad Gateway</title></head></html>"),
-            api(503, "UNAVAILABLE", "Service Unavailable", retry_after=5, wait=5),
-            api(504, None, _UNICORN),
-            api(499),
-            api(400, "UNAVAILABLE", "later"),
-        ),
-    ),
-    Rule(
         rows=("S12",),
         title="The repository is not known",
         why="ghcr.io creates packages at the first push, so this is a wrong host or owner; a "
@@ -229,15 +205,25 @@ CONTENT: tuple[Rule, ...] = (
         signs=(
             Sign(code="NAME_UNKNOWN"),
             Sign(text=r"\b(?:repository name|name) (?:unknown|not known to registry)\b"),
-            Sign(status=(404,)),
+            # ECR, Google and Harbor, where the code is lost
+            Sign(text=r"\brepository with name\b.{0,200}\bdoes not exist\b"),
+            Sign(text=r"\b(?:repository|project) \S{1,200} not found\b"),
+            Sign(status=(404, 410)),
         ),
         verdict=Verdict(kind=Kind.NOT_FOUND),
         witnessed=Verdict(kind=Kind.NOT_VISIBLE),
         examples=(
             classic("name unknown: no such thing"),
             containerd("error from registry: repository name not known to registry"),
+            containerd(
+                "error from registry: The repository with name 'o/i' does not exist in the "
+                "registry with id '1'"
+            ),
+            containerd('error from registry: Repository "r" not found'),
+            containerd("error from registry: project o not found"),
             api(400, "NAME_UNKNOWN", "no such thing"),
             api(404),
+            api(410),
         ),
     ),
     Rule(
@@ -247,14 +233,64 @@ CONTENT: tuple[Rule, ...] = (
         signs=(
             Sign(code="UNSUPPORTED"),
             Sign(text=r"\boperation is unsupported\b"),
-            Sign(status=(405,)),
+            Sign(status=(405, 411, 501, 505)),
         ),
         verdict=Verdict(kind=Kind.UNSUPPORTED),
         examples=(
             classic("unsupported: not here"),
             containerd("error from registry: The operation is unsupported."),
             api(405),
+            api(501),
             api(400, "UNSUPPORTED", "not here"),
+        ),
+    ),
+    Rule(
+        rows=("S19",),
+        title="Another write was in the way",
+        why="A conflict: two jobs write the same thing at the same moment. Some registries mean "
+        "an immutable tag by it, so few tries are enough.",
+        signs=(
+            Sign(status=(409,)),
+            Sign(code="CONFLICT"),
+        ),
+        verdict=Verdict(
+            kind=Kind.NOT_VISIBLE,
+            cap=3,
+            advice="Do not push the same tag from two jobs at the same time (`concurrency:`). If "
+            "it stays, look for a rule that keeps this tag from being moved.",
+        ),
+        examples=(
+            api(409),
+            api(400, "CONFLICT", "resource conflict"),
+        ),
+    ),
+)
+
+PAGES: tuple[Rule, ...] = (
+    Rule(
+        rows=("S20",),
+        title="Something else than a registry answered",
+        why="A page where the registry's answer should be: of a proxy, a login, or of another "
+        "service at that host and port.",
+        signs=(
+            Sign(status=(*range(200, 300), 511)),
+            Sign(text=r"\berror parsing http response: invalid character '<'"),
+        ),
+        verdict=Verdict(
+            kind=Kind.UNSUPPORTED,
+            retryable=True,
+            cap=2,
+            advice="Check the registry's host and port, and what stands between: a proxy "
+            "(HTTPS_PROXY), a login page, a filter that inspects TLS.",
+        ),
+        examples=(
+            classic("received unexpected HTTP status: 200 OK"),
+            classic(
+                "error parsing HTTP response: invalid character '<' looking for beginning of "
+                'value: "<html><title>Welcome</title></html>"'
+            ),
+            api(200, None, "<html><title>Sign in</title></html>"),
+            api(511, None, "<html><title>Network login</title></html>"),
         ),
     ),
 )

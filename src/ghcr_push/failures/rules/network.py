@@ -36,6 +36,8 @@ NETWORK: tuple[Rule, ...] = (
             Sign(text=r"\bserver gave http response to https client\b", answered=False),
             Sign(text=r"\bfirst record does not look like a tls handshake\b", answered=False),
             Sign(text=r"\b(?:wrong[ _]version[ _]number|record layer failure)\b", answered=False),
+            # the other way round: plain http was spoken to a port that wants TLS
+            Sign(text=r"\bsent (?:an http request to an|to) https (?:server|port)\b"),
         ),
         verdict=Verdict(
             kind=Kind.CERTIFICATE,
@@ -47,6 +49,26 @@ NETWORK: tuple[Rule, ...] = (
             containerd(f"{_GET}tls: first record does not look like a TLS handshake"),
             api(None, None, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
             api(None, None, "[SSL] record layer failure (_ssl.c:1016)"),
+            api(400, None, "Client sent an HTTP request to an HTTPS server."),
+            api(400, None, "The plain HTTP request was sent to HTTPS port"),
+        ),
+    ),
+    Rule(
+        rows=("N16",),
+        title="The registry wants a certificate of ours",
+        why="It knows its clients by TLS certificates, which only the engine can be given.",
+        signs=(
+            Sign(text=r"\bno required ssl certificate was sent\b"),
+            Sign(text=r"\bcertificate required\b"),
+        ),
+        verdict=Verdict(
+            kind=Kind.CERTIFICATE,
+            advice="Put the client's certificate into the engine's `/etc/docker/certs.d/HOST` and "
+            "push with `transport: engine`.",
+        ),
+        examples=(
+            classic(f"{_GET}remote error: tls: certificate required"),
+            api(400, None, "<html><title>400 No required SSL certificate was sent</title></html>"),
         ),
     ),
     Rule(

@@ -1,0 +1,165 @@
+"""The registry keeps a tag from being written, or an image from being read, by a rule of its own.
+
+Registries word these as refusals, wrong manifests or broken uploads, so they are looked for first.
+"""
+
+from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.model import Kind
+
+_PUT = "unexpected status from PUT request to https://h.example/v2/o/i/manifests/t"
+_HEAD = "unexpected status from HEAD request to https://h.example/v2/o/i/manifests/t"
+
+TAGS: tuple[Rule, ...] = (
+    Rule(
+        rows=("R1",),
+        title="The tag cannot be moved",
+        why="Tags are immutable there. Each registry says so in its own words, behind any code: "
+        "Harbor 412 (engine 26 keeps the status alone), Google's manifest invalid "
+        "(GoogleContainerTools/kaniko#3045), ECR's tag invalid (moby/buildkit#3776), Docker Hub's "
+        "denied (kimai/kimai#5791), Quay's 409, Aliyun and Mirantis in words.",
+        signs=(
+            Sign(text=r"\bimmutab(?:le|ility)\b"),
+            Sign(text=r"\balready exists and cannot be overwritten\b"),
+            Sign(code="TAG_ALREADY_EXISTS"),
+            Sign(text=r"\btag was already pushed\b"),
+            Sign(text=r"\bPUT (?:request to )?<url>: 412\b"),
+        ),
+        verdict=Verdict(
+            kind=Kind.TAG_REFUSED,
+            advice="The registry keeps this tag from being moved: give the image a new tag, or "
+            "take the tag out of the repository's rule for immutable tags. List such tags in "
+            "`protect`, and they are left alone without a write.",
+        ),
+        examples=(
+            classic("tag invalid: The image tag 't' already exists and is immutable."),
+            classic(
+                "denied: requested access to the resource is denied - This tag is already "
+                "assigned to an image in this repository and cannot be updated due to "
+                "immutability settings."
+            ),
+            classic("unknown: The requested tag already exists and cannot be overwritten."),
+            classic(
+                "unknown: tag=t cannot be overwritten because h/o/i is an immutable repository"
+            ),
+            containerd("error from registry: tag was already pushed"),
+            containerd(f"{_PUT}: 412 Precondition Failed"),
+            api(
+                412,
+                "PRECONDITION",
+                "Failed to process request due to 'i:t' configured as immutable.",
+            ),
+            api(
+                400,
+                "MANIFEST_INVALID",
+                "cannot update tag t. The repository has enabled tag immutability",
+            ),
+            api(
+                400,
+                "TAG_INVALID",
+                "The image tag 't' already exists in the 'i' repository and cannot be overwritten "
+                "because the tag is immutable.",
+            ),
+            api(409, "TAG_ALREADY_EXISTS", "no"),
+            api(412, None, "PUT https://h.example/v2/o/i/manifests/t: 412, without a text"),
+        ),
+    ),
+    Rule(
+        rows=("R2",),
+        title="The account may add tags but not move them",
+        why="Artifactory wants a right of its own for it, and answers 403 or unauthorized.",
+        signs=(Sign(text=r"\bpermissions? to delete/overwrite\b"),),
+        verdict=Verdict(
+            kind=Kind.TAG_REFUSED,
+            advice="Give the account the permission Delete/Overwrite on the repository, or give "
+            "the image a new tag.",
+        ),
+        examples=(
+            classic("unauthorized: Not enough permissions to delete/overwrite artifacts"),
+            api(
+                403,
+                "DENIED",
+                "Not enough permissions to delete/overwrite artifact 'docker:o/i/t/manifest.json' "
+                "(user 'u' needs DELETE permission).",
+            ),
+        ),
+    ),
+    Rule(
+        rows=("R3",),
+        title="The repository takes each manifest once",
+        why="Nexus with its redeploy policy off refuses a manifest that it holds, also under a "
+        "second tag, with a code of uploads (GoogleContainerTools/jib#2395). The first tag lands.",
+        signs=(Sign(text=r"\bdoes not allow updating assets\b"),),
+        verdict=Verdict(
+            kind=Kind.TAG_REFUSED,
+            advice="Set the repository's deployment policy to *Allow redeploy* in Nexus (there "
+            "is also *Allow redeploy only on latest tag*), or push one tag for each image.",
+        ),
+        examples=(
+            classic("blob upload invalid: Repository does not allow updating assets: docker"),
+            api(400, "BLOB_UPLOAD_INVALID", "Repository does not allow updating assets: docker"),
+            api(400, None, "Repository does not allow updating assets."),
+        ),
+    ),
+    Rule(
+        rows=("R4",),
+        title="The tag, image or repository is locked",
+        why="Azure's locks (`write-enabled` is false) read so, and so does its limit on storage "
+        "(Azure/acr#561). Any registry may answer 423.",
+        signs=(
+            Sign(text=r"\boperation is disallowed on this registry\b"),
+            Sign(status=(423,)),
+        ),
+        verdict=Verdict(
+            kind=Kind.TAG_REFUSED,
+            advice="Look for a lock with `az acr repository show --image NAME:TAG` (and with "
+            "`--repository NAME`), and take it off with `az acr repository update --write-enabled "
+            "true`; or give the image a new tag. A registry at its storage limit says the same.",
+        ),
+        examples=(
+            classic("unknown: The operation is disallowed on this registry, repository or image."),
+            api(405, "UNSUPPORTED", "The operation is disallowed on this registry, repository"),
+            api(403, "DENIED", "The operation is disallowed on this registry, repository or image"),
+            api(423),
+        ),
+    ),
+    Rule(
+        rows=("R5",),
+        title="The registry does not accept this tag's name",
+        why="The registry's grammar or rules for names of tags; GitLab's protected tags are "
+        "refusals without a word of it.",
+        signs=(Sign(code="TAG_INVALID"),),
+        verdict=Verdict(kind=Kind.TAG_REFUSED),
+        examples=(
+            classic("tag invalid: manifest tag did not match URI"),
+            api(400, "TAG_INVALID", "no such tag here"),
+        ),
+    ),
+    Rule(
+        rows=("P1",),
+        title="A policy keeps the image back",
+        why="Harbor takes the push and refuses its reading until the image is scanned or signed: "
+        "412, to HEAD without a text (goharbor/harbor#15885). Artifactory's Xray and Sonatype's "
+        "firewall answer 403.",
+        signs=(
+            Sign(code="PROJECTPOLICYVIOLATION"),
+            Sign(status=(412,)),
+            Sign(text=r"\bcannot be pulled due to configured policy\b"),
+            Sign(text=r"\bdownload blocking policy\b"),
+            Sign(text=r"\bitem is quarantined\b"),
+        ),
+        verdict=Verdict(kind=Kind.READ_FORBIDDEN),
+        examples=(
+            containerd(
+                "error from registry: current image without vulnerability scanning cannot be "
+                "pulled due to configured policy in 'Prevent images with vulnerability severity "
+                'of "High" or higher from running.\''
+            ),
+            buildkit(f"{_HEAD}: 412 Precondition Failed"),
+            api(412, None, "HEAD https://h.example/v2/o/i/manifests/t: 412, without a text"),
+            api(412, "PROJECTPOLICYVIOLATION", "The image is not signed by cosign."),
+            api(403, "PROJECTPOLICYVIOLATION", "no"),
+            api(403, "DENIED", "was not downloaded due to the download blocking policy"),
+            api(403, None, "REQUESTED ITEM IS QUARANTINED"),
+        ),
+    ),
+)

@@ -1,0 +1,129 @@
+"""What registries refuse in words of their own: tried as often as it helps, told for what it is."""
+
+import pytest
+from tests.support.cases import World
+from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
+from tests.support.front.behaviour import Event
+
+IMMUTABLE = {
+    "harbor": oci_error(
+        412, "PRECONDITION", "Failed to process request due to 'app:1' configured as immutable."
+    ),
+    "google-400": oci_error(
+        400,
+        "MANIFEST_INVALID",
+        "cannot update tag 1. The repository has enabled tag immutability",
+    ),
+    "google-403": oci_error(403, "DENIED", "The repository has enabled tag immutability"),
+    "ecr": oci_error(
+        400,
+        "TAG_INVALID",
+        "The image tag '1' already exists in the 'app' repository and cannot be overwritten "
+        "because the tag is immutable.",
+    ),
+    "docker-hub": oci_error(
+        403,
+        "DENIED",
+        "requested access to the resource is denied - This tag is already assigned to an image in "
+        "this repository and cannot be updated due to immutability settings.",
+    ),
+    "quay": oci_error(409, "TAG_ALREADY_EXISTS", "tag was already pushed"),
+    "azure": oci_error(
+        405, "UNSUPPORTED", "The operation is disallowed on this registry, repository or image."
+    ),
+    "artifactory": oci_error(
+        403, "DENIED", "Not enough permissions to delete/overwrite artifact 'app/1/manifest.json'"
+    ),
+    "artifactory-401": oci_error(
+        401, "UNAUTHORIZED", "Not enough permissions to delete/overwrite artifacts"
+    ),
+    "aliyun": oci_error(
+        400, "UNKNOWN", "The requested tag already exists and cannot be overwritten."
+    ),
+    "mirantis": oci_error(
+        400, "UNKNOWN", "tag=1 cannot be overwritten because h/app is an immutable repository"
+    ),
+}
+
+
+def refuses(world: World, answer: Answer, *steps: Step, reference: str = "*") -> None:
+    world.front.set(Behaviour(rules=(Rule(match=on(*steps, reference=reference), answer=answer),)))
+
+
+@pytest.mark.parametrize("answer", IMMUTABLE.values(), ids=IMMUTABLE)
+def test_a_tag_that_cannot_be_moved_is_written_once_and_fails_alone(
+    world: World, answer: Answer
+) -> None:
+    refuses(world, answer, Step.MANIFEST_PUT, reference="1")
+    end = world.push("acme/app:1", "acme/app:2", "acme/app:3")
+    assert end.outcomes == {
+        "acme/app:1": "failed",
+        "acme/app:2": "pushed",
+        "acme/app:3": "pushed",
+    }, end.log
+    failure = end.failure("acme/app:1")
+    assert failure["kind"] == "tag-refused"
+    assert "packages: write" not in failure["advice"]
+    assert world.count(Step.MANIFEST_PUT, reference="1") == 1
+
+
+def test_a_repository_that_takes_each_manifest_once_keeps_the_first_tag(world: World) -> None:
+    """Nexus with its redeploy policy off counts the digest and the tags as one."""
+    answer = oci_error(
+        400, "BLOB_UPLOAD_INVALID", "Repository does not allow updating assets: docker-hosted"
+    )
+    tag = on(Step.MANIFEST_PUT, reference="[1-5]")
+    after = Event(steps=tag.steps, reference=tag.reference, statuses=frozenset({201}))
+    rule = Rule(match=tag, answer=answer, after=after)
+    world.front.set(Behaviour(rules=(rule,), multi_tag="reject"))
+    names = [f"acme/app:{n}" for n in range(1, 6)]
+    end = world.push(*names, max_parallel="1")
+    assert sorted(end.outcomes.values()) == ["failed"] * 4 + ["pushed"], end.log
+    for name in end.listed("failed"):
+        assert end.failure(name)["kind"] == "tag-refused"
+        assert "redeploy" in end.failure(name)["advice"]
+        assert world.count(Step.MANIFEST_PUT, reference=name.rpartition(":")[2]) == 1
+
+
+QUOTAS = {
+    "harbor": oci_error(
+        403,
+        "DENIED",
+        "adding 2.1 MiB of storage resource, which when updated to current usage of 97.9 MiB will "
+        "exceed the configured upper limit of 100.0 MiB",
+    ),
+    "quay": oci_error(403, "DENIED", "Quota has been exceed on namespace"),
+    "digitalocean": oci_error(403, "DENIED", "registry contains 1 repositories, limit is 1"),
+    "ibm": oci_error(403, "DENIED", "You have exceeded your storage quota. Delete one or more"),
+    "full": Answer(status=507),
+}
+
+
+@pytest.mark.parametrize("step", [Step.UPLOAD_PUT, Step.MANIFEST_PUT], ids=["blob", "tag"])
+@pytest.mark.parametrize("answer", QUOTAS.values(), ids=QUOTAS)
+def test_a_quota_that_is_used_up_is_met_once(world: World, answer: Answer, step: Step) -> None:
+    refuses(world, answer, step)
+    end = world.push("acme/app:1", max_parallel="1")
+    assert end.outcomes == {"acme/app:1": "failed"}
+    failure = end.failure("acme/app:1")
+    assert failure["kind"] == "quota"
+    assert "quota" in failure["advice"]
+    assert "packages: write" not in failure["advice"]
+    assert world.count(step) == 1, end.log
+
+
+def test_bytes_that_the_repository_holds_and_calls_invalid_are_sent_again(world: World) -> None:
+    invalid = oci_error(400, "MANIFEST_INVALID", "manifest invalid")
+    rule = Rule(match=on(Step.MANIFEST_PUT, reference="2"), answer=invalid, first=1)
+    world.front.set(Behaviour(rules=(rule,)))
+    end = world.push("acme/app:1", "acme/app:2")
+    assert set(end.outcomes.values()) == {"pushed"}, end.log
+    assert world.count(Step.MANIFEST_PUT, reference="2") == 2
+
+
+def test_bytes_that_stay_invalid_fail_after_three_tries(world: World) -> None:
+    refuses(world, oci_error(400, "MANIFEST_INVALID", "no"), Step.MANIFEST_PUT, reference="2")
+    end = world.push("acme/app:1", "acme/app:2")
+    assert end.outcomes == {"acme/app:1": "pushed", "acme/app:2": "failed"}
+    assert end.failure("acme/app:2")["kind"] == "manifest-refused"
+    assert world.count(Step.MANIFEST_PUT, reference="2") == 3
