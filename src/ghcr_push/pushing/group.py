@@ -129,13 +129,17 @@ class GroupRun:
         await self._write_all(self._unended, digest)
 
     async def _pushed_whole(self, seed: TargetRun) -> bool:
-        """Let ``docker push`` try once where it is quicker; say whether the content is there."""
+        """Let ``docker push`` try once where it is quicker; say whether the content is there.
+
+        Whatever it fails at, we try ourselves: that an image is large must change no outcome.
+        """
         if not (self._shared.engine_first and engine_is_quicker(self._image) and seed.may_begin):
             return False
         if await self._lane.permission.refusal(self._group.repository):
             return False
-        self._learn(seed, await seed.land_at_once(self._held))
-        return self._is_seeded(seed, self._runs[1:])
+        result = await seed.land_at_once(self._held)
+        self._learn(seed, result)
+        return result is not None and result.failure is None
 
     async def _carry(self) -> Manifest | None:
         """Return the manifest of the carried content; None where there is none.

@@ -119,17 +119,20 @@ class TargetRun:
     async def land_at_once(self, content: Content) -> TargetResult | None:
         """Bring the target to its outcome in one attempt, or wait as it asks and return None.
 
-        None, too, where the run was ended before; in both cases ``land`` may go on.
+        What fails so, fails for good only where it is the tag's own fault: another way of writing
+        may succeed. None, too, where the run was ended before; in both cases ``land`` may go on.
         """
 
         async def attempt() -> None:
             try:
                 await self._attempt(content)
             except AttemptError as failed:
-                if not failed.failure.retryable:
+                if failed.failure.about_tag:
                     raise
                 self._tries.spend(failed)
-                wait = self._shared.backoff.wait(failed, self._tries, spare=self._gate.spare)
+                wait = 0.0
+                if failed.failure.retryable:
+                    wait = self._shared.backoff.wait(failed, self._tries, spare=self._gate.spare)
                 self._before_wait(failed, wait)
                 await anyio.sleep(wait)
                 raise NotStartedError from failed
