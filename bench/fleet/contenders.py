@@ -9,7 +9,7 @@ import anyio
 import trio
 from bench.fleet.registry import MINUTE, RunnerWorld, Setting, SharedRegistry
 from tests.simulation.play import LEAD, Played, _queue, deterministic
-from tests.simulation.scenario import Carriage, Content, Scenario, Weather, digest_of
+from tests.simulation.scenario import BLOB_SIZE, Carriage, Content, Scenario, Weather, digest_of
 from tests.simulation.world import MANIFEST, WRITE
 from trio.testing import MockClock
 
@@ -88,6 +88,7 @@ def _scenario(number: int, seed: int, tags: int, timeout: float) -> Scenario:
         carriage=Carriage(
             contents={source: Content(blobs=tuple(blobs))},
             seconds=dict(zip(blobs, BLOBS.values(), strict=True)),
+            sizes=dict.fromkeys(blobs, BLOB_SIZE),
             held=frozenset(),
         ),
     )

@@ -90,11 +90,20 @@ def blobs_go_up_once(played: Played) -> Iterator[str]:
 
 
 def nothing_is_left_behind(played: Played) -> Iterator[str]:
-    kept = sum(not blob.released.is_set() for blob in played.world.blobs)
+    kept = sum(not blob.released for blob in played.world.blobs)
     if kept:
         yield f"{kept} blobs were never released"
+    if played.world.space.room.used and not kept:
+        yield f"{played.world.space.room.used} bytes of temporary space were never given back"
     if any(reading.ended is None for reading in played.world.readings):
         yield "an engine is still being read"
+
+
+def space_is_bounded(played: Played) -> Iterator[str]:
+    carriage, highest = played.scenario.carriage, played.world.space.room.highest
+    bound = max(carriage.spool, *carriage.sizes.values(), 0)
+    if highest > bound:
+        yield f"{highest} bytes of temporary space were in use, and may be {bound}"
 
 
 def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
@@ -293,6 +302,7 @@ CONTENT_CHECKS: tuple[Check, ...] = (
     tags_name_what_is_whole,
     blobs_go_up_once,
     nothing_is_left_behind,
+    space_is_bounded,
     images_are_read_again_for_a_reason,
     units_are_capped,
     units_wait_as_asked,

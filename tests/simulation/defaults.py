@@ -6,7 +6,7 @@ from ghcr_push.model import Group, Image, Plan, Source, Target
 from ghcr_push.planning.durations import parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME
 from ghcr_push.references import Repository, TagReference
-from tests.simulation.scenario import Carriage, Content, Scenario, Weather, digest_of
+from tests.simulation.scenario import BLOB_SIZE, Carriage, Content, Scenario, Weather, digest_of
 
 REGISTRY = "ghcr.io"
 
@@ -71,7 +71,7 @@ def default_run(
         verify=default("verify") == "true",
         carriage=_carriage(sources, shared_layer=shared_layer)
         if direct
-        else Carriage(contents={}, seconds={}, held=frozenset()),
+        else Carriage(contents={}, seconds={}, sizes={}, held=frozenset()),
     )
 
 
@@ -87,4 +87,9 @@ def _carriage(sources: list[Source], *, shared_layer: bool) -> Carriage:
         for source in sources
     }
     blobs = {blob for content in contents.values() for blob in content.blobs}
-    return Carriage(contents=contents, seconds=dict.fromkeys(blobs, 1.0), held=frozenset())
+    return Carriage(
+        contents=contents,
+        seconds=dict.fromkeys(blobs, 1.0),
+        sizes=dict.fromkeys(blobs, BLOB_SIZE),
+        held=frozenset(),
+    )

@@ -1,7 +1,8 @@
 """Images on their way: out of the modelled engine blob by blob, and into a repository."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import NoReturn, Self
 
@@ -10,12 +11,63 @@ import anyio
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Kind, Landed, Manifest
 from ghcr_push.references import Digest, Repository
+from ghcr_push.sources.spool import Claim, Room
 from tests.simulation.records import Reading
 from tests.simulation.scenario import Carriage
 
-BLOB_SIZE = 1000
+PIECES = 4
+"""Writes in which a blob goes into temporary space."""
+
+COMPRESSING = 0.0025
+"""Seconds that each takes."""
 
 Take = Callable[[Repository, Digest, Repository | None], Awaitable[Landed]]
+
+
+class Space:
+    """Temporary space of ``budget`` bytes under the real spool's rule, on the virtual clock."""
+
+    def __init__(self, budget: int) -> None:
+        self.room = Room(budget)
+        self._changed = anyio.Event()
+
+    async def write(self, size: int) -> Claim:
+        """Write a blob of ``size`` bytes piece by piece, each as soon as it may."""
+        claim = Claim(size)
+        await self._until(lambda: self.room.may_begin(claim))
+        self.room.begin(claim)
+        try:
+            for piece in _pieces(size):
+                await anyio.sleep(COMPRESSING)
+                self.room.want(claim, piece)
+                await self._until(partial(self.room.may_take, claim, piece))
+                self.room.take(claim, piece)
+        except BaseException:
+            self.room.done_waiting(claim)
+            self.room.drop(claim)
+            self._tell()
+            raise
+        self.room.settle(claim)
+        self._tell()
+        return claim
+
+    def give_back(self, size: int) -> None:
+        """Take back the room of a blob."""
+        self.room.give_back(size)
+        self._tell()
+
+    async def _until(self, may: Callable[[], bool]) -> None:
+        while not may():
+            await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+def _pieces(size: int) -> list[int]:
+    piece = -(-size // PIECES)
+    return [min(piece, size - start) for start in range(0, size, piece)]
 
 
 @dataclass(slots=True, eq=False)
@@ -23,14 +75,21 @@ class BlobOut:
     """A blob out of the engine, in temporary space until it is released."""
 
     digest: Digest
-    size: int = BLOB_SIZE
-    released: anyio.Event = field(default_factory=anyio.Event)
+    size: int
+    space: Space
+    released: bool = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.released.set()
+        self.release()
+
+    def release(self) -> None:
+        """Give the space back; again is harmless."""
+        if not self.released:
+            self.released = True
+            self.space.give_back(self.size)
 
 
 class Saved:
@@ -45,12 +104,14 @@ class Saved:
         manifests: tuple[Manifest, ...],
         *,
         carriage: Carriage,
+        space: Space,
         out: list[BlobOut],
         random: Random,
     ) -> None:
         self._reading = reading
         self._manifests = manifests
         self._carriage = carriage
+        self._space = space
         self._out = out
         self._left = list(carriage.contents[reading.source].blobs)
         breaks = random.random() < carriage.breaks
@@ -63,10 +124,6 @@ class Saved:
 
     async def __anext__(self) -> BlobOut:
         await anyio.sleep(self._pause)
-        while held := [blob for blob in self._out if not blob.released.is_set()]:
-            if len(held) < self._carriage.spool:
-                break
-            await held[0].released.wait()
         if len(self._left) == self._breaks_at:
             self._break("cut off", Kind.NETWORK)
         if not self._left:
@@ -74,7 +131,9 @@ class Saved:
                 self._break("not whole", Kind.CONTENT_MISSING)
             self._reading.answer = "ok"
             raise StopAsyncIteration
-        blob = BlobOut(self._left.pop(0))
+        size = self._carriage.sizes[self._left[0]]
+        await self._space.write(size)
+        blob = BlobOut(self._left.pop(0), size, self._space)
         self._out.append(blob)
         return blob
 
@@ -109,7 +168,7 @@ class Upload:
 
     async def attempt(self, mount_from: Repository | None = None) -> Landed:
         """Try once."""
-        if self._blob.released.is_set():
+        if self._blob.released:
             raise RuntimeError("the blob was released, and is to be read")
         landed = await self._take(self._repository, self._blob.digest, mount_from)
         self.bytes_sent += self._blob.size if landed is Landed.SENT else 0

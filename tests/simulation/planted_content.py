@@ -15,6 +15,7 @@ from ghcr_push.pushing.permission import Permission
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.pushing.target import TargetRun
 from ghcr_push.pushing.units import Unit, Units
+from ghcr_push.sources.spool import Room
 from tests.simulation.planting import Faults
 
 FAULTS = Faults()
@@ -63,6 +64,11 @@ def blob_not_released(patch: pytest.MonkeyPatch) -> None:
             raise
 
     patch.setattr(Carrier, "_bring", keeping)
+
+
+@FAULTS.caught_by("space_is_bounded")
+def space_taken_beyond_its_budget(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Room, "may_begin", lambda *_: True)
 
 
 @FAULTS.caught_by("images_are_read_again_for_a_reason")

@@ -14,6 +14,9 @@ from ghcr_push.references import Digest, Repository, TagReference
 DIRECT = 1_000_000
 """From this seed on the layers are carried by ourselves; below, ``docker push`` does it."""
 
+BLOB_SIZE = 1000
+"""Bytes that a blob has on the whole."""
+
 Batching = Literal["ignored", "all", "partial", "refused", "failing"]
 
 
@@ -101,14 +104,16 @@ class Carriage:
     contents: dict[Source, Content]
     seconds: dict[Digest, float]
     """How long each blob takes to go up."""
+    sizes: dict[Digest, int]
+    """Bytes of each blob."""
     held: frozenset[tuple[Repository, Digest]]
     """What the repositories hold beforehand."""
     unreadable: frozenset[Source] = frozenset()
     """Images of which a part is gone."""
     breaks: float = 0.0
     """Readings that break off."""
-    spool: int = 100
-    """Blobs that may be out of the engine at once, over all groups."""
+    spool: int = 100 * BLOB_SIZE
+    """Bytes of temporary space, over all images that are being read."""
     arrivals: Mapping[tuple[Repository, Digest], float] = field(default_factory=dict)
     """What other jobs send while the run goes on, and when, from its start."""
     mount_from: tuple[Repository, ...] = ()
@@ -147,7 +152,7 @@ class Scenario:
     protect: tuple[str, ...] = ()
     cancel_at: float | None = None
     carriage: Carriage = field(
-        default_factory=lambda: Carriage(contents={}, seconds={}, held=frozenset())
+        default_factory=lambda: Carriage(contents={}, seconds={}, sizes={}, held=frozenset())
     )
     """Empty where ``docker push`` carries the layers."""
 
@@ -291,8 +296,14 @@ def _carriage(random: Random, scenario: Scenario) -> Carriage:
         held=frozenset(held | standing),
         unreadable=frozenset(source for source in contents if random.random() < 0.03),
         breaks=random.choice((0.1, 0.5)) if random.random() < 0.25 else 0.0,
-        spool=random.choice((1, 3, 100)),
+        sizes=_sizes(Random(scenario.seed + 5), sorted(blobs)),
+        spool=random.choice((1, 3, 100)) * BLOB_SIZE,
     )
+
+
+def _sizes(random: Random, blobs: list[Digest]) -> dict[Digest, int]:
+    """Make some blobs larger than a small spool, and many much smaller."""
+    return {digest: int(BLOB_SIZE * random.choice((0.1, 0.5, 1, 2.5))) for digest in blobs}
 
 
 def _neighbours(random: Random, scenario: Scenario, carriage: Carriage) -> Carriage:

@@ -14,7 +14,7 @@ import anyio
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Descriptor, Image, Kind, Landed, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
-from tests.simulation.images import BlobOut, Saved, Upload
+from tests.simulation.images import BlobOut, Saved, Space, Upload
 from tests.simulation.records import Operation, Reading, Request, Traffic, Version
 from tests.simulation.refusals import REFUSAL, Refusals, pass_time
 from tests.simulation.scenario import Scenario, digest_of
@@ -46,6 +46,7 @@ class World:
         self.readings: list[Reading] = []
         self.blobs: list[BlobOut] = []
         """All that came out of the engine."""
+        self.space = Space(scenario.carriage.spool)
         self.parts: dict[tuple[Repository, Digest], float] = {}
         """Since when a repository holds a blob or a child manifest."""
         self._blobs: set[tuple[Repository, Source]] = set()
@@ -171,6 +172,7 @@ class World:
                     reading,
                     self.manifests(source),
                     carriage=self.scenario.carriage,
+                    space=self.space,
                     out=self.blobs,
                     random=self._random,
                 )

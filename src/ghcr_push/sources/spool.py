@@ -134,38 +134,107 @@ class Claim:
     used: int = 0
 
 
-class Spool:
-    """Temporary files without a name in ``folder``, of ``budget`` bytes together.
+class Room:
+    """What is in use of ``budget`` bytes, and who may take more; no clock, no lock, no files.
 
     A writer whose largest size fits into what is left reserves that much and never waits again. One
     writer at a time may go on without a reservation: it takes what is left, then waits until all
     else is given back, and passes beyond the budget only when it is alone. So however many write,
-    what is in use is never more than ``budget`` or the largest blob, whichever is more. Files
-    without a name are gone with the process, however it ends.
+    what is in use is never more than ``budget`` or the largest blob, whichever is more.
     """
 
-    def __init__(self, budget: int = DEFAULT_BUDGET, folder: Path | None = None) -> None:
+    def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._folder = folder
         self._reserved = 0
         """Bytes of finished blobs, and those that writers have reserved."""
-        self._used = 0
         self._unbounded: Claim | None = None
         """The one writer without a reservation."""
         self._waits = False
         """Whether it waits for all else to be given back: nothing new is reserved meanwhile."""
-        self._highest = 0
+        self.used = 0
+        self.highest = 0
+
+    def may_begin(self, claim: Claim) -> bool:
+        """Say whether ``claim`` fits, or may go on without a reservation."""
+        return self._may_reserve(claim) or self._unbounded is None
+
+    def begin(self, claim: Claim) -> None:
+        """Let a writer begin that may."""
+        if self._may_reserve(claim):
+            self._reserved += claim.most or 0
+        else:
+            self._unbounded = claim
+
+    def want(self, claim: Claim, size: int) -> None:
+        """Note that the writer of ``claim`` asks for ``size`` more bytes."""
+        if claim is self._unbounded:
+            self._waits = not self._fits(size)
+
+    def may_take(self, claim: Claim, size: int) -> bool:
+        """Say whether it may have them now."""
+        return claim is not self._unbounded or not self._reserved or self._fits(size)
+
+    def take(self, claim: Claim, size: int) -> None:
+        """Let it have them."""
+        self.done_waiting(claim)
+        claim.used += size
+        self.used += size
+        self.highest = max(self.highest, self.used)
+
+    def done_waiting(self, claim: Claim) -> None:
+        """Note that the writer of ``claim`` asks for nothing any more."""
+        if claim is self._unbounded:
+            self._waits = False
+
+    def settle(self, claim: Claim) -> None:
+        """Keep of a finished blob's claim what it takes."""
+        self._end(claim)
+        self._reserved += claim.used
+
+    def drop(self, claim: Claim) -> None:
+        """Take back the room of a blob that was never finished."""
+        self._end(claim)
+        self.used -= claim.used
+
+    def give_back(self, size: int) -> None:
+        """Take back the room of a finished blob."""
+        self._reserved -= size
+        self.used -= size
+
+    def _may_reserve(self, claim: Claim) -> bool:
+        return claim.most is not None and not self._waits and self._fits(claim.most)
+
+    def _fits(self, size: int) -> bool:
+        taken = self._reserved + (self._unbounded.used if self._unbounded else 0)
+        return taken + size <= self._budget
+
+    def _end(self, claim: Claim) -> None:
+        if claim is self._unbounded:
+            self._unbounded = None
+        else:
+            self._reserved -= claim.most or 0
+
+
+class Spool:
+    """Temporary files without a name in ``folder``, of ``budget`` bytes together (see ``Room``).
+
+    Files without a name are gone with the process, however it ends.
+    """
+
+    def __init__(self, budget: int = DEFAULT_BUDGET, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._room = Room(budget)
         self._changed = threading.Condition()
 
     @property
     def used(self) -> int:
         """Bytes in use."""
-        return self._used
+        return self._room.used
 
     @property
     def highest(self) -> int:
         """The most bytes that were ever in use."""
-        return self._highest
+        return self._room.highest
 
     def file(self, algorithm: str, stopping: threading.Event, most: int | None = None) -> SpoolFile:
         """Begin a blob of at most ``most`` bytes whose digest is by ``algorithm``, once it may.
@@ -186,66 +255,39 @@ class Spool:
             self._changed.notify_all()
 
     def _begin(self, claim: Claim, stopping: threading.Event) -> Claim:
-        """Wait until ``claim`` fits, or may go on without a reservation."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: stopping.is_set() or self._may_reserve(claim) or self._unbounded is None
-            )
+            self._changed.wait_for(lambda: stopping.is_set() or self._room.may_begin(claim))
             if stopping.is_set():
                 raise Stopped
-            if self._may_reserve(claim):
-                self._reserved += claim.most or 0
-            else:
-                self._unbounded = claim
+            self._room.begin(claim)
         return claim
-
-    def _may_reserve(self, claim: Claim) -> bool:
-        return claim.most is not None and not self._waits and self._fits(claim.most)
-
-    def _fits(self, size: int) -> bool:
-        taken = self._reserved + (self._unbounded.used if self._unbounded else 0)
-        return taken + size <= self._budget
 
     def take(self, claim: Claim, size: int, stopping: threading.Event) -> None:
         """Wait for room for ``size`` more bytes of ``claim`` and take it."""
         with self._changed:
-            if claim is self._unbounded:
-                self._waits = not self._fits(size)
-                self._changed.wait_for(
-                    lambda: stopping.is_set() or not self._reserved or self._fits(size)
-                )
-                self._waits = False
+            self._room.want(claim, size)
+            self._changed.wait_for(lambda: stopping.is_set() or self._room.may_take(claim, size))
             if stopping.is_set():
+                self._room.done_waiting(claim)
                 raise Stopped
-            claim.used += size
-            self._used += size
-            self._highest = max(self._highest, self._used)
+            self._room.take(claim, size)
 
     def settle(self, claim: Claim) -> None:
         """Keep of a finished blob's claim what it takes."""
         with self._changed:
-            self._end(claim)
-            self._reserved += claim.used
+            self._room.settle(claim)
             self._changed.notify_all()
 
     def drop(self, claim: Claim) -> None:
         """Take back the room of a blob that was never finished."""
         with self._changed:
-            self._end(claim)
-            self._used -= claim.used
+            self._room.drop(claim)
             self._changed.notify_all()
-
-    def _end(self, claim: Claim) -> None:
-        if claim is self._unbounded:
-            self._unbounded = None
-        else:
-            self._reserved -= claim.most or 0
 
     def give_back(self, size: int) -> None:
         """Take back the room of a finished blob."""
         with self._changed:
-            self._reserved -= size
-            self._used -= size
+            self._room.give_back(size)
             self._changed.notify_all()
 
 
