@@ -94,7 +94,7 @@ class Run:
         self._interruption = interruption
         self._plan = build_plan(settings)
         self._random = Random()  # noqa: S311 - jitter, not a secret
-        self._notices = list(settings.notices)
+        self._notices: list[str] = []
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._start = 0.0
         self._queue: PushQueue | None = None
@@ -102,6 +102,8 @@ class Run:
     async def report(self) -> Report:
         """Carry the run out and report how every target ended, though a fault of ours end it."""
         self._start = anyio.current_time()
+        for sentence in self._settings.notices:
+            self._notice(sentence)
         try:
             async with AsyncExitStack() as stack:
                 return self._report(await self._results(stack))

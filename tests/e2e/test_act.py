@@ -55,7 +55,8 @@ jobs:
           echo "then ${{ steps.again.outputs.result }}, unchanged"
           echo "unchanged is ${{ steps.again.outputs.unchanged }}"
           echo "failed is $FAILED"
-          cat "${{ steps.push.outputs.report }}" reports/push.json
+          cat "${{ steps.push.outputs.report }}"
+          find . -path ./.git -prune -o -type f -print | sed 's/^/left /'
 """
 
 
@@ -120,8 +121,10 @@ def test_a_workflow_uses_it_and_reads_its_outputs(
     assert f"digest is {digest}" in log
     assert "then partial, unchanged" in log
     assert f'failed is ["{address}:2"]' in log
-    # both reports, the one in the workspace and the one that was asked for
-    assert len(re.findall(r'"result": ?"success"', log)) == 2
+    # the report that was asked for, and nothing else of ours in the workspace
+    assert len(re.findall(r'"result": ?"success"', log)) == 1
+    checked_out = {"./action.yml", "./.github/workflows/push.yml"}
+    assert set(re.findall(r"left (\./\S+)", log)) == checked_out | {"./reports/push.json"}
     # the job summary reached the runner, and no secret the log
     assert "3 of 3 tags landed" in log
     assert "s3cret-password" not in log

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.engines import Engine
 from tests.support.front import Answer, Auth, Behaviour, Front, Rule, Step, User, on
-from tests.support.outcomes import outcomes, prove
+from tests.support.outcomes import held, outcomes, prove
 from tests.support.registry import Registry
 from tests.support.runner import GITHUB, Job
 from tests.support.runner import Step as StepOfJob
@@ -260,10 +260,9 @@ def test_a_full_disk_costs_the_summary_alone(job: Job, front: Front, registry: R
 
 def test_a_disk_that_is_full_for_everything_leaves_the_log(job: Job, front: Front) -> None:
     environ = {"GITHUB_STEP_SUMMARY": "/dev/full", "GITHUB_OUTPUT": "/dev/full"}
-    options = ["--tmpfs", f"{GITHUB}/workspace/.ghcr-push:size=4k"]
-    step = job.run(one(front), environ=environ, options=options)
-    assert step.status == 0, step.log
-    for what in ("the outputs", "the job summary"):
+    step = job.run(one(front) | {"report-file": "/dev/full"}, environ=environ)
+    assert step.status == 1, step.log  # for the report, which was asked for by name
+    for what in ("/dev/full", "the outputs", "the job summary"):
         assert f"{what} could not be written: No space left on device." in step.log
     assert "✅ 1 of 1 tag landed" in step.log
     assert "1 pushed" in step.log
@@ -293,16 +292,26 @@ def test_no_place_for_temporary_files(job: Job, front: Front) -> None:
     assert "Traceback" not in step.log
 
 
-def test_a_read_only_workspace_costs_the_report_alone(
-    job: Job, front: Front, registry: Registry
+@pytest.mark.parametrize("asked", ["reports/push.json", ""])
+def test_a_read_only_workspace_costs_a_report_that_was_asked_for(
+    job: Job, front: Front, registry: Registry, asked: str
 ) -> None:
-    step = job.run(one(front), options=["--tmpfs", f"{GITHUB}/workspace/.ghcr-push:ro"])
-    assert step.status == 0, step.log
+    options = ["--tmpfs", f"{GITHUB}/workspace/reports:ro"]
+    step = job.run(one(front) | {"report-file": asked}, options=options)
+    assert step.status == (1 if asked else 0), step.log
     assert step.listed("pushed") == [reference(front)]
-    prove(step, registry.address)
+    assert held(registry.address, reference(front)) == step.outputs["digest"]
     assert step.outputs["report"] == ""
-    assert "the report could not be written: Read-only file system." in step.log
+    told = "reports/push.json could not be written: Read-only file system."
+    assert (told in step.log) == bool(asked)
     assert step.summary.startswith("## ✅")
+
+
+def test_nothing_is_left_in_the_workspace_unless_it_is_asked_for(job: Job, front: Front) -> None:
+    step = job.run(one(front) | {"report-file": ""})
+    assert step.status == 0, step.log
+    assert step.outputs["report"] == ""
+    assert list((job.folder / "workspace").iterdir()) == []
 
 
 def test_a_missing_output_file_costs_the_outputs_alone(job: Job, front: Front) -> None:
@@ -310,14 +319,13 @@ def test_a_missing_output_file_costs_the_outputs_alone(job: Job, front: Front) -
     assert step.status == 0, step.log
     assert "the outputs could not be written" in step.log
     assert step.summary.startswith("## ✅ 1 of 1 tag landed")
-    assert (job.folder / "workspace/.ghcr-push/report-1.json").exists()
+    assert (job.folder / "workspace/reports/step-1.json").exists()
 
 
-def test_a_report_file_that_cannot_be_written_costs_itself_alone(
-    job: Job, front: Front, registry: Registry
-) -> None:
+def test_a_report_file_that_cannot_be_written_fails_the_step(job: Job, front: Front) -> None:
     step = job.run(one(front) | {"report-file": "/proc/no/report.json"})
-    check_pushed(step, front, registry)
+    assert step.status == 1, step.log
+    assert step.listed("pushed") == [reference(front)]
     assert "/proc/no/report.json could not be written" in step.log
 
 

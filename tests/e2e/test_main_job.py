@@ -187,9 +187,6 @@ def test_a_second_run_writes_nothing(big_job: Job, front: Front, registry: Regis
     prove(second, registry.address)
     assert front.stats().count(*WRITES) == 0
     assert second.outputs["digest"] == first.outputs["digest"]
-    # an earlier step's report stays
-    assert first.report["result"] == second.report["result"] == "success"
-    assert first.outputs["report"] != second.outputs["report"]
 
 
 @pytest.mark.parametrize("transport", ["direct", "engine"])

@@ -103,7 +103,7 @@ class Job:
     ) -> "RunningStep":
         """Start the action's container; ``options`` are more of ``docker run``'s."""
         mounts = self._new_step()
-        variables = _variables(inputs, {name: GITHUB / name for name in mounts})
+        variables = _variables(self._asked(inputs), {name: GITHUB / name for name in mounts})
         variables |= environ or {}
         name = f"action-{token_hex(4)}"
         command = ["docker", "run", "--name", name, "--rm", "--network", network]
@@ -138,12 +138,20 @@ class Job:
         mounts = self._new_step()
         process = subprocess.Popen(
             [sys.executable, "-I", "-u", str(ROOT / "entrypoint.py")],
-            env={**self.engine.environ, **_variables(inputs, mounts), **(environ or {})},
+            env={
+                **self.engine.environ,
+                **_variables(self._asked(inputs), mounts),
+                **(environ or {}),
+            },
             cwd=mounts["workspace"],
             stdout=log,
             stderr=subprocess.STDOUT,
         )
         return RunningStep("", process, mounts)
+
+    def _asked(self, inputs: Mapping[str, str]) -> dict[str, str]:
+        """Ask for a report of this step's own, where ``inputs`` say nothing of it."""
+        return {"report-file": f"reports/step-{self._steps}.json", **inputs}
 
     def _new_step(self) -> dict[str, Path]:
         """Make what the runner mounts, by its name below /github."""

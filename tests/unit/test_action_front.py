@@ -14,11 +14,12 @@ from tests.support.reports import all_failed, all_good, hostile_run, partly_fail
 
 from ghcr_push.app import exit_status
 from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, inputs, main
+from ghcr_push.fronts.delivery import exit_status as status
 from ghcr_push.model import Report
 from ghcr_push.planning.inputs import INPUTS, OUTPUTS
 from ghcr_push.planning.problems import InputError, Problem
 from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.events import EngineSaid, Noticed
+from ghcr_push.pushing.events import Ended, EngineSaid, Noticed
 from ghcr_push.signals import Interruption
 
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -88,7 +89,7 @@ def test_any_text_comes_out_as_it_went_in(files: Files, values: dict[str, str]) 
 
 
 def test_every_output_is_written(files: Files) -> None:
-    Runner(files.environ).deliver(partly_failed(), settings_of())
+    Runner(files.environ).deliver(partly_failed(), settings_of(**{"report-file": "push.json"}))
     assert list(files.outputs()) == [each.name for each in OUTPUTS]
     report = files.workspace / files.outputs()["report"]
     assert json.loads(report.read_bytes())["result"] == files.outputs()["result"] == "partial"
@@ -118,16 +119,74 @@ def test_what_cannot_be_written_costs_nothing_else(
     path: Path = getattr(files, lost)
     (path.rmdir if path.is_dir() else path.unlink)()
     path.symlink_to("/proc/nowhere")
-    Runner(files.environ).deliver(all_good(3), settings_of())
+    given = settings_of(**{"report-file": "push.json"})
+    delivery = Runner(files.environ).deliver(all_good(3), given)
     log = capsys.readouterr().out
     assert len(commands(log, "error")) == 1
     assert "could not be written" in log
     assert "3 of 3 tags landed" in log
+    # the report alone was asked for by name, so its absence alone fails the step
+    assert status(delivery, given, Interruption()) == (1 if lost == "workspace" else 0)
     if lost != "output":
         assert files.outputs()["result"] == "success"
-        assert (files.outputs()["report"] == "") == (lost == "workspace")
+        assert files.outputs()["report"] == ("" if lost == "workspace" else "push.json")
     if lost != "summary":
         assert files.summary.read_text().startswith("## ✅")
+        assert ("push.json could not be written" in files.summary.read_text()) == (
+            lost == "workspace"
+        )
+
+
+@pytest.mark.parametrize("lost", ["output", "summary"])
+def test_a_file_of_the_runner_that_is_a_folder_costs_itself_alone(
+    files: Files, capsys: pytest.CaptureFixture[str], lost: str
+) -> None:
+    path: Path = getattr(files, lost)
+    path.unlink()
+    path.mkdir()
+    delivery = Runner(files.environ).deliver(partly_failed(), settings_of())
+    log = capsys.readouterr().out
+    assert any("could not be written" in line for line in commands(log, "error"))
+    assert status(delivery, settings_of(), Interruption()) == 1
+    if lost == "summary":
+        assert files.outputs()["result"] == "partial"
+    else:
+        assert files.summary.read_text().startswith("## ❌")
+
+
+@pytest.mark.parametrize(
+    ("report", "given", "signal", "expected"),
+    [
+        (all_good(1), {}, None, 1),
+        (all_good(1), {"fail-on-error": "false"}, None, 0),
+        (all_failed(1), {}, None, 1),
+        (replace(all_good(1), cancelled=True), {}, 15, 143),
+    ],
+)
+def test_a_report_that_could_not_be_written_fails_a_step_that_is_green_otherwise(
+    files: Files, report: Report, given: dict[str, str], signal: int | None, expected: int
+) -> None:
+    given_settings = settings_of(**{"report-file": "/proc/no/push.json"}, **given)
+    interruption = Interruption()
+    interruption.signal = signal
+    delivery = Runner(files.environ).deliver(report, given_settings)
+    assert status(delivery, given_settings, interruption) == expected
+    assert files.outputs()["report"] == ""
+    assert files.outputs()["result"] == report.result
+
+
+def test_nothing_is_written_into_the_workspace_unless_it_is_asked_for(files: Files) -> None:
+    Runner(files.environ).deliver(partly_failed(), settings_of())
+    assert list(files.workspace.iterdir()) == []
+    assert files.outputs()["report"] == ""
+
+
+def test_the_report_is_written_where_it_is_asked_for(files: Files) -> None:
+    given = settings_of(**{"report-file": "deep/down/push.json"})
+    Runner(files.environ).deliver(all_good(1), given)
+    assert [path.name for path in files.workspace.rglob("*")] == ["deep", "down", "push.json"]
+    assert files.outputs()["report"] == "deep/down/push.json"
+    assert json.loads((files.workspace / "deep/down/push.json").read_bytes())
 
 
 def test_a_summary_that_is_not_wanted_is_not_written(files: Files) -> None:
@@ -141,14 +200,6 @@ def test_a_summary_stands_below_what_was_there(files: Files) -> None:
     Runner(files.environ).deliver(all_good(1), settings_of())
     assert files.summary.read_text().startswith("# before\n")
     assert "## ✅" in files.summary.read_text()
-
-
-def test_the_report_is_written_where_it_is_asked_for_too(files: Files) -> None:
-    Runner(files.environ).deliver(
-        all_good(1), settings_of(**{"report-file": "deep/down/push.json"})
-    )
-    asked = (files.workspace / "deep/down/push.json").read_bytes()
-    assert asked == (files.workspace / files.outputs()["report"]).read_bytes()
 
 
 @pytest.mark.parametrize("report", [all_failed(40), hostile_run(), partly_failed()])
@@ -180,10 +231,49 @@ def test_engine_output_is_a_group_that_it_cannot_leave(
 
 
 def test_a_line_begins_with_the_time(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
-    Runner(files.environ).tell(Noticed("well"))
+    Runner(files.environ).tell(Ended(all_good(1).results[0]))
     printed = capsys.readouterr().out
     assert printed.lstrip()[0].isdigit()
-    assert printed.endswith(" s  well\n")
+    assert " s  ghcr.io/acme/app:" in printed
+
+
+def test_notices_are_annotations_at_most_ten(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = Runner(files.environ)
+    for number in range(12):
+        runner.tell(Noticed(f"notice {number} ##[error]"))
+    log = capsys.readouterr().out
+    assert len(commands(log, "notice")) == MOST_ANNOTATIONS
+    assert [f"notice {number} " in log for number in range(12)] == [True] * 12
+    assert {obeyed(line) for line in lines_of(log)} == {"", "notice"}
+
+
+@pytest.mark.parametrize("wanted", ["true", "false"])
+def test_notices_about_the_inputs_come_first_of_all(
+    files: Files, capsys: pytest.CaptureFixture[str], wanted: str
+) -> None:
+    environ = files.environ | {
+        "INPUT_IMAGE": "GHCR.io/Acme/App",
+        "INPUT_TAGS": "1",
+        "INPUT_DRY-RUN": "true",
+        "INPUT_SUMMARY": wanted,
+        "INPUT_MAX_PARALLEL": "2",
+        "PATH": "",
+    }
+    main(Interruption(), environ)
+    lines = lines_of(capsys.readouterr().out)
+    assert lines[0].startswith("::notice::There is no input 'max_parallel'")
+    assert lines[1].startswith("::notice::image 'GHCR.io/Acme/App' was lowered to")
+
+
+def test_what_was_noticed_is_told_beside_bad_input(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(Interruption(), files.environ | {"INPUT_TAG": "x"}) == BAD_INPUT
+    log = capsys.readouterr().out
+    assert log.startswith("::notice::There is no input 'tag'; it was ignored.")
+    assert len(commands(log, "error")) == 1
 
 
 def test_secrets_are_masked_where_there_is_a_runner(

@@ -96,11 +96,31 @@ def test_the_report_file_is_written(tmp_path: Path) -> None:
     assert json.loads(path.read_bytes())["result"] == "success"
 
 
-def test_a_report_file_that_cannot_be_written_is_said_and_costs_nothing_else() -> None:
+def test_a_report_file_that_cannot_be_written_is_said_and_fails_the_command() -> None:
     done = run("--tags", "", "--allow-empty", "true", "--report-file", "/proc/no/report.json")
-    assert done.exit_code == 0
+    assert done.exit_code == 1
     assert "/proc/no/report.json could not be written: " in done.stderr
     assert done.stdout.startswith("✅ Nothing to push")
+
+
+def test_notices_come_first_of_all() -> None:
+    done = run("--tags", "1", "--image", "ghcr.io/Acme/App", "--dry-run", "true", PATH="")
+    assert "image 'ghcr.io/Acme/App' was lowered" in done.stdout.splitlines()[0]
+
+
+def test_notices_leave_standard_output_to_the_report() -> None:
+    done = run(
+        *("--tags", "1", "--image", "ghcr.io/Acme/App", "--dry-run", "true", "--format", "json"),
+        PATH="",
+    )
+    assert "image 'ghcr.io/Acme/App' was lowered" in done.stderr
+    assert "was lowered" in json.loads(done.stdout)["notices"][0]
+
+
+def test_what_was_noticed_is_told_beside_bad_input() -> None:
+    done = run("--tags", "a b", "--image", "ghcr.io/Acme/App")
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[0].startswith("image 'ghcr.io/Acme/App' was lowered")
 
 
 def test_secrets_come_from_the_environment() -> None:

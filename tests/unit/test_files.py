@@ -67,30 +67,29 @@ def test_folders_above_a_file_are_made(workspace: Path) -> None:
     assert (workspace / "a/b/push.json").read_bytes() == b"{}"
 
 
-def test_a_report_overwrites_no_other_and_is_hidden_from_git(workspace: Path) -> None:
-    places = container(workspace, workspace)
-    assert places.keep_report(b"1") == ".ghcr-push/report-1.json"
-    assert places.keep_report(b"2") == ".ghcr-push/report-2.json"
-    assert (workspace / ".ghcr-push/report-1.json").read_bytes() == b"1"
-    assert (workspace / ".ghcr-push/report-2.json").read_bytes() == b"2"
-    assert (workspace / ".ghcr-push/.gitignore").read_text() == "*\n"
-
-
-def test_what_git_was_told_already_is_kept(workspace: Path) -> None:
-    (workspace / ".ghcr-push").mkdir()
-    (workspace / ".ghcr-push/.gitignore").write_text("mine\n")
-    container(workspace, workspace).keep_report(b"1")
-    assert (workspace / ".ghcr-push/.gitignore").read_text() == "mine\n"
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("a/push.json", "a/push.json"),
+        ("./push.json", "push.json"),
+        ("/home/runner/work/app/app/a/push.json", "a/push.json"),
+        ("/home/runner/work/_temp/push.json", "/home/runner/work/_temp/push.json"),
+        ("/tmp/push.json", "/tmp/push.json"),
+    ],
+)
+def test_later_steps_find_a_path_from_the_workspace(
+    workspace: Path, tmp_path: Path, text: str, seen: str
+) -> None:
+    assert container(workspace, tmp_path / "temp").seen_later(text) == seen
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_what_root_makes_is_owned_as_the_workspace_is(workspace: Path) -> None:
     os.chown(workspace, 1001, 1002)
     places = container(workspace, workspace)
-    places.keep_report(b"1")
     places.write("a/b/push.json", b"{}")
     made = list(workspace.rglob("*"))
-    assert len(made) == 6
+    assert len(made) == 3
     assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(1001, 1002)}
 
 
@@ -101,3 +100,25 @@ def test_folders_that_were_there_keep_their_owner(workspace: Path) -> None:
     container(workspace, workspace).write("a/b/push.json", b"{}")
     assert (workspace / "a").stat().st_uid == 0
     assert (workspace / "a/b").stat().st_uid == 1001
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_command_line_gives_no_file_away(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(workspace, 1001, 1002)
+    monkeypatch.chdir(workspace)
+    Places({}).write("push.json", b"{}")
+    assert (workspace / "push.json").stat().st_uid == 0
+
+
+def test_a_file_that_cannot_be_given_away_is_written_all_the_same(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", refuse)
+    container(workspace, workspace).write("push.json", b"{}")
+    assert (workspace / "push.json").read_bytes() == b"{}"

@@ -132,3 +132,19 @@ def test_check_raises_as_docker_push_does(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("PATH", "")
     with pytest.raises(ghcr_push.PushFailed):
         asyncio.run(ghcr_push.push_async([TAG], check=True, transport="direct", token=""))
+
+
+def test_a_report_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    path = tmp_path / "push.json"
+    report = ghcr_push.push([TAG], transport="direct", token="", report_file=path)
+    assert path.read_text() == report.to_json()
+
+
+def test_a_report_file_that_cannot_be_written_costs_no_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    report = ghcr_push.push([TAG], transport="direct", token="", report_file="/proc/no/push.json")
+    assert len(report.failed) == 1
+    assert report.notices[-1].startswith("/proc/no/push.json could not be written: ")

@@ -11,20 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
-from typing import Final, TypeVar
+from typing import Final
 
 from ghcr_push import app
+from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import Places
 from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
 from ghcr_push.model import Report
 from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.events import EngineSaid, Event
+from ghcr_push.pushing.events import EngineSaid, Event, Noticed
 from ghcr_push.reporting.annotations import annotations
 from ghcr_push.reporting.outputs import outputs
 from ghcr_push.reporting.refusal import refused_outputs, refused_summary
-from ghcr_push.reporting.report import to_json
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.terminal import terminal
 from ghcr_push.signals import Interruption
@@ -43,8 +43,6 @@ with _withheld("requests"):
     # it takes the toolkit a tenth of a second, half of our start, for OpenID Connect alone
     from actions_toolkit import core
 
-T = TypeVar("T")
-
 MOST_ANNOTATIONS: Final = 10
 """Annotations of a kind that a runner keeps for a step; the rest stays in the log."""
 
@@ -56,7 +54,7 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
     """Run the step that ``environ`` describes; return its exit status."""
     runner = Runner(environ)
     try:
-        settings = read_settings(inputs(environ), Places(environ).path)
+        settings = read_settings(inputs(environ), runner.places.path)
         runner.mask(settings.secrets)
         report = app.push(
             settings,
@@ -67,8 +65,8 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
     except InputError as error:
         runner.refuse(error)
         return BAD_INPUT
-    runner.deliver(report, settings)
-    return app.exit_status(report, settings, interruption)
+    delivery = runner.deliver(report, settings)
+    return exit_status(delivery, settings, interruption)
 
 
 def inputs(environ: Mapping[str, str]) -> dict[str, str]:
@@ -87,11 +85,16 @@ class Runner:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._start = monotonic()
+        self._notices = 0
+        self.places = Places(environ)
 
     # -- the log ----------------------------------------------------------------------------
 
     def tell(self, event: Event) -> None:
         """Print what happened; what the engine printed goes into a group of its own."""
+        if isinstance(event, Noticed):
+            self.notice(event.sentence)
+            return
         if isinstance(event, EngineSaid):
             core.start_group(harmless(f"docker push {event.target}"))
             for line in engine_lines(event):
@@ -100,6 +103,14 @@ class Runner:
         for line in event_lines(event):
             print(f"{monotonic() - self._start:7.1f} s  {line}")
 
+    def notice(self, sentence: str) -> None:
+        """Have a runner show ``sentence`` on the run's page; the eleventh is for the log alone."""
+        self._notices += 1
+        if self._notices <= MOST_ANNOTATIONS:
+            core.notice(harmless(sentence))
+        else:
+            print(harmless(sentence))
+
     def mask(self, secrets: Iterable[str]) -> None:
         """Have a runner, where there is one, hide ``secrets`` in everything printed from here."""
         if self._environ.get("GITHUB_ACTIONS") == "true":
@@ -107,7 +118,9 @@ class Runner:
                 core.set_secret(secret)
 
     def refuse(self, error: InputError) -> None:
-        """Tell all problems of the inputs at once."""
+        """Tell all problems of the inputs at once, and before them what else was noticed."""
+        for sentence in error.notices:
+            self.notice(sentence)
         lines = str(error).splitlines()
         for line in lines[:MOST_ANNOTATIONS]:
             core.error(harmless(line), title="Bad input")
@@ -118,16 +131,15 @@ class Runner:
 
     # -- what later steps and people read ---------------------------------------------------
 
-    def deliver(self, report: Report, settings: Settings) -> None:
-        """Write report, outputs, summary and annotations, each whatever happens to the others."""
-        places = Places(self._environ)
-        path = self._write("the report", lambda: places.keep_report(to_json(report)))
-        if settings.report_file:
-            self._write(
-                settings.report_file,
-                lambda: places.write(settings.report_file, to_json(report)),
-            )
-        self._write("the outputs", lambda: self._set_outputs(outputs(report, path or "")))
+    def deliver(self, report: Report, settings: Settings) -> Delivery:
+        """Write all that others read, each whatever happens to the others."""
+        delivery = deliver(report, settings, self._environ, self.places)
+        for sentence in delivery.notices:
+            self.notice(sentence)
+        for sentence in delivery.undelivered:
+            self._tell_unwritten(sentence)
+        report = delivery.report
+        self._write("the outputs", lambda: self._set_outputs(outputs(report, delivery.path)))
         if settings.summary:
             protected = bool(settings.protect)
             self._write(
@@ -139,6 +151,7 @@ class Runner:
             say(harmless(each.message), title=harmless(each.title))
         for line in terminal(report).splitlines():
             print(harmless(line))
+        return delivery
 
     def _set_outputs(self, values: Mapping[str, str]) -> None:
         if not self._environ.get("GITHUB_OUTPUT"):
@@ -151,14 +164,15 @@ class Runner:
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(text)
 
-    def _write(self, what: str, write: Callable[[], T]) -> T | None:
+    def _write(self, what: str, write: Callable[[], None]) -> None:
         """Write one thing; say in the log where that is impossible, and go on."""
         try:
-            return write()
+            write()
         except Exception as error:  # noqa: BLE001 - the library raises bare exceptions
-            reason = getattr(error, "strerror", None) or str(error)
-            core.error(
-                harmless(f"{what} could not be written: {reason}. The log has every result."),
-                title="A result could not be written",
-            )
-            return None
+            self._tell_unwritten(unwritten(what, error))
+
+    def _tell_unwritten(self, sentence: str) -> None:
+        core.error(
+            harmless(f"{sentence}. The log has every result."),
+            title="A result could not be written",
+        )

@@ -8,19 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from ghcr_push import app
-from ghcr_push.fronts.lines import engine_lines, event_lines
-from ghcr_push.model import Report
+from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
+from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
 from ghcr_push.planning.inputs import INPUTS, Input
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.events import Carrying, EngineSaid, Event, Observer
+from ghcr_push.pushing.events import Carrying, EngineSaid, Event, Noticed, Observer
 from ghcr_push.pushing.shared import TOLD_EVERY
 from ghcr_push.reporting.report import to_json
 from ghcr_push.reporting.terminal import terminal
@@ -104,10 +104,13 @@ def _run(*, password_stdin: bool, output_format: str, **given: str) -> None:
                 told_every=told_every,
             )
     except InputError as error:
+        for sentence in error.notices:
+            _warn(sentence)
         click.echo(str(error), err=True)
         sys.exit(BAD_INPUT)
-    _deliver(report, settings, quiet=quiet)
-    sys.exit(app.exit_status(report, settings, interruption))
+    delivery = deliver(report, settings, os.environ, Places({}))
+    _show(delivery, quiet=quiet)
+    sys.exit(exit_status(delivery, settings, interruption))
 
 
 def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
@@ -158,16 +161,20 @@ def _drawing(bars: "Bars") -> Observer:
 
 
 def _silent(event: Event) -> None:
-    """Tell nothing: standard output is the report's."""
+    """Tell notices only, as errors are told: standard output is the report's."""
+    if isinstance(event, Noticed):
+        _warn(event.sentence)
 
 
-def _deliver(report: Report, settings: Settings, *, quiet: bool) -> None:
-    if settings.report_file:
-        try:
-            Path(settings.report_file).write_bytes(to_json(report))
-        except OSError as error:
-            click.echo(f"{settings.report_file} could not be written: {error.strerror}", err=True)
+def _warn(sentence: str) -> None:
+    click.echo(harmless(sentence), err=True)
+
+
+def _show(delivery: Delivery, *, quiet: bool) -> None:
+    """Print the report, and before it what delivering it found."""
+    for sentence in (*delivery.notices, *delivery.undelivered):
+        _warn(sentence)
     if quiet:
-        click.echo(to_json(report))
+        click.echo(to_json(delivery.report))
     else:
-        click.echo(terminal(report), nl=False)
+        click.echo(terminal(delivery.report), nl=False)

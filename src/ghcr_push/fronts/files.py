@@ -1,13 +1,9 @@
-"""Where files go that other steps read: in the workspace, and owned as it is."""
+"""Where files are that a workflow names, as this process sees them, and whose they become."""
 
 import os
 from collections.abc import Mapping
-from itertools import count
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
-
-KEPT_IN: Final = ".ghcr-push"
-"""Folder of the workspace for reports; it tells git to look away, so the checkout stays clean."""
 
 
 class Places:
@@ -15,6 +11,7 @@ class Places:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self._is_job = bool(environ.get("GITHUB_WORKSPACE"))
         self._workspace = Path(environ.get("GITHUB_WORKSPACE") or Path.cwd())
 
     def path(self, text: str) -> Path:
@@ -52,21 +49,19 @@ class Places:
             self._own(made)
         return path
 
-    def keep_report(self, content: bytes) -> str:
-        """Write a report that no other step's overwrites; return its path in the workspace."""
-        folder = Path(KEPT_IN)
-        ignore = self._workspace / folder / ".gitignore"
-        if not ignore.exists():
-            self.write(str(folder / ".gitignore"), b"*\n")
-        for number in count(1):
-            name = folder / f"report-{number}.json"
-            if not (self._workspace / name).exists():
-                break
-        self.write(str(name), content)
-        return str(name)
+    def seen_later(self, text: str) -> str:
+        """Give the path called ``text`` as later steps find it: from the workspace, if it is there.
+
+        Other paths of the runner are the same for every step, as the workflow wrote them.
+        """
+        path = self.path(text)
+        if path.is_relative_to(self._workspace):
+            return str(path.relative_to(self._workspace))
+        return text
 
     def _own(self, path: Path) -> None:
-        """Give ``path`` to the workspace's owner: we are root here, later steps are not."""
-        owner = self._workspace.stat()
-        if os.geteuid() == 0:
-            os.chown(path, owner.st_uid, owner.st_gid)
+        """Give ``path`` to the workspace's owner, where that can be: later steps are not root."""
+        if self._is_job and os.geteuid() == 0:
+            owner = self._workspace.stat()
+            with suppress(OSError):
+                os.chown(path, owner.st_uid, owner.st_gid)

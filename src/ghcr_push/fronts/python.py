@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from typing import Protocol, TypedDict, Unpack, runtime_checkable
 
 from ghcr_push import app
+from ghcr_push.fronts.delivery import deliver
+from ghcr_push.fronts.files import Places
 from ghcr_push.model import Outcome, Report, TargetResult
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Event, Observer
@@ -167,6 +169,7 @@ async def _report(settings: Settings, observer: Observer | None, *, check: bool)
         observer=observer or _ignore,
         interruption=Interruption(),
     )
+    report = deliver(report, settings, os.environ, Places({})).report
     found = PushReport(**{each.name: getattr(report, each.name) for each in fields(report)})
     if check:
         found.raise_for_failure()

@@ -234,7 +234,10 @@ INPUTS = (
     ),
     Input(
         name="report-file",
-        description="Path to which the JSON report is written too.",
+        description=(
+            "Path to which the JSON report is written; without it nothing is written into the "
+            "workspace."
+        ),
     ),
     Input(
         name="insecure-registries",
@@ -319,7 +322,9 @@ OUTPUTS = (
     ),
     Output(
         name="report",
-        description="Path of the JSON report, relative to the workspace.",
+        description=(
+            "Path of the JSON report, relative to the workspace; empty without `report-file`."
+        ),
     ),
     Output(
         name="truncated",

@@ -43,7 +43,7 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
         "retried": _names(result for result in report.results if result.retried),
         "digest": (shared.pop() or "") if len(shared) == 1 else "",
         "digests": _compact(digests),
-        "images": "\n".join(_images(report)),
+        "images": "\n".join(images(report)),
         "attempts": str(report.attempts),
         "retries": str(report.retries),
         "lowest-parallel": str(report.lowest_parallel),
@@ -75,7 +75,7 @@ def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _images(report: Report) -> list[str]:
+def images(report: Report) -> list[str]:
     """Return ``registry/repository@digest`` of what landed, each once, in the targets' order."""
     return list(
         dict.fromkeys(

@@ -1,0 +1,95 @@
+"""What a run leaves behind on request, whichever way it was started: report file, artifacts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from ghcr_push import app
+from ghcr_push.fronts.files import Places
+from ghcr_push.model import Report
+from ghcr_push.planning.settings import Settings
+from ghcr_push.reporting.artifacts import declaration
+from ghcr_push.reporting.report import to_json
+from ghcr_push.signals import Interruption
+
+_ARTIFACTS: Final = "GITHUB_ARTIFACTS"
+_DECLARED: Final = "GITHUB_ARTIFACTS_LIST"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A report whose notices tell what delivering it found, too."""
+
+    report: Report
+    path: str
+    """The report file as later steps find it; empty where none was asked for or written."""
+    notices: tuple[str, ...]
+    """What was left out of the artifacts."""
+    undelivered: tuple[str, ...]
+    """What was asked for and could not be written."""
+
+
+def deliver(
+    report: Report, settings: Settings, environ: Mapping[str, str], places: Places
+) -> Delivery:
+    """Declare artifacts and write the report file where ``settings`` ask for them."""
+    notices: tuple[str, ...] = ()
+    undelivered: list[str] = []
+    if settings.declare_artifacts:
+        try:
+            notices = _declare(report, environ)
+        except OSError as error:
+            undelivered.append(unwritten("the artifacts", error))
+    report = replace(report, notices=(*report.notices, *notices, *undelivered))
+    path = ""
+    if given := settings.report_file:
+        try:
+            places.write(given, to_json(report))
+            path = places.seen_later(given)
+        except (OSError, ValueError) as error:
+            sentence = unwritten(given, error)
+            undelivered.append(sentence)
+            report = replace(report, notices=(*report.notices, sentence))
+    return Delivery(report, path, notices, tuple(undelivered))
+
+
+def exit_status(delivery: Delivery, settings: Settings, interruption: Interruption) -> int:
+    """Return the run's status, 1 where all is well but for what could not be delivered."""
+    status = app.exit_status(delivery.report, settings, interruption)
+    if delivery.undelivered and settings.fail_on_error:
+        return status or 1
+    return status
+
+
+def unwritten(what: str, error: Exception) -> str:
+    """Say that ``what`` could not be written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return f"{what} could not be written: {reason}"
+
+
+def _declare(report: Report, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Append what landed to the runner's file; return what is to be said of it."""
+    told = declaration(report, _declared(environ))
+    if not told.lines:
+        return told.notices
+    path = environ.get(_ARTIFACTS)
+    if not path:
+        missing = (
+            f"no artifact was declared: there is no {_ARTIFACTS} here, which runners have from "
+            "2.336 on"
+        )
+        return (*told.notices, missing)
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in told.lines)
+    return told.notices
+
+
+def _declared(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the digests by name that earlier steps declared; nothing where that cannot be read."""
+    try:
+        document = json.loads(Path(environ[_DECLARED]).read_bytes())
+        return {str(each["name"]): str(each["digest"]) for each in document["subjects"]}
+    except (KeyError, TypeError, ValueError, OSError):
+        return {}

@@ -1,0 +1,60 @@
+"""What a run declares to its runner as artifacts, so that a step that attests finds them.
+
+After actions/runner 2.336, ``CreateArtifactsFileCommand.cs``: a line ``oci://NAME@DIGEST`` for each
+artifact, at most 500 a job; a name that was declared with another digest fails the step, and so
+does one artifact too many.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ghcr_push.model import Report
+from ghcr_push.reporting.outputs import images
+from ghcr_push.reporting.phrases import count
+
+MOST: Final = 500
+"""Artifacts that a runner takes of one job."""
+
+_ATTESTED: Final = "sha256:"
+"""The one kind of digest that actions/attest takes."""
+
+_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """Lines for the runner, and sentences about what they leave out."""
+
+    lines: tuple[str, ...]
+    notices: tuple[str, ...]
+
+
+def declaration(report: Report, declared: Mapping[str, str]) -> Declaration:
+    """Declare what landed, each name once, beside the digests by name ``declared`` before."""
+    digests: dict[str, set[str]] = {}
+    for image in images(report):
+        name, _, digest = image.partition("@")
+        if digest.startswith(_ATTESTED):
+            digests.setdefault(name, set()).add(digest)
+    several = [name for name, known in digests.items() if len(known) > 1]
+    single = {name: known.pop() for name, known in digests.items() if len(known) == 1}
+    other = [name for name in single if declared.get(name, single[name]) != single[name]]
+    new = [name for name in single if name not in declared]
+    room = max(0, MOST - len(declared))
+    left_out = {
+        "more than one digest in this run": several,
+        "another digest, declared by an earlier step": other,
+        f"no room among the {MOST} that a job may declare": new[room:],
+    }
+    return Declaration(
+        lines=tuple(f"oci://{name}@{single[name]}" for name in new[:room]),
+        notices=tuple(_left_out(names, why) for why, names in left_out.items() if names),
+    )
+
+
+def _left_out(names: list[str], why: str) -> str:
+    named = ", ".join(names[:_NAMED])
+    more = len(names) - _NAMED
+    rest = f" and {count(more, 'more name')}" if more > 0 else ""
+    return f"not declared as an artifact: {named}{rest} (has {why})"
