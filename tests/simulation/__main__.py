@@ -1,6 +1,7 @@
 """``python -m tests.simulation SEED`` replays one seed; ``--seeds N --jobs M`` plays many.
 
-Seeds from 1000000 on carry the layers by ourselves.
+Seeds from 1000000 on carry the layers by ourselves; from 10000000 on a dead registry stands beside
+a healthy one, and each seed is played twice (see `isolation`).
 """
 
 import argparse
@@ -8,6 +9,7 @@ import hashlib
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.isolation import ISOLATED, broken_beside_the_dead, isolated
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
 from tests.simulation.scenario import scenario
@@ -31,14 +33,14 @@ def main() -> int:
 
 def replay(seed: int) -> int:
     """Tell one seed's story."""
-    played = play(scenario(seed))
+    played = play(isolated(seed) if seed >= ISOLATED else scenario(seed))
     print(played.scenario)
     for at, event in played.events:
         print(f"{at - played.start:10.3f} {event}")
     for request in played.log:
         print(f"{request.began - played.start:10.3f} {request}")
     print("fingerprint", fingerprint(played))
-    broken = broken_promises(played)
+    broken = broken_by(seed)
     print(*(broken or ["no promise is broken"]), sep="\n")
     return bool(broken)
 
@@ -58,11 +60,14 @@ def soak(first: int, seeds: int, jobs: int) -> int:
 
 def findings(first: int, count: int) -> list[tuple[int, list[str]]]:
     """Play ``count`` seeds from ``first`` on; return those that break a promise."""
-    return [
-        (seed, broken)
-        for seed in range(first, first + count)
-        if (broken := broken_promises(play(scenario(seed))))
-    ]
+    return [(seed, broken) for seed in range(first, first + count) if (broken := broken_by(seed))]
+
+
+def broken_by(seed: int) -> list[str]:
+    """Play ``seed``; say what it broke."""
+    if seed >= ISOLATED:
+        return broken_beside_the_dead(seed)
+    return broken_promises(play(scenario(seed)))
 
 
 def fingerprint(played: Played) -> str:

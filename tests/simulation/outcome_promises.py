@@ -27,6 +27,7 @@ CAUSES: dict[str, frozenset[Kind]] = {
     "down": frozenset({Kind.SERVER_ERROR, Kind.THROTTLED}),  # with a wait it reads as a throttle
     "lost": frozenset({Kind.SERVER_ERROR}),
     "unreachable": frozenset({Kind.NETWORK}),
+    "silent": frozenset({Kind.TIMEOUT}),
     "cut off": frozenset({Kind.NETWORK}),
     "not whole": frozenset({Kind.CONTENT_MISSING}),
     "throttled": frozenset({Kind.THROTTLED}),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import cast
+from typing import Any, cast
 
 import anyio
 import trio
@@ -62,6 +62,19 @@ class Played:
         return min(deadline, self.cancelled if self.cancelled is not None else deadline)
 
 
+class Steady(Random):
+    """Draws the middle, or the first."""
+
+    def random(self) -> float:
+        return 0.5
+
+    def uniform(self, a: float, b: float) -> float:
+        return (a + b) / 2
+
+    def choice(self, seq: Any) -> Any:
+        return seq[0]
+
+
 def watched_clock(watch: Callable[[], None]) -> MockClock:
     """Return a virtual clock that jumps when every task waits, and calls ``watch`` just before."""
     clock = MockClock(autojump_threshold=0)
@@ -91,7 +104,8 @@ def deterministic(seed: int) -> Iterator[None]:
 
 def play(scenario: Scenario) -> Played:
     """Play one scenario to its end, the same way each time."""
-    played = Played(scenario, World(scenario, Random(scenario.seed + 1)))
+    random = Steady if scenario.steady else Random
+    played = Played(scenario, World(scenario, random(scenario.seed + 1)))
     queues: list[PushQueue] = []
 
     def watch() -> None:

@@ -274,6 +274,7 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
         )
         and not (w.secondary or played.scenario.carriage.breaks)
         and all(outage.ends <= 620 for outage in w.outages)
+        and w.silent_from == float("inf")
         for w in played.scenario.weather.values()
     )
     if not (defaults and plain and played.scenario.backoff_initial == 2.0):

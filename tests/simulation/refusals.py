@@ -6,12 +6,16 @@ from typing import NoReturn
 import anyio
 
 from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Kind
 from ghcr_push.references import TagReference
 from tests.simulation.records import Request, Traffic
 from tests.simulation.scenario import Scenario, Weather
 
 REFUSAL = 0.2
 """Seconds that a refusal takes, give or take a quarter."""
+
+SILENCE = 60.0
+"""Seconds after which our client, and docker, give up a connection on which nothing comes."""
 
 BAD_REQUEST = 400
 
@@ -36,6 +40,12 @@ class Refusals:
         for name, traffic in self._traffic.items():
             bucket = self._scenario.weather[name].bucket
             traffic.tokens, traffic.counted = float(bucket[1] if bucket else 0), self.start
+
+    async def meet_silence(self, request: Request) -> None:
+        """Let a client wait until it gives up, where nothing is answered."""
+        if self._weather(request).silent_from <= self._now:
+            await anyio.sleep(SILENCE)
+            self.refuse(request, "silent")
 
     def meet_read(self, request: Request) -> None:
         """Refuse a read for whatever reason comes first."""
@@ -154,6 +164,7 @@ class Refusals:
 _WORDS = {
     "denied": "denied: permission_denied: write_package",
     "secondary": "denied: You have exceeded a secondary rate limit. Please wait.",
+    "silent": "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
     "unreachable": "dial tcp 192.0.2.1:443: connect: connection refused",
 }
 
@@ -168,6 +179,8 @@ def _evidence(
 ) -> Evidence:
     """Word an answer as our own client or as docker would."""
     if request.operation not in {"push", "engine-head"}:
+        if answer == "silent":
+            return Evidence(origin=Origin.REGISTRY, message="no answer", kind=Kind.TIMEOUT)
         text = text or ("connection refused" if status is None else "")
         return Evidence(
             origin=Origin.REGISTRY, message=text, status=status, code=code, retry_after=header

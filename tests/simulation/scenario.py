@@ -48,6 +48,8 @@ class Weather:
     """Writes in flight that it bears, each from a time on; what is beyond gets 5xx."""
     faults: float = 0.0
     read_faults: float = 0.0
+    silent_from: float = float("inf")
+    """When it begins to take connections and to answer nothing."""
     bursts: tuple[tuple[float, float], ...] = ()
     """Times in which most writes fail."""
     lost: float = 0.0
@@ -155,6 +157,8 @@ class Scenario:
         default_factory=lambda: Carriage(contents={}, seconds={}, sizes={}, held=frozenset())
     )
     """Empty where ``docker push`` carries the layers."""
+    steady: bool = False
+    """Whether each thing takes the time that it takes on the whole."""
 
     @property
     def engine_first(self) -> bool:

@@ -230,6 +230,7 @@ class World:
         traffic = self.traffic[repository.registry]
         traffic.reads += 1
         try:
+            await self.refusals.meet_silence(request)
             await pass_time(self._random, READ)
             self.refusals.meet_read(request)
             if self._random.random() < self.scenario.weather[repository.registry].hangs / 4:
@@ -255,6 +256,7 @@ class World:
         request.level = traffic.in_flight
         self.log.append(request)
         try:
+            await self.refusals.meet_silence(request)
             await self.refusals.meet_write(request)
             yield request
             request.answer = "ok"

@@ -1,0 +1,155 @@
+"""A dead registry beside a healthy one: what it costs the healthy one's tags.
+
+The healthy registry answers all it is asked, each request in the time that such a request always
+takes, so that two runs can be compared: the whole one, and one of the healthy registry's targets
+alone, with one place of ``max-parallel`` fewer, which is the dead one's share.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target
+from ghcr_push.references import Repository, TagReference
+from tests.simulation.evidence import ended_at
+from tests.simulation.play import Played, play
+from tests.simulation.promises import broken_promises
+from tests.simulation.scenario import (
+    BLOB_SIZE,
+    Carriage,
+    Content,
+    Outage,
+    Scenario,
+    Weather,
+    digest_of,
+)
+
+ISOLATED = 10_000_000
+"""From this seed on."""
+
+HEALTHY, DEAD = "ghcr.io", "dead.example"
+
+WAYS = ("refuses connections", "answers 503", "never answers")
+
+LONGER, LATER = 1.2, 1.0
+"""How much longer the healthy one's tags may take, as a factor and in seconds."""
+
+ALWAYS = ((float("-inf"), 64),)
+
+
+def isolated(seed: int) -> Scenario:
+    """Make up a run with a registry that is dead, in one of three ways, beside a healthy one."""
+    random = Random(seed)
+    groups = _groups(random)
+    sources = sorted({group.source for group in groups})
+    digests = {source: digest_of(1000 + int(source.image)) for source in sources}
+    direct = random.random() < 0.8
+    return Scenario(
+        seed=seed,
+        plan=Plan(tuple(groups)),
+        images={source: _image(random, source) for source in sources},
+        digests=digests,
+        uploads=dict.fromkeys(sources, 2.0),
+        weather={HEALTHY: Weather(limits=ALWAYS), DEAD: _dead(random, WAYS[seed % len(WAYS)])},
+        standing={},
+        max_parallel=random.choice((2, 4, 4, 8)),
+        attempt_timeout=900.0,
+        timeout=random.choice((1800.0, 300.0)),
+        carriage=_carriage(random, sources)
+        if direct
+        else Carriage(contents={}, seconds={}, sizes={}, held=frozenset()),
+        steady=True,
+    )
+
+
+def _groups(random: Random) -> list[Group]:
+    """Plan images for both registries, some of them for both, in any order."""
+    planned = [(HEALTHY, number) for number in range(random.choice((1, 1, 2)))]
+    shared = [(DEAD, number) for _, number in planned if random.random() < 0.3]
+    own = [(DEAD, 10 + number) for number in range(random.choice((1, 2, 4)))]
+    planned += shared + own
+    random.shuffle(planned)
+    return [_group(random, registry, Source(str(number))) for registry, number in planned]
+
+
+def _group(random: Random, registry: str, source: Source) -> Group:
+    repository = Repository(registry, f"acme/app{source.image}")
+    tags = range(random.choice((1, 3, 12)))
+    targets = (Target(TagReference(repository, f"t{tag}"), source) for tag in tags)
+    return Group(source, repository, tuple(targets))
+
+
+def _image(random: Random, source: Source) -> Image:
+    digest = digest_of(1000 + int(source.image))
+    if random.random() < 0.5:
+        return Image(id=digest, layers=3, digest=digest)
+    return Image(id=digest_of(5000 + int(source.image)), layers=3)
+
+
+def _dead(random: Random, way: str) -> Weather:
+    if way == "never answers":
+        return Weather(limits=ALWAYS, silent_from=random.choice((0.0, 0.0, 3.0)))
+    begins = random.choice((0.0, 0.0, 3.0))
+    outage = Outage(
+        begins=begins,
+        ends=float("inf"),
+        writes_only=random.random() < 0.2,
+        connection=way == "refuses connections",
+    )
+    return Weather(limits=ALWAYS, outages=(outage,))
+
+
+def _carriage(random: Random, sources: list[Source]) -> Carriage:
+    """Make images that do not fit into temporary space, mostly."""
+    contents = {
+        source: Content(
+            blobs=tuple(
+                digest_of(20_000 + 100 * int(source.image) + number)
+                for number in range(random.choice((2, 5, 8)))
+            )
+        )
+        for source in sources
+    }
+    blobs = [digest for content in contents.values() for digest in content.blobs]
+    return Carriage(
+        contents=contents,
+        seconds={digest: random.choice((0.3, 1.0, 3.0)) for digest in blobs},
+        sizes={digest: int(BLOB_SIZE * random.choice((0.5, 1, 2))) for digest in blobs},
+        held=frozenset(),
+        spool=random.choice((1, 2, 4, 100)) * BLOB_SIZE,
+    )
+
+
+def without_the_dead(scenario: Scenario) -> Scenario:
+    """Return the run of the healthy registry's targets alone."""
+    groups = tuple(g for g in scenario.plan.groups if g.repository.registry == HEALTHY)
+    return replace(
+        scenario,
+        plan=Plan(groups),
+        weather={HEALTHY: scenario.weather[HEALTHY]},
+        max_parallel=scenario.max_parallel - 1,
+    )
+
+
+def broken_beside_the_dead(seed: int) -> list[str]:
+    """Play both runs of ``seed``; say what either broke, and what the dead registry cost."""
+    scenario = isolated(seed)
+    whole, alone = play(scenario), play(without_the_dead(scenario))
+    broken = [*broken_promises(whole), *(f"alone: {each}" for each in broken_promises(alone))]
+    held = (f"healthy_registries_are_not_held_up: {each}" for each in held_up(whole, alone))
+    return broken or list(held)
+
+
+def held_up(whole: Played, alone: Played) -> Iterator[str]:
+    """Say which tags of the healthy registry did not land, or later than they may."""
+    ends = {target: at - alone.start for target, at in ended_at(alone).items()}
+    allowed = LONGER * max(ends.values()) + LATER
+    times = ended_at(whole)
+    for result in whole.results:
+        if result.target not in ends:
+            continue
+        took = times[result.target] - whole.start
+        if result.outcome is not Outcome.PUSHED:
+            yield f"{result.target} is {result.outcome}: {result.failure}"
+        elif took > allowed:
+            yield f"{result.target} took {took:.1f} s, alone all took {max(ends.values()):.1f} s"
