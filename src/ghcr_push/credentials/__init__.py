@@ -1,0 +1,21 @@
+"""Who we are to which registry: Docker's configuration read, and a private one written.
+
+The forms are those of the docker command's ``config.json`` and of its credential helpers. No
+network, nothing in an argument list, and no secret in a ``repr`` or a message.
+"""
+
+from ghcr_push.credentials.credential import Credential, key_of, registry_of
+from ghcr_push.credentials.docker_config import docker_config_folder
+from ghcr_push.credentials.private_config import engine_auth, private_docker_config
+from ghcr_push.credentials.resolution import Resolved, resolve
+
+__all__ = [
+    "Credential",
+    "Resolved",
+    "docker_config_folder",
+    "engine_auth",
+    "key_of",
+    "private_docker_config",
+    "registry_of",
+    "resolve",
+]

@@ -1,0 +1,39 @@
+"""Who we are to one registry, and how Docker's configuration calls registries."""
+
+from dataclasses import dataclass, field
+
+from ghcr_push.references import DEFAULT_REGISTRY
+
+_HUB_KEY = "https://index.docker.io/v1/"
+"""docker.io's name in Docker's configuration; a registry of the first protocol stood there."""
+
+_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A user's password, or an identity token that a token service takes in its place."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+
+
+def registry_of(key: str) -> str:
+    """Return the registry that ``key`` means in one of Docker's spellings, as references name it.
+
+    ``https://ghcr.io/v1/`` is ghcr.io, and ``https://index.docker.io/v1/`` is docker.io. A key
+    with a deeper path, as podman writes for one repository, stays as it is and fits no registry.
+    """
+    host, slash, path = key.strip().partition("://")[2].partition("/")
+    if not host:
+        host, slash, path = key.strip().partition("/")
+    if path.strip("/") not in {"", "v1", "v2"}:
+        return f"{host}{slash}{path}"
+    host = host.lower()
+    return DEFAULT_REGISTRY if host in _HUB_HOSTS else host
+
+
+def key_of(registry: str) -> str:
+    """Return the key under which Docker keeps the credentials of ``registry``."""
+    return _HUB_KEY if registry == DEFAULT_REGISTRY else registry

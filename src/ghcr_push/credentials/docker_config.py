@@ -1,0 +1,91 @@
+"""Docker's ``config.json``: where it is, and what its entries hold."""
+
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ghcr_push.credentials.credential import Credential, key_of, registry_of
+
+
+def docker_config_folder(environment: Mapping[str, str]) -> Path | None:
+    """Return the folder of the user's Docker configuration; None if nothing says where."""
+    if folder := environment.get("DOCKER_CONFIG"):
+        return Path(folder)
+    home = environment.get("HOME")
+    return Path(home) / ".docker" if home else None
+
+
+@dataclass(frozen=True, slots=True)
+class DockerConfig:
+    """A Docker configuration: what it holds for a registry, or who is to be asked."""
+
+    content: dict[str, object] = field(repr=False)
+
+    def helper(self, registry: str) -> str | None:
+        """Return the name of the helper for ``registry``: its own before that of all."""
+        helpers = mapping(self.content.get("credHelpers"))
+        own = [name for key, name in helpers.items() if registry_of(key) == registry]
+        name = next(iter(own), None) or self.content.get("credsStore")
+        return name if isinstance(name, str) and name else None
+
+    def entry(self, registry: str, notices: list[str]) -> Credential | None:
+        """Return what is written for ``registry``; tell in ``notices`` what cannot be read."""
+        auths = mapping(self.content.get("auths"))
+        keys = [key for key in auths if registry_of(key) == registry]
+        for key in sorted(keys, key=lambda key: key != key_of(registry)):
+            try:
+                credential = _read_entry(mapping(auths[key]))
+            except ValueError:
+                notices.append(
+                    f"The credentials of {key} in the Docker configuration are not readable."
+                )
+                continue
+            if credential is not None:
+                return credential
+        return None
+
+
+def read_config(folder: Path | None, notices: list[str]) -> dict[str, object]:
+    """Return the configuration in ``folder``, empty where none can be read."""
+    if folder is None:
+        return {}
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        notices.append(f"{path} cannot be read ({error.strerror}): going without it.")
+        return {}
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        notices.append(f"{path} is not a Docker configuration in JSON: going without it.")
+        return {}
+    return config
+
+
+def mapping(value: object) -> dict[str, object]:
+    """Return ``value`` where it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _read_entry(entry: dict[str, object]) -> Credential | None:
+    """Read one of ``auths``; None if it is empty, as Docker leaves it where a helper is used."""
+
+    def text(key: str) -> str:
+        value = entry.get(key)
+        return value if isinstance(value, str) else ""
+
+    username, password = text("username"), text("password")
+    if auth := text("auth"):
+        username, colon, password = b64decode(auth, validate=True).decode().partition(":")
+        if not colon:
+            raise ValueError("no password")
+        # docker pads with zero bytes what it once encrypted
+        password = password.strip("\0")
+    if token := text("identitytoken"):
+        return Credential(username=username, identity_token=token)
+    return Credential(username=username, password=password) if password else None

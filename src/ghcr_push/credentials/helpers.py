@@ -1,0 +1,75 @@
+"""Credential helpers: programs named by Docker's configuration that give a registry's secret."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+from ghcr_push.credentials.credential import Credential, key_of
+from ghcr_push.credentials.docker_config import mapping
+
+_MOST_SHOWN = 200
+"""Characters of a helper's complaint that a notice repeats."""
+
+
+class HelperError(Exception):
+    """A helper is of no use; the text is a sentence for people, without any secret."""
+
+
+def ask_helper(
+    name: str, registry: str, environment: Mapping[str, str], *, seconds: float
+) -> Credential | None:
+    """Ask the helper ``name`` for ``registry``; None: it has nothing. Raises ``HelperError``."""
+    program = f"docker-credential-{name}"
+    places = environment.get("PATH", os.defpath)
+    path = None if "/" in name else shutil.which(program, path=places)
+    if path is None:
+        raise HelperError(
+            f"The Docker configuration names the credential helper {program}, which is not "
+            "here: going without it. Give `username` and `password`, or `registry-auth`."
+        )
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own configuration names it
+            [path, "get"],
+            input=key_of(registry).encode(),
+            capture_output=True,
+            check=False,
+            env=dict(environment),
+            timeout=seconds,
+        )
+        return _read(done)
+    except subprocess.TimeoutExpired as error:
+        why = f"took longer than {seconds:g} s"
+        raise _useless(program, registry, why) from error
+    except OSError as error:
+        why = f"cannot be run ({error.strerror})"
+        raise _useless(program, registry, why) from error
+    except ValueError as error:
+        raise _useless(program, registry, str(error)) from None
+
+
+def _read(done: subprocess.CompletedProcess[bytes]) -> Credential | None:
+    """Read a helper's answer; raise ``ValueError`` saying what it did instead."""
+    said = (done.stdout or done.stderr).decode(errors="replace").strip()
+    if done.returncode:
+        # the one complaint that is none: the words of docker's own helper library
+        if "credentials not found" in said:
+            return None
+        # an answer in JSON may hold the secret, even from a helper that failed
+        words = "" if "{" in said else f": {said[:_MOST_SHOWN]}"
+        raise ValueError(f"failed with {done.returncode}{words}")
+    try:
+        answer = mapping(json.loads(done.stdout))
+    except (ValueError, RecursionError):
+        answer = {}
+    username, secret = answer.get("Username"), answer.get("Secret")
+    if not isinstance(username, str) or not isinstance(secret, str) or not secret:
+        raise ValueError("gave no credentials")
+    if username == "<token>":
+        return Credential(identity_token=secret)
+    return Credential(username=username, password=secret)
+
+
+def _useless(program: str, registry: str, why: str) -> HelperError:
+    return HelperError(f"The credential helper {program} {why}; {registry} goes without.")
