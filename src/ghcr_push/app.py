@@ -12,17 +12,18 @@ from contextlib import (
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from urllib.parse import urlsplit
 
 import anyio
 from anyio import to_thread
 
 from ghcr_push.credentials import (
+    GHCR,
     Credential,
     docker_config_folder,
     engine_auth,
     private_docker_config,
     resolve,
+    token_registry,
 )
 from ghcr_push.engine import DockerEngine
 from ghcr_push.failures import Evidence, Origin, classify
@@ -198,6 +199,11 @@ class Run:
         )
         for sentence in known.notices:
             self._notice(sentence)
+        if GHCR in registries and self._has_a_server_token and GHCR not in known.credentials:
+            self._notice(
+                f"{GHCR} goes without credentials: `token` is the job's own on this GitHub server, "
+                f"and {GHCR} does not accept it. Give `username` and `password`."
+            )
         place = private_place(self._environ)
         folder = private_docker_config(
             known.credentials, docker_config_folder(self._environ), place
@@ -214,13 +220,16 @@ class Run:
         """Give the inputs' credentials; a login stands in place of the token for its registry."""
         settings = self._settings
         explicit = {}
-        if settings.token:
+        if settings.token and (registry := token_registry(self._environ)):
             user = self._environ.get("GITHUB_ACTOR") or "token"
-            for registry in token_registries(self._environ):
-                explicit[registry] = Credential(username=user, password=settings.token)
+            explicit[registry] = Credential(username=user, password=settings.token)
         for login in settings.logins:
             explicit[login.registry] = Credential(username=login.username, password=login.password)
         return explicit
+
+    @property
+    def _has_a_server_token(self) -> bool:
+        return bool(self._settings.token) and token_registry(self._environ) != GHCR
 
     def _sources(self) -> list[Source]:
         conflicting = (source for each in self._settings.conflicts for source in each.sources)
@@ -301,17 +310,6 @@ class Run:
             holds=self._queue.holds if self._queue else (),
             notices=tuple(self._notices),
         )
-
-
-def token_registries(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the registries that the job's token is for: GitHub's own, and its Enterprise Server's.
-
-    GitHub Docs, "Working with the Container registry": ``containers.HOSTNAME`` there.
-    """
-    server = urlsplit(environ.get("GITHUB_SERVER_URL") or "https://github.com").hostname or ""
-    if server in {"", "github.com"}:
-        return ("ghcr.io",)
-    return ("ghcr.io", f"containers.{server}")
 
 
 def planned(plan: Plan, images: Mapping[Source, Image | Failure]) -> tuple[TargetResult, ...]:

@@ -18,6 +18,7 @@ import anyio
 import httpx2
 from anyio import to_thread
 
+from ghcr_push.credentials import docker_environment
 from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
@@ -43,7 +44,7 @@ SAVES_AT_ONCE: Final = 2
 
 # The process writes its own number before it becomes docker, so that it can be ended: the
 # library starts docker for us, has no time limit and keeps the process to itself.
-_LEASH: Final = ("sh", "-c", 'echo $$ >"$0"; exec "$@"')
+_LEASH: Final = ("sh", "-c", 'unset DOCKER_AUTH_CONFIG; echo $$ >"$0"; exec "$@"')
 
 _SAID_DIGEST: Final = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64}) size: \d+\s*$")
 _NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)")
@@ -64,7 +65,7 @@ class DockerEngine:
         spool: Spool | None = None,
     ) -> None:
         self._config = config
-        self._environ = environ
+        self._environ = docker_environment(environ)
         self._authorizations = authorizations
         self._leashes = 0
         self._saving = anyio.Semaphore(SAVES_AT_ONCE)
@@ -242,6 +243,7 @@ class DockerEngine:
             with anyio.fail_after(QUESTION_LIMIT):
                 done = await anyio.run_process(
                     ["docker", "--config", str(self._config), *arguments],
+                    env=docker_environment(os.environ),
                     stdout=PIPE,
                     stderr=PIPE,
                     check=False,

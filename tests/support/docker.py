@@ -91,6 +91,21 @@ class FakeDocker:
         """The words of each call, without the options before them, in order."""
         return self.calls_file.read_text().splitlines()
 
+    @property
+    def variables(self) -> set[str]:
+        """The names of all variables that any call was given."""
+        return {name for call in self._given for name in call["variables"]}
+
+    @property
+    def logins(self) -> dict[str, Any]:
+        """What the last call's configuration holds: `user:password` by registry."""
+        logins: dict[str, Any] = self._given[-1]["logins"]
+        return logins
+
+    @property
+    def _given(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self._folder / "given").read_text().splitlines()]
+
     def count(self, words: str) -> int:
         """Return how many calls began with `words`."""
         return sum(call.startswith(words) for call in self.calls)

@@ -3,6 +3,7 @@
 import base64
 import fcntl
 import json
+import os
 import re
 import shutil
 import sys
@@ -20,6 +21,7 @@ def main() -> int:
     words = _words(sys.argv[1:])
     asked = " ".join(words)
     before = _noted(asked)
+    _keep_what_it_was_given(sys.argv[1:])
     for rule in data["says"]:
         if not fnmatchcase(asked, rule["asked"]):
             continue
@@ -52,6 +54,19 @@ def _noted(asked: str) -> list[str]:
         before = file.read().splitlines()
         file.write(asked.replace("\n", " ") + "\n")
     return before
+
+
+def _keep_what_it_was_given(arguments: list[str]) -> None:
+    """Add the names of the variables and the logins of the configuration to a list."""
+    folder = arguments[arguments.index("--config") + 1] if "--config" in arguments else ""
+    file = Path(folder) / "config.json"
+    auths = json.loads(file.read_text()).get("auths", {}) if folder and file.exists() else {}
+    logins = {
+        key: base64.b64decode(entry["auth"]).decode() if "auth" in entry else entry
+        for key, entry in auths.items()
+    }
+    with (HERE / "given").open("a") as given:
+        given.write(json.dumps({"variables": sorted(os.environ), "logins": logins}) + "\n")
 
 
 def _done(words: list[str], data: dict[str, Any]) -> tuple[int, str, str]:

@@ -1,12 +1,16 @@
-"""Docker's ``config.json``: where it is, and what its entries hold."""
+"""Docker's configuration: the file ``config.json``, the variable, and what their entries hold."""
 
 import json
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from ghcr_push.credentials.credential import Credential, key_of, registry_of
+
+VARIABLE: Final = "DOCKER_AUTH_CONFIG"
+"""Holds a configuration itself: docker's from 28.3 on, GitLab's runner's since long before."""
 
 
 def docker_config_folder(environment: Mapping[str, str]) -> Path | None:
@@ -22,6 +26,8 @@ class DockerConfig:
     """A Docker configuration: what it holds for a registry, or who is to be asked."""
 
     content: dict[str, object] = field(repr=False)
+    name: str = "the Docker configuration"
+    """What notices call it."""
 
     def helper(self, registry: str) -> str | None:
         """Return the name of the helper for ``registry``: its own before that of all."""
@@ -38,9 +44,7 @@ class DockerConfig:
             try:
                 credential = _read_entry(mapping(auths[key]))
             except ValueError:
-                notices.append(
-                    f"The credentials of {key} in the Docker configuration are not readable."
-                )
+                notices.append(f"The credentials of {key} in {self.name} are not readable.")
                 continue
             if credential is not None:
                 return credential
@@ -61,10 +65,24 @@ def read_config(folder: Path | None, notices: list[str]) -> dict[str, object]:
         return {}
     except (ValueError, RecursionError):
         config = None
-    if not isinstance(config, dict):
-        notices.append(f"{path} is not a Docker configuration in JSON: going without it.")
-        return {}
-    return config
+    return _checked(config, str(path), notices)
+
+
+def read_variable(environment: Mapping[str, str], notices: list[str]) -> DockerConfig:
+    """Return the configuration that the environment holds, empty where it holds none."""
+    text = environment.get(VARIABLE, "").strip()
+    try:
+        config = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        config = None
+    return DockerConfig(_checked(config, VARIABLE, notices), VARIABLE)
+
+
+def _checked(config: object, name: str, notices: list[str]) -> dict[str, object]:
+    if isinstance(config, dict):
+        return config
+    notices.append(f"{name} is not a Docker configuration in JSON: going without it.")
+    return {}
 
 
 def mapping(value: object) -> dict[str, object]:
@@ -81,7 +99,9 @@ def _read_entry(entry: dict[str, object]) -> Credential | None:
 
     username, password = text("username"), text("password")
     if auth := text("auth"):
-        username, colon, password = b64decode(auth, validate=True).decode().partition(":")
+        # some tools wrap the lines of base64, which docker does not mind
+        packed = "".join(auth.split())
+        username, colon, password = b64decode(packed, validate=True).decode().partition(":")
         if not colon:
             raise ValueError("no password")
         # docker pads with zero bytes what it once encrypted

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ghcr_push.credentials.credential import Credential, key_of
-from ghcr_push.credentials.docker_config import read_config
+from ghcr_push.credentials.docker_config import VARIABLE, read_config
 
 _KEPT = ("HttpHeaders", "currentContext", "proxies")
 """Settings that the docker command needs to reach the engine that the user means."""
@@ -57,6 +57,15 @@ def _written(credential: Credential) -> dict[str, str]:
         return {"identitytoken": credential.identity_token}
     pair = f"{credential.username}:{credential.password}"
     return {"auth": b64encode(pair.encode()).decode()}
+
+
+def docker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for our docker commands: without those that outdo our configuration.
+
+    docker reads ``DOCKER_AUTH_CONFIG`` before the file, from 28.3 on; it may be older than the
+    inputs, and holds what is not for every command.
+    """
+    return {name: value for name, value in environment.items() if name != VARIABLE}
 
 
 def engine_auth(registry: str, credential: Credential) -> str:

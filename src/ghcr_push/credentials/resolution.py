@@ -4,7 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ghcr_push.credentials.credential import Credential, registry_of
-from ghcr_push.credentials.docker_config import DockerConfig, docker_config_folder, read_config
+from ghcr_push.credentials.docker_config import (
+    DockerConfig,
+    docker_config_folder,
+    read_config,
+    read_variable,
+)
 from ghcr_push.credentials.helpers import HelperError, ask_helper
 
 
@@ -25,25 +30,40 @@ def resolve(
 ) -> Resolved:
     """Find the credentials of ``registries``: the ``explicit`` ones, else Docker's.
 
-    Docker's are those that its configuration holds or a credential helper on ``PATH`` gives. A
-    registry with none goes without; what could not be read is told in notices. Blocks while a
-    helper runs, at most ``helper_seconds`` for each registry.
+    Docker's are those that its configuration file holds or a credential helper on ``PATH`` gives,
+    else those of ``DOCKER_AUTH_CONFIG``. A registry with none goes without; what could not be read
+    is told in notices. Blocks while a helper runs, at most ``helper_seconds`` for each.
     """
     given = {registry_of(key): credential for key, credential in explicit.items()}
     wanted = tuple(dict.fromkeys(registries))
     notices: list[str] = []
     found = {registry: given[registry] for registry in wanted if registry in given}
     rest = [registry for registry in wanted if registry not in given]
-    if rest:
-        folder = docker_config_folder(environment)
-        config = DockerConfig(read_config(folder, notices))
-        for registry in rest:
-            credential = None
-            if helper := config.helper(registry):
-                try:
-                    credential = ask_helper(helper, registry, environment, seconds=helper_seconds)
-                except HelperError as error:
-                    notices.append(str(error))
-            if credential := credential or config.entry(registry, notices):
+    for read in (_of_file, read_variable):
+        missing = [registry for registry in rest if registry not in found]
+        config = read(environment, notices) if missing else DockerConfig({})
+        for registry in missing:
+            if credential := _ask(config, registry, environment, notices, helper_seconds):
                 found[registry] = credential
     return Resolved(credentials=found, notices=tuple(dict.fromkeys(notices)))
+
+
+def _of_file(environment: Mapping[str, str], notices: list[str]) -> DockerConfig:
+    return DockerConfig(read_config(docker_config_folder(environment), notices))
+
+
+def _ask(
+    config: DockerConfig,
+    registry: str,
+    environment: Mapping[str, str],
+    notices: list[str],
+    helper_seconds: float,
+) -> Credential | None:
+    """Return what the helper of ``config`` gives, else what is written in it."""
+    credential = None
+    if helper := config.helper(registry):
+        try:
+            credential = ask_helper(helper, registry, environment, seconds=helper_seconds)
+        except HelperError as error:
+            notices.append(str(error))
+    return credential or config.entry(registry, notices)

@@ -157,8 +157,8 @@ INPUTS = (
         secret=True,
         from_context="${{ github.token }}",
         description=(
-            "Token for ghcr.io (and `containers.HOST` on a GitHub Enterprise Server), sent to no "
-            "other registry."
+            "Token for ghcr.io (on a GitHub Enterprise Server for `containers.HOST` instead), sent "
+            "to no other registry."
         ),
     ),
     Input(
