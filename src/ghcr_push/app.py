@@ -222,7 +222,9 @@ class Run:
         explicit = {}
         if settings.token and (registry := token_registry(self._environ)):
             user = self._environ.get("GITHUB_ACTOR") or "token"
-            explicit[registry] = Credential(username=user, password=settings.token)
+            explicit[registry] = Credential(
+                username=user, password=settings.token, own_service=True
+            )
         for login in settings.logins:
             explicit[login.registry] = Credential(username=login.username, password=login.password)
         return explicit

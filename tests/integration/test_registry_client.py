@@ -234,7 +234,7 @@ async def test_a_token_service_elsewhere_gets_nothing(
         async with client_of(front) as client:
             evidence = await evidence_of(client.head(image, "v1"))
         assert evidence.kind is Kind.CREDENTIALS
-        assert "names localhost as its token service" in evidence.message
+        assert "/token as its token service" in evidence.message
         assert (elsewhere.log(), elsewhere.credentials()) == ([], {})
     assert front.credentials() == {}
 

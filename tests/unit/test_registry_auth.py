@@ -3,18 +3,19 @@
 import base64
 import json
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs
 
 import anyio
 import httpx2
 import pytest
+from tests.support.saved import digest_of
 
 from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Kind
-from ghcr_push.references import Repository
+from ghcr_push.references import Digest, Repository
 from ghcr_push.registry import RegistryClient
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +64,21 @@ class World:
 
 
 IMAGE = Repository("ghcr.io", "acme/app")
+
+
+@dataclass
+class Content:
+    """A blob in memory."""
+
+    content: bytes
+    digest: Digest
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+    async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        yield self.content[start:]
 
 
 async def failed(client: RegistryClient, repository: Repository = IMAGE) -> PushError:
@@ -207,6 +223,10 @@ async def test_without_credentials_the_token_is_anonymous() -> None:
         ("ghcr.io", "https://auth.ghcr.io/token"),
         ("docker.io", "https://auth.docker.io/token"),
         ("registry.gitlab.com", "https://gitlab.com/jwt/auth"),
+        ("registry.git.test", "https://git.test/jwt/auth"),
+        ("registry.git.test", "https://login.example:8443/token"),
+        ("registry.git.test", "https://10.0.0.7/token"),
+        ("registry.git.test", "https://[fd00::7]/token"),
     ],
 )
 async def test_token_services_that_get_credentials(registry: str, realm: str) -> None:
@@ -218,29 +238,121 @@ async def test_token_services_that_get_credentials(registry: str, realm: str) ->
 
 
 @pytest.mark.parametrize(
-    ("registry", "realm", "named"),
+    ("realm", "named"),
     [
-        ("ghcr.io", "https://evil.example/token", "evil.example"),
-        ("ghcr.io", "https://ghcr.io.evil.example/token", "ghcr.io.evil.example"),
-        ("ghcr.io", "https://evilghcr.io/token", "evilghcr.io"),
-        ("ghcr.io", "https://ghcr.io@evil.example/token", "evil.example"),
-        ("ghcr.io", "https://auth.docker.io/token", "auth.docker.io"),
-        ("ghcr.io", "http://ghcr.io/token", "ghcr.io without https"),
-        ("ghcr.io", "ftp://ghcr.io/token", "ghcr.io without https"),
-        ("ghcr.io", "/token", "an address without a host"),
-        ("ghcr.io", "https://ghcr.io:x/token", "an address that is none"),
-        ("sub.ghcr.io", "https://ghcr.io/token", "ghcr.io"),
-        ("docker.io", "https://docker.io/token", "docker.io"),
+        ("http://registry.test/token", "http://registry.test/token"),
+        ("http://elsewhere.test/token", "http://elsewhere.test/token"),
+        ("http://127.0.0.1/token", "http://127.0.0.1/token"),
+        ("ftp://registry.test/token", "ftp://registry.test/token"),
+        ("/token", "/token"),
+        ("https://registry.test:x/token", "an address that is none"),
+        ("https://169.254.169.254/token", "169.254.169.254"),
+        ("https://2852039166/token", "2852039166"),
+        ("https://0xa9fea9fe/token", "0xa9fea9fe"),
+        ("https://169.254.43518/token", "169.254.43518"),
+        ("https://[fe80::1]/token", "fe80::1"),
+        ("https://[::ffff:169.254.169.254]/token", "::ffff:"),
     ],
 )
-async def test_token_services_that_get_nothing(registry: str, realm: str, named: str) -> None:
+async def test_token_services_that_get_nothing(realm: str, named: str) -> None:
     world = World(challenge=f'Bearer realm="{realm}"')
-    async with world.client((registry, USER)) as client:
-        evidence = (await failed(client, Repository(registry, "acme/app"))).evidence
+    async with world.client(("registry.test", USER)) as client:
+        evidence = (await failed(client, Repository("registry.test", "acme/app"))).evidence
     assert evidence.kind is Kind.CREDENTIALS
-    assert registry in evidence.message
+    assert "registry.test" in evidence.message
     assert named in evidence.message
     assert world.shown == [None]
+
+
+@pytest.mark.parametrize(
+    ("realm", "goes_there"),
+    [
+        ("http://plain.test/token", True),
+        ("http://plain.test:5001/token", True),
+        ("https://plain.test/token", True),
+        ("https://login.test/token", True),
+        ("http://login.test/token", False),
+        ("http://auth.plain.test/token", False),
+        ("http://169.254.169.254/token", False),
+    ],
+)
+async def test_a_registry_over_plain_http_names_its_own_host_or_https(
+    realm: str, goes_there: bool
+) -> None:
+    world = World(challenge=f'Bearer realm="{realm}"')
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.scheme == "https" and "/v2/" in request.url.path:
+            raise httpx2.ConnectError("no TLS here")
+        return world.answer(request)
+
+    client = RegistryClient(
+        {"plain.test": USER},
+        insecure_registries=["plain.test"],
+        transport=httpx2.MockTransport(answer),
+    )
+    image = Repository("plain.test", "acme/app")
+    async with client:
+        if goes_there:
+            await client.head(image, "v1")
+            assert BASIC in world.shown
+        else:
+            assert (await failed(client, image)).evidence.kind is Kind.CREDENTIALS
+            assert world.shown == [None]
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm", "goes_there"),
+    [
+        ("ghcr.io", "https://ghcr.io/token", True),
+        ("containers.ghe.test", "https://containers.ghe.test/token", True),
+        ("ghcr.io", "https://auth.ghcr.io/token", True),
+        ("ghcr.io", "https://login.test/token", False),
+        ("ghcr.io", "https://ghcr.io.evil.test/token", False),
+        ("ghcr.io", "https://evilghcr.io/token", False),
+        ("ghcr.io", "https://ghcr.io@evil.test/token", False),
+        ("containers.ghe.test", "https://ghe.test/token", False),
+    ],
+)
+async def test_the_jobs_token_goes_to_the_registrys_own_service_only(
+    registry: str, realm: str, goes_there: bool
+) -> None:
+    token = replace(USER, own_service=True)
+    world = World(challenge=f'Bearer realm="{realm}"')
+    image = Repository(registry, "acme/app")
+    async with world.client((registry, token)) as client:
+        if goes_there:
+            await client.head(image, "v1")
+            assert world.shown == [None, BASIC, "Bearer t1"]
+        else:
+            assert (await failed(client, image)).evidence.kind is Kind.CREDENTIALS
+            assert world.shown == [None]
+
+
+async def test_a_bearer_token_goes_to_the_registrys_own_origin_only() -> None:
+    world = World(challenge='Bearer realm="https://login.test/token"')
+    digest = digest_of(b"content")
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        world.seen.append(request)
+        if request.url.host == "login.test":
+            return httpx2.Response(200, json={"token": "t1"})
+        if request.url.host == "storage.test":
+            return httpx2.Response(201)
+        if request.headers.get("Authorization") is None:
+            return httpx2.Response(401, headers={"WWW-Authenticate": world.challenge})
+        return httpx2.Response(202, headers={"Location": "https://storage.test/upload"})
+
+    client = RegistryClient({"git.test": USER}, transport=httpx2.MockTransport(answer))
+    async with client:
+        await client.upload(Repository("git.test", "a/b"), Content(b"content", digest)).attempt()
+    shown = [(each.url.host, each.headers.get("Authorization")) for each in world.seen]
+    assert shown == [
+        ("git.test", None),
+        ("login.test", BASIC),
+        ("git.test", "Bearer t1"),
+        ("storage.test", None),
+    ]
 
 
 async def test_what_the_token_service_refuses_is_told_as_its_words() -> None:

@@ -17,6 +17,8 @@ class Credential:
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
+    own_service: bool = False
+    """Whether only a token service on the registry's own host, or below it, may see it."""
 
 
 def registry_of(key: str) -> str:

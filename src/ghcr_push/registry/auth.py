@@ -4,7 +4,9 @@ The token service is that of the distribution project ("Token Authentication Spe
 "OAuth2 token authentication"), as ghcr.io and Docker Hub have it.
 """
 
+import ipaddress
 import json
+import socket
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import Evidence, PushError
 from ghcr_push.model import Kind
 from ghcr_push.registry.challenges import Challenge
-from ghcr_push.registry.errors import failure, refusal
+from ghcr_push.registry.errors import failure, refusal, shown
 from ghcr_push.registry.flight import Flights
 from ghcr_push.registry.http import Answer, Connections, Trust, trust_in
 
@@ -25,13 +27,6 @@ _DEFAULT_LIFETIME = 60.0
 _LONGEST_LIFETIME = 365 * 24 * 3600.0
 # renewed this long before its end, so that it does not expire on the way; short lives: a tenth
 _LEEWAY = 30.0
-
-_FOREIGN_TOKEN_SERVICES: Mapping[str, str] = {
-    "registry-1.docker.io": "auth.docker.io",
-    # the realm that registry.gitlab.com names, seen in public bug reports of several clients
-    "registry.gitlab.com": "gitlab.com",
-}
-"""Registry's host to its token service's, where that is neither the same nor below it."""
 
 Clock = Callable[[], float]
 
@@ -125,16 +120,11 @@ class Authorizer:
 
     def _token_service(self, endpoint: Endpoint, realm: str) -> httpx2.URL:
         """Return the URL of the token service, if this registry may name it."""
-        try:
-            url = httpx2.URL(realm)
-        except httpx2.InvalidURL:
-            raise _refused(endpoint, "an address that is none") from None
-        if not url.host or not (
-            url.scheme == "https" or (url.scheme == "http" and endpoint.origin.scheme == "http")
-        ):
-            raise _refused(endpoint, f"{url.host or 'an address without a host'} without https")
-        if not _may_serve(url.host, endpoint.origin.host):
-            raise _refused(endpoint, url.host)
+        url = token_service(realm, endpoint)
+        credential = self._credentials.get(endpoint.registry)
+        home = endpoint.origin.host
+        if credential is not None and credential.own_service and not _is_of(url.host, home):
+            raise _refused(endpoint, url.host, "the job's token goes to the registry's own service")
         return url
 
     async def _fetch(
@@ -197,18 +187,55 @@ def _basic(credential: Credential) -> str:
     return f"Basic {b64encode(pair.encode()).decode()}"
 
 
-def _may_serve(host: str, registry_host: str) -> bool:
-    return (
-        host == registry_host
-        or host.endswith(f".{registry_host}")
-        or host == _FOREIGN_TOKEN_SERVICES.get(registry_host)
-    )
+def token_service(realm: str, endpoint: Endpoint) -> httpx2.URL:
+    """Return the address that ``realm`` is; raise where ``endpoint`` may not name it.
+
+    A registry over https is as good as any service that it names: it could ask for the password
+    itself. One over plain http names a service over https, or one on its own host. None names a
+    link-local address: clouds answer there with secrets to whoever runs on the machine.
+    """
+    try:
+        url = httpx2.URL(realm)
+    except httpx2.InvalidURL:
+        raise _refused(endpoint, "an address that is none", "that is no URL") from None
+    if not url.host or url.scheme not in {"http", "https"}:
+        raise _refused(
+            endpoint, realm[:100] or "nothing", "that is no http or https URL with a host"
+        )
+    at_home = endpoint.origin.scheme == "http" and url.host == endpoint.origin.host
+    if url.scheme == "http" and not at_home:
+        raise _refused(endpoint, shown(url), "credentials leave this machine by https only")
+    if is_link_local(url.host):
+        raise _refused(endpoint, url.host, "nothing is sent to a link-local address")
+    return url
 
 
-def _refused(endpoint: Endpoint, named: str) -> PushError:
+def is_link_local(host: str) -> bool:
+    """Say whether ``host`` is an address of 169.254.0.0/16 or fe80::/10, in any spelling."""
+    address = _address(host)
+    mapped = getattr(address, "ipv4_mapped", None)
+    return address is not None and (mapped or address).is_link_local
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:  # as resolvers read them: 2852039166, 0xa9fea9fe, 169.16689662
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeEncodeError):
+        return None
+
+
+def _is_of(host: str, registry_host: str) -> bool:
+    return host == registry_host or host.endswith(f".{registry_host}")
+
+
+def _refused(endpoint: Endpoint, named: str, why: str) -> PushError:
     return failure(
         f"the registry {endpoint.registry} ({endpoint.origin.host}) names {named} as its token "
-        "service: credentials go only to the registry's own host or a sub-domain of it, by https",
+        f"service: {why}",
         Kind.CREDENTIALS,
     )
 
