@@ -71,6 +71,23 @@ def tags_name_what_is_whole(played: Played) -> Iterator[str]:
                     yield f"{result.target} was written before all of its image was there"
 
 
+def unchanged_is_whole(played: Played) -> Iterator[str]:
+    """Find all of an index where its tag is left alone; of a classic image no children are known.
+
+    What another job sends while we look is not told apart.
+    """
+    for group, _, results in _groups(played):
+        image = played.scenario.images[group.source]
+        children = played.scenario.carriage.contents[group.source].children
+        beyond = group.repository.registry in played.scenario.beyond_reach
+        if image is None or image.digest is None or beyond:
+            continue
+        for result in (r for r in results if r.outcome is Outcome.UNCHANGED):
+            gone = [c for c in children if (group.repository, c) not in played.world.parts]
+            if gone:
+                yield f"{result.target} is unchanged, and lacks {gone[0][-6:]}"
+
+
 def blobs_go_up_once(played: Played) -> Iterator[str]:
     held = played.scenario.carriage.held
     for (repository, digest), requests in _sent(played).items():
@@ -272,7 +289,8 @@ def content_fails_alone(played: Played) -> Iterator[str]:
                 yield f"{group.source} is not whole, and was pushed"
         if Kind.DENIED in kinds and repository not in played.scenario.denied:
             yield f"{repository} was not refused, and fails as if it were"
-        if Kind.INTERNAL in kinds and not weather[repository.registry].bugs:
+        own = weather[repository.registry]
+        if Kind.INTERNAL in kinds and not (own.bugs or own.read_bugs):
             yield f"{group.source} fails with a fault of ours"
 
 
@@ -300,6 +318,7 @@ def reading_ends_with_the_run(played: Played) -> Iterator[str]:
 
 CONTENT_CHECKS: tuple[Check, ...] = (
     tags_name_what_is_whole,
+    unchanged_is_whole,
     blobs_go_up_once,
     nothing_is_left_behind,
     space_is_bounded,

@@ -37,6 +37,7 @@ CAUSES: dict[str, frozenset[Kind]] = {
     "odd": frozenset({Kind.NOT_VISIBLE, Kind.NOT_FOUND, Kind.UNKNOWN}),
     "bug": frozenset({Kind.INTERNAL}),
     "unknown-query": frozenset(),
+    "gone": frozenset({Kind.NOT_FOUND, Kind.NOT_VISIBLE}),
     "none": frozenset({Kind.TIMEOUT}),
     "ok": frozenset({Kind.NOT_VISIBLE}),  # taken, and it does not show
 }

@@ -54,6 +54,8 @@ class Refusals:
         if beyond and request.operation != "engine-head":
             self.refuse(request, "unreachable")
         self._meet_common(request, weather)
+        if weather.read_bugs and self._random.random() < weather.read_bugs:
+            self._break(request)
         if self._random.random() < weather.read_faults:
             self.refuse(request, "broken", self._random.choice((500, 502, 503)))
 
@@ -73,6 +75,8 @@ class Refusals:
             or (burst and self._random.random() < 0.8)
             or self._random.random() < weather.faults
         ):
+            if weather.refusal > REFUSAL:
+                await pass_time(self._random, weather.refusal - REFUSAL)
             self.refuse(request, "broken", self._random.choice((500, 502, 503)))
         if self._random.random() < weather.odd:
             self.refuse(
@@ -82,13 +86,16 @@ class Refusals:
     def _meet_permanent(self, request: Request, weather: Weather) -> None:
         """Refuse for good, or break as a client of ours might."""
         if self._random.random() < weather.bugs:
-            request.answer = "bug"
-            raise RuntimeError("the adapter broke")
+            self._break(request)
         if request.repository in self._scenario.denied:
             self.refuse(request, "denied", 403, "permission_denied: write_package")
         references = {TagReference(request.repository, tag) for tag in request.tags}
         if references & self._scenario.refused_tags:
             self.refuse(request, "tag-refused", 400, "no such tag here", code="TAG_INVALID")
+
+    def _break(self, request: Request) -> NoReturn:
+        request.answer = "bug"
+        raise RuntimeError("the adapter broke")
 
     def _meet_common(self, request: Request, weather: Weather) -> None:
         """Refuse a request for an outage or an empty bucket."""

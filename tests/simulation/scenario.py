@@ -14,6 +14,13 @@ from ghcr_push.references import Digest, Repository, TagReference
 DIRECT = 1_000_000
 """From this seed on the layers are carried by ourselves; below, ``docker push`` does it."""
 
+READ_BUGS = 0.0
+SLOW_REFUSALS = 0.15
+SHARED_SOURCES = 0.0
+LOST_CHILDREN = 0.0
+"""Shares of scenarios in which reads break in our own code, refusals take longer than writes, an
+image goes to several repositories, and parts of an index are gone from under its tag."""
+
 BLOB_SIZE = 1000
 """Bytes that a blob has on the whole."""
 
@@ -60,7 +67,11 @@ class Weather:
     odd: float = 0.0
     """Writes refused with a text that nobody knows, or a blob that is not visible yet."""
     bugs: float = 0.0
-    """Requests in which the adapter itself breaks."""
+    """Writes in which the adapter itself breaks."""
+    read_bugs: float = 0.0
+    """Reads in which it does."""
+    refusal: float = 0.2
+    """Seconds that a refusal takes, give or take a quarter; a write takes 0.43."""
     outages: tuple[Outage, ...] = ()
     bucket: tuple[float, int] | None = None
     """Requests a second, and how many at once, before 429."""
@@ -185,11 +196,49 @@ MISSING = classify(Evidence(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message=
 
 def scenario(seed: int) -> Scenario:
     """Make up the scenario of ``seed``: most of them have two or three things that go wrong."""
-    made = _scenario(seed)
+    made = _rougher(Random(seed + 6), _scenario(seed))
     if seed < DIRECT:
         return made
+    made = _with_shared_sources(Random(seed + 7), made)
     carriage = _carriage(Random(seed + 3), made)
-    return replace(made, carriage=_neighbours(Random(seed + 4), made, carriage))
+    carriage = _neighbours(Random(seed + 4), made, carriage)
+    return replace(made, carriage=_without_children(Random(seed + 8), carriage))
+
+
+def _rougher(random: Random, scenario: Scenario) -> Scenario:
+    """Have reads break in our own code, and refusals take their time."""
+    weather = {}
+    for name, each in scenario.weather.items():
+        bugs = 0.02 if random.random() < READ_BUGS else 0.0
+        slow = random.random() < SLOW_REFUSALS
+        refusal = random.choice((1.0, 5.0)) if slow else each.refusal
+        weather[name] = replace(each, read_bugs=bugs, refusal=refusal)
+    return replace(scenario, weather=weather)
+
+
+def _with_shared_sources(random: Random, scenario: Scenario) -> Scenario:
+    """Have the image of one group go to the repositories of others too."""
+    first, *others = scenario.plan.groups
+    if random.random() >= SHARED_SOURCES:
+        return scenario
+    groups = [first]
+    for group in others:
+        taken = {(each.source, each.repository) for each in groups}
+        source = first.source if (first.source, group.repository) not in taken else group.source
+        targets = tuple(replace(target, source=source) for target in group.targets)
+        groups.append(Group(source, group.repository, targets))
+    return replace(scenario, plan=Plan(tuple(groups)))
+
+
+def _without_children(random: Random, carriage: Carriage) -> Carriage:
+    """Lose parts of indexes that repositories had, and whose tags are still there."""
+    if random.random() >= LOST_CHILDREN:
+        return carriage
+    children = {child for content in carriage.contents.values() for child in content.children}
+    held = {
+        part for part in sorted(carriage.held) if part[1] not in children or random.random() < 0.5
+    }
+    return replace(carriage, held=frozenset(held))
 
 
 def _scenario(seed: int) -> Scenario:

@@ -28,6 +28,7 @@ CLEAN_UP = 0.3
 SAVING = 2
 """Images that are read out of the engine at once."""
 
+INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -57,6 +58,14 @@ class World:
             for source, digest in scenario.digests.items()
             if (image := scenario.images[source])
         }
+        self._indexes = {
+            digest: scenario.carriage.contents[source].children
+            for source, digest in scenario.digests.items()
+            if source in scenario.carriage.contents
+            and (image := scenario.images[source])
+            and image.digest is not None
+        }
+        self._children = {child for children in self._indexes.values() for child in children}
 
     def preflight_of(self, registry: str) -> list[Request]:
         """Return the questions to one registry before and beside the queue."""
@@ -77,11 +86,15 @@ class World:
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Answer what a tag names, as far as it shows."""
         async with self._reading("head", repository, reference) as request:
+            if ":" in reference:
+                return self._part(request, Digest(reference))
             return self._look(request)
 
     async def get(self, repository: Repository, reference: str) -> Manifest:
         """Answer with a manifest."""
-        async with self._reading("get", repository, reference):
+        async with self._reading("get", repository, reference) as request:
+            if reference in self._children and not self.holds(repository, Digest(reference)):
+                self.refusals.refuse(request, "gone", 404, "manifest unknown", "MANIFEST_UNKNOWN")
             return self._manifest(Digest(reference))
 
     async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
@@ -317,6 +330,20 @@ class World:
         request.seen = shown[-1]
         return Descriptor(MANIFEST, shown[-1], 1)
 
+    def _part(self, request: Request, digest: Digest) -> Descriptor | None:
+        """Answer whether a manifest is there by its digest: a child, or one that a tag named."""
+        now = anyio.current_time()
+        named = any(
+            version.digest == digest and version.at <= now
+            for reference, versions in self.history.items()
+            if reference.repository == request.repository
+            for version in versions
+        )
+        if not named and not self.holds(request.repository, digest):
+            return None
+        request.seen = digest
+        return Descriptor(MANIFEST, digest, 1)
+
     def _let_others_move(self) -> None:
         while self._moves and self._moves[0].at <= (anyio.current_time() - self.start):
             move = self._moves.popleft()
@@ -333,8 +360,12 @@ class World:
 
     def _manifest(self, digest: Digest) -> Manifest:
         config = self._config.get(digest, digest_of(9999))
-        raw = json.dumps({"config": {"digest": config}, "layers": [1, 2, 3]}).encode()
-        return Manifest(MANIFEST, digest, raw)
+        document: dict[str, object] = {"config": {"digest": config}, "layers": [1, 2, 3]}
+        if children := self._indexes.get(digest, ()):
+            named = [{"mediaType": MANIFEST, "digest": each, "size": 1} for each in children]
+            document = {"mediaType": INDEX, "manifests": named}
+        media_type = INDEX if children else MANIFEST
+        return Manifest(media_type, digest, json.dumps(document).encode())
 
     @property
     def _now(self) -> float:
