@@ -7,7 +7,6 @@ from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     nullcontext,
-    suppress,
 )
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from random import Random
 import anyio
 from anyio import to_thread
 
+from ghcr_push import tracing
 from ghcr_push.credentials import (
     GHCR,
     Credential,
@@ -36,7 +36,7 @@ from ghcr_push.pushing.events import Event, Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.queue import Limits, PushQueue
-from ghcr_push.pushing.shared import TOLD_EVERY, Shared, ours
+from ghcr_push.pushing.shared import TOLD_EVERY, Shared, internal, ours
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting import outputs
 from ghcr_push.signals import Interruption
@@ -173,10 +173,12 @@ class Run:
         return self._start + (float("inf") if timeout is None else timeout)
 
     def _broken_off(self, error: Exception) -> tuple[TargetResult, ...]:
-        message = f"{type(error).__name__}: {error}"
-        failure = ours(Kind.INTERNAL, message)
-        if isinstance(error, OSError):
-            failure = classify(Evidence(origin=Origin.RUN, message=message))
+        causes = tracing.leaves(error)
+        if all(isinstance(cause, OSError) for cause in causes):
+            evidence = Evidence(origin=Origin.RUN, message=tracing.described(error))
+            failure = classify(evidence)
+        else:
+            failure = internal(error, "the run as a whole")
         if self._queue is None:
             return all_ended(self._plan, Outcome.FAILED, failure)
         return self._queue.break_off(failure)
@@ -347,10 +349,21 @@ def private_place(environ: Mapping[str, str]) -> Path | None:
 
 
 def _unfailing(observer: Observer) -> Observer:
-    """Have what ``observer`` raises, such as of a log that nobody reads any more, stop no push."""
+    """Have what ``observer`` raises stop no push: its first fault is told, with its traceback.
+
+    A log that nobody reads any more is none of its faults.
+    """
+    told = False
 
     def observe(event: Event) -> None:
-        with suppress(Exception):
+        nonlocal told
+        try:
             observer(event)
+        except BrokenPipeError:
+            return
+        except Exception as error:  # noqa: BLE001 - what is pushed matters more
+            if not told:
+                told = True
+                tracing.fault(f"nothing was told of {type(event).__name__}", error)
 
     return observe

@@ -21,7 +21,7 @@ from ghcr_push.pushing.shared import TOLD_EVERY
 
 OPTIONS = {option.name: option for option in cli.command().params}
 # without an input: what a runner would do, and where secrets come from
-OWN = {"password_stdin", "output_format"}
+OWN = {"password_stdin", "output_format", "verbose"}
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +123,15 @@ def test_what_was_noticed_is_told_beside_bad_input() -> None:
     assert done.stderr.splitlines()[0].startswith("image 'ghcr.io/Acme/App' was lowered")
 
 
+@pytest.mark.parametrize("option", ["-v", "--verbose"])
+def test_the_run_can_be_followed_beside_the_report(option: str) -> None:
+    arguments = ("--tags", "", "--allow-empty", "true", "--format", "json")
+    done = run(*arguments, option)
+    assert json.loads(done.stdout)["result"] == "success"
+    assert " s  ghcr-push " in done.stderr
+    assert run(*arguments).stderr == ""
+
+
 def test_secrets_come_from_the_environment() -> None:
     bad = run(
         "--tags", "ghcr.io/a/b:1", "--username", "octocat", GHCR_PUSH_REGISTRY_AUTH="- {registry: "
@@ -163,7 +172,7 @@ def test_bars_are_for_a_person_who_looks_on(
     settings = read_settings({"tags": "ghcr.io/acme/app:1"})
     with Path(place).open("w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        with cli._watching(settings, quiet=quiet) as (observer, told_every):
+        with cli._watching(settings, quiet=quiet) as (observer, told_every, _):
             observer(Noticed("a line"))
             observer(Carrying(settings.targets[0], Carriage(sent=1)))
         monkeypatch.undo()

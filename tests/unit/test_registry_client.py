@@ -147,7 +147,7 @@ async def test_digests_that_cannot_be_checked_are_not_believed() -> None:
 
 async def test_signed_addresses_stay_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    moved = httpx2.Response(307, headers={"Location": "https://cdn.example/x?signature=1"})
+    moved = httpx2.Response(307, headers={"Location": "https://cdn.example/x?signature=s3cret"})
     registry = Registry(
         lambda request: (
             moved if request.url.host == "ghcr.io" else httpx2.Response(200, content=RAW)
@@ -155,7 +155,21 @@ async def test_signed_addresses_stay_out_of_the_log(caplog: pytest.LogCaptureFix
     )
     async with registry.client() as client:
         await client.get(IMAGE, "v1")
-    assert "signature" not in caplog.text
+    assert "s3cret" not in caplog.text
+    assert {record.name for record in caplog.records} == {"ghcr_push.requests"}
+
+
+async def test_what_others_ask_by_the_same_library_is_logged_as_they_wish(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with answering(200, content=RAW).client() as client:
+        await client.get(IMAGE, "v1")
+    async with httpx2.AsyncClient(
+        transport=httpx2.MockTransport(lambda _: httpx2.Response(200))
+    ) as theirs:
+        await theirs.get("https://elsewhere.example/")
+    assert "https://elsewhere.example/" in caplog.text
 
 
 async def test_get_takes_the_answers_media_type_where_the_manifest_names_none() -> None:
@@ -283,7 +297,7 @@ async def test_redirects_end() -> None:
 
 
 async def test_writes_follow_no_redirect() -> None:
-    registry = answering(307, headers={"Location": "https://cdn.example/x?signature=1"})
+    registry = answering(307, headers={"Location": "https://cdn.example/x?signature=s3cret"})
     async with registry.client() as client:
         evidence = await evidence_of(client.put(IMAGE, "v1", MANIFEST))
     assert len(registry.seen) == 1

@@ -6,8 +6,8 @@ costs that one thing and a line in the log, never the other results.
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
@@ -17,6 +17,7 @@ from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import Places
 from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
+from ghcr_push.fronts.log import logged
 from ghcr_push.model import Report
 from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError
@@ -56,12 +57,13 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
     try:
         settings = read_settings(inputs(environ), runner.places.path)
         runner.mask(settings.secrets)
-        report = app.push(
-            settings,
-            environ=environ,
-            observer=runner.tell,
-            interruption=interruption,
-        )
+        with runner.followed(settings.secrets):
+            report = app.push(
+                settings,
+                environ=environ,
+                observer=runner.tell,
+                interruption=interruption,
+            )
     except InputError as error:
         runner.refuse(error)
         return BAD_INPUT
@@ -101,7 +103,22 @@ class Runner:
                 print(line)
             core.end_group()  # type: ignore[no-untyped-call] # the library has no types
         for line in event_lines(event):
-            print(f"{monotonic() - self._start:7.1f} s  {line}")
+            print(self._timed(line))
+
+    def followed(self, secrets: Sequence[str]) -> AbstractContextManager[None]:
+        """Print faults of ours inside and, where the job is run with debug logging, every request.
+
+        A runner shows the latter only then, and marks them as what they are.
+        """
+        debug = self._environ.get("RUNNER_DEBUG") == "1"
+        return logged(
+            fault=print,
+            detail=(lambda line: core.debug(self._timed(line))) if debug else None,
+            secrets=secrets,
+        )
+
+    def _timed(self, line: str) -> str:
+        return f"{monotonic() - self._start:7.1f} s  {line}"
 
     def notice(self, sentence: str) -> None:
         """Have a runner show ``sentence`` on the run's page; the eleventh is for the log alone."""

@@ -6,8 +6,8 @@ the environment, or a password from standard input.
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
 from ghcr_push.fronts.files import Places
 from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
+from ghcr_push.fronts.log import Write, logged
 from ghcr_push.planning.inputs import INPUTS, Input
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
@@ -59,6 +60,9 @@ def command() -> click.Command:
             ["--password-stdin"], is_flag=True, help="Read the password from standard input."
         ),
         click.Option(
+            ["-v", "--verbose"], is_flag=True, help="Print every request and docker command."
+        ),
+        click.Option(
             ["--format", "output_format"],
             type=click.Choice(["text", "json"]),
             default="text",
@@ -86,7 +90,7 @@ def _option(each: Input) -> click.Option:
     return click.Option([each.option], default=each.default, show_default=True, help=text)
 
 
-def _run(*, password_stdin: bool, output_format: str, **given: str) -> None:
+def _run(*, password_stdin: bool, verbose: bool, output_format: str, **given: str) -> None:
     interruption = Interruption.installed()
     values = {name.replace("_", "-"): value for name, value in given.items()}
     values |= _secrets(os.environ)
@@ -95,7 +99,10 @@ def _run(*, password_stdin: bool, output_format: str, **given: str) -> None:
     quiet = output_format == "json"
     try:
         settings = read_settings(values)
-        with _watching(settings, quiet=quiet) as (observer, told_every):
+        with (
+            _watching(settings, quiet=quiet) as (observer, told_every, line),
+            _followed(line, settings.secrets, verbose=verbose),
+        ):
             report = app.push(
                 settings,
                 environ=os.environ,
@@ -118,18 +125,32 @@ def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def _watching(settings: Settings, *, quiet: bool) -> Iterator[tuple[Observer, float]]:
-    """Give who is told of events, and how often of a carriage: bars where a person looks on."""
+def _watching(settings: Settings, *, quiet: bool) -> Iterator[tuple[Observer, float, Write]]:
+    """Give who is told of events, how often of a carriage, and who prints other lines.
+
+    There are bars where a person looks on, and lines go above them.
+    """
     if quiet:
-        yield _silent, TOLD_EVERY
+        yield _silent, TOLD_EVERY, _warn
     elif not _is_terminal():
-        yield _printing(click.echo), TOLD_EVERY
+        yield _printing(click.echo), TOLD_EVERY, _warn
     else:
         # a third of a second of imports that only a person who looks on needs
         from ghcr_push.fronts.bars import Bars  # noqa: PLC0415 - see the line above
 
         with Bars(len(settings.targets)) as bars:
-            yield _drawing(bars), DRAWN_EVERY
+            yield _drawing(bars), DRAWN_EVERY, bars.line
+
+
+def _followed(
+    line: Write, secrets: Sequence[str], *, verbose: bool
+) -> AbstractContextManager[None]:
+    start = monotonic()
+    return logged(
+        fault=line,
+        detail=(lambda text: line(f"{monotonic() - start:7.1f} s  {text}")) if verbose else None,
+        secrets=secrets,
+    )
 
 
 def _is_terminal() -> bool:

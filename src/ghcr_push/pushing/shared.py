@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from ghcr_push import tracing
 from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.backoff import Backoff
@@ -53,13 +54,20 @@ class Shared:
         return self.engine if self.reach.only_engine(registry) else self.registry
 
     def judge(self, error: Exception, repository: Repository, *, held: bool = False) -> Failure:
-        """Classify what one try raised; ``held``: the repository holds what was written."""
-        if isinstance(error, PushError):
-            failure = classify(error.evidence, witness=repository in self.welcomed, held=held)
-            if error.evidence.origin is not Origin.ENGINE and failure.kind in NO_ANSWER:
-                self._doubt(repository.registry)
-            return failure
-        return ours(Kind.INTERNAL, f"{type(error).__name__}: {error}")
+        """Classify what one try raised; ``held``: the repository holds what was written.
+
+        What no adapter raises on purpose is a fault of ours, told with its traceback.
+        """
+        causes = tracing.leaves(error)
+        refusals = [each.evidence for each in causes if isinstance(each, PushError)]
+        if len(refusals) < len(causes):
+            return internal(error, str(repository))
+        failure = classify(refusals[0], witness=repository in self.welcomed, held=held)
+        if refusals[0].origin is not Origin.ENGINE and failure.kind in NO_ANSWER:
+            self._doubt(repository.registry)
+        if failure.kind is Kind.UNKNOWN:
+            tracing.unknown(str(repository), repr(refusals[0]))
+        return failure
 
     def _doubt(self, registry: str) -> None:
         """Have it asked anew who reaches ``registry``, unless it took a write of ours."""
@@ -70,6 +78,12 @@ class Shared:
 def ours(kind: Kind, message: str) -> Failure:
     """Judge something that we found ourselves."""
     return classify(Evidence(origin=Origin.RUN, kind=kind, message=message))
+
+
+def internal(error: Exception, where: str) -> Failure:
+    """Judge a fault of ours, and tell whoever reads the log where it happened."""
+    tracing.fault(f"internal error, {where}", error)
+    return ours(Kind.INTERNAL, tracing.described(error))
 
 
 class NotStartedError(Exception):

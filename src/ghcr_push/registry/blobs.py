@@ -13,6 +13,7 @@ from typing import Final, Protocol, Self
 
 import httpx2
 
+from ghcr_push import tracing
 from ghcr_push.failures import PushError
 from ghcr_push.model import Kind, Landed
 from ghcr_push.references import Digest, Repository, is_digest
@@ -125,6 +126,10 @@ class BlobUpload:
         ``mount_from``, a repository of the same registry that holds the blob, saves the upload; a
         refused mount is not tried again and no failure.
         """
+        with tracing.about(f"{self._repository}@{self._blob.digest}"):
+            return await self._attempt(mount_from)
+
+    async def _attempt(self, mount_from: Repository | None) -> Landed:
         offset = await self._taken() if self._location is not None else 0
         if self._location is None:
             if mount_from is not None and self._mountable and await self._mount(mount_from):

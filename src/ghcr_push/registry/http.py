@@ -2,15 +2,17 @@
 
 import ipaddress
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Final, Self
 
 import httpx2
 
+from ghcr_push import tracing
 from ghcr_push.model import Kind
 from ghcr_push.registry.errors import broken, failure, shown
 
@@ -18,6 +20,27 @@ MOST_TEXT: Final = 64 * 1024
 """Bytes of an error's body that are read; a page of HTML can be of any size."""
 
 _HIGHEST_PORT = 65_535
+
+# they log whole URLs and headers, and those that redirects lead to may be signed
+_TALKATIVE = (
+    "httpx2",
+    *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
+)
+_our_request: ContextVar[bool] = ContextVar("our_request", default=False)
+
+
+def _of_others(record: logging.LogRecord) -> bool:  # noqa: ARG001 - logging's own signature
+    """Pass records of the libraries unless they are of a request of ours."""
+    return not _our_request.get()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    token = _our_request.set(True)
+    try:
+        yield
+    finally:
+        _our_request.reset(token)
 
 
 class Trust(Enum):
@@ -88,9 +111,8 @@ class Connections:
         self._user_agent = user_agent
         self._transport = transport
         self._clients: dict[Trust, httpx2.AsyncClient] = {}
-        for name in ("httpx2", "httpcore2"):
-            # they log whole URLs, and those that redirects lead to may be signed
-            logging.getLogger(name).setLevel(logging.WARNING)
+        for name in _TALKATIVE:
+            logging.getLogger(name).addFilter(_of_others)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -117,17 +139,18 @@ class Connections:
         if url.port is not None and url.port > _HIGHEST_PORT:
             raise failure(f"{asked}: there is no port {url.port}", Kind.HOST_UNKNOWN)
         client = self._client(trust)
-        if isinstance(content, Stream):
-            sized = {**headers, "Content-Length": str(content.size)}
-            request = client.build_request(method, url, headers=sized, content=content.chunks())
-        else:
-            request = client.build_request(method, url, headers=headers, content=content)
         try:
-            response = await client.send(request, stream=True)
-            try:
-                body = await _body(response, asked, most)
-            finally:
-                await response.aclose()
+            with tracing.request(method, str(url)) as made, _quiet():
+                request = client.build_request(
+                    method, url, headers=_sized(headers, content), content=_told(content, made)
+                )
+                response = await client.send(request, stream=True)
+                made.status = response.status_code
+                try:
+                    body = await _body(response, asked, most)
+                finally:
+                    await response.aclose()
+                made.received = len(body)
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise broken(asked, error) from error
         return Answer(
@@ -162,6 +185,38 @@ class Connections:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
             transport=self._transport,
         )
+
+
+def _sized(headers: Mapping[str, str], content: bytes | Stream | None) -> dict[str, str]:
+    """Add the length of a stream, which the library cannot know."""
+    length = {"Content-Length": str(content.size)} if isinstance(content, Stream) else {}
+    return {**headers, **length}
+
+
+def _told(
+    content: bytes | Stream | None, made: tracing.Request
+) -> bytes | AsyncIterator[bytes] | None:
+    """Give the body to send, counted as it goes out."""
+    if isinstance(content, Stream):
+        return _Counted(content.chunks(), made)
+    made.sent = len(content or b"")
+    return content
+
+
+class _Counted:
+    """Chunks on their way out; no generator, for those must be closed where they are left early."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], made: tracing.Request) -> None:
+        self._chunks = chunks
+        self._made = made
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._chunks)
+        self._made.sent += len(chunk)
+        return chunk
 
 
 async def _body(response: httpx2.Response, asked: str, most: int) -> bytes:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import httpx2
 
+from ghcr_push import tracing
 from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Kind
-from ghcr_push.references import DEFAULT_REGISTRY, Repository
+from ghcr_push.references import DEFAULT_REGISTRY, Repository, is_digest
 from ghcr_push.registry.auth import Authorization, Authorizer, Endpoint
 from ghcr_push.registry.challenges import parse_challenges
 from ghcr_push.registry.errors import ConnectError, failure, refusal, shown
@@ -52,6 +53,14 @@ class Inquiry:
         scope = f"repository:{written.name}:pull,push"
         return scope if read is None else f"{scope} repository:{read.name}:pull"
 
+    @property
+    def subject(self) -> str:
+        """Name the tag, manifest or blob that this is about, where the path does."""
+        kind, _, name = self.path.partition("/")
+        if kind not in {"manifests", "blobs"} or name.startswith("uploads/"):
+            return str(self.repository)
+        return f"{self.repository}{'@' if is_digest(name) else ':'}{name}"
+
     def url(self, endpoint: Endpoint) -> httpx2.URL:
         """Return the address at ``endpoint``."""
         if self.location is not None:
@@ -89,6 +98,10 @@ class Session:
 
         Reads follow up to five redirects. Raises ``PushError`` where no answer came.
         """
+        with tracing.about(inquiry.subject):
+            return await self._ask(inquiry)
+
+    async def _ask(self, inquiry: Inquiry) -> Answer:
         endpoint = await self.endpoint(inquiry.repository.registry)
         authorization = await self._authorizer.authorize(endpoint, inquiry.scope)
         answer = await self._send(inquiry, endpoint, authorization)

@@ -12,6 +12,7 @@ from typing import IO, Final, cast
 import anyio
 from anyio import to_thread
 
+from ghcr_push import tracing
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.sources.tarstream import Reader
@@ -48,7 +49,7 @@ async def output_of(command: Sequence[str], environ: Mapping[str, str]) -> Async
     Its exit status is not looked at: whether the output is whole, only the output can prove.
     """
     # a file takes any amount of errors without anybody reading along
-    with TemporaryFile(buffering=0) as errors:
+    with TemporaryFile(buffering=0) as errors, tracing.command(command) as run:
         process = _started(command, environ, errors)
         reader = cast("FileIO", process.stdout)  # what an unbuffered pipe is
         try:
@@ -58,7 +59,7 @@ async def output_of(command: Sequence[str], environ: Mapping[str, str]) -> Async
                 if process.returncode is None:  # else the number may be somebody else's
                     os.killpg(process.pid, signal.SIGKILL)
             with anyio.CancelScope(shield=True), suppress(subprocess.TimeoutExpired):
-                await to_thread.run_sync(process.wait, _GONE)
+                run.status = await to_thread.run_sync(process.wait, _GONE)
             reader.close()
 
 

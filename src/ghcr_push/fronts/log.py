@@ -1,0 +1,73 @@
+"""Where our loggers go for the length of a run: every request and command, and faults of ours."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from platform import platform, python_version
+
+from ghcr_push.fronts.lines import harmless
+from ghcr_push.tracing import ROOT
+
+Write = Callable[[str], None]
+
+
+@contextmanager
+def logged(
+    *, fault: Write, detail: Write | None = None, secrets: Sequence[str] = ()
+) -> Iterator[None]:
+    """Give lines on faults to ``fault`` and on details to ``detail``, where they are wanted.
+
+    ``secrets`` are masked wherever a line has them, though none of ours should.
+    """
+    handler = _Lines(fault, detail, secrets)
+    level = ROOT.level
+    if detail is not None:
+        ROOT.setLevel(logging.DEBUG)
+        detail(f"ghcr-push {version('ghcr-push')}, Python {python_version()}, {platform()}")
+    ROOT.addHandler(handler)
+    try:
+        yield
+    finally:
+        ROOT.removeHandler(handler)
+        ROOT.setLevel(level)
+
+
+class _Lines(logging.Handler):
+    """Hands records on as single lines; a traceback that was shown before is not shown again."""
+
+    def __init__(self, fault: Write, detail: Write | None, secrets: Sequence[str]) -> None:
+        super().__init__()
+        self._fault = fault
+        self._detail = detail
+        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write = self._fault if record.levelno >= logging.WARNING else self._detail
+        if write is None:
+            return
+        try:
+            for line in self._lines(record):
+                write(line)
+        except OSError:
+            return  # nobody reads the log any more
+        except Exception:  # noqa: BLE001 - logging's own way: what is logged goes on
+            self.handleError(record)
+
+    def _lines(self, record: logging.LogRecord) -> Iterator[str]:
+        yield self._masked(record.getMessage())
+        if record.exc_info is None:
+            return
+        trace = logging.Formatter().formatException(record.exc_info)
+        if trace in self._shown:
+            yield "  | (the traceback is the same as one above)"
+            return
+        self._shown.add(trace)
+        for line in trace.splitlines():
+            yield f"  | {self._masked(line)}"
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return harmless(text)

@@ -1,0 +1,141 @@
+"""What a maintainer reads when a run went wrong: every request and command, and faults of ours.
+
+It goes to the loggers ``ghcr_push.requests``, ``ghcr_push.commands`` (level DEBUG) and
+``ghcr_push.faults`` (ERROR, with traceback; DEBUG for failures that nobody recognised). Headers and
+bodies never do, nor what a query has beyond the few parameters that are known to be no secret: the
+addresses of uploads and of storage are signed in the others.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+ROOT: Final = logging.getLogger("ghcr_push")
+"""The logger above all of ours."""
+
+_REQUESTS: Final = logging.getLogger("ghcr_push.requests")
+_COMMANDS: Final = logging.getLogger("ghcr_push.commands")
+_FAULTS: Final = logging.getLogger("ghcr_push.faults")
+
+_NO_SECRETS: Final = frozenset({"digest", "mount", "from", "scope", "service", "tag", "n", "last"})
+"""Parameters of a query, of the distribution-spec and of token services, that may be shown."""
+
+_subject: ContextVar[str] = ContextVar("subject", default="")
+
+
+@contextmanager
+def about(subject: str) -> Iterator[None]:
+    """Say in the lines of requests inside what they are about, unless that is known already."""
+    token = _subject.set(_subject.get() or subject)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
+
+
+@dataclass(slots=True)
+class Request:
+    """A request under way: what its line will tell beside how long it took."""
+
+    method: str
+    url: str
+    sent: int = 0
+    """Bytes of the body that went out, on the wire or lost on it."""
+    received: int = 0
+    status: int | None = None
+    """None: no answer came."""
+
+
+@contextmanager
+def request(method: str, url: str) -> Iterator[Request]:
+    """Write a line on the request made inside, however it ends."""
+    made = Request(method, url)
+    start = monotonic()
+    ending = "cut off"
+    try:
+        yield made
+        ending = ""
+    except Exception as error:
+        ending = f"failed: {type(error).__name__}"
+        raise
+    finally:
+        if _REQUESTS.isEnabledFor(logging.DEBUG):
+            _REQUESTS.debug("%s", _line(made, ending, monotonic() - start))
+
+
+def _line(made: Request, ending: str, seconds: float) -> str:
+    status = "" if made.status is None else str(made.status)
+    parts = [
+        f"{made.method} {shown(made.url)}",
+        " ".join(filter(None, (status, ending))),
+        f"{made.sent:,} B out",
+        f"{made.received:,} B in",
+        f"{seconds:.3f} s",
+    ]
+    subject = _subject.get()
+    return ", ".join(parts) + (f" ({subject})" if subject else "")
+
+
+def shown(url: str) -> str:
+    """Return ``url`` without user, password and fragment, and secrets of its query masked."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    known = (
+        f"{name}={value}" if name in _NO_SECRETS else f"{name}=***"
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    )
+    query = "&".join(known)
+    return f"{parts.scheme}://{host}{parts.path}" + (f"?{query}" if query else "")
+
+
+@dataclass(slots=True)
+class Command:
+    """A command under way; ``status`` is its exit status, where it came to one."""
+
+    status: int | None = None
+
+
+@contextmanager
+def command(arguments: Sequence[str]) -> Iterator[Command]:
+    """Write a line on the command run inside, however it ends."""
+    run = Command()
+    start = monotonic()
+    ending = "cut off"
+    try:
+        yield run
+        ending = "ended"
+    except Exception:
+        ending = "failed"
+        raise
+    finally:
+        if _COMMANDS.isEnabledFor(logging.DEBUG):
+            status = "" if run.status is None else f" with status {run.status}"
+            seconds = monotonic() - start
+            _COMMANDS.debug("%s, %s%s, %.3f s", " ".join(arguments), ending, status, seconds)
+
+
+def unknown(where: str, told: str) -> None:
+    """Tell what is known of a failure that no rule recognises."""
+    _FAULTS.debug("not recognised, %s: %s", where, told)
+
+
+def fault(where: str, error: Exception) -> None:
+    """Tell of a fault of ours, with its traceback, to whoever reads the log."""
+    _FAULTS.error("%s: %s", where, described(error), exc_info=error)
+
+
+def described(error: Exception) -> str:
+    """Return type and text of ``error``; of a group those of what is in it, each once."""
+    return "; ".join(dict.fromkeys(f"{type(each).__name__}: {each}" for each in leaves(error)))
+
+
+def leaves(error: Exception) -> list[Exception]:
+    """Return the errors that a group is made of, however deep; else ``error`` itself."""
+    if isinstance(error, ExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in leaves(each)]
+    return [error]
