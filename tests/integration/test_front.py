@@ -317,41 +317,6 @@ def test_a_digest_may_be_wrong(
     assert digest_of(content) in {digest for _, digest in seen}
 
 
-@pytest.mark.parametrize(
-    ("multi_tag", "status", "named", "written"),
-    [
-        ("ignore", 201, [], []),
-        ("all", 201, ["1.2.3, 1.2, 1", "latest"], ["1", "1.2", "1.2.3", "latest"]),
-        ("partial", 201, ["1.2.3", "1.2"], ["1.2", "1.2.3"]),
-        ("reject", 400, [], []),
-    ],
-)
-def test_several_tags_in_one_put(
-    front: Front,
-    client: httpx2.Client,
-    multi_tag: str,
-    status: int,
-    named: list[str],
-    written: list[str],
-) -> None:
-    repository = f"tags/{multi_tag}"
-    content = manifest(client, repository)
-    front.set(Behaviour.model_validate({"multi_tag": multi_tag, "most_tags": 4}))
-    query = "?tag=1.2.3&tag=1.2&tag=1&tag=latest"
-    answer = put_tag(client, repository, digest_of(content) + query, content)
-    assert answer.status_code == status
-    assert answer.headers.get_list("OCI-Tag") == named
-    tags = client.get(f"/v2/{repository}/tags/list").json().get("tags")
-    assert sorted(tags or []) == written
-
-
-def test_too_many_tags_in_one_put(front: Front, client: httpx2.Client) -> None:
-    content = manifest(client, "tags/many")
-    front.set(Behaviour(multi_tag="all", most_tags=1))
-    answer = put_tag(client, "tags/many", digest_of(content) + "?tag=a&tag=b", content)
-    assert answer.status_code == 414
-
-
 def test_readers_and_writers_of_one_tag_see_no_fault_of_the_registry(
     front: Front, client: httpx2.Client
 ) -> None:

@@ -257,34 +257,6 @@ async def test_a_redirect_leads_elsewhere_without_the_authorization(
         assert elsewhere.credentials() == {}
 
 
-@pytest.mark.parametrize(
-    ("mode", "named", "there"),
-    [
-        ("all", {"v1", "v2", "v3", "v4"}, 4),
-        ("partial", {"v1", "v2"}, 2),
-        ("ignore", set(), 0),
-    ],
-)
-async def test_several_tags_at_once(
-    front: Front, image: Repository, manifest: Manifest, mode: str, named: set[str], there: int
-) -> None:
-    front.set(Behaviour.model_validate({"multi_tag": mode}))
-    tags = ["v1", "v2", "v3", "v4"]
-    async with client_of(front) as client:
-        assert await client.put_tags(image, manifest, tags) == named
-        found = [tag for tag in tags if await client.head(image, tag)]
-        assert len(found) == there
-        assert await client.get(image, manifest.digest) == manifest
-    assert front.stats().count(Step.MANIFEST_PUT) == 1
-
-
-async def test_several_tags_refused(front: Front, image: Repository, manifest: Manifest) -> None:
-    front.set(Behaviour(multi_tag="reject"))
-    async with client_of(front) as client:
-        evidence = await evidence_of(client.put_tags(image, manifest, ["v1", "v2"]))
-    assert (evidence.status, evidence.code) == (400, "UNSUPPORTED")
-
-
 async def test_a_throttle_names_its_wait_in_text_and_header(
     front: Front, image: Repository
 ) -> None:
@@ -359,7 +331,6 @@ async def test_another_digest_than_was_sent_is_told(
     async with client_of(front) as client:
         for call in (
             client.put(image, "v1", manifest),
-            client.put_tags(image, manifest, ["v2"]),
             client.get(image, "v1"),
             client.head(image, manifest.digest),
         ):

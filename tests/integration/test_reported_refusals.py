@@ -75,7 +75,7 @@ def test_a_repository_that_takes_each_manifest_once_keeps_the_first_tag(world: W
     tag = on(Step.MANIFEST_PUT, reference="[1-5]")
     after = Event(steps=tag.steps, reference=tag.reference, statuses=frozenset({201}))
     rule = Rule(match=tag, answer=answer, after=after)
-    world.front.set(Behaviour(rules=(rule,), multi_tag="reject"))
+    world.front.set(Behaviour(rules=(rule,)))
     names = [f"acme/app:{n}" for n in range(1, 6)]
     end = world.push(*names, max_parallel="1")
     assert sorted(end.outcomes.values()) == ["failed"] * 4 + ["pushed"], end.log

@@ -32,7 +32,7 @@ def requests_of(played: Played, reference: TagReference) -> list[Request]:
 
 def writes_of(played: Played, reference: TagReference) -> list[Request]:
     """Return those that write it."""
-    return [r for r in requests_of(played, reference) if r.writes and not r.void]
+    return [r for r in requests_of(played, reference) if r.writes]
 
 
 def reads_of(played: Played, reference: TagReference) -> list[Request]:

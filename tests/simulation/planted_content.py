@@ -164,7 +164,7 @@ def origin_asked_by_each_group(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Holdings, "_look", forgetful)
 
 
-@FAULTS.caught_by("refused_parts_are_tried_once", skip=240)
+@FAULTS.caught_by("refused_parts_are_tried_once", skip=150)
 def refused_blob_tried_again(patch: pytest.MonkeyPatch) -> None:
     gives_up = Backoff.gives_up
 

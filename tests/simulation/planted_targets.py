@@ -1,6 +1,5 @@
 """Faults planted in how targets end, are tried again and wait."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,6 @@ import pytest
 from ghcr_push.model import Failure, Kind, Outcome, TargetResult
 from ghcr_push.pushing import shared
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
-from ghcr_push.pushing.batch import Batches
 from ghcr_push.pushing.content import Content, InEngine
 from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.group import Course, GroupRun
@@ -38,16 +36,6 @@ def report_before_proof(patch: pytest.MonkeyPatch) -> None:
         self._landing.verified = True
 
     patch.setattr(TargetRun, "_prove", prove)
-
-
-@FAULTS.caught_by("pushed_is_true")
-def batch_believed_for_unnamed_tags(patch: pytest.MonkeyPatch) -> None:
-    def sort(self: Batches, runs: Sequence[TargetRun], _: frozenset[str]) -> None:
-        del self
-        for run in runs:
-            run.end_batch(Sent())
-
-    patch.setattr(Batches, "_sort", sort)
 
 
 @FAULTS.caught_by("pushed_is_true")
@@ -267,12 +255,6 @@ def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         TargetRun, "protected", property(lambda self: protected(self) and self.tries <= 1)
     )
-
-
-@FAULTS.caught_by("protected_tags_stay")
-def protected_tags_in_batches(patch: pytest.MonkeyPatch) -> None:
-    protected = vars(TargetRun)["protected"].fget
-    patch.setattr(TargetRun, "protected", property(lambda self: protected(self) and self.tries > 0))
 
 
 @FAULTS.caught_by("attempts_are_recorded")

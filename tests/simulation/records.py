@@ -16,7 +16,6 @@ Operation = Literal[
     "upload",
     "child",
     "put",
-    "batch",
     "push",
     "engine-head",
 ]
@@ -40,8 +39,6 @@ class Request:
     uploaded: bool = False
     whole: bool = False
     """Whether a push had brought all of its image before the tag."""
-    void: bool = False
-    """A batch that asked whether the registry knows batches, and learnt that it does not."""
     known: int = 0
     """How many requests of the run had begun when it ended: what is later, knew of its end."""
     landed: float | None = None
@@ -52,7 +49,7 @@ class Request:
     @property
     def writes(self) -> bool:
         """Whether it is a write."""
-        return self.operation in {"ask", "upload", "child", "put", "batch", "push"}
+        return self.operation in {"ask", "upload", "child", "put", "push"}
 
     @property
     def good(self) -> bool:

@@ -17,8 +17,6 @@ REFUSAL = 0.2
 SILENCE = 60.0
 """Seconds after which our client, and docker, give up a connection on which nothing comes."""
 
-BAD_REQUEST = 400
-
 
 async def pass_time(random: Random, seconds: float) -> None:
     """Let about ``seconds`` pass, give or take a quarter."""
@@ -147,7 +145,6 @@ class Refusals:
     ) -> NoReturn:
         """Answer ``request`` with a refusal, and with how long to wait where that is told."""
         request.answer = answer
-        request.void = request.operation == "batch" and status == BAD_REQUEST
         header = None
         if (
             self._weather(request).names_waits

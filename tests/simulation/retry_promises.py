@@ -45,7 +45,7 @@ def transient_is_retried(played: Played) -> Iterator[str]:
         own = [f for _, f in failures_of(result)]
         if not own or fell_with_content(result):
             continue
-        # one that is given up ends at once, but a batch may have kept it after its last attempt
+        # one that is given up ends at once
         if not may_give_up(played, ends[result.target] - played.start, own):
             yield f"{result.target} was given up after {len(own)} attempts: {failure.kind}"
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from random import Random
-from typing import Literal
 
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.model import Group, Image, Kind, Plan, Source, Target
@@ -23,8 +22,6 @@ image goes to several repositories, and parts of an index are gone from under it
 
 BLOB_SIZE = 1000
 """Bytes that a blob has on the whole."""
-
-Batching = Literal["ignored", "all", "partial", "refused", "failing"]
 
 
 def digest_of(number: int) -> Digest:
@@ -81,7 +78,6 @@ class Weather:
     """Whether 429, 403 and 503 come with a ``Retry-After`` of whole seconds."""
     lag: float = 0.0
     """Seconds, at most, until a write shows in reads."""
-    batching: Batching = "ignored"
 
     def limit(self, time: float) -> int:
         """Say how many writes in flight it bears at ``time``."""
@@ -412,13 +408,12 @@ def _weather(random: Random) -> Weather:
         late=now_and_then(0.1, 0.05, 0.2),
         hangs=now_and_then(0.1, 0.02, 0.1),
         odd=now_and_then(0.1, 0.02, 0.1),
-        bugs=now_and_then(0.03, 0.02),
+        bugs=now_and_then(0.03, 0.02, 0.2),
         outages=_outages(random),
         bucket=random.choice(((2.0, 10), (10.0, 30))) if random.random() < 0.1 else None,
         secondary=random.choice(((10, 90.0), (80, 200.0))) if random.random() < 0.1 else None,
         names_waits=random.random() < 0.3,
         lag=now_and_then(0.2, 1.0, 25.0),
-        batching=random.choice(("ignored", "ignored", "all", "partial", "refused", "failing")),
     )
 
 

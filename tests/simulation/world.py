@@ -155,23 +155,6 @@ class World:
         async with self._writing("ask", repository, (), None):
             pass
 
-    async def put_tags(
-        self, repository: Repository, manifest: Manifest, tags: Sequence[str]
-    ) -> frozenset[str]:
-        """Write several tags, as far as this registry knows how."""
-        async with self._writing("batch", repository, tuple(tags), manifest.digest) as request:
-            batching = self.scenario.weather[repository.registry].batching
-            if batching == "refused":
-                self.refusals.refuse(request, "unknown-query", 400, "query not understood")
-            taken = {"ignored": [], "all": tags, "partial": tags[::2], "failing": tags[:3]}[
-                batching
-            ]
-            await self._take(request, tuple(taken))
-            request.void = not taken
-            if batching == "failing":
-                self.refusals.refuse(request, "broken", 500)
-            return frozenset(taken)
-
     # -- the engine's port -------------------------------------------------------------------
 
     @asynccontextmanager
@@ -276,7 +259,7 @@ class World:
         except anyio.get_cancelled_exc_class():
             # the request may be on its way already: it takes effect soon, or never
             complete = operation != "push" or request.whole
-            if operation != "batch" and complete and self._random.random() < 0.5:
+            if complete and self._random.random() < 0.5:
                 self._effect(request, tags, after=self._random.uniform(0, 3))
             if operation == "push":
                 with anyio.CancelScope(shield=True):

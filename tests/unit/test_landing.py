@@ -68,19 +68,6 @@ def test_doubt_outlives_a_later_write_that_surely_failed_and_ends_with_the_proof
     assert not known.in_doubt
 
 
-def test_a_write_that_is_taken_back_leaves_what_was_before_it() -> None:
-    known = landing()
-    known.sends()
-    known.takes_back()
-    assert (known.sent, known.in_doubt) == (False, False)
-
-    known.sends()
-    known.failed(doubtful=True)
-    known.sends()
-    known.takes_back()
-    assert (known.sent, known.in_doubt) == (True, True)
-
-
 def test_a_tag_is_overtaken_by_what_is_neither_ours_nor_was_there() -> None:
     known = landing()
     assert not known.is_overtaken_by(THIRD), "nothing of ours could be overtaken yet"

@@ -227,28 +227,6 @@ async def test_put_of_other_bytes_than_sent_is_told() -> None:
     assert (evidence.kind, evidence.status) == (Kind.MANGLED, 201)
 
 
-@pytest.mark.parametrize(
-    ("named", "believed"),
-    [
-        ([], set()),
-        (["v1", "v2"], {"v1", "v2"}),
-        (["v2"], {"v2"}),
-        (["v1, v2", "latest"], {"v1", "v2"}),
-    ],
-)
-async def test_several_tags_are_believed_as_the_registry_names_them(
-    named: list[str], believed: set[str]
-) -> None:
-    registry = Registry(
-        lambda _: httpx2.Response(201, headers=[("OCI-Tag", value) for value in named])
-    )
-    async with registry.client() as client:
-        assert await client.put_tags(IMAGE, MANIFEST, ["v1", "v2"]) == believed
-    (request,) = registry.seen
-    assert request.url.path == f"/v2/acme/app/manifests/{DIGEST}"
-    assert request.url.query == b"tag=v1&tag=v2"
-
-
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_reads_follow_redirects_and_show_nothing_elsewhere(method: str) -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:

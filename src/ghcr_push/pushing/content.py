@@ -149,11 +149,6 @@ class InRegistry:
         await self._registry.put(self._repository, target.tag, manifest)
         return self.digest
 
-    async def send_together(self, tags: Sequence[str]) -> frozenset[str]:
-        """Put the same bytes under several tags in one request; return those it took."""
-        manifest = await self._manifests.fetch(self.digest)
-        return await self._registry.put_tags(self._repository, manifest, tags)
-
 
 def _is_of(manifest: Manifest, image: Image) -> bool:
     """Say whether ``manifest`` is of an image of the classic store.

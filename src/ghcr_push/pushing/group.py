@@ -8,7 +8,6 @@ import anyio
 
 from ghcr_push.model import Failure, Group, Image, Manifest, TargetResult
 from ghcr_push.pushing.backoff import AttemptError
-from ghcr_push.pushing.batch import Batches
 from ghcr_push.pushing.carry import Carrier
 from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
 from ghcr_push.pushing.gate import Gate
@@ -55,7 +54,6 @@ class Lane:
     """What the groups of one registry share."""
 
     gate: Gate
-    batches: Batches
     holdings: Holdings
     permission: Permission
 
@@ -222,25 +220,14 @@ class GroupRun:
         return [run for run in self._runs if run.result is None]
 
     async def _write_all(self, runs: list[TargetRun], digest: Digest) -> None:
-        """Write the tags of a manifest, together where the registry takes several."""
+        """Write the tags of a manifest."""
         content = InRegistry(
             self._group.repository,
             digest,
             registry=self._shared.registry,
             manifests=self._manifests,
         )
-        landing = set[TargetRun]()
-        async with anyio.create_task_group() as tasks:
-
-            def land(run: TargetRun) -> None:
-                landing.add(run)
-                tasks.start_soon(self._land, run, content)
-
-            if runs and self._course.goes_on:
-                await self._lane.batches.write(runs, content, land)
-            for run in runs:
-                if run.result is None and run not in landing:
-                    land(run)
+        await self._land_all(runs, content)
 
     async def _land_all(self, runs: list[TargetRun], content: InEngine | InRegistry) -> None:
         async with anyio.create_task_group() as tasks:

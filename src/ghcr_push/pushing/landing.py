@@ -27,9 +27,8 @@ class Landing:
     """Whether it was seen to name what it is to name."""
     in_part: bool = False
     """Whether a write failed that puts the parts of an index under the tag, too."""
-    _sent_before: bool = False
     _doubted_before: bool = False
-    """What held before the last write."""
+    """Whether one was in doubt before the last write."""
 
     def looked(self, seen: Descriptor | None) -> None:
         """Note what the tag names, as long as nothing of ours may be what it names."""
@@ -38,12 +37,8 @@ class Landing:
 
     def sends(self) -> None:
         """Note that a write is sent: from now on the tag may land."""
-        self._sent_before, self._doubted_before = self.sent, self.in_doubt
+        self._doubted_before = self.in_doubt
         self.sent = self.in_doubt = True
-
-    def takes_back(self) -> None:
-        """Note that the last write was none of this tag after all."""
-        self.sent, self.in_doubt = self._sent_before, self._doubted_before
 
     def failed(self, *, doubtful: bool) -> None:
         """Note how the last write failed: ``doubtful`` where it may have landed all the same."""

@@ -121,8 +121,3 @@ class Registry(Protocol):
 
     async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
         """Write ``manifest`` under a tag or its own digest."""
-
-    async def put_tags(
-        self, repository: Repository, manifest: Manifest, tags: Sequence[str]
-    ) -> frozenset[str]:
-        """Write ``manifest`` under several tags at once; return those the registry named."""

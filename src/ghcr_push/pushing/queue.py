@@ -19,7 +19,6 @@ from ghcr_push.model import (
     Source,
     TargetResult,
 )
-from ghcr_push.pushing.batch import Batches
 from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.group import Course, GroupRun, Lane
 from ghcr_push.pushing.holdings import Holdings
@@ -130,7 +129,6 @@ class PushQueue:
         )
         return Lane(
             gate=gate,
-            batches=Batches(self._shared, gate),
             holdings=Holdings(self._shared, gate),
             permission=Permission(self._shared, gate, self._may_start),
         )

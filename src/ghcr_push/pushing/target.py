@@ -66,10 +66,6 @@ class TargetRun:
         self._journal = Journal(shared.clock, shared.start)
         self._reader = Reader(gate, lambda error: shared.judge(error, self.repository))
         self._landing = Landing()
-        self._batched: Sent | AttemptError | None = None
-        """How its batch ended, or its look before that failed; None where it was in none."""
-        self._looked = False
-        """Whether the tag was looked at just now, for a batch that came to nothing."""
 
     @property
     def repository(self) -> Repository:
@@ -157,19 +153,12 @@ class TargetRun:
 
     async def _attempt(self, content: Content) -> None:
         with self._recorded():
-            batched, self._batched = self._batched, None
-            if isinstance(batched, AttemptError):
-                raise batched
-            if batched is not None:
-                await self._settle(batched, content)
-            else:
-                self._open()
-                looked, self._looked = self._looked, False
-                if not looked and await self._look(content):
-                    return
-                self._journal.step = Step.FETCH
-                await content.prepare()
-                await self._write(content)
+            self._open()
+            if await self._look(content):
+                return
+            self._journal.step = Step.FETCH
+            await content.prepare()
+            await self._write(content)
             await self._prove()
 
     def _open(self) -> None:
@@ -235,7 +224,9 @@ class TargetRun:
 
     async def _send(self, content: Content, slot: Slot) -> Sent:
         """Write once, in the slot; tell the slot and the caller how that ended."""
-        self.begin_write(content.step, slot.limit)
+        self._journal.send(content.step, slot.limit)
+        self._landing.sends()
+        self._shared.observer(Began(self.target, content.step, self.tries, slot.limit))
         try:
             self._landing.digest = await answered(
                 content.send(self.target.reference, self._engine_said),
@@ -333,46 +324,6 @@ class TargetRun:
         self._landing.proved(seen)
         self._finish(self._landing.outcome)
         return True
-
-    # -- as one of a batch --------------------------------------------------------------------
-
-    async def joins(self, content: Content) -> bool:
-        """Look before a batch; False where nothing is to write or it must go singly."""
-        self._journal.open(Step.LOOK, self._gate.limit)
-        try:
-            named = await self._look(content)
-        except AttemptError as failed:
-            if self.may_begin:
-                self._journal.close(failed.failure)
-                self._batched = failed  # where ``land`` begins
-            return False
-        if named:
-            if self.tried:
-                self._journal.close(None)
-            self._finish(self._landing.outcome)
-        return not named
-
-    def begin_write(self, step: Step, limit: int) -> None:
-        """Note that a write is sent: from now on the tag may land."""
-        self._journal.send(step, limit)
-        self._landing.sends()
-        self._shared.observer(Began(self.target, step, self.tries, limit))
-
-    def end_batch(self, sent: Sent) -> None:
-        """Note how the batch ended: ``land`` goes on from there."""
-        self._batched = sent
-        if sent.failed is not None:
-            self._landing.failed(doubtful=sent.doubtful)
-
-    def take_back_write(self) -> None:
-        """Note that what the batch sent was none of this tag after all, and leave it."""
-        self._landing.takes_back()
-        self.leave_batch()
-
-    def leave_batch(self) -> None:
-        """Note that after all nothing of this tag was tried."""
-        self._looked = True
-        self._journal.drop()
 
     # -- the record -------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
 from types import TracebackType
 from typing import Final, Self
@@ -135,19 +135,22 @@ class RegistryClient:
 
     async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
         """Write ``manifest`` under a tag or its own digest, byte for byte."""
-        await self._write(repository, reference, (), manifest)
-
-    async def put_tags(
-        self, repository: Repository, manifest: Manifest, tags: Sequence[str]
-    ) -> frozenset[str]:
-        """Write ``manifest`` under several tags at once; return those the registry named.
-
-        None are named by a registry that does not know of it: it has the manifest then, under
-        its digest alone. (distribution-spec after 1.1, "Pushing Manifests": ``OCI-Tag``.)
-        """
-        answer = await self._write(repository, manifest.digest, tags, manifest)
-        named = answer.headers.get_list("OCI-Tag", split_commas=True)
-        return frozenset(tags).intersection(tag.strip() for tag in named)
+        answer = await self._session.ask(
+            Inquiry(
+                method="PUT",
+                repository=repository,
+                path=f"manifests/{reference}",
+                headers={"Content-Type": manifest.media_type},
+                content=manifest.raw,
+            )
+        )
+        self._session.expect(answer, _WRITTEN)
+        digest = _digest_header(answer)
+        if digest is None and answer.status != httpx2.codes.CREATED:
+            # some proxy's page may be a 200 too
+            raise self._session.refusal(answer)
+        if digest is not None:
+            _same_digest(answer, manifest.digest, digest)
 
     async def ask_to_write(self, repository: Repository) -> None:
         """Ask whether we may write to ``repository``, by an upload that is begun; raise if not.
@@ -178,28 +181,6 @@ class RegistryClient:
                 most=_MOST_MANIFEST,
             )
         )
-
-    async def _write(
-        self, repository: Repository, reference: str, tags: Sequence[str], manifest: Manifest
-    ) -> Answer:
-        answer = await self._session.ask(
-            Inquiry(
-                method="PUT",
-                repository=repository,
-                path=f"manifests/{reference}",
-                query={"tag": tags} if tags else {},
-                headers={"Content-Type": manifest.media_type},
-                content=manifest.raw,
-            )
-        )
-        self._session.expect(answer, _WRITTEN)
-        digest = _digest_header(answer)
-        if digest is None and answer.status != httpx2.codes.CREATED:
-            # some proxy's page may be a 200 too
-            raise self._session.refusal(answer)
-        if digest is not None:
-            _same_digest(answer, manifest.digest, digest)
-        return answer
 
 
 def _digest_header(answer: Answer) -> Digest | None:

@@ -95,8 +95,6 @@ DENIED = oci_error(403, "DENIED", "denied")
 WRITE_PACKAGE = oci_error(403, "DENIED", "permission_denied: write_package")
 UNAUTHORIZED = oci_error(401, "UNAUTHORIZED", "authentication required")
 MANIFEST_UNKNOWN = oci_error(404, "MANIFEST_UNKNOWN", "manifest unknown")
-TOO_MANY_TAGS = oci_error(414, "UNSUPPORTED", "too many tags in one request")
-TAGS_REFUSED = oci_error(400, "UNSUPPORTED", "the tag parameter is not supported")
 TOKEN_BY_GET = oci_error(405, "UNSUPPORTED", "the operation is unsupported")
 
 

@@ -201,9 +201,8 @@ class Behaviour(Model):
     limit before the first. `delays` are seconds per step before the registry sees the request,
     each times a draw from 1 - `jitter` to 1 + `jitter`; `takes` are seconds per step that an
     answer takes at least, the registry's and the front's own work among them. `bandwidth` is
-    bytes per second over all upload bodies together. `multi_tag` is what becomes of `?tag=` on a
-    manifest PUT; more than `most_tags` answer 414. `serialise` keeps the registry's own races out
-    (see `upstream`).
+    bytes per second over all upload bodies together. `serialise` keeps the registry's own races
+    out (see `upstream`).
     """
 
     rules: tuple[Rule, ...] = ()
@@ -220,7 +219,5 @@ class Behaviour(Model):
     jitter: Share = 0
     bandwidth: float | None = Field(default=None, gt=0)
     auth: Auth = Auth()
-    multi_tag: Literal["ignore", "all", "partial", "reject"] = "ignore"
-    most_tags: int | None = Field(default=None, ge=1)
     serialise: bool = True
     locations: Literal["absolute", "relative", "other_host"] = "absolute"

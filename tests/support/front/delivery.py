@@ -1,7 +1,7 @@
 """What the registry is asked on a client's behalf, and how its answer is bent on the way back.
 
 Here live the ways in which a registry differs from docker-registry 2.8 without failing: tags that
-read late, several tags in one PUT, upload locations in other forms, a narrow line.
+read late, upload locations in other forms, a narrow line.
 """
 
 import asyncio
@@ -73,8 +73,6 @@ class Delivery:
             headers.popall("Authorization", None)
         arriving = self._arriving if call.step in UPLOADS else None
         body = ClientBody(request, arriving, cut_after) if request.can_read_body else None
-        if call.tags and self._behaviour.multi_tag != "ignore":
-            return await self._put_tags(call, headers, body)
         if call.step is Step.MANIFEST_PUT:
             return await self._put_tag(call, headers, body)
         if call.step in _READS:
@@ -124,34 +122,6 @@ class Delivery:
             call = replace(call, path=path, reference=seen)
         return await self._send(call, headers, None)
 
-    async def _put_tags(
-        self, call: Call, headers: CIMultiDict[str], body: ClientBody | None
-    ) -> Landed | Answer:
-        """Write a manifest and several tags of it, and name those written in `OCI-Tag`.
-
-        distribution-spec after 1.1.1, *Pushing Manifests*: a field by RFC 9110, so it may come as
-        one list, as several lines or, as in the spec's own example and here, as both.
-        """
-        if self._behaviour.multi_tag == "reject":
-            return answers.TAGS_REFUSED
-        if self._behaviour.most_tags is not None and len(call.tags) > self._behaviour.most_tags:
-            return answers.TOO_MANY_TAGS
-        content = await body.read() if body else b""
-        tags = list(dict.fromkeys(call.tags))
-        if self._behaviour.multi_tag == "partial":
-            tags = tags[: len(tags) // 2]
-        landed = await self._put_tag(_put(call, call.reference), headers.copy(), content)
-        written: list[str] = []
-        for tag in tags if landed.status == 201 else ():
-            each = await self._put_tag(_put(call, tag), headers.copy(), content)
-            if each.status == 201:
-                written.append(tag)
-        if written[:-1]:
-            landed.headers.add("OCI-Tag", ", ".join(written[:-1]))
-        if written:
-            landed.headers.add("OCI-Tag", written[-1])
-        return landed
-
     def _relocate(self, landed: Landed) -> None:
         """Give an upload's next location the form that the behaviour asks for."""
         location = landed.headers.get("Location")
@@ -167,9 +137,3 @@ class Delivery:
         self._shared.ledger.upload_bytes += size
         if self._pacer is not None:
             await asyncio.sleep(self._pacer.reserve(size, self._shared.now()))
-
-
-def _put(call: Call, reference: str) -> Call:
-    """Return the plain PUT of `reference` that is a part of a PUT of several tags."""
-    path = f"/v2/{call.repository}/manifests/{reference}"
-    return replace(call, path=path, reference=reference, tags=())

@@ -10,15 +10,12 @@ from tests.support.front.steps import Call
 
 
 def fits(match: Match, call: Call) -> bool:
-    """Tell whether `call` is of the steps, repository, reference and size that `match` names.
-
-    A manifest PUT of several tags fits if its digest or any of its tags does.
-    """
+    """Tell whether `call` is of the steps, repository, reference and size that `match` names."""
     return (
         call.step in match.steps
         and call.size > match.larger_than
         and fnmatchcase(call.repository, match.repository)
-        and any(fnmatchcase(name, match.reference) for name in (call.reference, *call.tags))
+        and fnmatchcase(call.reference, match.reference)
     )
 
 
@@ -43,7 +40,7 @@ class RuleBook:
         for number, rule in enumerate(self._rules):
             event = rule.after
             if event and fits(event, call) and _counts(event, status):
-                self._events[number].update(_events_of(event, call))
+                self._events[number][_key(event, call)] += 1
 
     def _strikes(self, number: int, rule: Rule, call: Call, now: float) -> bool:
         if not rule.window.holds(now):
@@ -68,12 +65,6 @@ def _counts(event: Event, status: int) -> bool:
     return status in event.statuses if event.statuses else status < 400
 
 
-def _key(event: Event, call: Call, reference: str | None = None) -> str:
+def _key(event: Event, call: Call) -> str:
     repository = call.repository if event.same_repository or event.same_reference else "*"
-    name = (call.reference if reference is None else reference) if event.same_reference else "*"
-    return f"{repository} {name}"
-
-
-def _events_of(event: Event, call: Call) -> set[str]:
-    """Return what one answer counts for: a PUT of several tags is an event of each of them."""
-    return {_key(event, call, name) for name in (call.reference, *call.tags)}
+    return f"{repository} {call.reference if event.same_reference else '*'}"

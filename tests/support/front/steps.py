@@ -54,9 +54,8 @@ class Call:
     """A request as a registry understands it.
 
     `reference` is a tag or digest; for an upload the digest that its query names (`digest` or
-    `mount`), else empty. `tags` are those that the query of a manifest PUT by digest asks for.
-    `mount_from` is the repository that an upload POST wants to mount from. `size` is the length
-    that the request announces for its body.
+    `mount`), else empty. `mount_from` is the repository that an upload POST wants to mount from.
+    `size` is the length that the request announces for its body.
     """
 
     step: Step
@@ -64,7 +63,6 @@ class Call:
     path: str
     repository: str = ""
     reference: str = ""
-    tags: tuple[str, ...] = ()
     mount_from: str = ""
     size: int = 0
 
@@ -131,6 +129,5 @@ def _call(
         path=target,
         repository=group("name") or "",
         reference=named,
-        tags=tuple(query.get("tag", ())) if step is Step.MANIFEST_PUT and ":" in named else (),
         mount_from=query.get("from", [""])[0] if step is Step.UPLOAD_POST else "",
     )
