@@ -28,6 +28,7 @@ from ghcr_push.credentials import (
 from ghcr_push.engine import DockerEngine
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.model import Failure, Image, Kind, Outcome, Plan, Report, Source, TargetResult
+from ghcr_push.planning.locations import parse_location
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, Transport
@@ -41,6 +42,7 @@ from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting import outputs
 from ghcr_push.signals import Interruption
 from ghcr_push.sources import Spool
+from ghcr_push.sources.locations import DiskSources, Sources
 
 
 def push(
@@ -116,7 +118,7 @@ class Run:
             self._interruption.tell_nobody()  # the loop ends, and cannot be woken any more
 
     async def _results(self, stack: AsyncExitStack) -> tuple[TargetResult, ...]:
-        adapters: tuple[DockerEngine, RegistryClient] | None = None
+        adapters: tuple[Sources, RegistryClient] | None = None
         with self._before_queue():
             adapters = await self._adapters(stack)
             if self._settings.conflicts:  # no registry is asked before the inputs are good
@@ -128,7 +130,7 @@ class Run:
             return await self._pushed(*adapters, reach)
 
     async def _pushed(
-        self, engine: DockerEngine, registry: RegistryClient, reach: Reach
+        self, engine: Sources, registry: RegistryClient, reach: Reach
     ) -> tuple[TargetResult, ...]:
         with self._before_queue():
             images = await engine.inspect_all(self._sources())
@@ -145,10 +147,12 @@ class Run:
         return await self._queue.run()
 
     def _preflight(
-        self, reach: Reach, engine: DockerEngine, registry: RegistryClient
+        self, reach: Reach, engine: Sources, registry: RegistryClient
     ) -> AbstractAsyncContextManager[None]:
         """Ask who reaches which registry, while the block runs."""
-        if self._settings.transport is Transport.DIRECT or self._settings.dry_run:
+        without_engine = all(parse_location(source.image) for source in self._sources())
+        direct = self._settings.transport is Transport.DIRECT or without_engine
+        if direct or self._settings.dry_run:
             return nullcontext()
         repositories = [group.repository for group in self._plan.groups]
         preflight = Preflight(
@@ -194,7 +198,7 @@ class Run:
 
         self._interruption.tell(wake)
 
-    async def _adapters(self, stack: AsyncExitStack) -> tuple[DockerEngine, RegistryClient]:
+    async def _adapters(self, stack: AsyncExitStack) -> tuple[Sources, RegistryClient]:
         registries = sorted({group.repository.registry for group in self._plan.groups})
         known = await to_thread.run_sync(
             resolve, registries, self._explicit(), self._environ, abandon_on_cancel=True
@@ -213,10 +217,11 @@ class Run:
         spool = Spool(self._settings.spool_size, place)
         headers = {name: engine_auth(name, given) for name, given in known.credentials.items()}
         engine = DockerEngine(stack.enter_context(folder), self._environ, headers, spool)
+        disk = DiskSources(self._settings.path_of, spool, self._settings.platform)
         client = RegistryClient(
             known.credentials, insecure_registries=self._settings.insecure_registries
         )
-        return engine, await stack.enter_async_context(client)
+        return Sources(engine, disk), await stack.enter_async_context(client)
 
     def _explicit(self) -> dict[str, Credential]:
         """Give the inputs' credentials; a login stands in place of the token for its registry."""
@@ -257,7 +262,7 @@ class Run:
                 "store pushes them sooner than it hands them out; what fails so, we carry"
             )
 
-    def _shared(self, engine: DockerEngine, registry: RegistryClient, reach: Reach) -> Shared:
+    def _shared(self, engine: Sources, registry: RegistryClient, reach: Reach) -> Shared:
         settings = self._settings
         return Shared(
             engine=engine,

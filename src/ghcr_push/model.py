@@ -39,6 +39,7 @@ class Kind(StrEnum):
     # permanent: this side
     IMAGE_MISSING = "image-missing"
     CONTENT_MISSING = "content-missing"
+    SOURCE_INVALID = "source-invalid"
     ENGINE_UNREACHABLE = "engine-unreachable"
     DISK_FULL = "disk-full"
     CREDENTIALS = "credentials"
@@ -122,11 +123,16 @@ class Image:
     """Digests of the uncompressed layers, in order; the engine proves them by its config."""
     size: int = 0
     """Bytes, as the engine counts them."""
+    in_engine: bool = True
+    """Whether the Docker Engine has it, so that ``docker push`` can push it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Source:
-    """Where a target's content comes from: an image of the local Docker Engine, by name or ID."""
+    """Where a target's content comes from: an image of the local Docker Engine, by name or ID.
+
+    Or a layout or archive on disk, as ``planning.locations`` writes it.
+    """
 
     image: str
 

@@ -183,10 +183,21 @@ def test_what_moves_together_and_what_is_declared_are_words_of_truth() -> None:
     assert (settings.all_or_nothing, settings.declare_artifacts) == (True, True)
 
 
-def test_a_platform_is_not_supported_yet() -> None:
-    assert only_line(platform="linux/arm64") == (
-        "platform: 'linux/arm64' is not supported yet; leave it out."
-    )
+@pytest.mark.parametrize("platform", ["linux", "linux/", "Linux/arm64", "linux/arm/v7/x", "arm 64"])
+def test_what_is_no_platform_is_refused(platform: str) -> None:
+    told = only_line(platform=platform, source="oci-layout:out")
+    assert told == f"platform: {platform!r} is no platform; write linux/arm64, or so."
+
+
+def test_a_platform_is_chosen_from_what_lies_on_disk() -> None:
+    assert read(platform="linux/arm/v7", source="oci-layout:out").platform == "linux/arm/v7"
+    assert read(source="oci-layout:out").platform is None
+    assert "is an image of the Docker Engine" in only_line(platform="linux/arm64", source="app")
+
+
+def test_docker_push_takes_nothing_from_disk() -> None:
+    told = only_line(transport="engine", source="oci-layout:out")
+    assert told.startswith("transport: 'engine' pushes images of the Docker Engine only")
 
 
 def test_unknown_names_are_noticed_with_the_nearest() -> None:

@@ -296,9 +296,8 @@ def test_local_images_are_sources_by_name_id_and_digest(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("oci-layout:dir:1", "is not supported yet (`oci-layout:`)"),
-        ("oci-archive:a.tar", "is not supported yet (`oci-archive:`)"),
-        ("docker-archive:a.tar", "is not supported yet (`docker-archive:`)"),
+        ("oci-layout:", "names no path; write oci-layout:PATH"),
+        ("oci-archive::1", "names no path; write oci-archive:PATH"),
         ("docker://alpine", "is not supported yet (`docker://`)"),
         ("docker-daemon:", "is not a repository name"),
         ("--all-tags", "is not a repository name"),

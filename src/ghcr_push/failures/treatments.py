@@ -208,6 +208,12 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         advice="Build or pull all platforms of the image in this job (`docker pull --platform`), "
         "or choose one that is there with `platform`.",
     ),
+    Kind.SOURCE_INVALID: Treatment(
+        cause=Cause.INPUT,
+        meaning="the layout or archive is not there, not whole, or lacks what was asked for",
+        advice="Check the path, the tag and the `platform`, and that an earlier step wrote it "
+        "whole; then build or export it again.",
+    ),
     Kind.ENGINE_UNREACHABLE: Treatment(
         cause=Cause.ENGINE,
         meaning="the Docker Engine does not answer",

@@ -71,7 +71,9 @@ INPUTS = (
     Input(
         name="source",
         description=(
-            "Local image to push, by name, ID or digest; by default each target's own name."
+            "What to push: a local image by name, ID or digest, `oci-layout:DIR[:TAG]`, "
+            "`oci-archive:FILE[:TAG]` or `docker-archive:FILE[:REFERENCE]`; by default each "
+            "target's own name."
         ),
     ),
     Input(
@@ -85,7 +87,10 @@ INPUTS = (
     ),
     Input(
         name="platform",
-        description="The one platform of a multi-platform source to push; by default all.",
+        description=(
+            "The one platform of a multi-platform layout or archive to push, such as "
+            "`linux/arm64`; by default all."
+        ),
     ),
     Input(
         name="mount-from",

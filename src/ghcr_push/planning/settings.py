@@ -12,6 +12,7 @@ from ghcr_push.model import Target
 from ghcr_push.planning.durations import format_duration, parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
+from ghcr_push.planning.locations import parse_location
 from ghcr_push.planning.logins import Login, read_logins
 from ghcr_push.planning.mounts import read_mount_from
 from ghcr_push.planning.problems import Findings, InputError, quoted
@@ -43,6 +44,8 @@ _BOOLEANS |= {"false": False, "False": False, "FALSE": False}
 _LONGEST = 35 * 24 * 3600.0
 # what the runner itself understands beside the inputs of a container action
 _RUNNERS_OWN = frozenset({"args", "entrypoint"})
+# image-spec, "platform": os/architecture, with a variant where there are several
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 # what tags are made of, and what fnmatch knows
 _PATTERN = re.compile(r"[a-zA-Z0-9_.*?\[\]!-]+")
 
@@ -59,6 +62,8 @@ class Settings:
     targets: tuple[Target, ...]
     conflicts: tuple[Conflict, ...]
     transport: Transport
+    platform: str | None
+    """``os/architecture[/variant]``; None for all that a source has."""
     mount_from: tuple[Repository, ...]
     spool_size: int
     """Bytes of temporary space for layers on their way."""
@@ -84,6 +89,8 @@ class Settings:
     report_file: str
     insecure_registries: tuple[str, ...]
     notices: tuple[str, ...]
+    path_of: Callable[[str], Path] = Path
+    """Finds the file that a path in the inputs means."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -101,8 +108,6 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
     findings = Findings(notices=_unknown_names(values))
     texts = {each.name: values.get(each.name, "").strip() or each.default for each in INPUTS}
     reader = _Reader(texts, findings)
-    if texts["platform"]:
-        findings.refuse("platform", texts["platform"], "is not supported yet; leave it out")
     lists: dict[str, str | None] = {"tags": texts["tags"]}
     if given := texts["tags-file"]:
         lists["tags-file"] = read_tags_file(given, path_of(given), findings)
@@ -118,6 +123,7 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         targets=targets,
         conflicts=conflicts,
         transport=reader.choice("transport", Transport),
+        platform=reader.platform(),
         mount_from=reader.mount_from(targets),
         spool_size=reader.size("spool-size"),
         max_parallel=reader.integer("max-parallel", range(1, 65)),
@@ -141,12 +147,38 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         report_file=texts["report-file"],
         insecure_registries=reader.registries("insecure-registries"),
         notices=tuple(findings.notices),
+        path_of=path_of,
     )
+    _check_sources(settings, findings)
     if findings.problems:
         order = {name: place for place, name in enumerate(INPUT_BY_NAME)}
         problems = sorted(findings.problems, key=lambda problem: order[problem.input])
         raise InputError(problems, findings.notices)
     return settings
+
+
+def _check_sources(settings: Settings, findings: Findings) -> None:
+    """Refuse what a source cannot do: be pushed by the engine, or give one platform alone."""
+    on_disk = {
+        target.source: parse_location(target.source.image) is not None
+        for target in settings.targets
+    }
+    if settings.transport is Transport.ENGINE and any(on_disk.values()):
+        source = next(source for source, is_on_disk in on_disk.items() if is_on_disk)
+        findings.refuse(
+            "transport",
+            settings.transport,
+            f"pushes images of the Docker Engine only, and {quoted(str(source))} is none; "
+            "leave `transport` out",
+        )
+    if settings.platform is not None and not all(on_disk.values()):
+        source = next(source for source, is_on_disk in on_disk.items() if not is_on_disk)
+        findings.refuse(
+            "platform",
+            settings.platform,
+            "chooses from `oci-layout:` and `oci-archive:` sources, and "
+            f"{quoted(str(source))} is an image of the Docker Engine; leave it out",
+        )
 
 
 def _unknown_names(values: Mapping[str, str]) -> list[str]:
@@ -230,6 +262,13 @@ class _Reader:
             words = ", ".join(f"`{each}`" for each in choices)
             self._refuse(name, f"is none of {words}; write one of them")
             return next(iter(choices))
+
+    def platform(self) -> str | None:
+        """Read ``platform``; None where it is not given."""
+        text = self.texts["platform"]
+        if text and not _PLATFORM.fullmatch(text):
+            self.findings.refuse("platform", text, "is no platform; write linux/arm64, or so")
+        return text or None
 
     def mount_from(self, targets: Iterable[Target]) -> tuple[Repository, ...]:
         registries = (target.reference.repository.registry for target in targets)

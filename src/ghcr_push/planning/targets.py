@@ -22,6 +22,7 @@ from ghcr_push.planning.faults import (
     tag_fault,
 )
 from ghcr_push.planning.lists import split_list
+from ghcr_push.planning.locations import parse_location
 from ghcr_push.planning.problems import Findings, Problem, listed, quoted
 from ghcr_push.references import (
     Repository,
@@ -33,7 +34,7 @@ from ghcr_push.references import (
 
 _ARROW = "=>"
 _ENGINE_PREFIX = "docker-daemon:"
-_OTHER_PREFIXES = ("oci-layout:", "oci-archive:", "docker-archive:", "docker://")
+_OTHER_PREFIXES = ("docker://",)
 
 # an IPv6 address begins as a JSON array does, and a registry may be one: [::1]:5000/acme/app:1
 _IPV6 = re.compile(r"\[[0-9a-fA-F:]+\][:/]")
@@ -170,6 +171,13 @@ def _read_source(name: str, text: str, findings: Findings) -> Source | None:
                 name, text, f"is not supported yet (`{prefix}`); give an image of the Docker Engine"
             )
             return None
+    try:
+        location = parse_location(text)
+    except ValueError as error:
+        findings.refuse(name, text, str(error))
+        return None
+    if location is not None:
+        return Source(str(location))
     image = text.removeprefix(_ENGINE_PREFIX)
     if fault := source_fault(image):
         findings.refuse(name, text, fault)

@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio
 
-from ghcr_push.model import Failure, Group, Image, Manifest, TargetResult
+from ghcr_push.model import Failure, Group, Image, Kind, Manifest, TargetResult
 from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.carry import Carrier
 from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
@@ -15,7 +15,7 @@ from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.permission import Permission
 from ghcr_push.pushing.reads import Reader
-from ghcr_push.pushing.shared import NotStartedError, Shared
+from ghcr_push.pushing.shared import NotStartedError, Shared, ours
 from ghcr_push.pushing.target import TargetRun
 from ghcr_push.references import Digest
 
@@ -26,9 +26,14 @@ That store hands out 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``be
 """
 
 
+_OUT_OF_REACH: Final = (
+    "only the Docker Engine reaches the registry, and it pushes nothing but its own images"
+)
+
+
 def engine_is_quicker(image: Image) -> bool:
     """Say whether the engine pushes the image sooner than it hands it out."""
-    return image.digest is not None and image.size >= QUICKER_FROM
+    return image.in_engine and image.digest is not None and image.size >= QUICKER_FROM
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,8 +112,10 @@ class GroupRun:
                 await self._carry_and_write()
             else:
                 await self._push_and_retag()
-        if self._only_engine:
+        if self._only_engine and self._image.in_engine:
             await self._land_all(self._unended, self._in_engine(None))
+        elif self._only_engine:
+            self._fail_all(self._unended, ours(Kind.NETWORK, _OUT_OF_REACH))
 
     # -- the layers go up by our own hand ---------------------------------------------------
 

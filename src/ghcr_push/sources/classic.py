@@ -61,7 +61,7 @@ def read_classic(
                 continue
             layers[diff_id] = Descriptor(LAYER_TYPE, blob.digest, blob.size)
             yield blob
-    return tuple(_saved(image, configs, layers) for image in images)
+    return tuple(assembled(image, configs, layers) for image in images)
 
 
 def _digest(entry: Entry) -> Digest | None:
@@ -79,7 +79,7 @@ def _config(tar: TarStream, entry: Entry, digest: Digest) -> bytes:
     return raw
 
 
-def _saved(
+def assembled(
     image: ClassicImage, configs: Mapping[Digest, bytes], layers: Mapping[Digest, Descriptor]
 ) -> SavedImage:
     """Return the image, if all of it came: its config, and every layer that config names."""

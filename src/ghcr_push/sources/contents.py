@@ -4,7 +4,7 @@ The words are the image-spec's. Where not all platforms of an image are there (i
 one), the choice is docker's: the one platform that is complete, else a failure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -145,9 +145,7 @@ def _whole(digest: Digest, contents: Contents) -> SavedImage:
 
 def _one_platform(digest: Digest, platform: str, contents: Contents) -> SavedImage:
     platforms = list(contents.platforms_of(digest))
-    fitting = [one for one in platforms if one.platform == platform] or [
-        one for one in platforms if one.platform.startswith(f"{platform}/")
-    ]
+    fitting = of_platform(platforms, platform)
     if len(fitting) != 1:
         there = ", ".join(one.platform for one in platforms)
         raise _content_missing(f"platform {platform} names {len(fitting)} images of {there}")
@@ -155,6 +153,13 @@ def _one_platform(digest: Digest, platform: str, contents: Contents) -> SavedIma
     if any(contents.lacking(one.digest)):
         raise _content_missing(f"missing content: platforms {platform}")
     return contents.saved(one.digest)
+
+
+def of_platform(images: Sequence[Child], platform: str) -> list[Child]:
+    """Return those of ``platform``, or of its variants: ``linux/arm`` takes ``linux/arm/v7``."""
+    return [one for one in images if one.platform == platform] or [
+        one for one in images if one.platform.startswith(f"{platform}/")
+    ]
 
 
 def _content_missing(message: str) -> Exception:

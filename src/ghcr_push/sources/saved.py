@@ -1,7 +1,7 @@
 """Images as a Docker Engine saves them: read from a stream once, blob by blob, never unpacked."""
 
 import os
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -69,7 +69,7 @@ class SavedImages:
         images: Sequence[StoredImage],
         *,
         spool: Spool,
-        held: Collection[Digest] = (),
+        held: Container[Digest] = (),
         complaint: Callable[[], str] = str,
     ) -> Self:
         """Read images of the containerd store; blobs in ``held`` are passed over."""

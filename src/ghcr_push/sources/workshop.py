@@ -1,13 +1,14 @@
 """What a reading thread works with: temporary space, cores, and word of when to stop."""
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from ghcr_push.references import Digest
 from ghcr_push.sources import recipe
@@ -63,6 +64,11 @@ class Workshop:
     cores: int
     compressing: Meter = field(default_factory=Meter)
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    def on_all_cores(cls, spool: Spool) -> Self:
+        """Return one that compresses on every core of the machine."""
+        return cls(spool=spool, cores=os.cpu_count() or 1)
 
     def spooled(
         self,

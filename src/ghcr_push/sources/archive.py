@@ -1,0 +1,206 @@
+"""Tar archives on disk: their files by name, read in place; compressed ones as a stream.
+
+Links inside an archive are resolved in it and never on disk. Two entries of one name are taken only
+where their bytes are the same.
+"""
+
+import gzip
+import hashlib
+import io
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Literal, cast
+
+from ghcr_push.sources.disk import Extent, Folder, read_small, reason, unusable
+
+_GZIP: Final = b"\x1f\x8b"
+_UNREAD: Final = {b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+
+_MOST_LINKS: Final = 40
+"""Links that lead to links, as in Linux."""
+
+_MOST_NAMES: Final = 100_000
+"""Entries of one archive."""
+
+_SMALL: Final = 4 << 20
+"""Bytes of a file that may be a manifest or a config; registries take no larger manifests."""
+
+_KEPT_IN_ALL: Final = 64 << 20
+"""Bytes of small files that are kept of a compressed archive, which is read once for them."""
+
+
+def is_compressed(path: Path) -> bool:
+    """Say whether the archive is compressed by gzip; raise ``PushError`` where it is otherwise."""
+    if Folder(path.parent).extent(path.name) is None:
+        raise unusable(f"{path} is not there")
+    try:
+        with path.open("rb") as file:
+            first = file.read(6)
+    except OSError as error:
+        raise unusable(f"{path} cannot be read: {reason(error)}") from error
+    for magic, name in _UNREAD.items():
+        if first.startswith(magic):
+            raise unusable(f"{path} is compressed by {name}; write it plain or with gzip")
+    return first.startswith(_GZIP)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open the archive for reading its tar bytes from front to back."""
+    compressed = is_compressed(path)
+    with ExitStack() as stack:
+        try:
+            file: IO[bytes] = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise unusable(f"{path} cannot be read: {reason(error)}") from error
+        if compressed:
+            file = stack.enter_context(cast("IO[bytes]", gzip.GzipFile(fileobj=file)))
+        yield file
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A regular file of an archive, and where its bytes begin in the tar."""
+
+    name: str
+    start: int
+    size: int
+
+
+class Archive:
+    """The names of an archive: files, and links resolved to files. Reads it once when made."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.compressed = is_compressed(path)
+        self._members: dict[str, Member] = {}
+        self._links: dict[str, str] = {}
+        self._small: dict[str, bytes] = {}
+        self._kept = 0
+        with opened(path) as file:
+            try:
+                self._index(file)
+            except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError) as error:
+                raise unusable(f"{path} is cut off or damaged: {error}") from error
+            except OSError as error:
+                raise unusable(f"{path} cannot be read: {reason(error)}") from error
+
+    def member(self, name: str) -> Member | None:
+        """Return the regular file called ``name``, links followed inside the archive."""
+        place = normal_name(name)
+        for _ in range(_MOST_LINKS):
+            if place in self._members:
+                return self._members[place]
+            if place not in self._links:
+                return None
+            place = self._links[place]
+        raise unusable(f"{self.path} has links in a circle at {name}")
+
+    def content(self, name: str, most: int) -> bytes | None:
+        """Return the bytes of a file of at most ``most``; None where it is not there."""
+        member = self.member(name)
+        if member is None:
+            return None
+        if not self.compressed:
+            return read_small(Extent(self.path, member.start, member.size), name, most)
+        if member.size > most or member.name not in self._small:
+            raise unusable(f"{self.path} has {member.size:,} bytes of {name}, too many to keep")
+        return self._small[member.name]
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file."""
+        member = self.member(name)
+        return member.size if member else None
+
+    def extent(self, name: str) -> Extent | None:
+        """Say where the bytes of a file lie in an archive that is not compressed."""
+        member = self.member(name)
+        return Extent(self.path, member.start, member.size) if member else None
+
+    def names(self) -> list[str]:
+        """Return the names of all files and links."""
+        return sorted({*self._members, *self._links})
+
+    # -- the tar ------------------------------------------------------------------------------
+
+    def _index(self, file: IO[bytes]) -> None:
+        # a stream is not gone back in; of a file on disk only the headers are read
+        mode: Literal["r|", "r:"] = "r|" if self.compressed else "r:"
+        with tarfile.open(fileobj=file, mode=mode, errorlevel=2) as tar:
+            for info in tar:
+                if len(self._members) + len(self._links) > _MOST_NAMES:
+                    raise unusable(f"{self.path} has more than {_MOST_NAMES:,} entries")
+                self._note(tar, info)
+        if not self._members:
+            raise unusable(f"{self.path} holds no files")
+        if not self.compressed:
+            self._check_end(file)
+        while self.compressed and file.read(1 << 20):
+            pass  # gzip's checksum stands at the end
+
+    def _note(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+        name = normal_name(info.name)
+        if info.islnk() or info.issym():
+            self._links[name] = self._led_to(name, info)
+        elif info.isreg():
+            known = self._members.get(name)
+            if known is not None and not self._is_same(tar, known, info):
+                raise unusable(f"{self.path} has two entries {name} with other bytes")
+            self._members.setdefault(name, Member(name, info.offset_data, info.size))
+            if self.compressed and known is None:
+                self._keep(tar, info, name)
+
+    def _keep(self, tar: tarfile.TarFile, info: tarfile.TarInfo, name: str) -> None:
+        """Keep a small file of a stream, which cannot be gone back to."""
+        self._kept += info.size
+        if info.size > _SMALL or self._kept > _KEPT_IN_ALL:
+            self._kept -= info.size
+            return
+        content = tar.extractfile(info)
+        self._small[name] = content.read() if content else b""
+
+    def _is_same(self, tar: tarfile.TarFile, known: Member, info: tarfile.TarInfo) -> bool:
+        if known.size != info.size:
+            return False
+        if self.compressed:
+            content = tar.extractfile(info)
+            return known.name in self._small and self._small[known.name] == (
+                content.read() if content else b""
+            )
+        with self.path.open("rb") as file:
+            return _hash(file, known.start, known.size) == _hash(file, info.offset_data, info.size)
+
+    def _led_to(self, name: str, info: tarfile.TarInfo) -> str:
+        """Return where a link leads: a symbolic one from its folder, a hard one from the top."""
+        base = posixpath.dirname(name) if info.issym() else ""
+        target = posixpath.normpath(posixpath.join(base, info.linkname))
+        if target.startswith(("/", "../")) or target == "..":
+            raise unusable(f"{self.path} has a link {name} that leads out of it: {info.linkname}")
+        return target
+
+    def _check_end(self, file: IO[bytes]) -> None:
+        """Check that the last file is there whole: a tar that is cut off still lists it."""
+        end = max(member.start + member.size for member in self._members.values())
+        if file.seek(0, io.SEEK_END) < end:
+            raise unusable(f"{self.path} is cut off")
+
+
+def normal_name(name: str) -> str:
+    """Return a name as archives of all tools would have it, without ``./`` in front."""
+    return posixpath.normpath(name).lstrip("/")
+
+
+def _hash(file: IO[bytes], start: int, size: int) -> bytes:
+    file.seek(start)
+    found = hashlib.sha256()
+    while size > 0:
+        piece = file.read(min(size, 1 << 20))
+        if not piece:
+            break
+        found.update(piece)
+        size -= len(piece)
+    return found.digest()

@@ -1,0 +1,174 @@
+"""Files that hold content, and blobs that are read from them in place, as often as it takes."""
+
+import hashlib
+import os
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from anyio import to_thread
+
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Kind
+from ghcr_push.references import Digest
+
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Some bytes of a file on disk."""
+
+    path: Path
+    start: int
+    size: int
+
+
+class Files(Protocol):
+    """Named regular files: those below a folder, or those of an archive. Raises ``PushError``."""
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file; None where there is none of that name."""
+
+    def content(self, name: str, most: int) -> bytes | None:
+        """Return what a file of at most ``most`` bytes holds; None where there is none."""
+
+    def names(self) -> list[str]:
+        """Return some names, for a reader who looks for one that is not there."""
+
+
+def unusable(what: str) -> PushError:
+    """Return the permanent failure of a source that is not there, damaged or ambiguous."""
+    return PushError(Evidence(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=what))
+
+
+class Folder:
+    """The files below a folder; links are followed, only regular files are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def extent(self, name: str) -> Extent | None:
+        """Say where a file lies; a FIFO or device is refused, not waited for."""
+        path = self._path / name
+        try:
+            found = path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise unusable(f"{path} cannot be read: {reason(error)}") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise unusable(f"{path} is no regular file")
+        return Extent(path, 0, found.st_size)
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a file."""
+        extent = self.extent(name)
+        return extent.size if extent else None
+
+    def content(self, name: str, most: int) -> bytes | None:
+        """Return what a small file holds."""
+        extent = self.extent(name)
+        return read_small(extent, name, most) if extent else None
+
+    def names(self) -> list[str]:
+        """Return what lies in the folder itself."""
+        try:
+            return sorted(each.name for each in self._path.iterdir())
+        except FileNotFoundError as error:
+            raise unusable(f"{self._path} is not there") from error
+        except OSError as error:
+            raise unusable(f"{self._path} cannot be read: {reason(error)}") from error
+
+
+def read_small(extent: Extent, name: str, most: int) -> bytes:
+    """Return the bytes of an extent of at most ``most``; raise ``PushError`` where it has more."""
+    if extent.size > most:
+        raise unusable(f"{name} has {extent.size:,} bytes, more than the {most:,} that are read")
+    try:
+        with extent.path.open("rb") as file:
+            file.seek(extent.start)
+            raw = file.read(extent.size)
+    except OSError as error:
+        raise unusable(f"{extent.path} cannot be read: {reason(error)}") from error
+    if len(raw) != extent.size:
+        raise unusable(f"{extent.path} ends within {name}")
+    return raw
+
+
+class DiskBlob:
+    """A blob in a file on disk; a context manager whose end closes the file.
+
+    A pass from its first byte to its last checks the digest before the last piece is given out, so
+    that no damaged blob is ever uploaded whole.
+    """
+
+    def __init__(self, digest: Digest, extent: Extent) -> None:
+        self.digest = digest
+        self.size = extent.size
+        self.path = extent.path
+        self._start = extent.start
+        self._file: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Close the file; it is opened again where the blob is read again."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        """Return the bytes from ``start`` on, in pieces; every call begins anew."""
+        return _Pieces(self, start)
+
+    def read(self, start: int) -> bytes:
+        """Return a piece from ``start`` on; blocks. Raises ``PushError``."""
+        try:
+            if self._file is None:
+                self._file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            piece = os.pread(self._file, min(_PIECE, self.size - start), self._start + start)
+        except OSError as error:
+            raise unusable(f"{self.path} cannot be read: {reason(error)}") from error
+        if not piece:
+            raise unusable(f"{self.path} ends within {self.digest}")
+        return piece
+
+
+class _Pieces:
+    """The pieces of a blob; no generator, for those must be closed where they are left early."""
+
+    def __init__(self, blob: DiskBlob, start: int) -> None:
+        self._blob = blob
+        self._place = start
+        self._hash = hashlib.new(blob.digest.partition(":")[0]) if start == 0 else None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._place >= self._blob.size:
+            raise StopAsyncIteration
+        piece = await to_thread.run_sync(self._next)
+        self._place += len(piece)
+        return piece
+
+    def _next(self) -> bytes:
+        piece = self._blob.read(self._place)
+        if self._hash is not None:
+            self._hash.update(piece)
+            last = self._place + len(piece) == self._blob.size
+            if last and f"{self._hash.name}:{self._hash.hexdigest()}" != self._blob.digest:
+                raise unusable(f"{self._blob.path} is not what its digest {self._blob.digest} says")
+        return piece
+
+
+def reason(error: OSError) -> str:
+    """Return in a few words what the system said."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)

@@ -1,0 +1,179 @@
+"""Docker archives on disk: what ``docker save``, podman, kaniko, Bazel and Nix write.
+
+``manifest.json`` names the config and the layers of each image by their paths. Layers are
+compressed by the recipe where they are not compressed by gzip already; each must have the DiffID
+that the config names.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ghcr_push.model import Descriptor
+from ghcr_push.references import Digest, is_digest, parse_tag_reference
+from ghcr_push.sources import recipe
+from ghcr_push.sources.archive import Archive, normal_name
+from ghcr_push.sources.classic import LAYER_TYPE, assembled
+from ghcr_push.sources.disk import unusable
+from ghcr_push.sources.images import ClassicImage, SavedImage
+from ghcr_push.sources.spool import SpooledBlob
+from ghcr_push.sources.tarstream import TarStream
+from ghcr_push.sources.workshop import Workshop
+
+_LARGEST: Final = 4 << 20
+_GZIP: Final = b"\x1f\x8b"
+_MOST_LISTED: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedImage:
+    """One image of a docker archive: its config, and where its layers lie."""
+
+    image: ClassicImage
+    config: bytes
+    layers: Mapping[str, Digest]
+    """DiffIDs by the name of the file in the archive."""
+    size: int
+
+
+def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
+    """Return the image called ``name``, or the only one; raise ``PushError`` where unclear."""
+    entry = _chosen(_entries(archive, title), name, title)
+    try:
+        config_name, layer_names = str(entry["Config"]), [str(each) for each in entry["Layers"]]
+        raw = archive.content(config_name, _LARGEST)
+        if raw is None:
+            raise unusable(f"{title} lacks its config {config_name}")
+        diff_ids = tuple(Digest(each) for each in json.loads(raw)["rootfs"].get("diff_ids") or ())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise unusable(f"{title} has a manifest.json or config that is none") from error
+    if len(diff_ids) != len(layer_names) or not all(map(is_digest, diff_ids)):
+        raise unusable(f"{title} has {len(layer_names)} layers; its config names {len(diff_ids)}")
+    layers: dict[str, Digest] = {}
+    size = 0
+    for layer_name, diff_id in zip(layer_names, diff_ids, strict=True):
+        member = archive.member(layer_name)
+        if member is None:
+            raise unusable(f"{title} lacks its layer {layer_name}")
+        layers[member.name] = diff_id
+        size += member.size
+    digest = Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}")
+    image = ClassicImage(id=digest, diff_ids=diff_ids)
+    return ArchivedImage(image=image, config=raw, layers=layers, size=size)
+
+
+def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
+    raw = archive.content("manifest.json", _LARGEST)
+    if raw is None:
+        raise unusable(f"{title} is no docker archive: it has no manifest.json")
+    try:
+        entries = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise unusable(f"{title} has a manifest.json that is no JSON") from error
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        raise unusable(f"{title} has a manifest.json that lists no images")
+    return entries
+
+
+def _chosen(entries: list[dict[str, Any]], name: str, title: str) -> dict[str, Any]:
+    fitting = [entry for entry in entries if not name or _is_called(name, _tags(entry))]
+    if len(fitting) == 1:
+        return fitting[0]
+    there = [tag for entry in entries for tag in _tags(entry)]
+    more = f" and {len(there) - _MOST_LISTED} more" if len(there) > _MOST_LISTED else ""
+    listed = ", ".join(there[:_MOST_LISTED]) + more or "images without a name"
+    if not name:
+        raise unusable(f"{title} holds {len(entries)} images; name one of {listed}")
+    raise unusable(f"{title} has {len(fitting) or 'no'} images named {name}; it has {listed}")
+
+
+def _tags(entry: Mapping[str, Any]) -> list[str]:
+    tags = entry.get("RepoTags")
+    return [str(tag) for tag in tags] if isinstance(tags, list) else []
+
+
+def _is_called(name: str, tags: Iterable[str]) -> bool:
+    """Say whether an image is called ``name``: its reference, by Docker's defaults, or its tag."""
+    return any(name in {tag, tag.rpartition(":")[2]} or _same(name, tag) for tag in tags)
+
+
+def _same(name: str, tag: str) -> bool:
+    try:
+        return parse_tag_reference(name) == parse_tag_reference(tag)
+    except ValueError:
+        return False
+
+
+def read_archived(
+    tar: TarStream, archived: ArchivedImage, workshop: Workshop
+) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
+    """Yield the config and the layers as they come in the archive; return the image."""
+    layers: dict[Digest, Descriptor] = {}
+    yield workshop.spooled([archived.config], most=len(archived.config))
+    for entry in tar.entries():
+        diff_id = archived.layers.get(normal_name(entry.name))
+        if diff_id is None or diff_id in layers:
+            continue
+        blob = _layer(tar, entry.size, workshop)
+        if blob.diff_id != diff_id:
+            blob.release()
+            raise unusable(f"layer {entry.name} is {blob.diff_id}; the config names {diff_id}")
+        layers[diff_id] = Descriptor(LAYER_TYPE, blob.digest, blob.size)
+        yield blob
+    return (assembled(archived.image, {archived.image.id: archived.config}, layers),)
+
+
+def _layer(tar: TarStream, size: int, workshop: Workshop) -> SpooledBlob:
+    """Return a layer as it is where it is compressed, else compressed by the recipe."""
+    pieces = tar.pieces(recipe.CUT)
+    first = next(pieces, bytearray())
+
+    def all_pieces() -> Iterator[bytearray]:
+        if first:
+            yield first
+        yield from pieces
+
+    if not first.startswith(_GZIP):
+        return workshop.compressed(all_pieces(), size)
+    inside = _Inside()
+    checked = inside.watched(all_pieces())
+    return workshop.spooled(checked, diff_id=inside.diff_id, most=size)
+
+
+class _Inside:
+    """The DiffID of a layer that passes by compressed."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self._inflater = zlib.decompressobj(wbits=31)
+
+    def watched(self, pieces: Iterable[bytearray]) -> Iterator[bytearray]:
+        for piece in pieces:
+            left = bytes(piece)
+            while left:
+                self._take(left)
+                left = self._inflater.unused_data
+                if left:  # gzip files may be written one after the other
+                    self._inflater = zlib.decompressobj(wbits=31)
+            yield piece
+
+    def _take(self, compressed: bytes) -> None:
+        try:
+            # in bounded steps: a few bytes may become a great many
+            self._sha256.update(self._inflater.decompress(compressed, _STEP))
+            while self._inflater.unconsumed_tail:
+                tail = self._inflater.unconsumed_tail
+                self._sha256.update(self._inflater.decompress(tail, _STEP))
+        except zlib.error as error:
+            raise unusable(f"a compressed layer is damaged: {error}") from error
+
+    def diff_id(self) -> Digest:
+        if not self._inflater.eof:
+            raise unusable("a compressed layer is cut off")
+        return Digest(f"sha256:{self._sha256.hexdigest()}")
+
+
+_STEP: Final = 1 << 20

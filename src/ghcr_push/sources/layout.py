@@ -1,0 +1,246 @@
+"""OCI layouts, in a folder or in an archive: which image is meant, and all that it names.
+
+The image-spec, "OCI Image Layout". Manifests are read at once, each checked against its digest and
+size; blobs are read where they lie, when a repository lacks them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from ghcr_push.model import Descriptor, Manifest
+from ghcr_push.references import Digest, is_digest
+from ghcr_push.sources.contents import Contents, of_platform
+from ghcr_push.sources.disk import Files, unusable
+from ghcr_push.sources.images import SavedImage
+
+INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPES: Final = frozenset(
+    {
+        INDEX_TYPE,
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.artifact.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
+)
+
+LARGEST_MANIFEST: Final = 4 << 20
+"""Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
+
+LARGEST_INDEX: Final = 8 << 20
+"""Bytes of ``index.json`` that are read: some ten thousand images."""
+
+_LARGEST_CONFIG: Final = 4 << 20
+
+_DEEPEST: Final = 8
+"""Indexes in indexes; the tools nest two."""
+
+_ALGORITHMS: Final = frozenset({"sha256", "sha512"})
+"""Those that the image-spec registers."""
+
+_MOST_LISTED: Final = 10
+
+# what tools write beside the names of the image-spec: buildkit and containerd the whole reference
+_NAMES: Final = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
+
+
+class Layout:
+    """An OCI layout; ``title`` is what a reader calls it. Raises ``PushError`` where it is none."""
+
+    def __init__(self, files: Files, title: str) -> None:
+        self._files = files
+        self._title = title
+
+    def choose(self, name: str) -> Digest:
+        """Return the digest of the image called ``name``: a tag, reference or digest, or empty.
+
+        Without a name, the layout must hold one image. What is there is listed where none fits.
+        """
+        entries = self._index()
+        if is_digest(name):
+            if any(entry.digest == name for entry, _ in entries) or self._has(Digest(name)):
+                return Digest(name)
+            raise self._unusable(f"has no {name}; it has {_listed(_told(entries))}")
+        fitting = {entry.digest for entry, names in entries if not name or _fits(name, names)}
+        if len(fitting) == 1:
+            return fitting.pop()
+        there = _listed(_told(entries))
+        if not entries:
+            raise self._unusable("holds no image")
+        if not name:
+            raise self._unusable(f"holds {len(fitting)} images; name one of {there}")
+        found = "no image" if not fitting else "several images"
+        raise self._unusable(f"has {found} named {name}; it has {there}")
+
+    def read(self, digest: Digest, platform: str | None) -> SavedImage:
+        """Return an image once all that it names is known to be there.
+
+        ``platform`` chooses one of an index.
+        """
+        contents = Contents()
+        self._load(digest, None, contents, 0)
+        saved = self._chosen(digest, platform, contents)
+        for named in saved.blobs:
+            size = contents.blobs.get(named.digest, named.size)
+            if size != named.size:
+                raise self._unusable(f"has {size:,} bytes of {named.digest}, not {named.size:,}")
+        return saved
+
+    def _chosen(self, digest: Digest, platform: str | None, contents: Contents) -> SavedImage:
+        wanted = digest
+        if platform is not None:
+            there = list(contents.platforms_of(digest))
+            fitting = of_platform(there, platform)
+            if len(fitting) != 1:
+                found = f"{len(fitting)} images" if fitting else "no image"
+                listed = _listed(one.platform for one in there)
+                raise self._unusable(f"has {found} of {platform}; it has {listed}")
+            wanted = fitting[0].digest
+        if lacking := _listed(contents.lacking(wanted)):
+            raise self._unusable(f"lacks {lacking}, which {wanted} names")
+        return contents.saved(wanted)
+
+    # -- the index --------------------------------------------------------------------------
+
+    def _index(self) -> list[tuple[Descriptor, tuple[str, ...]]]:
+        raw = self._files.content("index.json", LARGEST_INDEX)
+        if raw is None:
+            there = _listed(self._files.names())
+            raise self._unusable(
+                f"is no OCI layout: it has no index.json, but {there or 'nothing'}"
+            )
+        document = self._document("index.json", raw)
+        entries = document.get("manifests")
+        if not isinstance(entries, list):
+            raise self._unusable("is no OCI layout: its index.json lists no manifests")
+        return [self._entry(entry) for entry in entries]
+
+    def _entry(self, entry: Any) -> tuple[Descriptor, tuple[str, ...]]:
+        try:
+            notes = entry.get("annotations") or {}
+            names = tuple(str(notes[key]) for key in _NAMES if notes.get(key))
+            return _descriptor(entry), names
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._unusable("has an entry in its index.json that is no descriptor") from error
+
+    # -- what an image names ----------------------------------------------------------------
+
+    def _load(
+        self,
+        digest: Digest,
+        named: Descriptor | None,
+        contents: Contents,
+        depth: int,
+    ) -> None:
+        """Read a manifest or index and all that it names; what is not there is left out."""
+        if digest in contents.manifests:
+            return
+        if depth > _DEEPEST:
+            raise self._unusable("nests its indexes too deeply")
+        raw = self._files.content(path_of(digest), LARGEST_MANIFEST)
+        if raw is None:
+            return
+        self._check(digest, raw, named)
+        document = self._document(str(digest), raw)
+        children, blobs = self._named(digest, document)
+        contents.add_manifest(Manifest(_media_type(document, named), digest, raw), document)
+        for child in children:
+            self._load(child.digest, child, contents, depth + 1)
+        for blob in blobs:
+            self._note_blob(blob, contents)
+
+    def _note_blob(self, blob: Descriptor, contents: Contents) -> None:
+        size = self._files.size(path_of(blob.digest))
+        if size is None:
+            return
+        contents.blobs[blob.digest] = size
+        if blob.media_type.endswith("+json") and size <= _LARGEST_CONFIG:
+            raw = self._files.content(path_of(blob.digest), _LARGEST_CONFIG) or b""
+            contents.add_document(blob.digest, _parsed(raw) or {})
+
+    def _named(
+        self, digest: Digest, document: dict[str, Any]
+    ) -> tuple[list[Descriptor], list[Descriptor]]:
+        """Return the manifests and the blobs that a manifest or index names."""
+        try:
+            if "manifests" in document:
+                return [_descriptor(each) for each in _list(document["manifests"])], []
+            named = [document["config"], *_list(document["layers"])]
+            return [], [_descriptor(each) for each in named]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._unusable(f"has a manifest {digest} that is none") from error
+
+    def _check(self, digest: Digest, raw: bytes, named: Descriptor | None) -> None:
+        algorithm = digest.partition(":")[0]
+        found = f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
+        if found != digest:
+            raise self._unusable(f"has other bytes under {digest}: theirs is {found}")
+        if named is not None and named.size != len(raw):
+            raise self._unusable(f"has {len(raw):,} bytes of {digest}, not {named.size:,}")
+
+    def _document(self, name: str, raw: bytes) -> dict[str, Any]:
+        document = _parsed(raw)
+        if document is None:
+            raise self._unusable(f"has {name}, which is no JSON object")
+        return document
+
+    def _has(self, digest: Digest) -> bool:
+        return self._files.size(path_of(digest)) is not None
+
+    def _unusable(self, what: str) -> Exception:
+        return unusable(f"{self._title} {what}")
+
+
+def path_of(digest: Digest) -> str:
+    """Return where a layout has the blob or manifest."""
+    algorithm, _, encoded = digest.partition(":")
+    return f"blobs/{algorithm}/{encoded}"
+
+
+def _descriptor(entry: Any) -> Descriptor:
+    digest = str(entry["digest"])
+    if not is_digest(digest) or digest.partition(":")[0] not in _ALGORITHMS:
+        raise ValueError(digest)
+    return Descriptor(str(entry["mediaType"]), Digest(digest), int(entry["size"]))
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
+
+
+def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
+    """Return what a manifest says it is, or what it was named as, or what it looks like."""
+    told = document.get("mediaType") or (named.media_type if named else None)
+    if told in MANIFEST_TYPES:
+        return str(told)
+    return INDEX_TYPE if "manifests" in document else "application/vnd.oci.image.manifest.v1+json"
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that ``raw`` is; None where it is none."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _fits(name: str, names: Iterable[str]) -> bool:
+    """Say whether an image is called ``name``: its tag, or its whole reference."""
+    return any(each == name or each.rpartition(":")[2] == name for each in names)
+
+
+def _told(entries: Iterable[tuple[Descriptor, tuple[str, ...]]]) -> Iterator[str]:
+    for entry, names in entries:
+        yield names[0] if names else entry.digest
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return the first of ``names`` and how many more there are; empty where there are none."""
+    told = list(dict.fromkeys(names))
+    more = f" and {len(told) - _MOST_LISTED} more" if len(told) > _MOST_LISTED else ""
+    return ", ".join(told[:_MOST_LISTED]) + more

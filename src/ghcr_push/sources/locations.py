@@ -1,0 +1,229 @@
+"""A source's text to its content: images of the engine, and layouts and archives on disk."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol, Self
+
+from anyio import to_thread
+
+from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
+from ghcr_push.planning.locations import Form, Location, parse_location
+from ghcr_push.pushing.ports import Engine, Saved
+from ghcr_push.references import Digest, Repository, TagReference
+from ghcr_push.sources.archive import Archive, opened
+from ghcr_push.sources.disk import DiskBlob, Extent, Folder, unusable
+from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
+from ghcr_push.sources.images import SavedImage, StoredImage
+from ghcr_push.sources.layout import Layout, path_of
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool
+from ghcr_push.sources.tarstream import TarStream
+from ghcr_push.sources.workshop import Workshop
+
+
+class InspectingEngine(Engine, Protocol):
+    """An engine that also describes its images."""
+
+    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        """Describe local images, or say for each why it cannot be; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Content on disk that was found whole: how it looks, and how it is read."""
+
+    image: Image
+    read: Callable[[], AbstractAsyncContextManager[Saved]]
+
+
+class InPlace:
+    """Blobs that lie on disk as they are to be sent, largest first; nothing is copied."""
+
+    seconds_compressing = 0.0
+
+    def __init__(self, saved: SavedImage, blobs: Sequence[DiskBlob]) -> None:
+        self.images = (saved,)
+        self._blobs = iter(sorted(blobs, key=lambda blob: -blob.size))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> DiskBlob:
+        for blob in self._blobs:
+            return blob
+        raise StopAsyncIteration
+
+
+class DiskSources:
+    """Layouts and archives; ``place`` finds a path as a workflow writes it.
+
+    ``platform`` chooses one of each index; None wants all that it names.
+    """
+
+    def __init__(self, place: Callable[[str], Path], spool: Spool, platform: str | None) -> None:
+        self._place = place
+        self._spool = spool
+        self._platform = platform
+        self._found: dict[Source, Found] = {}
+
+    async def inspect(self, source: Source, location: Location) -> Image | Failure:
+        """Find the content and check that it is whole, but for the bytes of its blobs."""
+        try:
+            self._found[source] = await to_thread.run_sync(self._find, location)
+        except PushError as error:
+            return classify(error.evidence)
+        return self._found[source].image
+
+    @asynccontextmanager
+    async def save(self, source: Source) -> AsyncIterator[Saved]:
+        """Read the content that ``inspect`` found."""
+        with _named(str(source)):
+            async with self._found[source].read() as saved:
+                yield saved
+
+    def _find(self, location: Location) -> Found:
+        match location.form:
+            case Form.OCI_LAYOUT:
+                return self._layout(location)
+            case Form.OCI_ARCHIVE:
+                return self._oci_archive(location)
+            case Form.DOCKER_ARCHIVE:
+                return self._docker_archive(location)
+
+    def _layout(self, location: Location) -> Found:
+        folder = Folder(self._place(location.path))
+        layout = Layout(folder, f"{location.form}:{location.path}")
+        saved = layout.read(layout.choose(location.name), self._platform)
+        return Found(_image(saved), lambda: _in_place(saved, folder.extent))
+
+    def _oci_archive(self, location: Location) -> Found:
+        archive = Archive(self._place(location.path))
+        layout = Layout(archive, f"{location.form}:{location.path}")
+        saved = layout.read(layout.choose(location.name), self._platform)
+        if not archive.compressed:
+            return Found(_image(saved), lambda: _in_place(saved, archive.extent))
+        return Found(_image(saved), lambda: self._streamed(archive.path, saved))
+
+    def _docker_archive(self, location: Location) -> Found:
+        if self._platform is not None:
+            raise unusable(f"{location} is of one platform: leave out `platform`")
+        archive = Archive(self._place(location.path))
+        found = find_image(archive, location.name, f"{location.form}:{location.path}")
+        image = Image(
+            id=str(found.image.id),
+            layers=len(found.image.diff_ids),
+            diff_ids=found.image.diff_ids,
+            size=found.size,
+            in_engine=False,
+        )
+        return Found(image, lambda: self._compressed(archive.path, found))
+
+    @asynccontextmanager
+    async def _streamed(self, path: Path, saved: SavedImage) -> AsyncIterator[Saved]:
+        """Read a compressed archive from front to back; blobs pass through temporary space."""
+        top = StoredImage(digest=saved.top.digest)
+        with opened(path) as file:
+            reading = SavedImages.stored(
+                _Input(file), [top], spool=self._spool, held=_AllBut(saved.blobs)
+            )
+            async with reading:
+                yield reading
+
+    @asynccontextmanager
+    async def _compressed(self, path: Path, found: ArchivedImage) -> AsyncIterator[Saved]:
+        """Read a docker archive from front to back, compressing its layers."""
+        workshop = Workshop.on_all_cores(self._spool)
+        with opened(path) as file:
+            steps = read_archived(TarStream(_Input(file)), found, workshop)
+            async with SavedImages(steps, workshop) as reading:
+                yield reading
+
+
+class _AllBut:
+    """Every digest but some: what a reading passes over."""
+
+    def __init__(self, wanted: Sequence[Descriptor]) -> None:
+        self._wanted = {named.digest for named in wanted}
+
+    def __contains__(self, digest: object) -> bool:
+        return digest not in self._wanted
+
+
+class _Input:
+    """A file as a pipe, for reading it from front to back."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        piece = self._file.read(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class Sources:
+    """Every source of a run, and the engine's other services, as one port."""
+
+    def __init__(self, engine: InspectingEngine, disk: DiskSources) -> None:
+        self._engine = engine
+        self._disk = disk
+
+    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        """Describe each source, or say why it cannot be; the engine is asked only for its own."""
+        found: dict[Source, Image | Failure] = {}
+        for source in sources:
+            if location := parse_location(source.image):
+                found[source] = await self._disk.inspect(source, location)
+        if of_engine := [source for source in sources if source not in found]:
+            found |= await self._engine.inspect_all(of_engine)
+        return found
+
+    def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Saved]:
+        """Read the content of a source while the block runs."""
+        return self._engine.save(source, image) if image.in_engine else self._disk.save(source)
+
+    async def push(
+        self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
+    ) -> Digest:
+        """Run one ``docker push``."""
+        return await self._engine.push(source, target, said)
+
+    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
+        """Have the engine ask a registry."""
+        return await self._engine.head(repository, reference)
+
+
+def _image(saved: SavedImage) -> Image:
+    size = sum(named.size for named in saved.blobs)
+    digest = saved.top.digest
+    return Image(id=str(digest), layers=0, digest=digest, size=size, in_engine=False)
+
+
+@asynccontextmanager
+async def _in_place(
+    saved: SavedImage, extent: Callable[[str], Extent | None]
+) -> AsyncIterator[Saved]:
+    blobs = []
+    for named in saved.blobs:
+        place = extent(path_of(named.digest))
+        if place is None:
+            raise unusable(f"{named.digest} is not there any more")
+        blobs.append(DiskBlob(named.digest, place))
+    yield InPlace(saved, blobs)
+
+
+@contextmanager
+def _named(title: str) -> Iterator[None]:
+    """Say of what source it is that an image is not whole: no later reading would help."""
+    try:
+        yield
+    except PushError as error:
+        if error.evidence.kind is Kind.SOURCE_INVALID or error.evidence.origin is Origin.RUN:
+            raise
+        message = f"{title}: {error.evidence.message}"
+        raise PushError(
+            Evidence(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=message)
+        ) from error
