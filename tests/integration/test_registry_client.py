@@ -377,7 +377,7 @@ async def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPat
 async def listening(context: ssl.SSLContext | None) -> AsyncIterator[tuple[str, list[int]]]:
     """Run a server that finds nothing; yield its address, and the requests per connection."""
     counts = list[int]()
-    answer = b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n"
+    answer = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
 
     async def serve(stream: anyio.abc.ByteStream) -> None:
         place = len(counts)

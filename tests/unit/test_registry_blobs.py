@@ -141,7 +141,7 @@ async def test_refuses_any_other_answer_to_the_first_request(status: int) -> Non
     assert (await refused({"POST": httpx2.Response(status)})).evidence.status == status
 
 
-@pytest.mark.parametrize("status", [301, 307, 400, 401, 403, 404, 413, 429, 500, 503])
+@pytest.mark.parametrize("status", [301, 303, 400, 401, 403, 404, 413, 429, 500, 503])
 async def test_tells_the_refusal_of_a_commit(status: int) -> None:
     started = httpx2.Response(202, headers={"Location": f"{UPLOADS}one"})
     error = await refused({"POST": started, "PUT": httpx2.Response(status)})
@@ -164,3 +164,63 @@ async def test_a_look_that_is_refused_says_nothing_of_the_blob() -> None:
     async with RegistryClient({}, transport=transport) as client:
         with pytest.raises(PushError):
             await client.has_blob(IMAGE, digest_of(b""))
+
+
+def storing(answer: httpx2.Response | Exception, location: str) -> httpx2.MockTransport:
+    """Redirect every look at a blob to ``location``, where ``answer`` is what comes."""
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v2/":
+            return httpx2.Response(200)
+        if request.url.host == "ghcr.io":
+            return httpx2.Response(307, headers={"Location": location})
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return httpx2.MockTransport(handle)
+
+
+@pytest.mark.parametrize(
+    ("answer", "location"),
+    [
+        (httpx2.Response(200), "http://storage.test/blob"),
+        (httpx2.Response(200), "ftp://storage.test/blob"),
+        (httpx2.Response(200), "https://ghcr.io/round"),
+        (httpx2.Response(403), "https://storage.test/blob?signature=1"),
+        (httpx2.Response(404), "https://storage.test/blob"),
+        (httpx2.Response(500), "https://storage.test/blob"),
+        (httpx2.ConnectError("refused"), "https://storage.test/blob"),
+        (httpx2.ConnectTimeout("dead"), "https://storage.test/blob"),
+    ],
+)
+async def test_a_look_that_is_redirected_to_where_we_cannot_go_says_nothing(
+    answer: httpx2.Response | Exception, location: str
+) -> None:
+    async with RegistryClient({}, transport=storing(answer, location)) as client:
+        assert await client.has_blob(IMAGE, digest_of(b"")) is False
+
+
+async def test_a_look_that_is_redirected_to_the_blob_finds_it() -> None:
+    transport = storing(httpx2.Response(200), "https://storage.test/blob")
+    async with RegistryClient({}, transport=transport) as client:
+        assert await client.has_blob(IMAGE, digest_of(b"")) is True
+
+
+async def test_an_upload_s_own_requests_follow_redirects_with_all_their_bytes() -> None:
+    blob, taken = Bytes(b"0123456789" * 3), list[tuple[str, bytes]]()
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v2/":
+            return httpx2.Response(200)
+        if request.url.host == "ghcr.io":
+            moved = str(request.url).replace("ghcr.io", "writes.test")
+            await request.aread()
+            return httpx2.Response(307, headers={"Location": moved})
+        taken.append((request.method, await request.aread()))
+        here = {"Location": f"{UPLOADS}one"}
+        return httpx2.Response(202 if request.method == "POST" else 201, headers=here)
+
+    async with RegistryClient({}, transport=httpx2.MockTransport(handle)) as client:
+        assert await client.upload(IMAGE, blob).attempt() is Landed.SENT
+    assert taken == [("POST", b""), ("PUT", blob.content)]

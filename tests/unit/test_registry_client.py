@@ -97,11 +97,94 @@ async def test_head_of_a_digest_must_answer_with_it() -> None:
         assert (await evidence_of(client.head(IMAGE, OTHER))).kind is Kind.MANGLED
 
 
-async def test_head_refused_says_that_heads_have_no_text() -> None:
-    async with answering(403).client() as client:
+# -- registries that serve no HEAD, or refuse to say why ------------------------------------------
+
+
+def without_head(status: int, headers: dict[str, str] | None = None) -> Registry:
+    """Answer every HEAD with ``status`` and every GET with the manifest."""
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "HEAD":
+            return httpx2.Response(status, headers=headers or {})
+        return httpx2.Response(200, content=RAW, headers=HEADERS)
+
+    return Registry(handler)
+
+
+def methods(registry: Registry) -> list[str]:
+    return [request.method for request in registry.seen]
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 406, 411, 415, 501])
+async def test_where_a_head_is_refused_and_a_get_answered_reads_are_gets(status: int) -> None:
+    registry = without_head(status)
+    async with registry.client() as client:
+        for _ in range(3):
+            assert await client.head(IMAGE, "v1") == Descriptor(OCI, DIGEST, len(RAW))
+    assert methods(registry) == ["HEAD", "GET", "GET", "GET"]
+
+
+@pytest.mark.parametrize("status", [401, 408, 421, 425, 429, 500, 502, 503, 504])
+async def test_a_head_that_fails_for_the_moment_is_told_as_it_is(status: int) -> None:
+    registry = without_head(status)
+    async with registry.client() as client:
+        assert (await evidence_of(client.head(IMAGE, "v1"))).status == status
+    assert methods(registry) == ["HEAD"]
+
+
+async def test_a_head_that_is_to_wait_is_told_as_it_is() -> None:
+    async with without_head(403, {"Retry-After": "7"}).client() as client:
         evidence = await evidence_of(client.head(IMAGE, "v1"))
-    assert (evidence.status, evidence.kind) == (403, None)
-    assert "answers to HEAD have no text" in evidence.message
+    assert (evidence.status, evidence.retry_after) == (403, 7)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Docker-Distribution-Api-Version": "registry/2.0"}, {"Content-Type": "application/json"}],
+)
+async def test_a_registry_s_own_404_means_that_nothing_is_there(headers: dict[str, str]) -> None:
+    registry = without_head(404, headers)
+    async with registry.client() as client:
+        assert await client.head(IMAGE, "v1") is None
+    assert methods(registry) == ["HEAD"]
+
+
+async def test_a_404_is_believed_of_a_registry_that_answers_heads() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/v1"):
+            return httpx2.Response(200, headers={**HEADERS, "Content-Length": "9"})
+        return httpx2.Response(404)
+
+    registry = Registry(handler)
+    async with registry.client() as client:
+        assert await client.head(IMAGE, "v1") is not None
+        assert await client.head(IMAGE, "v2") is None
+    assert methods(registry) == ["HEAD", "HEAD"]
+
+
+async def test_heads_of_one_registry_say_nothing_of_another_s() -> None:
+    registry = without_head(405)
+    async with registry.client() as client:
+        await client.head(IMAGE, "v1")
+        await client.head(Repository("other.test", "acme/app"), "v1")
+    assert methods(registry) == ["HEAD", "GET", "HEAD", "GET"]
+
+
+@pytest.mark.parametrize("status", [403, 412])
+async def test_a_head_that_is_refused_is_told_by_the_words_of_a_get(status: int) -> None:
+    words = {"errors": [{"code": "PROJECTPOLICYVIOLATION", "message": "not scanned"}]}
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "HEAD":
+            return httpx2.Response(status)
+        return httpx2.Response(status, json=words)
+
+    registry = Registry(handler)
+    async with registry.client() as client:
+        evidence = await evidence_of(client.head(IMAGE, "v1"))
+    assert (evidence.status, evidence.code) == (status, "PROJECTPOLICYVIOLATION")
+    assert evidence.message == "not scanned"
+    assert methods(registry) == ["HEAD", "GET"]
 
 
 @pytest.mark.parametrize(
@@ -274,12 +357,65 @@ async def test_redirects_end() -> None:
     assert len(registry.seen) == 6
 
 
-async def test_writes_follow_no_redirect() -> None:
-    registry = answering(307, headers={"Location": "https://cdn.example/x?signature=s3cret"})
+@pytest.mark.parametrize("status", [301, 302, 303])
+async def test_writes_follow_no_redirect_that_would_make_reads_of_them(status: int) -> None:
+    registry = answering(status, headers={"Location": "https://cdn.example/x?signature=s3cret"})
     async with registry.client() as client:
         evidence = await evidence_of(client.put(IMAGE, "v1", MANIFEST))
     assert len(registry.seen) == 1
     assert "https://cdn.example/x, " in evidence.message
+
+
+def moving(status: int, location: str) -> Registry:
+    """Send every write to ``ghcr.io`` on to ``location``; take it there."""
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if str(request.url).startswith(location):
+            return httpx2.Response(201, headers={"Location": "/v2/acme/app/manifests/v1"})
+        return httpx2.Response(status, headers={"Location": location})
+
+    return Registry(handler)
+
+
+@pytest.mark.parametrize("status", [307, 308])
+@pytest.mark.parametrize("location", ["https://ghcr.io/moved", "https://writes.test/v2/x?a=b"])
+async def test_writes_follow_a_redirect_that_keeps_the_method(status: int, location: str) -> None:
+    registry = moving(status, location)
+    async with registry.client() as client:
+        await client.put(IMAGE, "v1", MANIFEST)
+    assert [(each.method, str(each.url)) for each in registry.seen[1:]] == [("PUT", location)]
+    assert [each.content for each in registry.seen] == [RAW, RAW]
+
+
+async def test_a_redirected_write_shows_nothing_to_another_origin() -> None:
+    registry = moving(307, "https://writes.test/v2/x")
+
+    def ask(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/v2/":
+            return httpx2.Response(401, headers={"WWW-Authenticate": "Basic realm=x"})
+        return registry(request)
+
+    user = Credential(username="octocat", password="s3cret-password")
+    transport = httpx2.MockTransport(ask)
+    async with RegistryClient({"ghcr.io": user}, transport=transport) as client:
+        await client.put(IMAGE, "v1", MANIFEST)
+    assert [each.headers.get("Authorization") is None for each in registry.seen] == [False, True]
+
+
+@pytest.mark.parametrize("location", ["http://ghcr.io/moved", "ftp://ghcr.io/", ""])
+async def test_a_redirected_write_never_leaves_https(location: str) -> None:
+    registry = answering(307, headers={"Location": location})
+    async with registry.client() as client:
+        assert (await evidence_of(client.put(IMAGE, "v1", MANIFEST))).kind is Kind.UNSUPPORTED
+    assert len(registry.seen) == 1
+
+
+async def test_redirects_of_a_write_end() -> None:
+    registry = answering(308, headers={"Location": "/round"})
+    async with registry.client() as client:
+        evidence = await evidence_of(client.put(IMAGE, "v1", MANIFEST))
+    assert evidence.message.endswith("more than 5 redirects")
+    assert len(registry.seen) == 6
 
 
 async def test_docker_io_answers_elsewhere() -> None:

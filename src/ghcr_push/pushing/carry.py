@@ -213,8 +213,9 @@ class Carrier:
         try:
             there = await read(lambda: self._shared.registry.has_blob(self._repository, digest))
         except AttemptError as failed:
-            if failed.failure.kind in NOT_READABLE:
-                return False  # the upload's own answer tells whether we may write
+            readable = failed.failure.kind not in NOT_READABLE
+            if not (readable and (failed.failure.retryable or self._gate.hearing.given_up)):
+                return False  # it proves nothing: the upload's own answer tells what is wrong
             journal.open(Step.LOOK, self._gate.limit)
             self._units.record_first(journal, failed.failure)
             raise

@@ -19,7 +19,7 @@ from ghcr_push.model import Kind, Landed
 from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import Answer, Stream
-from ghcr_push.registry.session import Inquiry, Session, led_to
+from ghcr_push.registry.session import AstrayError, Inquiry, Session, led_to
 
 
 class Blob(Protocol):
@@ -56,12 +56,21 @@ _FORGOTTEN: Final = frozenset({400, 404, 410, 416})
 async def has_blob(
     session: Session, repository: Repository, digest: Digest, mounts_into: Repository | None = None
 ) -> bool:
-    """Say whether ``repository`` holds the blob; for a mount, seen with the mount's own token."""
+    """Say whether ``repository`` holds the blob; for a mount, seen with the mount's own token.
+
+    A registry may redirect us to its storage, which is not always for us to reach: what goes
+    wrong there says nothing of the blob, and what is not seen to be there counts as missing.
+    """
     inquiry = Inquiry(
         method="HEAD", repository=repository, path=f"blobs/{digest}", mounts_into=mounts_into
     )
-    answer = await session.ask(inquiry)
+    try:
+        answer = await session.ask(inquiry)
+    except AstrayError:
+        return False
     if answer.status == httpx2.codes.NOT_FOUND:
+        return False
+    if answer.redirected and answer.status != httpx2.codes.OK:
         return False
     session.expect(answer, {httpx2.codes.OK})
     return True

@@ -36,6 +36,9 @@ _ACCEPT = ", ".join(MANIFEST_TYPES)
 _MOST_MANIFEST = 4 * 1024 * 1024
 # distribution-spec, "Pushing Manifests": registries take at least this much, and most not more
 
+_JSON = "application/json"
+"""What registries answer to a HEAD of what is not there, as to a GET; pages are of other types."""
+
 # what other clients (go-containerregistry, containerd) take for a written manifest besides 201
 _WRITTEN = frozenset({200, 201, 202, 204})
 
@@ -72,6 +75,10 @@ class RegistryClient:
             time_of_day=time_of_day,
         )
         self._begun = Begun(self._session, clock)
+        self._with_head: set[str] = set()
+        """Registries that have answered a HEAD of a manifest."""
+        self._without_head: set[str] = set()
+        """Registries that have refused one, and the same read as a GET not."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,26 +112,56 @@ class RegistryClient:
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Say what a tag or digest names; None: nothing.
 
-        Where the registry does not name digest and size in the answer, the manifest is fetched.
+        Where the registry answers no HEAD, or does not name digest and size, the manifest is
+        fetched; where it refuses both, its reason is that of the GET, since no HEAD has a text.
         """
+        registry = repository.registry
+        if registry in self._without_head:
+            return await self._described(repository, reference)
         answer = await self._read("HEAD", repository, reference)
-        if answer.status == httpx2.codes.NOT_FOUND:
+        if answer.status == httpx2.codes.OK:
+            self._with_head.add(registry)
+            return await self._named(answer, repository, reference)
+        if answer.status == httpx2.codes.NOT_FOUND and self._is_believed(answer, registry):
             return None
-        self._session.expect(answer, {httpx2.codes.OK})
+        if _may_pass(answer):
+            raise self._session.refusal(answer)
+        described = await self._described(repository, reference)
+        if described is not None and registry not in self._with_head:
+            self._without_head.add(registry)
+        return described
+
+    def _is_believed(self, missing: Answer, registry: str) -> bool:
+        """Say whether a HEAD's 404 means that nothing is there: some servers know no such HEAD."""
+        signed = "Docker-Distribution-Api-Version" in missing.headers
+        return signed or _content_type(missing) == _JSON or registry in self._with_head
+
+    async def _named(
+        self, answer: Answer, repository: Repository, reference: str
+    ) -> Descriptor | None:
         digest, size = _digest_header(answer), answer.headers.get("Content-Length", "")
         if digest is None or not size.isdecimal():
-            manifest = await self.get(repository, reference)
-            return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+            return await self._described(repository, reference)
         if is_digest(reference):
             _same_digest(answer, reference, digest)
         return Descriptor(_content_type(answer), digest, int(size))
+
+    async def _described(self, repository: Repository, reference: str) -> Descriptor | None:
+        """Say what a reference names, by a GET; None: nothing."""
+        answer = await self._read("GET", repository, reference)
+        if answer.status == httpx2.codes.NOT_FOUND:
+            return None
+        manifest = self._manifest(answer, reference)
+        return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
 
     async def get(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index with its exact bytes, at most 4 MiB of them.
 
         The bytes are checked against the digest asked for, or the one that the registry names.
         """
-        answer = await self._read("GET", repository, reference)
+        return self._manifest(await self._read("GET", repository, reference), reference)
+
+    def _manifest(self, answer: Answer, reference: str) -> Manifest:
         self._session.expect(answer, {httpx2.codes.OK})
         named = reference if is_digest(reference) else _digest_header(answer)
         algorithm = named.partition(":")[0] if named else "sha256"
@@ -181,6 +218,14 @@ class RegistryClient:
                 most=_MOST_MANIFEST,
             )
         )
+
+
+def _may_pass(answer: Answer) -> bool:
+    """Say whether a refusal is one of the moment or of the login, whatever was asked."""
+    if "Retry-After" in answer.headers or answer.status in {401, 407, 408, 421, 425, 429}:
+        return True
+    unknown_method = answer.status == httpx2.codes.NOT_IMPLEMENTED
+    return httpx2.codes.is_server_error(answer.status) and not unknown_method
 
 
 def _digest_header(answer: Answer) -> Digest | None:

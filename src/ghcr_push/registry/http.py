@@ -79,6 +79,8 @@ class Answer:
     status: int
     headers: httpx2.Headers
     body: bytes
+    redirected: bool = False
+    """Whether it came from where another answer sent us."""
 
 
 def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> Trust:

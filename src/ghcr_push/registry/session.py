@@ -19,9 +19,15 @@ from ghcr_push.registry.http import MOST_TEXT, Answer, Connections, Stream, Trus
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_KEEP_METHOD = frozenset({307, 308})
+"""Redirects that a write may follow: the others would make a GET of it (RFC 9110, 15.4)."""
 
 _HUB = "registry-1.docker.io"
 """Where docker.io answers: the name in references is not that of a registry's host."""
+
+
+class AstrayError(PushError):
+    """The registry sent us elsewhere, and no answer came from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +102,8 @@ class Session:
     async def ask(self, inquiry: Inquiry) -> Answer:
         """Return the answer, whatever its status; ask once more if our token is not good any more.
 
-        Reads follow up to five redirects. Raises ``PushError`` where no answer came.
+        Up to five redirects are followed, of a write those that keep its method. Raises
+        ``PushError`` where no answer came, ``AstrayError`` where none came after a redirect.
         """
         with tracing.about(inquiry.subject):
             return await self._ask(inquiry)
@@ -150,29 +157,41 @@ class Session:
     async def _send(
         self, inquiry: Inquiry, endpoint: Endpoint, authorization: Authorization
     ) -> Answer:
-        """Send one request, and for a read those that redirects lead to.
+        """Send one request, and those that redirects lead to.
 
         The authorization goes to the registry's own origin only, and https is never left.
         """
-        url = inquiry.url(endpoint)
+        answer = await self._send_to(inquiry.url(endpoint), inquiry, endpoint, authorization)
+        try:
+            for _ in range(_MOST_REDIRECTS):
+                if not _is_followed(answer, inquiry.method):
+                    return answer
+                followed = await self._send_to(led_to(answer), inquiry, endpoint, authorization)
+                answer = replace(followed, redirected=True)
+        except PushError as error:
+            raise AstrayError(error.evidence) from error
+        if not _is_followed(answer, inquiry.method):
+            return answer
+        raise AstrayError(
+            failure(
+                f"{answer.request}: more than {_MOST_REDIRECTS} redirects",
+                Kind.UNSUPPORTED,
+                answer.status,
+            ).evidence
+        )
+
+    async def _send_to(
+        self, url: httpx2.URL, inquiry: Inquiry, endpoint: Endpoint, authorization: Authorization
+    ) -> Answer:
+        at_home = url.origin == endpoint.origin.origin
         shows = {"Authorization": authorization.header} if authorization.header else {}
-        for _ in range(_MOST_REDIRECTS + 1):
-            at_home = url.origin == endpoint.origin.origin
-            answer = await self._connections.send(
-                inquiry.method,
-                url,
-                trust=endpoint.trust if at_home else trust_in(url, self._insecure_registries),
-                headers={**inquiry.headers, **shows} if at_home else inquiry.headers,
-                content=inquiry.content,
-                most=inquiry.most,
-            )
-            if answer.status not in _REDIRECTS or inquiry.method not in {"GET", "HEAD"}:
-                return answer
-            url = led_to(answer)
-        raise failure(
-            f"{answer.request}: more than {_MOST_REDIRECTS} redirects",
-            Kind.UNSUPPORTED,
-            answer.status,
+        return await self._connections.send(
+            inquiry.method,
+            url,
+            trust=endpoint.trust if at_home else trust_in(url, self._insecure_registries),
+            headers={**inquiry.headers, **shows} if at_home else inquiry.headers,
+            content=inquiry.content,
+            most=inquiry.most,
         )
 
     async def _first_ping(self, registry: str) -> Endpoint:
@@ -217,6 +236,11 @@ class Session:
 
 _IN_TROUBLE = frozenset({403, 408, 429})
 """Besides 5xx, what a registry answers to a ping when it limits requests or is overloaded."""
+
+
+def _is_followed(answer: Answer, method: str) -> bool:
+    reads = method in {"GET", "HEAD"}
+    return answer.status in (_REDIRECTS if reads else _KEEP_METHOD)
 
 
 def led_to(answer: Answer) -> httpx2.URL:

@@ -1,0 +1,83 @@
+"""Reads that fail where writes work: what is written all the same, and what is said of it."""
+
+import pytest
+from tests.support.cases import World, image
+from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
+from tests.support.saved import digest_of
+
+
+def answers(world: World, answer: Answer, *steps: Step) -> None:
+    world.front.set(Behaviour(rules=(Rule(match=on(*steps), answer=answer),)))
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
+def test_where_a_registry_serves_no_head_of_manifests_tags_land_and_are_proved(
+    world: World, status: int
+) -> None:
+    answers(world, Answer(status=status), Step.MANIFEST_HEAD)
+    end = world.push("acme/app:1", "acme/app:2", "acme/app:3")
+    assert set(end.outcomes.values()) == {"pushed"}, end.log
+    assert all(end.target(f"acme/app:{n}")["verified"] for n in (1, 2, 3))
+    for number in "123":
+        assert world.count(Step.MANIFEST_PUT, reference=number) == 1
+    assert world.registry.tags("acme/app") == dict.fromkeys("123", end.digest("acme/app:1"))
+
+
+def test_where_a_registry_serves_no_head_of_manifests_a_second_run_writes_nothing(
+    world: World,
+) -> None:
+    answers(world, Answer(status=405), Step.MANIFEST_HEAD)
+    world.push("acme/app:1", "acme/app:2")
+    before = world.count(Step.MANIFEST_PUT, Step.UPLOAD_PUT)
+    end = world.push("acme/app:1", "acme/app:2")
+    assert set(end.outcomes.values()) == {"unchanged"}, end.log
+    assert world.count(Step.MANIFEST_PUT, Step.UPLOAD_PUT) == before
+
+
+def test_where_a_registry_serves_no_head_of_manifests_protected_tags_stay(world: World) -> None:
+    there = world.registry.put("acme/app:v1", image("other"))
+    answers(world, Answer(status=405), Step.MANIFEST_HEAD)
+    end = world.push("acme/app:v1", "acme/app:v2", protect="v*")
+    assert end.outcomes == {"acme/app:v1": "failed", "acme/app:v2": "pushed"}, end.log
+    assert end.failure("acme/app:v1")["kind"] == "protected"
+    assert world.registry.tags("acme/app")["v1"] == there
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=307, headers={"Location": "http://127.0.0.1:9/blob"}),
+        Answer(status=307, headers={"Location": "ftp://storage.test/blob"}),
+        Answer(status=307, headers={"Location": "http://[::1]:9/blob"}),
+        Answer(status=403),
+        Answer(status=405),
+        oci_error(501, "UNSUPPORTED", "no"),
+    ],
+    ids=["dead", "ftp", "dead-v6", "403", "405", "501"],
+)
+def test_a_look_at_a_blob_that_fails_proves_nothing_and_the_blob_is_sent(
+    world: World, answer: Answer
+) -> None:
+    answers(world, answer, Step.BLOB_HEAD)
+    end = world.push("acme/app:1", "acme/app:2")
+    assert set(end.outcomes.values()) == {"pushed"}, end.log
+    assert world.count(Step.UPLOAD_PUT) == 3, end.log
+    assert world.registry.lacking("acme/app:1") == []
+    assert digest_of(image().config) in world.registry.blobs("acme/app")
+
+
+HARBOR = oci_error(
+    412,
+    "PROJECTPOLICYVIOLATION",
+    "The image is not scanned, its project's policy keeps it from being pulled.",
+)
+
+
+def test_a_policy_that_forbids_reading_is_told_by_its_own_words(world: World) -> None:
+    answers(world, HARBOR, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
+    end = world.push("acme/app:1", "acme/app:2", "acme/app:3")
+    for number in "123":
+        assert world.count(Step.MANIFEST_PUT, reference=number) == 1, end.log
+    assert len(world.registry.tags("acme/app")) == 3
+    assert "not scanned" in end.log
+    assert "verify: false" in end.log
