@@ -4,8 +4,19 @@ from pathlib import Path
 
 from tests.support.cases import World, closed_address, image, running_world
 from tests.support.docker import FakeDocker, Says
-from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on, running_front
+from tests.support.front import (
+    Answer,
+    Auth,
+    Behaviour,
+    Rule,
+    Step,
+    User,
+    oci_error,
+    on,
+    running_front,
+)
 from tests.support.memory import MemoryRegistry
+from tests.support.tls import Authority
 
 
 def test_a_push_lands_whole(world: World) -> None:
@@ -85,3 +96,27 @@ def test_two_registries_stand_side_by_side(world: World, tmp_path: Path) -> None
         assert end.outcomes["acme/app:1"] == "pushed"
         assert end.outcomes[f"{closed}/a/b:1"] == "failed"
     assert FakeDocker(tmp_path / "none").calls == []
+
+
+def test_a_registry_may_speak_https_and_name_a_token_service_elsewhere(
+    tmp_path: Path, world: World
+) -> None:
+    authority = Authority(tmp_path)
+    user = User(password="secret")
+    realm = "{scheme}://{other_address}/token"
+    behaviour = Behaviour(auth=Auth(mode="token", users={"me": user}, realm=realm))
+    registry = MemoryRegistry()
+    with running_front(registry, behaviour, tls=authority.server()) as front:
+        end = world.run(
+            {
+                "tags": f"{front.address}/acme/app:1",
+                "source": "app:1",
+                "username": "me",
+                "password": "secret",
+                "registry": front.address,
+            },
+            {"SSL_CERT_FILE": str(authority.file)},
+        )
+        assert end.outcomes == {f"{front.address}/acme/app:1": "pushed"}, end.log
+        assert front.credentials().keys() == {"registry", "token"}
+        assert registry.lacking("acme/app:1") == []
