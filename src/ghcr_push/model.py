@@ -197,6 +197,8 @@ class Failure:
     status: int | None = None
     code: str | None = None
     """The distribution-spec's error code, such as ``TOOMANYREQUESTS``."""
+    details: str = ""
+    """What a maintainer needs, where nobody knows what it was: bounded, without secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,18 @@ from ghcr_push.failures.evidence import Evidence
 from ghcr_push.failures.reading import Reading, read
 from ghcr_push.failures.rule import Rule, Sign, Verdict
 from ghcr_push.failures.rules import RULES
+from ghcr_push.failures.secrets import without_secrets
 from ghcr_push.failures.treatments import TREATMENTS
-from ghcr_push.model import Failure
+from ghcr_push.model import Failure, Kind
 
 MOST_SHOWN = 2_000
 """Characters of a message that a failure keeps, from its beginning."""
+
+MOST_DETAILS = 6_000
+"""The same of what a maintainer needs."""
+
+TOLD_IN_FULL = frozenset({Kind.UNKNOWN, Kind.INTERNAL})
+"""Kinds that somebody has to look into."""
 
 
 def classify(
@@ -63,7 +70,7 @@ def _failure(verdict: Verdict, reading: Reading) -> Failure:
     retryable = treatment.retryable if verdict.retryable is None else verdict.retryable
     return Failure(
         kind=verdict.kind,
-        message=reading.text[:MOST_SHOWN],
+        message=without_secrets(reading.text[:MOST_SHOWN])[:MOST_SHOWN],
         advice=verdict.advice or treatment.advice,
         retryable=retryable,
         pressure=treatment.pressure and retryable,
@@ -74,4 +81,10 @@ def _failure(verdict: Verdict, reading: Reading) -> Failure:
         wait=reading.wait,
         status=reading.status,
         code=reading.code,
+        details=_details(reading) if verdict.kind in TOLD_IN_FULL else "",
     )
+
+
+def _details(reading: Reading) -> str:
+    """Return what a maintainer needs: cut first, since outside text can be of any length."""
+    return without_secrets(reading.details[:MOST_DETAILS])

@@ -30,6 +30,8 @@ class Evidence:
     status: int | None = None
     code: str | None = None
     retry_after: float | None = None
+    details: str = ""
+    """More for a maintainer, should nobody recognise it: the request, the answer, a traceback."""
     kind: Kind | None = None
     """Set where whoever raised it knows (``overtaken``, a time-out of ours): no table needed."""
 

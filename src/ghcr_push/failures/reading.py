@@ -31,6 +31,8 @@ class Reading:
     """The registry gave an answer, whoever tells of it."""
     wait: float | None
     """Seconds that the registry asked for, the longest of those named."""
+    details: str
+    """For a maintainer: what is known beside the text, as it came."""
     landed: bool
     """Docker's progress shows that this very push had a layer accepted before it failed."""
 
@@ -56,6 +58,7 @@ def read(evidence: Evidence) -> Reading:
         code=code,
         answered=status is not None or code is not None or _REPEATED.search(raw) is not None,
         wait=_longest_wait(raw, evidence.retry_after),
+        details=_well_formed(evidence.details) or (raw if raw != text else ""),
         landed=landed,
     )
 

@@ -119,8 +119,8 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     Kind.UNKNOWN: Treatment(
         cause=_REGISTRY,
         meaning="a text that this action does not know",
-        advice="Read the text above; if running the job again helps, please report the text so "
-        "that it can be recognised.",
+        advice="Read the text above; if running the job again helps, please report it with the "
+        "details (folded in the summary, `details` in the report) so that it can be recognised.",
         retryable=True,
         pressure=True,
         cap=4,
@@ -241,7 +241,8 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     Kind.INTERNAL: Treatment(
         cause=Cause.RUN,
         meaning="a fault of this action or of its image",
-        advice="Please report this with the log; a released version of the action may not have it.",
+        advice="Please report this with the details (folded in the summary, `details` in the "
+        "report); a released version of the action may not have it.",
     ),
     Kind.PROTECTED: Treatment(
         cause=Cause.INPUT,
