@@ -3,13 +3,16 @@
 import re
 from collections.abc import Sequence
 
-from ghcr_push.failures.evidence import Evidence
+from ghcr_push.failures.evidence import Evidence, Origin
 from ghcr_push.failures.reading import Reading, read
 from ghcr_push.failures.rule import Rule, Sign, Verdict
 from ghcr_push.failures.rules import RULES
 from ghcr_push.failures.secrets import without_secrets
-from ghcr_push.failures.treatments import TREATMENTS
+from ghcr_push.failures.treatments import TREATMENTS, Cause
 from ghcr_push.model import Failure, Kind
+
+_OWN = frozenset({Cause.ENGINE, Cause.INPUT, Cause.RUN})
+"""Where the cause of what an engine says of its own images can lie."""
 
 MOST_SHOWN = 2_000
 """Characters of a message that a failure keeps, from its beginning."""
@@ -37,6 +40,8 @@ def classify(
     if evidence.kind is not None:
         return _failure(Verdict(kind=evidence.kind), reading)
     rule = recognised(reading, rules)
+    if evidence.origin is Origin.STORE and TREATMENTS[rule.verdict.kind].cause not in _OWN:
+        return _failure(Verdict(kind=Kind.ENGINE_ERROR), reading)
     if rule.held is not None and held:
         return _failure(rule.held, reading)
     if rule.witnessed is not None and (witness or reading.landed):

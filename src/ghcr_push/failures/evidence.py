@@ -12,7 +12,9 @@ class Origin(StrEnum):
     REGISTRY = "registry"
     """The registry's HTTP answer to our own client, or the lack of one."""
     ENGINE = "engine"
-    """Text that the docker command printed."""
+    """Text that the docker command printed, be it a registry's."""
+    STORE = "store"
+    """Text of the docker command or engine about what they hold: no registry had a part in it."""
     RUN = "run"
     """Ourselves."""
 

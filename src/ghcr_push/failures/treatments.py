@@ -115,6 +115,22 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         retryable=True,
         cap=3,
     ),
+    # the queue's waits ride out a restart of about two minutes
+    Kind.ENGINE_RESTARTING: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine answered in this run, and then no more",
+        advice="Look why the engine stopped (`journalctl -u docker`; memory and disk of the "
+        "runner), then run the job again: what landed is not sent again.",
+        retryable=True,
+    ),
+    Kind.ENGINE_ERROR: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine could not hand the image out",
+        advice="Read the text above; `docker image save` of that image on the runner should fail "
+        "alike. If not, please report the text so that it can be recognised.",
+        retryable=True,
+        cap=4,
+    ),
     # pressure: under load an answer that nobody knows is likelier load than not
     Kind.UNKNOWN: Treatment(
         cause=_REGISTRY,
@@ -219,6 +235,18 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         meaning="the Docker Engine does not answer",
         advice="Mount /var/run/docker.sock or set DOCKER_HOST, check that the engine runs and "
         "that this user may use its socket.",
+    ),
+    Kind.ENGINE_REFUSED: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine does not do what it is asked",
+        advice="Update the Docker Engine, or the tool that stands in its place: the text above "
+        "names what it does not know.",
+    ),
+    Kind.IMAGE_DAMAGED: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the engine's copy of the image is damaged",
+        advice="Remove the image from the engine (`docker image rm`) and build or pull it again; "
+        "if it stays, check the runner's disk.",
     ),
     Kind.DISK_FULL: Treatment(
         cause=Cause.ENGINE,

@@ -64,7 +64,8 @@ class Shared:
         if len(refusals) < len(causes):
             return internal(error, str(repository))
         failure = classify(refusals[0], witness=repository in self.welcomed, held=held)
-        if refusals[0].origin is not Origin.ENGINE and failure.kind in NO_ANSWER:
+        by_us = refusals[0].origin not in {Origin.ENGINE, Origin.STORE}
+        if by_us and failure.kind in NO_ANSWER:
             self._doubt(repository.registry)
         if failure.kind is Kind.UNKNOWN:
             tracing.unknown(str(repository), failure.details or failure.message)
