@@ -163,7 +163,7 @@ class RunnerWorld(World):
 
     def __init__(self, scenario: Scenario, random: Random, shared: SharedRegistry) -> None:
         super().__init__(scenario, random)
-        self._refusals = SharedRefusals(scenario, random, self.traffic, shared)
+        self.refusals = SharedRefusals(scenario, random, self.traffic, shared)
 
     @asynccontextmanager
     async def save(self, source: Source, image: Image) -> AsyncIterator[Saved]:

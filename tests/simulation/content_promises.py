@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import pairwise, permutations
 
-from ghcr_push.model import Attempt, Group, Kind, Outcome, Step, TargetResult
+from ghcr_push.model import Attempt, Group, Kind, Outcome, Source, Step, TargetResult
 from ghcr_push.references import Digest, Repository
 from tests.simulation.end_promises import first_failure
 from tests.simulation.evidence import (
@@ -17,7 +17,7 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.mount_promises import MOUNT_CHECKS
 from tests.simulation.play import Played
-from tests.simulation.records import Request
+from tests.simulation.records import Reading, Request
 from tests.simulation.retry_promises import longest_wait, may_give_up, shortest_wait
 
 Part = tuple[Repository, Digest]
@@ -124,15 +124,37 @@ def space_is_bounded(played: Played) -> Iterator[str]:
 
 
 def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
+    """Find for each further reading one that broke, gave way, or came too early for somebody."""
     by_source = defaultdict(list)
     for reading in played.world.readings:
         by_source[reading.source].append(reading)
     for source, readings in by_source.items():
-        for one, _ in pairwise(readings):
-            if one.answer != "cut off":
+        for one, other in pairwise(readings):
+            done = one.answer in {"ok", "none"}
+            gave_way = done and len(played.scenario.weather) > 1
+            late = done and _came_late(played, source, one, other)
+            if one.answer != "cut off" and not gave_way and not late:
                 yield f"{source} was read again after {one.answer}"
-        if len(readings) > played.scenario.max_attempts:
+        if sum(reading.answer == "cut off" for reading in readings) > played.scenario.max_attempts:
             yield f"{source} was read {len(readings)} times"
+
+
+def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> bool:
+    """Say whether a repository looked for a blob of the image only after it had been read once."""
+    blobs = played.scenario.carriage.contents[source].blobs
+    looks = [request for request in played.log if request.operation == "has-blob"]
+    for group in played.scenario.plan.groups:
+        own = [look for look in looks if look.repository == group.repository]
+        firsts = [
+            min((look.began for look in own if look.tags == (blob,)), default=None)
+            for blob in blobs
+        ]
+        if group.source == source and any(
+            first is not None and first >= other.began and one.began < other.began
+            for first in firsts
+        ):
+            return True
+    return False
 
 
 def units_are_capped(played: Played) -> Iterator[str]:
@@ -263,7 +285,13 @@ def refusing_repositories_are_asked_once(played: Played) -> Iterator[str]:
             continue
         asks = [r for r in played.log if (r.repository, r.operation) == (repository, "ask")]
         refused = [r for r in asks if r.answer == "denied"]
-        sent = [r for part, rs in _sent(played).items() if part[0] == repository for r in rs]
+        sent = [
+            request
+            for part, requests in _sent(played).items()
+            for request in requests
+            # a mount sends nothing, and manifests may go where no layer is missing
+            if part[0] == repository and request.mount is None and request.operation == "upload"
+        ]
         if len(asks) > 1:
             yield f"{repository} was asked {len(asks)} times"
         if refused and sent:

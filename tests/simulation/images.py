@@ -31,16 +31,19 @@ class Space:
         self.room = Room(budget)
         self._changed = anyio.Event()
 
-    async def write(self, size: int) -> Claim:
-        """Write a blob of ``size`` bytes piece by piece, each as soon as it may."""
+    async def write(self, size: int, waits: Callable[[bool], None]) -> Claim:
+        """Write a blob of ``size`` bytes piece by piece, each as soon as it may.
+
+        ``waits`` is told when a wait for room begins and when it ends.
+        """
         claim = Claim(size)
-        await self._until(lambda: self.room.may_begin(claim))
+        await self._until(lambda: self.room.may_begin(claim), waits)
         self.room.begin(claim)
         try:
             for piece in _pieces(size):
                 await anyio.sleep(COMPRESSING)
                 self.room.want(claim, piece)
-                await self._until(partial(self.room.may_take, claim, piece))
+                await self._until(partial(self.room.may_take, claim, piece), waits)
                 self.room.take(claim, piece)
         except BaseException:
             self.room.done_waiting(claim)
@@ -56,9 +59,11 @@ class Space:
         self.room.give_back(size)
         self._tell()
 
-    async def _until(self, may: Callable[[], bool]) -> None:
+    async def _until(self, may: Callable[[], bool], waits: Callable[[bool], None]) -> None:
         while not may():
+            waits(True)
             await self._changed.wait()
+        waits(False)
 
     def _tell(self) -> None:
         self._changed.set()
@@ -78,12 +83,6 @@ class BlobOut:
     size: int
     space: Space
     released: bool = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
     def release(self) -> None:
         """Give the space back; again is harmless."""
@@ -118,6 +117,7 @@ class Saved:
         self._breaks_at = random.randrange(len(self._left) + 1) if breaks else -1
         self._pause = random.choice((0.01, 0.01, 0.5, 3.0))
         self.seconds_compressing = 0.0
+        self.waits_for_space = False
 
     def __aiter__(self) -> Self:
         return self
@@ -132,10 +132,13 @@ class Saved:
             self._reading.answer = "ok"
             raise StopAsyncIteration
         size = self._carriage.sizes[self._left[0]]
-        await self._space.write(size)
+        await self._space.write(size, self._wait_for_space)
         blob = BlobOut(self._left.pop(0), size, self._space)
         self._out.append(blob)
         return blob
+
+    def _wait_for_space(self, waits: bool) -> None:
+        self.waits_for_space = waits
 
     def _break(self, answer: str, kind: Kind) -> NoReturn:
         self._reading.answer = answer

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import permutations
 
 from ghcr_push.pushing.carry import LOOK_HOLDS
 from tests.simulation.evidence import HAIR, Check
@@ -14,7 +15,10 @@ def _uploads(played: Played) -> Iterator[Request]:
 
 
 def blobs_are_looked_for_before_they_are_sent(played: Played) -> Iterator[str]:
+    """Find a fresh look before each upload; a mount needs none, for it sends nothing."""
     for upload in _uploads(played):
+        if upload.mount is not None:
+            continue
         looks = (
             request.ended
             for request in played.log
@@ -57,6 +61,17 @@ def _shows(request: Request, upload: Request) -> bool:
     return request.operation == "upload" and request.digest == upload.digest
 
 
+def blobs_are_sent_to_one_repository_first(played: Played) -> Iterator[str]:
+    """Find no blob on its way to two repositories of a registry that has granted every mount."""
+    for registry in played.scenario.weather:
+        uploads = [u for u in _uploads(played) if u.repository.registry == registry]
+        refused = min((u.began for u in uploads if u.mount and u.uploaded), default=float("inf"))
+        plain = [u for u in uploads if u.mount is None and u.began < refused]
+        for one, other in permutations(plain, 2):
+            if one.digest == other.digest and one.began <= other.began < one.ended - HAIR:
+                yield f"{one.digest} went to {one.repository} and {other.repository} at once"
+
+
 def origins_are_asked_once(played: Played) -> Iterator[str]:
     asked = [request for request in played.log if request.operation == "can-mount"]
     answers = Counter((r.repository, r.tags) for r in asked if r.good)
@@ -88,5 +103,6 @@ def _waits_since(played: Played, asked: Request) -> float:
 MOUNT_CHECKS: tuple[Check, ...] = (
     blobs_are_looked_for_before_they_are_sent,
     blobs_are_mounted_from_where_they_are,
+    blobs_are_sent_to_one_repository_first,
     origins_are_asked_once,
 )

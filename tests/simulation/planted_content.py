@@ -8,9 +8,8 @@ import pytest
 
 from ghcr_push.pushing import carry, hearing
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
-from ghcr_push.pushing.carry import Carrier, _UnitEndedError
+from ghcr_push.pushing.carry import Carrier
 from ghcr_push.pushing.holdings import Holdings
-from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.permission import Permission
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.pushing.target import TargetRun
@@ -60,7 +59,7 @@ def blob_not_released(patch: pytest.MonkeyPatch) -> None:
         try:
             await bring(self, blob)
         except BaseException:
-            patch.setattr(type(blob), "__exit__", lambda *_: None)
+            patch.setattr(type(blob), "release", lambda *_: None)
             raise
 
     patch.setattr(Carrier, "_bring", keeping)
@@ -73,17 +72,21 @@ def space_taken_beyond_its_budget(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("images_are_read_again_for_a_reason")
 def read_again_for_a_blob_that_ended(patch: pytest.MonkeyPatch) -> None:
-    read = Carrier._read
+    receive = Carrier._receive
 
-    async def again(self: Carrier, journal: Journal) -> Any:
+    async def again(self: Carrier) -> Any:
         try:
-            return await read(self, journal)
-        except _UnitEndedError as ended:
-            if isinstance(ended.why, AttemptError):
-                self._units.record(journal, ended.why.failure)
-            raise ended.why from None
+            return await receive(self)
+        except AttemptError:
+            await self._content.until_read()
+            return await receive(self)
 
-    patch.setattr(Carrier, "_read", again)
+    patch.setattr(Carrier, "_receive", again)
+
+
+@FAULTS.caught_by("blobs_are_sent_to_one_repository_first")
+def blob_sent_to_all_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Holdings, "sending", lambda *_: nullcontext())
 
 
 @FAULTS.caught_by("units_are_capped")

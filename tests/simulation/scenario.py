@@ -196,6 +196,7 @@ def scenario(seed: int) -> Scenario:
     if seed < DIRECT:
         return made
     made = _with_shared_sources(Random(seed + 7), made)
+    made = replace(made, plan=_copies(Random(seed + 5), made.plan, sorted(made.weather)))
     carriage = _carriage(Random(seed + 3), made)
     carriage = _neighbours(Random(seed + 4), made, carriage)
     return replace(made, carriage=_without_children(Random(seed + 8), carriage))
@@ -288,6 +289,18 @@ def _groups(random: Random, repositories: list[Repository]) -> list[Group]:
         targets = tuple(Target(TagReference(repository, tag), source) for tag in tags)
         groups.append(Group(source, repository, targets))
     return groups
+
+
+def _copies(random: Random, plan: Plan, registries: list[str]) -> Plan:
+    """Have some images go to further repositories, of any registry."""
+    groups = list(plan.groups)
+    for source in sorted({group.source for group in plan.groups}):
+        for number in range(random.choice((0, 0, 0, 1, 4))):
+            repository = Repository(random.choice(registries), f"acme/copy{number}")
+            tags = (f"c{source.image}.{n}" for n in range(random.choice((1, 3))))
+            targets = tuple(Target(TagReference(repository, tag), source) for tag in tags)
+            groups.append(Group(source, repository, targets))
+    return Plan(tuple(groups))
 
 
 def _image(random: Random, source: Source, digests: dict[Source, Digest]) -> Image | None:

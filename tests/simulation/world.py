@@ -25,9 +25,6 @@ WRITE, READ = 0.43, 0.05
 CLEAN_UP = 0.3
 """Seconds that a docker command takes to end after it was cancelled."""
 
-SAVING = 2
-"""Images that are read out of the engine at once."""
-
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -51,7 +48,6 @@ class World:
         self.parts: dict[tuple[Repository, Digest], float] = {}
         """Since when a repository holds a blob or a child manifest."""
         self._blobs: set[tuple[Repository, Source]] = set()
-        self._saving = anyio.Semaphore(SAVING)
         self._moves = deque(sorted(scenario.moves, key=lambda move: move.at))
         self._config = {
             digest: image.id
@@ -160,20 +156,19 @@ class World:
     @asynccontextmanager
     async def save(self, source: Source, _: Image) -> AsyncIterator[Saved]:
         """Let an image be read, blob by blob."""
-        async with self._saving:
-            reading = Reading(source, anyio.current_time())
-            self.readings.append(reading)
-            try:
-                yield Saved(
-                    reading,
-                    self.manifests(source),
-                    carriage=self.scenario.carriage,
-                    space=self.space,
-                    out=self.blobs,
-                    random=self._random,
-                )
-            finally:
-                reading.ended = anyio.current_time()
+        reading = Reading(source, anyio.current_time())
+        self.readings.append(reading)
+        try:
+            yield Saved(
+                reading,
+                self.manifests(source),
+                carriage=self.scenario.carriage,
+                space=self.space,
+                out=self.blobs,
+                random=self._random,
+            )
+        finally:
+            reading.ended = anyio.current_time()
 
     def manifests(self, source: Source) -> tuple[Manifest, ...]:
         """Return the manifests of an image, the image's own at last."""

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from ghcr_push.failures import Evidence, Origin, PushError
-from ghcr_push.model import Carriage, Group, Image, Landed, Manifest, Source, Target
+from ghcr_push.model import Carriage, Image, Landed, Manifest, Source, Target
 from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.carry import LOOK_HOLDS, Carrier
 from ghcr_push.pushing.events import Event, Noticed
@@ -21,6 +21,7 @@ from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.limit import FixedLimit
 from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.shared import Shared
 from ghcr_push.references import Digest, Repository, TagReference
 
@@ -35,17 +36,14 @@ BUSY = Evidence(origin=Origin.REGISTRY, message="busy", status=503, retry_after=
 Asked = tuple[str, Repository, Digest]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Blob:
     """A blob without bytes."""
 
     digest: Digest
     size: int = 100
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
+    def release(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -54,6 +52,7 @@ class Saved:
 
     left: list[Digest] = field(default_factory=lambda: [LAYER, CONFIG])
     seconds_compressing: float = 0.25
+    waits_for_space: bool = False
     manifests: tuple[Manifest, ...] = (TOP,)
     notice: None = None
 
@@ -134,6 +133,7 @@ class Bench:
     shared: Shared
     gate: Gate
     holdings: Holdings
+    readings: Readings
     told: list[Event]
 
     async def carry(self, repository: Repository = APP) -> Carriage:
@@ -144,11 +144,11 @@ class Bench:
         async def no_refusal() -> None: ...
 
         carrier = Carrier(
-            Group(source, repository, (target,)),
-            Image(id=CONFIG, layers=1),
+            target,
             shared=self.shared,
             gate=self.gate,
             holdings=self.holdings,
+            content=SharedContent(self.readings, source, Image(id=CONFIG, layers=1)),
             refusal=no_refusal,
             may_begin=lambda: True,
             log=log,
@@ -182,7 +182,9 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
             observer=told.append,
             random=Random(1),
         )
-        yield Bench(world, shared, gate, Holdings(shared, gate), told)
+        gate.hearing.answered()
+        readings = Readings(shared, tasks)
+        yield Bench(world, shared, gate, Holdings(shared, gate), readings, told)
         tasks.cancel_scope.cancel()
 
 

@@ -139,8 +139,8 @@ async def read(
         return image, blobs, []
     async with disk.save(source) as saved:
         async for blob in saved:
-            with blob:
-                blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
+            blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
+            blob.release()
         manifests = [manifest.digest for manifest in saved.images[0].manifests]
     return image, blobs, manifests
 

@@ -4,22 +4,25 @@ Blobs go before the manifests that name them, child manifests before their index
 is left to the tags. So a tag never points at something incomplete.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Final
 
 import anyio
 
 from ghcr_push.failures import PushError
-from ghcr_push.model import Failure, Group, Image, Landed, Manifest, Step, Target
+from ghcr_push.model import Failure, Landed, Manifest, Step, Target
 from ghcr_push.pushing.backoff import AttemptError
-from ghcr_push.pushing.events import Carried, Carrying, Noticed
+from ghcr_push.pushing.events import Carried, Carrying, Noticed, Waiting
 from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog, Journal
-from ghcr_push.pushing.ports import Blob, Saved, Upload, Whole
+from ghcr_push.pushing.ports import Blob, Upload, Whole
+from ghcr_push.pushing.progress import Progress
+from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.reads import Reader
-from ghcr_push.pushing.shared import NOT_READABLE, Shared
-from ghcr_push.pushing.units import Units
+from ghcr_push.pushing.shared import NOT_READABLE, NotStartedError, Shared
+from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.references import Digest, Repository
 
 LOOK_HOLDS: Final = 1.0
@@ -27,54 +30,46 @@ LOOK_HOLDS: Final = 1.0
 another job may have sent it: one more read in the slot costs little beside an upload in vain."""
 
 
-class _UnitEndedError(Exception):
-    """A unit ended without success; reading the image again would not help it."""
-
-    def __init__(self, why: Exception) -> None:
-        super().__init__(str(why))
-        self.why = why
-
-
 class Carrier:
     """Brings the content of one group into its repository.
 
-    What it does stands in ``log`` as it happens. ``refusal`` is asked before anything is sent,
-    while the engine is read and the first blobs are looked for. ``may_begin`` says whether a write
-    may begin now.
+    It goes up with the target ``seed``; what it does stands in ``log`` as it happens. ``refusal``
+    is asked before the first blob is sent. ``may_begin`` says whether a write may begin now.
     """
 
     def __init__(
         self,
-        group: Group,
-        image: Image,
+        seed: Target,
         *,
         shared: Shared,
         gate: Gate,
         holdings: Holdings,
+        content: SharedContent,
         refusal: Callable[[], Coroutine[None, None, Failure | None]],
         may_begin: Callable[[], bool],
         log: ContentLog,
     ) -> None:
         self.log = log
-        self._group = group
-        self._image = image
+        self._seed = seed
         self._shared = shared
         self._gate = gate
         self._holdings = holdings
+        self._content = content
         self._refusal = refusal
-        self._units = Units(
-            group.targets[0], shared=shared, gate=gate, may_begin=may_begin, log=log
-        )
+        self._may_begin = may_begin
+        self._units = Units(seed, shared=shared, gate=gate, may_begin=may_begin, log=log)
         self._reader = Reader(gate, self._units.judge)
+        self._progress = Progress(gate, lambda: log.bytes_sent, shared.clock)
+        self._passes = self._units.new()
+        """The attempts to read the image that are told of with this repository."""
+        self._blobs: dict[Digest, Unit] = {}
+        """What each blob has spent, over all readings."""
         self._brought: set[Digest] = set()
 
     @property
-    def _repository(self) -> Repository:
-        return self._group.repository
-
-    @property
-    def _seed(self) -> Target:
-        return self._group.targets[0]
+    def repository(self) -> Repository:
+        """Where the content goes."""
+        return self._seed.reference.repository
 
     async def carry(self) -> Manifest:
         """Return the image's own manifest once all that it names is in the repository.
@@ -83,126 +78,174 @@ class Carrier:
         before anything of it was tried.
         """
         began = self._shared.clock()
-        reading = self._units.new()
-        try:
-            whole = await self._units.persist(reading, lambda: self._read(reading.journal))
-        except _UnitEndedError as ended:
-            raise ended.why from None
+        whole = await self._bring_all()
         if whole.notice is not None:
             self._shared.observer(Noticed(whole.notice))
         *children, top = whole.manifests
-        for child in children:
-            await self._bring_manifest(child)
+        await self._bring_manifests(children)
         self._shared.observer(Carried(self._seed, self.log.carriage, self._shared.clock() - began))
         return top
 
-    # -- one reading ------------------------------------------------------------------------
-
-    async def _read(self, journal: Journal) -> Whole:
-        """Read the image once and bring the blobs that the repository lacks."""
-        journal.send(Step.READ, self._gate.limit)
-        try:
-            whole = await self._bring_all()
-        except PushError as error:
-            failure = self._units.judge(error)
-            self._units.record_first(journal, failure)
-            raise AttemptError(failure, charged=True) from error
-        if journal.number > 1:
-            self._units.record(journal, None)
-        else:  # as it mostly is: nothing to tell
-            journal.drop()
-        return whole
+    # -- readings ---------------------------------------------------------------------------
 
     async def _bring_all(self) -> Whole:
-        """Bring every blob as it comes; the first that cannot be brought ends it all.
+        """Take part in readings until the repository has every blob."""
+        while True:
+            await self._wait_for_answer()
+            whole = await self._receive()
+            if whole is not None:
+                return whole
+            await self._content.until_read()
 
-        Where the stream breaks, what came whole is brought all the same: the next reading need
-        not bring it. Errors are raised at the end, for a task group would wrap them.
+    async def _wait_for_answer(self) -> None:
+        """Have no image read for a registry that does not answer; ask it until it does."""
+        if not self._gate.hearing.answers:
+            unit = self._units.new()
+            await self._units.persist(unit, lambda: self._ask(unit.journal))
+
+    async def _ask(self, journal: Journal) -> None:
+        tag = self._seed.reference.tag
+        try:
+            await self._reader.in_turn(lambda: self._shared.registry.head(self.repository, tag))
+        except AttemptError as failed:
+            if self._gate.hearing.answers:
+                return
+            journal.open(Step.LOOK, self._gate.limit)
+            self._units.record_first(journal, failed.failure)
+            raise
+
+    async def _receive(self) -> Whole | None:
+        """Take part in a reading; None where another one is needed, for this one had to give way.
+
+        The first blob that cannot be brought ends it. Errors are raised at the end, for a task
+        group would wrap them.
         """
-        ended: list[Exception] = []
-        broken: list[Exception] = []
+        errors: list[Exception] = []
+        whole: Whole | None = None
 
         async def bring(blob: Blob) -> None:
-            with blob:
-                try:
-                    await self._bring(blob)
-                except Exception as error:  # noqa: BLE001 - raised below, whatever it is
-                    ended.append(_UnitEndedError(error))
-                    tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._tell)
-            async with anyio.create_task_group() as uploads:
-                uploads.start_soon(self._refusal)  # known by the time that the first blob comes
-                try:
-                    whole = await self._take_out(lambda blob: uploads.start_soon(bring, blob))
-                except Exception as error:  # noqa: BLE001 - raised below, whatever it is
-                    broken.append(error)
-                    if not self._units.judge(error).retryable:
-                        tasks.cancel_scope.cancel()
-            tasks.cancel_scope.cancel()
-        if ended or broken:
-            raise (ended or broken)[0]
-        return whole
-
-    async def _take_out(self, bring: Callable[[Blob], object]) -> Whole:
-        """Give each blob to ``bring`` as it comes; the engine is left as soon as all are out."""
-        async with self._shared.engine.save(self._group.source, self._image) as saved:
             try:
-                async for blob in self._timed(saved):
-                    bring(blob)
+                await self._bring(blob)
+            except Exception as error:  # noqa: BLE001 - raised below, whatever it is
+                errors.append(error)
+                receiver.scope.cancel()
             finally:
-                self.log.count(seconds_compressing=saved.seconds_compressing)
-            return saved.images[0]
+                receiver.done(blob)
 
-    async def _timed(self, saved: Saved) -> AsyncIterator[Blob]:
+        async with self._content.received(self) as receiver:
+            with receiver.scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._tell)
+                    async with anyio.create_task_group() as uploads:
+                        try:
+                            async for blob in self._timed(receiver):
+                                uploads.start_soon(bring, blob)
+                            whole = receiver.whole
+                        except Exception as error:  # noqa: BLE001 - raised below
+                            errors.append(error)
+                            receiver.scope.cancel()
+                    tasks.cancel_scope.cancel()
+            self.log.count(seconds_compressing=receiver.seconds_compressing)
+        if errors:
+            raise self._failed(errors[0])
+        self._end_pass(None)
+        return None if receiver.gave_way else whole
+
+    def _failed(self, error: Exception) -> Exception:
+        """Return what ended the content: an image that could not be read is a failed attempt."""
+        if not isinstance(error, PushError):
+            return error
+        failure = self._units.judge(error)
+        if not self._may_begin():
+            return NotStartedError()
+        self._end_pass(failure)
+        return AttemptError(failure, charged=True)
+
+    async def _timed(self, receiver: Receiver) -> AsyncIterator[Blob]:
         """Yield the blobs, counting the time that each is waited for."""
         asked = self._shared.clock()
-        async for blob in saved:
+        async for blob in receiver:
             self.log.count(seconds_reading=self._shared.clock() - asked)
             yield blob
             asked = self._shared.clock()
 
+    # -- as one who takes part in a reading ---------------------------------------------------
+
+    def stalled(self) -> bool:
+        """Say whether the registry does nothing for us at present."""
+        return self._progress.stalled()
+
+    def pass_begins(self) -> None:
+        """Count an attempt from now on."""
+        self._passes.journal.send(Step.READ, self._gate.limit)
+
+    def pass_broke(self, failure: Failure, wait: float) -> None:
+        """Record how the attempt failed, and the wait after it."""
+        journal = self._passes.journal
+        if journal.step is None:  # another repository had it begin, and left since
+            self.pass_begins()
+        self._end_pass(failure)
+        journal.waits(wait)
+        self._shared.observer(Waiting(self._seed, journal.number, failure, wait))
+
+    def _end_pass(self, failure: Failure | None) -> None:
+        """Record the pass under way, unless there is nothing to tell, as it mostly is."""
+        journal = self._passes.journal
+        if failure is None and journal.number == 1:
+            journal.drop()
+        elif journal.step is not None:
+            self._units.record(journal, failure)
+
     # -- one blob ---------------------------------------------------------------------------
 
     async def _bring(self, blob: Blob) -> None:
-        async with self._holdings.turn(self._repository, blob.digest):
+        async with self._holdings.turn(self.repository, blob.digest):
             if blob.digest not in self._brought:
                 await self._bring_missing(blob)
 
     async def _bring_missing(self, blob: Blob) -> None:
-        unit, upload = self._units.new(), self._shared.registry.upload(self._repository, blob)
+        if blob.digest not in self._blobs:
+            self._blobs[blob.digest] = self._units.new()
+        unit = self._blobs[blob.digest]
+        upload = self._shared.registry.upload(self.repository, blob)
         landed = Landed.FOUND
-        if not self._holdings.holds(self._repository, blob.digest):
+        if not self._holdings.holds(self.repository, blob.digest):
             self.log.uploads.append(upload)
             landed = await self._units.persist(unit, lambda: self._try(blob, upload, unit.journal))
-            self._holdings.add(self._repository, blob.digest)
+            self._holdings.add(self.repository, blob.digest)
         self._brought.add(blob.digest)
         self.log.count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
     async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> Landed:
-        """Look for the blob; where it is missing, send it, once."""
-        there = await self._is_there(blob.digest, journal, self._reader.in_turn)
-        looked = self._shared.clock()
-        if refusal := await self._refusal():
-            raise AttemptError(refusal, charged=True)
-        if there:
+        """Look for the blob; where it is missing, mount or send it, once."""
+        if await self._is_there(blob.digest, journal, self._reader.in_turn):
             return Landed.FOUND
-        await self._holdings.look_elsewhere(self._repository, blob.digest)
+        looked = self._shared.clock()
+        await self._holdings.look_elsewhere(self.repository, blob.digest)
 
         async def look_again() -> Landed | None:
             nonlocal looked
-            if self._shared.clock() - looked <= LOOK_HOLDS:
+            mounted = self._holdings.elsewhere(blob.digest) and self._holdings.mounting
+            if mounted or self._shared.clock() - looked <= LOOK_HOLDS:
                 return None
             there = await self._is_there(blob.digest, journal, self._reader.at_once)
             looked = self._shared.clock()
             return Landed.FOUND if there else None
 
-        def attempt() -> Awaitable[Landed]:
+        async def attempt() -> Landed:
             # asked only now, in the slot: meanwhile another group may have sent it elsewhere
-            return upload.attempt(self._holdings.elsewhere(blob.digest))
+            origin = self._holdings.elsewhere(blob.digest)
+            landed = await upload.attempt(origin)
+            if origin is not None and landed is not Landed.FOUND:
+                self._holdings.mounting = landed is Landed.MOUNTED
+            return landed
 
-        return await self._units.send((self._repository, blob.digest), attempt, journal, look_again)
+        async with self._holdings.sending(blob.digest):
+            plain = self._holdings.elsewhere(blob.digest) is None
+            if plain and (refusal := await self._refusal()):
+                raise AttemptError(refusal, charged=True)
+            unit = (self.repository, blob.digest)
+            return await self._units.send(unit, attempt, journal, look_again)
 
     async def _is_there(
         self,
@@ -211,7 +254,7 @@ class Carrier:
         read: Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]],
     ) -> bool:
         try:
-            there = await read(lambda: self._shared.registry.has_blob(self._repository, digest))
+            there = await read(lambda: self._shared.registry.has_blob(self.repository, digest))
         except AttemptError as failed:
             readable = failed.failure.kind not in NOT_READABLE
             if not (readable and (failed.failure.retryable or self._gate.hearing.given_up)):
@@ -224,13 +267,53 @@ class Carrier:
             self._units.record(journal, None)
         return there
 
+    # -- manifests of an index --------------------------------------------------------------
+
+    async def _bring_manifests(self, children: Sequence[Manifest]) -> None:
+        """Bring what names blobs only side by side, then each index after what it names."""
+        ended: list[Exception] = []
+
+        async def bring(manifest: Manifest) -> None:
+            try:
+                await self._bring_manifest(manifest)
+            except Exception as error:  # noqa: BLE001 - raised below, whatever it is
+                ended.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for manifest in children:
+                if not names_manifests(manifest):
+                    tasks.start_soon(bring, manifest)
+        if ended:
+            raise ended[0]
+        for manifest in filter(names_manifests, children):
+            await self._bring_manifest(manifest)
+
     async def _bring_manifest(self, manifest: Manifest) -> None:
+        async with self._holdings.turn(self.repository, manifest.digest):
+            if self._holdings.holds(self.repository, manifest.digest):
+                return
+            if not await self._names(manifest.digest):
+                await self._put(manifest)
+            self._holdings.add(self.repository, manifest.digest)
+
+    async def _names(self, digest: Digest) -> bool:
+        """Say whether the repository has a manifest; a look that fails proves nothing."""
+        head = self._shared.registry.head
+        try:
+            seen = await self._reader.in_turn(lambda: head(self.repository, digest))
+        except AttemptError as failed:
+            await anyio.sleep(failed.failure.wait or 0.0)
+            return False
+        return seen is not None and seen.digest == digest
+
+    async def _put(self, manifest: Manifest) -> None:
         unit, request = self._units.new(), self._shared.registry.put
         await self._units.persist(
             unit,
             lambda: self._units.send(
-                (self._repository, manifest.digest),
-                lambda: request(self._repository, manifest.digest, manifest),
+                (self.repository, manifest.digest),
+                lambda: request(self.repository, manifest.digest, manifest),
                 unit.journal,
             ),
         )
@@ -249,4 +332,13 @@ class Carrier:
 
         What the containerd store saves may be an index of more images than the one it describes.
         """
-        return len({*self._image.diff_ids}) + 1 if self._image.digest is None else None
+        image = self._content.image
+        return len({*image.diff_ids}) + 1 if image.digest is None else None
+
+
+def names_manifests(manifest: Manifest) -> bool:
+    """Say whether ``manifest`` is an index."""
+    try:
+        return isinstance(json.loads(manifest.raw).get("manifests"), list)
+    except (ValueError, AttributeError, RecursionError):
+        return False

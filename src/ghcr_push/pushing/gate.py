@@ -150,6 +150,16 @@ class Gate:
         return self._silence.lasting or (self._limit.outage and not own_fault)
 
     @property
+    def busy(self) -> bool:
+        """Whether a request is in flight."""
+        return self._writes.inside + self._reads.inside > 0
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing can be written at present: in an outage, or as the registry asked."""
+        return self.outage or self._clock() < self._closed_until
+
+    @property
     def spare(self) -> bool:
         """Whether a slot is free that nobody waits for, and writes need not be kept apart."""
         free = self._writes.inside < self._limit.value and not self._writes.waiting

@@ -14,6 +14,7 @@ from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.permission import Permission
+from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.shared import NotStartedError, Shared, ours
 from ghcr_push.pushing.target import TargetRun
@@ -32,12 +33,8 @@ _OUT_OF_REACH: Final = (
 
 
 def engine_is_quicker(image: Image) -> bool:
-    """Say whether the engine pushes the image sooner than it hands it out.
-
-    Of an index with missing platforms newer engines push one, under the tag of all.
-    """
-    there = image.in_engine and image.whole and image.digest is not None
-    return there and image.size >= QUICKER_FROM
+    """Say whether the engine pushes the image sooner than it hands it out."""
+    return image.in_engine and image.digest is not None and image.size >= QUICKER_FROM
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +67,7 @@ class Lane:
 class GroupRun:
     """A group on its way: ``runs`` are its targets, the first of them the seed.
 
-    ``turn`` is shared by the groups of one repository.
+    ``turn`` is shared by the groups of one repository, ``content`` by those of one image.
     """
 
     def __init__(
@@ -82,6 +79,7 @@ class GroupRun:
         shared: Shared,
         course: Course,
         lane: Lane,
+        content: SharedContent,
         turn: anyio.Lock,
     ) -> None:
         self._group = group
@@ -90,6 +88,7 @@ class GroupRun:
         self._shared = shared
         self._course = course
         self._lane = lane
+        self._content = content
         reader = Reader(lane.gate, lambda error: shared.judge(error, group.repository))
         self._manifests = Manifests(group.repository, shared.registry, reader)
         self._turn = turn
@@ -110,6 +109,12 @@ class GroupRun:
 
     async def run(self) -> None:
         """Bring every target to its outcome, unless the run is ended before."""
+        try:
+            await self._push()
+        finally:
+            self._content.decide(self._group.repository)
+
+    async def _push(self) -> None:
         await self._shared.reach.decided(self._group.repository.registry)
         if not self._only_engine:
             if self._shared.direct:
@@ -135,6 +140,7 @@ class GroupRun:
             self._manifests.know(manifest)
         else:
             return
+        self._content.decide(self._group.repository)
         await self._write_all(self._unended, digest)
 
     async def _pushed_whole(self, seed: TargetRun) -> bool:
@@ -166,11 +172,11 @@ class GroupRun:
         seed.seed = True
         seed.content = ContentLog()
         carrier = Carrier(
-            self._group,
-            self._image,
+            seed.target,
             shared=self._shared,
             gate=self._lane.gate,
             holdings=self._lane.holdings,
+            content=self._content,
             refusal=lambda: permission.refusal(repository),
             may_begin=lambda: seed.may_begin,
             log=seed.content,

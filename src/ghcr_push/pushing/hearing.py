@@ -13,6 +13,9 @@ An outage of ten minutes is ridden out even where it began before us; a mistyped
 and its owner need not wait for the end of the run to learn of it.
 """
 
+SILENT: Final = frozenset({Kind.NETWORK, Kind.TIMEOUT, Kind.SERVER_ERROR})
+"""Failures that are no answer, or that of a registry in trouble."""
+
 ADVICE: Final = (
     "Nothing at all came from that registry: check its host and port for a typing error, that it "
     "is running, and that the runner may connect to it."
@@ -25,6 +28,10 @@ class Hearing:
 
     registry: str
     clock: Callable[[], float]
+    answers: bool = False
+    """Whether the last request that ended was answered, and not by trouble of the registry."""
+    heard_at: float = float("-inf")
+    """When the last answer came."""
     given_up: Failure | None = None
     """Why nothing more is asked of the registry; None where it is."""
     _heard: bool = False
@@ -33,9 +40,13 @@ class Hearing:
     def answered(self) -> None:
         """Note that it did what was asked."""
         self._heard, self.given_up = True, None
+        self.answers, self.heard_at = True, self.clock()
 
     def failed(self, failure: Failure) -> None:
         """Note how a request failed: by an answer, or by none."""
+        self.answers = failure.kind not in SILENT
+        if self.answers:
+            self.heard_at = self.clock()
         if failure.status is not None or failure.kind not in {Kind.NETWORK, Kind.TIMEOUT}:
             self._heard = True
         if self._heard:

@@ -1,5 +1,8 @@
 """Which blobs the repositories of a registry hold: what need not be sent, and whence to mount."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
 import anyio
 
 from ghcr_push.pushing.backoff import AttemptError
@@ -21,10 +24,23 @@ class Holdings:
         self._shared = shared
         self._gate = gate
         self._origins = [each for each in shared.mount_from if each.registry == gate.registry]
+        self.mounting = True
+        """Whether the last mount was granted, as far as one was asked for."""
+        self._sending: dict[Digest, anyio.Lock] = {}
         self._held: dict[Digest, list[Repository]] = {}
         self._turns: dict[tuple[Repository, Digest], anyio.Lock] = {}
         self._asked: set[tuple[Repository, Digest]] = set()
         self._asking: dict[Digest, anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def sending(self, digest: Digest) -> AsyncIterator[None]:
+        """Wait while another repository is sent the blob, so that it can be mounted from there."""
+        lock = self._sending.setdefault(digest, anyio.Lock())
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(lock)
+            if self.elsewhere(digest) is not None or not self.mounting:
+                await stack.aclose()
+            yield
 
     def turn(self, repository: Repository, digest: Digest) -> anyio.Lock:
         """Return what keeps two groups from bringing one blob at the same moment."""

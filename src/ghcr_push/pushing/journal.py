@@ -7,29 +7,6 @@ from ghcr_push.model import Attempt, Carriage, Failure, Step
 from ghcr_push.pushing.ports import Upload
 
 
-@dataclass(slots=True)
-class ContentLog:
-    """What was tried for the content of a group, and what carrying it took so far."""
-
-    attempts: list[Attempt] = field(default_factory=list)
-    carriage: Carriage = field(default_factory=Carriage)
-    uploads: list[Upload] = field(default_factory=list)
-    """The blobs on their way, which count the bytes that they send."""
-    begun: bool = False
-    """Whether anything of it was tried."""
-
-    @property
-    def tries(self) -> int:
-        """The most attempts that any unit of the content needed."""
-        return max((attempt.number for attempt in self.attempts), default=0)
-
-    def count(self, **more: float) -> None:
-        """Add to the named figures of the carriage, and bring its bytes up to date."""
-        values = {name: getattr(self.carriage, name) + value for name, value in more.items()}
-        values["bytes_sent"] = sum(upload.bytes_sent for upload in self.uploads)
-        self.carriage = replace(self.carriage, **values)
-
-
 class Journal:
     """What was tried for one target; ``start`` is the run's, on the same clock as ``clock``."""
 
@@ -89,3 +66,37 @@ class Journal:
     def waits(self, seconds: float) -> None:
         """Note the wait after the attempt that was recorded last."""
         self.attempts[-1] = replace(self.attempts[-1], wait=seconds)
+
+
+@dataclass(slots=True)
+class ContentLog:
+    """What was tried for the content of a group, and what carrying it took so far."""
+
+    units: list[Journal] = field(default_factory=list)
+    carriage: Carriage = field(default_factory=Carriage)
+    uploads: list[Upload] = field(default_factory=list)
+    """The blobs on their way, which count the bytes that they send."""
+    begun: bool = False
+    """Whether anything of it was tried."""
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every attempt of every unit, in the order of their beginning."""
+        attempts = (attempt for unit in self.units for attempt in unit.attempts)
+        return tuple(sorted(attempts, key=lambda attempt: attempt.started))
+
+    @property
+    def tries(self) -> int:
+        """The most attempts that any unit of the content needed."""
+        return max((attempt.number for unit in self.units for attempt in unit.attempts), default=0)
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all uploads so far."""
+        return sum(upload.bytes_sent for upload in self.uploads)
+
+    def count(self, **more: float) -> None:
+        """Add to the named figures of the carriage, and bring its bytes up to date."""
+        values = {name: getattr(self.carriage, name) + value for name, value in more.items()}
+        values["bytes_sent"] = self.bytes_sent
+        self.carriage = replace(self.carriage, **values)

@@ -12,7 +12,7 @@ from ghcr_push.references import Digest, Repository, TagReference
 
 
 class Blob(Protocol):
-    """A config or layer on its way; a context manager whose end gives its space back."""
+    """A config or layer in temporary space, on its way; compared by identity."""
 
     @property
     def digest(self) -> Digest:
@@ -25,11 +25,8 @@ class Blob(Protocol):
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         """Yield the bytes from ``start`` on, as often as it takes."""
 
-    def __enter__(self) -> Self:
-        """Keep it until the end of the block."""
-
-    def __exit__(self, *_: object) -> None:
-        """Release it."""
+    def release(self) -> None:
+        """Give its space back; it cannot be read any more."""
 
 
 class Whole(Protocol):
@@ -52,6 +49,10 @@ class Saved(Protocol):
 
     async def __anext__(self) -> Blob:
         """Return the next blob, read on only now; raise ``PushError`` where the stream broke."""
+
+    @property
+    def waits_for_space(self) -> bool:
+        """Whether the next blob waits for temporary space."""
 
     @property
     def seconds_compressing(self) -> float:

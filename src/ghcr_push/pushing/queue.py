@@ -25,6 +25,7 @@ from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.permission import Permission
 from ghcr_push.pushing.places import Ceiling
+from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.shared import Shared, ours
 from ghcr_push.pushing.target import TargetRun
 from ghcr_push.references import Repository
@@ -69,6 +70,7 @@ class PushQueue:
         self._scope = anyio.CancelScope()
         self._course = Course(fail_fast=limits.fail_fast)
         self._lanes: dict[str, Lane] = {}
+        self._contents: dict[str, SharedContent] = {}
         self._turns: dict[Repository, anyio.Lock] = {}
         self._runs: list[TargetRun] = []
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
@@ -115,6 +117,20 @@ class PushQueue:
                 self._lanes[registry] = self._new_lane(registry, ceiling, timers)
             gate = self._lanes[registry].gate
             self._runs.append(TargetRun(target, self._shared, gate, self._may_start))
+
+        self._contents = self._shared_contents(Readings(self._shared, timers))
+
+    def _shared_contents(self, readings: Readings) -> dict[str, SharedContent]:
+        """Give each image, by its ID, what the groups of it share."""
+        contents: dict[str, SharedContent] = {}
+        for group in self._plan.groups:
+            image = self._images[group.source]
+            if isinstance(image, Image):
+                content = contents.setdefault(
+                    image.id, SharedContent(readings, group.source, image)
+                )
+                content.expect(group.repository)
+        return contents
 
     def _new_lane(self, registry: str, ceiling: Ceiling, timers: TaskGroup) -> Lane:
         gate = Gate(
@@ -167,6 +183,7 @@ class PushQueue:
             shared=self._shared,
             course=self._course,
             lane=self._lanes[group.repository.registry],
+            content=self._contents[image.id],
             turn=self._turns.setdefault(group.repository, anyio.Lock()),
         ).run()
 

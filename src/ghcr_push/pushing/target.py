@@ -372,7 +372,7 @@ class TargetRun:
             seed=self.seed,
             retried=max(self.tries, self.tries_of_content) > 1,
             attempts=tuple(self._journal.attempts),
-            content_attempts=tuple(self.content.attempts) if self.content else (),
+            content_attempts=self.content.attempts if self.content else (),
             failure=failure,
             carriage=self.content.carriage if self.content else None,
         )

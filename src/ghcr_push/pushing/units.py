@@ -55,7 +55,9 @@ class Units:
 
     def new(self) -> Unit:
         """Begin a unit that has spent nothing."""
-        return Unit(Journal(self._shared.clock, self._shared.start))
+        journal = Journal(self._shared.clock, self._shared.start)
+        self._log.units.append(journal)
+        return Unit(journal)
 
     async def send(
         self,
@@ -103,9 +105,7 @@ class Units:
         journal = unit.journal
 
         def before_wait(failed: AttemptError, seconds: float) -> None:
-            place = self._log.attempts.index(journal.attempts[-1])
             journal.waits(seconds)
-            self._log.attempts[place] = journal.attempts[-1]
             self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
 
         return await self._shared.backoff.run(
@@ -126,4 +126,3 @@ class Units:
         """Record the attempt under way, and that something was tried."""
         self._log.begun = True
         journal.close(failure)
-        self._log.attempts.append(journal.attempts[-1])

@@ -167,7 +167,6 @@ def _failure(record: records.Failure | None) -> Failure | None:
         advice=record.advice,
         retryable=record.retryable,
         wait=record.asked_wait,
-        details=record.details or "",
     )
 
 

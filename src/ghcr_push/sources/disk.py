@@ -99,7 +99,7 @@ def read_small(extent: Extent, name: str, most: int) -> bytes:
 
 
 class DiskBlob:
-    """A blob in a file on disk; a context manager whose end closes the file.
+    """A blob in a file on disk; ``release`` closes the file.
 
     A pass from its first byte to its last checks the digest before the last piece is given out, so
     that no damaged blob is ever uploaded whole.
@@ -111,12 +111,6 @@ class DiskBlob:
         self.path = extent.path
         self._start = extent.start
         self._file: int | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
     def release(self) -> None:
         """Close the file; it is opened again where the blob is read again."""

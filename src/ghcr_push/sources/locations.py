@@ -43,6 +43,7 @@ class InPlace:
     """Blobs that lie on disk as they are to be sent, largest first; nothing is copied."""
 
     seconds_compressing = 0.0
+    waits_for_space = False
 
     def __init__(self, saved: SavedImage, blobs: Sequence[DiskBlob]) -> None:
         self.images = (saved,)

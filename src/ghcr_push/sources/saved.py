@@ -100,6 +100,11 @@ class SavedImages:
         return self._images
 
     @property
+    def waits_for_space(self) -> bool:
+        """Whether the next blob waits for temporary space."""
+        return self._workshop.waits_for_space
+
+    @property
     def seconds_compressing(self) -> float:
         """Processor seconds spent on compression so far, all cores together."""
         return self._workshop.compressing.seconds

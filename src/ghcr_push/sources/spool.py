@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
@@ -224,6 +224,8 @@ class Spool:
     def __init__(self, budget: int = DEFAULT_BUDGET, folder: Path | None = None) -> None:
         self._folder = folder
         self._room = Room(budget)
+        self._waiting: set[threading.Event] = set()
+        """What would stop each writer that waits."""
         self._changed = threading.Condition()
 
     @property
@@ -256,9 +258,7 @@ class Spool:
 
     def _begin(self, claim: Claim, stopping: threading.Event) -> Claim:
         with self._changed:
-            self._changed.wait_for(lambda: stopping.is_set() or self._room.may_begin(claim))
-            if stopping.is_set():
-                raise Stopped
+            self._wait(stopping, lambda: self._room.may_begin(claim))
             self._room.begin(claim)
         return claim
 
@@ -266,11 +266,24 @@ class Spool:
         """Wait for room for ``size`` more bytes of ``claim`` and take it."""
         with self._changed:
             self._room.want(claim, size)
-            self._changed.wait_for(lambda: stopping.is_set() or self._room.may_take(claim, size))
-            if stopping.is_set():
+            try:
+                self._wait(stopping, lambda: self._room.may_take(claim, size))
+            finally:
                 self._room.done_waiting(claim)
-                raise Stopped
             self._room.take(claim, size)
+
+    def _wait(self, stopping: threading.Event, there_is_room: Callable[[], bool]) -> None:
+        """Wait until ``there_is_room``; raise ``Stopped`` where the writer is told to stop."""
+        while not stopping.is_set() and not there_is_room():
+            self._waiting.add(stopping)
+            self._changed.wait()
+            self._waiting.discard(stopping)
+        if stopping.is_set():
+            raise Stopped
+
+    def is_awaited_by(self, stopping: threading.Event) -> bool:
+        """Say whether the writer that ``stopping`` stops waits for room."""
+        return stopping in self._waiting
 
     def settle(self, claim: Claim) -> None:
         """Keep of a finished blob's claim what it takes."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Kind
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SKIPPED_AT_ONCE: Final = 1 << 20
@@ -175,9 +176,9 @@ class TarStream:
         """
         words = _engine_error(self._tail) or self._complaint().strip()
         if words:
-            return PushError(Evidence(origin=Origin.STORE, message=words))
+            return PushError(Evidence(origin=Origin.ENGINE, message=words))
         message = f"the image that the engine saved is not whole: {how}"
-        return PushError(Evidence(origin=Origin.STORE, message=message))
+        return PushError(Evidence(origin=Origin.ENGINE, message=message, kind=Kind.NETWORK))
 
 
 def _engine_error(tail: bytes) -> str:

@@ -106,6 +106,11 @@ class Workshop:
             stream = recipe.compressed(hashed(), size, pool=metered, ahead=self.cores + 2)
             return self.spooled(stream, diff_id=diff_id, most=recipe.most(size))
 
+    @property
+    def waits_for_space(self) -> bool:
+        """Whether a blob that is being made waits for temporary space."""
+        return self.spool.is_awaited_by(self.stopping)
+
     def stop(self) -> None:
         """End the thread at its next write."""
         self.stopping.set()

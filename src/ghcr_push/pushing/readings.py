@@ -1,0 +1,375 @@
+"""Images read out of the engine once, for every repository that wants them.
+
+A reading gives each blob to all repositories that take part in it; the blob is released when the
+last of them is done with it. Who comes late takes what is left, and what it missed from another
+pass. Only a few images are read at a time, and temporary space is bounded: where a reading waits
+for either, repositories of registries that do not answer give way, and read later for themselves.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ghcr_push.model import Failure, Image, Source
+from ghcr_push.pushing.backoff import AttemptError, Tries
+from ghcr_push.pushing.ports import Blob, Saved, Whole
+from ghcr_push.pushing.shared import Shared
+from ghcr_push.references import Digest, Repository
+
+READINGS_AT_ONCE: Final = 2
+"""Images read out of the engine at the same time: compressing them takes all cores."""
+
+GATHERING: Final = 0.5
+"""Seconds without word from a repository that may want the image, after which it is not waited for.
+
+They look at their tags first, which takes a request each.
+"""
+
+CHECKED_EVERY: Final = 0.5
+"""Seconds between two looks at whether somebody has to give way."""
+
+
+class Participant(Protocol):
+    """Who has an image read: one content on its way into one repository."""
+
+    @property
+    def repository(self) -> Repository:
+        """Where the blobs go."""
+
+    def stalled(self) -> bool:
+        """Say whether the registry does nothing for it at present."""
+
+    def pass_begins(self) -> None:
+        """Learn that the image is read from its beginning; told to one participant only."""
+
+    def pass_broke(self, failure: Failure, wait: float) -> None:
+        """Learn that the pass failed and the next comes after ``wait``; told to one only."""
+
+
+class Receiver:
+    """The part of one participant in a reading: iterates over blobs, then knows the ``whole``.
+
+    Each blob that it yields must be given back with ``done``. ``scope`` is cancelled where the
+    participant has to give way; ``gave_way`` says so then.
+    """
+
+    def __init__(self, reading: "_Reading", participant: Participant) -> None:
+        self.scope = anyio.CancelScope()
+        self.gave_way = False
+        self.participant = participant
+        self._reading = reading
+        self._had: set[Digest] = set()
+        self._blobs: deque[Blob] = deque()
+        self._news = anyio.Event()
+
+    @property
+    def whole(self) -> Whole:
+        """The image, known after the last blob."""
+        if self._reading.whole is None:
+            raise RuntimeError("the image is known after the last blob")
+        return self._reading.whole
+
+    @property
+    def complete(self) -> bool:
+        """Whether every blob of the image was given to it."""
+        return self._reading.whole is not None and self._reading.given <= self._had
+
+    @property
+    def seconds_compressing(self) -> float:
+        """Processor seconds spent on compression; told to one participant only."""
+        return self._reading.seconds_compressing if self._reading.leader is self else 0.0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Blob:
+        while not self._blobs and not self.complete and self._reading.error is None:
+            await self._news.wait()
+        if self._blobs:
+            return self._blobs.popleft()
+        if self._reading.error is not None:
+            raise self._reading.error
+        raise StopAsyncIteration
+
+    def done(self, blob: Blob) -> None:
+        """Give a blob back that was yielded."""
+        self._reading.give_back(self, blob)
+
+    # -- for the reading ----------------------------------------------------------------------
+
+    def wants(self, digest: Digest) -> bool:
+        """Say whether a blob with that digest was not given to it yet."""
+        return digest not in self._had
+
+    def take(self, blob: Blob) -> None:
+        """Have one more to yield."""
+        self._had.add(blob.digest)
+        self._blobs.append(blob)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look for news."""
+        self._news.set()
+        self._news = anyio.Event()
+
+    def give_way(self) -> None:
+        """End its part in the reading."""
+        self.gave_way = True
+        self.scope.cancel()
+
+
+class _Reading:
+    """An image that is read, in one pass if all goes well, for those who take part."""
+
+    def __init__(self) -> None:
+        self.whole: Whole | None = None
+        self.error: Exception | None = None
+        """Why it ended, where the image could not be read."""
+        self.given: set[Digest] = set()
+        self.begun = False
+        """Whether a pass is under way."""
+        self.seconds_compressing = 0.0
+        self.scope = anyio.CancelScope()
+        self.over = anyio.Event()
+        self.receivers: list[Receiver] = []
+        self._saved: Saved | None = None
+        self._held: dict[Blob, set[Receiver]] = {}
+
+    @property
+    def leader(self) -> Receiver:
+        """The one that is told of what there is to tell once."""
+        return self.receivers[0]
+
+    @property
+    def stalled(self) -> bool:
+        """Whether it is for registries alone that do nothing."""
+        return all(receiver.participant.stalled() for receiver in self.receivers)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for its turn, or for temporary space."""
+        return not self.begun or (self._saved is not None and self._saved.waits_for_space)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all who take part were given everything."""
+        return all(receiver.complete for receiver in self.receivers)
+
+    def join(self, receiver: Receiver) -> None:
+        """Have ``receiver`` take part from now on, and take what is still there."""
+        self.receivers.append(receiver)
+        for blob, holders in self._held.items():
+            if receiver.wants(blob.digest):
+                holders.add(receiver)
+                receiver.take(blob)
+
+    def leave(self, receiver: Receiver) -> None:
+        """Give nothing more to ``receiver``, and take back what it has; the last one ends it."""
+        self.receivers.remove(receiver)
+        for blob in list(self._held):
+            self.give_back(receiver, blob)
+        if not self.receivers:
+            self.scope.cancel()
+
+    def give_back(self, receiver: Receiver, blob: Blob) -> None:
+        """Note that ``receiver`` is done with ``blob``; the last one releases it."""
+        holders = self._held.get(blob, set())
+        holders.discard(receiver)
+        if not holders and self._held.pop(blob, None) is not None:
+            blob.release()
+
+    async def read(self, shared: Shared, source: Source, image: Image) -> Exception | None:
+        """Read the image once from its beginning and give out its blobs; return what went wrong."""
+        try:
+            async with shared.engine.save(source, image) as saved:
+                self._saved = saved
+                try:
+                    async for blob in saved:
+                        self._give(blob)
+                finally:
+                    self.seconds_compressing += saved.seconds_compressing
+                    self._saved = None
+                whole = saved.images[0]
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's failure
+            return error
+        self.whole = whole
+        self.wake_all()
+        return None
+
+    def _give(self, blob: Blob) -> None:
+        self.given.add(blob.digest)
+        wanting = [receiver for receiver in self.receivers if receiver.wants(blob.digest)]
+        if not wanting:
+            blob.release()
+            return
+        self._held[blob] = set(wanting)
+        for receiver in wanting:
+            receiver.take(blob)
+
+    def wake_all(self) -> None:
+        """Have all who take part look for news."""
+        for receiver in self.receivers:
+            receiver.wake()
+
+
+class Readings:
+    """All readings of a run; ``tasks`` runs them."""
+
+    def __init__(self, shared: Shared, tasks: TaskGroup) -> None:
+        self.shared = shared
+        self.tasks = tasks
+        self._open: list[_Reading] = []
+        """Those that wait for their turn or are under way, in the order of their asking."""
+        self._changed = anyio.Event()
+
+    async def read(self, reading: _Reading, source: Source, image: Image) -> Exception | None:
+        """Make one pass when its turn has come; see meanwhile that nobody is held up."""
+        self._open.append(reading)
+        try:
+            await self._wait_for_turn(reading)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch)
+                error = await reading.read(self.shared, source, image)
+                tasks.cancel_scope.cancel()
+            return error
+        finally:
+            self._open.remove(reading)
+            reading.begun = False
+            self._notify()
+
+    async def _wait_for_turn(self, reading: _Reading) -> None:
+        while self._next() is not reading:
+            with anyio.move_on_after(CHECKED_EVERY):
+                await self._changed.wait()
+            self._make_way()
+        reading.begun = True
+        reading.leader.participant.pass_begins()
+        self._notify()
+
+    def _next(self) -> _Reading | None:
+        """Return what may begin now; readings for silent registries alone let others go first."""
+        if sum(reading.begun for reading in self._open) >= READINGS_AT_ONCE:
+            return None
+        answering = [reading for reading in self._open if not reading.stalled]
+        return next((reading for reading in answering or self._open if not reading.begun), None)
+
+    async def _watch(self) -> None:
+        while True:
+            await anyio.sleep(CHECKED_EVERY)
+            self._make_way()
+
+    def _make_way(self) -> None:
+        """Where a reading for a registry that answers waits, have those give way that do not."""
+        if not any(reading.waits and not reading.stalled for reading in self._open):
+            return
+        for reading in self._open:
+            for receiver in reading.receivers:
+                if reading.begun and receiver.participant.stalled():
+                    receiver.give_way()
+
+    def _notify(self) -> None:
+        """Have those who wait look again."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+
+class SharedContent:
+    """An image that the repositories of a run may want."""
+
+    def __init__(self, readings: Readings, source: Source, image: Image) -> None:
+        self.image = image
+        self._readings = readings
+        self._source = source
+        self._tries = Tries()
+        self._undecided = set[Repository]()
+        self._reading: _Reading | None = None
+        self._given_up: Exception | None = None
+        """Why nobody need try again."""
+        self._word = anyio.Event()
+
+    def expect(self, repository: Repository) -> None:
+        """Note that ``repository`` may want the image, and will say so."""
+        self._undecided.add(repository)
+
+    def decide(self, repository: Repository) -> None:
+        """Note that ``repository`` is not to be waited for: it takes part, or never will."""
+        if repository in self._undecided:
+            self._undecided.remove(repository)
+            self._word.set()
+            self._word = anyio.Event()
+
+    @asynccontextmanager
+    async def received(self, participant: Participant) -> AsyncIterator[Receiver]:
+        """Take part in a reading inside: in one that is under way, or in a new one.
+
+        Raises what ended the last one for good.
+        """
+        if self._given_up is not None:
+            raise self._given_up
+        if self._reading is None:
+            self._reading = _Reading()
+            self._readings.tasks.start_soon(self._run, self._reading)
+        reading = self._reading
+        receiver = Receiver(reading, participant)
+        reading.join(receiver)
+        self.decide(participant.repository)
+        try:
+            yield receiver
+        finally:
+            reading.leave(receiver)
+            if not reading.receivers:
+                self._forget(reading)
+
+    async def until_read(self) -> None:
+        """Wait for the end of the reading that is under way, if one is."""
+        if self._reading is not None:
+            await self._reading.over.wait()
+
+    async def _run(self, reading: _Reading) -> None:
+        try:
+            with reading.scope:
+                await self._gather()
+                await self._read_all(reading)
+        except Exception as error:  # noqa: BLE001 - raised by each receiver
+            reading.error = error
+        finally:
+            self._forget(reading)
+            reading.over.set()
+            reading.wake_all()
+
+    async def _read_all(self, reading: _Reading) -> None:
+        """Read until all who take part have everything; after a broken pass, wait, and again."""
+        while not reading.complete:
+            error = await self._readings.read(reading, self._source, self.image)
+            if error is not None:
+                await self._wait_after(error, reading.leader.participant)
+
+    async def _wait_after(self, error: Exception, leader: Participant) -> None:
+        """Wait as the policy says before another pass; raise ``error`` where there is none."""
+        shared = self._readings.shared
+        failed = AttemptError(shared.judge(error, leader.repository), charged=True)
+        self._tries.spend(failed)
+        wait = shared.backoff.wait(failed, self._tries)
+        if shared.backoff.gives_up(failed, self._tries, wait):
+            self._given_up = error
+            raise error
+        leader.pass_broke(failed.failure, wait)
+        await anyio.sleep(wait)
+
+    def _forget(self, reading: _Reading) -> None:
+        """Have the next who wants the image begin another reading."""
+        if self._reading is reading:
+            self._reading = None
+
+    async def _gather(self) -> None:
+        """Wait for those who may want the image, as long as one after the other says so."""
+        word = True
+        while self._undecided and word:
+            word = False
+            with anyio.move_on_after(GATHERING):
+                await self._word.wait()
+                word = True
