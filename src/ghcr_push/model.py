@@ -23,6 +23,8 @@ class Kind(StrEnum):
     NOT_VISIBLE = "not-visible"
     AUTH_BLIP = "auth-blip"
     MANGLED = "mangled"
+    ENGINE_RESTARTING = "engine-restarting"
+    ENGINE_ERROR = "engine-error"
     UNKNOWN = "unknown"
     # permanent: the registry or its host says no
     DENIED = "denied"
@@ -40,7 +42,9 @@ class Kind(StrEnum):
     IMAGE_MISSING = "image-missing"
     CONTENT_MISSING = "content-missing"
     SOURCE_INVALID = "source-invalid"
+    IMAGE_DAMAGED = "image-damaged"
     ENGINE_UNREACHABLE = "engine-unreachable"
+    ENGINE_REFUSED = "engine-refused"
     DISK_FULL = "disk-full"
     CREDENTIALS = "credentials"
     INPUT = "input"
@@ -125,6 +129,8 @@ class Image:
     """Bytes, as the engine counts them."""
     in_engine: bool = True
     """Whether the Docker Engine has it, so that ``docker push`` can push it."""
+    whole: bool = True
+    """False where the engine says that it lacks a part, such as a platform of an index."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -197,6 +203,8 @@ class Failure:
     status: int | None = None
     code: str | None = None
     """The distribution-spec's error code, such as ``TOOMANYREQUESTS``."""
+    details: str = ""
+    """What a maintainer needs, where nobody knows what it was: bounded, without secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,5 +100,5 @@ def test_what_no_rule_recognises_is_told_whole_to_whoever_follows(world: World) 
     )
     assert end.failure("acme/app:1")["kind"] == "unknown"
     (line,) = {line for line in debug_lines(end.log) if "not recognised" in line}
-    assert "status=418" in line
+    assert "HTTP 418" in line
     assert "I am a teapot" in line

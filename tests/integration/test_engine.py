@@ -16,9 +16,12 @@ from tests.support.outcomes import held
 from tests.support.processes import command_lines, wait_until
 from tests.support.registry import Registry, running_registry
 
-import ghcr_push.engine
+import ghcr_push.engine.api
+import ghcr_push.engine.command
+import ghcr_push.engine.docker
 from ghcr_push.credentials import Credential, engine_auth
-from ghcr_push.engine import NAMES_PER_INSPECT, DockerEngine
+from ghcr_push.engine import DockerEngine
+from ghcr_push.engine.docker import NAMES_PER_INSPECT
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Kind, Source
 from ghcr_push.references import Repository, TagReference
@@ -51,10 +54,9 @@ def adapter(
     config: Path,
     authorizations: Mapping[str, str] | None = None,
 ) -> DockerEngine:
-    for name in ("DOCKER_HOST", "PATH"):
-        monkeypatch.setenv(name, environ[name])
-    monkeypatch.setenv("E2E_MARK", MARK)
-    return DockerEngine(config, environ, authorizations or {})
+    # what the run has counts, not what this process has
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    return DockerEngine(config, {**environ, "E2E_MARK": MARK}, authorizations or {})
 
 
 def target(front: Front, tag: str = "1") -> TagReference:
@@ -160,7 +162,7 @@ async def test_the_engine_s_tags_are_as_before(
     before: str,
     ends: str,
 ) -> None:
-    monkeypatch.setattr(ghcr_push.engine, "RESTORE_LIMIT", 30)
+    monkeypatch.setattr(ghcr_push.engine.docker, "RESTORE_LIMIT", 30)
     reference = target(front)
     if before != "nothing":
         engine.docker("tag", "other" if before == "another image" else "small", str(reference))
@@ -313,7 +315,8 @@ async def test_a_dead_socket(
 async def test_a_silent_engine_is_given_up(
     front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: Engine
 ) -> None:
-    monkeypatch.setattr(ghcr_push.engine, "QUESTION_LIMIT", 0.5)
+    for module in (ghcr_push.engine.command, ghcr_push.engine.api):
+        monkeypatch.setattr(module, "QUESTION_LIMIT", 0.5)
     path = tmp_path / "silent.sock"
     with listening(path):
         environ = {**engine.environ, "DOCKER_HOST": f"unix://{path}"}

@@ -1,9 +1,15 @@
 """What registries refuse in words of their own: tried as often as it helps, told for what it is."""
 
+import json
+
 import pytest
 from tests.support.cases import World
 from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
 from tests.support.front.behaviour import Event
+
+from ghcr_push.model import Manifest
+from ghcr_push.references import Repository
+from ghcr_push.registry.client import RegistryClient
 
 IMMUTABLE = {
     "harbor": oci_error(
@@ -127,3 +133,69 @@ def test_bytes_that_stay_invalid_fail_after_three_tries(world: World) -> None:
     assert end.outcomes == {"acme/app:1": "pushed", "acme/app:2": "failed"}
     assert end.failure("acme/app:2")["kind"] == "manifest-refused"
     assert world.count(Step.MANIFEST_PUT, reference="2") == 3
+
+
+# --- what nobody knows
+
+TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
+STRANGE = Answer(
+    status=400,
+    headers={
+        "Server": "kettle/1.0",
+        "Content-Type": "text/plain",
+        "X-GitHub-Request-Id": "1234:5678",
+        "Set-Cookie": "session=verysecret",
+    },
+    body=f"short and stout\nfor {TOKEN} at https://s.example/b?sig=abcdef123456",
+)
+
+
+def test_what_nobody_knows_comes_with_what_a_maintainer_needs(world: World) -> None:
+    refuses(world, STRANGE, Step.MANIFEST_PUT, reference="1")
+    end = world.push("acme/app:1", "acme/app:2")
+    assert end.outcomes == {"acme/app:1": "failed", "acme/app:2": "pushed"}
+    failure = end.failure("acme/app:1")
+    assert failure["kind"] == "unknown"
+    for told in (
+        "PUT http://",
+        "/v2/acme/app/manifests/1",
+        "HTTP 400 Bad Request",
+        "kettle/1.0",
+        "1234:5678",
+        "short and stout",
+    ):
+        assert told in failure["details"]
+    assert "For a bug report" in end.summary
+    assert "kettle/1.0" in end.summary
+    for secret in (TOKEN, "verysecret", "abcdef123456"):
+        assert secret not in end.summary + end.log + json.dumps(end.report)
+
+
+def test_a_fault_of_ours_comes_with_its_traceback(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = RegistryClient.put
+
+    async def faulty(
+        self: RegistryClient, repository: Repository, reference: str, manifest: Manifest
+    ) -> None:
+        if reference == "1":
+            raise LookupError("no such wheel")
+        await put(self, repository, reference, manifest)
+
+    monkeypatch.setattr(RegistryClient, "put", faulty)
+    end = world.push("acme/app:1", "acme/app:2")
+    assert end.outcomes == {"acme/app:1": "failed", "acme/app:2": "pushed"}
+    failure = end.failure("acme/app:1")
+    assert failure["kind"] == "internal"
+    assert failure["message"] == "LookupError: no such wheel"
+    assert failure["details"].startswith("Traceback")
+    assert "in faulty" in failure["details"]
+    assert "For a bug report" in end.summary
+
+
+def test_what_is_known_comes_without_it(world: World) -> None:
+    refuses(world, oci_error(403, "DENIED", "quota exceeded"), Step.MANIFEST_PUT, reference="1")
+    end = world.push("acme/app:1", "acme/app:2")
+    assert end.failure("acme/app:1")["details"] is None
+    assert "For a bug report" not in end.summary

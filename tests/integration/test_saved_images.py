@@ -215,7 +215,7 @@ async def test_an_engine_that_dies_is_a_failure_worth_another_try(tmp_path: Any)
         wanted = inspected(engine, "dying:1")
         await anyio.run_process([str(SCRIPTS / "engine-down"), name])
         kind, _ = await failure(engine, "dying:1", wanted)
-    assert kind in {Kind.ENGINE_UNREACHABLE, Kind.NETWORK}
+    assert kind in {Kind.ENGINE_UNREACHABLE, Kind.ENGINE_ERROR}
 
 
 @pytest.fixture(scope="module")

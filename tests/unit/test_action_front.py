@@ -175,6 +175,33 @@ def test_a_report_that_could_not_be_written_fails_a_step_that_is_green_otherwise
     assert files.outputs()["result"] == report.result
 
 
+@pytest.mark.parametrize("broken", ["action.summary", "action.outputs", "delivery.to_json"])
+def test_a_fault_of_ours_in_a_result_costs_that_result_alone(
+    files: Files,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(f"ghcr_push.fronts.{broken}", fail)
+    environ = files.environ | {
+        "INPUT_TAGS": "",
+        "INPUT_ALLOW-EMPTY": "true",
+        "INPUT_REPORT-FILE": "push.json",
+    }
+    status = main(Interruption(), environ)
+    log = capsys.readouterr().out
+    assert 'raise KeyError("planted")' in log
+    assert "could not be written: KeyError: 'planted'" in log
+    assert "Nothing to push" in log
+    assert (status == 0) == (broken != "delivery.to_json")
+    assert files.summary.read_text().startswith("## ✅") == (broken != "action.summary")
+    assert ("result" in files.outputs()) == (broken != "action.outputs")
+    assert (files.workspace / "push.json").exists() == (broken != "delivery.to_json")
+
+
 def test_nothing_is_written_into_the_workspace_unless_it_is_asked_for(files: Files) -> None:
     Runner(files.environ).deliver(partly_failed(), settings_of())
     assert list(files.workspace.iterdir()) == []

@@ -56,7 +56,7 @@ def test_every_row_of_the_catalogue_is_in_exactly_one_rule() -> None:
         *(f"R{n}" for n in range(1, 6)),
         "P1",
         "Q1",
-        *(f"L{n}" for n in range(1, 11)),
+        *(f"L{n}" for n in range(1, 13)),
     }
     rows = [row for rule in RULES for row in rule.rows]
     assert len(rows) == len(set(rows))
@@ -78,7 +78,9 @@ PERMANENT = {
     Kind.IMAGE_MISSING,
     Kind.CONTENT_MISSING,
     Kind.SOURCE_INVALID,
+    Kind.IMAGE_DAMAGED,
     Kind.ENGINE_UNREACHABLE,
+    Kind.ENGINE_REFUSED,
     Kind.DISK_FULL,
     Kind.CREDENTIALS,
     Kind.INPUT,
@@ -103,6 +105,7 @@ CAPS = {
     Kind.NOT_VISIBLE: 6,
     Kind.AUTH_BLIP: 3,
     Kind.MANGLED: 3,
+    Kind.ENGINE_ERROR: 4,
     Kind.UNKNOWN: 4,
     Kind.NOT_FOUND: 2,
     Kind.HOST_UNKNOWN: 2,
@@ -207,12 +210,25 @@ def test_a_layer_accepted_in_the_same_push_is_a_witness() -> None:
     assert classify(engine(progress.format("Waiting") + refused)).kind is Kind.UNAUTHORIZED
 
 
-def test_an_engine_that_answered_before_is_asked_once_more() -> None:
-    text = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
-    assert not classify(engine(text)).retryable
-    again = classify(engine(text), witness=True)
-    assert again.retryable
-    assert again.cap == 2
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error response from daemon: flux capacitor out of alignment",
+        "unexpected EOF",
+        "received unexpected HTTP status: 500 Internal Server Error",
+        "denied: requested access to the resource is denied",
+        "",
+    ],
+)
+def test_what_an_engine_says_of_its_own_images_is_never_the_registry_s_fault(text: str) -> None:
+    failure = classify(Evidence(origin=Origin.STORE, message=text))
+    assert failure.kind is Kind.ENGINE_ERROR
+    assert not failure.pressure
+
+
+def test_an_answer_of_the_engine_in_json_is_shown_without_it() -> None:
+    text = 'Error response from daemon: {"message":"client version 1.20 is too old"}'
+    assert classify(engine(text)).message == "client version 1.20 is too old"
 
 
 # --- codes and statuses that do not go together

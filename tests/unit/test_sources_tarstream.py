@@ -68,7 +68,7 @@ BOUNDARIES = sorted(
 def test_says_that_an_archive_was_cut_off(length: int) -> None:
     with pytest.raises(PushError) as raised:
         read(ARCHIVE[:length])
-    assert classify(raised.value.evidence).kind is Kind.NETWORK
+    assert classify(raised.value.evidence).kind is Kind.ENGINE_ERROR
     assert "not whole" in str(raised.value)
 
 

@@ -4,7 +4,7 @@
 ``python -m ghcr_push.failures`` prints the user's guide made from both.
 """
 
-from ghcr_push.failures.classify import classify
+from ghcr_push.failures.classify import MOST_DETAILS, classify
 from ghcr_push.failures.evidence import Evidence, Origin, PushError
 
-__all__ = ["Evidence", "Origin", "PushError", "classify"]
+__all__ = ["MOST_DETAILS", "Evidence", "Origin", "PushError", "classify"]

@@ -3,15 +3,25 @@
 import re
 from collections.abc import Sequence
 
-from ghcr_push.failures.evidence import Evidence
+from ghcr_push.failures.evidence import Evidence, Origin
 from ghcr_push.failures.reading import Reading, read
 from ghcr_push.failures.rule import Rule, Sign, Verdict
 from ghcr_push.failures.rules import RULES
-from ghcr_push.failures.treatments import TREATMENTS
-from ghcr_push.model import Failure
+from ghcr_push.failures.secrets import without_secrets
+from ghcr_push.failures.treatments import TREATMENTS, Cause
+from ghcr_push.model import Failure, Kind
+
+_OWN = frozenset({Cause.ENGINE, Cause.INPUT, Cause.RUN})
+"""Where the cause of what an engine says of its own images can lie."""
 
 MOST_SHOWN = 2_000
 """Characters of a message that a failure keeps, from its beginning."""
+
+MOST_DETAILS = 6_000
+"""The same of what a maintainer needs."""
+
+TOLD_IN_FULL = frozenset({Kind.UNKNOWN, Kind.INTERNAL})
+"""Kinds that somebody has to look into."""
 
 
 def classify(
@@ -30,6 +40,8 @@ def classify(
     if evidence.kind is not None:
         return _failure(Verdict(kind=evidence.kind), reading)
     rule = recognised(reading, rules)
+    if evidence.origin is Origin.STORE and TREATMENTS[rule.verdict.kind].cause not in _OWN:
+        return _failure(Verdict(kind=Kind.ENGINE_ERROR), reading)
     if rule.held is not None and held:
         return _failure(rule.held, reading)
     if rule.witnessed is not None and (witness or reading.landed):
@@ -63,7 +75,7 @@ def _failure(verdict: Verdict, reading: Reading) -> Failure:
     retryable = treatment.retryable if verdict.retryable is None else verdict.retryable
     return Failure(
         kind=verdict.kind,
-        message=reading.text[:MOST_SHOWN],
+        message=without_secrets(reading.text[:MOST_SHOWN])[:MOST_SHOWN],
         advice=verdict.advice or treatment.advice,
         retryable=retryable,
         pressure=treatment.pressure and retryable,
@@ -74,4 +86,10 @@ def _failure(verdict: Verdict, reading: Reading) -> Failure:
         wait=reading.wait,
         status=reading.status,
         code=reading.code,
+        details=_details(reading) if verdict.kind in TOLD_IN_FULL else "",
     )
+
+
+def _details(reading: Reading) -> str:
+    """Return what a maintainer needs: cut first, since outside text can be of any length."""
+    return without_secrets(reading.details[:MOST_DETAILS])

@@ -12,7 +12,9 @@ class Origin(StrEnum):
     REGISTRY = "registry"
     """The registry's HTTP answer to our own client, or the lack of one."""
     ENGINE = "engine"
-    """Text that the docker command printed."""
+    """Text that the docker command printed, be it a registry's."""
+    STORE = "store"
+    """Text of the docker command or engine about what they hold: no registry had a part in it."""
     RUN = "run"
     """Ourselves."""
 
@@ -30,6 +32,8 @@ class Evidence:
     status: int | None = None
     code: str | None = None
     retry_after: float | None = None
+    details: str = ""
+    """More for a maintainer, should nobody recognise it: the request, the answer, a traceback."""
     kind: Kind | None = None
     """Set where whoever raised it knows (``overtaken``, a time-out of ours): no table needed."""
 

@@ -6,6 +6,7 @@ where they are still there. Any text is taken: empty, huge, HTML, bytes that wer
 """
 
 import html
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Reading:
     """The registry gave an answer, whoever tells of it."""
     wait: float | None
     """Seconds that the registry asked for, the longest of those named."""
+    details: str
+    """For a maintainer: what is known beside the text, as it came."""
     landed: bool
     """Docker's progress shows that this very push had a layer accepted before it failed."""
 
@@ -38,12 +41,12 @@ class Reading:
 def read(evidence: Evidence) -> Reading:
     """Return ``evidence`` as the rules see it; never raises."""
     told, landed = _well_formed(evidence.message), False
-    if evidence.origin is Origin.ENGINE:
+    if evidence.origin in {Origin.ENGINE, Origin.STORE}:
         lines = _NOTE.sub("", told).splitlines()
         landed = any(_LANDED.fullmatch(line) for line in lines)
         told = _without_progress(lines) or told
     raw = told.strip()[:_MOST_READ]
-    text = _without_prefixes(_without_html(raw))
+    text = _unwrapped(_without_prefixes(_without_html(raw)))
     masked = _masked(text)
     status, code = evidence.status, evidence.code
     if evidence.origin is Origin.ENGINE:
@@ -56,6 +59,7 @@ def read(evidence: Evidence) -> Reading:
         code=code,
         answered=status is not None or code is not None or _REPEATED.search(raw) is not None,
         wait=_longest_wait(raw, evidence.retry_after),
+        details=_well_formed(evidence.details) or (raw if raw != text else ""),
         landed=landed,
     )
 
@@ -92,6 +96,14 @@ _PREFIXES = re.compile(
 def _without_prefixes(text: str) -> str:
     match = _PREFIXES.match(text)
     return text[match.end() :] if match else text
+
+
+_WRAPPED = re.compile(r'\{"message":"(?:[^"\\]|\\.)*"\}\n?')
+
+
+def _unwrapped(text: str) -> str:
+    """Return what an engine says in an answer that its client shows as it came."""
+    return str(json.loads(text)["message"]) if _WRAPPED.fullmatch(text) else text
 
 
 _PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)

@@ -115,12 +115,28 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         retryable=True,
         cap=3,
     ),
+    # the queue's waits ride out a restart of about two minutes
+    Kind.ENGINE_RESTARTING: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine answered in this run, and then no more",
+        advice="Look why the engine stopped (`journalctl -u docker`; memory and disk of the "
+        "runner), then run the job again: what landed is not sent again.",
+        retryable=True,
+    ),
+    Kind.ENGINE_ERROR: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine could not hand the image out",
+        advice="Read the text above; `docker image save` of that image on the runner should fail "
+        "alike. If not, please report the text so that it can be recognised.",
+        retryable=True,
+        cap=4,
+    ),
     # pressure: under load an answer that nobody knows is likelier load than not
     Kind.UNKNOWN: Treatment(
         cause=_REGISTRY,
         meaning="a text that this action does not know",
-        advice="Read the text above; if running the job again helps, please report the text so "
-        "that it can be recognised.",
+        advice="Read the text above; if running the job again helps, please report it with the "
+        "details (folded in the summary, `details` in the report) so that it can be recognised.",
         retryable=True,
         pressure=True,
         cap=4,
@@ -220,6 +236,18 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         advice="Mount /var/run/docker.sock or set DOCKER_HOST, check that the engine runs and "
         "that this user may use its socket.",
     ),
+    Kind.ENGINE_REFUSED: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine does not do what it is asked",
+        advice="Update the Docker Engine, or the tool that stands in its place: the text above "
+        "names what it does not know.",
+    ),
+    Kind.IMAGE_DAMAGED: Treatment(
+        cause=Cause.ENGINE,
+        meaning="the engine's copy of the image is damaged",
+        advice="Remove the image from the engine (`docker image rm`) and build or pull it again; "
+        "if it stays, check the runner's disk.",
+    ),
     Kind.DISK_FULL: Treatment(
         cause=Cause.ENGINE,
         meaning="no space is left on the runner's disk",
@@ -241,7 +269,8 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     Kind.INTERNAL: Treatment(
         cause=Cause.RUN,
         meaning="a fault of this action or of its image",
-        advice="Please report this with the log; a released version of the action may not have it.",
+        advice="Please report this with the details (folded in the summary, `details` in the "
+        "report); a released version of the action may not have it.",
     ),
     Kind.PROTECTED: Treatment(
         cause=Cause.INPUT,

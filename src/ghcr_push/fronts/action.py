@@ -64,10 +64,10 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
                 observer=runner.tell,
                 interruption=interruption,
             )
+            delivery = runner.deliver(report, settings)
     except InputError as error:
         runner.refuse(error)
         return BAD_INPUT
-    delivery = runner.deliver(report, settings)
     return exit_status(delivery, settings, interruption)
 
 

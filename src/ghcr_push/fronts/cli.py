@@ -110,12 +110,12 @@ def _run(*, password_stdin: bool, verbose: bool, output_format: str, **given: st
                 interruption=interruption,
                 told_every=told_every,
             )
+            delivery = deliver(report, settings, os.environ, Places({}))
     except InputError as error:
         for sentence in error.notices:
             _warn(sentence)
         click.echo(str(error), err=True)
         sys.exit(BAD_INPUT)
-    delivery = deliver(report, settings, os.environ, Places({}))
     _show(delivery, quiet=quiet)
     sys.exit(exit_status(delivery, settings, interruption))
 

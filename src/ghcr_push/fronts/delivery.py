@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ghcr_push import app
+from ghcr_push import app, tracing
 from ghcr_push.fronts.files import Places
 from ghcr_push.model import Report
 from ghcr_push.planning.settings import Settings
@@ -34,13 +34,13 @@ class Delivery:
 def deliver(
     report: Report, settings: Settings, environ: Mapping[str, str], places: Places
 ) -> Delivery:
-    """Declare artifacts and write the report file where ``settings`` ask for them."""
+    """Declare artifacts and write the report file where ``settings`` ask for them; never raises."""
     notices: tuple[str, ...] = ()
     undelivered: list[str] = []
     if settings.declare_artifacts:
         try:
             notices = _declare(report, environ)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - costs the artifacts, and nothing else
             undelivered.append(unwritten("the artifacts", error))
     report = replace(report, notices=(*report.notices, *notices, *undelivered))
     path = ""
@@ -48,7 +48,7 @@ def deliver(
         try:
             places.write(given, to_json(report))
             path = places.seen_later(given)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - costs the report, and nothing else
             sentence = unwritten(given, error)
             undelivered.append(sentence)
             report = replace(report, notices=(*report.notices, sentence))
@@ -64,8 +64,10 @@ def exit_status(delivery: Delivery, settings: Settings, interruption: Interrupti
 
 
 def unwritten(what: str, error: Exception) -> str:
-    """Say that ``what`` could not be written."""
-    reason = getattr(error, "strerror", None) or str(error)
+    """Say that ``what`` could not be written; a fault of ours is told with its traceback, too."""
+    if not isinstance(error, OSError | ValueError) and type(error) is not Exception:
+        tracing.fault(f"{what} could not be made", error)  # actions-toolkit raises mere Exceptions
+    reason = getattr(error, "strerror", None) or tracing.described(error)
     return f"{what} could not be written: {reason}"
 
 

@@ -59,6 +59,11 @@ def reference_fault(text: str, error: ValueError, wanted: str = "registry/reposi
     """Say why ``text`` was refused with ``error``: it needs lower case, or to be what is wanted."""
     if lowered := _in_lower_case(text):
         return f"must be lower case up to its tag: write {quoted(lowered)}"
+    if text.endswith(":") and _is_reference(text[:-1]):
+        return (
+            "ends in a colon without a tag, as where a variable is empty; write "
+            f"{quoted(f'{text}latest')} if that is meant"
+        )
     if tagged := _with_nearest_tag(text):
         return f"has no tag after its colon, but another text; write {quoted(tagged)}"
     return f"cannot be read: {error}; write {wanted}"

@@ -33,8 +33,12 @@ _OUT_OF_REACH: Final = (
 
 
 def engine_is_quicker(image: Image) -> bool:
-    """Say whether the engine pushes the image sooner than it hands it out."""
-    return image.in_engine and image.digest is not None and image.size >= QUICKER_FROM
+    """Say whether the engine pushes the image sooner than it hands it out.
+
+    Of an index with missing platforms newer engines push one, under the tag of all.
+    """
+    there = image.in_engine and image.whole and image.digest is not None
+    return there and image.size >= QUICKER_FROM
 
 
 @dataclass(slots=True, kw_only=True)

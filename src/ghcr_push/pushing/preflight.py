@@ -31,7 +31,14 @@ DOUBT_PAUSES: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
 NO_ANSWER: Final = frozenset({Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE})
 """Failures of a request that mean: no answer came from there."""
 
-NO_WORD_OF_IT: Final = NO_ANSWER | {Kind.ENGINE_UNREACHABLE, Kind.UNKNOWN, Kind.INTERNAL}
+NO_WORD_OF_IT: Final = NO_ANSWER | {
+    Kind.ENGINE_UNREACHABLE,
+    Kind.ENGINE_RESTARTING,
+    Kind.ENGINE_REFUSED,
+    Kind.ENGINE_ERROR,
+    Kind.UNKNOWN,
+    Kind.INTERNAL,
+}
 """Failures of a question to the engine that do not show that it reaches the registry."""
 
 

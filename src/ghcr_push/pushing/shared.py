@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from traceback import format_exception
 from typing import Final
 
 from ghcr_push import tracing
-from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.failures import MOST_DETAILS, Evidence, Origin, PushError, classify
 from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.backoff import Backoff
 from ghcr_push.pushing.events import Observer
@@ -63,10 +64,11 @@ class Shared:
         if len(refusals) < len(causes):
             return internal(error, str(repository))
         failure = classify(refusals[0], witness=repository in self.welcomed, held=held)
-        if refusals[0].origin is not Origin.ENGINE and failure.kind in NO_ANSWER:
+        by_us = refusals[0].origin not in {Origin.ENGINE, Origin.STORE}
+        if by_us and failure.kind in NO_ANSWER:
             self._doubt(repository.registry)
         if failure.kind is Kind.UNKNOWN:
-            tracing.unknown(str(repository), repr(refusals[0]))
+            tracing.unknown(str(repository), failure.details or failure.message)
         return failure
 
     def _doubt(self, registry: str) -> None:
@@ -81,9 +83,19 @@ def ours(kind: Kind, message: str) -> Failure:
 
 
 def internal(error: Exception, where: str) -> Failure:
-    """Judge a fault of ours, and tell whoever reads the log where it happened."""
+    """Judge a fault of ours, and tell whoever reads the log where it happened.
+
+    Its traceback, the end of it at least, goes into the details.
+    """
     tracing.fault(f"internal error, {where}", error)
-    return ours(Kind.INTERNAL, tracing.described(error))
+    return classify(
+        Evidence(
+            origin=Origin.RUN,
+            kind=Kind.INTERNAL,
+            message=tracing.described(error),
+            details="".join(format_exception(error))[-MOST_DETAILS:],
+        )
+    )
 
 
 class NotStartedError(Exception):

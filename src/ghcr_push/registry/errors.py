@@ -53,7 +53,37 @@ def refusal(
             code=code,
             message=message or text or _nothing_said(request, status),
             retry_after=retry_after(headers.get("Retry-After"), now),
+            details=_told_in_full(request, status, headers, text),
         )
+    )
+
+
+_TELLING = (
+    "Server",
+    "Via",
+    "Date",
+    "Content-Type",
+    "Content-Length",
+    "Retry-After",
+    "WWW-Authenticate",
+    "Docker-Distribution-Api-Version",
+    "X-GitHub-Request-Id",
+    "X-Request-Id",
+    "X-Amzn-RequestId",
+    "X-Ms-Correlation-Request-Id",
+    "CF-Ray",
+)
+"""Headers that say who answered and how to find the request in their logs; none has a secret."""
+
+_MOST_OF_A_BODY = 2_000
+
+
+def _told_in_full(request: str, status: int, headers: httpx2.Headers, text: str) -> str:
+    """Return an answer for whoever has to find out what it means."""
+    told = [f"{name}: {headers[name]}" for name in _TELLING if name in headers]
+    more = " ..." if len(text) > _MOST_OF_A_BODY else ""
+    return "\n".join(
+        [request, f"HTTP {status}{_phrase(status)}", *told, "", text[:_MOST_OF_A_BODY] + more]
     )
 
 
@@ -131,7 +161,10 @@ def broken(request: str, error: Exception) -> PushError:
 
 def _error(cause: Exception, message: str, kind: Kind | None) -> PushError:
     raised = ConnectError if isinstance(cause, httpx2.ConnectError) else PushError
-    return raised(Evidence(origin=Origin.REGISTRY, message=message, kind=kind))
+    causes = "\n".join(f"{type(each).__name__}: {each}" for each in _causes(cause))
+    return raised(
+        Evidence(origin=Origin.REGISTRY, message=message, kind=kind, details=f"{message}\n{causes}")
+    )
 
 
 def _timeout(error: httpx2.TimeoutException) -> str:

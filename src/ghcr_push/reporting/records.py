@@ -34,6 +34,8 @@ class Failure(_Described):
     """Whether trying again could help."""
     asked_wait: float | None
     """Seconds that the registry asked to wait, where it did."""
+    details: str | None = None
+    """What a maintainer needs where nobody knows what it was; outside text, secrets masked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

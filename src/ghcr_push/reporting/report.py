@@ -133,6 +133,7 @@ def _failure(failure: Failure | None) -> records.Failure | None:
         advice=_text(failure.advice),
         retryable=failure.retryable,
         asked_wait=None if failure.wait is None else _ms(failure.wait),
+        details=_text(failure.details) or None,
     )
 
 

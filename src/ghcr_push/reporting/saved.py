@@ -167,6 +167,7 @@ def _failure(record: records.Failure | None) -> Failure | None:
         advice=record.advice,
         retryable=record.retryable,
         wait=record.asked_wait,
+        details=record.details or "",
     )
 
 

@@ -20,6 +20,7 @@ _MOST_REPOSITORIES = 10
 _LONGEST_QUOTE = 500
 _SHORT_QUOTE = 100
 _MOST_LINES = 6
+_MOST_DETAILS = 3_000
 _MOST_EVENTS = 8
 
 _ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST})
@@ -189,7 +190,16 @@ def _cause_told(group: Sequence[TargetResult]) -> tuple[str, bool]:
         *([_quoted(failure.message)] if same and failure.kind not in _ENDED_BY_RUN else []),
         f"👉 {advice(failure.advice)}",
     ]
-    return "<br>\n".join(lines), same
+    return "<br>\n".join(lines) + _for_a_maintainer(failure), same
+
+
+def _for_a_maintainer(failure: Failure) -> str:
+    """Return what belongs into a bug report, folded; empty where the cause is known."""
+    if not failure.details:
+        return ""
+    lines = clipped(failure.details, _MOST_DETAILS).splitlines()
+    told = "<br>\n".join(code(line) for line in lines if line.strip())
+    return f"\n\n<details><summary>For a bug report</summary>\n\n{told}\n\n</details>"
 
 
 def _quoted(message: str) -> str:

@@ -80,5 +80,5 @@ def _started(
     except OSError as error:
         message = f"{command[0]} cannot be run: {os.strerror(error.errno or 0)}"
         raise PushError(
-            Evidence(origin=Origin.ENGINE, message=message, kind=Kind.ENGINE_UNREACHABLE)
+            Evidence(origin=Origin.STORE, message=message, kind=Kind.ENGINE_UNREACHABLE)
         ) from error

@@ -50,4 +50,4 @@ class SavedImage:
 def not_whole(what: str, kind: Kind | None = None) -> PushError:
     """Return the error for a saved image in which ``what`` is wrong."""
     message = f"the image that the engine saved is not whole: {what}"
-    return PushError(Evidence(origin=Origin.ENGINE, message=message, kind=kind))
+    return PushError(Evidence(origin=Origin.STORE, message=message, kind=kind))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ghcr_push.failures import Evidence, Origin, PushError
-from ghcr_push.model import Kind
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SKIPPED_AT_ONCE: Final = 1 << 20
@@ -176,9 +175,9 @@ class TarStream:
         """
         words = _engine_error(self._tail) or self._complaint().strip()
         if words:
-            return PushError(Evidence(origin=Origin.ENGINE, message=words))
+            return PushError(Evidence(origin=Origin.STORE, message=words))
         message = f"the image that the engine saved is not whole: {how}"
-        return PushError(Evidence(origin=Origin.ENGINE, message=message, kind=Kind.NETWORK))
+        return PushError(Evidence(origin=Origin.STORE, message=message))
 
 
 def _engine_error(tail: bytes) -> str:

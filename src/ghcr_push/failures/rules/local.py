@@ -63,7 +63,8 @@ LOCAL: tuple[Rule, ...] = (
         rows=("L4",),
         title="The engine does not answer",
         why="It is not running, or its socket is not where the client looks. An engine that "
-        "worked before in this run may be restarting: it is asked once more.",
+        "answered before in this run may be restarting: it is asked again for some minutes "
+        "(`engine-restarting`).",
         signs=(
             Sign(text=r"\bcannot connect to the docker daemon\b", answered=False),
             Sign(text=r"\bfailed to connect to the docker api\b", answered=False),
@@ -74,7 +75,6 @@ LOCAL: tuple[Rule, ...] = (
             advice="Check that the Docker Engine runs and that its socket is mounted: "
             "`-v /var/run/docker.sock:/var/run/docker.sock`, or DOCKER_HOST for another place.",
         ),
-        witnessed=Verdict(kind=Kind.ENGINE_UNREACHABLE, retryable=True, cap=2),
         examples=(
             classic(
                 "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
@@ -135,6 +135,7 @@ LOCAL: tuple[Rule, ...] = (
         why="A fault of the image that this action runs in.",
         signs=(
             Sign(text=r"\bdocker: (?:command )?not found\b", answered=False),
+            Sign(text=r"\bdocker: permission denied\b", answered=False),
             Sign(text=r"\bunknown (?:shorthand )?flag\b", answered=False),
             Sign(text=r"\bis not a docker command\b", answered=False),
             Sign(text=r"\bdocker: unknown command\b", answered=False),
@@ -142,6 +143,7 @@ LOCAL: tuple[Rule, ...] = (
         verdict=Verdict(kind=Kind.INTERNAL),
         examples=(
             classic("sh: 1: docker: not found"),
+            classic("sh: 1: exec: docker: Permission denied"),
             classic("unknown flag: --platform"),
             classic("docker: 'pusch' is not a docker command."),
             classic("docker: unknown command: docker pusch"),
@@ -151,15 +153,19 @@ LOCAL: tuple[Rule, ...] = (
         rows=("L8",),
         title="Parts of a multi-platform image are not local",
         why="The containerd store can hold an index without the content of all its platforms. "
-        "Engine 26 refuses to push it; 28 pushes the one platform that it has and says so.",
+        "Engine 26 refuses to push it; 28 pushes the one platform that it has and says so. A save "
+        "fails before it begins. Reports: kuskoman/logstash-exporter#346, docker/cli#5476, "
+        "moby/moby#52897.",
         signs=(
-            Sign(text=r"\bmissing content\b", answered=False),
             # a save that meets, in mid-stream, a blob which the store has lost
             Sign(text=r"\bblob not found: not found\b", answered=False),
             Sign(
-                text=r"\bdoes not (?:provide|match) the specified platform\b",
+                text=r"\bdoes not (?:provide|match) (?:the specified|any) platform\b",
                 answered=False,
             ),
+            Sign(text=r"\bcontent digest <digest>: not found\b", answered=False),
+            Sign(text=r"\bno suitable export target found\b", answered=False),
+            Sign(text=r"\bno match for platform in manifest\b", answered=False),
         ),
         verdict=Verdict(kind=Kind.CONTENT_MISSING),
         examples=(
@@ -177,6 +183,15 @@ LOCAL: tuple[Rule, ...] = (
                 f"expected at /var/lib/docker/containerd/daemon/blobs/sha256/{'0' * 64}: "
                 "blob not found: not found"
             ),
+            containerd(
+                "Error response from daemon: unable to create manifests file: NotFound: content "
+                f"digest sha256:{'0' * 64}: not found"
+            ),
+            containerd(
+                "image with reference ghcr.io/o/i:t was found but does not provide any platform"
+            ),
+            containerd("Error response from daemon: no suitable export target found: not found"),
+            containerd(f"no match for platform in manifest sha256:{'0' * 64}: not found"),
             classic(
                 "Error response from daemon: image with reference ghcr.io/o/i:t was found but "
                 "its platform (linux/amd64) does not match the specified platform (linux/s390x)"
@@ -197,6 +212,67 @@ LOCAL: tuple[Rule, ...] = (
             containerd(
                 "Error response from daemon: unsupported layer media type application/x-foo"
             ),
+        ),
+    ),
+    Rule(
+        rows=("L11",),
+        title="The engine and its client speak other versions of the API",
+        why="DOCKER_API_VERSION in the job's environment keeps the client from agreeing on a "
+        "version with the engine. Engine 29 knows none below 1.44.",
+        signs=(
+            Sign(text=r"\bclient (?:version \S+ )?is too (?:old|new)\b", answered=False),
+            Sign(text=r"\bclient is newer than server\b", answered=False),
+        ),
+        verdict=Verdict(
+            kind=Kind.ENGINE_REFUSED,
+            advice="Take DOCKER_API_VERSION out of the job's environment; if it is not there, "
+            "update the Docker Engine (20.10 and later are served), or this action.",
+        ),
+        examples=(
+            classic(
+                "Error response from daemon: client version 1.20 is too old. Minimum supported "
+                "API version is 1.24, please upgrade your client to a newer version"
+            ),
+            classic(
+                'Error response from daemon: {"message":"client version 1.20 is too old. Minimum '
+                'supported API version is 1.24, please upgrade your client to a newer version"}'
+            ),
+            containerd(
+                "Error response from daemon: client version 1.99 is too new. Maximum supported "
+                "API version is 1.51"
+            ),
+            classic(
+                "client is newer than server (client API version: 1.24, server API version: 1.21)"
+            ),
+        ),
+    ),
+    Rule(
+        rows=("L12",),
+        title="The engine's copy of the image is damaged",
+        why="A file of a layer is not what it was when the layer came (a full or failing disk, a "
+        "virus scanner), or the store has lost it. No further try mends that: moby/moby#33991, "
+        "docker/for-linux#1307.",
+        signs=(
+            Sign(text=r"\bfile integrity checksum failed for\b", answered=False),
+            Sign(text=r"\blayer does not exist\b", answered=False),
+            Sign(
+                text=r"/(?:overlay2|imagedb|layerdb|blobs/sha256)/\S+: no such file or directory",
+                answered=False,
+            ),
+            Sign(text=r": (?:structure needs cleaning|input/output error)\b", answered=False),
+        ),
+        verdict=Verdict(kind=Kind.IMAGE_DAMAGED),
+        examples=(
+            classic(
+                "Error response from daemon: file integrity checksum failed for "
+                '"etc/default/cacerts"'
+            ),
+            classic("Error response from daemon: layer does not exist"),
+            classic(
+                "Error response from daemon: open /var/lib/docker/image/overlay2/layerdb/sha256/"
+                "0123/tar-split.json.gz: no such file or directory"
+            ),
+            classic("read /var/lib/docker/overlay2/0123/diff/bin/sh: input/output error"),
         ),
     ),
 )

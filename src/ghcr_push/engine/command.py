@@ -1,0 +1,72 @@
+"""The docker command: its words, its environment, and one question at a time."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import PIPE
+from typing import Final
+
+import anyio
+
+from ghcr_push import tracing
+from ghcr_push.credentials import docker_environment
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Kind
+
+QUESTION_LIMIT: Final = 60.0
+"""Seconds for a question that a working engine answers at once."""
+
+CONTENT_TRUST: Final = "DOCKER_CONTENT_TRUST"
+"""The docker command must not see it: under content trust a push signs the tag after it landed,
+and fails with the signing. No other way of writing a tag signs either."""
+
+
+class DockerCommand:
+    """The docker command with the private configuration ``config``, in ``environ``."""
+
+    def __init__(self, config: Path, environ: Mapping[str, str]) -> None:
+        self.config = config
+        self.environ = docker_environment(environ)
+        self.environ.pop(CONTENT_TRUST, None)
+
+    def words(self, *arguments: str) -> list[str]:
+        """Return the words of the command with ``arguments``."""
+        return ["docker", "--config", str(self.config), *arguments]
+
+    async def ask(self, *arguments: str) -> tuple[int, str, str]:
+        """Run docker; return its exit status and what it printed on both streams."""
+        words = self.words(*arguments)
+        try:
+            with tracing.command(words) as run, anyio.fail_after(QUESTION_LIMIT):
+                done = await anyio.run_process(
+                    words, stdout=PIPE, stderr=PIPE, check=False, env=self.environ
+                )
+                run.status = done.returncode
+        except TimeoutError as error:
+            raise no_engine(f"docker {arguments[0]} {arguments[1]} gave no answer") from error
+        except (OSError, ValueError) as error:
+            raise not_started(error) from error
+        return (
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
+        )
+
+    async def tell(self, *arguments: str) -> None:
+        """Run docker; raise ``PushError`` with what it printed where it fails."""
+        status, _, err = await self.ask(*arguments)
+        if status:
+            raise PushError(Evidence(origin=Origin.STORE, message=err.strip()))
+
+
+def no_engine(message: str) -> PushError:
+    """Return the error of an engine that does not answer."""
+    return PushError(Evidence(origin=Origin.STORE, kind=Kind.ENGINE_UNREACHABLE, message=message))
+
+
+def not_started(error: OSError | ValueError) -> PushError:
+    """Return the error of a docker command that cannot be started."""
+    if isinstance(error, FileNotFoundError):
+        return no_engine("there is no docker command on the PATH")
+    reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
+    return no_engine(f"the docker command cannot be run: {reason}")

@@ -1,0 +1,264 @@
+"""The engine's port: describe, save and push images, and read a tag through the engine."""
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from ghcr_push.engine.api import EngineApi
+from ghcr_push.engine.command import DockerCommand
+from ghcr_push.engine.push import Pushes
+from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
+from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
+from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
+from ghcr_push.sources.command import Output, output_of
+
+NAMES_PER_INSPECT: Final = 50
+"""Images asked for by one docker command: its start costs more than the question."""
+
+RESTORE_LIMIT: Final = 1.5
+"""Seconds to put the engine's tags back: a cancelled run has 5 s for everything."""
+
+_INDEX_TYPES: Final = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+
+_SAID_DIGEST: Final = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64}) size: \d+\s*$")
+_NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)")
+
+
+class DockerEngine:
+    """The engine that ``environ`` names, logged in by the private Docker configuration ``config``.
+
+    ``authorizations`` are the values of ``X-Registry-Auth`` by registry; in ``spool`` lie the
+    blobs on their way out.
+    """
+
+    def __init__(
+        self,
+        config: Path,
+        environ: Mapping[str, str],
+        authorizations: Mapping[str, str],
+        spool: Spool | None = None,
+    ) -> None:
+        self._command = DockerCommand(config, environ)
+        self._api = EngineApi(self._command, authorizations)
+        self._pushes = Pushes(self._command)
+        self._answered = False
+        self._spool = spool or Spool()
+
+    # -- images -----------------------------------------------------------------------------
+
+    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        """Describe local images, or say for each why it cannot be; never raises."""
+        found: dict[Source, Image | Failure] = {}
+        for start in range(0, len(sources), NAMES_PER_INSPECT):
+            chunk = sources[start : start + NAMES_PER_INSPECT]
+            try:
+                found.update(await self._inspect(chunk))
+            except PushError as error:
+                found.update(dict.fromkeys(chunk, classify(error.evidence)))
+        return found
+
+    async def _inspect(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        names = [source.image for source in sources]
+        _, out, err = await self._command.ask(
+            "image", "inspect", "--format", "{{json .}}", "--", *names
+        )
+        missing = set(_NO_SUCH_IMAGE.findall(err))
+        images = [await self._told(inspected) for inspected in _inspected(out)]
+        self._answered |= bool(images or missing)
+        present = [source for source in sources if not _is_missing(source.image, missing)]
+        if len(images) == len(present):
+            gone = {source: _missing(source) for source in sources if source not in present}
+            return dict(zip(present, images, strict=True)) | gone
+        if not images or len(sources) == 1:
+            raise PushError(Evidence(origin=Origin.STORE, message=err.strip()))
+        # which answer belongs to which name is unclear: ask one by one
+        singly: dict[Source, Image | Failure] = {}
+        for source in sources:
+            singly.update(await self.inspect_all([source]))
+        return singly
+
+    async def _told(self, inspected: dict[str, object]) -> Image:
+        image = _image(inspected)
+        if not _is_index(inspected):
+            return image
+        return replace(image, whole=await self._api.is_whole(image.id))
+
+    @asynccontextmanager
+    async def save(self, source: Source, image: Image) -> AsyncIterator[SavedImages]:
+        """Have the engine save ``image`` and read it as it comes."""
+        command = self._command.words("image", "save", "--", source.image)
+        with self._lost():
+            async with (
+                output_of(command, self._command.environ) as output,
+                self._reading(image, output) as saved,
+            ):
+                yield saved
+
+    def _reading(self, image: Image, output: Output) -> SavedImages:
+        if image.digest is not None:
+            stored = StoredImage(digest=image.digest)
+            return SavedImages.stored(
+                output.reader, [stored], spool=self._spool, complaint=output.complaint
+            )
+        classic = ClassicImage(id=Digest(image.id), diff_ids=image.diff_ids)
+        return SavedImages.classic(
+            output.reader, [classic], spool=self._spool, complaint=output.complaint
+        )
+
+    # -- push -------------------------------------------------------------------------------
+
+    async def push(
+        self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
+    ) -> Digest:
+        """Push ``source`` as ``target`` and return the digest that docker printed."""
+        lines: list[str] = []
+        with self._lost():
+            async with self._tagged(source, target):
+                try:
+                    await self._pushes.push(str(target), lines)
+                finally:
+                    said(lines)
+        for line in reversed(lines):
+            if match := _SAID_DIGEST.match(line):
+                return Digest(match[1])
+        raise PushError(
+            Evidence(origin=Origin.ENGINE, message="docker push ended well but named no digest")
+        )
+
+    @asynccontextmanager
+    async def _tagged(self, source: Source, target: TagReference) -> AsyncIterator[None]:
+        """Have ``source`` tagged as ``target`` inside, and the engine's tags as before after."""
+        if _same_name(source.image, target):
+            yield
+            return
+        images = await self.inspect_all([source, Source(str(target))])
+        wanted, before = images[source], images[Source(str(target))]
+        if isinstance(wanted, Failure):
+            raise PushError(Evidence(origin=Origin.STORE, kind=wanted.kind, message=wanted.message))
+        if isinstance(before, Image) and before.id == wanted.id:
+            yield
+            return
+        await self._command.tell("image", "tag", "--", source.image, str(target))
+        try:
+            yield
+        finally:
+            with (
+                anyio.CancelScope(shield=True),
+                anyio.move_on_after(RESTORE_LIMIT),
+                suppress(PushError),  # an engine that is gone takes nothing away from what landed
+            ):
+                if isinstance(before, Image):
+                    await self._command.ask("image", "tag", "--", before.id, str(target))
+                else:
+                    await self._command.ask("image", "rm", "--no-prune", "--", str(target))
+
+    # -- the registry, as the engine sees it --------------------------------------------------
+
+    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
+        """Have the engine ask the registry for a tag."""
+        with self._lost():
+            return await self._api.head(repository, reference)
+
+    # -- an engine that stops in the middle of a run ------------------------------------------
+
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
+        """Say of an engine that answered before in this run, and now does not, that it did."""
+        try:
+            yield
+        except PushError as error:
+            if not self._answered or classify(error.evidence).kind is not Kind.ENGINE_UNREACHABLE:
+                raise
+            evidence = replace(error.evidence, kind=Kind.ENGINE_RESTARTING)
+            raise PushError(evidence) from error
+
+
+def _inspected(printed: str) -> list[dict[str, object]]:
+    """Read the JSON objects of ``docker image inspect``, one a line."""
+    try:
+        told = [json.loads(line) for line in printed.splitlines() if line.strip()]
+    except ValueError as error:
+        raise _unreadable(printed) from error
+    if told == [[]]:  # what some clients print where they found nothing
+        return []
+    if not all(isinstance(each, dict) for each in told):
+        raise _unreadable(printed)
+    return told
+
+
+def _image(inspected: dict[str, object]) -> Image:
+    try:
+        layers = inspected.get("RootFS")
+        names = layers.get("Layers") if isinstance(layers, dict) else None
+        diff_ids = tuple(Digest(name) for name in names or ())
+        return Image(
+            id=str(inspected["Id"]),
+            layers=len(diff_ids),
+            digest=_digest(inspected),
+            diff_ids=diff_ids,
+            size=int(str(inspected.get("Size") or 0)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(json.dumps(inspected)) from error
+
+
+def _unreadable(printed: str) -> PushError:
+    message = f"docker image inspect told nothing that can be read: {printed[:200]}"
+    return PushError(Evidence(origin=Origin.STORE, message=message))
+
+
+def _is_index(inspected: dict[str, object]) -> bool:
+    descriptor = inspected.get("Descriptor")
+    return isinstance(descriptor, dict) and descriptor.get("mediaType") in _INDEX_TYPES
+
+
+def _digest(inspected: dict[str, object]) -> Digest | None:
+    """Return the image's digest where the containerd store holds it; the classic one knows none.
+
+    Engine 28.5 names a descriptor. In 26.1 the ID is the digest, told from a classic image's by
+    being a repository's digest too, or, where the image has no name, by the snapshotter's.
+    """
+    descriptor = inspected.get("Descriptor")
+    if isinstance(descriptor, dict):
+        return Digest(descriptor["digest"])
+    name, driver = str(inspected["Id"]), inspected.get("GraphDriver")
+    repositories = inspected.get("RepoDigests")
+    if any(str(each).endswith(f"@{name}") for each in _listed(repositories)):
+        return Digest(name)
+    snapshotter = isinstance(driver, dict) and driver.get("Name") == "overlayfs"
+    return Digest(name) if snapshotter else None
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _is_missing(name: str, missing: set[str]) -> bool:
+    return name in missing or f"{name}:latest" in missing
+
+
+def _missing(source: Source) -> Failure:
+    return classify(
+        Evidence(
+            origin=Origin.STORE,
+            kind=Kind.IMAGE_MISSING,
+            message=f"the engine has no image {source.image!r}",
+        )
+    )
+
+
+def _same_name(image: str, target: TagReference) -> bool:
+    try:
+        return parse_tag_reference(image) == target
+    except ValueError:
+        return False  # an ID or a digest

@@ -1,0 +1,131 @@
+"""One ``docker push``, which python-on-whales runs and we can end.
+
+The library starts docker for us, has no time limit and keeps the process to itself. So a shell of
+ours goes first: it writes down its process number, takes over the environment that the run has,
+and becomes docker.
+"""
+
+import os
+import re
+import shlex
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from ghcr_push import tracing
+from ghcr_push.engine.command import DockerCommand, not_started
+from ghcr_push.failures import Evidence, Origin, PushError
+
+LINES_KEPT: Final = 400
+"""Lines of a push's output that are kept; progress of huge images is cut in the middle."""
+
+_LEASH: Final = ("sh", "-c", 'echo $$ >"$0"; . "$0.environ"; exec "$@"')
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What a shell takes for the name of a variable."""
+
+
+class Pushes:
+    """Runs docker pushes of one engine."""
+
+    def __init__(self, command: DockerCommand) -> None:
+        self._command = command
+        self._begun = 0
+
+    async def push(self, target: str, lines: list[str]) -> None:
+        """Push ``target``, adding to ``lines`` what docker prints; raise ``PushError``.
+
+        Cancelling kills the docker command; the engine then drops the push by itself.
+        """
+        with self._leash() as leash, tracing.command(self._command.words("image", "push", target)):
+            await _killable(leash, lambda: _stream(self._command.config, leash, target, lines))
+
+    @contextmanager
+    def _leash(self) -> Iterator[Path]:
+        self._begun += 1
+        leash = self._command.config / f"push-{self._begun}.pid"
+        environ = Path(f"{leash}.environ")
+        environ.write_text(_difference(self._command.environ, os.environ))
+        try:
+            yield leash
+        finally:
+            leash.unlink(missing_ok=True)
+            environ.unlink(missing_ok=True)
+
+
+def _difference(wanted: Mapping[str, str], inherited: Mapping[str, str]) -> str:
+    """Return the shell's words that turn the inherited environment into the wanted one."""
+    surplus = [name for name in inherited if name not in wanted and _NAME.fullmatch(name)]
+    other = [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in wanted.items()
+        if inherited.get(name) != value and _NAME.fullmatch(name)
+    ]
+    return "\n".join([*(f"unset {name}" for name in surplus), *other, ""])
+
+
+async def _killable(leash: Path, work: Callable[[], None]) -> None:
+    """Run ``work`` in a thread; when cancelled, kill its docker until the thread ends."""
+    done = False
+    failed: PushError | None = None
+
+    async def kill_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                while not done:
+                    _kill(leash)
+                    await anyio.sleep(0.05)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kill_when_cancelled)
+        try:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
+        except PushError as error:
+            failed = error  # raised below: a task group would wrap it
+        finally:
+            done = True
+            tasks.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
+
+
+def _stream(config: Path, leash: Path, target: str, lines: list[str]) -> None:
+    # imported in a thread and only for a push: it takes longer than everything else together
+    from python_on_whales import DockerClient  # noqa: PLC0415
+    from python_on_whales.exceptions import DockerException  # noqa: PLC0415
+
+    client = DockerClient(config=config, client_call=[*_LEASH, str(leash), "docker"])
+    try:
+        for _, line in client.image.push(target, stream_logs=True) or ():
+            lines.append(line.decode(errors="replace").rstrip("\r\n"))
+            if len(lines) > LINES_KEPT:
+                del lines[LINES_KEPT // 2]
+    except DockerException as error:
+        text = error.stderr or "\n".join(lines)
+        raise PushError(Evidence(origin=Origin.ENGINE, message=text)) from error
+    except OSError as error:
+        raise not_started(error) from error
+    except ValueError as error:
+        # the library reads what docker prints as strict UTF-8, and an inspection as JSON
+        printed = error.object if isinstance(error, UnicodeDecodeError) else b""
+        text = printed.decode(errors="replace") or f"docker said nothing that can be read: {error}"
+        raise PushError(Evidence(origin=Origin.ENGINE, message=text)) from error
+
+
+def _kill(leash: Path) -> None:
+    """Kill the process named in ``leash`` if it still is a child of ours."""
+    try:
+        number = int(leash.read_text())
+        parent = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1]
+        if int(parent) == os.getpid():
+            os.kill(number, signal.SIGKILL)
+    except (OSError, ValueError, IndexError):
+        return  # not started yet, or gone already
