@@ -25,7 +25,7 @@ from ghcr_push.credentials import (
     resolve,
     token_registry,
 )
-from ghcr_push.engine import DockerEngine
+from ghcr_push.engine import CONTENT_TRUST, DockerEngine, trusts_content
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.model import Failure, Image, Kind, Outcome, Plan, Report, Source, TargetResult
 from ghcr_push.planning.locations import parse_location
@@ -209,6 +209,11 @@ class Run:
             self._notice(
                 f"{GHCR} goes without credentials: `token` is the job's own on this GitHub server, "
                 f"and {GHCR} does not accept it. Give `username` and `password`."
+            )
+        if trusts_content(self._environ):
+            self._notice(
+                f"{CONTENT_TRUST} is set, and nothing is signed: this action writes tags without "
+                "signatures; sign the digests of its output `images` instead."
             )
         place = private_place(self._environ)
         folder = private_docker_config(

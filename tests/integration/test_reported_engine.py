@@ -59,3 +59,155 @@ def test_what_docker_push_fails_at_for_good_we_carry(tmp_path: Path, size: str, 
         assert end.outcomes == dict.fromkeys(["acme/app:1", "acme/app:2"], "pushed"), end.log
         assert world.registry.lacking("acme/app:1") == []
         assert calls(world, "image push") == (size == "large")
+
+
+# -- what an engine says of its own images ------------------------------------------------------
+
+GONE = f"sha256:{'0' * 64}"
+
+DAEMON = "Error response from daemon:"
+INCOMPLETE = (
+    f"{DAEMON} unable to create manifests file: NotFound: content digest {GONE}: not found\n",
+    f"{DAEMON} content digest {GONE}: not found\n",
+    "image with reference ghcr.io/o/i:t was found but does not provide any platform\n",
+    f"{DAEMON} no suitable export target found: not found\n",
+)
+DAMAGED = (
+    f'{DAEMON} file integrity checksum failed for "etc/default/cacerts"\n',
+    f"{DAEMON} layer does not exist\n",
+    f"{DAEMON} open /var/lib/docker/overlay2/layerdb/sha256/01/x: no such file or directory\n",
+)
+TOO_OLD = "client version 1.20 is too old. Minimum supported API version is 1.24, please upgrade"
+OTHER_VERSIONS = (
+    f'{DAEMON} {{"message":"{TOO_OLD}"}}\n',
+    f"{DAEMON} {TOO_OLD}\n",
+    f"{DAEMON} client version 1.99 is too new. Maximum supported API version is 1.45\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "cause", "advice"),
+    [
+        *((each, "content-missing", "input", "docker pull --platform") for each in INCOMPLETE),
+        *((each, "image-damaged", "engine", "build or pull it again") for each in DAMAGED),
+        *((each, "engine-refused", "engine", "DOCKER_API_VERSION") for each in OTHER_VERSIONS),
+    ],
+)
+def test_what_an_engine_cannot_hand_out_for_good_is_asked_for_once(
+    tmp_path: Path, words: str, kind: str, cause: str, advice: str
+) -> None:
+    says = [Says(asked="image save *", status=1, err=words)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1", "acme/app:2", transport="direct")
+        assert set(end.outcomes.values()) == {"failed"}
+        assert end.failure("acme/app:1")["kind"] == kind
+        assert advice in end.failure("acme/app:1")["advice"]
+        assert '{"message"' not in end.failure("acme/app:1")["message"]
+        assert end.outputs["cause"] == cause
+        assert calls(world, "image save") == 1
+
+
+@pytest.mark.parametrize("words", OTHER_VERSIONS)
+def test_an_engine_of_another_version_is_told_before_any_request(
+    tmp_path: Path, words: str
+) -> None:
+    says = [Says(asked="*", status=1, err=words)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1")
+        failure = end.failure("acme/app:1")
+        assert (failure["kind"], end.outputs["cause"]) == ("engine-refused", "engine")
+        assert "DOCKER_API_VERSION" in failure["advice"]
+        assert failure["message"].startswith("client version 1.")
+
+
+@pytest.mark.parametrize("words", ["flux capacitor out of alignment\n", "unexpected EOF\n", ""])
+def test_an_unknown_trouble_of_the_engine_is_never_blamed_on_the_registry(
+    tmp_path: Path, words: str
+) -> None:
+    says = [Says(asked="image save *", status=1, err=words)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1", transport="direct")
+        assert end.failure("acme/app:1")["kind"] == "engine-error"
+        assert end.outputs["cause"] == "engine"
+        assert calls(world, "image save") == 4
+        assert not any(each["reason"] for each in end.report["limit_changes"])
+
+
+# -- an engine that restarts --------------------------------------------------------------------
+
+NO_ENGINE = (
+    "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon "
+    "running?\n"
+)
+
+
+@pytest.mark.parametrize("transport", ["direct", "engine"])
+def test_an_engine_that_restarts_is_asked_again(tmp_path: Path, transport: str) -> None:
+    asked = {"direct": "image save *", "engine": "image push *"}[transport]
+    says = [Says(asked=asked, status=1, err=NO_ENGINE, first=4)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1", "acme/app:2", transport=transport)
+        assert set(end.outcomes.values()) == {"pushed"}, end.log
+        assert calls(world, asked[:10]) == 5
+
+
+def test_an_engine_that_stays_away_is_told_as_lost(tmp_path: Path) -> None:
+    says = [Says(asked="image save *", status=1, err=NO_ENGINE)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1", transport="direct", max_attempts="3")
+        assert end.failure("acme/app:1")["kind"] == "engine-restarting"
+        assert end.outputs["cause"] == "engine"
+        assert calls(world, "image save") == 3
+
+
+def test_an_engine_that_never_answered_is_not_waited_for(tmp_path: Path) -> None:
+    says = [Says(asked="*", status=1, err=NO_ENGINE)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1")
+        assert end.failure("acme/app:1")["kind"] == "engine-unreachable"
+        assert calls(world, "image inspect") == 1
+
+
+# -- the docker command -------------------------------------------------------------------------
+
+
+def test_a_docker_command_that_may_not_be_run_is_told(world: World) -> None:
+    assert world.docker is not None
+    (world.docker.calls_file.parent / "docker").chmod(0o644)
+    end = world.run(
+        {"tags": f"{world.front.address}/acme/app:1", "source": "app:1"},
+        {"PATH": str(world.docker.calls_file.parent)},
+    )
+    failure = end.failure("acme/app:1")
+    assert (failure["kind"], end.outputs["cause"]) == ("engine-unreachable", "engine")
+    assert "Traceback" not in end.log
+
+
+@pytest.mark.parametrize(
+    "printed", ["null", "17", '"x"', "[1]", '{"Id": 1, "RootFS": {"Layers": 3}}']
+)
+def test_json_of_another_shape_fails_the_targets_of_that_image_alone(
+    tmp_path: Path, printed: str
+) -> None:
+    says = [Says(asked="image inspect *", out=printed.encode() + b"\n", first=1)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1")
+        assert end.failure("acme/app:1")["kind"] == "engine-error"
+        assert "Traceback" not in end.log
+
+
+@pytest.mark.parametrize("transport", ["direct", "engine"])
+def test_content_trust_signs_nothing_and_fails_nothing(tmp_path: Path, transport: str) -> None:
+    """Here the command says whether it saw the variable, which would have it sign and fail."""
+    with running_world(tmp_path) as world:
+        assert world.docker is not None
+        command = world.docker.calls_file.parent / "docker"
+        text = command.read_text()
+        trusting = "import os, sys\nif 'DOCKER_CONTENT_TRUST' in os.environ: sys.exit('x509: no')\n"
+        first, rest = text.split("\n", 1)
+        command.write_text(f"{first}\n{trusting}{rest}")
+        inputs = {"tags": f"{world.front.address}/acme/app:1", "source": "app:1"}
+        end = world.run({**inputs, "transport": transport}, {"DOCKER_CONTENT_TRUST": "1"})
+        assert end.outcomes == {"acme/app:1": "pushed"}, end.log
+        [notice] = [each for each in end.report["notices"] if "DOCKER_CONTENT_TRUST" in each]
+        assert "images" in notice

@@ -21,6 +21,12 @@ CONTENT_TRUST: Final = "DOCKER_CONTENT_TRUST"
 and fails with the signing. No other way of writing a tag signs either."""
 
 
+def trusts_content(environ: Mapping[str, str]) -> bool:
+    """Say whether docker would sign what it pushes; the words for no are those that Go knows."""
+    no = {"", "0", "f", "F", "false", "False", "FALSE"}
+    return environ.get(CONTENT_TRUST, "") not in no
+
+
 class DockerCommand:
     """The docker command with the private configuration ``config``, in ``environ``."""
 

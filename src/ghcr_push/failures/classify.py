@@ -20,7 +20,7 @@ MOST_SHOWN = 2_000
 MOST_DETAILS = 6_000
 """The same of what a maintainer needs."""
 
-TOLD_IN_FULL = frozenset({Kind.UNKNOWN, Kind.INTERNAL})
+TOLD_IN_FULL = frozenset({Kind.UNKNOWN, Kind.ENGINE_ERROR, Kind.INTERNAL})
 """Kinds that somebody has to look into."""
 
 

@@ -221,8 +221,8 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     Kind.CONTENT_MISSING: Treatment(
         cause=Cause.INPUT,
         meaning="the engine has only a part of the image",
-        advice="Build or pull all platforms of the image in this job (`docker pull --platform`), "
-        "or choose one that is there with `platform`.",
+        advice="Build or pull the image again in this job, with all of its platforms "
+        "(`docker pull --platform`), or choose one that is there with `platform`.",
     ),
     Kind.SOURCE_INVALID: Treatment(
         cause=Cause.INPUT,

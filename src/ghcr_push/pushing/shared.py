@@ -67,7 +67,7 @@ class Shared:
         by_us = refusals[0].origin not in {Origin.ENGINE, Origin.STORE}
         if by_us and failure.kind in NO_ANSWER:
             self._doubt(repository.registry)
-        if failure.kind is Kind.UNKNOWN:
+        if failure.kind in {Kind.UNKNOWN, Kind.ENGINE_ERROR}:
             tracing.unknown(str(repository), failure.details or failure.message)
         return failure
 
