@@ -16,6 +16,8 @@ def engine(text: str) -> Evidence:
 
 DETAILS = "PUT https://r.example/v2/o/i/manifests/t\nHTTP 418\nServer: kettle\n\nshort and stout"
 
+NOT_KNOWN = {Kind.UNKNOWN, Kind.ENGINE_ERROR, Kind.INTERNAL}
+
 
 def evidence(kind: Kind | None = None, status: int = 418, details: str = DETAILS) -> Evidence:
     return Evidence(
@@ -23,12 +25,12 @@ def evidence(kind: Kind | None = None, status: int = 418, details: str = DETAILS
     )
 
 
-@pytest.mark.parametrize("kind", [None, Kind.UNKNOWN, Kind.INTERNAL])
+@pytest.mark.parametrize("kind", [None, *NOT_KNOWN])
 def test_what_nobody_knows_keeps_its_details(kind: Kind | None) -> None:
     assert classify(evidence(kind)).details == DETAILS
 
 
-@pytest.mark.parametrize("kind", set(Kind) - {Kind.UNKNOWN, Kind.INTERNAL})
+@pytest.mark.parametrize("kind", set(Kind) - NOT_KNOWN)
 def test_what_is_known_has_none(kind: Kind) -> None:
     assert classify(evidence(kind)).details == ""
     assert classify(evidence(status=500)).details == ""
