@@ -93,7 +93,11 @@ def blobs_go_up_once(played: Played) -> Iterator[str]:
     for (repository, digest), requests in _sent(played).items():
         uploads = [r for r in requests if r.operation == "upload"]
         what = f"{digest[-6:]} in {repository}"
-        if uploads and (repository, digest) in held:
+        broke = any(
+            r.answer == "bug" and r.repository == repository and r.tags == (digest,)
+            for r in played.log
+        )
+        if uploads and (repository, digest) in held and not broke:
             yield f"{what} was there, and was sent"
         for one, other in permutations(uploads, 2):
             if one.began <= other.began < one.ended - HAIR:

@@ -24,7 +24,7 @@ def blobs_are_looked_for_before_they_are_sent(played: Played) -> Iterator[str]:
             for request in played.log
             if request.operation == "has-blob"
             and (request.repository, request.tags) == (upload.repository, (upload.digest,))
-            and request.good
+            and request.answer in {"ok", "bug"}  # a look that breaks proves nothing
             and request.ended <= upload.began + HAIR
         )
         last = max(looks, default=float("-inf"))

@@ -90,6 +90,29 @@ def cause_of_another_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TargetRun, "fail", wrong)
 
 
+@FAULTS.caught_by("causes_are_its_own")
+def fault_in_a_read_sinks_its_group(patch: pytest.MonkeyPatch) -> None:
+    judge = shared.Shared.judge
+
+    def unjudged(self: Any, error: Exception, *args: Any, **named: Any) -> Failure:
+        if isinstance(error, RuntimeError):
+            raise error
+        return judge(self, error, *args, **named)
+
+    patch.setattr(shared.Shared, "judge", unjudged)
+    internal = shared.internal
+
+    async def run_group(self: PushQueue, group: Any, runs: list[TargetRun]) -> None:
+        try:
+            await self._push_group(group, runs)
+        except Exception as error:  # noqa: BLE001
+            for run in runs:
+                if run.result is None:
+                    run.fail(internal(error, "the group"))
+
+    patch.setattr(PushQueue, "_run_group", run_group)
+
+
 @FAULTS.caught_by("doubt_is_told")
 def doubt_where_nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
     fail = TargetRun.fail

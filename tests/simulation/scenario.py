@@ -13,7 +13,7 @@ from ghcr_push.references import Digest, Repository, TagReference
 DIRECT = 1_000_000
 """From this seed on the layers are carried by ourselves; below, ``docker push`` does it."""
 
-READ_BUGS = 0.0
+READ_BUGS = 0.05
 SLOW_REFUSALS = 0.15
 SHARED_SOURCES = 0.0
 LOST_CHILDREN = 0.0

@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 
 from ghcr_push.model import Failure, Kind
-from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.gate import Gate, Slot
 from ghcr_push.pushing.reads import READ_TIMEOUT, answered
 from ghcr_push.pushing.shared import Shared
 from ghcr_push.references import Repository
@@ -48,16 +48,23 @@ class Permission:
         return self.known_refusal(repository)
 
     async def _ask(self, repository: Repository) -> None:
-        async with self._gate.write(repository) as slot:
-            if self._gate.hearing.given_up is not None:
-                return
-            try:
-                # its success says little of how a push fares: the slot is not told
-                request = self._shared.registry.ask_to_write(repository)
-                await answered(request, within=READ_TIMEOUT)
-                self._gate.hearing.answered()
-                self._gate.share.answers = True
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
-                failure = self._shared.judge(error, repository)
-                slot.failed(failure)
-                self.learn(repository, failure)
+        asked = False
+        while not asked:
+            async with self._gate.write(repository) as slot:
+                if self._gate.hearing.given_up is not None:
+                    return
+                if slot.open:  # else a hold came between admission and now: it is waited out
+                    asked = True
+                    await self._ask_in(slot, repository)
+
+    async def _ask_in(self, slot: Slot, repository: Repository) -> None:
+        try:
+            # its success says little of how a push fares: the slot is not told
+            request = self._shared.registry.ask_to_write(repository)
+            await answered(request, within=READ_TIMEOUT)
+            self._gate.hearing.answered()
+            self._gate.share.answers = True
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+            failure = self._shared.judge(error, repository)
+            slot.failed(failure)
+            self.learn(repository, failure)

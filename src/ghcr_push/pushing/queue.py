@@ -163,6 +163,12 @@ class PushQueue:
     async def _run_group(self, group: Group, runs: list[TargetRun]) -> None:
         try:
             await self._push_group(group, runs)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+            failure = self._shared.judge(error, group.repository)
+            for run in runs:
+                if run.result is None:
+                    run.fail(failure)
+                    self._course.note_failure()
         finally:
             registry = group.repository.registry
             self._groups_left[registry] -= 1

@@ -22,7 +22,7 @@ class Reader:
     Both ways to read raise ``AttemptError`` where the read fails.
     """
 
-    def __init__(self, gate: Gate, judge: Callable[[PushError], Failure]) -> None:
+    def __init__(self, gate: Gate, judge: Callable[[Exception], Failure]) -> None:
         self._gate = gate
         self._judge = judge
 
@@ -43,7 +43,7 @@ class Reader:
             raise AttemptError(given_up, charged=True)
         try:
             result = await answered(request(), within=READ_TIMEOUT)
-        except PushError as error:
+        except Exception as error:  # a fault of ours, too, is the failure of this read alone
             failure = self._judge(error)
             charged = reading.failed(failure)
             given_up = self._gate.hearing.given_up
