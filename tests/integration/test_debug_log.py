@@ -53,6 +53,21 @@ def test_every_request_is_a_line(guarded: World) -> None:
             assert re.search(rf"\({address}/acme/app(:[12]|@sha256:[0-9a-f]{{64}})\)$", line), line
 
 
+@pytest.mark.parametrize("transport", ["direct", "engine"])
+def test_every_docker_command_is_a_line(world: World, transport: str) -> None:
+    assert world.docker is not None
+    tags = f"{world.front.address}/acme/app:1"
+    inputs = {"tags": tags, "source": "app:1", "transport": transport}
+    end = world.run(inputs, DEBUG)
+    assert end.status == 0
+    command = re.compile(r" s  docker --config \S+ (.+?), ended(?: with status \d)?, [\d.]+ s$")
+    told = [match[1] for line in debug_lines(end.log) if (match := command.search(line))]
+    # python-on-whales inspects an image by itself before it pushes it
+    assert set(told) == {call for call in world.docker.calls if call in told}
+    assert {call.split()[1] for call in told} == {call.split()[1] for call in world.docker.calls}
+    assert len(world.docker.calls) - len(told) == (transport == "engine")
+
+
 def test_no_secret_is_in_it(guarded: World) -> None:
     inputs = {"tags": f"{guarded.front.address}/acme/app:1", "source": "app:1", **LOGIN}
     end = guarded.run({**inputs, "registry": guarded.front.address}, DEBUG)

