@@ -1,9 +1,11 @@
 """What registries refuse in words of their own: tried as often as it helps, told for what it is."""
 
 import json
+from pathlib import Path
 
 import pytest
-from tests.support.cases import World
+from tests.support.cases import World, image, running_world
+from tests.support.docker import Says
 from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
 from tests.support.front.behaviour import Event
 
@@ -199,3 +201,105 @@ def test_what_is_known_comes_without_it(world: World) -> None:
     end = world.push("acme/app:1", "acme/app:2")
     assert end.failure("acme/app:1")["details"] is None
     assert "For a bug report" not in end.summary
+
+
+# --- a tag that is refused where others are not
+
+NO_ACCESS = oci_error(403, "DENIED", "requested access to the resource is denied")
+REFUSED = {
+    "denied": (NO_ACCESS, "denied", 1),
+    "denied and nothing more": (oci_error(403, "DENIED", "denied"), "auth-blip", 3),
+    "403 alone": (Answer(status=403), "auth-blip", 3),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind", "tries"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+def test_a_refused_tag_among_others_is_told_of_rules_for_tags(
+    world: World, answer: Answer, kind: str, tries: int, *, there: bool
+) -> None:
+    """Whether its layers go up in this run or are there already."""
+    if there:
+        world.push("acme/app:0")
+    refuses(world, answer, Step.MANIFEST_PUT, reference="1")
+    end = world.push(*(f"acme/app:{n}" for n in (1, 2, 3, 4)), max_parallel="1")
+    assert end.outcomes == {
+        "acme/app:1": "failed",
+        **{f"acme/app:{n}": "pushed" for n in (2, 3, 4)},
+    }, end.log
+    failure = end.failure("acme/app:1")
+    assert failure["kind"] == (kind if there else "auth-blip")
+    assert "rule that keeps this tag" in failure["advice"]
+    assert "packages: write" not in failure["advice"]
+    assert world.count(Step.MANIFEST_PUT, reference="1") == (tries if there else 3)
+
+
+def test_a_repository_that_refuses_every_tag_is_told_of_permissions(world: World) -> None:
+    world.push("acme/app:0")
+    refuses(world, NO_ACCESS, Step.MANIFEST_PUT, Step.UPLOAD_POST)
+    end = world.push(*(f"acme/app:{n}" for n in range(1, 9)), max_parallel="1")
+    assert set(end.outcomes.values()) == {"failed"}
+    assert {end.failure(name)["kind"] for name in end.outcomes} == {"denied"}
+    for name in end.outcomes:
+        assert "account that may push" in end.failure(name)["advice"]
+    assert world.count(Step.MANIFEST_PUT) == 1, "the one before"
+
+
+def test_a_repository_that_takes_no_tag_at_all_is_told_of_permissions(world: World) -> None:
+    """Though it lets an upload begin."""
+    world.push("acme/app:0")
+    refuses(world, NO_ACCESS, Step.MANIFEST_PUT)
+    end = world.push("acme/app:1", "acme/app:2", "acme/other:1", "acme/app:3")
+    assert set(end.outcomes.values()) == {"failed"}
+    for name in ("acme/app:1", "acme/app:2", "acme/app:3"):
+        assert "account that may push" in end.failure(name)["advice"]
+        assert world.count(Step.MANIFEST_PUT, reference=name[-1], repository="acme/app") == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["denied: requested access to the resource is denied", "denied: denied"]
+)
+def test_a_tag_refused_to_docker_push_sinks_no_other(tmp_path: Path, words: str) -> None:
+    says = Says(asked="image push *:1", status=1, err=f"{words}\n")
+    with running_world(tmp_path, says=[says]) as world:
+        names = ["acme/app:1", "acme/app:2", "acme/app:3"]
+        end = world.push(*names, transport="engine")
+        assert end.outcomes == {names[0]: "failed", names[1]: "pushed", names[2]: "pushed"}
+        assert "rule that keeps this tag" in end.failure("acme/app:1")["advice"]
+
+
+def test_two_tags_refused_to_docker_push_end_the_others(tmp_path: Path) -> None:
+    refused = "denied: requested access to the resource is denied\n"
+    with running_world(tmp_path, says=[Says(asked="image push *", status=1, err=refused)]) as world:
+        end = world.push(*(f"acme/app:{n}" for n in range(1, 9)), transport="engine")
+        assert set(end.outcomes.values()) == {"failed"}
+        assert world.docker is not None
+        assert world.docker.count("image push") == 2
+
+
+def test_a_refused_tag_sinks_no_other_image_of_its_repository(tmp_path: Path) -> None:
+    """The second image is read while the first one's tag is refused for good."""
+    images = {"app:1": image("one"), "app:2": image("two")}
+    slow = Says(asked="image save * app:2", seconds=0.7, effect="after")
+    with running_world(tmp_path, images=images, says=[slow]) as world:
+        world.push("acme/app:0")
+        refuses(world, NO_ACCESS, Step.MANIFEST_PUT, reference="1")
+        here = f"{world.front.address}/acme/app"
+        end = world.run({"tags": f"app:1 => {here}:1\napp:2 => {here}:2"})
+        assert end.outcomes == {"acme/app:1": "failed", "acme/app:2": "pushed"}, end.log
+        assert "rule that keeps this tag" in end.failure("acme/app:1")["advice"]
+        assert world.count(Step.MANIFEST_PUT, reference="1") == 1
+
+
+def test_a_repository_that_refuses_for_good_ends_its_other_images_untried(tmp_path: Path) -> None:
+    images = {"app:1": image("one"), "app:2": image("two")}
+    slow = Says(asked="image save * app:2", seconds=0.7, effect="after")
+    with running_world(tmp_path, images=images, says=[slow]) as world:
+        world.push("acme/app:0")
+        before = world.count(Step.UPLOAD_PUT)
+        refuses(world, NO_ACCESS, Step.MANIFEST_PUT, Step.UPLOAD_POST)
+        here = f"{world.front.address}/acme/app"
+        end = world.run({"tags": f"app:1 => {here}:1\napp:2 => {here}:2"})
+        assert set(end.outcomes.values()) == {"failed"}
+        assert world.count(Step.MANIFEST_PUT, reference="2") == 0
+        assert world.count(Step.UPLOAD_PUT) == before

@@ -11,6 +11,7 @@ from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.carry import Carrier
 from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
 from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.hindsight import REFUSED
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.permission import Permission
@@ -96,6 +97,8 @@ class GroupRun:
         reader = Reader(lane.gate, lambda error: shared.judge(error, group.repository))
         self._manifests = Manifests(group.repository, shared.registry, reader)
         self._turn = turn
+        self._doubted = False
+        """Whether a refusal was taken for one of a tag alone already."""
         self._held = self._in_engine(self._manifests)
 
     def _in_engine(self, manifests: Manifests | None) -> InEngine:
@@ -230,9 +233,14 @@ class GroupRun:
         result = seed.result
         if result is None or result.failure is None:
             return result is not None
-        if not result.failure.about_tag:
+        if not (result.failure.about_tag or self._is_doubtful(result.failure)):
             self._fail_all(rest, _not_carried(result.failure, seed))
         return False
+
+    def _is_doubtful(self, failure: Failure) -> bool:
+        """Say whether a refusal may be of one tag alone: the first is given that benefit."""
+        first, self._doubted = not self._doubted, True
+        return first and failure.kind in REFUSED
 
     # -- the tags ---------------------------------------------------------------------------
 
@@ -263,9 +271,16 @@ class GroupRun:
         self._learn(run, await run.land(content))
 
     def _learn(self, run: TargetRun, result: TargetResult | None) -> None:
-        if result is not None and result.failure is not None:
+        """Note a failure; that a tag is refused says nothing of its neighbours.
+
+        Rights may end at single tags. Whether the repository takes anything is asked by itself,
+        but where only the engine can ask, by pushing.
+        """
+        if result is None or result.failure is None:
+            return
+        if self._only_engine:
             self._lane.permission.learn(run.repository, result.failure)
-            self._course.note_failure()
+        self._course.note_failure()
 
     def _fail_all(self, runs: Sequence[TargetRun], failure: Failure) -> None:
         for run in runs:

@@ -21,6 +21,7 @@ from ghcr_push.model import (
 )
 from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.group import Course, GroupRun, Lane
+from ghcr_push.pushing.hindsight import with_hindsight
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.permission import Permission
@@ -103,11 +104,11 @@ class PushQueue:
                         tasks.start_soon(self._run_group, group, runs)
             await self._end_all()
             timers.cancel_scope.cancel()
-        return tuple(run.result for run in self._runs if run.result is not None)
+        return with_hindsight([run.result for run in self._runs if run.result is not None])
 
     def break_off(self, failure: Failure) -> tuple[TargetResult, ...]:
         """End what has no outcome with ``failure``, after ``run`` raised; return all results."""
-        return tuple(run.result or run.cut_off(failure) for run in self._runs)
+        return with_hindsight([run.result or run.cut_off(failure) for run in self._runs])
 
     def _set_up(self, timers: TaskGroup) -> None:
         ceiling = Ceiling(self._limits.max_parallel)

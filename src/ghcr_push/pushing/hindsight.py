@@ -1,0 +1,49 @@
+"""Advice in the light of the whole run: a repository that took other tags gives us the right."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from ghcr_push.model import Kind, Outcome, Step, TargetResult
+
+RULES_FOR_TAGS: Final = (
+    "The repository took other tags in this run, so the permissions are there: look for a rule "
+    "that keeps this tag from being written (immutable or protected tags, retention, a pattern in "
+    "the account's rights), or use another tag."
+)
+
+REFUSED: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP})
+"""Refusals that may be of one tag alone, whatever their words."""
+
+_WRITES_OF_A_TAG: Final = frozenset({Step.RETAG, Step.PUSH})
+
+
+def with_hindsight(results: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
+    """Return ``results``, the advice for refused tags worded by what became of their neighbours."""
+    took = {
+        result.target.reference.repository for result in results if result.outcome is Outcome.PUSHED
+    }
+    return tuple(
+        _advised(result)
+        if result.target.reference.repository in took and _is_refused_as_a_tag(result)
+        else result
+        for result in results
+    )
+
+
+def _is_refused_as_a_tag(result: TargetResult) -> bool:
+    last = result.attempts[-1] if result.attempts else None
+    return (
+        result.outcome is Outcome.FAILED
+        and result.failure is not None
+        and result.failure.kind in REFUSED
+        and last is not None
+        and last.failure is not None
+        and last.step in _WRITES_OF_A_TAG
+    )
+
+
+def _advised(result: TargetResult) -> TargetResult:
+    if result.failure is None:
+        return result
+    return replace(result, failure=replace(result.failure, advice=RULES_FOR_TAGS))
