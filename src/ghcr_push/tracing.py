@@ -77,8 +77,12 @@ def _line(made: Request, ending: str, seconds: float) -> str:
         f"{made.received:,} B in",
         f"{seconds:.3f} s",
     ]
+    return ", ".join(parts) + _about()
+
+
+def _about() -> str:
     subject = _subject.get()
-    return ", ".join(parts) + (f" ({subject})" if subject else "")
+    return f" ({subject})" if subject else ""
 
 
 def shown(url: str) -> str:
@@ -116,7 +120,8 @@ def command(arguments: Sequence[str]) -> Iterator[Command]:
         if _COMMANDS.isEnabledFor(logging.DEBUG):
             status = "" if run.status is None else f" with status {run.status}"
             seconds = monotonic() - start
-            _COMMANDS.debug("%s, %s%s, %.3f s", " ".join(arguments), ending, status, seconds)
+            words = " ".join(arguments)
+            _COMMANDS.debug("%s, %s%s, %.3f s%s", words, ending, status, seconds, _about())
 
 
 def unknown(where: str, told: str) -> None:

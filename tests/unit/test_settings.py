@@ -398,6 +398,13 @@ def test_insecure_registries_are_hosts() -> None:
     )
 
 
+@pytest.mark.parametrize("path", ["/tmp", "/proc", "reports/"])
+def test_a_folder_is_no_report_file(path: str) -> None:
+    assert only_line(report_file=path) == (
+        f"report-file: '{path}' is a folder; give the path of a file in it."
+    )
+
+
 def test_paths_are_kept_as_they_are() -> None:
     assert read(report_file="out/a b.json").report_file == "out/a b.json"
 

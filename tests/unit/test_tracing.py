@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 import anyio
 import httpx2
@@ -10,6 +11,7 @@ from tests.support.commands import lines_of, obeyed
 
 from ghcr_push import app, tracing
 from ghcr_push.credentials import Credential
+from ghcr_push.credentials.helpers import ask_helper
 from ghcr_push.failures import PushError
 from ghcr_push.fronts.log import logged
 from ghcr_push.model import Kind, Outcome, Report
@@ -111,6 +113,21 @@ async def test_a_command_is_a_line_with_its_exit_status(caplog: pytest.LogCaptur
         await anyio.to_thread.run_sync(output.complaint)
     (line,) = lines(caplog, "commands")
     assert line.startswith("sh -c exit 3, ended with status 3, ")
+
+
+def test_a_credential_helper_is_a_line_without_what_it_gave(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    helper = tmp_path / "docker-credential-x"
+    helper.write_text("""#!/bin/sh\necho '{"Username": "u", "Secret": "s3cret"}'\n""")
+    helper.chmod(0o755)
+    caplog.set_level(logging.DEBUG)
+    given = ask_helper("x", "ghcr.io", {"PATH": f"{tmp_path}:/bin"}, seconds=10)
+    assert given == Credential(username="u", password="s3cret")
+    (line,) = lines(caplog, "commands")
+    assert line.startswith(f"{helper} get, ended with status 0, ")
+    assert line.endswith(" s (ghcr.io)")
+    assert "s3cret" not in caplog.text
 
 
 def test_nothing_is_made_of_lines_that_nobody_wants(caplog: pytest.LogCaptureFixture) -> None:

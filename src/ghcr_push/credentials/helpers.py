@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
+from ghcr_push import tracing
 from ghcr_push.credentials.credential import Credential, key_of
 from ghcr_push.credentials.docker_config import mapping
 
@@ -30,14 +31,16 @@ def ask_helper(
             "here: going without it. Give `username` and `password`, or `registry-auth`."
         )
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own configuration names it
-            [path, "get"],
-            input=key_of(registry).encode(),
-            capture_output=True,
-            check=False,
-            env=dict(environment),
-            timeout=seconds,
-        )
+        with tracing.about(registry), tracing.command([path, "get"]) as run:
+            done = subprocess.run(  # noqa: S603 - the user's own configuration names it
+                [path, "get"],
+                input=key_of(registry).encode(),
+                capture_output=True,
+                check=False,
+                env=dict(environment),
+                timeout=seconds,
+            )
+            run.status = done.returncode
         return _read(done)
     except subprocess.TimeoutExpired as error:
         why = f"took longer than {seconds:g} s"

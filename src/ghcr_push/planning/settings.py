@@ -1,5 +1,6 @@
 """Inputs to validated settings: everything that is wrong is said at once, before any request."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         declare_artifacts=reader.boolean("declare-artifacts"),
         dry_run=reader.boolean("dry-run"),
         summary=reader.boolean("summary"),
-        report_file=texts["report-file"],
+        report_file=reader.file("report-file", path_of),
         insecure_registries=reader.registries("insecure-registries"),
         notices=tuple(findings.notices),
         path_of=path_of,
@@ -295,6 +296,13 @@ class _Reader:
             registry_auth=self.texts["registry-auth"],
             findings=self.findings,
         )
+
+    def file(self, name: str, path_of: Callable[[str], Path]) -> str:
+        """Read the path of a file to write; a folder is refused now, not when all is done."""
+        given = self.texts[name]
+        if given and (given.endswith("/") or os.path.isdir(path_of(given))):  # noqa: PTH112 - raises nothing
+            self._refuse(name, "is a folder; give the path of a file in it")
+        return given
 
     def patterns(self, name: str) -> tuple[str, ...]:
         patterns = split_list(self.texts[name])
