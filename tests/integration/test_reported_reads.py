@@ -75,9 +75,24 @@ HARBOR = oci_error(
 
 def test_a_policy_that_forbids_reading_is_told_by_its_own_words(world: World) -> None:
     answers(world, HARBOR, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
-    end = world.push("acme/app:1", "acme/app:2", "acme/app:3")
-    for number in "123":
-        assert world.count(Step.MANIFEST_PUT, reference=number) == 1, end.log
-    assert len(world.registry.tags("acme/app")) == 3
+    names = ["acme/app:1", "acme/app:2", "acme/app:3"]
+    end = world.push(*names)
+    assert end.status == 0, end.log
+    assert end.outcomes == dict.fromkeys(names, "pushed")
+    for name in names:
+        assert world.count(Step.MANIFEST_PUT, reference=name[-1]) == 1, end.log
+        assert not end.target(name)["verified"]
+        assert end.digest(name) == world.registry.digest(name)
+    (notice,) = end.report["notices"]
+    assert "not verified: a policy of the registry forbids to read it" in notice
+    assert "3 not read back" in end.log
     assert "not scanned" in end.log
     assert "verify: false" in end.log
+
+
+def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(world: World) -> None:
+    answers(world, HARBOR, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
+    end = world.push("acme/app:1", protect="1")
+    assert end.outcomes == {"acme/app:1": "failed"}
+    assert end.failure("acme/app:1")["kind"] == "read-forbidden"
+    assert world.count(Step.MANIFEST_PUT) == 0

@@ -9,7 +9,7 @@ from ghcr_push import tracing
 from ghcr_push.failures import MOST_DETAILS, Evidence, Origin, PushError, classify
 from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.backoff import Backoff
-from ghcr_push.pushing.events import Observer
+from ghcr_push.pushing.events import Noticed, Observer
 from ghcr_push.pushing.ports import Engine, Registry, TagReader
 from ghcr_push.pushing.preflight import NO_ANSWER, Reach
 from ghcr_push.references import Repository
@@ -47,6 +47,8 @@ class Shared:
     """Seconds between two events on how far a carriage is."""
     welcomed: set[Repository] = field(default_factory=set)
     """Repositories that accepted a write in this run: later refusals there are transient."""
+    unreadable: set[Repository] = field(default_factory=set)
+    """Repositories of which it was told that a policy forbids to read them."""
     reach: Reach = field(default_factory=Reach)
     """Which registries the engine reaches and our process does not."""
 
@@ -70,6 +72,16 @@ class Shared:
         if failure.kind in {Kind.UNKNOWN, Kind.ENGINE_ERROR}:
             tracing.unknown(str(repository), failure.details or failure.message)
         return failure
+
+    def tell_unreadable(self, repository: Repository, failure: Failure) -> None:
+        """Tell, once a repository, that a policy keeps its tags from being read back."""
+        if repository not in self.unreadable:
+            self.unreadable.add(repository)
+            sentence = (
+                f"What landed in {repository} is not verified: a policy of the registry forbids "
+                f"to read it ({failure.message}). {failure.advice}"
+            )
+            self.observer(Noticed(sentence))
 
     def _doubt(self, registry: str) -> None:
         """Have it asked anew who reaches ``registry``, unless it took a write of ours."""

@@ -287,9 +287,13 @@ class TargetRun:
     async def _is_proved(self) -> bool:
         try:
             seen = await self._reader.in_turn(self._head)
-        except AttemptError:
+        except AttemptError as failed:
+            # the write's own answer is all there is then: landed, not verified
             if self._shared.reach.only_engine(self.repository.registry):
-                return True  # the push's own answer is all there is: landed, not verified
+                return True
+            if failed.failure.kind is Kind.READ_FORBIDDEN:
+                self._shared.tell_unreadable(self.repository, failed.failure)
+                return True
             raise
         if seen is None:
             return False
