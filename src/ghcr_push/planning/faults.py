@@ -24,20 +24,31 @@ _LONGEST = 255 + 1 + 128
 _GIT_FOLDER = re.compile(r"^refs/(?:heads|tags)/")
 _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
+_COMMON_FAULTS = tuple(
+    (re.compile(pattern), told)
+    for pattern, told in (
+        (r"://", "has a protocol in front; leave it out"),
+        (
+            # $NAME, ${NAME} and $(command)
+            r"\$[A-Za-z_({]",
+            "has a shell's variable in it, which nothing fills in here; write ${{ … }} instead",
+        ),
+        (
+            r"^/|//|/:|/$",
+            "has an empty part, as where a variable is empty; fill it or leave it out",
+        ),
+        (r"^- ", "begins with a dash, as lists in YAML do; leave it out"),
+        (r"\s", "has a space in it; write one entry per line, or a comma between them"),
+        (r"@", "names a digest, which cannot be pushed to; name a tag"),
+    )
+)
+
 
 def common_fault(text: str) -> str:
     """Find what the grammar would only call no reference: protocols, spaces, digests, length."""
     if len(text) > _LONGEST:
         return f"is longer than a reference can be ({_LONGEST} characters)"
-    if "://" in text:
-        return "has a protocol in front; leave it out"
-    if text.startswith("- "):
-        return "begins with a dash, as lists in YAML do; leave it out"
-    if re.search(r"\s", text):
-        return "has a space in it; write one entry per line, or a comma between them"
-    if "@" in text:
-        return "names a digest, which cannot be pushed to; name a tag"
-    return ""
+    return next((told for pattern, told in _COMMON_FAULTS if pattern.search(text)), "")
 
 
 def tag_fault(text: str) -> str:
@@ -52,7 +63,8 @@ def tag_fault(text: str) -> str:
 
 def _nearest_tag(text: str) -> str:
     """Give a tag like ``text``, the way metadata-action sanitises the names of branches."""
-    return re.sub(r"[^a-zA-Z0-9._-]+", "-", text).lstrip(".-")[:128] or "latest"
+    name = _GIT_FOLDER.sub("", text)
+    return re.sub(r"[^a-zA-Z0-9._-]+", "-", name).lstrip(".-")[:128] or "latest"
 
 
 def reference_fault(text: str, error: ValueError, wanted: str = "registry/repository:tag") -> str:
@@ -111,7 +123,7 @@ def branch_fault(text: str) -> str:
     if _names_host(text):
         return ""
     character = next(c for c in text if c in "/:@")
-    meant = text.rpartition(":")[2] if ":" in text else _GIT_FOLDER.sub("", text)
+    meant = text.rpartition(":")[2] if ":" in text else text
     return (
         f"has {quoted(character)} in it, as no tag has, and names no registry: for a tag of "
         f"`image` write {quoted(_nearest_tag(meant))}, for a reference {_with_registry(text)}"
