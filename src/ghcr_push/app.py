@@ -2,7 +2,7 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -27,22 +27,34 @@ from ghcr_push.credentials import (
 )
 from ghcr_push.engine import CONTENT_TRUST, DockerEngine, trusts_content
 from ghcr_push.failures import Evidence, Origin, classify
-from ghcr_push.model import Failure, Image, Kind, Outcome, Plan, Report, Source, TargetResult
-from ghcr_push.planning.locations import parse_location
+from ghcr_push.model import (
+    Failure,
+    Image,
+    Kind,
+    Manifest,
+    Outcome,
+    Plan,
+    Report,
+    Source,
+    TargetResult,
+)
+from ghcr_push.planning.locations import RegistryLocation, parse_location
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, Transport
-from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.pushing.backoff import Backoff, Tries
 from ghcr_push.pushing.events import Event, Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.queue import Limits, PushQueue
 from ghcr_push.pushing.shared import TOLD_EVERY, Shared, internal, ours
+from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting import outputs
 from ghcr_push.signals import Interruption
 from ghcr_push.sources import Spool
 from ghcr_push.sources.locations import DiskSources, Sources
+from ghcr_push.sources.remote import RegistrySources
 
 
 def push(
@@ -199,7 +211,8 @@ class Run:
         self._interruption.tell(wake)
 
     async def _adapters(self, stack: AsyncExitStack) -> tuple[Sources, RegistryClient]:
-        registries = sorted({group.repository.registry for group in self._plan.groups})
+        targets = {group.repository.registry for group in self._plan.groups}
+        registries = sorted({*targets, *(each.registry for each in self._source_repositories)})
         known = await to_thread.run_sync(
             resolve, registries, self._explicit(), self._environ, abandon_on_cancel=True
         )
@@ -226,7 +239,29 @@ class Run:
         client = RegistryClient(
             known.credentials, insecure_registries=self._settings.insecure_registries
         )
-        return Sources(engine, disk), await stack.enter_async_context(client)
+        remote = RegistrySources(client, self._persist, self._settings.platform)
+        return Sources(engine, disk, remote), await stack.enter_async_context(client)
+
+    @property
+    def _source_repositories(self) -> list[Repository]:
+        """The repositories that content comes from; within a registry it is mounted from there."""
+        locations = (parse_location(source.image) for source in self._sources())
+        return [each.repository for each in locations if isinstance(each, RegistryLocation)]
+
+    async def _persist(self, attempt: Callable[[], Awaitable[Manifest]]) -> Manifest:
+        """Try a read of a source again, as every attempt is."""
+        return await self._backoff.run(attempt, Tries(), lambda *_: None, lambda: True)
+
+    @property
+    def _backoff(self) -> Backoff:
+        settings = self._settings
+        return Backoff(
+            initial=settings.backoff_initial,
+            maximum=settings.backoff_max,
+            max_attempts=settings.max_attempts,
+            random=self._random,
+            deadline=self._deadline,
+        )
 
     def _explicit(self) -> dict[str, Credential]:
         """Give the inputs' credentials; a login stands in place of the token for its registry."""
@@ -272,13 +307,7 @@ class Run:
         return Shared(
             engine=engine,
             registry=registry,
-            backoff=Backoff(
-                initial=settings.backoff_initial,
-                maximum=settings.backoff_max,
-                max_attempts=settings.max_attempts,
-                random=self._random,
-                deadline=self._deadline,
-            ),
+            backoff=self._backoff,
             observer=self._observe,
             clock=anyio.current_time,
             start=self._start,
@@ -287,7 +316,7 @@ class Run:
             protect=settings.protect,
             direct=settings.transport is not Transport.ENGINE,
             engine_first=settings.transport is Transport.AUTO,
-            mount_from=settings.mount_from,
+            mount_from=(*settings.mount_from, *self._source_repositories),
             told_every=self._told_every,
             reach=reach,
         )

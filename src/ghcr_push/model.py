@@ -25,6 +25,7 @@ class Kind(StrEnum):
     MANGLED = "mangled"
     ENGINE_RESTARTING = "engine-restarting"
     ENGINE_ERROR = "engine-error"
+    SOURCE_UNREACHABLE = "source-unreachable"
     UNKNOWN = "unknown"
     # permanent: the registry or its host says no
     DENIED = "denied"
@@ -137,7 +138,7 @@ class Image:
 class Source:
     """Where a target's content comes from: an image of the local Docker Engine, by name or ID.
 
-    Or a layout or archive on disk, as ``planning.locations`` writes it.
+    Or a layout or archive on disk, or an image in a registry, as ``planning.locations`` writes it.
     """
 
     image: str

@@ -310,7 +310,8 @@ def test_local_images_are_sources_by_name_id_and_digest(source: str) -> None:
     [
         ("oci-layout:", "names no path; write oci-layout:PATH"),
         ("oci-archive::1", "names no path; write oci-archive:PATH"),
-        ("docker://alpine", "is not supported yet (`docker://`)"),
+        ("docker://Acme/app", "must be lower case"),
+        ("docker://ghcr.io/acme/app@sha256:12", "has 'sha256:12' for a digest"),
         ("docker-daemon:", "is not a repository name"),
         ("--all-tags", "is not a repository name"),
         ("a b", "has a space in it"),

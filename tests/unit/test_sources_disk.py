@@ -22,8 +22,14 @@ from tests.support.saved import (
 
 from ghcr_push.failures import PushError
 from ghcr_push.model import Failure, Image, Kind, Source
-from ghcr_push.planning.locations import Form, Location, parse_location
-from ghcr_push.references import Digest
+from ghcr_push.planning.locations import (
+    DiskLocation,
+    Form,
+    Location,
+    RegistryLocation,
+    parse_location,
+)
+from ghcr_push.references import Digest, Repository
 from ghcr_push.sources import Spool
 from ghcr_push.sources.locations import DiskSources
 
@@ -130,7 +136,7 @@ async def read(
 ) -> tuple[Image | Failure, dict[Digest, bytes], list[Digest]]:
     """Inspect and read a source; return its image, the bytes of its blobs, and its manifests."""
     location = parse_location(text)
-    assert location is not None
+    assert isinstance(location, DiskLocation)
     disk = DiskSources(Path, Spool(), platform)
     source = Source(str(location))
     image = await disk.inspect(source, location)
@@ -156,14 +162,20 @@ async def refused(text: str, *, platform: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("text", "location"),
     [
-        ("oci-layout:out", Location(Form.OCI_LAYOUT, "out")),
-        ("oci:out:1.0", Location(Form.OCI_LAYOUT, "out", "1.0")),
+        ("oci-layout:out", DiskLocation(Form.OCI_LAYOUT, "out")),
+        ("oci:out:1.0", DiskLocation(Form.OCI_LAYOUT, "out", "1.0")),
         (
             f"oci-layout:out@sha256:{'a' * 64}",
-            Location(Form.OCI_LAYOUT, "out", f"sha256:{'a' * 64}"),
+            DiskLocation(Form.OCI_LAYOUT, "out", f"sha256:{'a' * 64}"),
         ),
-        ("oci-archive:/x/y.tar:a/b:c", Location(Form.OCI_ARCHIVE, "/x/y.tar", "a/b:c")),
-        ("docker-archive:img.tar:app:1", Location(Form.DOCKER_ARCHIVE, "img.tar", "app:1")),
+        ("oci-archive:/x/y.tar:a/b:c", DiskLocation(Form.OCI_ARCHIVE, "/x/y.tar", "a/b:c")),
+        ("docker-archive:img.tar:app:1", DiskLocation(Form.DOCKER_ARCHIVE, "img.tar", "app:1")),
+        ("docker://ghcr.io/a/b:1", RegistryLocation(Repository("ghcr.io", "a/b"), "1")),
+        ("docker://alpine", RegistryLocation(Repository("docker.io", "library/alpine"), "latest")),
+        (
+            f"docker://localhost:5000/a:1@sha256:{'a' * 64}",
+            RegistryLocation(Repository("localhost:5000", "a"), f"sha256:{'a' * 64}"),
+        ),
         ("app:1", None),
         ("ghcr.io/acme/app:1", None),
         ("sha256:" + "a" * 64, None),

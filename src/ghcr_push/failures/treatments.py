@@ -131,6 +131,13 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         retryable=True,
         cap=4,
     ),
+    Kind.SOURCE_UNREACHABLE: Treatment(
+        cause=_REGISTRY,
+        meaning="the registry that the content comes from does not give it out",
+        advice="Run the job again; if it stays, look at the state of the registry that `source` "
+        "names, and at the runner's network towards it.",
+        retryable=True,
+    ),
     # pressure: under load an answer that nobody knows is likelier load than not
     Kind.UNKNOWN: Treatment(
         cause=_REGISTRY,
@@ -226,9 +233,10 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     ),
     Kind.SOURCE_INVALID: Treatment(
         cause=Cause.INPUT,
-        meaning="the layout or archive is not there, not whole, or lacks what was asked for",
-        advice="Check the path, the tag and the `platform`, and that an earlier step wrote it "
-        "whole; then build or export it again.",
+        meaning="the layout, archive or image that `source` names is not there, not whole, or not "
+        "for us to read",
+        advice="Check the path or reference, the tag and the `platform`, and that an earlier step "
+        "wrote it whole; a private image needs credentials that may read it.",
     ),
     Kind.ENGINE_UNREACHABLE: Treatment(
         cause=Cause.ENGINE,

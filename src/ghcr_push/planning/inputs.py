@@ -72,8 +72,8 @@ INPUTS = (
         name="source",
         description=(
             "What to push: a local image by name, ID or digest, `oci-layout:DIR[:TAG]`, "
-            "`oci-archive:FILE[:TAG]` or `docker-archive:FILE[:REFERENCE]`; by default each "
-            "target's own name."
+            "`oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REFERENCE]` or `docker://REFERENCE` "
+            "(an image in a registry); by default each target's own name."
         ),
     ),
     Input(
@@ -88,8 +88,8 @@ INPUTS = (
     Input(
         name="platform",
         description=(
-            "The one platform of a multi-platform layout or archive to push, such as "
-            "`linux/arm64`; by default all."
+            "The one platform to push of a multi-platform layout, archive or image in a registry, "
+            "such as `linux/arm64`; by default all."
         ),
     ),
     Input(

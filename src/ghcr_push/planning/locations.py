@@ -1,11 +1,17 @@
-"""Where a source lies: in the engine, or in a layout or archive on disk, by skopeo's prefixes."""
+"""Where a source lies: in the engine, on disk, or in a registry, by skopeo's prefixes."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ghcr_push.references import is_digest
+from ghcr_push.references import (
+    DEFAULT_TAG,
+    Repository,
+    is_digest,
+    is_tag,
+    parse_repository,
+)
 
 
 class Form(StrEnum):
@@ -17,7 +23,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class DiskLocation:
     """A layout or archive, and which image of it: a tag, a reference, a digest, or the only one."""
 
     form: Form
@@ -29,16 +35,33 @@ class Location:
         return f"{self.form}:{self.path}{joint + self.name if self.name else ''}"
 
 
+@dataclass(frozen=True, slots=True)
+class RegistryLocation:
+    """An image in a registry: ``reference`` is a tag or a digest of ``repository``."""
+
+    repository: Repository
+    reference: str
+
+    def __str__(self) -> str:
+        joint = "@" if is_digest(self.reference) else ":"
+        return f"{_REGISTRY}{self.repository}{joint}{self.reference}"
+
+
+Location = DiskLocation | RegistryLocation
+
+_REGISTRY: Final = "docker://"
 _ALIASES: Final = {"oci": Form.OCI_LAYOUT}
 _PREFIX: Final = re.compile(r"(?P<form>[a-z-]+):(?P<rest>.*)", re.DOTALL)
 
 
 def parse_location(text: str) -> Location | None:
-    """Read ``FORM:PATH[:NAME]`` or ``FORM:PATH@DIGEST``; None where ``text`` has no such prefix.
+    """Read ``FORM:PATH[:NAME]``, ``FORM:PATH@DIGEST`` or ``docker://REFERENCE``.
 
-    As in skopeo, the path ends at the first colon. Raises ``ValueError`` with the reason where
-    there is a prefix and no path.
+    None where ``text`` has no such prefix: it names an image of the engine then. As in skopeo, a
+    path ends at its first colon. Raises ``ValueError`` with the reason where the rest is wrong.
     """
+    if text.startswith(_REGISTRY):
+        return _in_registry(text.removeprefix(_REGISTRY))
     match = _PREFIX.fullmatch(text)
     form = _form(match["form"]) if match else None
     if match is None or form is None:
@@ -52,7 +75,7 @@ def parse_location(text: str) -> Location | None:
         raise ValueError(f"names no path; write {form}:PATH or {form}:PATH:TAG")
     if "\0" in path:
         raise ValueError("has a NUL byte in its path")
-    return Location(form, path, name)
+    return DiskLocation(form, path, name)
 
 
 def _form(prefix: str) -> Form | None:
@@ -60,3 +83,20 @@ def _form(prefix: str) -> Form | None:
         return _ALIASES.get(prefix) or Form(prefix)
     except ValueError:
         return None
+
+
+def _in_registry(text: str) -> RegistryLocation:
+    """Read a reference with Docker's defaults; of a tag and a digest, the digest counts."""
+    name, at, digest = text.partition("@")
+    if at and not is_digest(digest):
+        raise ValueError(f"has {digest!r} for a digest; write sha256: and 64 hex digits")
+    head, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        head, tag = name, DEFAULT_TAG
+    if not is_tag(tag):
+        raise ValueError(f"has {tag!r} for a tag")
+    try:
+        repository = parse_repository(head)
+    except ValueError as error:
+        raise ValueError(f"cannot be read: {error}; write {_REGISTRY}REGISTRY/NAME:TAG") from error
+    return RegistryLocation(repository, digest or tag)

@@ -177,7 +177,7 @@ def _check_sources(settings: Settings, findings: Findings) -> None:
         findings.refuse(
             "platform",
             settings.platform,
-            "chooses from `oci-layout:` and `oci-archive:` sources, and "
+            "chooses from `oci-layout:`, `oci-archive:` and `docker://` sources, and "
             f"{quoted(str(source))} is an image of the Docker Engine; leave it out",
         )
 

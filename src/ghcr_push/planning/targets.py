@@ -34,7 +34,6 @@ from ghcr_push.references import (
 
 _ARROW = "=>"
 _ENGINE_PREFIX = "docker-daemon:"
-_OTHER_PREFIXES = ("docker://",)
 
 # an IPv6 address begins as a JSON array does, and a registry may be one: [::1]:5000/acme/app:1
 _IPV6 = re.compile(r"\[[0-9a-fA-F:]+\][:/]")
@@ -165,12 +164,6 @@ def _read_image(text: str, findings: Findings) -> Repository | None:
 
 
 def _read_source(name: str, text: str, findings: Findings) -> Source | None:
-    for prefix in _OTHER_PREFIXES:
-        if text.startswith(prefix):
-            findings.refuse(
-                name, text, f"is not supported yet (`{prefix}`); give an image of the Docker Engine"
-            )
-            return None
     try:
         location = parse_location(text)
     except ValueError as error:

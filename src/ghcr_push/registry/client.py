@@ -161,6 +161,37 @@ class RegistryClient:
         """
         return self._manifest(await self._read("GET", repository, reference), reference)
 
+    async def source_manifest(self, repository: Repository, reference: str) -> Manifest:
+        """Fetch a manifest or index of a source, with a token that may only read it."""
+        answer = await self._read("GET", repository, reference, of_source=True)
+        return self._manifest(answer, reference)
+
+    async def source_piece(
+        self, repository: Repository, digest: Digest, start: int, size: int
+    ) -> bytes:
+        """Fetch ``size`` bytes of a blob of a source from ``start`` on.
+
+        RFC 9110, 14.2: a server may send all of it instead, which does for a blob of one piece.
+        """
+        answer = await self._session.ask(
+            Inquiry(
+                method="GET",
+                repository=repository,
+                path=f"blobs/{digest}",
+                headers={"Range": f"bytes={start}-{start + size - 1}"},
+                most=size,
+                of_source=True,
+            )
+        )
+        self._session.expect(answer, {httpx2.codes.OK, httpx2.codes.PARTIAL_CONTENT})
+        if len(answer.body) != size or (answer.status == httpx2.codes.OK and start):
+            raise failure(
+                f"{answer.request}: asked for {size} bytes from {start}, got {len(answer.body)}",
+                Kind.NETWORK,
+                answer.status,
+            )
+        return answer.body
+
     def _manifest(self, answer: Answer, reference: str) -> Manifest:
         self._session.expect(answer, {httpx2.codes.OK})
         named = reference if is_digest(reference) else _digest_header(answer)
@@ -208,7 +239,9 @@ class RegistryClient:
         """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
         return BlobUpload(self._session, repository, blob, self._begun)
 
-    async def _read(self, method: str, repository: Repository, reference: str) -> Answer:
+    async def _read(
+        self, method: str, repository: Repository, reference: str, *, of_source: bool = False
+    ) -> Answer:
         return await self._session.ask(
             Inquiry(
                 method=method,
@@ -216,6 +249,7 @@ class RegistryClient:
                 path=f"manifests/{reference}",
                 headers={"Accept": _ACCEPT},
                 most=_MOST_MANIFEST,
+                of_source=of_source,
             )
         )
 

@@ -37,6 +37,7 @@ class Inquiry:
     ``location`` is the whole address where the registry named one; ``mounts_from`` a second
     repository that the token must let us read; ``mounts_into`` is the one that a mount is meant
     for, where ``repository`` is only read: one token then serves the look and the mount.
+    ``of_source`` says that the repository is one that content comes from.
     """
 
     method: str
@@ -49,10 +50,16 @@ class Inquiry:
     location: httpx2.URL | None = None
     mounts_from: Repository | None = None
     mounts_into: Repository | None = None
+    of_source: bool = False
 
     @property
     def scope(self) -> str:
-        """What a token must be good for: one for reads and writes, so that one serves a run."""
+        """What a token must be good for: one for reads and writes, so that one serves a run.
+
+        A source may be anybody's: to read it is all that is asked for.
+        """
+        if self.of_source:
+            return f"repository:{self.repository.name}:pull"
         written, read = self.repository, self.mounts_from
         if self.mounts_into is not None:
             written, read = self.mounts_into, self.repository

@@ -135,13 +135,28 @@ class DiskBlob:
         return piece
 
 
+class RunningDigest:
+    """Checks the bytes of a blob that is read from its first byte to its last."""
+
+    def __init__(self, digest: Digest, size: int) -> None:
+        self._digest = digest
+        self._left = size
+        self._hash = hashlib.new(digest.partition(":")[0])
+
+    def takes(self, piece: bytes) -> bool:
+        """Add a piece; False where it is the last one and the digest is another."""
+        self._hash.update(piece)
+        self._left -= len(piece)
+        return self._left > 0 or f"{self._hash.name}:{self._hash.hexdigest()}" == self._digest
+
+
 class _Pieces:
     """The pieces of a blob; no generator, for those must be closed where they are left early."""
 
     def __init__(self, blob: DiskBlob, start: int) -> None:
         self._blob = blob
         self._place = start
-        self._hash = hashlib.new(blob.digest.partition(":")[0]) if start == 0 else None
+        self._check = RunningDigest(blob.digest, blob.size) if start == 0 else None
 
     def __aiter__(self) -> Self:
         return self
@@ -155,11 +170,8 @@ class _Pieces:
 
     def _next(self) -> bytes:
         piece = self._blob.read(self._place)
-        if self._hash is not None:
-            self._hash.update(piece)
-            last = self._place + len(piece) == self._blob.size
-            if last and f"{self._hash.name}:{self._hash.hexdigest()}" != self._blob.digest:
-                raise unusable(f"{self._blob.path} is not what its digest {self._blob.digest} says")
+        if self._check is not None and not self._check.takes(piece):
+            raise unusable(f"{self._blob.path} is not what its digest {self._blob.digest} says")
         return piece
 
 

@@ -158,18 +158,14 @@ class Layout:
         contents.blobs[blob.digest] = size
         if blob.media_type.endswith("+json") and size <= _LARGEST_CONFIG:
             raw = self._files.content(path_of(blob.digest), _LARGEST_CONFIG) or b""
-            contents.add_document(blob.digest, _parsed(raw) or {})
+            contents.add_document(blob.digest, parsed(raw) or {})
 
     def _named(
         self, digest: Digest, document: dict[str, Any]
     ) -> tuple[list[Descriptor], list[Descriptor]]:
-        """Return the manifests and the blobs that a manifest or index names."""
         try:
-            if "manifests" in document:
-                return [_descriptor(each) for each in _list(document["manifests"])], []
-            named = [document["config"], *_list(document["layers"])]
-            return [], [_descriptor(each) for each in named]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return named_by(document)
+        except ValueError as error:
             raise self._unusable(f"has a manifest {digest} that is none") from error
 
     def _check(self, digest: Digest, raw: bytes, named: Descriptor | None) -> None:
@@ -181,7 +177,7 @@ class Layout:
             raise self._unusable(f"has {len(raw):,} bytes of {digest}, not {named.size:,}")
 
     def _document(self, name: str, raw: bytes) -> dict[str, Any]:
-        document = _parsed(raw)
+        document = parsed(raw)
         if document is None:
             raise self._unusable(f"has {name}, which is no JSON object")
         return document
@@ -191,6 +187,26 @@ class Layout:
 
     def _unusable(self, what: str) -> Exception:
         return unusable(f"{self._title} {what}")
+
+
+def named_by(document: dict[str, Any]) -> tuple[list[Descriptor], list[Descriptor]]:
+    """Return the manifests and the blobs that a manifest or index names; ``ValueError`` if none."""
+    try:
+        if "manifests" in document:
+            return [_descriptor(each) for each in _list(document["manifests"])], []
+        named = [document["config"], *_list(document["layers"])]
+        return [], [_descriptor(each) for each in named]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("no manifest") from error
+
+
+def parsed(raw: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that ``raw`` is; None where it is none."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def path_of(digest: Digest) -> str:
@@ -218,15 +234,6 @@ def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
     if told in MANIFEST_TYPES:
         return str(told)
     return INDEX_TYPE if "manifests" in document else "application/vnd.oci.image.manifest.v1+json"
-
-
-def _parsed(raw: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that ``raw`` is; None where it is none."""
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _fits(name: str, names: Iterable[str]) -> bool:

@@ -1,16 +1,17 @@
-"""A source's text to its content: images of the engine, and layouts and archives on disk."""
+"""A source's text to its content: in the engine, on disk, or in a registry."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol, Self
+from typing import IO, Protocol
 
+import anyio
 from anyio import to_thread
 
 from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
-from ghcr_push.planning.locations import Form, Location, parse_location
+from ghcr_push.planning.locations import DiskLocation, Form, Location, parse_location
 from ghcr_push.pushing.ports import Engine, Saved
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.archive import Archive, opened
@@ -18,6 +19,8 @@ from ghcr_push.sources.disk import DiskBlob, Extent, Folder, unusable
 from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
 from ghcr_push.sources.images import SavedImage, StoredImage
 from ghcr_push.sources.layout import Layout, path_of
+from ghcr_push.sources.ready import Ready, image_of
+from ghcr_push.sources.remote import RegistrySources
 from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool
 from ghcr_push.sources.tarstream import TarStream
@@ -39,25 +42,6 @@ class Found:
     read: Callable[[], AbstractAsyncContextManager[Saved]]
 
 
-class InPlace:
-    """Blobs that lie on disk as they are to be sent, largest first; nothing is copied."""
-
-    seconds_compressing = 0.0
-    waits_for_space = False
-
-    def __init__(self, saved: SavedImage, blobs: Sequence[DiskBlob]) -> None:
-        self.images = (saved,)
-        self._blobs = iter(sorted(blobs, key=lambda blob: -blob.size))
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> DiskBlob:
-        for blob in self._blobs:
-            return blob
-        raise StopAsyncIteration
-
-
 class DiskSources:
     """Layouts and archives; ``place`` finds a path as a workflow writes it.
 
@@ -70,7 +54,7 @@ class DiskSources:
         self._platform = platform
         self._found: dict[Source, Found] = {}
 
-    async def inspect(self, source: Source, location: Location) -> Image | Failure:
+    async def inspect(self, source: Source, location: DiskLocation) -> Image | Failure:
         """Find the content and check that it is whole, but for the bytes of its blobs."""
         try:
             self._found[source] = await to_thread.run_sync(self._find, location)
@@ -85,7 +69,7 @@ class DiskSources:
             async with self._found[source].read() as saved:
                 yield saved
 
-    def _find(self, location: Location) -> Found:
+    def _find(self, location: DiskLocation) -> Found:
         match location.form:
             case Form.OCI_LAYOUT:
                 return self._layout(location)
@@ -94,21 +78,21 @@ class DiskSources:
             case Form.DOCKER_ARCHIVE:
                 return self._docker_archive(location)
 
-    def _layout(self, location: Location) -> Found:
+    def _layout(self, location: DiskLocation) -> Found:
         folder = Folder(self._place(location.path))
         layout = Layout(folder, f"{location.form}:{location.path}")
         saved = layout.read(layout.choose(location.name), self._platform)
-        return Found(_image(saved), lambda: _in_place(saved, folder.extent))
+        return Found(image_of(saved), lambda: _in_place(saved, folder.extent))
 
-    def _oci_archive(self, location: Location) -> Found:
+    def _oci_archive(self, location: DiskLocation) -> Found:
         archive = Archive(self._place(location.path))
         layout = Layout(archive, f"{location.form}:{location.path}")
         saved = layout.read(layout.choose(location.name), self._platform)
         if not archive.compressed:
-            return Found(_image(saved), lambda: _in_place(saved, archive.extent))
-        return Found(_image(saved), lambda: self._streamed(archive.path, saved))
+            return Found(image_of(saved), lambda: _in_place(saved, archive.extent))
+        return Found(image_of(saved), lambda: self._streamed(archive.path, saved))
 
-    def _docker_archive(self, location: Location) -> Found:
+    def _docker_archive(self, location: DiskLocation) -> Found:
         if self._platform is not None:
             raise unusable(f"{location} is of one platform: leave out `platform`")
         archive = Archive(self._place(location.path))
@@ -168,23 +152,43 @@ class _Input:
 class Sources:
     """Every source of a run, and the engine's other services, as one port."""
 
-    def __init__(self, engine: InspectingEngine, disk: DiskSources) -> None:
+    def __init__(
+        self, engine: InspectingEngine, disk: DiskSources, registries: RegistrySources
+    ) -> None:
         self._engine = engine
         self._disk = disk
+        self._registries = registries
 
     async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         """Describe each source, or say why it cannot be; the engine is asked only for its own."""
         found: dict[Source, Image | Failure] = {}
-        for source in sources:
-            if location := parse_location(source.image):
+        of_engine = [source for source in sources if parse_location(source.image) is None]
+
+        async def ask_engine() -> None:
+            found.update(await self._engine.inspect_all(of_engine))
+
+        async def look(source: Source, location: Location) -> None:
+            if isinstance(location, DiskLocation):
                 found[source] = await self._disk.inspect(source, location)
-        if of_engine := [source for source in sources if source not in found]:
-            found |= await self._engine.inspect_all(of_engine)
+            else:
+                found[source] = await self._registries.inspect(source, location)
+
+        async with anyio.create_task_group() as tasks:
+            if of_engine:
+                tasks.start_soon(ask_engine)
+            for source in sources:
+                if location := parse_location(source.image):
+                    tasks.start_soon(look, source, location)
         return found
 
     def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Saved]:
         """Read the content of a source while the block runs."""
-        return self._engine.save(source, image) if image.in_engine else self._disk.save(source)
+        location = parse_location(source.image)
+        if location is None:
+            return self._engine.save(source, image)
+        if isinstance(location, DiskLocation):
+            return self._disk.save(source)
+        return self._registries.save(source)
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
@@ -197,12 +201,6 @@ class Sources:
         return await self._engine.head(repository, reference)
 
 
-def _image(saved: SavedImage) -> Image:
-    size = sum(named.size for named in saved.blobs)
-    digest = saved.top.digest
-    return Image(id=str(digest), layers=0, digest=digest, size=size, in_engine=False)
-
-
 @asynccontextmanager
 async def _in_place(
     saved: SavedImage, extent: Callable[[str], Extent | None]
@@ -213,7 +211,7 @@ async def _in_place(
         if place is None:
             raise unusable(f"{named.digest} is not there any more")
         blobs.append(DiskBlob(named.digest, place))
-    yield InPlace(saved, blobs)
+    yield Ready(saved, blobs)
 
 
 @contextmanager

@@ -1,0 +1,34 @@
+"""Content whose manifests are known before its blobs are read, and which is read where it lies."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from ghcr_push.model import Image
+from ghcr_push.pushing.ports import Blob
+from ghcr_push.sources.images import SavedImage
+
+
+class Ready:
+    """All blobs at once, largest first: each is opened only where a repository lacks it."""
+
+    seconds_compressing = 0.0
+    waits_for_space = False
+
+    def __init__(self, saved: SavedImage, blobs: Sequence[Blob]) -> None:
+        self.images = (saved,)
+        self._blobs = iter(sorted(blobs, key=lambda blob: -blob.size))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Blob:
+        for blob in self._blobs:
+            return blob
+        raise StopAsyncIteration
+
+
+def image_of(saved: SavedImage) -> Image:
+    """Describe content whose digest is known beforehand."""
+    size = sum(named.size for named in saved.blobs)
+    digest = saved.top.digest
+    return Image(id=str(digest), layers=0, digest=digest, size=size, in_engine=False)

@@ -1,0 +1,211 @@
+"""Content that lies in a registry: read piece by piece as it is sent on, never on disk."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, Self, TypeVar
+
+from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.model import Failure, Image, Kind, Manifest, Source
+from ghcr_push.planning.locations import RegistryLocation
+from ghcr_push.pushing.backoff import AttemptError
+from ghcr_push.pushing.ports import Saved
+from ghcr_push.references import Digest, Repository
+from ghcr_push.sources.disk import RunningDigest, unusable
+from ghcr_push.sources.images import SavedImage
+from ghcr_push.sources.layout import Layout, named_by, parsed, path_of
+from ghcr_push.sources.ready import Ready, image_of
+
+T = TypeVar("T")
+
+PIECE: Final = 8 << 20
+"""Bytes asked for at once: what one upload holds in memory, and what a broken connection costs."""
+
+_SERVER_ERROR: Final = 500
+
+MOST_MANIFESTS: Final = 1_000
+"""Manifests that one source may have: platforms and attestations number some dozens."""
+
+
+class ContentReader(Protocol):
+    """Reads content out of registries, each method one try. Raises ``PushError``."""
+
+    async def source_manifest(self, repository: Repository, reference: str) -> Manifest:
+        """Fetch a manifest or index with its exact bytes, checked against its digest."""
+
+    async def source_piece(
+        self, repository: Repository, digest: Digest, start: int, size: int
+    ) -> bytes:
+        """Fetch ``size`` bytes of a blob from ``start`` on."""
+
+
+class RegistrySources:
+    """Images in registries. ``persist`` tries a read again while that makes sense.
+
+    ``platform`` chooses one of each index; None wants all that it names.
+    """
+
+    def __init__(
+        self,
+        reader: ContentReader,
+        persist: Callable[[Callable[[], Awaitable[Manifest]]], Awaitable[Manifest]],
+        platform: str | None,
+    ) -> None:
+        self._reader = reader
+        self._persist = persist
+        self._platform = platform
+        self._found: dict[Source, tuple[RegistryLocation, SavedImage]] = {}
+
+    async def inspect(self, source: Source, location: RegistryLocation) -> Image | Failure:
+        """Fetch all manifests; blobs are taken to be there until they are read."""
+        try:
+            top, files = await self._fetch(source, location)
+            saved = Layout(files, str(source)).read(top, self._platform)
+        except AttemptError as failed:
+            return failed.failure
+        except PushError as error:
+            return classify(error.evidence)
+        self._found[source] = location, saved
+        return image_of(saved)
+
+    @asynccontextmanager
+    async def save(self, source: Source) -> AsyncIterator[Saved]:
+        """Read the content that ``inspect`` found."""
+        location, saved = self._found[source]
+        blobs = [
+            RemoteBlob(self._reader, location.repository, named.digest, named.size, str(source))
+            for named in saved.blobs
+        ]
+        yield Ready(saved, blobs)
+
+    async def _fetch(self, source: Source, location: RegistryLocation) -> tuple[Digest, "Fetched"]:
+        files = Fetched()
+        first = await self._manifest(source, location.repository, location.reference)
+        waiting = files.add(first)
+        while waiting:
+            if len(files.manifests) >= MOST_MANIFESTS:
+                raise unusable(f"{source} names more than {MOST_MANIFESTS:,} manifests")
+            manifest = await self._manifest(source, location.repository, waiting.pop())
+            waiting += [each for each in files.add(manifest) if each not in files.manifests]
+        return first.digest, files
+
+    async def _manifest(self, source: Source, repository: Repository, reference: str) -> Manifest:
+        async def attempt() -> Manifest:
+            try:
+                return await self._reader.source_manifest(repository, reference)
+            except PushError as error:
+                failure = classify(of_source(error, str(source)).evidence)
+                raise AttemptError(failure, charged=True) from error
+
+        return await self._persist(attempt)
+
+
+class Fetched:
+    """The manifests of one source, as the files of a layout; its blobs are taken to be there."""
+
+    def __init__(self) -> None:
+        self.manifests: dict[Digest, Manifest] = {}
+        self._contents: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
+
+    def add(self, manifest: Manifest) -> list[Digest]:
+        """Add a manifest or index; return the manifests that it names."""
+        self.manifests[manifest.digest] = manifest
+        self._contents[path_of(manifest.digest)] = manifest.raw
+        try:
+            children, blobs = named_by(parsed(manifest.raw) or {})
+        except ValueError:
+            return []  # whoever reads the layout says so
+        self._sizes |= {path_of(blob.digest): blob.size for blob in blobs}
+        return [child.digest for child in children]
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of a manifest, or what a blob is said to have."""
+        content = self._contents.get(name)
+        return self._sizes.get(name) if content is None else len(content)
+
+    def content(self, name: str, most: int) -> bytes | None:  # noqa: ARG002 - bounded when fetched
+        """Return the bytes of a manifest."""
+        return self._contents.get(name)
+
+    def names(self) -> list[str]:
+        """Return the digests of the manifests."""
+        return sorted(self.manifests)
+
+
+class RemoteBlob:
+    """A blob in a source registry; nothing of it is kept here.
+
+    A pass from its first byte to its last checks the digest before the last piece is given out.
+    """
+
+    def __init__(
+        self, reader: ContentReader, repository: Repository, digest: Digest, size: int, title: str
+    ) -> None:
+        self.digest = digest
+        self.size = size
+        self._reader = reader
+        self._repository = repository
+        self._title = title
+
+    def release(self) -> None:
+        """Give nothing back: nothing was taken."""
+
+    def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        """Return the bytes from ``start`` on, in pieces; every call begins anew."""
+        return _Pieces(self, start)
+
+    async def read(self, start: int) -> bytes:
+        """Fetch a piece from ``start`` on; one try. Raises ``PushError`` that blames the source."""
+        size = min(PIECE, self.size - start)
+        try:
+            return await self._reader.source_piece(self._repository, self.digest, start, size)
+        except PushError as error:
+            raise of_source(error, self._title) from error
+
+    def other(self) -> PushError:
+        """Return the error for bytes that are not those of the digest."""
+        return unusable(f"{self._title} gives out other bytes under {self.digest}")
+
+
+class _Pieces:
+    """The pieces of a blob, one request each."""
+
+    def __init__(self, blob: RemoteBlob, start: int) -> None:
+        self._blob = blob
+        self._place = start
+        self._check = RunningDigest(blob.digest, blob.size) if start == 0 else None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._place >= self._blob.size:
+            raise StopAsyncIteration
+        piece = await self._blob.read(self._place)
+        if self._check is not None and not self._check.takes(piece):
+            raise self._blob.other()
+        self._place += len(piece)
+        return piece
+
+
+def of_source(error: PushError, title: str) -> PushError:
+    """Return ``error`` as one of the source: it says nothing of the registry that is pushed to."""
+    evidence = error.evidence
+    failure = classify(evidence)
+    # what was just uploaded may be invisible for a while; what somebody else did is there or not
+    may_pass = failure.retryable and (evidence.status is None or _may_pass(evidence.status))
+    kind = Kind.SOURCE_UNREACHABLE if may_pass else Kind.SOURCE_INVALID
+    return PushError(
+        Evidence(
+            origin=Origin.RUN,
+            kind=kind,
+            message=f"{title}: {evidence.message}",
+            status=evidence.status,
+            code=evidence.code,
+            retry_after=failure.wait,
+        )
+    )
+
+
+def _may_pass(status: int) -> bool:
+    return status in {200, 206, 408, 425, 429} or status >= _SERVER_ERROR

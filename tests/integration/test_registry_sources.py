@@ -1,0 +1,201 @@
+"""From one registry to another with no engine: what goes wrong at the source is the source's."""
+
+import gzip
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2
+import pytest
+from tests.support.front import Answer, Behaviour, Front, Rule, Step, oci_error, on, running_front
+from tests.support.registry import running_registry
+
+COMMAND = Path(sys.executable).with_name("ghcr-push")
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+LARGE = 20 << 20
+
+
+@pytest.fixture
+def front() -> Iterator[Front]:
+    """Give a front before an empty registry, where nothing of another test is found."""
+    with running_registry() as registry, running_front(registry.address) as front:
+        yield front
+
+
+@pytest.fixture
+def source() -> Iterator[Front]:
+    """Give a front before a registry of its own that holds `acme/base:1`."""
+    with running_registry() as registry, running_front(registry.address) as front:
+        fill(front)
+        front.reset()
+        yield front
+
+
+def digest_of(raw: bytes) -> str:
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
+
+def fill(front: Front) -> None:
+    """Put an index of two platforms into a registry, one layer of 20 MiB, with plain requests."""
+    base = f"http://{front.address}/v2/acme/base"
+
+    def blob(raw: bytes, media_type: str) -> dict[str, Any]:
+        begun = httpx2.post(f"{base}/blobs/uploads/")
+        place = httpx2.URL(begun.headers["Location"]).copy_merge_params({"digest": digest_of(raw)})
+        assert httpx2.put(place, content=raw, timeout=30).status_code == 201
+        return {"mediaType": media_type, "digest": digest_of(raw), "size": len(raw)}
+
+    def manifest(document: dict[str, Any], reference: str | None = None) -> dict[str, Any]:
+        raw = json.dumps(document).encode()
+        media_type = document["mediaType"]
+        put = httpx2.put(
+            f"{base}/manifests/{reference or digest_of(raw)}",
+            content=raw,
+            headers={"Content-Type": media_type},
+        )
+        assert put.status_code == 201
+        return {"mediaType": media_type, "digest": digest_of(raw), "size": len(raw)}
+
+    random, children = Random(7), []
+    shared = blob(gzip.compress(random.randbytes(5000)), LAYER)
+    for architecture, size in (("amd64", LARGE), ("arm64", 9000)):
+        config = json.dumps({"os": "linux", "architecture": architecture}).encode()
+        own = blob(random.randbytes(size), LAYER)
+        document = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": [shared, own]}
+        child = manifest({**document, "config": blob(config, CONFIG)})
+        children.append({**child, "platform": {"os": "linux", "architecture": architecture}})
+    manifest({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}, "1")
+
+
+def push(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """Run the command where neither docker nor a socket is to be found."""
+    environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
+    done = subprocess.run(
+        [COMMAND, "--format", "json", "--backoff-initial", "200ms", *options],
+        env={**environ, "PATH": "/nonexistent", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout or "{}")
+
+
+def raw(front: Front, name: str, reference: str) -> bytes:
+    headers = {"Accept": f"{INDEX}, {MANIFEST}"}
+    return httpx2.get(
+        f"http://{front.address}/v2/{name}/manifests/{reference}", headers=headers
+    ).content
+
+
+def copy(tmp_path: Path, source: Front, front: Front, *more: str) -> tuple[int, dict[str, Any]]:
+    tags = ",".join(f"{front.address}/acme/copy:{tag}" for tag in ("1", "2", "latest"))
+    return push(
+        tmp_path, "--tags", tags, "--source", f"docker://{source.address}/acme/base:1", *more
+    )
+
+
+def test_an_index_arrives_byte_for_byte_each_blob_once(
+    source: Front, front: Front, tmp_path: Path
+) -> None:
+    status, report = copy(tmp_path, source, front)
+    assert (status, report["totals"]["pushed"]) == (0, 3)
+    assert raw(front, "acme/copy", "latest") == raw(source, "acme/base", "1")
+    stats = front.stats()
+    assert set(stats.blob_uploads["acme/copy"].values()) == {1}
+    assert set(stats.manifest_writes.values()) == {1}
+    assert not list(tmp_path.rglob("*blob*"))
+
+
+def test_a_second_run_writes_nothing(source: Front, front: Front, tmp_path: Path) -> None:
+    copy(tmp_path, source, front)
+    front.reset()
+    status, report = copy(tmp_path, source, front)
+    assert (status, report["totals"]["unchanged"]) == (0, 3)
+    assert not front.stats().manifest_writes
+    assert not front.stats().blob_uploads
+
+
+def test_within_one_registry_everything_is_mounted(source: Front, tmp_path: Path) -> None:
+    status, _ = copy(tmp_path, source, source)
+    assert status == 0
+    stats = source.stats()
+    assert stats.blob_uploads.get("acme/copy", {}) == {}
+    assert sum(stats.blob_mounts.values()) == 5
+    assert stats.upload_bytes == 0
+
+
+def test_one_platform_is_chosen(source: Front, front: Front, tmp_path: Path) -> None:
+    status, _ = copy(tmp_path, source, front, "--platform", "linux/arm64")
+    assert status == 0
+    assert len(json.loads(raw(front, "acme/copy", "1"))["layers"]) == 2
+    assert front.stats().upload_bytes < LARGE
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        oci_error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "1"}),
+        oci_error(503, "UNAVAILABLE", "try later"),
+        Answer(status=206, body="x" * 5000, connection="midway"),
+        Answer(status=500, connection="reset"),
+    ],
+    ids=["throttled", "unavailable", "cut", "reset"],
+)
+def test_a_source_in_trouble_lowers_nothing_at_the_target(
+    answer: Answer, source: Front, front: Front, tmp_path: Path
+) -> None:
+    source.set(Behaviour(rules=(Rule(match=on(Step.BLOB_GET), answer=answer, skip=1, first=2),)))
+    status, report = copy(tmp_path, source, front)
+    assert status == 0, report
+    assert report["totals"]["lowest_parallel"] == report["max_parallel"]
+    assert not [hold for hold in report["holds"] if hold["registry"] == front.address]
+    kinds = {
+        attempt["failure"]["kind"]
+        for target in report["targets"]
+        for attempt in target["content_attempts"]
+        if attempt["failure"]
+    }
+    assert kinds == {"source-unreachable"}
+    assert raw(front, "acme/copy", "latest") == raw(source, "acme/base", "1")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_source_that_may_not_be_read_sinks_no_other(
+    status: int, source: Front, front: Front, tmp_path: Path
+) -> None:
+    refusal = oci_error(status, "DENIED", "requested access to the resource is denied")
+    match = on(Step.MANIFEST_GET, Step.MANIFEST_HEAD, repository="acme/private")
+    source.set(Behaviour(rules=(Rule(match=match, answer=refusal),)))
+    good = f"docker://{source.address}/acme/base:1 => {front.address}/acme/copy:good"
+    bad = f"docker://{source.address}/acme/private:1 => {front.address}/acme/copy:bad"
+    ended, report = push(tmp_path, "--tags", f"{good}\n{bad}")
+    outcomes = {each["reference"].rpartition(":")[2]: each for each in report["targets"]}
+    assert ended == 1
+    assert outcomes["good"]["outcome"] == "pushed"
+    assert outcomes["bad"]["failure"]["kind"] == "source-invalid"
+    assert "acme/private" in outcomes["bad"]["failure"]["message"]
+
+
+def test_a_blob_with_other_bytes_is_never_written(
+    source: Front, front: Front, tmp_path: Path
+) -> None:
+    def lies(entry: str) -> Rule:
+        answer = Answer(status=206, body="x" * 9000)
+        return Rule(match=on(Step.BLOB_GET, reference=entry), answer=answer)
+
+    arm64 = json.loads(raw(source, "acme/base", "1"))["manifests"][1]["digest"]
+    layer = json.loads(raw(source, "acme/base", arm64))["layers"][1]["digest"]
+    source.set(Behaviour(rules=(lies(layer),)))
+    status, report = copy(tmp_path, source, front)
+    assert status == 1
+    assert layer in report["targets"][0]["failure"]["message"]
+    assert not front.stats().manifest_writes
