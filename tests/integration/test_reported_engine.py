@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.support.cases import World, image, running_world
 from tests.support.docker import Says
+from tests.support.loadable import Loadable
+from tests.support.saved import digest_of, tar
 
 import ghcr_push.pushing.group
 
@@ -211,3 +213,35 @@ def test_content_trust_signs_nothing_and_fails_nothing(tmp_path: Path, transport
         assert end.outcomes == {"acme/app:1": "pushed"}, end.log
         [notice] = [each for each in end.report["notices"] if "DOCKER_CONTENT_TRUST" in each]
         assert "images" in notice
+
+
+# -- Podman behind DOCKER_HOST ------------------------------------------------------------------
+
+
+def as_podman_saves(app: Loadable) -> bytes:
+    layers = dict(zip(app.diff_ids, app.layers, strict=True))
+    files: dict[str, bytes | None] = {f"{name[7:]}.tar": raw for name, raw in layers.items()}
+    links = {f"{name[8:]}0/layer.tar": f"../{name[7:]}.tar" for name in layers}
+    files |= {f"{digest_of(app.config)[7:]}.json": app.config, "manifest.json": b"[]"}
+    return tar(files, links=links)
+
+
+@pytest.mark.parametrize("transport", ["direct", "auto", "engine"])
+def test_what_podman_saves_lands(tmp_path: Path, transport: str) -> None:
+    app = image()
+    says = [Says(asked="image save *", out=as_podman_saves(app))]
+    with running_world(tmp_path, images={"app:1": app}, says=says) as world:
+        end = world.push("acme/app:1", "acme/app:2", transport=transport)
+        assert set(end.outcomes.values()) == {"pushed"}, end.log
+        assert world.registry.lacking("acme/app:1") == []
+
+
+def test_an_image_that_podman_has_not_is_missing(tmp_path: Path) -> None:
+    words = (
+        "Error response from daemon: failed to find image app:2: docker.io/library/app:2: No such "
+        "image\n"
+    )
+    says = [Says(asked="image inspect *app:2", status=1, err=words)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1", source="app:2")
+        assert end.failure("acme/app:1")["kind"] == "image-missing"

@@ -91,6 +91,25 @@ def saved_in_folders(*images: Sequence[bytes]) -> bytes:
     return tar(dict(sorted(files.items())), links=links)
 
 
+def saved_by_podman(*images: Sequence[bytes]) -> bytes:
+    """Return what Podman 4 saves: layers by DiffID, and folders with links to them."""
+    files: dict[str, bytes | None] = {}
+    links: dict[str, str] = {}
+    for layers in images:
+        for number, content in enumerate(layers):
+            folder = hashlib.sha256(b"%d" % number + content).hexdigest()
+            name = f"{digest_of(content)[7:]}.tar"
+            files[name] = content
+            files[f"{folder}/VERSION"] = b"1.0"
+            files[f"{folder}/json"] = b'{"id": "..."}'
+            links[f"{folder}/layer.tar"] = f"../{name}"
+        config = config_of(layers)
+        files[f"{digest_of(config)[7:]}.json"] = config
+    files["manifest.json"] = b"[]"
+    files["repositories"] = b"{}"
+    return tar(files, links=links)
+
+
 def saved_as_layout(*images: Sequence[bytes]) -> bytes:
     """Return what engine 25 and later save: an OCI layout with uncompressed layers."""
     blobs: set[bytes] = set()

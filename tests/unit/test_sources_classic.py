@@ -14,6 +14,7 @@ from tests.support.saved import (
     digest_of,
     layer,
     saved_as_layout,
+    saved_by_podman,
     saved_in_folders,
     tar,
 )
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.anyio
 LAYERS = [layer(1), layer(2, 1_500_000), layer(3), layer(1)]
 OTHER = [layer(1), layer(4)]
 Saver = Callable[..., bytes]
-FORMS = pytest.mark.parametrize("save", [saved_in_folders, saved_as_layout])
+FORMS = pytest.mark.parametrize("save", [saved_in_folders, saved_as_layout, saved_by_podman])
 
 
 async def content_of(blob: SpooledBlob) -> bytes:

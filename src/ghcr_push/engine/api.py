@@ -44,7 +44,7 @@ class EngineApi:
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Have the engine ask the registry (``GET /distribution/{name}/json``) for a tag."""
         value = self._authorizations.get(repository.registry)
-        headers = {"X-Registry-Auth": value} if value else {}
+        headers = {"X-Registry-Auth": value} if value else dict[str, str]()
         return _described(await self._get(f"/distribution/{repository}:{reference}/json", headers))
 
     async def is_whole(self, image: str) -> bool:

@@ -31,7 +31,8 @@ _INDEX_TYPES: Final = (
 )
 
 _SAID_DIGEST: Final = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64}) size: \d+\s*$")
-_NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)")
+_NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)|failed to find image (\S+): ")
+"""How Docker and Podman tell of a missing image."""
 
 
 class DockerEngine:
@@ -72,7 +73,7 @@ class DockerEngine:
         _, out, err = await self._command.ask(
             "image", "inspect", "--format", "{{json .}}", "--", *names
         )
-        missing = set(_NO_SUCH_IMAGE.findall(err))
+        missing = {"".join(names) for names in _NO_SUCH_IMAGE.findall(err)}
         images = [await self._told(inspected) for inspected in _inspected(out)]
         self._answered |= bool(images or missing)
         present = [source for source in sources if not _is_missing(source.image, missing)]

@@ -1,7 +1,8 @@
 """Images of an engine's classic store: layers are saved uncompressed, the manifest is ours to make.
 
-Two forms: folders of layers (engine 20.10), and an OCI layout whose layers are uncompressed
-(engine 25 and later). In both, layers come in no order that means anything.
+Three forms: folders of layers (engine 20.10), an OCI layout whose layers are uncompressed (engine
+25 and later), and Podman's, with layers named by their DiffIDs and folders of links to them. In
+none do layers come in an order that means anything.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE: Final = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
-_NAMED: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.json")
+_NAMED: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.(?:json|tar)")
 _LAYER_FOLDER: Final = re.compile(r"[0-9a-f]{64}/layer\.tar")
 
 _LARGEST_CONFIG: Final = 64 << 20

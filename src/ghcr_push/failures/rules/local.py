@@ -13,6 +13,7 @@ LOCAL: tuple[Rule, ...] = (
             Sign(text=r"\btag does not exist\b", answered=False),
             Sign(text=r"\bimage does not exist locally\b", answered=False),
             Sign(text=r"\bno such image\b", answered=False),
+            Sign(text=r"\bimage not known$", answered=False),  # Podman
             # all that the classic store tells of a name that it shall save
             Sign(text=r"\breference does not exist\b", answered=False),
         ),
@@ -26,6 +27,10 @@ LOCAL: tuple[Rule, ...] = (
             containerd("tag does not exist: ghcr.io/o/i:t"),
             classic("Error response from daemon: No such image: ghcr.io/o/i:t"),
             classic("Error response from daemon: reference does not exist"),
+            classic(
+                "Error response from daemon: failed to find image ghcr.io/o/i:t: ghcr.io/o/i:t: "
+                "image not known"
+            ),
         ),
     ),
     Rule(
