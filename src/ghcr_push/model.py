@@ -20,6 +20,7 @@ class Kind(StrEnum):
     SERVER_ERROR = "server-error"
     TIMEOUT = "timeout"
     NETWORK = "network"
+    CUT_OFF = "cut-off"
     NOT_VISIBLE = "not-visible"
     AUTH_BLIP = "auth-blip"
     MANGLED = "mangled"

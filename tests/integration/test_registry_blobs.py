@@ -243,13 +243,35 @@ async def test_an_upload_that_asked_long_ago_is_not_taken_up(front: Front) -> No
 
 async def test_gives_up_after_a_time_without_a_byte(front: Front) -> None:
     silent = Answer(connection="hang")
-    front.set(Behaviour(rules=(Rule(match=on(PUT), answer=silent, first=1),)))
+    front.set(Behaviour(rules=(Rule(match=on(POST), answer=silent, first=1),)))
     blob, to = Bytes("silent", 100_000), repository(front, "silent")
     async with RegistryClient({}, time_limits=TimeLimits(transfer=2)) as client:
         upload = client.upload(to, blob)
         with pytest.raises(PushError) as raised:
             await upload.attempt()
         assert raised.value.evidence.kind is Kind.TIMEOUT
+        assert await upload.attempt() is Landed.SENT
+
+
+@pytest.mark.parametrize("size", [0, 100_000])
+async def test_the_answer_to_a_commit_is_waited_for_and_the_blob_sent_once(
+    front: Front, size: int
+) -> None:
+    front.set(Behaviour(delays={PUT: 1.5}))
+    blob, to = Bytes("slow", size), repository(front, "slow")
+    async with RegistryClient({}, time_limits=TimeLimits(transfer=0.5)) as client:
+        assert await client.upload(to, blob).attempt() is Landed.SENT
+    assert front.stats().count(PUT) == 1
+
+
+async def test_a_rest_is_sent_although_its_answer_names_no_location(front: Front) -> None:
+    nowhere = Answer(headers={"Location": ""})
+    front.set(Behaviour(rules=(Rule(match=on(PATCH), answer=nowhere, effect="alter"),)))
+    blob, to = Bytes("nowhere", breaks_at=2_000_000), repository(front, "nowhere")
+    async with RegistryClient({}) as client:
+        upload = client.upload(to, blob)
+        with pytest.raises(PushError):
+            await upload.attempt()
         assert await upload.attempt() is Landed.SENT
 
 

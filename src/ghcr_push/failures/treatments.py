@@ -91,6 +91,16 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         "towards the registry.",
         retryable=True,
     ),
+    # no sign of load, and no outage: the other side took bytes each time, and ended it each time
+    Kind.CUT_OFF: Treatment(
+        cause=_NETWORK,
+        meaning="an upload is cut off again and again",
+        advice="Something between this job and the registry ends requests that last long: raise "
+        "its time limit (of nginx: `client_body_timeout`, `proxy_read_timeout`, "
+        "`proxy_send_timeout`), make the layer smaller, or lower `max-parallel`, so that each "
+        "upload gets more bandwidth.",
+        retryable=True,
+    ),
     Kind.NOT_VISIBLE: Treatment(
         cause=_REGISTRY,
         meaning="the registry does not see yet what was just uploaded",

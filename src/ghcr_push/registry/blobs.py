@@ -1,24 +1,16 @@
-"""Blobs on their way into a repository: looked for, mounted, uploaded, taken up where they broke.
+"""Blobs of a repository: looked for; and what uploads share: permission asked, mounts refused.
 
-distribution-spec, "Pushing blobs". The upload that most registries like best is two requests, a
-POST for a location and one PUT of everything; where it breaks and the registry knows how much it
-has, the rest goes by PATCH.
+distribution-spec, "Pushing blobs".
 """
 
-import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from functools import partial
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 import httpx2
 
-from ghcr_push import tracing
 from ghcr_push.failures import PushError
-from ghcr_push.model import Kind, Landed
-from ghcr_push.references import Digest, Repository, is_digest
-from ghcr_push.registry.errors import failure
-from ghcr_push.registry.http import Answer, Stream
+from ghcr_push.references import Digest, Repository
 from ghcr_push.registry.session import AstrayError, Inquiry, Session, led_to
 
 
@@ -37,20 +29,8 @@ class Blob(Protocol):
         """Yield the bytes from ``start`` on."""
 
 
-_OCTETS: Final = {"Content-Type": "application/octet-stream"}
-_WRITTEN: Final = frozenset({200, 201, 202, 204})
-"""For a committed upload; the spec says 201, and other clients take these."""
-
 KEPT: Final = 30.0
 """Seconds in which an upload that was begun is good to go on with; GHCR ends them after 600."""
-
-_RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
-
-_NO_MOUNT: Final = frozenset({400, 401, 403, 404, 405})
-"""Answers to a mount, or to the wish for a token for it, that leave the plain upload open."""
-
-_FORGOTTEN: Final = frozenset({400, 404, 410, 416})
-"""Answers at an upload's location after which it is of no use."""
 
 
 async def has_blob(
@@ -113,204 +93,21 @@ class Begun:
         self._locations.clear()
 
 
-class BlobUpload:
-    """One blob on its way into one repository, over as many tries as it takes.
+class Mounts:
+    """From where no blob can be mounted, as far as registries have refused it in this run.
 
-    It remembers the upload's location between tries: what the registry has of it already is not
-    sent again. ``bytes_sent`` counts the bytes of all tries, as they leave.
+    One refusal of any kind is enough: a plain upload always does. Who may not read an origin,
+    may not for any repository.
     """
 
-    def __init__(self, session: Session, repository: Repository, blob: Blob, begun: Begun) -> None:
-        self.bytes_sent = 0
-        self._session = session
-        self._repository = repository
-        self._blob = blob
-        self._begun = begun
-        self._location: httpx2.URL | None = None
-        self._mountable = True
+    def __init__(self) -> None:
+        self._refused: set[tuple[Repository, Repository | None]] = set()
 
-    async def attempt(self, mount_from: Repository | None = None) -> Landed:
-        """Try once to bring the blob there; raise ``PushError`` where it is not there after it.
+    def may(self, origin: Repository, repository: Repository) -> bool:
+        """Say whether it is worth asking for a mount from ``origin`` into ``repository``."""
+        return self._refused.isdisjoint({(origin, repository), (origin, None)})
 
-        ``mount_from``, a repository of the same registry that holds the blob, saves the upload; a
-        refused mount is not tried again and no failure.
-        """
-        with tracing.about(f"{self._repository}@{self._blob.digest}"):
-            return await self._attempt(mount_from)
-
-    async def _attempt(self, mount_from: Repository | None) -> Landed:
-        offset = await self._taken() if self._location is not None else 0
-        if self._location is None:
-            if mount_from is not None and self._mountable and await self._mount(mount_from):
-                return Landed.MOUNTED
-            if self._location is None:
-                self._location = self._begun.take(self._repository)
-            if self._location is None:
-                self._location = led_to(await self._ask(self._uploads(), {202}))
-        try:
-            await self._send(offset)
-        except PushError as error:
-            if error.evidence.status in _FORGOTTEN or error.evidence.kind is Kind.MANGLED:
-                self._location = None
-            if _may_have_landed(error) and await self._is_there():
-                self._location = None
-                return Landed.FOUND
-            raise
-        self._location = None
-        return Landed.SENT
-
-    async def cancel(self) -> None:
-        """Have the registry forget an upload that was begun and will not be ended."""
-        if self._location is not None:
-            inquiry = self._at_location("DELETE")
-            self._location = None
-            await self._session.ask(inquiry)
-
-    # -- steps ------------------------------------------------------------------------------
-
-    async def _mount(self, origin: Repository) -> bool:
-        """Ask for a mount; False where there is none, with a location if the answer has one."""
-        query: Mapping[str, Sequence[str]] = {
-            "mount": [self._blob.digest],
-            "from": [origin.name],
-        }
-        try:
-            answer = await self._ask(self._uploads(query, origin), {201, 202})
-        except PushError as error:
-            if error.evidence.status not in _NO_MOUNT:
-                raise
-            self._mountable = False
-            return False
-        if answer.status == httpx2.codes.CREATED:
-            self._right_digest(answer)
-            return True
-        self._mountable = False
-        self._location = led_to(answer)
-        return False
-
-    async def _taken(self) -> int:
-        """Return how many bytes the registry has of the upload; forget the upload if it does."""
-        answer = await self._session.ask(self._at_location("GET"))
-        if _in_trouble(answer.status):
-            raise self._session.refusal(answer)
-        found = _RANGE.fullmatch(answer.headers.get("Range", "").strip())
-        if answer.status not in {200, 202, 204} or found is None:
-            self._location = None
-            return 0
-        if "Location" in answer.headers:
-            self._location = led_to(answer)
-        last = int(found[1])
-        # docker's registry says 0-0 of an upload without a byte, as if it were one of one byte
-        offset = last + 1 if last else 0
-        if offset > self._blob.size:
-            self._location = None
-            return 0
-        return offset
-
-    async def _send(self, offset: int) -> None:
-        """Send what is missing and commit."""
-        if 0 < offset < self._blob.size:
-            last = self._blob.size - 1
-            where = {**_OCTETS, "Content-Range": f"{offset}-{last}"}
-            inquiry = self._at_location("PATCH", headers=where, start=offset)
-            answer = await self._ask(inquiry, {202, 204})
-            self._location = led_to(answer)
-            offset = self._blob.size
-        start = 0 if offset == 0 else self._blob.size
-        inquiry = self._at_location("PUT", headers=_OCTETS, start=start, commit=True)
-        self._right_digest(await self._ask(inquiry, _WRITTEN))
-
-    async def _is_there(self) -> bool:
-        """Look for the blob after a failed try; a failing look proves nothing."""
-        try:
-            return await has_blob(self._session, self._repository, self._blob.digest)
-        except PushError:
-            return False
-
-    # -- requests ---------------------------------------------------------------------------
-
-    def _uploads(
-        self, query: Mapping[str, Sequence[str]] | None = None, origin: Repository | None = None
-    ) -> Inquiry:
-        return Inquiry(
-            method="POST",
-            repository=self._repository,
-            path="blobs/uploads/",
-            query=query or {},
-            # some servers want a length of a POST, and the library names none of no body
-            content=b"",
-            mounts_from=origin,
-        )
-
-    def _at_location(
-        self,
-        method: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        start: int | None = None,
-        commit: bool = False,
-    ) -> Inquiry:
-        """Return an inquiry at the upload's location, with the blob's bytes from ``start`` on."""
-        content = None
-        if start is not None:
-            size = self._blob.size - start
-            content = Stream(size=size, chunks=partial(self._counted, start))
-        return Inquiry(
-            method=method,
-            repository=self._repository,
-            path="",
-            headers=headers or {},
-            content=content,
-            location=self._committing() if commit else self._location,
-        )
-
-    def _committing(self) -> httpx2.URL:
-        """Return the location with the digest added, and its own query untouched: it is signed."""
-        location = str(self._location)
-        joint = "&" if "?" in location else "?"
-        return httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
-
-    def _counted(self, start: int) -> AsyncIterator[bytes]:
-        return _Counted(self, self._blob.chunks(start))
-
-    async def _ask(self, inquiry: Inquiry, statuses: Collection[int]) -> Answer:
-        answer = await self._session.ask(inquiry)
-        self._session.expect(answer, statuses)
-        return answer
-
-    def _right_digest(self, answer: Answer) -> None:
-        """Raise where the registry says that it has other bytes than ours."""
-        named = answer.headers.get("Docker-Content-Digest", "").strip()
-        same_algorithm = named.partition(":")[0] == self._blob.digest.partition(":")[0]
-        if is_digest(named) and same_algorithm and named != self._blob.digest:
-            raise failure(
-                f"{answer.request}: the registry has {named} instead of {self._blob.digest}",
-                Kind.MANGLED,
-                answer.status,
-            )
-
-
-class _Counted:
-    """Chunks on their way out; no generator, for those must be closed where they are left early."""
-
-    def __init__(self, upload: BlobUpload, chunks: AsyncIterator[bytes]) -> None:
-        self._upload = upload
-        self._chunks = chunks
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = await anext(self._chunks)
-        self._upload.bytes_sent += len(chunk)
-        return chunk
-
-
-def _may_have_landed(error: PushError) -> bool:
-    status = error.evidence.status
-    return status is None or status in _FORGOTTEN or httpx2.codes.is_server_error(status)
-
-
-def _in_trouble(status: int) -> bool:
-    """Say whether the upload may well be there, and the registry cannot tell now."""
-    return status == httpx2.codes.TOO_MANY_REQUESTS or httpx2.codes.is_server_error(status)
+    def refuse(self, origin: Repository, repository: Repository, error: PushError) -> None:
+        """Note how a mount was refused."""
+        everywhere = error.evidence.status in {401, 403}
+        self._refused.add((origin, None if everywhere else repository))

@@ -15,10 +15,11 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository, is_digest
-from ghcr_push.registry.blobs import Begun, Blob, BlobUpload, has_blob
+from ghcr_push.registry.blobs import Begun, Blob, Mounts, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import Answer, Connections, TimeLimits
 from ghcr_push.registry.session import Inquiry, Session
+from ghcr_push.registry.upload import BlobUpload
 
 MANIFEST_TYPES: Final = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -74,7 +75,9 @@ class RegistryClient:
             clock=clock,
             time_of_day=time_of_day,
         )
+        self._clock = clock
         self._begun = Begun(self._session, clock)
+        self._mounts = Mounts()
         self._with_head: set[str] = set()
         """Registries that have answered a HEAD of a manifest."""
         self._without_head: set[str] = set()
@@ -237,7 +240,14 @@ class RegistryClient:
 
     def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
         """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
-        return BlobUpload(self._session, repository, blob, self._begun)
+        return BlobUpload(
+            self._session,
+            repository,
+            blob,
+            begun=self._begun,
+            mounts=self._mounts,
+            clock=self._clock,
+        )
 
     async def _read(
         self, method: str, repository: Repository, reference: str, *, of_source: bool = False

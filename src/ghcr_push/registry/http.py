@@ -58,7 +58,8 @@ class TimeLimits:
     connect: float = 10.0
     """Until TCP and TLS are there; what docker's engine allows too."""
     transfer: float = 60.0
-    """Between two bytes, of the request or of the answer."""
+    """Between two bytes, of the request or of the answer. The answer to an upload is waited for
+    as long as whoever asks has time: it comes when the registry has stored all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,11 @@ class Connections:
         try:
             with tracing.request(method, str(url)) as made, _quiet():
                 request = client.build_request(
-                    method, url, headers=_sized(headers, content), content=_told(content, made)
+                    method,
+                    url,
+                    headers=_sized(headers, content),
+                    content=_told(content, made),
+                    timeout=self._timeout(uploads=isinstance(content, Stream)),
                 )
                 response = await client.send(request, stream=True)
                 made.status = response.status_code
@@ -163,6 +168,11 @@ class Connections:
             body=body,
         )
 
+    def _timeout(self, *, uploads: bool) -> httpx2.Timeout:
+        each = self._limits.transfer
+        answer = None if uploads else each
+        return httpx2.Timeout(connect=self._limits.connect, write=each, read=answer, pool=None)
+
     def _client(self, trust: Trust) -> httpx2.AsyncClient:
         if trust not in self._clients:
             try:
@@ -177,13 +187,11 @@ class Connections:
         return self._clients[trust]
 
     def _new_client(self, trust: Trust) -> httpx2.AsyncClient:
-        limits = self._limits
         return httpx2.AsyncClient(
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             verify=httpx2.create_ssl_context(verify=trust is Trust.VERIFIED),
             trust_env=trust is not Trust.LOOPBACK,
-            timeout=httpx2.Timeout(limits.transfer, connect=limits.connect, pool=None),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
             transport=self._transport,
         )

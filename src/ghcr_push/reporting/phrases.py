@@ -18,6 +18,7 @@ _CAUSES = {
     Kind.SECONDARY_LIMIT: "secondary rate limit",
     Kind.TIMEOUT: "time-out",
     Kind.NETWORK: "network error",
+    Kind.CUT_OFF: "upload cut off",
     Kind.NOT_VISIBLE: "upload not visible yet",
     Kind.AUTH_BLIP: "passing refusal",
     Kind.MANGLED: "mangled upload",

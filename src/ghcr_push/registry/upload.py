@@ -1,0 +1,358 @@
+"""One blob on its way into a repository: sent whole, gone on with where it broke, or in pieces.
+
+The upload that most registries like best is two requests, a POST for a location and one PUT of
+everything; where it breaks and the registry knows how much it has, the rest goes by PATCH.
+"""
+
+import re
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
+from dataclasses import replace
+from functools import partial
+from typing import Final, Self
+
+import httpx2
+
+from ghcr_push import tracing
+from ghcr_push.failures import PushError
+from ghcr_push.model import Kind, Landed
+from ghcr_push.references import Repository, is_digest
+from ghcr_push.registry.blobs import Begun, Blob, Mounts, has_blob
+from ghcr_push.registry.errors import failure
+from ghcr_push.registry.http import Answer, Stream
+from ghcr_push.registry.session import Inquiry, Session, led_to
+
+_OCTETS: Final = {"Content-Type": "application/octet-stream"}
+_WRITTEN: Final = frozenset({200, 201, 202, 204})
+"""For a committed upload; the spec says 201, and other clients take these."""
+
+_RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
+
+PIECE: Final = 4 << 20
+"""Bytes of a piece where a blob goes up in pieces; ghcr.io takes no more in one (its limit is told
+in ocx-sh/ocx#237 and wasmCloud/wash-archive#268)."""
+
+CUTS: Final = 2
+"""Times that an upload is cut off before the blob goes up in pieces."""
+
+_FORGOTTEN: Final = frozenset({400, 404, 410, 416})
+"""Answers at an upload's location after which it is of no use."""
+
+
+class BlobUpload:
+    """One blob on its way into one repository, over as many tries as it takes.
+
+    It remembers the upload's location between tries: what the registry has of it already is not
+    sent again. ``bytes_sent`` counts the bytes of all tries, as they leave.
+
+    An upload that was cut off goes on with the rest in one piece; a registry that does not take
+    that gets the blob whole. One that was cut off ``CUTS`` times goes up in pieces, each of which
+    may have the time that the whole did not get.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        repository: Repository,
+        blob: Blob,
+        *,
+        begun: Begun,
+        mounts: Mounts,
+        clock: Callable[[], float],
+    ) -> None:
+        self.bytes_sent = 0
+        self._session = session
+        self._repository = repository
+        self._blob = blob
+        self._begun = begun
+        self._mounts = mounts
+        self._clock = clock
+        self._location: httpx2.URL | None = None
+        self._resumes = True
+        """Whether the registry may take the rest of an upload in one piece."""
+        self._takes_pieces = blob.size > PIECE
+        self._cuts = 0
+
+    async def attempt(self, mount_from: Repository | None = None) -> Landed:
+        """Try once to bring the blob there; raise ``PushError`` where it is not there after it.
+
+        ``mount_from``, a repository of the same registry that holds the blob, saves the upload; a
+        refused mount is not tried again and no failure.
+        """
+        with tracing.about(f"{self._repository}@{self._blob.digest}"):
+            return await self._attempt(mount_from)
+
+    async def _attempt(self, mount_from: Repository | None) -> Landed:
+        offset = await self._taken()
+        if self._location is None:
+            if mount_from is not None and await self._mount(mount_from):
+                return Landed.MOUNTED
+            await self._begin()
+        if not (offset or self._in_pieces):
+            return await self._send_whole()
+        try:
+            return await self._sending(offset, self._send_rest(offset))
+        except PushError as error:
+            if not _refuses_parts(error):
+                raise
+        # it takes no rest, or no pieces, or lost what it had: the blob goes up whole
+        if self._in_pieces:
+            self._takes_pieces = False
+        self._resumes, self._location = False, None
+        await self._begin()
+        return await self._send_whole()
+
+    async def cancel(self) -> None:
+        """Have the registry forget an upload that was begun and will not be ended."""
+        if self._location is not None:
+            inquiry = self._at_location("DELETE")
+            self._location = None
+            await self._session.ask(inquiry)
+
+    # -- steps ------------------------------------------------------------------------------
+
+    @property
+    def _in_pieces(self) -> bool:
+        return self._takes_pieces and self._cuts >= CUTS
+
+    async def _begin(self) -> None:
+        """Have a location to upload to: that of a mount, of an upload begun, or a new one."""
+        if self._location is None:
+            self._location = self._begun.take(self._repository)
+        if self._location is None:
+            self._location = led_to(await self._ask(self._uploads(), {202}))
+
+    async def _mount(self, origin: Repository) -> bool:
+        """Ask for a mount; False where there is none, with a location if the answer has one.
+
+        What a mount fails at, a plain upload may do. Only a throttle is told, and waited for.
+        """
+        if not self._mounts.may(origin, self._repository):
+            return False
+        query: Mapping[str, Sequence[str]] = {
+            "mount": [self._blob.digest],
+            "from": [origin.name],
+        }
+        try:
+            answer = await self._ask(self._uploads(query, origin), {201, 202})
+            if answer.status == httpx2.codes.CREATED:
+                self._right_digest(answer)
+                return True
+            self._location = led_to(answer)
+        except PushError as error:
+            if error.evidence.status == httpx2.codes.TOO_MANY_REQUESTS:
+                raise
+            self._mounts.refuse(origin, self._repository, error)
+        return False
+
+    async def _taken(self) -> int:
+        """Return how many bytes the registry has of the upload; forget the upload if it does."""
+        if not (self._resumes or self._in_pieces):
+            self._location = None
+        if self._location is None:
+            return 0
+        answer = await self._session.ask(self._at_location("GET"))
+        if _in_trouble(answer.status):
+            raise self._session.refusal(answer)
+        found = _RANGE.fullmatch(answer.headers.get("Range", "").strip())
+        if answer.status not in {200, 202, 204} or found is None:
+            self._location = None
+            return 0
+        self._follow(answer)
+        last = int(found[1])
+        # docker's registry says 0-0 of an upload without a byte, as if it were one of one byte
+        offset = last + 1 if last else 0
+        if offset > self._blob.size:
+            self._location = None
+            return 0
+        return offset
+
+    async def _send_whole(self) -> Landed:
+        return await self._sending(0, self._commit(0))
+
+    async def _send_rest(self, offset: int) -> None:
+        """Send what is missing, in one piece or in many, and commit."""
+        size = self._blob.size
+        most = PIECE if self._in_pieces else size
+        for start in range(offset, size, most):
+            end = min(start + most, size)
+            where = {**_OCTETS, "Content-Range": f"{start}-{end - 1}"}
+            inquiry = self._at_location("PATCH", headers=where, part=(start, end))
+            self._follow(await self._ask(inquiry, {202, 204}))
+        await self._commit(size)
+
+    async def _commit(self, start: int) -> None:
+        """Send the bytes from ``start`` on with the request that ends the upload."""
+        part = (start, self._blob.size)
+        inquiry = self._at_location("PUT", headers=_OCTETS, part=part, commit=True)
+        self._right_digest(await self._ask(inquiry, _WRITTEN))
+
+    async def _sending(self, offset: int, requests: Awaitable[None]) -> Landed:
+        """Await the requests that send all from ``offset`` on, and make sense of how they fail."""
+        began, sent_before = self._clock(), self.bytes_sent
+        try:
+            await requests
+        except PushError as error:
+            if error.evidence.status in _FORGOTTEN or error.evidence.kind is Kind.MANGLED:
+                self._location = None
+            if _may_have_landed(error) and await self._is_there():
+                self._location = None
+                return Landed.FOUND
+            sent = self.bytes_sent - sent_before
+            if sent and _is_cut(error, whole=offset + sent == self._blob.size):
+                raise self._cut(error, self._clock() - began, offset + sent) from error
+            raise
+        self._location = None
+        return Landed.SENT
+
+    def _cut(self, error: PushError, seconds: float, place: int) -> PushError:
+        """Say how far an upload came that was cut off; more than once is no accident any more."""
+        self._cuts += 1
+        message = (
+            f"{error.evidence.message}; the upload was cut off after {seconds:.1f} s, at byte "
+            f"{place:,} of {self._blob.size:,}"
+        )
+        if self._cuts == 1:
+            return PushError(replace(error.evidence, message=message))
+        message += f", for the {_ordinal(self._cuts)} time"
+        return PushError(replace(error.evidence, message=message, kind=Kind.CUT_OFF))
+
+    def _follow(self, answer: Answer) -> None:
+        """Go on at the location that ``answer`` names, or where we are if it names none."""
+        if answer.headers.get("Location"):
+            self._location = led_to(answer)
+
+    async def _is_there(self) -> bool:
+        """Look for the blob after a failed try; a failing look proves nothing."""
+        try:
+            return await has_blob(self._session, self._repository, self._blob.digest)
+        except PushError:
+            return False
+
+    # -- requests ---------------------------------------------------------------------------
+
+    def _uploads(
+        self, query: Mapping[str, Sequence[str]] | None = None, origin: Repository | None = None
+    ) -> Inquiry:
+        return Inquiry(
+            method="POST",
+            repository=self._repository,
+            path="blobs/uploads/",
+            query=query or {},
+            # some servers want a length of a POST, and the library names none of no body
+            content=b"",
+            mounts_from=origin,
+        )
+
+    def _at_location(
+        self,
+        method: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        part: tuple[int, int] | None = None,
+        commit: bool = False,
+    ) -> Inquiry:
+        """Return an inquiry at the upload's location, with the bytes of ``part`` of the blob."""
+        content = None
+        if part is not None:
+            start, end = part
+            content = Stream(size=end - start, chunks=partial(self._counted, start, end))
+        return Inquiry(
+            method=method,
+            repository=self._repository,
+            path="",
+            headers=headers or {},
+            content=content,
+            location=self._committing() if commit else self._location,
+        )
+
+    def _committing(self) -> httpx2.URL:
+        """Return the location with the digest added, and its own query untouched: it is signed."""
+        location = str(self._location)
+        joint = "&" if "?" in location else "?"
+        return httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
+
+    def _counted(self, start: int, end: int) -> AsyncIterator[bytes]:
+        return _Counted(self, self._blob.chunks(start), end - start)
+
+    async def _ask(self, inquiry: Inquiry, statuses: Collection[int]) -> Answer:
+        answer = await self._session.ask(inquiry)
+        self._session.expect(answer, statuses)
+        return answer
+
+    def _right_digest(self, answer: Answer) -> None:
+        """Raise where the registry says that it has other bytes than ours."""
+        named = answer.headers.get("Docker-Content-Digest", "").strip()
+        same_algorithm = named.partition(":")[0] == self._blob.digest.partition(":")[0]
+        if is_digest(named) and same_algorithm and named != self._blob.digest:
+            raise failure(
+                f"{answer.request}: the registry has {named} instead of {self._blob.digest}",
+                Kind.MANGLED,
+                answer.status,
+            )
+
+
+class _Counted:
+    """The first ``most`` bytes of chunks, counted as they leave.
+
+    No generator, for those must be closed where they are left early.
+    """
+
+    def __init__(self, upload: BlobUpload, chunks: AsyncIterator[bytes], most: int) -> None:
+        self._upload = upload
+        self._chunks = chunks
+        self._left = most
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            await self._end()
+            raise StopAsyncIteration
+        chunk = (await anext(self._chunks))[: self._left]
+        self._left -= len(chunk)
+        self._upload.bytes_sent += len(chunk)
+        return chunk
+
+    async def _end(self) -> None:
+        """Close what is left early, where it is a generator."""
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
+
+
+def _refuses_parts(error: PushError) -> bool:
+    """Say whether the registry does not take a part of a blob, or not this one any more."""
+    status = error.evidence.status or 0
+    passes = {401, 403, 407, 408, 421, 425, 429}
+    return error.evidence.kind is Kind.MANGLED or (
+        status == httpx2.codes.NOT_IMPLEMENTED
+        or (httpx2.codes.is_client_error(status) and status not in passes)
+    )
+
+
+def _is_cut(error: PushError, *, whole: bool) -> bool:
+    """Say whether an upload ended before its time, by no answer or by one that says so."""
+    status = error.evidence.status
+    return status is None or (not whole and status in {408, 499, 504, 522, 524})
+
+
+def _ordinal(number: int) -> str:
+    return {2: "second", 3: "third"}.get(number, f"{number}th")
+
+
+def _may_have_landed(error: PushError) -> bool:
+    status = error.evidence.status
+    return status is None or status in _FORGOTTEN or httpx2.codes.is_server_error(status)
+
+
+def _in_trouble(status: int) -> bool:
+    """Say whether the upload may well be there, and the registry cannot tell now."""
+    return status == httpx2.codes.TOO_MANY_REQUESTS or httpx2.codes.is_server_error(status)
