@@ -8,6 +8,7 @@ from tests.support.cases import World
 from tests.support.commands import lines_of
 from tests.support.front import Answer, Auth, Behaviour, Rule, Step, User, on
 
+from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Manifest
 from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
@@ -117,3 +118,18 @@ def test_what_no_rule_recognises_is_told_whole_to_whoever_follows(world: World) 
     (line,) = {line for line in debug_lines(end.log) if "not recognised" in line}
     assert "HTTP 418" in line
     assert "I am a teapot" in line
+
+
+def test_a_group_of_refusals_is_judged_by_what_is_in_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = PushError(Evidence(origin=Origin.REGISTRY, status=503, message="busy"))
+
+    async def put(*_: object) -> None:
+        raise ExceptionGroup("a task group", [ExceptionGroup("within another", [refused])])
+
+    monkeypatch.setattr(RegistryClient, "put", put)
+    end = world.push("acme/app:1")
+    assert end.failure("acme/app:1")["kind"] == "server-error"
+    assert end.failure("acme/app:1")["message"] == "busy"
+    assert "Traceback" not in end.log
