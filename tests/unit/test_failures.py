@@ -50,9 +50,9 @@ def test_every_row_of_the_catalogue_is_in_exactly_one_rule() -> None:
     catalogue = {
         *(f"S{n}" for n in range(1, 21)),
         *(f"T{n}" for n in range(1, 4)),
-        *(f"D{n}" for n in range(1, 11)),
+        *(f"D{n}" for n in range(1, 12)),
         *(f"A{n}" for n in range(1, 6)),
-        *(f"N{n}" for n in range(1, 17)),
+        *(f"N{n}" for n in range(1, 18)),
         *(f"R{n}" for n in range(1, 6)),
         "P1",
         "Q1",
@@ -159,7 +159,7 @@ SECONDARY = "permission_denied: You have exceeded a secondary rate limit. write_
         ),
         pytest.param(
             engine("error from registry: no space left on device"),
-            Kind.UNKNOWN,
+            Kind.SERVER_ERROR,
             id="nor when docker tells of it",
         ),
         pytest.param(

@@ -139,7 +139,8 @@ def _masked(text: str) -> str:
 
 
 _STATUS = re.compile(
-    r"(?:unexpected http status|unexpected status(?: code)?(?: from \w+ request to <url>)?"
+    r"(?:unexpected http status"
+    r"|unexpected status(?: code)?(?: \[[^\]]{1,80}\])?(?: from \w+ request to <url>)?"
     r"|error parsing http|failed to parse error response|statuscode"
     r"|status code(?: from registry)?):? +([1-5]\d\d)\b",
     re.IGNORECASE,

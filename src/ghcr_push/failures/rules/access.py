@@ -145,7 +145,11 @@ ACCESS: tuple[Rule, ...] = (
         signs=(
             Sign(text=r"\bnot authorized to perform\b"),
             Sign(text=r"\bpermission \S{1,80} denied on resource\b"),
-            Sign(text=r"\bnot have (?:the )?(?:needed )?permissions?\b"),
+            Sign(text=r"\b(?:not|don't|doesn't) have (?:the )?(?:needed )?permissions?\b"),
+            Sign(text=r"\brequires the \S{1,100} permission\b"),
+            # Harbor and Gitea, under the code of missing credentials
+            Sign(text=r"\bunauthorized to access repository\b"),
+            Sign(text=r"\breqpackageaccess\b"),
             Sign(text=r"\bhas not been used in project\b"),
         ),
         verdict=Verdict(
@@ -168,6 +172,13 @@ ACCESS: tuple[Rule, ...] = (
                 "denied: Unauthenticated request. Unauthenticated requests do not have permission "
                 '"artifactregistry.repositories.uploadArtifacts"'
             ),
+            classic(
+                "denied: gcr.io repo does not exist. Creating on push requires the "
+                "artifactregistry.repositories.createOnPush permission"
+            ),
+            classic("unauthorized: unauthorized to access repository: o/i, action: push"),
+            classic("unauthorized: reqPackageAccess"),
+            classic("unauthorized: You don't have the needed permissions to perform this"),
             containerd("error from registry: Artifact Registry API has not been used in project 1"),
             api(403, "DENIED", "The client does not have permission for manifest"),
         ),
@@ -176,9 +187,15 @@ ACCESS: tuple[Rule, ...] = (
         rows=("D10",),
         title="The registry takes no writes at present",
         why="Harbor (goharbor/harbor#4650) and DigitalOcean while they collect garbage, Quay in "
-        "read-only mode or with the namespace disabled; worded as denied. Too long to wait for.",
+        "read-only mode or with the namespace disabled, proxies of other registries, and Google's "
+        "old registry; often worded as denied. Too long to wait for.",
         signs=(
-            Sign(text=r"\bread[- ]only\b"),
+            Sign(text=r"\bread[- ]only\b(?! file ?system)"),
+            Sign(text=r"\bundergoing maintenance\b"),
+            Sign(text=r"\b(?:pull[- ]through|proxy) cache\b"),
+            Sign(text=r"\bproxy project\b"),
+            Sign(text=r"\bdeprecated and shutting down\b"),
+            Sign(text=r"\b(?:account|subscription) is past due\b"),
             Sign(
                 text=r"\b(?:namespace|account|organi[sz]ation|user) (?:is|has been) "
                 r"(?:disabled|suspended|blocked|deactivated)\b"
@@ -186,13 +203,56 @@ ACCESS: tuple[Rule, ...] = (
         ),
         verdict=Verdict(
             kind=Kind.UNSUPPORTED,
-            advice="The registry is read-only, be it for maintenance or because the account is "
-            "disabled: run the job again when that is over.",
+            advice="The registry is read-only, be it for maintenance, because the account is "
+            "disabled, or since it is a cache of another: push when that is over, or elsewhere.",
         ),
         examples=(
             classic("denied: The system is in read only mode. Any modification is prohibited."),
+            classic("denied: can not push artifact to a proxy project: o"),
+            classic(
+                "unknown: Container Registry is deprecated and shutting down, please use the auto "
+                "migration tool"
+            ),
+            classic("denied: This request was denied because the account is past due"),
+            containerd("error from registry: the registry is undergoing maintenance"),
+            containerd("error from registry: cannot push to a pull-through cache"),
             api(405, "DENIED", "System is currently read-only. Pulls will succeed"),
             api(405, "DENIED", "This namespace is disabled. Please contact your administrator."),
+        ),
+    ),
+    Rule(
+        rows=("D11",),
+        title="The project is not known",
+        why="Harbor answers unauthorized where the first part of the name is no project of its.",
+        signs=(Sign(text=r"\bproject \S{1,100} not found\b"),),
+        verdict=Verdict(
+            kind=Kind.NOT_FOUND,
+            advice="Check the project's name, which is the first part of the repository's, and "
+            "create it in the registry first.",
+        ),
+        examples=(
+            classic("unauthorized: project o not found: project o not found"),
+            containerd("error from registry: project o not found"),
+        ),
+    ),
+    Rule(
+        rows=("N17",),
+        title="A proxy wants a password",
+        why="The proxy between here and the registry answered, not the registry.",
+        signs=(
+            Sign(text=r"\bproxy authentication required\b"),
+            Sign(status=(407,)),
+        ),
+        verdict=Verdict(
+            kind=Kind.NETWORK,
+            retryable=False,
+            advice="Give the proxy's user and password in HTTPS_PROXY "
+            "(`http://USER:PASSWORD@HOST:PORT`), or name the registry in NO_PROXY; the engine has "
+            "settings of its own.",
+        ),
+        examples=(
+            classic('Get "https://ghcr.io/v2/": Proxy Authentication Required'),
+            api(407),
         ),
     ),
     Rule(
@@ -280,7 +340,8 @@ ACCESS: tuple[Rule, ...] = (
         signs=(
             Sign(text=r"\bpush access denied\b"),
             Sign(text=r"\brequested access to the resource is denied\b"),
-            Sign(text=r"\binsufficient_scope\b"),
+            Sign(text=r"\b(?:insufficient_scope|invalid_token)\b"),
+            Sign(text=r"\brequested resource is not authorized\b"),
         ),
         verdict=Verdict(
             kind=Kind.DENIED,
@@ -295,6 +356,7 @@ ACCESS: tuple[Rule, ...] = (
                 "authorization failed: no basic auth credentials"
             ),
             containerd("server message: insufficient_scope: authorization failed"),
+            containerd("error from registry: access to the requested resource is not authorized"),
             api(401, "DENIED", "requested access to the resource is denied"),
         ),
     ),
@@ -315,6 +377,7 @@ REFUSALS: tuple[Rule, ...] = (
             Sign(text=r"\b(?:incorrect|invalid|bad|wrong) (?:user ?name|password|credentials)\b"),
             Sign(text=r"\bcredentials are invalid\b"),
             Sign(text=r"\bhttp basic: access denied\b"),
+            Sign(text=r"\bauthentication failed\b"),
             Sign(code="UNAUTHORIZED"),
             Sign(status=(401,)),
         ),
@@ -326,6 +389,7 @@ REFUSALS: tuple[Rule, ...] = (
             classic("unauthorized: who are you"),
             containerd("error from registry: incorrect username or password"),
             containerd("error from registry: Specified credentials are invalid"),
+            containerd("error from registry: authentication failed"),
             api(403, "DENIED", "HTTP Basic: Access denied. The provided password is incorrect"),
             containerd("error from registry: authentication required"),
             containerd(f"failed to push: {_HEAD}: 401 Unauthorized"),

@@ -27,6 +27,10 @@ FAULTS: tuple[Rule, ...] = (
             Sign(text=r"\bbad gateway\b"),
             Sign(text=r"\bservice (?:is )?(?:temporarily )?unavailable\b"),
             Sign(text=r"\bgateway time-?out\b"),
+            # Envoy's words, GitHub's, and those of a registry whose disk is full
+            Sign(text=r"\b(?:upstream connect error|no healthy upstream)\b"),
+            Sign(text=r"\bsomething went wrong\b"),
+            Sign(text=r"\bno space left on device\b"),
             Sign(text=r"\begress is over the account limit\b"),
         ),
         verdict=Verdict(kind=Kind.SERVER_ERROR),
@@ -46,6 +50,9 @@ FAULTS: tuple[Rule, ...] = (
             containerd("error from registry: Gateway Timeout"),
             containerd("error from registry: Egress is over the account limit"),
             containerd("error from registry: This page is taking too long to load."),
+            containerd("error from registry: no healthy upstream"),
+            containerd("error from registry: Something went wrong"),
+            containerd("error from registry: write failed: no space left on device"),
             buildkit(f"failed to parse error response 504: {_UNICORN}"),
             api(500),
             api(502, None, "<html><head><title>502 Bad Gateway</title></head></html>"),
@@ -71,7 +78,7 @@ CONTENT: tuple[Rule, ...] = (
         signs=(
             Sign(code="BLOB_UPLOAD_UNKNOWN"),
             Sign(code="BLOB_UPLOAD_INVALID"),
-            Sign(text=r"\bblob upload (?:unknown|invalid)\b"),
+            Sign(text=r"\bblob upload (?:unknown|invalid|cancell?ed|interrupted)\b"),
             # it is at another place than we believe
             Sign(code="RANGE_INVALID"),
             Sign(status=(416,)),
@@ -142,12 +149,14 @@ CONTENT: tuple[Rule, ...] = (
         signs=(
             Sign(code="NAME_INVALID"),
             Sign(text=r"\binvalid repository name\b"),
+            Sign(text=r"\bmissing image name\b"),
             Sign(text=r"\bfrom HEAD request to <url>: 400\b"),
         ),
         verdict=Verdict(kind=Kind.NAME_REFUSED),
         examples=(
             classic("name invalid: not here"),
             containerd("error from registry: invalid repository name"),
+            containerd("error from registry: Missing image name. Pushes should be of the form"),
             containerd(
                 "unexpected status from HEAD request to https://ghcr.io/v2/i/blobs/sha256:00: "
                 "400 Bad Request"
@@ -167,12 +176,16 @@ CONTENT: tuple[Rule, ...] = (
             Sign(status=(406, 415)),
             # ECR says it under the code of another thing
             Sign(text=r"\binvalid parameter at '?image ?manifest"),
+            Sign(text=r"\bschema (?:v1|version)\b.{0,40}\bnot supported\b"),
+            Sign(text=r"\bunsupported media type\b"),
         ),
         verdict=Verdict(kind=Kind.MANIFEST_REFUSED),
         held=Verdict(kind=Kind.MANIFEST_REFUSED, retryable=True, cap=3),
         examples=(
             classic("manifest invalid: unknown media type"),
             containerd("error from registry: manifest invalid"),
+            containerd("error from registry: schema v1 manifest is not supported"),
+            containerd("error from registry: unsupported media type"),
             api(400, "MANIFEST_INVALID", "unknown media type"),
             api(400, "MANIFEST_UNVERIFIED", "no such signature"),
             api(405, "UNSUPPORTED", "Invalid parameter at 'ImageManifest' failed to satisfy"),
@@ -188,11 +201,16 @@ CONTENT: tuple[Rule, ...] = (
             Sign(code="DIGEST_INVALID"),
             Sign(code="SIZE_INVALID"),
             Sign(text=r"\bprovided (?:digest|length) did not match\b"),
+            Sign(text=r"\b(?:digest mismatch|unexpected commit digest)\b"),
         ),
         verdict=Verdict(kind=Kind.MANGLED),
         examples=(
             classic("digest invalid: no"),
             containerd("error from registry: provided digest did not match uploaded content"),
+            containerd(
+                'failed commit on ref "layer-sha256:00": unexpected commit digest sha256:aa, '
+                "expected sha256:bb: failed precondition"
+            ),
             api(400, "DIGEST_INVALID", "no"),
             api(400, "SIZE_INVALID", "no"),
         ),
@@ -205,9 +223,9 @@ CONTENT: tuple[Rule, ...] = (
         signs=(
             Sign(code="NAME_UNKNOWN"),
             Sign(text=r"\b(?:repository name|name) (?:unknown|not known to registry)\b"),
-            # ECR, Google and Harbor, where the code is lost
+            # ECR and Google, where the code is lost
             Sign(text=r"\brepository with name\b.{0,200}\bdoes not exist\b"),
-            Sign(text=r"\b(?:repository|project) \S{1,200} not found\b"),
+            Sign(text=r"\brepository \S{1,200} not found\b"),
             Sign(status=(404, 410)),
         ),
         verdict=Verdict(kind=Kind.NOT_FOUND),
@@ -220,7 +238,6 @@ CONTENT: tuple[Rule, ...] = (
                 "registry with id '1'"
             ),
             containerd('error from registry: Repository "r" not found'),
-            containerd("error from registry: project o not found"),
             api(400, "NAME_UNKNOWN", "no such thing"),
             api(404),
             api(410),
@@ -273,7 +290,7 @@ PAGES: tuple[Rule, ...] = (
         why="A page where the registry's answer should be: of a proxy, a login, or of another "
         "service at that host and port.",
         signs=(
-            Sign(status=(*range(200, 300), 511)),
+            Sign(status=(*range(200, 400), 511)),
             Sign(text=r"\berror parsing http response: invalid character '<'"),
         ),
         verdict=Verdict(

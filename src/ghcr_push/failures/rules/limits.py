@@ -19,7 +19,7 @@ LIMITS: tuple[Rule, ...] = (
             Sign(text=r"\bregistry contains \d+ repositories, limit is\b"),
             Sign(text=r"\bstorage limit\b"),
             Sign(text=r"\bdisk usage is too high\b"),
-            Sign(text=r"\bmaximum number of (?:images|tags|repositories)\b"),
+            Sign(text=r"\bmaximum (?:allowed )?number of (?:images|tags|repositories)\b"),
             Sign(status=(402, 507)),
         ),
         verdict=Verdict(kind=Kind.QUOTA),

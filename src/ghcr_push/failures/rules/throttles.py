@@ -70,6 +70,8 @@ THROTTLES: tuple[Rule, ...] = (
             Sign(text=r"\ballowed: \d+/(?:second|minute|hour)\b"),
             # Google's quotas on requests per minute
             Sign(text=r"\bquota metric\b"),
+            # Amazon's
+            Sign(text=r"\brate exceeded\b"),
         ),
         verdict=Verdict(kind=Kind.THROTTLED),
         examples=(
@@ -80,6 +82,7 @@ THROTTLES: tuple[Rule, ...] = (
             containerd("error from registry: retry-after: 250µs", wait=0.00025),
             containerd("error from registry: allowed: 2000/minute"),
             containerd("error from registry: too many requests"),
+            containerd("error from registry: Rate exceeded"),
             containerd("error from registry: Quota exceeded for quota metric 'Requests'"),
             containerd(
                 "unknown: failed to copy: unexpected status from POST request to "
