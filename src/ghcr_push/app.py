@@ -11,6 +11,7 @@ from contextlib import (
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import anyio
 from anyio import to_thread
@@ -31,14 +32,13 @@ from ghcr_push.model import (
     Failure,
     Image,
     Kind,
-    Manifest,
     Outcome,
     Plan,
     Report,
     Source,
     TargetResult,
 )
-from ghcr_push.planning.locations import RegistryLocation, parse_location
+from ghcr_push.planning.locations import parse_location, repositories_of
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, Transport
@@ -55,6 +55,8 @@ from ghcr_push.signals import Interruption
 from ghcr_push.sources import Spool
 from ghcr_push.sources.locations import DiskSources, Sources
 from ghcr_push.sources.remote import RegistrySources
+
+T = TypeVar("T")
 
 
 def push(
@@ -246,9 +248,9 @@ class Run:
     def _source_repositories(self) -> list[Repository]:
         """The repositories that content comes from; within a registry it is mounted from there."""
         locations = (parse_location(source.image) for source in self._sources())
-        return [each.repository for each in locations if isinstance(each, RegistryLocation)]
+        return [each for location in locations for each in repositories_of(location)]
 
-    async def _persist(self, attempt: Callable[[], Awaitable[Manifest]]) -> Manifest:
+    async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try a read of a source again, as every attempt is."""
         return await self._backoff.run(attempt, Tries(), lambda *_: None, lambda: True)
 

@@ -199,3 +199,18 @@ def test_a_blob_with_other_bytes_is_never_written(
     assert status == 1
     assert layer in report["targets"][0]["failure"]["message"]
     assert not front.stats().manifest_writes
+
+
+def test_what_the_jobs_of_a_matrix_pushed_becomes_one_index_for_one_write(
+    source: Front, tmp_path: Path
+) -> None:
+    children = json.loads(raw(source, "acme/base", "1"))["manifests"]
+    base = f"{source.address}/acme/base"
+    members = " + ".join(f"docker://{base}@{child['digest']}" for child in children)
+    status, report = push(tmp_path, "--tags", f"{base}:all", "--source", members)
+    assert status == 0, report
+    assert json.loads(raw(source, "acme/base", "all"))["manifests"] == children
+    stats = source.stats()
+    assert stats.manifest_writes == {"acme/base:all": 1}
+    assert stats.upload_bytes == 0
+    assert not stats.blob_uploads

@@ -47,19 +47,59 @@ class RegistryLocation:
         return f"{_REGISTRY}{self.repository}{joint}{self.reference}"
 
 
-Location = DiskLocation | RegistryLocation
+@dataclass(frozen=True, slots=True)
+class MergedLocation:
+    """Several images or indexes that are to be one index, in this order."""
 
+    members: tuple[DiskLocation | RegistryLocation, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.members))
+
+
+Location = DiskLocation | RegistryLocation | MergedLocation
+
+_PLUS: Final = re.compile(r"\s+\+\s+")
 _REGISTRY: Final = "docker://"
 _ALIASES: Final = {"oci": Form.OCI_LAYOUT}
 _PREFIX: Final = re.compile(r"(?P<form>[a-z-]+):(?P<rest>.*)", re.DOTALL)
 
 
 def parse_location(text: str) -> Location | None:
-    """Read ``FORM:PATH[:NAME]``, ``FORM:PATH@DIGEST`` or ``docker://REFERENCE``.
+    """Read ``FORM:PATH[:NAME]``, ``FORM:PATH@DIGEST``, ``docker://REFERENCE``, or several joined.
 
     None where ``text`` has no such prefix: it names an image of the engine then. As in skopeo, a
     path ends at its first colon. Raises ``ValueError`` with the reason where the rest is wrong.
     """
+    parts = _PLUS.split(text)
+    return _one_location(text) if len(parts) == 1 else MergedLocation(tuple(map(_member, parts)))
+
+
+def repositories_of(location: Location | None) -> tuple[Repository, ...]:
+    """Return the repositories that content comes from."""
+    match location:
+        case RegistryLocation():
+            return (location.repository,)
+        case MergedLocation():
+            return tuple(each for one in location.members for each in repositories_of(one))
+    return ()
+
+
+def _member(text: str) -> DiskLocation | RegistryLocation:
+    location = _one_location(text)
+    if location is None:
+        raise ValueError(
+            f"joins {text!r}, an image of the Docker Engine; only layouts, archives and images in "
+            "registries can be merged"
+        )
+    if isinstance(location, DiskLocation) and location.form is Form.DOCKER_ARCHIVE:
+        raise ValueError(
+            f"joins {text!r}; only OCI layouts, OCI archives and images in registries can be merged"
+        )
+    return location
+
+
+def _one_location(text: str) -> DiskLocation | RegistryLocation | None:
     if text.startswith(_REGISTRY):
         return _in_registry(text.removeprefix(_REGISTRY))
     match = _PREFIX.fullmatch(text)

@@ -1,6 +1,8 @@
 """What is asked of an engine's saved images, and what comes of each."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
@@ -37,6 +39,8 @@ class SavedImage:
     """Configs and layers, each once."""
     manifests: tuple[Manifest, ...]
     """Children before the indexes that name them; the last one is the image."""
+    entries: tuple[Mapping[str, Any], ...] = ()
+    """Descriptors, as JSON, by which an index lists it: of an index, those that it lists."""
     notice: str | None = None
     """A sentence for the reader where less than the whole index is pushed."""
 

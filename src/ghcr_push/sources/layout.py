@@ -6,7 +6,8 @@ size; blobs are read where they lie, when a repository lacks them.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from ghcr_push.model import Descriptor, Manifest
@@ -39,6 +40,9 @@ _DEEPEST: Final = 8
 
 _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
 """Those that the image-spec registers."""
+
+_PLATFORM: Final = ("architecture", "os", "os.version", "os.features", "variant")
+"""The fields of a config that an index repeats (image-spec, "Image Index", platform)."""
 
 _MOST_LISTED: Final = 10
 
@@ -86,7 +90,26 @@ class Layout:
             size = contents.blobs.get(named.digest, named.size)
             if size != named.size:
                 raise self._unusable(f"has {size:,} bytes of {named.digest}, not {named.size:,}")
-        return saved
+        return replace(saved, entries=tuple(self._entries(saved.manifests[-1], contents)))
+
+    def _entries(self, manifest: Manifest, contents: Contents) -> Iterator[Mapping[str, Any]]:
+        """Yield descriptors for an index: those of an index one by one, nested ones flattened."""
+        document = contents.documents[manifest.digest]
+        if "manifests" in document:
+            for entry in document["manifests"]:
+                child = contents.manifests[Digest(entry["digest"])]
+                nested = "manifests" in contents.documents[child.digest]
+                yield from self._entries(child, contents) if nested else (entry,)
+            return
+        config = self._files.content(path_of(Digest(document["config"]["digest"])), _LARGEST_CONFIG)
+        told = parsed(config or b"") or {}
+        platform = {key: told[key] for key in _PLATFORM if told.get(key)}
+        described = {
+            "mediaType": manifest.media_type,
+            "digest": manifest.digest,
+            "size": len(manifest.raw),
+        }
+        yield described | ({"platform": platform} if platform else {})
 
     def _chosen(self, digest: Digest, platform: str | None, contents: Contents) -> SavedImage:
         wanted = digest

@@ -11,7 +11,14 @@ from anyio import to_thread
 
 from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
-from ghcr_push.planning.locations import DiskLocation, Form, Location, parse_location
+from ghcr_push.planning.locations import (
+    DiskLocation,
+    Form,
+    Location,
+    MergedLocation,
+    RegistryLocation,
+    parse_location,
+)
 from ghcr_push.pushing.ports import Engine, Saved
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.archive import Archive, opened
@@ -19,6 +26,7 @@ from ghcr_push.sources.disk import DiskBlob, Extent, Folder, unusable
 from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
 from ghcr_push.sources.images import SavedImage, StoredImage
 from ghcr_push.sources.layout import Layout, path_of
+from ghcr_push.sources.merged import MergedSources
 from ghcr_push.sources.ready import Ready, image_of
 from ghcr_push.sources.remote import RegistrySources
 from ghcr_push.sources.saved import SavedImages
@@ -36,9 +44,13 @@ class InspectingEngine(Engine, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Content on disk that was found whole: how it looks, and how it is read."""
+    """Content on disk that was found whole: how it looks, and how it is read.
+
+    ``saved`` is None where its manifest is made only as it is read.
+    """
 
     image: Image
+    saved: SavedImage | None
     read: Callable[[], AbstractAsyncContextManager[Saved]]
 
 
@@ -62,6 +74,13 @@ class DiskSources:
             return classify(error.evidence)
         return self._found[source].image
 
+    def saved(self, source: Source) -> SavedImage:
+        """Return what ``inspect`` found; of docker archives that is not known yet."""
+        saved = self._found[source].saved
+        if saved is None:
+            raise ValueError(f"the manifest of {source} is not known before it is read")
+        return saved
+
     @asynccontextmanager
     async def save(self, source: Source) -> AsyncIterator[Saved]:
         """Read the content that ``inspect`` found."""
@@ -82,15 +101,15 @@ class DiskSources:
         folder = Folder(self._place(location.path))
         layout = Layout(folder, f"{location.form}:{location.path}")
         saved = layout.read(layout.choose(location.name), self._platform)
-        return Found(image_of(saved), lambda: _in_place(saved, folder.extent))
+        return Found(image_of(saved), saved, lambda: _in_place(saved, folder.extent))
 
     def _oci_archive(self, location: DiskLocation) -> Found:
         archive = Archive(self._place(location.path))
         layout = Layout(archive, f"{location.form}:{location.path}")
         saved = layout.read(layout.choose(location.name), self._platform)
         if not archive.compressed:
-            return Found(image_of(saved), lambda: _in_place(saved, archive.extent))
-        return Found(image_of(saved), lambda: self._streamed(archive.path, saved))
+            return Found(image_of(saved), saved, lambda: _in_place(saved, archive.extent))
+        return Found(image_of(saved), saved, lambda: self._streamed(archive.path, saved))
 
     def _docker_archive(self, location: DiskLocation) -> Found:
         if self._platform is not None:
@@ -104,7 +123,7 @@ class DiskSources:
             size=found.size,
             in_engine=False,
         )
-        return Found(image, lambda: self._compressed(archive.path, found))
+        return Found(image, None, lambda: self._compressed(archive.path, found))
 
     @asynccontextmanager
     async def _streamed(self, path: Path, saved: SavedImage) -> AsyncIterator[Saved]:
@@ -158,6 +177,7 @@ class Sources:
         self._engine = engine
         self._disk = disk
         self._registries = registries
+        self._merged = MergedSources(self)
 
     async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         """Describe each source, or say why it cannot be; the engine is asked only for its own."""
@@ -168,10 +188,10 @@ class Sources:
             found.update(await self._engine.inspect_all(of_engine))
 
         async def look(source: Source, location: Location) -> None:
-            if isinstance(location, DiskLocation):
-                found[source] = await self._disk.inspect(source, location)
+            if isinstance(location, MergedLocation):
+                found[source] = await self._merged.inspect(source, location)
             else:
-                found[source] = await self._registries.inspect(source, location)
+                found[source] = await self.inspect_one(source, location)
 
         async with anyio.create_task_group() as tasks:
             if of_engine:
@@ -181,14 +201,32 @@ class Sources:
                     tasks.start_soon(look, source, location)
         return found
 
+    async def inspect_one(
+        self, source: Source, location: DiskLocation | RegistryLocation
+    ) -> Image | Failure:
+        """Find one layout, archive or image in a registry."""
+        if isinstance(location, DiskLocation):
+            return await self._disk.inspect(source, location)
+        return await self._registries.inspect(source, location)
+
+    def saved(self, source: Source) -> SavedImage:
+        """Return what ``inspect_one`` found."""
+        on_disk = isinstance(parse_location(source.image), DiskLocation)
+        return self._disk.saved(source) if on_disk else self._registries.saved(source)
+
     def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Saved]:
         """Read the content of a source while the block runs."""
         location = parse_location(source.image)
         if location is None:
             return self._engine.save(source, image)
-        if isinstance(location, DiskLocation):
-            return self._disk.save(source)
-        return self._registries.save(source)
+        if isinstance(location, MergedLocation):
+            return self._merged.save(source)
+        return self.save_one(source)
+
+    def save_one(self, source: Source) -> AbstractAsyncContextManager[Saved]:
+        """Read one layout, archive or image in a registry."""
+        on_disk = isinstance(parse_location(source.image), DiskLocation)
+        return self._disk.save(source) if on_disk else self._registries.save(source)
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]

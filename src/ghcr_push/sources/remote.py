@@ -22,6 +22,8 @@ PIECE: Final = 8 << 20
 
 _SERVER_ERROR: Final = 500
 
+_LARGEST_CONFIG: Final = 4 << 20
+
 MOST_MANIFESTS: Final = 1_000
 """Manifests that one source may have: platforms and attestations number some dozens."""
 
@@ -38,6 +40,13 @@ class ContentReader(Protocol):
         """Fetch ``size`` bytes of a blob from ``start`` on."""
 
 
+class Persist(Protocol):
+    """Tries again while that makes sense."""
+
+    async def __call__(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what an attempt gives; raise its last ``AttemptError``."""
+
+
 class RegistrySources:
     """Images in registries. ``persist`` tries a read again while that makes sense.
 
@@ -47,7 +56,7 @@ class RegistrySources:
     def __init__(
         self,
         reader: ContentReader,
-        persist: Callable[[Callable[[], Awaitable[Manifest]]], Awaitable[Manifest]],
+        persist: Persist,
         platform: str | None,
     ) -> None:
         self._reader = reader
@@ -66,6 +75,10 @@ class RegistrySources:
             return classify(error.evidence)
         self._found[source] = location, saved
         return image_of(saved)
+
+    def saved(self, source: Source) -> SavedImage:
+        """Return what ``inspect`` found."""
+        return self._found[source][1]
 
     @asynccontextmanager
     async def save(self, source: Source) -> AsyncIterator[Saved]:
@@ -86,12 +99,30 @@ class RegistrySources:
                 raise unusable(f"{source} names more than {MOST_MANIFESTS:,} manifests")
             manifest = await self._manifest(source, location.repository, waiting.pop())
             waiting += [each for each in files.add(manifest) if each not in files.manifests]
+        await self._fetch_config(source, location.repository, first, files)
         return first.digest, files
 
+    async def _fetch_config(
+        self, source: Source, repository: Repository, manifest: Manifest, files: "Fetched"
+    ) -> None:
+        """Fetch the config of a single image: it alone tells the platform."""
+        named = (parsed(manifest.raw) or {}).get("config")
+        digest = named.get("digest") if isinstance(named, dict) else None
+        size = files.size(path_of(Digest(digest))) if isinstance(digest, str) else None
+        if not isinstance(digest, str) or not size or size > _LARGEST_CONFIG:
+            return
+        raw = await self._read(
+            source, lambda: self._reader.source_piece(repository, Digest(digest), 0, size)
+        )
+        files.add_config(Digest(digest), raw)
+
     async def _manifest(self, source: Source, repository: Repository, reference: str) -> Manifest:
-        async def attempt() -> Manifest:
+        return await self._read(source, lambda: self._reader.source_manifest(repository, reference))
+
+    async def _read(self, source: Source, request: Callable[[], Awaitable[T]]) -> T:
+        async def attempt() -> T:
             try:
-                return await self._reader.source_manifest(repository, reference)
+                return await request()
             except PushError as error:
                 failure = classify(of_source(error, str(source)).evidence)
                 raise AttemptError(failure, charged=True) from error
@@ -117,6 +148,10 @@ class Fetched:
             return []  # whoever reads the layout says so
         self._sizes |= {path_of(blob.digest): blob.size for blob in blobs}
         return [child.digest for child in children]
+
+    def add_config(self, digest: Digest, raw: bytes) -> None:
+        """Add what a config says."""
+        self._contents[path_of(digest)] = raw
 
     def size(self, name: str) -> int | None:
         """Return the bytes of a manifest, or what a blob is said to have."""

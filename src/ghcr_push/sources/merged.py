@@ -1,0 +1,140 @@
+"""Several images or indexes as one index: what the jobs of a matrix pushed, under one tag."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, Protocol, Self
+
+from ghcr_push.failures import PushError, classify
+from ghcr_push.model import Failure, Image, Manifest, Source
+from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryLocation
+from ghcr_push.pushing.ports import Blob, Saved
+from ghcr_push.references import Digest
+from ghcr_push.sources.disk import unusable
+from ghcr_push.sources.images import SavedImage
+from ghcr_push.sources.layout import INDEX_TYPE
+from ghcr_push.sources.ready import image_of
+
+
+class MemberSources(Protocol):
+    """Where the members of an index come from."""
+
+    async def inspect_one(
+        self, source: Source, location: DiskLocation | RegistryLocation
+    ) -> Image | Failure:
+        """Find a member; never raises."""
+
+    def saved(self, source: Source) -> SavedImage:
+        """Return what was found of a member."""
+
+    def save_one(self, source: Source) -> AbstractAsyncContextManager[Saved]:
+        """Read a member while the block runs."""
+
+
+class MergedSources:
+    """Indexes made of members."""
+
+    def __init__(self, members: MemberSources) -> None:
+        self._members = members
+        self._found: dict[Source, tuple[list[Source], SavedImage]] = {}
+
+    async def inspect(self, source: Source, location: MergedLocation) -> Image | Failure:
+        """Find all members and make the index; the first that cannot be found is the failure."""
+        members = [Source(str(member)) for member in location.members]
+        for member, place in zip(members, location.members, strict=True):
+            image = await self._members.inspect_one(member, place)
+            if isinstance(image, Failure):
+                return image
+        try:
+            saved = merged([self._members.saved(member) for member in members], str(source))
+        except PushError as error:
+            return classify(error.evidence)
+        self._found[source] = members, saved
+        return image_of(saved)
+
+    @asynccontextmanager
+    async def save(self, source: Source) -> AsyncIterator[Saved]:
+        """Read all members, one after the other."""
+        members, saved = self._found[source]
+        async with AsyncExitStack() as stack:
+            readings = [
+                await stack.enter_async_context(self._members.save_one(each)) for each in members
+            ]
+            yield _Chained(saved, readings)
+
+
+class _Chained:
+    """The blobs of several readings; one that two of them bring comes once."""
+
+    def __init__(self, saved: SavedImage, readings: Sequence[Saved]) -> None:
+        self.images = (saved,)
+        self._readings = readings
+        self._left = list(readings)
+        self._seen: set[Digest] = set()
+
+    @property
+    def waits_for_space(self) -> bool:
+        return any(reading.waits_for_space for reading in self._readings)
+
+    @property
+    def seconds_compressing(self) -> float:
+        return sum(reading.seconds_compressing for reading in self._readings)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Blob:
+        while self._left:
+            async for blob in self._left[0]:
+                if blob.digest not in self._seen:
+                    self._seen.add(blob.digest)
+                    return blob
+                blob.release()
+            del self._left[0]
+        raise StopAsyncIteration
+
+
+def merged(members: Sequence[SavedImage], title: str) -> SavedImage:
+    """Return one index of all that the members list, in their order; its bytes follow from theirs.
+
+    What two members list alike is listed once. Raises ``PushError`` where two images are of one
+    platform.
+    """
+    entries = _distinct((entry for member in members for entry in member.entries), title)
+    document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    raw = json.dumps(document, separators=(",", ":")).encode()
+    index = Manifest(INDEX_TYPE, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
+    listed = {entry["digest"] for entry in entries}
+    children = (
+        manifest for member in members for manifest in member.manifests if manifest.digest in listed
+    )
+    return SavedImage(
+        blobs=tuple({blob.digest: blob for each in members for blob in each.blobs}.values()),
+        manifests=(*{child.digest: child for child in children}.values(), index),
+        entries=tuple(entries),
+    )
+
+
+def _distinct(entries: Iterable[Mapping[str, Any]], title: str) -> list[Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    platforms: dict[str, str] = {}
+    for entry in entries:
+        digest, platform = str(entry["digest"]), _platform(entry)
+        if digest in found:
+            continue
+        if platform and platforms.setdefault(platform, digest) != digest:
+            raise unusable(
+                f"{title} has two images of {platform}: {platforms[platform]} and {digest}"
+            )
+        found[digest] = entry
+    return list(found.values())
+
+
+def _platform(entry: Mapping[str, Any]) -> str:
+    """Return the platform of an entry; empty for attestations and artifacts, which have none."""
+    told = entry.get("platform") or {}
+    if told.get("os") in {None, "unknown"}:
+        return ""
+    fields = (told.get("os"), told.get("architecture"), told.get("variant"), told.get("os.version"))
+    return "/".join(str(field) for field in fields if field)
