@@ -153,12 +153,20 @@ def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> 
             min((look.began for look in own if look.tags == (blob,)), default=None)
             for blob in blobs
         ]
-        if group.source == source and any(
-            first is not None and first >= other.began and one.began < other.began
-            for first in firsts
-        ):
+        if group.source != source or one.began >= other.began:
+            continue
+        if any(first is not None and first >= other.began for first in firsts):
             return True
+        if not any(firsts) and _read_tags_until(played, group) > one.began:
+            return True  # and the other broke off before it looked for a blob
     return False
+
+
+def _read_tags_until(played: Played, group: Group) -> float:
+    """Return when the first look at the tags of ``group`` had ended; 0 where it did not begin."""
+    tags = {target.reference.tag for target in group.targets}
+    heads = (r for r in played.log if r.operation == "head" and r.repository == group.repository)
+    return next((head.ended for head in heads if tags & set(head.tags)), 0.0)
 
 
 def units_are_capped(played: Played) -> Iterator[str]:

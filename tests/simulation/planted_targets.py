@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from ghcr_push.failures import PushError
 from ghcr_push.model import Failure, Kind, Outcome, TargetResult
 from ghcr_push.pushing import shared
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
@@ -15,7 +16,9 @@ from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.group import Course, GroupRun
 from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.queue import PushQueue
+from ghcr_push.pushing.shared import Shared
 from ghcr_push.pushing.target import Sent, TargetRun
+from ghcr_push.references import Repository
 from tests.simulation.planting import Faults
 
 FAULTS = Faults()
@@ -278,6 +281,18 @@ def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         TargetRun, "protected", property(lambda self: protected(self) and self.tries <= 1)
     )
+
+
+@FAULTS.caught_by("ends")
+def bug_in_a_read_escapes(patch: pytest.MonkeyPatch) -> None:
+    judge = Shared.judge
+
+    def strict(self: Shared, error: Exception, repository: Repository) -> Failure:
+        if not isinstance(error, PushError):
+            raise error
+        return judge(self, error, repository)
+
+    patch.setattr(Shared, "judge", strict)
 
 
 @FAULTS.caught_by("attempts_are_recorded")

@@ -132,7 +132,8 @@ def jitter_has_a_floor(played: Played) -> Iterator[str]:
             throttled = throttled + 1 if failure.kind is Kind.THROTTLED else 0
             sure = was_charged(played, result.target, attempt, failure)
             charged += sure
-            if attempt is result.attempts[-1]:  # none follows
+            # none follows, or none of its kind: what docker push fails at for good, we carry
+            if attempt is result.attempts[-1] or not failure.retryable:
                 continue
             # one that may have been free, waits a moment
             counted = charged if sure else 0

@@ -15,10 +15,9 @@ DIRECT = 1_000_000
 
 READ_BUGS = 0.05
 SLOW_REFUSALS = 0.15
-SHARED_SOURCES = 0.0
 LOST_CHILDREN = 0.0
-"""Shares of scenarios in which reads break in our own code, refusals take longer than writes, an
-image goes to several repositories, and parts of an index are gone from under its tag."""
+"""Shares of scenarios in which reads break in our own code, refusals take longer than writes, and
+parts of an index are gone from under its tag."""
 
 BLOB_SIZE = 1000
 """Bytes that a blob has on the whole."""
@@ -195,7 +194,6 @@ def scenario(seed: int) -> Scenario:
     made = _rougher(Random(seed + 6), _scenario(seed))
     if seed < DIRECT:
         return made
-    made = _with_shared_sources(Random(seed + 7), made)
     made = replace(made, plan=_copies(Random(seed + 5), made.plan, sorted(made.weather)))
     carriage = _carriage(Random(seed + 3), made)
     carriage = _neighbours(Random(seed + 4), made, carriage)
@@ -211,20 +209,6 @@ def _rougher(random: Random, scenario: Scenario) -> Scenario:
         refusal = random.choice((1.0, 5.0)) if slow else each.refusal
         weather[name] = replace(each, read_bugs=bugs, refusal=refusal)
     return replace(scenario, weather=weather)
-
-
-def _with_shared_sources(random: Random, scenario: Scenario) -> Scenario:
-    """Have the image of one group go to the repositories of others too."""
-    first, *others = scenario.plan.groups
-    if random.random() >= SHARED_SOURCES:
-        return scenario
-    groups = [first]
-    for group in others:
-        taken = {(each.source, each.repository) for each in groups}
-        source = first.source if (first.source, group.repository) not in taken else group.source
-        targets = tuple(replace(target, source=source) for target in group.targets)
-        groups.append(Group(source, group.repository, targets))
-    return replace(scenario, plan=Plan(tuple(groups)))
 
 
 def _without_children(random: Random, carriage: Carriage) -> Carriage:
