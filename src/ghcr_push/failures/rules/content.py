@@ -292,6 +292,9 @@ PAGES: tuple[Rule, ...] = (
         signs=(
             Sign(status=(*range(200, 400), 511)),
             Sign(text=r"\berror parsing http response: invalid character '<'"),
+            Sign(text=r"\bunable to decode token response\b"),
+            # an upload that begins with a page instead of a location
+            Sign(text=r"\bno host in request url\b"),
         ),
         verdict=Verdict(
             kind=Kind.UNSUPPORTED,
@@ -302,6 +305,14 @@ PAGES: tuple[Rule, ...] = (
         ),
         examples=(
             classic("received unexpected HTTP status: 200 OK"),
+            classic(
+                "unable to decode token response: invalid character '<' looking for beginning of "
+                "value"
+            ),
+            containerd(
+                'failed to copy: failed to do request: Put "https:?digest=sha256%3A00": http: no '
+                "Host in request URL"
+            ),
             classic(
                 "error parsing HTTP response: invalid character '<' looking for beginning of "
                 'value: "<html><title>Welcome</title></html>"'
