@@ -214,6 +214,12 @@ def test_a_helper_that_is_not_here_is_named(write: Write) -> None:
             "print('no keyring'); sys.exit(3)",
             ["docker-credential-store failed with 3: no keyring; ghcr.io goes without."],
         ),
+        (
+            "print('no token ghs_0123456789abcdefghij'); sys.exit(3)",
+            [
+                "docker-credential-store failed with 3: no token ***; ghcr.io goes without.",
+            ],
+        ),
         (GIVES + "sys.exit(2)", ["docker-credential-store failed with 2; ghcr.io goes without."]),
         ("print('{}')", ["docker-credential-store gave no credentials; ghcr.io goes without."]),
         ("print('hello')", ["docker-credential-store gave no credentials; ghcr.io goes without."]),

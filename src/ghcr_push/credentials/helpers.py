@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ghcr_push import tracing
 from ghcr_push.credentials.credential import Credential, key_of
 from ghcr_push.credentials.docker_config import mapping
+from ghcr_push.failures import without_secrets
 
 _MOST_SHOWN = 200
 """Characters of a helper's complaint that a notice repeats."""
@@ -60,7 +61,7 @@ def _read(done: subprocess.CompletedProcess[bytes]) -> Credential | None:
         if "credentials not found" in said:
             return None
         # an answer in JSON may hold the secret, even from a helper that failed
-        words = "" if "{" in said else f": {said[:_MOST_SHOWN]}"
+        words = "" if "{" in said else f": {without_secrets(said[:_MOST_SHOWN])}"
         raise ValueError(f"failed with {done.returncode}{words}")
     try:
         answer = mapping(json.loads(done.stdout))

@@ -6,5 +6,6 @@
 
 from ghcr_push.failures.classify import MOST_DETAILS, classify
 from ghcr_push.failures.evidence import Evidence, Origin, PushError
+from ghcr_push.failures.secrets import without_secrets
 
-__all__ = ["MOST_DETAILS", "Evidence", "Origin", "PushError", "classify"]
+__all__ = ["MOST_DETAILS", "Evidence", "Origin", "PushError", "classify", "without_secrets"]
