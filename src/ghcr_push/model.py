@@ -131,8 +131,8 @@ class Image:
     """Bytes, as the engine counts them."""
     in_engine: bool = True
     """Whether the Docker Engine has it, so that ``docker push`` can push it."""
-    whole: bool = True
-    """False where the engine says that it lacks a part, such as a platform of an index."""
+    whole: bool | None = None
+    """Whether no platform is missing, as the engine says; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -245,3 +245,35 @@ def test_an_image_that_podman_has_not_is_missing(tmp_path: Path) -> None:
     with running_world(tmp_path, says=says) as world:
         end = world.push("acme/app:1", source="app:2")
         assert end.failure("acme/app:1")["kind"] == "image-missing"
+
+
+# -- layers that the engine lacks, and may mount --------------------------------------------------
+
+LACKS = f"{DAEMON} unable to create manifests file: NotFound: content digest {GONE}: not found\n"
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("pushes", [True, False])
+def test_layers_that_the_engine_lacks_docker_push_may_mount(
+    tmp_path: Path, size: str, pushes: bool
+) -> None:
+    says = [Says(asked="image save *", status=1, err=LACKS)]
+    if not pushes:
+        says.append(Says(asked="image push *", status=1, err=f"content digest {GONE}: not found\n"))
+    with containerd(tmp_path, size, says) as world:
+        end = world.push("acme/app:1", "acme/app:2")
+        assert set(end.outcomes.values()) == {"pushed" if pushes else "failed"}, end.log
+        assert calls(world, "image push") == 1
+        assert calls(world, "image save") == (0 if pushes and size == "large" else 1)
+        if not pushes:
+            assert end.failure("acme/app:2")["kind"] == "content-missing"
+            assert "pull the image again" in end.failure("acme/app:2")["advice"]
+
+
+def test_without_a_word_of_the_engine_on_platforms_docker_push_is_left_out(tmp_path: Path) -> None:
+    """Engine 27 may push one platform of several, and does not say what it lacks."""
+    says = [Says(asked="image save *", status=1, err=LACKS)]
+    with running_world(tmp_path, says=says) as world:
+        end = world.push("acme/app:1")
+        assert end.failure("acme/app:1")["kind"] == "content-missing"
+        assert calls(world, "image push") == 0

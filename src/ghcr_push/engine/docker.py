@@ -90,9 +90,11 @@ class DockerEngine:
 
     async def _told(self, inspected: dict[str, object]) -> Image:
         image = _image(inspected)
-        if not _is_index(inspected):
+        media_type = _media_type(inspected)
+        if media_type is None:
             return image
-        return replace(image, whole=await self._api.is_whole(image.id))
+        whole = media_type not in _INDEX_TYPES or await self._api.is_whole(image.id)
+        return replace(image, whole=whole)
 
     @asynccontextmanager
     async def save(self, source: Source, image: Image) -> AsyncIterator[SavedImages]:
@@ -218,9 +220,10 @@ def _unreadable(printed: str) -> PushError:
     return PushError(Evidence(origin=Origin.STORE, message=message))
 
 
-def _is_index(inspected: dict[str, object]) -> bool:
+def _media_type(inspected: dict[str, object]) -> object:
+    """Return what the image is in a containerd store, as engines from 28 on tell."""
     descriptor = inspected.get("Descriptor")
-    return isinstance(descriptor, dict) and descriptor.get("mediaType") in _INDEX_TYPES
+    return descriptor.get("mediaType") if isinstance(descriptor, dict) else None
 
 
 def _digest(inspected: dict[str, object]) -> Digest | None:

@@ -38,7 +38,7 @@ def engine_is_quicker(image: Image) -> bool:
 
     Of an index with missing platforms newer engines push one, under the tag of all.
     """
-    there = image.in_engine and image.whole and image.digest is not None
+    there = image.in_engine and image.whole is not False and image.digest is not None
     return there and image.size >= QUICKER_FROM
 
 
@@ -139,23 +139,33 @@ class GroupRun:
         """Carry the content, unless the first tag names it already; then write every tag."""
         seed = self._runs[0]
         seed.seed = True
-        there = await seed.finds(self._held) or await self._pushed_whole(seed)
-        if there and seed.result and seed.result.digest:
-            digest = seed.result.digest
-        elif manifest := await self._carry():
-            digest = manifest.digest
-            self._manifests.know(manifest)
+        if await seed.finds(self._held) or await self._pushed_first(seed):
+            digest = seed.result.digest if seed.result else None
         else:
-            return
-        self._content.decide(self._group.repository)
-        await self._write_all(self._unended, digest)
+            digest = await self._carry()
+        if digest is not None:
+            self._content.decide(self._group.repository)
+            await self._write_all(self._unended, digest)
 
-    async def _pushed_whole(self, seed: TargetRun) -> bool:
+    async def _pushed_first(self, seed: TargetRun) -> bool:
         """Let ``docker push`` try once where it is quicker; say whether the content is there.
 
         Whatever it fails at, we try ourselves: that an image is large must change no outcome.
         """
-        if not (self._shared.engine_first and engine_is_quicker(self._image) and seed.may_begin):
+        return engine_is_quicker(self._image) and await self._pushed_once(seed)
+
+    async def _pushed_in_our_place(self, seed: TargetRun, failure: Failure) -> bool:
+        """Let ``docker push`` try once where the engine lacks layers; say whether that landed.
+
+        It may mount them from where the image was pulled. It must not try where platforms may be
+        missing, for it would publish what is there under the tag of all.
+        """
+        lacks_layers = failure.kind is Kind.CONTENT_MISSING and self._image.whole is True
+        tried = engine_is_quicker(self._image)
+        return lacks_layers and not tried and await self._pushed_once(seed)
+
+    async def _pushed_once(self, seed: TargetRun) -> bool:
+        if not (self._shared.engine_first and self._image.in_engine and seed.may_begin):
             return False
         if await self._lane.permission.refusal(self._group.repository):
             return False
@@ -163,8 +173,8 @@ class GroupRun:
         self._learn(seed, result)
         return result is not None and result.failure is None
 
-    async def _carry(self) -> Manifest | None:
-        """Return the manifest of the carried content; None where there is none.
+    async def _carry(self) -> Digest | None:
+        """Return the digest of the carried content; None where there is none.
 
         All targets have failed with it then, unless the run was ended before it was tried.
         """
@@ -199,14 +209,22 @@ class GroupRun:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
             failure = self._shared.judge(error, repository)
         else:
-            return carried
+            return self._known(carried)
         finally:
             tries = seed.tries + seed.content.tries  # docker push may have tried before
             for run in runs:
                 run.tries_of_content = max(run.tries_of_content, tries)
         permission.learn(repository, failure)
-        self._fail_all(runs, failure)
+        if await self._pushed_in_our_place(seed, failure):
+            return seed.result.digest if seed.result else None
+        self._fail_all(self._unended, failure)
         return None
+
+    def _known(self, carried: Manifest | None) -> Digest | None:
+        """Keep the manifest at hand; None where only the engine reaches the registry."""
+        if carried is not None:
+            self._manifests.know(carried)
+        return carried.digest if carried else None
 
     # -- the layers go up by docker push ----------------------------------------------------
 

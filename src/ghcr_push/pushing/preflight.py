@@ -25,6 +25,9 @@ ASK_LIMIT: Final = 12.0
 WITHIN: Final = 30.0
 """Seconds after which the answers at hand decide."""
 
+LAST_WAIT: Final = 0.5
+"""Seconds that a run which ends before a registry has answered waits for that."""
+
 DOUBT_PAUSES: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds between two decisions on a registry that still does not answer us."""
 
@@ -129,6 +132,10 @@ class Preflight:
                 tasks.start_soon(self._follow, repository)
             try:
                 yield
+                # a connection that is cut off while it is made may leave its socket open
+                with anyio.move_on_after(LAST_WAIT):
+                    for registry in self._firsts:
+                        await self._reach.decided(registry)
             except Exception as error:  # noqa: BLE001 - raised below: the task group would wrap it
                 failed = error
             tasks.cancel_scope.cancel()
