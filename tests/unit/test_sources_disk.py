@@ -21,7 +21,7 @@ from tests.support.saved import (
 )
 
 from ghcr_push.failures import PushError
-from ghcr_push.model import Failure, Image, Kind, Source
+from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.planning.locations import (
     DiskLocation,
     Form,
@@ -32,6 +32,7 @@ from ghcr_push.planning.locations import (
 )
 from ghcr_push.references import Digest, Repository
 from ghcr_push.sources import Spool
+from ghcr_push.sources.contents import uncompressed
 from ghcr_push.sources.locations import DiskSources, InspectingEngine, Sources
 from ghcr_push.sources.remote import RegistrySources
 
@@ -599,6 +600,26 @@ async def test_images_of_a_docker_archive_are_told_apart(tmp_path: Path) -> None
 async def test_a_docker_archive_has_no_platforms_to_choose(tmp_path: Path) -> None:
     path = archive(tmp_path, tar(docker_archive([layer(1)])))
     assert "one platform" in await refused(f"docker-archive:{path}", platform="linux/amd64")
+
+
+# -- layers that are not compressed ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([20_000_000, 5_500_000], "2 layers of 25.5 MB go up uncompressed"),
+        ([9_000_000], None),
+        ([], None),
+    ],
+)
+def test_layers_worth_compressing_are_told(sizes: list[int], told: str | None) -> None:
+    plain = "application/vnd.oci.image.layer.v1.tar"
+    blobs = [Descriptor(plain, digest_of(b"%d" % size), size) for size in sizes]
+    packed = Descriptor(LAYER, digest_of(b"packed"), 50_000_000)
+    sentence = uncompressed([*blobs, packed])
+    assert (sentence or "").startswith(told or "")
+    assert (sentence is None) is (told is None)
 
 
 # -- merged indexes -------------------------------------------------------------------------------
