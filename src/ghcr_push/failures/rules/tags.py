@@ -20,6 +20,7 @@ TAGS: tuple[Rule, ...] = (
         signs=(
             Sign(text=r"\bimmutab(?:le|ility)\b"),
             Sign(text=r"\balready exists and cannot be overwritten\b"),
+            Sign(text=r"\bprotected (?:container )?tags?\b"),
             Sign(code="TAG_ALREADY_EXISTS"),
             Sign(text=r"\btag was already pushed\b"),
             Sign(text=r"\bPUT (?:request to )?<url>: 412\b"),
@@ -27,7 +28,7 @@ TAGS: tuple[Rule, ...] = (
         verdict=Verdict(
             kind=Kind.TAG_REFUSED,
             advice="The registry keeps this tag from being moved: give the image a new tag, or "
-            "take the tag out of the repository's rule for immutable tags. List such tags in "
+            "take the tag out of the rule for immutable or protected tags. List such tags in "
             "`protect`, and they are left alone without a write.",
         ),
         examples=(
@@ -38,6 +39,7 @@ TAGS: tuple[Rule, ...] = (
                 "immutability settings."
             ),
             classic("unknown: The requested tag already exists and cannot be overwritten."),
+            classic("denied: insufficient permissions to push to a protected tag"),
             classic(
                 "unknown: tag=t cannot be overwritten because h/o/i is an immutable repository"
             ),
@@ -126,7 +128,7 @@ TAGS: tuple[Rule, ...] = (
         rows=("R5",),
         title="The registry does not accept this tag's name",
         why="The registry's grammar or rules for names of tags; GitLab's protected tags are "
-        "refusals without a word of it.",
+        "refusals, at times without a word of it.",
         signs=(Sign(code="TAG_INVALID"),),
         verdict=Verdict(kind=Kind.TAG_REFUSED),
         examples=(
@@ -145,7 +147,7 @@ TAGS: tuple[Rule, ...] = (
             Sign(status=(412,)),
             Sign(text=r"\bcannot be pulled due to configured policy\b"),
             Sign(text=r"\bdownload blocking policy\b"),
-            Sign(text=r"\bitem is quarantined\b"),
+            Sign(text=r"\bis quarantined\b"),
         ),
         verdict=Verdict(kind=Kind.READ_FORBIDDEN),
         examples=(
