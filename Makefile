@@ -3,7 +3,7 @@
 SHELL := bash
 PYTHON := .venv/bin/python
 
-.PHONY: help demo test lint bench picture record docs setup clean
+.PHONY: help demo test lint bench picture stories record docs setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ bench: setup ## Measure against other clients, side by side (more in bench/: car
 
 picture: setup ## Draw the last demo's job summary as out/summary.png
 	@scripts/picture
+
+stories: setup ## Draw the job summaries of a dozen stories, light and dark, into out/stories
+	@eval "$$(scripts/chromium-get)" && $(PYTHON) -m scripts.stories out/stories
 
 record: setup ## Record anew how real docker clients word every failure
 	@$(PYTHON) -m tests.support.record_failures
