@@ -268,6 +268,8 @@ class GroupRun:
 
     async def _write_all(self, runs: list[TargetRun], digest: Digest) -> None:
         """Write the tags of a manifest."""
+        if self._only_engine:
+            return  # found out meanwhile: each tag goes up by docker push
         content = InRegistry(
             self._group.repository,
             digest,

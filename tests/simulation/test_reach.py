@@ -1,0 +1,41 @@
+"""Registries that only the engine reaches, and come up after the run has begun."""
+
+from dataclasses import replace
+
+import pytest
+
+from ghcr_push.model import Outcome
+from tests.simulation.defaults import REGISTRY, default_run
+from tests.simulation.play import Played, play
+from tests.simulation.promises import broken_promises
+from tests.simulation.scenario import Outage, Weather
+
+
+def played(length: float, *, beyond: bool, direct: bool = True, seed: int = 0) -> Played:
+    """Play a run that begins in an outage of so many seconds for whoever asks."""
+    outage = Outage(begins=-1.0, ends=length, writes_only=False, connection=True)
+    weather = Weather(limits=((float("-inf"), 64),), outages=(outage,))
+    run = default_run(seed, weather, direct=direct, groups=(5, 5))
+    return play(replace(run, beyond_reach=frozenset({REGISTRY} if beyond else ())))
+
+
+@pytest.mark.parametrize("length", [10.0, 40.0, 200.0])
+@pytest.mark.parametrize("direct", [True, False])
+def test_one_that_comes_up_for_the_engine_alone_is_left_to_it(length: float, direct: bool) -> None:
+    for seed in range(4):
+        end = played(length, beyond=True, direct=direct, seed=seed)
+
+        assert not broken_promises(end)
+        assert {result.outcome for result in end.results} == {Outcome.PUSHED}
+        assert end.reach.only_engine(REGISTRY)
+        assert (end.ended or 0.0) - end.start < length + 120
+
+
+@pytest.mark.parametrize("length", [10.0, 40.0, 200.0])
+def test_one_that_comes_up_for_all_is_ours(length: float) -> None:
+    for seed in range(4):
+        end = played(length, beyond=False, seed=seed)
+
+        assert not broken_promises(end)
+        assert {result.outcome for result in end.results} == {Outcome.PUSHED}
+        assert not any(request.operation == "push" for request in end.log)
