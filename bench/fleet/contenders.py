@@ -144,7 +144,7 @@ async def _push(played: Played, target: Target, sending: anyio.Lock) -> None:
     for blob in played.scenario.carriage.contents[target.source].blobs:
         async with sending:
             if not played.world.holds(repository, blob):
-                await played.world.take_blob(repository, blob, None)
+                await played.world.take_blob(repository, blob, None, lambda: None)
     await played.world.put(repository, target.reference.tag, Manifest(MANIFEST, digest, b"{}"))
 
 

@@ -234,8 +234,19 @@ def content_is_retried(played: Played) -> Iterator[str]:
         # attempts name no unit: as many as the last one's number are of its own
         last = own[-1]
         tried = [failure] * max(a.number for a in own)
+        if last.step is Step.READ:  # a reading is told with one repository of those that want it
+            tried = [failure] * _readings_that_broke(played, seed.target.source)
         if not may_give_up(played, last.started + last.seconds, tried):
             yield f"the content of {seed.target} was given up after {last.number} attempts"
+
+
+def _readings_that_broke(played: Played, source: Source) -> int:
+    return sum(
+        attempt.step is Step.READ and attempt.failure is not None
+        for result in played.results
+        if result.target.source == source
+        for attempt in result.content_attempts
+    )
 
 
 def content_waits_as_the_policy_says(played: Played) -> Iterator[str]:

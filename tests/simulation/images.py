@@ -21,7 +21,10 @@ PIECES = 4
 COMPRESSING = 0.0025
 """Seconds that each takes."""
 
-Take = Callable[[Repository, Digest, Repository | None], Awaitable[Landed]]
+PARTS = 10
+"""In which the bytes of a blob leave."""
+
+Take = Callable[[Repository, Digest, Repository | None, Callable[[], None]], Awaitable[Landed]]
 
 
 class Space:
@@ -173,6 +176,8 @@ class Upload:
         """Try once."""
         if self._blob.released:
             raise RuntimeError("the blob was released, and is to be read")
-        landed = await self._take(self._repository, self._blob.digest, mount_from)
-        self.bytes_sent += self._blob.size if landed is Landed.SENT else 0
-        return landed
+        return await self._take(self._repository, self._blob.digest, mount_from, self._send)
+
+    def _send(self) -> None:
+        """Note that one more part of the blob's bytes has left."""
+        self.bytes_sent += self._blob.size // PARTS

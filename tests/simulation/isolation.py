@@ -10,6 +10,8 @@ from dataclasses import replace
 from random import Random
 
 from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target
+from ghcr_push.pushing.progress import QUIET
+from ghcr_push.pushing.readings import CHECKED_EVERY
 from ghcr_push.references import Repository, TagReference
 from tests.simulation.evidence import ended_at
 from tests.simulation.play import Played, play
@@ -140,10 +142,17 @@ def broken_beside_the_dead(seed: int) -> list[str]:
     return broken or list(held)
 
 
+def known_dead_at(scenario: Scenario) -> float:
+    """Return when the run may know that a registry is dead: until it is, it takes its share."""
+    weather = scenario.weather[DEAD]
+    died = min(weather.silent_from, *(outage.begins for outage in weather.outages), float("inf"))
+    return died + QUIET + CHECKED_EVERY if died > 0 else 0.0
+
+
 def held_up(whole: Played, alone: Played) -> Iterator[str]:
     """Say which tags of the healthy registry did not land, or later than they may."""
     ends = {target: at - alone.start for target, at in ended_at(alone).items()}
-    allowed = LONGER * max(ends.values()) + LATER
+    allowed = LONGER * max(ends.values()) + LATER + known_dead_at(whole.scenario)
     times = ended_at(whole)
     for result in whole.results:
         if result.target not in ends:

@@ -14,7 +14,7 @@ import anyio
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Descriptor, Image, Kind, Landed, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
-from tests.simulation.images import BlobOut, Saved, Space, Upload
+from tests.simulation.images import PARTS, BlobOut, Saved, Space, Upload
 from tests.simulation.records import Operation, Reading, Request, Traffic, Version
 from tests.simulation.refusals import REFUSAL, Refusals, pass_time
 from tests.simulation.scenario import Scenario, digest_of
@@ -124,14 +124,20 @@ class World:
         return Upload(self.take_blob, repository, blob)
 
     async def take_blob(
-        self, repository: Repository, digest: Digest, mount_from: Repository | None
+        self,
+        repository: Repository,
+        digest: Digest,
+        mount_from: Repository | None,
+        sent: Callable[[], None],
     ) -> Landed:
         """Mount a blob, or take it, or find it there although the answer got lost."""
         async with self._writing("upload", repository, (), digest, mount_from) as request:
             if mount_from and self.holds(mount_from, digest) and self._random.random() < 0.7:
                 self._effect(request, ())
                 return Landed.MOUNTED
-            await pass_time(self._random, self.scenario.carriage.seconds[digest])
+            for _ in range(PARTS):
+                await pass_time(self._random, self.scenario.carriage.seconds[digest] / PARTS)
+                sent()
             request.uploaded = True
             try:
                 await self._take(request, ())

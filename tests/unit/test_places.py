@@ -11,8 +11,8 @@ from ghcr_push.pushing.places import Ceiling, Share
 def nobody() -> None: ...
 
 
-def joined(ceiling: Ceiling, count: int) -> list[Share]:
-    return [ceiling.join(nobody) for _ in range(count)]
+def joined(ceiling: Ceiling, count: int, *, waiting: bool = False) -> list[Share]:
+    return [ceiling.join(nobody, lambda: waiting) for _ in range(count)]
 
 
 def taken(share: Share, most: int = 100) -> int:
@@ -34,6 +34,12 @@ def test_one_place_is_kept_for_each_registry_that_has_work(most: int, registries
     assert sum(taken(each, 1) for each in others) == min(len(others), most - 1)
 
 
+def test_no_registry_takes_more_than_an_even_share_while_another_waits() -> None:
+    one, other = joined(Ceiling(8), 2, waiting=True)
+    one.answers = other.answers = True
+    assert (taken(one), taken(other)) == (4, 4)
+
+
 def test_a_registry_that_never_answered_a_write_has_one_place_while_others_have_work() -> None:
     silent, healthy = joined(Ceiling(4), 2)
     assert taken(silent) == 1
@@ -45,8 +51,8 @@ def test_a_registry_that_never_answered_a_write_has_one_place_while_others_have_
 def test_all_places_are_there_for_the_last_that_has_work() -> None:
     offered: list[str] = []
     ceiling = Ceiling(4)
-    first = ceiling.join(lambda: offered.append("first"))
-    second = ceiling.join(lambda: offered.append("second"))
+    first = ceiling.join(lambda: offered.append("first"), bool)
+    second = ceiling.join(lambda: offered.append("second"), bool)
     assert taken(first) == 1
     second.leave()
     second.leave()
@@ -66,7 +72,7 @@ def test_two_registries_on_one_place_alternate() -> None:
         return take
 
     for name in ("one", "other"):
-        shares[name] = ceiling.join(taking(name))
+        shares[name] = ceiling.join(taking(name), bool)
     taking("one")()
     while len(order) < 10:
         shares[order[-1]].give_back()

@@ -18,7 +18,6 @@ from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.ports import Blob, Upload, Whole
-from ghcr_push.pushing.progress import Progress
 from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.shared import NOT_READABLE, NotStartedError, Shared
@@ -59,7 +58,6 @@ class Carrier:
         self._may_begin = may_begin
         self._units = Units(seed, shared=shared, gate=gate, may_begin=may_begin, log=log)
         self._reader = Reader(gate, self._units.judge)
-        self._progress = Progress(gate, lambda: log.bytes_sent, shared.clock)
         self._passes = self._units.new()
         """The attempts to read the image that are told of with this repository."""
         self._blobs: dict[Digest, Unit] = {}
@@ -148,8 +146,11 @@ class Carrier:
             self.log.count(seconds_compressing=receiver.seconds_compressing)
         if errors:
             raise self._failed(errors[0])
+        if receiver.gave_way:
+            self._passes.journal.drop()
+            return None
         self._end_pass(None)
-        return None if receiver.gave_way else whole
+        return whole
 
     def _failed(self, error: Exception) -> Exception:
         """Return what ended the content: an image that could not be read is a failed attempt."""
@@ -173,7 +174,7 @@ class Carrier:
 
     def stalled(self) -> bool:
         """Say whether the registry does nothing for us at present."""
-        return self._progress.stalled()
+        return self._holdings.progress.stalled()
 
     def pass_begins(self) -> None:
         """Count an attempt from now on."""
@@ -211,7 +212,10 @@ class Carrier:
         landed = Landed.FOUND
         if not self._holdings.holds(self.repository, blob.digest):
             self.log.uploads.append(upload)
-            landed = await self._units.persist(unit, lambda: self._try(blob, upload, unit.journal))
+            with self._holdings.progress.of(upload, blob.size):
+                landed = await self._units.persist(
+                    unit, lambda: self._try(blob, upload, unit.journal)
+                )
             self._holdings.add(self.repository, blob.digest)
         self._brought.add(blob.digest)
         self.log.count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)

@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 
 from ghcr_push.model import Failure, Hold, Kind, LimitChange
 from ghcr_push.pushing.events import Held, LimitChanged, Noticed, Observer
-from ghcr_push.pushing.hearing import UNHEARD, Hearing
+from ghcr_push.pushing.hearing import SILENT, UNHEARD, Hearing
 from ghcr_push.pushing.limit import Limit, Place, Silence
 from ghcr_push.pushing.pace import GAIN_OF_READS, Pace
 from ghcr_push.pushing.places import Ceiling, Line, Waiter
@@ -129,7 +129,7 @@ class Gate:
         self._probing = Probing(clock, self._after, self._notice)
         self._spacing = 0.0
         self._throttles = 0
-        self.share = ceiling.join(self.admit)
+        self.share = ceiling.join(self.admit, lambda: self.wants_more)
 
     @property
     def limit(self) -> int:
@@ -148,6 +148,11 @@ class Gate:
         alone = len(self._suspects) == 1 and self._suspects <= self._outdone
         own_fault = alone and self._clock() - self._last_taken > OWN_FAULT_AFTER
         return self._silence.lasting or (self._limit.outage and not own_fault)
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether a write waits for which the limit leaves a slot."""
+        return bool(self._writes.waiting) and self._writes.inside < self._limit.value
 
     @property
     def busy(self) -> bool:
@@ -225,6 +230,8 @@ class Gate:
                 return
             self._writes.admit()
             self._next_start = self._after(self._limit.pause, self._spacing)
+            if not self.wants_more:
+                self.share.ceiling.offer_round()
 
     def _after(self, pause: float, least: float = 0.0) -> float:
         """Return when ``pause``, with jitter, is over, and have let in then who may start."""
@@ -250,7 +257,7 @@ class Gate:
 
     def learn_failure(self, slot: Slot, failure: Failure) -> bool:
         """Pass on how a write failed; say whether it costs the unit an attempt."""
-        self.share.answers = failure.kind not in {Kind.NETWORK, Kind.TIMEOUT}
+        self.share.answers = failure.kind not in SILENT
         self.hearing.failed(failure)
         self._obey(slot.began, failure)
         if failure.holds:
@@ -376,6 +383,7 @@ class Gate:
                 self._leave(line)
             else:
                 del line.waiting[waiter]
+                self.share.ceiling.offer_round()
             raise
         return waiter.level
 

@@ -29,7 +29,7 @@ class Hearing:
     registry: str
     clock: Callable[[], float]
     answers: bool = False
-    """Whether the last request that ended was answered, and not by trouble of the registry."""
+    """Whether the last request was answered, and not by trouble of the registry."""
     heard_at: float = float("-inf")
     """When the last answer came."""
     given_up: Failure | None = None
@@ -41,6 +41,10 @@ class Hearing:
         """Note that it did what was asked."""
         self._heard, self.given_up = True, None
         self.answers, self.heard_at = True, self.clock()
+
+    def missed(self) -> None:
+        """Note that an answer is overdue."""
+        self.answers = False
 
     def failed(self, failure: Failure) -> None:
         """Note how a request failed: by an answer, or by none."""

@@ -8,6 +8,7 @@ import anyio
 from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.events import Noticed
 from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.progress import Progress
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.shared import Shared
 from ghcr_push.references import Digest, Repository
@@ -24,6 +25,7 @@ class Holdings:
         self._shared = shared
         self._gate = gate
         self._origins = [each for each in shared.mount_from if each.registry == gate.registry]
+        self.progress = Progress(gate, shared.clock)
         self.mounting = True
         """Whether the last mount was granted, as far as one was asked for."""
         self._sending: dict[Digest, anyio.Lock] = {}

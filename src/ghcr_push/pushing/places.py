@@ -10,18 +10,23 @@ import anyio
 class Ceiling:
     """``max-parallel``: the writes in flight over all registries together.
 
-    While a registry has work, one place is kept for it, if there are as many places as registries.
-    A registry that has not answered a write yet, or did not answer the last one, gets one place at
-    most while others have work: one that never answers holds up no other.
+    While a registry has work, one place is kept for it, if there are as many places as registries,
+    and no other takes more than an even share while it waits. A registry that has not answered a
+    write yet, or did not answer the last one, gets one place at most while others have work: one
+    that never answers holds up no other.
     """
 
     def __init__(self, most: int) -> None:
+        self._most = most
         self._free = most
         self._shares: list[Share] = []
 
-    def join(self, offer: Callable[[], object]) -> "Share":
-        """Return the share of one more registry; ``offer`` is called when a place comes free."""
-        share = Share(self, offer)
+    def join(self, offer: Callable[[], object], waits: Callable[[], bool]) -> "Share":
+        """Return the share of one more registry.
+
+        ``offer`` is called when a place comes free; ``waits`` says whether it could use one.
+        """
+        share = Share(self, offer, waits)
         self._shares.append(share)
         return share
 
@@ -30,8 +35,13 @@ class Ceiling:
         others = [each for each in self._shares if each is not share]
         if not others or not share.held:
             return self._free > 0
+        if not share.answers:
+            return False
         kept = sum(not each.held for each in others)
-        return share.answers and self._free > kept
+        rivals = [each for each in others if each.answers]
+        even = self._most // (len(rivals) + 1)
+        contested = share.held >= even and any(each.waits() for each in rivals)
+        return self._free > kept and not contested
 
     def move(self, places: int) -> None:
         """Add to the free places, and offer them round, the registry after the last one first."""
@@ -58,6 +68,7 @@ class Share:
 
     ceiling: Ceiling
     offer: Callable[[], object]
+    waits: Callable[[], bool]
     held: int = 0
     answers: bool = False
     """Whether the registry answered the last write that ended."""

@@ -1,30 +1,57 @@
-"""Whether a registry does anything for one repository at present."""
+"""Whether a registry does anything for us at present."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.ports import Upload
 
-QUIET: Final = 15.0
-"""Seconds in which a registry with requests in flight neither answers one nor takes a byte of ours.
+QUIET: Final = 5.0
+"""Seconds in which a registry with requests in flight neither answers one nor takes a byte."""
 
-Less than any time limit, so that nobody is held up so long; more than GHCR takes to commit a layer.
-"""
+IN_TROUBLE: Final = 2.0
+"""Seconds in which a registry gave nothing but 5xx and broken connections."""
+
+COMMIT_RATE: Final = 20e6
+"""Bytes a second at which a registry is expected to store a layer that it has all bytes of."""
 
 
 class Progress:
-    """Watches a registry for one repository; ``sent`` are the bytes sent to that so far."""
+    """Watches a registry, and the uploads into it."""
 
-    def __init__(self, gate: Gate, sent: Callable[[], int], clock: Callable[[], float]) -> None:
+    def __init__(self, gate: Gate, clock: Callable[[], float]) -> None:
         self._gate = gate
-        self._sent = sent
         self._clock = clock
+        self._uploads: list[tuple[Upload, int]] = []
         self._seen = (float("-inf"), 0)
         self._since = clock()
 
+    @contextmanager
+    def of(self, upload: Upload, size: int) -> Iterator[None]:
+        """Watch an upload of ``size`` bytes as long as the block runs."""
+        entry = (upload, size)
+        self._uploads.append(entry)
+        try:
+            yield
+        finally:
+            self._uploads.remove(entry)
+
     def stalled(self) -> bool:
         """Say whether nothing goes on there: an outage, a hold, or silence."""
-        seen = (self._gate.hearing.heard_at, self._sent())
-        if seen != self._seen or not self._gate.busy:
+        hearing = self._gate.hearing
+        seen = (hearing.heard_at, sum(upload.bytes_sent for upload, _ in self._uploads))
+        idle = hearing.answers and not self._gate.busy
+        if seen != self._seen or idle:
             self._seen, self._since = seen, self._clock()
-        return self._gate.shut or self._clock() - self._since > QUIET
+        now = self._clock()
+        if hearing.answers and now - self._since > QUIET + self._committing:
+            hearing.missed()
+        in_trouble = not hearing.answers and now - hearing.heard_at > IN_TROUBLE
+        return self._gate.shut or in_trouble
+
+    @property
+    def _committing(self) -> float:
+        """Seconds that the registry may take for what it has all bytes of."""
+        sent = (size for upload, size in self._uploads if upload.bytes_sent >= size)
+        return sum(sent) / COMMIT_RATE

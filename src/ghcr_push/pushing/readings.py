@@ -116,6 +116,11 @@ class Receiver:
         self._news.set()
         self._news = anyio.Event()
 
+    @property
+    def takes_up(self) -> bool:
+        """Whether it has a part in a pass that is under way, or in temporary space."""
+        return self._reading.begun or self._reading.is_held_by(self)
+
     def give_way(self) -> None:
         """End its part in the reading."""
         self.gave_way = True
@@ -182,6 +187,10 @@ class _Reading:
         if not holders and self._held.pop(blob, None) is not None:
             blob.release()
 
+    def is_held_by(self, receiver: Receiver) -> bool:
+        """Say whether ``receiver`` has blobs that it did not give back."""
+        return any(receiver in holders for holders in self._held.values())
+
     async def read(self, shared: Shared, source: Source, image: Image) -> Exception | None:
         """Read the image once from its beginning and give out its blobs; return what went wrong."""
         try:
@@ -224,6 +233,8 @@ class Readings:
         self.tasks = tasks
         self._open: list[_Reading] = []
         """Those that wait for their turn or are under way, in the order of their asking."""
+        self.receivers: set[Receiver] = set()
+        """All that take part in a reading, or hold blobs of one that has ended."""
         self._changed = anyio.Event()
 
     async def read(self, reading: _Reading, source: Source, image: Image) -> Exception | None:
@@ -266,10 +277,9 @@ class Readings:
         """Where a reading for a registry that answers waits, have those give way that do not."""
         if not any(reading.waits and not reading.stalled for reading in self._open):
             return
-        for reading in self._open:
-            for receiver in reading.receivers:
-                if reading.begun and receiver.participant.stalled():
-                    receiver.give_way()
+        for receiver in self.receivers:
+            if receiver.takes_up and receiver.participant.stalled():
+                receiver.give_way()
 
     def _notify(self) -> None:
         """Have those who wait look again."""
@@ -316,10 +326,12 @@ class SharedContent:
         reading = self._reading
         receiver = Receiver(reading, participant)
         reading.join(receiver)
+        self._readings.receivers.add(receiver)
         self.decide(participant.repository)
         try:
             yield receiver
         finally:
+            self._readings.receivers.remove(receiver)
             reading.leave(receiver)
             if not reading.receivers:
                 self._forget(reading)
