@@ -239,7 +239,9 @@ class Run:
         engine = DockerEngine(stack.enter_context(folder), self._environ, headers, spool)
         disk = DiskSources(self._settings.path_of, spool, self._settings.platform)
         client = RegistryClient(
-            known.credentials, insecure_registries=self._settings.insecure_registries
+            known.credentials,
+            insecure_registries=self._settings.insecure_registries,
+            environ=self._environ,
         )
         remote = RegistrySources(client, self._persist, self._settings.platform)
         return Sources(engine, disk, remote), await stack.enter_async_context(client)

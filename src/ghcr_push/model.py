@@ -21,6 +21,7 @@ class Kind(StrEnum):
     TIMEOUT = "timeout"
     NETWORK = "network"
     CUT_OFF = "cut-off"
+    PROXY = "proxy"
     NOT_VISIBLE = "not-visible"
     AUTH_BLIP = "auth-blip"
     MANGLED = "mangled"

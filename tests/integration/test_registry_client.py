@@ -362,7 +362,7 @@ async def test_no_proxy_stands_before_this_machine(
     async with client_of(front) as client:
         assert await client.head(image, "v1") is None
         evidence = await evidence_of(client.ping("registry.invalid"))
-    assert (evidence.kind, evidence.status) == (Kind.NETWORK, None)
+    assert (evidence.kind, evidence.status) == (Kind.PROXY, None)
 
 
 async def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,28 @@ import ssl
 import subprocess
 from pathlib import Path
 
-_NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+_NAMES = "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1"
 
 
 class Authority:
-    """Its certificate is in ``file``; what it signs lies in ``folder``."""
+    """Its certificate is in ``file``; what it signs lies in ``folder``.
 
-    def __init__(self, folder: Path) -> None:
+    A ``bare`` one lacks what RFC 5280 asks of it beside the basic constraints: key usage and key
+    identifiers. Docker and curl take it; Python 3.13 does not where it is strict.
+    """
+
+    def __init__(self, folder: Path, *, bare: bool = False) -> None:
         self._folder = folder
         self.file = folder / "authority.pem"
         key = folder / "authority.key"
-        extensions = ["-addext", "basicConstraints=critical,CA:TRUE"]
-        extensions += ["-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+        usage = "keyUsage=critical,keyCertSign,cRLSign"
+        none = ("subjectKeyIdentifier=none", "authorityKeyIdentifier=none")
+        asked = ["basicConstraints=critical,CA:TRUE", *(none if bare else (usage,))]
+        minimal = folder / "minimal.cnf"
+        minimal.write_text(
+            "[req]\ndistinguished_name=dn\nx509_extensions=v3\n[dn]\n[v3]\n" + "\n".join(asked)
+        )
+        extensions: list[str | Path] = ["-config", minimal]
         _openssl(
             *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
             *("-subj", "/CN=private authority", "-keyout", key, "-out", self.file),
@@ -28,11 +38,19 @@ class Authority:
             *("-keyout", self._key, "-out", request),
         )
         names = folder / "names"
-        names.write_text(f"{_NAMES}\nauthorityKeyIdentifier=keyid\n")
+        names.write_text(
+            "\n".join([_NAMES, *(none if bare else ("authorityKeyIdentifier=keyid",))])
+        )
         _openssl(
             *("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", key, "-days", "2"),
             *("-CAcreateserial", "-extfile", names, "-out", self._certificate),
         )
+
+    @property
+    def hashed_name(self) -> str:
+        """The name under which OpenSSL looks for it in a folder."""
+        asked = ["openssl", "x509", "-noout", "-subject_hash", "-in", str(self.file)]
+        return f"{subprocess.check_output(asked, text=True).strip()}.0"
 
     def server(self) -> ssl.SSLContext:
         """Return what a server shows that listens on this machine."""

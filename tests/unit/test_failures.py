@@ -103,6 +103,7 @@ PRESSURE = {
 CAPS = {
     Kind.SECONDARY_LIMIT: 5,
     Kind.NOT_VISIBLE: 6,
+    Kind.PROXY: 3,
     Kind.AUTH_BLIP: 3,
     Kind.MANGLED: 3,
     Kind.ENGINE_ERROR: 4,

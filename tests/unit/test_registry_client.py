@@ -533,3 +533,22 @@ async def test_one_failed_ping_is_one_for_all_who_wait() -> None:
         for _ in range(5):
             group.start_soon(ask, client)
     assert (pings, failures) == (1, [500] * 5)
+
+
+async def test_a_proxy_before_plain_http_that_wants_a_login_is_told_as_the_proxy() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.url.scheme == "https":
+            raise httpx2.ConnectError("no TLS here")
+        return httpx2.Response(407)
+
+    client = RegistryClient(
+        {},
+        transport=httpx2.MockTransport(handler),
+        insecure_registries=["plain.test"],
+        environ={"HTTP_PROXY": "http://octocat:s3cret@proxy.test:3128"},
+    )
+    async with client:
+        evidence = await evidence_of(client.ping("plain.test"))
+    assert evidence.kind is Kind.PROXY
+    assert "the proxy proxy.test:3128, which HTTP_PROXY names, refused: 407" in evidence.message
+    assert "s3cret" not in evidence.message

@@ -101,6 +101,14 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         "upload gets more bandwidth.",
         retryable=True,
     ),
+    Kind.PROXY: Treatment(
+        cause=_NETWORK,
+        meaning="the proxy cannot be reached or refuses us",
+        advice="Check HTTPS_PROXY (or ALL_PROXY): its host, port, user and password, and whether "
+        "it lets this registry through; NO_PROXY takes the hosts that need no proxy.",
+        retryable=True,
+        cap=3,
+    ),
     Kind.NOT_VISIBLE: Treatment(
         cause=_REGISTRY,
         meaning="the registry does not see yet what was just uploaded",
@@ -218,7 +226,8 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         cause=_NETWORK,
         meaning="no trusted TLS connection to that host",
         advice="Check the registry's host name for a typing error; for a private certificate "
-        "authority, install its certificate on the runner and in the engine.",
+        "authority, name its certificate in `SSL_CERT_FILE` (`env:` of the step, a PEM file in "
+        "the workspace), and for `docker push` install it in the engine.",
     ),
     # a second try, since a resolver's hiccup can read the same
     Kind.HOST_UNKNOWN: Treatment(

@@ -60,7 +60,7 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
         with runner.followed(settings.secrets):
             report = app.push(
                 settings,
-                environ=environ,
+                environ={**environ, **runner.places.certificates()},
                 observer=runner.tell,
                 interruption=interruption,
             )

@@ -28,6 +28,16 @@ class Places:
                 return inside / path.relative_to(outside)
         return path
 
+    def certificates(self) -> dict[str, str]:
+        """Give the variables that name certificate authorities, with paths as they are here."""
+        found = {}
+        for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+            if paths := self._environ.get(name):
+                found[name] = os.pathsep.join(
+                    str(self.path(each)) for each in paths.split(os.pathsep)
+                )
+        return found
+
     def _mounts(self) -> list[tuple[Path, Path]]:
         """Pair the host's folders with where they are mounted here, the innermost first."""
         above = self._environ.get("RUNNER_WORKSPACE")

@@ -31,7 +31,9 @@ LAST_WAIT: Final = 0.5
 DOUBT_PAUSES: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
 """Seconds between two decisions on a registry that still does not answer us."""
 
-NO_ANSWER: Final = frozenset({Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE})
+NO_ANSWER: Final = frozenset(
+    {Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE, Kind.PROXY}
+)
 """Failures of a request that mean: no answer came from there."""
 
 NO_WORD_OF_IT: Final = NO_ANSWER | {

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
@@ -52,7 +53,8 @@ class RegistryClient:
 
     ``credentials`` go by the registry as references name it. ``insecure_registries`` (host, with
     the port if references have one) may speak plain http or show any certificate, as loopback
-    addresses may. ``clock`` is monotonic; ``time_of_day`` seconds since the epoch.
+    addresses may. ``clock`` is monotonic; ``time_of_day`` seconds since the epoch. ``environ``
+    names proxies and certificate authorities.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class RegistryClient:
         transport: httpx2.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
         time_of_day: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._connections = Connections(
-            time_limits or TimeLimits(), f"ghcr-push/{version('ghcr-push')}", transport
+            time_limits or TimeLimits(), f"ghcr-push/{version('ghcr-push')}", transport, environ
         )
         self._session = Session(
             credentials,

@@ -5,7 +5,7 @@ import math
 import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -14,6 +14,7 @@ import httpx2
 
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Kind
+from ghcr_push.registry.proxies import Proxy
 
 _LONGEST_DETAIL = 300
 """Characters; a detail is a hint such as the digest that is missing, not a document."""
@@ -146,12 +147,46 @@ def retry_after(value: str | None, now: float) -> float | None:
         return None
 
 
-def broken(request: str, error: Exception) -> PushError:
-    """Return the error for a request that got no answer, or not the whole of one."""
+def broken_proxy(request: str, error: Exception, proxy: Proxy) -> PushError | None:
+    """Return the error for a request that failed at ``proxy``; None where it failed beyond it."""
+    if isinstance(error, httpx2.ProxyError):
+        return refused_by_proxy(request, str(error), proxy)
+    untrusted = any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
+    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) and not untrusted:
+        why = _timeout(error) if isinstance(error, httpx2.TimeoutException) else _unreached(error)
+        return _at_proxy(request, f"cannot be reached: {why}", proxy)
+    return None
+
+
+def refused_by_proxy(request: str, said: str, proxy: Proxy) -> PushError:
+    """Return the error for what ``proxy`` answered, such as ``407 Proxy Authentication Required``.
+
+    A 5xx of it mostly means that it does not reach the registry now.
+    """
+    kind = Kind.NETWORK if said.startswith("5") else Kind.PROXY
+    return _at_proxy(request, f"refused: {said}", proxy, kind)
+
+
+def _at_proxy(request: str, what: str, proxy: Proxy, kind: Kind = Kind.PROXY) -> PushError:
+    return failure(f"{request}: {proxy}, which {proxy.variable} names, {what}", kind)
+
+
+def _unreached(error: Exception) -> str:
+    _, why = _no_connection(error)
+    return why
+
+
+def broken(request: str, error: Exception, notes: Iterable[str] = ()) -> PushError:
+    """Return the error for a request that got no answer, or not the whole of one.
+
+    ``notes`` are what one should know where a certificate is not trusted.
+    """
     if isinstance(error, httpx2.TimeoutException):
         return _error(error, f"{request}: {_timeout(error)}", Kind.TIMEOUT)
     if isinstance(error, httpx2.ConnectError):
         kind, reason = _no_connection(error)
+        if kind is Kind.CERTIFICATE:
+            reason = "; ".join([reason, *notes])
         return _error(error, f"{request}: {reason}", kind)
     if isinstance(error, httpx2.TransportError):
         # a connection that ends in mid-answer: the request may have taken effect

@@ -2,11 +2,15 @@
 
 import ipaddress
 import logging
+import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
 
@@ -14,12 +18,33 @@ import httpx2
 
 from ghcr_push import tracing
 from ghcr_push.model import Kind
-from ghcr_push.registry.errors import broken, failure, shown
+from ghcr_push.registry.errors import (
+    broken,
+    broken_proxy,
+    failure,
+    refused_by_proxy,
+    shown,
+)
+from ghcr_push.registry.proxies import Proxies, Proxy
+from ghcr_push.registry.tls import Authorities
 
 MOST_TEXT: Final = 64 * 1024
 """Bytes of an error's body that are read; a page of HTML can be of any size."""
 
 _HIGHEST_PORT = 65_535
+
+_PROXY_LOGIN = 407
+
+_KEEP_ALIVE: Final = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}.items()
+        if hasattr(socket, name)
+    ),
+]
+"""A peer that vanished while we wait for its answer, for which an upload has all the time, is
+noticed after a minute."""
 
 # they log whole URLs and headers, and those that redirects lead to may be signed
 _TALKATIVE = (
@@ -101,19 +126,25 @@ def _is_loopback(host: str) -> bool:
 
 
 class Connections:
-    """The open connections of a run, shared by all its requests, one pool per degree of trust.
+    """The open connections of a run, one pool per degree of trust and proxy.
 
-    Pools have no bound of their own: the queue bounds what is in flight. Proxies of the
-    environment are used; cookies, redirects and password files are not.
+    Pools have no bound of their own: the queue bounds what is in flight. The proxies and
+    authorities that ``environ`` names are used; cookies, redirects and password files are not.
     """
 
     def __init__(
-        self, limits: TimeLimits, user_agent: str, transport: httpx2.AsyncBaseTransport | None
+        self,
+        limits: TimeLimits,
+        user_agent: str,
+        transport: httpx2.AsyncBaseTransport | None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._limits = limits
         self._user_agent = user_agent
         self._transport = transport
-        self._clients: dict[Trust, httpx2.AsyncClient] = {}
+        self._proxies = Proxies(environ)
+        self._authorities = Authorities(environ)
+        self._clients: dict[tuple[Trust, Proxy | None], httpx2.AsyncClient] = {}
         for name in _TALKATIVE:
             logging.getLogger(name).addFilter(_of_others)
 
@@ -141,7 +172,8 @@ class Connections:
         asked = f"{method} {shown(url)}"
         if url.port is not None and url.port > _HIGHEST_PORT:
             raise failure(f"{asked}: there is no port {url.port}", Kind.HOST_UNKNOWN)
-        client = self._client(trust)
+        proxy = None if trust is Trust.LOOPBACK else self._proxies.before(url)
+        client = self._client(trust, proxy)
         try:
             with tracing.request(method, str(url)) as made, _quiet():
                 request = client.build_request(
@@ -159,7 +191,11 @@ class Connections:
                     await response.aclose()
                 made.received = len(body)
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise broken(asked, error) from error
+            if proxy is not None and (refused := broken_proxy(asked, error, proxy)):
+                raise refused from error
+            raise broken(asked, error, self._authorities.faults) from error
+        if proxy is not None and response.status_code == _PROXY_LOGIN:
+            raise refused_by_proxy(asked, f"{response.status_code} {response.reason_phrase}", proxy)
         return Answer(
             request=asked,
             url=url,
@@ -173,28 +209,43 @@ class Connections:
         answer = None if uploads else each
         return httpx2.Timeout(connect=self._limits.connect, write=each, read=answer, pool=None)
 
-    def _client(self, trust: Trust) -> httpx2.AsyncClient:
-        if trust not in self._clients:
-            try:
-                self._clients[trust] = self._new_client(trust)
-            except (ValueError, ImportError, httpx2.InvalidURL) as error:
-                # the text may show the proxy's password
-                raise failure(
-                    "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names a proxy that cannot be used: "
-                    "give an http:// or https:// URL",
-                    Kind.NETWORK,
-                ) from error
-        return self._clients[trust]
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return self._authorities.verifying()
 
-    def _new_client(self, trust: Trust) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            verify=httpx2.create_ssl_context(verify=trust is Trust.VERIFIED),
-            trust_env=trust is not Trust.LOOPBACK,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-            transport=self._transport,
-        )
+    def _through(self, proxy: Proxy) -> httpx2.Proxy:
+        own_tls = proxy.url.scheme == "https"
+        return httpx2.Proxy(proxy.url, ssl_context=self._tls if own_tls else None)
+
+    def _client(self, trust: Trust, proxy: Proxy | None) -> httpx2.AsyncClient:
+        key = trust, proxy
+        if key not in self._clients:
+            transport = self._transport or self._new_transport(trust, proxy)
+            self._clients[key] = httpx2.AsyncClient(
+                headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                trust_env=False,
+                transport=transport,
+            )
+        return self._clients[key]
+
+    def _new_transport(self, trust: Trust, proxy: Proxy | None) -> httpx2.AsyncHTTPTransport:
+        checked = trust is Trust.VERIFIED
+        try:
+            return httpx2.AsyncHTTPTransport(
+                verify=self._tls if checked else httpx2.create_ssl_context(verify=False),
+                trust_env=False,
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
+                proxy=None if proxy is None else self._through(proxy),
+                socket_options=_KEEP_ALIVE,
+            )
+        except (ValueError, ImportError, httpx2.InvalidURL) as error:
+            # the text may show the proxy's password
+            raise failure(
+                f"{proxy.variable if proxy else 'the environment'} names a proxy that cannot be "
+                "used: give an http:// or https:// URL",
+                Kind.PROXY,
+            ) from error
 
 
 def _sized(headers: Mapping[str, str], content: bytes | Stream | None) -> dict[str, str]:

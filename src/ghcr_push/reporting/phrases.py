@@ -19,6 +19,7 @@ _CAUSES = {
     Kind.TIMEOUT: "time-out",
     Kind.NETWORK: "network error",
     Kind.CUT_OFF: "upload cut off",
+    Kind.PROXY: "proxy out of order",
     Kind.NOT_VISIBLE: "upload not visible yet",
     Kind.AUTH_BLIP: "passing refusal",
     Kind.MANGLED: "mangled upload",
