@@ -168,7 +168,7 @@ def test_failures_are_grouped_by_cause_with_what_to_do() -> None:
     told = Rendered(sections(summary(partly_failed()))["❌ Failed — 3 tags"])
     assert "denied (403) · 2 tags" in told.text
     assert "denied: permission_denied: write_package" in told.text
-    assert "👉 Give the job permissions: packages: write" in told.text
+    assert "👉 Give the account the right to push there." in told.text
     assert told.rows == [
         ["Tag", "What was tried"],
         ["ghcr.io/acme/ops:1.0.9", "1 attempt in 0.4 s"],

@@ -121,8 +121,8 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     Kind.AUTH_BLIP: Treatment(
         cause=Cause.PERMISSION,
         meaning="access was refused in a way that often passes",
-        advice="If it stays, check that the job has `permissions: packages: write` and that the "
-        "token or password is valid.",
+        advice="If it stays, check that the token or password is valid and may push there: on "
+        "ghcr.io the job needs `permissions: packages: write`.",
         retryable=True,
         cap=3,
     ),
@@ -169,8 +169,9 @@ TREATMENTS: Mapping[Kind, Treatment] = {
     Kind.DENIED: Treatment(
         cause=Cause.PERMISSION,
         meaning="the registry knows us and says no",
-        advice="Give the job `permissions: packages: write`, and give this repository the Write "
-        "role in the package's settings under Manage Actions access.",
+        advice="Give the account the right to push there. On ghcr.io give the job `permissions: "
+        "packages: write`, and this repository the Write role in the package's settings under "
+        "Manage Actions access.",
     ),
     Kind.UNAUTHORIZED: Treatment(
         cause=Cause.PERMISSION,

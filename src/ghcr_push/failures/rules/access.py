@@ -438,9 +438,10 @@ BARE_REFUSALS: tuple[Rule, ...] = (
         ),
         verdict=Verdict(
             kind=Kind.AUTH_BLIP,
-            advice="Check that the job has `permissions: packages: write` and that the package's "
-            "settings, Manage Actions access, list this repository with the role Write. After "
-            "many pushes it may be a rate limit: run the job again some minutes later.",
+            advice="Check that the account may push there: on ghcr.io that the job has "
+            "`permissions: packages: write` and that the package's settings, Manage Actions "
+            "access, list this repository with the role Write. After many pushes it may be a rate "
+            "limit: run the job again some minutes later.",
         ),
         examples=(
             classic("unknown: 403 Forbidden"),
