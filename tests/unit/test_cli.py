@@ -2,26 +2,35 @@
 
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TextIO, cast
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.screen import Terminal
 
-from ghcr_push.fronts import cli
+from ghcr_push.fronts import cli, display, push_command
+from ghcr_push.fronts.options import GROUPS
 from ghcr_push.model import Carriage
 from ghcr_push.planning.inputs import INPUTS, Input
-from ghcr_push.planning.settings import read_settings
+from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Carrying, Noticed
 from ghcr_push.pushing.shared import TOLD_EVERY
 
 OPTIONS = {option.name: option for option in cli.command().params}
 # without an input: what a runner would do, and where secrets come from
-OWN = {"password_stdin", "output_format", "verbose"}
+OWN = {"targets", "password_stdin", "output_format", "quiet", "verbose", "color", "version"}
+FLAGS = [each for each in INPUTS if each.default in {"true", "false"} and each.name != "summary"]
+DRY = ("--image", "127.0.0.1:9/acme/app", "--source", "app", "--dry-run", "--format", "json")
 
 
 @pytest.fixture(autouse=True)
@@ -41,16 +50,180 @@ def test_there_is_an_option_for_every_input_that_is_no_secret() -> None:
     assert set(OPTIONS) == names - {"summary"} | OWN
 
 
-@pytest.mark.parametrize("each", [each for each in INPUTS if each.name != "summary"])
-def test_options_have_the_inputs_names_and_defaults(each: Input) -> None:
-    option = OPTIONS.get(each.name.replace("-", "_"))
-    if each.secret:
-        assert option is None
+def test_the_groups_of_the_help_have_every_option_once() -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    every = {max(each.opts, key=len).removeprefix("--") for each in OPTIONS.values()}
+    assert sorted(grouped) == sorted(every - {"targets"} | {"help"})
+
+
+@pytest.mark.parametrize("each", [each for each in INPUTS if not each.secret])
+def test_help_names_each_option_and_its_default(each: Input) -> None:
+    if each.name == "summary":
         return
-    assert isinstance(option, click.Option)
-    assert option.opts == [each.option]
-    assert option.default == each.default
-    assert option.help == each.description.replace("`", "")
+    text = f" {' '.join(run('--help').output.partition('What:')[2].split())}"
+    if each in FLAGS:
+        assert (f" --no-{each.name} " in text) is (each.default == "true")
+        assert (f" {each.option} " in text) is (each.default == "false")
+        return
+    default = rf"[^\[]*\[default: {each.default}\]" if each.default else ""
+    assert re.search(rf" {each.option} (\[[a-z|]+\]|[A-Z/]+) [A-Z]{default}", text)
+
+
+def test_help_has_examples_variables_and_exit_statuses() -> None:
+    text = run("-h").output
+    assert text == run("--help").output
+    headings = [line for line in text.splitlines() if re.fullmatch(r"[A-Z][a-z ]+:", line)]
+    assert headings == [
+        *("Examples:", "What:", "Where to:", "How fast:", "When it fails:", "Credentials:"),
+        *("Output:", "Environment:", "Exit status:"),
+    ]
+    assert max(map(len, text.splitlines())) <= 100
+    examples = text[text.index("Examples:") : text.index("What:")].splitlines()[1:4]
+    for example in examples:
+        words = shlex.split(example.rpartition("|")[2])[1:]
+        done = run(*words, "--dry-run", stdin="1.4.2\n", PATH="")
+        assert "No such option" not in done.output
+        assert done.exit_code == 1  # there is no docker command here
+
+
+def tags_of(*arguments: str, stdin: str = "", **environ: str) -> list[str]:
+    """Give the tags that a dry run plans, though there is no engine."""
+    done = run(*DRY, *arguments, stdin=stdin, **{"PATH": "", **environ})
+    assert done.stdout, done.stderr
+    results = json.loads(done.stdout)["targets"]
+    return [each["reference"].rpartition(":")[2] for each in results]
+
+
+def test_targets_are_arguments_and_every_way_to_give_them_adds_up() -> None:
+    assert tags_of("a", "b") == ["a", "b"]
+    assert tags_of("--tags", "a", "--tags", "c,d") == ["a", "c", "d"]
+    assert tags_of("--tags", "c", "a") == ["a", "c"]
+    assert tags_of('["a", "b"]', "c") == ["a", "b", "c"]
+    assert tags_of('{"tags": ["a"]}', "--tags", "c") == ["a", "c"]
+
+
+def test_targets_come_from_standard_input_where_a_dash_stands() -> None:
+    assert tags_of("-", stdin="a\nb\n") == ["a", "b"]
+    assert tags_of("z", "--tags", "-", stdin='["a", "b"]') == ["z", "a", "b"]
+
+
+def test_standard_input_is_not_for_targets_and_password_at_once() -> None:
+    done = run("-", "--password-stdin", stdin="a\n")
+    assert done.exit_code == 2
+    assert "--tags-file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "values", "field"),
+    [
+        ("--protect", ("v*", "w*"), "protect"),
+        ("--insecure-registries", ("a.example:1", "b.example:1"), "insecure_registries"),
+        ("--mount-from", ("acme/a", "acme/b"), "mount_from"),
+    ],
+)
+def test_lists_add_up_by_repeating(
+    monkeypatch: pytest.MonkeyPatch, option: str, values: tuple[str, ...], field: str
+) -> None:
+    seen: list[Settings] = []
+    monkeypatch.setattr(
+        push_command,
+        "displayed",
+        lambda *_, **__: nullcontext(
+            SimpleNamespace(observer=lambda _: None, told_every=5.0, line=lambda _: None)
+        ),
+    )
+    real = push_command._settings
+
+    def kept(texts: Mapping[str, str]) -> Settings:
+        seen.append(real(texts))
+        return seen[-1]
+
+    monkeypatch.setattr(push_command, "_settings", kept)
+    run(*DRY, "a", option, values[0], option, values[1], PATH="")
+    assert len(getattr(seen[0], field)) == 2
+
+
+def test_what_has_one_value_is_refused_with_two() -> None:
+    done = run("1", "--image", "ghcr.io/a/b", "--image", "ghcr.io/a/c")
+    assert done.exit_code == 2
+    assert "--image has one value, not 'ghcr.io/a/b' and 'ghcr.io/a/c'" in done.stderr
+    assert tags_of("1", "--image", "127.0.0.1:9/acme/app") == ["1"]
+
+
+@pytest.mark.parametrize("each", FLAGS, ids=lambda each: each.name)
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_a_flag_with_a_value_is_refused_with_the_flag_to_write(each: Input, value: str) -> None:
+    wanted = each.option if value == "true" else f"--no-{each.name}"
+    for form in ((each.option, value), (f"{each.option}={value}",)):
+        done = run("ghcr.io/a/b:1", *form)
+        assert done.exit_code == 2
+        assert f"{each.option} is a flag and takes no value: write {wanted}." in done.stderr
+
+
+def test_choices_are_choices() -> None:
+    done = run("ghcr.io/a/b:1", "--transport", "fast")
+    assert done.exit_code == 2
+    assert "'fast' is not one of 'auto', 'direct', 'engine'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typo", "meant"), [("--dryrun", "--dry-run"), ("--max-paralel", "--max-parallel")]
+)
+def test_an_unknown_option_is_refused_with_the_nearest(typo: str, meant: str) -> None:
+    done = run("ghcr.io/a/b:1", typo)
+    assert done.exit_code == 2
+    assert "No such option" in done.stderr
+    assert meant in done.stderr
+
+
+def test_every_option_comes_from_the_environment_too() -> None:
+    assert tags_of(GHCR_PUSH_TAGS="a\nb") == ["a", "b"]
+    assert tags_of("c", GHCR_PUSH_TAGS="a\nb") == ["c"]
+    done = run("ghcr.io/a/b:1", GHCR_PUSH_MAX_PARALLEL="0", GHCR_PUSH_DRY_RUN="yes")
+    assert done.exit_code == 2
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == [
+        "--max-parallel",
+        "--dry-run",
+    ]
+    assert run("--no-dry-run", "a b", GHCR_PUSH_DRY_RUN="yes").stderr.count("\n") == 1
+
+
+def test_a_variable_that_is_nearly_one_of_ours_is_refused() -> None:
+    done = run("ghcr.io/a/b:1", GHCR_PUSH_DRYRUN="true")
+    assert done.exit_code == 2
+    assert "Did you mean GHCR_PUSH_DRY_RUN?" in done.stderr
+    assert "GHCR_PUSH_COLOUR_OF_MY_CAR is no variable of ours" in (
+        run(*DRY, "1", PATH="", GHCR_PUSH_COLOUR_OF_MY_CAR="red").stderr
+    )
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_the_version_is_told(option: str) -> None:
+    done = run(option)
+    assert (done.exit_code, done.stdout) == (0, f"ghcr-push {version('ghcr-push')}\n")
+
+
+def test_bad_input_is_told_in_the_words_of_a_command_line() -> None:
+    text = run("--tags", "").stderr
+    assert text.startswith("--tags is empty: give `--allow-empty` where ")
+    assert "metadata-action" not in text
+    assert "set `--image` to the repository" in run("1.0").stderr
+
+
+def test_python_runs_the_package_as_the_command() -> None:
+    words = [sys.executable, "-m", "ghcr_push", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == f"ghcr-push {version('ghcr-push')}\n"
+
+
+def test_help_loads_nothing_that_only_a_run_needs() -> None:
+    code = (
+        "import sys\nfrom ghcr_push.fronts import cli\n"
+        "try: cli.command().main(['--help'])\n"
+        "except SystemExit: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"httpx2", "pydantic", "anyio", "rich", "ghcr_push.app"} & {*done.stderr.split()}
 
 
 @pytest.mark.parametrize("secret", [each.option for each in INPUTS if each.secret])
@@ -71,46 +244,46 @@ def test_all_problems_are_told_at_once_on_standard_error() -> None:
     assert done.exit_code == 2
     assert done.stdout == ""
     assert [line.partition(":")[0] for line in done.stderr.splitlines()][1:] == [
-        "max-parallel",
-        "timeout",
+        "--max-parallel",
+        "--timeout",
     ]
-    assert done.stderr.startswith("tags is empty")
+    assert done.stderr.startswith("--tags is empty")
 
 
 def test_nothing_to_do_is_said_in_a_line() -> None:
-    done = run("--tags", "", "--allow-empty", "true")
+    done = run("--tags", "", "--allow-empty")
     assert done.exit_code == 0
     assert done.stdout.startswith("✅ Nothing to push")
 
 
 def test_json_is_all_that_is_printed_where_it_is_asked_for() -> None:
-    done = run("--tags", "", "--allow-empty", "true", "--format", "json")
+    done = run("--tags", "", "--allow-empty", "--format", "json")
     assert done.exit_code == 0
     assert json.loads(done.stdout)["result"] == "success"
 
 
 def test_the_report_file_is_written(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    done = run("--tags", "", "--allow-empty", "true", "--report-file", str(path))
+    done = run("--tags", "", "--allow-empty", "--report-file", str(path))
     assert done.exit_code == 0
     assert json.loads(path.read_bytes())["result"] == "success"
 
 
 def test_a_report_file_that_cannot_be_written_is_said_and_fails_the_command() -> None:
-    done = run("--tags", "", "--allow-empty", "true", "--report-file", "/proc/no/report.json")
+    done = run("--tags", "", "--allow-empty", "--report-file", "/proc/no/report.json")
     assert done.exit_code == 1
     assert "/proc/no/report.json could not be written: " in done.stderr
     assert done.stdout.startswith("✅ Nothing to push")
 
 
 def test_notices_come_first_of_all() -> None:
-    done = run("--tags", "1", "--image", "ghcr.io/Acme/App", "--dry-run", "true", PATH="")
-    assert "image 'ghcr.io/Acme/App' was lowered" in done.stdout.splitlines()[0]
+    done = run("--tags", "1", "--image", "ghcr.io/Acme/App", "--dry-run", PATH="")
+    assert "--image 'ghcr.io/Acme/App' was lowered" in done.stderr.splitlines()[0]
 
 
 def test_notices_leave_standard_output_to_the_report() -> None:
     done = run(
-        *("--tags", "1", "--image", "ghcr.io/Acme/App", "--dry-run", "true", "--format", "json"),
+        *("--tags", "1", "--image", "ghcr.io/Acme/App", "--dry-run", "--format", "json"),
         PATH="",
     )
     assert "image 'ghcr.io/Acme/App' was lowered" in done.stderr
@@ -120,16 +293,16 @@ def test_notices_leave_standard_output_to_the_report() -> None:
 def test_what_was_noticed_is_told_beside_bad_input() -> None:
     done = run("--tags", "a b", "--image", "ghcr.io/Acme/App")
     assert done.exit_code == 2
-    assert done.stderr.splitlines()[0].startswith("image 'ghcr.io/Acme/App' was lowered")
+    assert done.stderr.splitlines()[0].startswith("--image 'ghcr.io/Acme/App' was lowered")
 
 
 @pytest.mark.parametrize("option", ["-v", "--verbose"])
 def test_the_run_can_be_followed_beside_the_report(option: str) -> None:
-    arguments = ("--tags", "", "--allow-empty", "true", "--format", "json")
+    arguments = ("--tags", "", "--allow-empty", "--format", "json")
     done = run(*arguments, option)
     assert json.loads(done.stdout)["result"] == "success"
     assert " s  ghcr-push " in done.stderr
-    assert run(*arguments).stderr == ""
+    assert " s  ghcr-push " not in run(*arguments).stderr
 
 
 def test_secrets_come_from_the_environment() -> None:
@@ -137,18 +310,61 @@ def test_secrets_come_from_the_environment() -> None:
         "--tags", "ghcr.io/a/b:1", "--username", "octocat", GHCR_PUSH_REGISTRY_AUTH="- {registry: "
     )
     assert bad.exit_code == 2
-    assert "registry-auth is not YAML" in bad.stderr
+    assert "GHCR_PUSH_REGISTRY_AUTH is not YAML" in bad.stderr
     assert "username" in bad.stderr  # it has no password
 
 
 def test_a_password_comes_from_standard_input() -> None:
     done = run(
-        *("--tags", "", "--allow-empty", "true", "--username", "octocat", "--password-stdin"),
+        *("--tags", "", "--allow-empty", "--username", "octocat", "--password-stdin"),
         stdin="s3cret\n",
     )
     assert done.exit_code == 0
     assert "s3cret" not in done.output
-    assert run("--tags", "", "--allow-empty", "true", "--username", "octocat").exit_code == 2
+    assert run("--tags", "", "--allow-empty", "--username", "octocat").exit_code == 2
+
+
+def test_progress_goes_to_standard_error_and_the_result_to_standard_output() -> None:
+    done = run("1", "--image", "ghcr.io/Acme/App", "--source", "app", "--dry-run", PATH="")
+    assert " s  --image 'ghcr.io/Acme/App' was lowered" in done.stderr
+    assert "was lowered" not in done.stdout
+    assert "ghcr.io/acme/app:1" in done.stdout
+
+
+def test_quiet_leaves_the_result_and_what_is_wrong() -> None:
+    done = run("1", "--image", "ghcr.io/Acme/App", "--source", "app", "--dry-run", "-q", PATH="")
+    assert done.stderr.startswith("--image 'ghcr.io/Acme/App' was lowered")
+    assert "ghcr.io/acme/app:1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "no_color", "terminal", "coloured"),
+    [
+        (None, "", True, True),
+        (None, "1", True, False),
+        (None, "", False, False),
+        (True, "1", False, True),
+        (False, "", True, False),
+    ],
+)
+def test_colours_are_for_terminals_and_for_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    given: bool | None,
+    no_color: str,
+    terminal: bool,
+    coloured: bool,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = cast("TextIO", SimpleNamespace(isatty=lambda: terminal))
+    assert display.wants_colours(stream, given, {"NO_COLOR": no_color}) is coloured
+
+
+def test_red_is_for_failures_alone() -> None:
+    arguments = ("ghcr.io/a/b:1", "--source", "app", "--dry-run")
+    assert "\x1b[31m✗" in run(*arguments, "--color", PATH="").stdout
+    assert "\x1b[" not in run(*arguments, PATH="").stdout
+    assert display.in_colours("a: ✓ pushed sha256:1") == "a: \x1b[32m✓ pushed\x1b[0m sha256:1"
 
 
 @pytest.mark.parametrize(
@@ -169,15 +385,15 @@ def test_bars_are_for_a_person_who_looks_on(
         monkeypatch.delenv("TERM")
     terminal = Terminal()
     place = os.ttyname(terminal.fd) if on_a_terminal else os.devnull
-    settings = read_settings({"tags": "ghcr.io/acme/app:1"})
-    with Path(place).open("w") as stdout:
-        monkeypatch.setattr(sys, "stdout", stdout)
-        with cli._watching(settings, quiet=quiet) as (observer, told_every, _):
-            observer(Noticed("a line"))
-            observer(Carrying(settings.targets[0], Carriage(sent=1)))
+    target = read_settings({"tags": "ghcr.io/acme/app:1"}).targets[0]
+    with Path(place).open("w") as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with display.displayed(1, quiet=quiet, coloured=False) as shown:
+            shown.observer(Noticed("a line"))
+            shown.observer(Carrying(target, Carriage(sent=1)))
         monkeypatch.undo()
     text = terminal.closed()
     assert ("━" in text) is bars
-    assert ("a line" in text) is (on_a_terminal and not quiet)
+    assert ("a line" in text) is on_a_terminal
     assert ("carrying the layers" in text) is (on_a_terminal and not quiet and not bars)
-    assert told_every == (cli.DRAWN_EVERY if bars else TOLD_EVERY)
+    assert shown.told_every == (display.DRAWN_EVERY if bars else TOLD_EVERY)

@@ -54,7 +54,7 @@ class Bars:
 
     def line(self, text: str) -> None:
         """Print a line above the bars."""
-        self._progress.console.print(Text(text), soft_wrap=True)
+        self._progress.console.print(Text.from_ansi(text), soft_wrap=True)
 
     def draw(self, event: Event) -> None:
         """Move the bars by what happened."""
@@ -84,3 +84,8 @@ class Bars:
     def _drop(self, seed: Target) -> None:
         if seed in self._carriages:
             self._progress.remove_task(self._carriages.pop(seed))
+
+
+def console(*, coloured: bool) -> Console:
+    """Return standard error, with colours or without."""
+    return Console(stderr=True, no_color=not coloured)

@@ -1,43 +1,23 @@
-"""The way in from a command line: one option per input, the same names and defaults.
+"""The way in from a command line: arguments, options and variables to the inputs of a run.
 
-Secrets are no options, since every user of a machine can read its command lines: they come from
-the environment, or a password from standard input.
+What a run needs is imported when one begins: ``--help`` and completion are quick.
 """
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Any
 
 import click
 
-from ghcr_push import app
-from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
-from ghcr_push.fronts.files import Places
-from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
-from ghcr_push.fronts.log import Write, logged
-from ghcr_push.planning.inputs import INPUTS, Input
-from ghcr_push.planning.problems import InputError
-from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.events import Carrying, EngineSaid, Event, Noticed, Observer
-from ghcr_push.pushing.shared import TOLD_EVERY
-from ghcr_push.reporting.report import to_json
-from ghcr_push.reporting.terminal import terminal
+from ghcr_push.fronts.options import (
+    DESCRIPTION,
+    PREFIX,
+    PushCommand,
+    parameters,
+    unknown_variables,
+    values,
+)
 from ghcr_push.signals import Interruption
-
-if TYPE_CHECKING:
-    from ghcr_push.fronts.bars import Bars
-
-BAD_INPUT: Final = 2
-"""Exit status of a run that was refused before its first request; click's own for bad usage."""
-
-DRAWN_EVERY: Final = 0.2
-"""Seconds between two looks at how far a carriage is, for bars."""
-
-NOT_HERE: Final = frozenset({"summary"})
-"""Inputs that mean nothing without a runner."""
 
 
 def main() -> None:
@@ -52,150 +32,60 @@ def main() -> None:
 
 def command() -> click.Command:
     """Make the command from the table of inputs."""
-    options: list[click.Parameter] = [
-        _option(each) for each in INPUTS if not each.secret and each.name not in NOT_HERE
-    ]
-    options += [
-        click.Option(
-            ["--password-stdin"], is_flag=True, help="Read the password from standard input."
-        ),
-        click.Option(
-            ["-v", "--verbose"], is_flag=True, help="Print every request and docker command."
-        ),
-        click.Option(
-            ["--format", "output_format"],
-            type=click.Choice(["text", "json"]),
-            default="text",
-            show_default=True,
-            help="Print lines as things happen, or the JSON report at the end.",
-        ),
-    ]
-    return click.Command(
-        "ghcr-push", params=options, callback=_run, help=_HELP, no_args_is_help=True
+    return PushCommand(
+        "ghcr-push",
+        params=parameters(),
+        callback=_run,
+        help=DESCRIPTION,
+        no_args_is_help=not any(name.startswith(PREFIX) for name in os.environ),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
 
 
-def _variable(each: Input) -> str:
-    return f"GHCR_PUSH_{each.name.upper().replace('-', '_')}"
-
-
-_HELP: Final = (
-    "Push container images to a registry: the speed of parallel with the safety of sequential. "
-    f"Secrets come from the environment: {', '.join(_variable(i) for i in INPUTS if i.secret)}."
-)
-
-
-def _option(each: Input) -> click.Option:
-    text = each.description.replace("`", "")
-    return click.Option([each.option], default=each.default, show_default=True, help=text)
-
-
-def _run(*, password_stdin: bool, verbose: bool, output_format: str, **given: str) -> None:
-    interruption = Interruption.installed()
-    values = {name.replace("_", "-"): value for name, value in given.items()}
-    values |= _secrets(os.environ)
+def _run(
+    *,
+    targets: tuple[str, ...],
+    password_stdin: bool,
+    output_format: str,
+    quiet: bool,
+    verbose: bool,
+    color: bool | None,
+    **given: Any,
+) -> None:
+    for name, nearest in unknown_variables(os.environ):
+        _refuse_or_warn(name, nearest)
+    listed = None
+    if "-" in (*targets, *given["tags"]):
+        listed = _listed(password=password_stdin)
+    texts = values(targets, given, os.environ, listed)
     if password_stdin:
-        values["password"] = sys.stdin.readline().rstrip("\r\n")
-    quiet = output_format == "json"
-    try:
-        settings = read_settings(values)
-        with (
-            _watching(settings, quiet=quiet) as (observer, told_every, line),
-            _followed(line, settings.secrets, verbose=verbose),
-        ):
-            report = app.push(
-                settings,
-                environ=os.environ,
-                observer=observer,
-                interruption=interruption,
-                told_every=told_every,
-            )
-            delivery = deliver(report, settings, os.environ, Places({}))
-    except InputError as error:
-        for sentence in error.notices:
-            _warn(sentence)
-        click.echo(str(error), err=True)
-        sys.exit(BAD_INPUT)
-    _show(delivery, quiet=quiet)
-    sys.exit(exit_status(delivery, settings, interruption))
+        texts["password"] = _password()
+    interruption = Interruption.installed()
+    # the signals are held before it loads, which takes longer than all of the above
+    from ghcr_push.fronts import push_command  # noqa: PLC0415 - see the line above
+
+    shown = push_command.Shown(output_format == "json", quiet, verbose, color)
+    sys.exit(push_command.run(texts, shown, interruption))
 
 
-def _secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    return {each.name: environ.get(_variable(each), "") for each in INPUTS if each.secret}
+def _refuse_or_warn(name: str, nearest: str) -> None:
+    """Refuse a variable that is nearly one of ours: it might say not to push."""
+    if nearest:
+        raise click.UsageError(f"{name} is no variable of ours. Did you mean {nearest}?")
+    click.echo(f"{name} is no variable of ours; it was ignored.", err=True)
 
 
-@contextmanager
-def _watching(settings: Settings, *, quiet: bool) -> Iterator[tuple[Observer, float, Write]]:
-    """Give who is told of events, how often of a carriage, and who prints other lines.
-
-    There are bars where a person looks on, and lines go above them.
-    """
-    if quiet:
-        yield _silent, TOLD_EVERY, _warn
-    elif not _is_terminal():
-        yield _printing(click.echo), TOLD_EVERY, _warn
-    else:
-        # a third of a second of imports that only a person who looks on needs
-        from ghcr_push.fronts.bars import Bars  # noqa: PLC0415 - see the line above
-
-        with Bars(len(settings.targets)) as bars:
-            yield _drawing(bars), DRAWN_EVERY, bars.line
+def _listed(*, password: bool) -> str:
+    """Read the targets that ``-`` stands for."""
+    if password:
+        raise click.UsageError(
+            "Standard input is for the targets (-) or for the password (--password-stdin), not "
+            "both: use --tags-file, or the variable GHCR_PUSH_PASSWORD."
+        )
+    return sys.stdin.read()
 
 
-def _followed(
-    line: Write, secrets: Sequence[str], *, verbose: bool
-) -> AbstractContextManager[None]:
-    start = monotonic()
-    return logged(
-        fault=line,
-        detail=(lambda text: line(f"{monotonic() - start:7.1f} s  {text}")) if verbose else None,
-        secrets=secrets,
-    )
-
-
-def _is_terminal() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
-def _printing(echo: Callable[[str], None]) -> Observer:
-    """Print what happens, line by line, each with the seconds since now."""
-    start = monotonic()
-
-    def tell(event: Event) -> None:
-        lines = engine_lines(event) if isinstance(event, EngineSaid) else event_lines(event)
-        for line in lines:
-            echo(f"{monotonic() - start:7.1f} s  {line}")
-
-    return tell
-
-
-def _drawing(bars: "Bars") -> Observer:
-    """Draw bars, and print above them what they do not show."""
-    tell = _printing(bars.line)
-
-    def draw(event: Event) -> None:
-        bars.draw(event)
-        if not isinstance(event, Carrying):
-            tell(event)
-
-    return draw
-
-
-def _silent(event: Event) -> None:
-    """Tell notices only, as errors are told: standard output is the report's."""
-    if isinstance(event, Noticed):
-        _warn(event.sentence)
-
-
-def _warn(sentence: str) -> None:
-    click.echo(harmless(sentence), err=True)
-
-
-def _show(delivery: Delivery, *, quiet: bool) -> None:
-    """Print the report, and before it what delivering it found."""
-    for sentence in (*delivery.notices, *delivery.undelivered):
-        _warn(sentence)
-    if quiet:
-        click.echo(to_json(delivery.report))
-    else:
-        click.echo(terminal(delivery.report), nl=False)
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")

@@ -45,7 +45,7 @@ RENDERERS: Final[dict[str, Callable[[Report], str]]] = {
 }
 
 
-@click.command("report", help=_HELP)
+@click.command("report", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--format",

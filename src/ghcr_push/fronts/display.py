@@ -1,0 +1,105 @@
+"""Progress on standard error: bars where a person looks on, lines elsewhere, or nothing."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Final, TextIO
+
+import click
+
+from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
+from ghcr_push.fronts.wording import for_command_line
+from ghcr_push.pushing.events import Carrying, EngineSaid, Event, Noticed, Observer
+from ghcr_push.pushing.shared import TOLD_EVERY
+
+if TYPE_CHECKING:
+    from ghcr_push.fronts.bars import Bars
+
+DRAWN_EVERY: Final = 0.2
+"""Seconds between two looks at how far an upload is, for bars."""
+
+_COLOURS: Final = {"✓": "green", "✗": "red", "↻": "yellow"}
+_MARKED: Final = re.compile(r"([✓✗↻])( (?:pushed|unchanged|kept|FAILED)\b)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """Who is told of events, how often of an upload, and who prints other lines."""
+
+    observer: Observer
+    told_every: float
+    line: Callable[[str], None]
+
+
+@contextmanager
+def displayed(tags: int, *, quiet: bool, coloured: bool) -> Iterator[Display]:
+    """Show the progress of a run with so many ``tags`` while the block runs."""
+
+    def line(text: str) -> None:
+        click.echo(in_colours(text) if coloured else text, err=True, color=coloured)
+
+    if quiet:
+        yield Display(_notices(line), TOLD_EVERY, line)
+    elif not is_terminal(sys.stderr):
+        yield Display(_lines(line), TOLD_EVERY, line)
+    else:
+        # a third of a second of imports that only a person who looks on needs
+        from ghcr_push.fronts.bars import Bars, console  # noqa: PLC0415 - see the line above
+
+        with Bars(tags, console(coloured=coloured)) as bars:
+            yield Display(_drawing(bars), DRAWN_EVERY, bars.line)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Say whether ``stream`` is a terminal on which a line can be drawn anew."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def wants_colours(stream: TextIO, given: bool | None, environ: Mapping[str, str]) -> bool:  # noqa: FBT001 - what was given
+    """Say whether what goes to ``stream`` has colours; ``given`` is None where none was asked."""
+    if given is not None:
+        return given
+    return is_terminal(stream) and not environ.get("NO_COLOR")
+
+
+def in_colours(text: str) -> str:
+    """Colour the marks in ``text``: green for what is well, red for failures alone."""
+    return _MARKED.sub(lambda mark: click.style(mark[0], fg=_COLOURS[mark[1]]), text)
+
+
+def _lines(line: Callable[[str], None]) -> Observer:
+    """Print what happens, line by line, each with the seconds since now."""
+    start = monotonic()
+
+    def tell(event: Event) -> None:
+        lines = engine_lines(event) if isinstance(event, EngineSaid) else event_lines(event)
+        for each in lines:
+            line(f"{monotonic() - start:7.1f} s  {for_command_line(each)}")
+
+    return tell
+
+
+def _drawing(bars: "Bars") -> Observer:
+    """Draw bars, and print above them what they do not show."""
+    tell = _lines(bars.line)
+
+    def draw(event: Event) -> None:
+        bars.draw(event)
+        if not isinstance(event, Carrying):
+            tell(event)
+
+    return draw
+
+
+def _notices(line: Callable[[str], None]) -> Observer:
+    """Print notices only, as errors are."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Noticed):
+            line(for_command_line(harmless(event.sentence)))
+
+    return tell

@@ -1,0 +1,341 @@
+"""The options of the command line: one for each input, in groups, and what ``--help`` says.
+
+On/off inputs are flags, lists add up by repeating, and what has one value may be given once only.
+Each has a variable ``GHCR_PUSH_NAME``; secrets have nothing else, since every user of a machine
+can read its command lines.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import Any, Final
+
+import click
+
+from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS, Input
+
+PREFIX: Final = "GHCR_PUSH_"
+
+NOT_HERE: Final = frozenset({"summary"})
+"""Inputs that mean nothing without a runner."""
+
+LISTS: Final = frozenset({"tags", "mount-from", "protect", "insecure-registries"})
+CHOICES: Final = {"transport": ("auto", "direct", "engine"), "on-protected": ("fail", "keep")}
+
+METAVARS: Final = {
+    "tags": "TARGET",
+    "tags-file": "FILE",
+    "image": "REPOSITORY",
+    "source": "SOURCE",
+    "platform": "OS/ARCH",
+    "mount-from": "REPOSITORY",
+    "spool-size": "SIZE",
+    "max-parallel": "N",
+    "max-attempts": "N",
+    "backoff-initial": "DURATION",
+    "backoff-max": "DURATION",
+    "attempt-timeout": "DURATION",
+    "timeout": "DURATION",
+    "registry": "REGISTRY",
+    "username": "NAME",
+    "protect": "GLOB",
+    "report-file": "FILE",
+    "insecure-registries": "REGISTRY",
+}
+
+GROUPS: Final = {
+    "What": ("tags", "tags-file", "allow-empty", "source", "platform", "dry-run"),
+    "Where to": ("image", "protect", "on-protected", "all-or-nothing", "insecure-registries"),
+    "How fast": ("max-parallel", "adaptive", "transport", "mount-from", "spool-size"),
+    "When it fails": (
+        "max-attempts",
+        "backoff-initial",
+        "backoff-max",
+        "attempt-timeout",
+        "timeout",
+        "fail-fast",
+        "fail-on-error",
+        "verify",
+    ),
+    "Credentials": ("registry", "username", "password-stdin"),
+    "Output": (
+        "report-file",
+        "declare-artifacts",
+        "format",
+        "quiet",
+        "verbose",
+        "color",
+        "version",
+        "help",
+    ),
+}
+"""The options by the headings of ``--help``."""
+
+# what an input's own sentence says for a workflow, for a terminal
+_HELP: Final = {
+    "tags": "The same as an argument TARGET; both add up.",
+    "tags-file": "File with more targets, one a line.",
+    "allow-empty": "Without a target, do nothing and succeed.",
+    "dry-run": "Plan, validate and print only; write nothing to a registry.",
+    "adaptive": "Keep to --max-parallel whatever the registry answers.",
+    "all-or-nothing": "Move no tag before the content of every target is in its registry.",
+    "transport": "Who uploads the layers: this process, `docker push`, or what suits.",
+    "fail-fast": "Start no new targets after the first that fails for good.",
+    "fail-on-error": "Exit with 0 although targets failed.",
+    "verify": "Trust the answer to a write; do not read the tag back.",
+    "report-file": "Write the JSON report to FILE, too.",
+    "registry": "Registry that --username and the password are for.",
+    "username": "User name there.",
+    "protect": "Tags that may be created but never moved to another image, such as 'v*.*.*'.",
+    "on-protected": "What becomes of a protected tag that names another image.",
+    "insecure-registries": "Registry that may speak plain HTTP, as localhost and 127.0.0.0/8 may.",
+    "mount-from": "Repository whose layers are mounted instead of sent, such as ghcr.io/acme/base.",
+    "declare-artifacts": "Declare what was pushed in $GITHUB_ARTIFACTS, for actions/attest.",
+}
+
+_EXAMPLES: Final = """\
+  ghcr-push --source app ghcr.io/acme/app:1.4.2 ghcr.io/acme/app:latest
+  ghcr-push --image ghcr.io/acme/app --source app --protect 'v*' --dry-run v1.4.2 v1
+  git tag --points-at HEAD | ghcr-push --image ghcr.io/acme/app --source app --format json -
+"""
+
+_EXIT_STATUS: Final = (
+    ("0", "all pushed, or --no-fail-on-error"),
+    ("1", "something failed or was skipped, or the report could not be written"),
+    ("2", "bad input; nothing was sent"),
+    ("130, 143", "ended by SIGINT (Ctrl-C), SIGTERM"),
+)
+
+_PASSWORD: Final = "--password-stdin"  # noqa: S105 - the option's name
+
+DESCRIPTION: Final = """\
+Push container images that exist already, many tags at a time, and say what became of each.
+
+TARGET is registry/repository:tag, a bare tag of --image, or 'SOURCE => TARGET'; - reads them from
+standard input, one a line. `ghcr-push report FILE...` shows saved reports.
+"""
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of the option or secret called ``name``."""
+    return f"{PREFIX}{name.upper().replace('-', '_')}"
+
+
+def is_flag(each: Input) -> bool:
+    """Say whether an input is on or off."""
+    return each.default in {"true", "false"}
+
+
+FLAGS: Final = {
+    option: each
+    for each in INPUTS
+    if is_flag(each) and each.name not in NOT_HERE
+    for option in (each.option, f"--no-{each.name}")
+}
+_SECRETS: Final = {each.option: each for each in INPUTS if each.secret}
+
+
+def parameters() -> list[click.Parameter]:
+    """Make the parameters: the targets, an option for each input, and the command line's own."""
+    return [
+        click.Argument(["targets"], nargs=-1, metavar="[TARGET]..."),
+        *(_option(each) for each in INPUTS if not each.secret and each.name not in NOT_HERE),
+        _Option([_PASSWORD], is_flag=True, help="Read the password from standard input."),
+        _Option(
+            ["--format", "output_format"],
+            type=click.Choice(["text", "json"]),
+            default="text",
+            envvar=variable("format"),
+            help="Print the result as text or as the JSON report.  [default: text]",
+        ),
+        _Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            envvar=variable("quiet"),
+            help="Show no progress, only the result and what is wrong.",
+        ),
+        _Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            envvar=variable("verbose"),
+            help="Show every request and docker command.",
+        ),
+        _Option(
+            ["--color/--no-color"],
+            default=None,
+            envvar=variable("color"),
+            help="Use colours, or none.  [default: on a terminal without NO_COLOR]",
+        ),
+        _Option(
+            ["-V", "--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version.",
+        ),
+    ]
+
+
+def _option(each: Input) -> "_Option":
+    text = _HELP.get(each.name, each.description.replace("`", ""))
+    if is_flag(each):
+        off = each.default == "true"
+        return _Option(
+            [f"{each.option}/--no-{each.name}"],
+            default=None,
+            shown=f"--no-{each.name}" if off else each.option,
+            help=text,
+        )
+    if each.name in LISTS:
+        text += " May be repeated."
+    if each.default:
+        text += f"  [default: {each.default}]"
+    return _Option(
+        [each.option],
+        multiple=True,
+        type=click.Choice(CHOICES[each.name]) if each.name in CHOICES else click.STRING,
+        metavar=METAVARS.get(each.name),
+        help=text,
+    )
+
+
+class _Option(click.Option):
+    """An option that ``--help`` may show by one of its names only."""
+
+    def __init__(self, *arguments: Any, shown: str = "", **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        self._shown = shown
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        record = super().get_help_record(ctx)
+        return (self._shown, record[1]) if record and self._shown else record
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - rarely needed
+
+        click.echo(f"ghcr-push {version('ghcr-push')}")
+        context.exit()
+
+
+class PushCommand(click.Command):
+    """The command with its help in groups, and sentences for what it does not take."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse secrets and flags with values before click misunderstands them."""
+        words = args[: args.index("--")] if "--" in args else args
+        for word, following in pairwise([*words, ""]):
+            name, equals, value = word.partition("=")
+            if name in _SECRETS:
+                raise click.UsageError(_secret_refusal(_SECRETS[name]), ctx)
+            if name in FLAGS and (equals or following.lower() in {"true", "false"}):
+                raise click.UsageError(_flag_refusal(name, value or following), ctx)
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples, the groups of options, variables and exit statuses."""
+        with formatter.section("Examples"):
+            formatter.write(_EXAMPLES)
+        options = {_name(each): each for each in self.get_params(ctx)}
+        for title, names in GROUPS.items():
+            records = (options[name].get_help_record(ctx) for name in names)
+            with formatter.section(title):
+                formatter.write_dl([record for record in records if record])
+        with formatter.section("Environment"):
+            formatter.write_dl(_variables())
+        with formatter.section("Exit status"):
+            formatter.write_dl(_EXIT_STATUS)
+
+
+def _name(parameter: click.Parameter) -> str:
+    """Return the name by which the groups have a parameter: that of its longest option."""
+    return max(parameter.opts, key=len).removeprefix("--")
+
+
+def _variables() -> list[tuple[str, str]]:
+    secrets = [
+        (variable(each.name), each.description.replace("`", "")) for each in INPUTS if each.secret
+    ]
+    return [
+        *secrets,
+        (f"{PREFIX}NAME", "The default of any option --NAME, as GHCR_PUSH_DRY_RUN=true."),
+        ("DOCKER_CONFIG", "Folder of Docker's configuration, for other credentials."),
+        ("NO_COLOR", "No colours where it is set."),
+    ]
+
+
+def _secret_refusal(each: Input) -> str:
+    way = f" or {_PASSWORD}" if each.name == "password" else ""
+    return (
+        f"{each.option} is no option, since every user of a machine can read its command lines: "
+        f"use the variable {variable(each.name)}{way}."
+    )
+
+
+def _flag_refusal(name: str, value: str) -> str:
+    each = FLAGS[name]
+    on = (value.lower() != "false") != name.startswith("--no-")
+    wanted = each.option if on else f"--no-{each.name}"
+    return f"{name} is a flag and takes no value: write {wanted}."
+
+
+def values(
+    targets: Sequence[str], given: Mapping[str, Any], environ: Mapping[str, str], stdin: str | None
+) -> dict[str, str]:
+    """Give the inputs' texts: from the command line, else from ``environ``.
+
+    ``stdin`` is what a target ``-`` stands for.
+    """
+    texts = {
+        each.name: environ[variable(each.name)]
+        for each in INPUTS
+        if each.name not in NOT_HERE and variable(each.name) in environ
+    }
+    for parameter, value in given.items():
+        name = parameter.replace("_", "-")
+        if isinstance(value, bool):
+            texts[name] = str(value).lower()
+        elif value:
+            texts[name] = "\n".join(value) if name in LISTS else _only(name, value)
+    if listed := [*targets, *given.get("tags", ())]:
+        texts["tags"] = _joined([stdin or "" if each == "-" else each for each in listed])
+    return texts
+
+
+def _only(name: str, given: Sequence[str]) -> str:
+    if len(set(given)) > 1:
+        values = " and ".join(map(repr, given))
+        raise click.UsageError(f"{INPUT_BY_NAME[name].option} has one value, not {values}.")
+    return given[0]
+
+
+def _joined(listed: Sequence[str]) -> str:
+    """Join targets, a line each; where there are several, JSON among them is taken apart."""
+    if len(listed) == 1:
+        return listed[0]
+    return "\n".join(map(_lines, listed))
+
+
+def _lines(text: str) -> str:
+    if not text.lstrip().startswith(("{", "[")):
+        return text
+    try:
+        document = json.loads(text)
+        entries = document["tags"] if isinstance(document, dict) else document
+        return "\n".join(entries)
+    except (ValueError, KeyError, TypeError):
+        return text  # an address such as [::1]:5000/app:1, or for the validation to refuse
+
+
+def unknown_variables(environ: Iterable[str]) -> list[tuple[str, str]]:
+    """Pair variables that look like ours and are none with the nearest that is, or nothing."""
+    known = {variable(each.name) for each in INPUTS}
+    known |= {variable(name) for name in ("format", "quiet", "verbose", "color")}
+    return [
+        (name, next(iter(get_close_matches(name, known, n=1, cutoff=0.85)), ""))
+        for name in sorted(environ)
+        if name.startswith(PREFIX) and name not in known
+    ]

@@ -1,0 +1,95 @@
+"""A run of the command line: progress on standard error, the result on standard output."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Final
+
+import click
+
+from ghcr_push import app
+from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
+from ghcr_push.fronts.display import displayed, in_colours, wants_colours
+from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.lines import harmless
+from ghcr_push.fronts.log import logged
+from ghcr_push.fronts.wording import for_command_line, of_an_input
+from ghcr_push.planning.problems import InputError
+from ghcr_push.planning.settings import Settings, read_settings
+from ghcr_push.reporting.report import to_json
+from ghcr_push.reporting.terminal import terminal
+from ghcr_push.signals import Interruption
+
+BAD_INPUT: Final = 2
+"""Exit status of a run that was refused before its first request; click's own for bad usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is to be shown of a run."""
+
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    color: bool | None
+    """None where nobody said whether there are to be colours."""
+
+
+def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> int:
+    """Push what ``texts``, keyed by input, say; return the exit status."""
+    try:
+        settings = _settings(texts)
+        coloured = wants_colours(sys.stderr, shown.color, os.environ)
+        with (
+            displayed(len(settings.targets), quiet=shown.quiet, coloured=coloured) as display,
+            _logged(display.line, settings, verbose=shown.verbose),
+        ):
+            report = app.push(
+                settings,
+                environ=os.environ,
+                observer=display.observer,
+                interruption=interruption,
+                told_every=display.told_every,
+            )
+            delivery = deliver(report, settings, os.environ, Places({}))
+    except InputError as error:
+        for sentence in (*error.notices, *str(error).splitlines()):
+            _warn(of_an_input(sentence))
+        return BAD_INPUT
+    _show(delivery, shown)
+    return exit_status(delivery, settings, interruption)
+
+
+def _settings(texts: Mapping[str, str]) -> Settings:
+    settings = read_settings(texts)
+    return replace(settings, notices=tuple(map(of_an_input, settings.notices)))
+
+
+def _logged(
+    line: Callable[[str], None], settings: Settings, *, verbose: bool
+) -> AbstractContextManager[None]:
+    start = monotonic()
+
+    def detail(text: str) -> None:
+        line(f"{monotonic() - start:7.1f} s  {text}")
+
+    return logged(fault=line, detail=detail if verbose else None, secrets=settings.secrets)
+
+
+def _show(delivery: Delivery, shown: Shown) -> None:
+    """Print the result, and before it what delivering it found."""
+    for sentence in (*delivery.notices, *delivery.undelivered):
+        _warn(for_command_line(sentence))
+    if shown.as_json:
+        click.echo(to_json(delivery.report))
+        return
+    coloured = wants_colours(sys.stdout, shown.color, os.environ)
+    text = for_command_line(terminal(delivery.report))
+    click.echo(in_colours(text) if coloured else text, nl=False, color=coloured)
+
+
+def _warn(sentence: str) -> None:
+    click.echo(harmless(sentence), err=True)
