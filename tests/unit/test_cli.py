@@ -395,5 +395,5 @@ def test_bars_are_for_a_person_who_looks_on(
     text = terminal.closed()
     assert ("━" in text) is bars
     assert ("a line" in text) is on_a_terminal
-    assert ("carrying the layers" in text) is (on_a_terminal and not quiet and not bars)
+    assert ("uploading layers" in text) is (on_a_terminal and not quiet and not bars)
     assert shown.told_every == (display.DRAWN_EVERY if bars else TOLD_EVERY)

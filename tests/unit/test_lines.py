@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from tests.support.commands import COMMANDS, obeyed
 
 from ghcr_push.failures import Evidence, Origin, classify
-from ghcr_push.fronts.lines import engine_lines, event_lines, failure_text, harmless, plan_lines
+from ghcr_push.fronts.lines import (
+    Log,
+    engine_lines,
+    event_lines,
+    failure_text,
+    harmless,
+    plan_lines,
+)
 from ghcr_push.model import (
     Carriage,
     Failure,
@@ -171,17 +178,38 @@ def lines_of(event: Event) -> list[str]:
     return list(event_lines(event))
 
 
-def test_a_write_names_its_target_and_the_limit() -> None:
-    assert lines_of(Began(TARGET, Step.RETAG, 1, 4)) == ["ghcr.io/acme/app:1.0: tagging (limit 4)"]
-    assert lines_of(Began(TARGET, Step.PUSH, 3, 1)) == [
-        "ghcr.io/acme/app:1.0: docker push, attempt 3 (limit 1)"
-    ]
+def test_only_what_takes_long_is_told_when_it_starts() -> None:
+    assert lines_of(Began(TARGET, Step.RETAG, 1, 4)) == []
+    assert lines_of(Began(TARGET, Step.PUSH, 3, 1)) == ["ghcr.io/acme/app:1.0: docker push, try 3"]
+
+
+def pushed(number: int) -> Ended:
+    reference = parse_tag_reference(f"ghcr.io/acme/app:{number}")
+    ended = result(Outcome.PUSHED, known_before=True, verified=True)
+    return Ended(replace(ended, target=Target(reference, Source("app"))))
+
+
+def test_two_hundred_clean_tags_take_few_lines() -> None:
+    log = Log()
+    lines = [line for number in range(200) for line in log.lines(pushed(number))]
+    assert len(lines) == 10 + 190 // 25
+    assert lines[10].endswith("(and 24 more like it)")
+
+
+def test_what_went_wrong_is_told_beside_what_went_well() -> None:
+    log = Log()
+    for number in range(12):
+        list(log.lines(pushed(number)))
+    assert len(list(log.lines(Ended(result(Outcome.FAILED, "boom"))))) == 1
+    again = replace(pushed(99).result, retried=True)
+    assert len(list(log.lines(Ended(again)))) == 1
 
 
 def test_a_wait_says_why_and_how_long() -> None:
     [line] = lines_of(Waiting(TARGET, 2, failure("boom\nat night"), 3.25))
     assert line == (
-        "ghcr.io/acme/app:1.0: attempt 2 failed: server-error: boom at night - again after 3.2 s"
+        "ghcr.io/acme/app:1.0: try 2 failed: server-error: boom at night; "
+        "next try after 3.2 s, when a slot is free"
     )
 
 
@@ -220,25 +248,21 @@ def test_a_moved_tag_says_what_it_was() -> None:
 
 def test_limits_and_holds_are_told() -> None:
     change = LimitChange(at=1, registry="ghcr.io", old=4, new=2, reason="server-error 500")
-    assert lines_of(LimitChanged(change)) == [
-        "ghcr.io: ↓ 2 writes at a time, was 4 (server-error 500)"
-    ]
-    assert "↓ 1 write at a time" in lines_of(LimitChanged(replace(change, new=1)))[0]
+    assert lines_of(LimitChanged(change)) == ["ghcr.io: parallel writes 4 → 2 (server-error 500)"]
+    assert lines_of(LimitChanged(replace(change, new=5))) == []
     hold = Hold(at=1, registry="ghcr.io", seconds=61.4, reason="secondary-limit 403")
-    assert lines_of(Held(hold)) == ["ghcr.io: everything waits 61 s (secondary-limit 403)"]
+    assert lines_of(Held(hold)) == ["ghcr.io: nothing is sent for 61 s (secondary-limit 403)"]
 
 
 def test_a_carriage_says_how_far_it_is() -> None:
     half = Carriage(sent=2, found=1, mounted=1, bytes_sent=12_300_000, bytes_saved=1_400_000)
     told = "2 sent (12.3 MB), 2 there already (1.4 MB)"
     assert lines_of(Carrying(TARGET, half, 6)) == [
-        f"ghcr.io/acme/app:1.0: carrying the layers: {told}, 2 to come"
+        f"ghcr.io/acme/app:1.0: uploading layers: {told}, 2 to come"
     ]
-    assert lines_of(Carrying(TARGET, half)) == [
-        f"ghcr.io/acme/app:1.0: carrying the layers: {told}"
-    ]
+    assert lines_of(Carrying(TARGET, half)) == [f"ghcr.io/acme/app:1.0: uploading layers: {told}"]
     assert lines_of(Carried(TARGET, half, 7.25)) == [
-        f"ghcr.io/acme/app:1.0: the layers are there after 7.2 s: {told}"
+        f"ghcr.io/acme/app:1.0: layers uploaded in 7.2 s: {told}"
     ]
 
 

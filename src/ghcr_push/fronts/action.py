@@ -16,7 +16,7 @@ from typing import Final
 from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import Places
-from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
+from ghcr_push.fronts.lines import Log, engine_lines, harmless
 from ghcr_push.fronts.log import logged
 from ghcr_push.model import Report
 from ghcr_push.planning.inputs import INPUTS
@@ -88,6 +88,7 @@ class Runner:
         self._environ = environ
         self._start = monotonic()
         self._notices = 0
+        self._log = Log()
         self.places = Places(environ)
 
     # -- the log ----------------------------------------------------------------------------
@@ -102,7 +103,7 @@ class Runner:
             for line in engine_lines(event):
                 print(line)
             core.end_group()  # type: ignore[no-untyped-call] # the library has no types
-        for line in event_lines(event):
+        for line in self._log.lines(event):
             print(self._timed(line))
 
     def followed(self, secrets: Sequence[str]) -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from ghcr_push.fronts.lines import engine_lines, event_lines, harmless
+from ghcr_push.fronts.lines import Log, engine_lines, harmless
 from ghcr_push.fronts.wording import for_command_line
 from ghcr_push.pushing.events import Carrying, EngineSaid, Event, Noticed, Observer
 from ghcr_push.pushing.shared import TOLD_EVERY
@@ -73,10 +73,10 @@ def in_colours(text: str) -> str:
 
 def _lines(line: Callable[[str], None]) -> Observer:
     """Print what happens, line by line, each with the seconds since now."""
-    start = monotonic()
+    start, log = monotonic(), Log()
 
     def tell(event: Event) -> None:
-        lines = engine_lines(event) if isinstance(event, EngineSaid) else event_lines(event)
+        lines = engine_lines(event) if isinstance(event, EngineSaid) else log.lines(event)
         for each in lines:
             line(f"{monotonic() - start:7.1f} s  {for_command_line(each)}")
 

@@ -1,7 +1,8 @@
 """A run as plain log lines: for a runner's log, for pipes, and for whoever reads them at night."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterator
 from typing import Final
 
 from ghcr_push.model import Carriage, Failure, Outcome, Plan, Step, TargetResult
@@ -28,9 +29,11 @@ MOST_OF_A_MESSAGE: Final = 500
 _OLD_COMMAND: Final = re.compile(r"##\[")
 _NEW_COMMAND: Final = re.compile(r"^(\s*)::")
 
+SAID_SINGLY, SAID_TOGETHER = 10, 25
+"""Events of one sort that have a line each; of the others, how many one line stands for."""
+
 _COUNTDOWN: Final = re.compile(r"([0-9a-f]+): Retrying in (\d+) seconds?")
 
-_DOING: Final = {Step.PUSH: "docker push", Step.RETAG: "tagging"}
 _MARKS: Final = {
     Outcome.PUSHED: "✓ pushed",
     Outcome.UNCHANGED: "✓ unchanged",
@@ -62,26 +65,23 @@ def plan_lines(plan: Plan) -> Iterator[str]:
 def event_lines(event: Event) -> Iterator[str]:
     """Say what happened, each line standing for itself; engine output is for ``engine_lines``."""
     match event:
-        case Began(target, step, number, limit):
-            again = f", attempt {number}" if number > 1 else ""
-            yield harmless(f"{target}: {_DOING.get(step, step)}{again} (limit {limit})")
+        case Began(target, Step.PUSH, number):  # it takes long; a tag's write is over at once
+            again = f", try {number}" if number > 1 else ""
+            yield harmless(f"{target}: docker push{again}")
         case Waiting(target, number, failure, seconds):
             yield harmless(
-                f"{target}: attempt {number} failed: {failure_text(failure)} "
-                f"- again after {seconds:.1f} s"
+                f"{target}: try {number} failed: {failure_text(failure)}; "
+                f"next try after {seconds:.1f} s, when a slot is free"
             )
         case Ended(result):
             yield harmless(f"{result.target}: {_end_text(result)}")
-        case LimitChanged(change):
-            sign = "↓" if change.new < change.old else "↑"
-            writes = "write" if change.new == 1 else "writes"
+        case LimitChanged(change) if change.new < change.old:  # that it recovers is no news
             yield harmless(
-                f"{change.registry}: {sign} {change.new} {writes} at a time, was {change.old} "
-                f"({change.reason})"
+                f"{change.registry}: parallel writes {change.old} → {change.new} ({change.reason})"
             )
         case Held(hold):
             yield harmless(
-                f"{hold.registry}: everything waits {hold.seconds:.0f} s ({hold.reason})"
+                f"{hold.registry}: nothing is sent for {hold.seconds:.0f} s ({hold.reason})"
             )
         case Planned(plan):
             yield from plan_lines(plan)
@@ -89,8 +89,41 @@ def event_lines(event: Event) -> Iterator[str]:
             yield harmless(sentence)
         case Carrying() | Carried():
             yield harmless(_carriage_line(event))
-        case EngineSaid():
+        case _:
             return
+
+
+class Log:
+    """Keeps a log short: of what happens alike to many targets, some lines stand for all."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[Hashable] = Counter()
+
+    def lines(self, event: Event) -> Iterator[str]:
+        """Say what happened, unless enough has been said that is like it."""
+        alike = _alike(event)
+        if alike is None:
+            yield from event_lines(event)
+            return
+        self._seen[alike] += 1
+        beyond = self._seen[alike] - SAID_SINGLY
+        if beyond <= 0:
+            yield from event_lines(event)
+        elif beyond % SAID_TOGETHER == 0:
+            for line in event_lines(event):
+                yield f"{line} (and {SAID_TOGETHER - 1} more like it)"
+
+
+def _alike(event: Event) -> Hashable:
+    """Return what an event has in common with others like it; None where it stands for itself."""
+    match event:
+        case Ended(result) if result.failure is not None:
+            return "ended", result.outcome, result.failure.kind, result.failure.status
+        case Ended(result) if not result.retried:
+            return "ended", result.outcome, result.target.reference.repository
+        case Waiting(_, _, failure, _):
+            return "waiting", failure.kind, failure.status
+    return None
 
 
 def engine_lines(event: EngineSaid) -> Iterator[str]:
@@ -117,10 +150,10 @@ def failure_text(failure: Failure) -> str:
 def _carriage_line(event: Carrying | Carried) -> str:
     how_far = carriage_text(event.carriage)
     if isinstance(event, Carried):
-        return f"{event.seed}: the layers are there after {event.seconds:.1f} s: {how_far}"
+        return f"{event.seed}: layers uploaded in {event.seconds:.1f} s: {how_far}"
     if event.expected is not None:
         how_far += f", {max(0, event.expected - event.carriage.blobs)} to come"
-    return f"{event.seed}: carrying the layers: {how_far}"
+    return f"{event.seed}: uploading layers: {how_far}"
 
 
 def carriage_text(carriage: Carriage) -> str:
