@@ -1,13 +1,17 @@
 """Whose credentials go where: to the registry, to our docker commands, and into no notice."""
 
 import json
+import subprocess
 from base64 import b64encode
 from pathlib import Path
+from secrets import token_hex
 from textwrap import wrap
 
-from tests.support.cases import End, World
+from tests.support.cases import QUICK, End, World, run_action
+from tests.support.engines import running_engine
 from tests.support.front import Behaviour
 from tests.support.front.behaviour import Auth, User
+from tests.support.registry import running_registry
 
 USER, SECRET = "octocat", "s3cret-of-forty-characters-and-then-some-more"
 CLOSED = Behaviour(auth=Auth(mode="basic", users={USER: User(password=SECRET)}))
@@ -95,6 +99,36 @@ def test_a_variable_that_cannot_be_read_is_told_without_its_content(world: World
     (notice,) = end.report["notices"]
     assert "DOCKER_AUTH_CONFIG is not a Docker configuration in JSON" in notice
     assert packed(USER, SECRET)[:12] not in shown_by(end)
+
+
+def test_a_real_docker_that_reads_the_variable_first_pushes_as_the_inputs_say(
+    tmp_path: Path,
+) -> None:
+    """Of 28.5, which a stale variable has refused where the configuration is right."""
+    with (
+        running_engine(f"variable-{token_hex(3)}", release="sid") as engine,
+        running_registry((USER, SECRET)) as registry,
+    ):
+        engine.make_image("small", layers=1)
+        name = f"{registry.address}/acme/app:1"
+        stale = {"DOCKER_AUTH_CONFIG": config(registry.address, "old", "gone")}
+        environ = {**engine.environ, **stale}
+        written(tmp_path / "config", config(registry.address))
+        plain = ["docker", "--config", str(tmp_path / "config"), "push", name]
+        subprocess.run(["docker", "tag", "small", name], env=environ, check=True)
+        refused = subprocess.run(plain, env=environ, check=False, capture_output=True)
+        assert b"unauthorized" in refused.stderr
+        inputs = {
+            "tags": name,
+            "source": "small",
+            "transport": "engine",
+            "registry": registry.address,
+            "username": USER,
+            "password": SECRET,
+        }
+        end = run_action(tmp_path / "run", {**QUICK, **inputs}, environ)
+        assert end.status == 0, end.log
+        assert end.outcomes == {name: "pushed"}
 
 
 # --- whose registry the job's token is for
