@@ -96,3 +96,41 @@ def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(worl
     assert end.outcomes == {"acme/app:1": "failed"}
     assert end.failure("acme/app:1")["kind"] == "read-forbidden"
     assert world.count(Step.MANIFEST_PUT) == 0
+
+
+CONFIG = digest_of(image().config)
+
+
+def test_a_blob_that_the_registry_has_by_a_look_and_not_for_a_manifest_is_sent_once(
+    world: World,
+) -> None:
+    lies = Rule(match=on(Step.BLOB_HEAD, reference=CONFIG), answer=Answer(status=200))
+    world.front.set(Behaviour(rules=(lies,)))
+    end = world.push("acme/app:1", "acme/app:2", max_parallel="1")
+    assert set(end.outcomes.values()) == {"pushed"}, end.log
+    assert world.count(Step.UPLOAD_PUT, reference=CONFIG) == 1
+    assert world.registry.lacking("acme/app:1") == []
+
+
+def test_a_blob_that_the_registry_never_knows_is_sent_once_and_the_tags_fail(
+    world: World,
+) -> None:
+    unknown = oci_error(400, "MANIFEST_BLOB_UNKNOWN", f"blob unknown to registry: {CONFIG}")
+    rules = (
+        Rule(match=on(Step.BLOB_HEAD, reference=CONFIG), answer=Answer(status=200)),
+        Rule(match=on(Step.MANIFEST_PUT), answer=unknown),
+    )
+    world.front.set(Behaviour(rules=rules))
+    end = world.push("acme/app:1", "acme/app:2")
+    assert set(end.outcomes.values()) == {"failed"}, end.log
+    assert end.failure("acme/app:1")["kind"] == "not-visible"
+    assert world.count(Step.UPLOAD_PUT, reference=CONFIG) == 1
+
+
+def test_a_manifest_that_came_too_soon_for_its_blobs_is_sent_again_alone(world: World) -> None:
+    unknown = oci_error(400, "MANIFEST_BLOB_UNKNOWN", f"blob unknown to registry: {CONFIG}")
+    rule = Rule(match=on(Step.MANIFEST_PUT), answer=unknown, first=1, per="reference")
+    world.front.set(Behaviour(rules=(rule,)))
+    end = world.push("acme/app:1", "acme/app:2")
+    assert set(end.outcomes.values()) == {"pushed"}, end.log
+    assert world.count(Step.UPLOAD_PUT) == 3

@@ -21,6 +21,7 @@ from ghcr_push.pushing.ports import Blob, Upload, Whole
 from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.shared import NOT_READABLE, NotStartedError, Shared
+from ghcr_push.pushing.unheld import Unheld
 from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.references import Digest, Repository
 
@@ -63,6 +64,9 @@ class Carrier:
         self._blobs: dict[Digest, Unit] = {}
         """What each blob has spent, over all readings."""
         self._brought: set[Digest] = set()
+        self._unbelieved: set[Digest] = set()
+        """Blobs that are sent whatever a look at them says."""
+        self.unheld = Unheld(self._send_again)
 
     @property
     def repository(self) -> Repository:
@@ -83,6 +87,14 @@ class Carrier:
         await self._bring_manifests(children)
         self._shared.observer(Carried(self._seed, self.log.carriage, self._shared.clock() - began))
         return top
+
+    async def _send_again(self, digests: frozenset[Digest]) -> None:
+        """Send blobs that the registry says it has, and has not: from another reading."""
+        again = digests & self._brought
+        self._brought -= again
+        self._unbelieved |= again
+        if again:
+            await self._bring_all()
 
     # -- readings ---------------------------------------------------------------------------
 
@@ -210,11 +222,13 @@ class Carrier:
         unit = self._blobs[blob.digest]
         upload = self._shared.registry.upload(self.repository, blob)
         landed = Landed.FOUND
-        if not self._holdings.holds(self.repository, blob.digest):
+        believed = blob.digest not in self._unbelieved
+        if not (believed and self._holdings.holds(self.repository, blob.digest)):
             self.log.uploads.append(upload)
             with self._holdings.progress.of(upload, blob.size):
+                attempt = self._try if believed else self._send_unseen
                 landed = await self._units.persist(
-                    unit, lambda: self._try(blob, upload, unit.journal)
+                    unit, lambda: attempt(blob, upload, unit.journal)
                 )
             self._holdings.add(self.repository, blob.digest)
         self._brought.add(blob.digest)
@@ -250,6 +264,11 @@ class Carrier:
                 raise AttemptError(refusal, charged=True)
             unit = (self.repository, blob.digest)
             return await self._units.send(unit, attempt, journal, look_again)
+
+    async def _send_unseen(self, blob: Blob, upload: Upload, journal: Journal) -> Landed:
+        """Send the blob, once, without a look and without a mount."""
+        unit = (self.repository, blob.digest)
+        return await self._units.send(unit, upload.attempt, journal)
 
     async def _is_there(
         self,
@@ -312,15 +331,21 @@ class Carrier:
         return seen is not None and seen.digest == digest
 
     async def _put(self, manifest: Manifest) -> None:
-        unit, request = self._units.new(), self._shared.registry.put
-        await self._units.persist(
-            unit,
-            lambda: self._units.send(
-                (self.repository, manifest.digest),
-                lambda: request(self.repository, manifest.digest, manifest),
-                unit.journal,
-            ),
-        )
+        unit = self._units.new()
+
+        async def request() -> None:
+            try:
+                await self._shared.registry.put(self.repository, manifest.digest, manifest)
+            except PushError as error:
+                self.unheld.note(manifest.digest, error)
+                raise
+
+        async def attempt() -> None:
+            await self.unheld.mend()
+            key = (self.repository, manifest.digest)
+            await self._units.send(key, request, unit.journal)
+
+        await self._units.persist(unit, attempt)
 
     # -- how far it is ----------------------------------------------------------------------
 

@@ -7,10 +7,12 @@ from typing import Protocol
 
 import anyio
 
+from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Image, Manifest, Source, Step
 from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.unheld import Unheld
 from ghcr_push.references import Digest, Repository, TagReference
 
 Said = Callable[[Sequence[str]], None]
@@ -119,24 +121,36 @@ class InEngine:
 
 
 class InRegistry:
-    """A manifest that the repository holds, to be written under further tags."""
+    """A manifest whose content the repository holds, to be written under tags.
+
+    ``unheld``, where we brought the content, mends what turns out to be missing of it.
+    """
 
     step = Step.RETAG
 
     def __init__(
-        self, repository: Repository, digest: Digest, *, registry: Registry, manifests: Manifests
+        self,
+        repository: Repository,
+        digest: Digest,
+        *,
+        registry: Registry,
+        manifests: Manifests,
+        unheld: Unheld | None = None,
     ) -> None:
         self.digest = digest
         self._repository = repository
         self._registry = registry
         self._manifests = manifests
+        self._unheld = unheld
 
     async def named_by(self, seen: Descriptor) -> bool:
         """Compare digests."""
         return seen.digest == self.digest
 
     async def prepare(self) -> None:
-        """Have the manifest's bytes at hand."""
+        """Have the manifest's bytes at hand, and what was found missing there."""
+        if self._unheld is not None:
+            await self._unheld.mend()
         await self._manifests.fetch(self.digest)
 
     def turn(self) -> AbstractAsyncContextManager[None]:
@@ -146,7 +160,12 @@ class InRegistry:
     async def send(self, target: TagReference, said: Said) -> Digest:  # noqa: ARG002 - the port's
         """Put the same bytes under the tag."""
         manifest = await self._manifests.fetch(self.digest)
-        await self._registry.put(self._repository, target.tag, manifest)
+        try:
+            await self._registry.put(self._repository, target.tag, manifest)
+        except PushError as error:
+            if self._unheld is not None:
+                self._unheld.note(target.tag, error)
+            raise
         return self.digest
 
 

@@ -19,6 +19,7 @@ from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.shared import NotStartedError, Shared, ours
 from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.unheld import Unheld
 from ghcr_push.references import Digest
 
 QUICKER_FROM: Final = 32 << 20
@@ -97,6 +98,7 @@ class GroupRun:
         reader = Reader(lane.gate, lambda error: shared.judge(error, group.repository))
         self._manifests = Manifests(group.repository, shared.registry, reader)
         self._turn = turn
+        self._unheld: Unheld | None = None
         self._doubted = False
         """Whether a refusal was taken for one of a tag alone already."""
         self._held = self._in_engine(self._manifests)
@@ -198,6 +200,7 @@ class GroupRun:
             may_begin=lambda: seed.may_begin,
             log=seed.content,
         )
+        self._unheld = carrier.unheld
         carried: Manifest | None = None
         try:
             with self._shared.reach.direct_work(repository.registry):
@@ -275,6 +278,7 @@ class GroupRun:
             digest,
             registry=self._shared.registry,
             manifests=self._manifests,
+            unheld=self._unheld,
         )
         await self._land_all(runs, content)
 
