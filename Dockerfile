@@ -16,9 +16,9 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/ghcr-push \
     UV_NO_CACHE=1 \
     UV_SYSTEM_CERTS=1
 # the dependencies first: they change less often than the package
-RUN uv sync --locked --no-dev --extra cli --no-install-project --compile-bytecode
+RUN uv sync --locked --no-dev --extra action --no-install-project --compile-bytecode
 COPY src ./src
-RUN uv sync --locked --no-dev --extra cli --no-editable --compile-bytecode \
+RUN uv sync --locked --no-dev --extra action --no-editable --compile-bytecode \
     && rm -rf /opt/ghcr-push/lib/python3*/site-packages/tests
 
 FROM ${PYTHON_IMAGE}

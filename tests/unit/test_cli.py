@@ -216,6 +216,17 @@ def test_python_runs_the_package_as_the_command() -> None:
     assert done.stdout == f"ghcr-push {version('ghcr-push')}\n"
 
 
+def test_the_actions_container_is_the_command_outside_a_runner() -> None:
+    words = [sys.executable, str(Path(__file__).parents[2] / "entrypoint.py"), "--version"]
+    environ = {name: value for name, value in os.environ.items() if name != "GITHUB_ACTIONS"}
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"ghcr-push {version('ghcr-push')}\n"
+    environ["GITHUB_ACTIONS"] = "true"
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 2  # the action, which has no input here
+    assert "::error title=Bad input" in done.stdout
+
+
 def test_help_loads_nothing_that_only_a_run_needs() -> None:
     code = (
         "import sys\nfrom ghcr_push.fronts import cli\n"
