@@ -1,8 +1,14 @@
 """A registry that is dead in one of three ways holds up no healthy one of the same run."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
-from tests.simulation.isolation import ISOLATED, broken_beside_the_dead
+from ghcr_push.pushing import progress, readings
+from ghcr_push.pushing.places import Ceiling
+from tests.simulation.isolation import DEAD, HEALTHY, ISOLATED, broken_beside_the_dead, isolated
+from tests.simulation.play import play
 
 SEEDS = 150
 
@@ -13,3 +19,34 @@ def test_a_healthy_registry_is_not_held_up(first: int) -> None:
     broken = [f"{seed}: {what}" for seed in seeds for what in broken_beside_the_dead(seed)]
 
     assert not broken, "\n".join(broken)
+
+
+def nobody_gives_way(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(readings.Readings, "_make_way", lambda _: None)
+
+
+def no_place_is_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Ceiling, "has_place_for", lambda ceiling, _: ceiling._free > 0)
+
+
+def silence_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(progress, "QUIET", 1000.0)
+
+
+@pytest.mark.parametrize("plant", [nobody_gives_way, no_place_is_kept, silence_is_not_noticed])
+def test_a_planted_fault_is_caught(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    assert any(broken_beside_the_dead(seed) for seed in range(ISOLATED, ISOLATED + SEEDS))
+
+
+@pytest.mark.parametrize("seed", range(ISOLATED, ISOLATED + 30))
+def test_no_image_is_read_for_a_registry_that_never_answered(seed: int) -> None:
+    scenario = isolated(seed)
+    weather = replace(scenario.weather[DEAD], silent_from=0.0, outages=())
+    played = play(replace(scenario, weather={**scenario.weather, DEAD: weather}))
+
+    groups = scenario.plan.groups
+    wanted = {group.source for group in groups if group.repository.registry == HEALTHY}
+    assert {reading.source for reading in played.world.readings} <= wanted
