@@ -552,3 +552,29 @@ async def test_a_proxy_before_plain_http_that_wants_a_login_is_told_as_the_proxy
     assert evidence.kind is Kind.PROXY
     assert "the proxy proxy.test:3128, which HTTP_PROXY names, refused: 407" in evidence.message
     assert "s3cret" not in evidence.message
+
+
+@pytest.mark.parametrize("refusal", ["403 Forbidden", "502 Bad Gateway"])
+async def test_a_proxy_that_makes_no_tunnel_for_plain_http_is_asked_without_one(
+    refusal: str,
+) -> None:
+    """Squid makes tunnels to port 443 only, as it comes."""
+
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        if request.url.scheme == "https":
+            raise httpx2.ProxyError(refusal)
+        return httpx2.Response(200)
+
+    for insecure, reached in ((["plain.test:5000"], True), ([], False)):
+        client = RegistryClient(
+            {},
+            transport=httpx2.MockTransport(handler),
+            insecure_registries=insecure,
+            environ={"ALL_PROXY": "http://proxy.test:3128"},
+        )
+        async with client:
+            if reached:
+                await client.ping("plain.test:5000")
+            else:
+                evidence = await evidence_of(client.ping("plain.test:5000"))
+                assert f"refused: {refusal}" in evidence.message

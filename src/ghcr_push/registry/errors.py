@@ -168,7 +168,8 @@ def refused_by_proxy(request: str, said: str, proxy: Proxy) -> PushError:
 
 
 def _at_proxy(request: str, what: str, proxy: Proxy, kind: Kind = Kind.PROXY) -> PushError:
-    return failure(f"{request}: {proxy}, which {proxy.variable} names, {what}", kind)
+    message = f"{request}: {proxy}, which {proxy.variable} names, {what}"
+    return ConnectError(Evidence(origin=Origin.REGISTRY, message=message, kind=kind))
 
 
 def _unreached(error: Exception) -> str:

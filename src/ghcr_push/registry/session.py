@@ -258,9 +258,11 @@ def led_to(answer: Answer) -> httpx2.URL:
     except httpx2.InvalidURL:
         url = httpx2.URL()
     if not url.host or url.scheme not in {"http", "https"}:
-        why = "to an address that is none"
+        why = "no Location" if not location else "a Location that is no address"
     elif answer.url.scheme == "https" and url.scheme == "http":
-        why = f"to {shown(url)}, away from https"
+        why = f"a Location away from https, {shown(url)}"
     else:
         return url
-    raise failure(f"{answer.request}: redirected {why}", Kind.UNSUPPORTED, answer.status)
+    raise failure(
+        f"{answer.request}: the answer {answer.status} has {why}", Kind.UNSUPPORTED, answer.status
+    )
