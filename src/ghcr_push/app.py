@@ -41,7 +41,7 @@ from ghcr_push.model import (
 from ghcr_push.planning.locations import parse_location, repositories_of
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
-from ghcr_push.planning.settings import Settings, Transport
+from ghcr_push.planning.settings import OnProtected, Settings, Transport
 from ghcr_push.pushing.backoff import Backoff, Tries
 from ghcr_push.pushing.events import Event, Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
@@ -318,6 +318,7 @@ class Run:
             attempt_timeout=settings.attempt_timeout,
             verify=settings.verify,
             protect=settings.protect,
+            keep_protected=settings.on_protected is OnProtected.KEEP,
             direct=settings.transport is not Transport.ENGINE,
             engine_first=settings.transport is Transport.AUTO,
             mount_from=(*settings.mount_from, *self._source_repositories),

@@ -67,10 +67,15 @@ class Outcome(StrEnum):
 
     PUSHED = "pushed"
     UNCHANGED = "unchanged"
+    KEPT = "kept"
+    """Protected, names another image, and is to stay so."""
     FAILED = "failed"
     SKIPPED = "skipped"
     PLANNED = "planned"
 
+
+SECOND = 2
+"""The attempt that every unit has once that is tried again."""
 
 LANDED = frozenset({Outcome.PUSHED, Outcome.UNCHANGED})
 
@@ -304,6 +309,12 @@ class TargetResult:
     """Why it failed or was skipped; None where it landed."""
     carriage: Carriage | None = None
     """On a seed: what carrying the content of its group took."""
+
+    @property
+    def retried_layers(self) -> int:
+        """How many blobs and manifests of its content needed more than one attempt."""
+        parts = (each for each in self.content_attempts if each.step is not Step.READ)
+        return sum(each.number == SECOND for each in parts)
 
     @property
     def all_attempts(self) -> tuple[Attempt, ...]:

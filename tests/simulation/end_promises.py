@@ -6,6 +6,7 @@ from itertools import permutations
 
 from ghcr_push.model import Outcome, Step, TargetResult
 from ghcr_push.pushing.events import Ended
+from ghcr_push.pushing.reads import LOOK_HOLDS
 from tests.simulation.evidence import (
     GRACE,
     HAIR,
@@ -13,6 +14,7 @@ from tests.simulation.evidence import (
     Check,
     limits_at,
     read_in_slot,
+    requests_of,
     writes_of,
 )
 from tests.simulation.play import Played
@@ -64,8 +66,21 @@ def protected_tags_stay(played: Played) -> Iterator[str]:
         for write in writes_of(played, target.reference):
             read = read_in_slot(played, write)
             fresh = read is not None and read.good and abs(read.ended - write.began) < HAIR
-            if not fresh or read is None or read.seen is not None:
+            if not fresh or read is None or read.seen not in {None, write.digest}:
                 yield f"{target} is protected, and was written unseen"
+
+
+def looks_are_fresh(played: Played) -> Iterator[str]:
+    """No tag is written more than a moment after it was read, where it could be read."""
+    for target in played.scenario.plan.targets:
+        reads = [r for r in requests_of(played, target.reference) if not r.writes]
+        for write in writes_of(played, target.reference):
+            before = [r for r in reads if r.ended <= write.began + HAIR]
+            if not before or not before[-1].good:
+                continue
+            age = write.began - before[-1].ended
+            if age > LOOK_HOLDS + HAIR:
+                yield f"{target} was written {age:.3f} s after it was read"
 
 
 # -- what is written down -------------------------------------------------------------------
@@ -92,7 +107,7 @@ def attempts_are_recorded(played: Played) -> Iterator[str]:
                 abs(at - w.began) < HAIR and w.ended <= at + attempt.seconds + HAIR for w in writes
             ):
                 yield f"{result.target}: an attempt to write at {at:.3f} is no write"
-        yield from _retries_are_told(played, result)
+        yield from _retries_are_told(result)
         landed = result.outcome is Outcome.PUSHED
         if landed and result.attempts[-1].step not in {Step.PUSH, Step.RETAG, Step.LOOK}:
             yield f"{result.target} landed by {result.attempts[-1].step}"
@@ -108,20 +123,13 @@ def _limits_of(played: Played, result: TargetResult, at: float) -> set[int]:
     return values
 
 
-def _retries_are_told(played: Played, result: TargetResult) -> Iterator[str]:
-    """``retried``: its own write or its group's content needed more than one attempt."""
-    together = [
-        r
-        for r in played.results
-        if r.target.source == result.target.source
-        and r.target.reference.repository == result.target.reference.repository
-    ]
-    seeds = [r for r in together if r.seed]
+def _retries_are_told(result: TargetResult) -> Iterator[str]:
+    """``retried``: its own write, or the content that went up with it, needed another attempt."""
     own = len(result.attempts) > 1
-    content = any(a.number > 1 for r in seeds for a in (*r.attempts, *r.content_attempts))
-    content = content or any(r.attempts and r.content_attempts for r in seeds)
-    if own and not result.retried:
+    content = any(attempt.number > 1 for attempt in result.content_attempts)
+    if (own or content) and not result.retried:
         yield f"{result.target} was retried, and is not said to be"
+    content = content or bool(result.attempts and result.content_attempts)
     if result.retried and not (own or content):
         yield f"{result.target} is said to be retried, and was not"
 
@@ -161,6 +169,7 @@ END_CHECKS: tuple[Check, ...] = (
     the_end_is_obeyed,
     fail_fast_is_obeyed,
     protected_tags_stay,
+    looks_are_fresh,
     attempts_are_recorded,
     content_goes_up_once,
     seeds_push_alone,

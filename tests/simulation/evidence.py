@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from ghcr_push.model import Attempt, Failure, Target, TargetResult
 from ghcr_push.pushing.events import Ended
+from ghcr_push.pushing.reads import LOOK_HOLDS
 from ghcr_push.references import TagReference
 from tests.simulation.play import Played
 from tests.simulation.records import Request, Version
@@ -82,7 +83,7 @@ def limits_at(played: Played, registry: str, at: float) -> set[int]:
 def read_in_slot(played: Played, write: Request) -> Request | None:
     """Return the read that was made in the slot of a write, right before it, where one was.
 
-    That may be: of a protected tag always, of a blob where the look before has grown old.
+    That may be: of a protected tag always, of others and of blobs where the look has grown old.
     """
     reads = (
         r
@@ -114,13 +115,13 @@ def slots_for_reads(played: Played, registry: str, begins: float, ends: float) -
 def may_be_in_slot(played: Played, read: Request) -> bool:
     """Say whether a read may be one that is made in a slot, right before its write.
 
-    Those are of protected tags, and of blobs that were looked for before.
+    Those are of protected tags, and of tags and blobs of which the look before has grown old.
     """
-    if read.operation in HEADS:
-        return played.scenario.protects(read.tags[0])
-    return read.operation == "has-blob" and any(
-        (r.operation, r.repository, r.tags) == ("has-blob", read.repository, read.tags)
-        and r.ended < read.began - HAIR
+    if read.operation in HEADS and played.scenario.protects(read.tags[0]):
+        return True
+    return read.operation in {*HEADS, "has-blob"} and any(
+        (r.operation, r.repository, r.tags) == (read.operation, read.repository, read.tags)
+        and r.ended <= read.began - LOOK_HOLDS + HAIR
         for r in played.log
     )
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import permutations
 
-from ghcr_push.pushing.carry import LOOK_HOLDS
+from ghcr_push.pushing.reads import LOOK_HOLDS
 from tests.simulation.evidence import HAIR, Check
 from tests.simulation.play import Played
 from tests.simulation.records import Request

@@ -15,7 +15,7 @@ DIRECT = 1_000_000
 
 READ_BUGS = 0.05
 SLOW_REFUSALS = 0.15
-LOST_CHILDREN = 0.0
+LOST_CHILDREN = 0.3
 """Shares of scenarios in which reads break in our own code, refusals take longer than writes, and
 parts of an index are gone from under its tag."""
 
@@ -197,7 +197,7 @@ def scenario(seed: int) -> Scenario:
     made = replace(made, plan=_copies(Random(seed + 5), made.plan, sorted(made.weather)))
     carriage = _carriage(Random(seed + 3), made)
     carriage = _neighbours(Random(seed + 4), made, carriage)
-    return replace(made, carriage=_without_children(Random(seed + 8), carriage))
+    return replace(made, carriage=_without_children(Random(seed + 8), made, carriage))
 
 
 def _rougher(random: Random, scenario: Scenario) -> Scenario:
@@ -211,11 +211,16 @@ def _rougher(random: Random, scenario: Scenario) -> Scenario:
     return replace(scenario, weather=weather)
 
 
-def _without_children(random: Random, carriage: Carriage) -> Carriage:
+def _without_children(random: Random, scenario: Scenario, carriage: Carriage) -> Carriage:
     """Lose parts of indexes that repositories had, and whose tags are still there."""
     if random.random() >= LOST_CHILDREN:
         return carriage
-    children = {child for content in carriage.contents.values() for child in content.children}
+    children = {
+        child
+        for source, content in carriage.contents.items()
+        if (image := scenario.images[source]) and image.digest is not None
+        for child in content.children
+    }
     held = {
         part for part in sorted(carriage.held) if part[1] not in children or random.random() < 0.5
     }

@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 
 from tests.support.runner import Step
 
-LISTS = ("pushed", "unchanged", "failed", "skipped", "planned")
+LISTS = ("pushed", "unchanged", "kept", "failed", "skipped", "planned")
 
 _OCI, _DOCKER = "application/vnd.oci.image", "application/vnd.docker.distribution.manifest"
 _ACCEPT = (

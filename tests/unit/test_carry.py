@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from ghcr_push.failures import Evidence, Origin, PushError
 from ghcr_push.model import Carriage, Image, Landed, Manifest, Source, Target
 from ghcr_push.pushing.backoff import Backoff
-from ghcr_push.pushing.carry import LOOK_HOLDS, Carrier
+from ghcr_push.pushing.carry import Carrier
 from ghcr_push.pushing.events import Event, Noticed
 from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.holdings import Holdings
@@ -22,6 +22,7 @@ from ghcr_push.pushing.limit import FixedLimit
 from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.readings import Readings, SharedContent
+from ghcr_push.pushing.reads import LOOK_HOLDS
 from ghcr_push.pushing.shared import Shared
 from ghcr_push.references import Digest, Repository, TagReference
 

@@ -28,7 +28,7 @@ from ghcr_push.reporting.escape import utf16_length
 from ghcr_push.reporting.outputs import BUDGET, exit_status, outputs
 
 NAMES = [
-    *("result", "cause", "pushed", "unchanged", "failed", "skipped", "planned", "retried"),
+    *("result", "cause", "pushed", "unchanged", "kept", "failed", "skipped", "planned", "retried"),
     "digest",
     *("digests", "images", "attempts", "retries", "lowest-parallel", "duration", "report"),
     "truncated",
@@ -67,6 +67,7 @@ def test_a_run_of_two_repositories() -> None:
         "cause": "permission",
         "pushed": '["ghcr.io/acme/app:1","ghcr.io/acme/ops:1"]',
         "unchanged": '["ghcr.io/acme/app:2"]',
+        "kept": "[]",
         "failed": '["ghcr.io/acme/ops:2"]',
         "skipped": "[]",
         "planned": "[]",

@@ -52,7 +52,7 @@ def test_totals_are_those_of_the_run(subject: Report) -> None:
     written = read(subject)
     totals = written["totals"]
     assert len(written["targets"]) == totals["targets"] == len(subject.results)
-    outcomes = ("pushed", "unchanged", "failed", "skipped", "planned")
+    outcomes = ("pushed", "unchanged", "kept", "failed", "skipped", "planned")
     assert [totals[outcome] for outcome in outcomes] == [
         sum(target["outcome"] == outcome for target in written["targets"]) for outcome in outcomes
     ]

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.rendered import Rendered
 from tests.support.reports import (
     APP,
     HOSTILE,
+    SERVER_ERROR,
     all_failed,
     all_good,
     cancelled_run,
@@ -28,7 +30,7 @@ from tests.support.reports import (
     tried,
 )
 
-from ghcr_push.model import Kind, Outcome, Report, TargetResult
+from ghcr_push.model import Kind, Outcome, Report, Step, TargetResult
 from ghcr_push.references import Repository
 from ghcr_push.reporting.summary import MOST_BYTES, summary
 
@@ -66,10 +68,10 @@ def named(markdown: str) -> Counter[str]:
     [
         (all_good(1), "## ✅ 1 of 1 tag landed in 0.7 s"),
         (all_good(20), "## ✅ 20 of 20 tags landed in 5.3 s"),
-        (retried_run(20), "## ✅ 20 of 20 tags landed in 8.3 s — 4 needed more than one try"),
+        (retried_run(20), "## ✅ 20 of 20 tags landed in 8.3 s — 4 tags needed more than one try"),
         (
             partly_failed(20),
-            "## ❌ 3 of 20 tags failed — 17 landed in 24.7 s — 2 needed more than one try",
+            "## ❌ 3 of 20 tags failed — 17 landed in 24.7 s — 2 tags needed more than one try",
         ),
         (all_failed(20), "## ❌ None of 20 tags landed — 20 failed in 2.5 s"),
         (
@@ -329,14 +331,30 @@ def test_many_repositories_share_a_table() -> None:
     assert len(named(told)) == 2000
 
 
-def test_content_that_was_retried_for_the_group_is_no_fault_of_the_tag() -> None:
-    result = TargetResult(
-        target=target("1"),
-        outcome=Outcome.PUSHED,
-        digest=digest(1),
-        verified=True,
-        retried=True,
-        attempts=tried((), started=0.0),
+def test_retried_layers_are_told_apart_from_retried_tags() -> None:
+    content = [
+        *tried((SERVER_ERROR,), started=0.0, step=Step.UPLOAD),
+        *tried((SERVER_ERROR, SERVER_ERROR), started=0.0, step=Step.UPLOAD),
+        *tried((), started=0.0, step=Step.UPLOAD),
+    ]
+    seed = replace(pushed(target("1")), retried=True, content_attempts=tuple(content))
+    told = summary(report([seed, pushed(target("2"))]))
+    assert "2 layers needed more than one try" in told
+    times = "\N{MULTIPLICATION SIGN}"
+    assert f"2 layers were retried: 3 {times} server error (500) on upload." in told
+
+    again = pushed(target("2"), failures=(SERVER_ERROR,))
+    assert "1 tag and 2 layers were retried: " in summary(report([seed, again]))
+
+
+def test_kept_targets_have_a_place_of_their_own_and_are_no_failure() -> None:
+    kept = TargetResult(
+        target=target("v1"), outcome=Outcome.KEPT, before=digest(7), known_before=True
     )
-    told = summary(report([result]))
-    assert "1 tag was retried: the content of its group needed more than one attempt." in told
+    told = summary(report([pushed(target("1")), kept]))
+    assert told.startswith("## ✅ 1 of 2 tags landed in ")
+    assert "1 kept" in told.splitlines()[0]
+    assert "### 🔒 Kept, protected — 1 tag" in told
+    assert ["ghcr.io/acme/app:v1", digest(7)[:19]] in Rendered(told).rows
+    alone = summary(report([kept])).splitlines()[0]
+    assert alone.startswith("## ✅ 0 of 1 tag landed in ")

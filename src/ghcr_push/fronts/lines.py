@@ -37,6 +37,7 @@ _COUNTDOWN: Final = re.compile(r"([0-9a-f]+): Retrying in (\d+) seconds?")
 _MARKS: Final = {
     Outcome.PUSHED: "✓ pushed",
     Outcome.UNCHANGED: "✓ unchanged",
+    Outcome.KEPT: "= kept",
     Outcome.FAILED: "✗ FAILED",
     Outcome.SKIPPED: "- skipped",
     Outcome.PLANNED: "… planned",
@@ -175,6 +176,8 @@ def _end_text(result: TargetResult) -> str:
         return f"{mark}: {failure_text(result.failure)}{landed}"
     if result.outcome is Outcome.PLANNED:
         return mark
+    if result.outcome is Outcome.KEPT:
+        return f"{mark}, names {short(result.before) if result.before else 'another image'}"
     parts = [f"{mark} {short(result.digest) if result.digest else ''}"]
     if result.outcome is Outcome.PUSHED and result.known_before:
         parts.append("new" if result.before is None else f"was {short(result.before)}")

@@ -274,7 +274,15 @@ OUTPUTS = (
     ),
     Output(
         name="unchanged",
-        description="JSON array of the references that named this image already.",
+        description=(
+            "JSON array of the references that named this image already, all of it still there."
+        ),
+    ),
+    Output(
+        name="kept",
+        description=(
+            "JSON array of the protected references that name another image and were left so."
+        ),
     ),
     Output(
         name="failed",
@@ -291,7 +299,8 @@ OUTPUTS = (
     Output(
         name="retried",
         description=(
-            "JSON array of the references that needed more than one attempt, however they ended."
+            "JSON array of the references whose write, or whose layers, needed more than one "
+            "attempt, however they ended."
         ),
     ),
     Output(

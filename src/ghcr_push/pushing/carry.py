@@ -6,7 +6,6 @@ is left to the tags. So a tag never points at something incomplete.
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from typing import Final
 
 import anyio
 
@@ -19,15 +18,11 @@ from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.ports import Blob, Upload, Whole
 from ghcr_push.pushing.readings import Receiver, SharedContent
-from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.reads import LOOK_HOLDS, Reader
 from ghcr_push.pushing.shared import NOT_READABLE, NotStartedError, Shared
 from ghcr_push.pushing.unheld import Unheld
 from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.references import Digest, Repository
-
-LOOK_HOLDS: Final = 1.0
-"""Seconds for which a look at a blob holds good. After a longer wait, for a slot or a back-off,
-another job may have sent it: one more read in the slot costs little beside an upload in vain."""
 
 
 class Carrier:

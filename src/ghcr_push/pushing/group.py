@@ -6,10 +6,12 @@ from typing import Final
 
 import anyio
 
-from ghcr_push.model import Failure, Group, Image, Kind, Manifest, TargetResult
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Failure, Group, Image, Kind, Manifest, Outcome, TargetResult
 from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.carry import Carrier
 from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
+from ghcr_push.pushing.events import Noticed
 from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.hindsight import REFUSED
 from ghcr_push.pushing.holdings import Holdings
@@ -20,7 +22,7 @@ from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.shared import NotStartedError, Shared, ours
 from ghcr_push.pushing.target import TargetRun
 from ghcr_push.pushing.unheld import Unheld
-from ghcr_push.references import Digest
+from ghcr_push.references import Digest, TagReference
 
 QUICKER_FROM: Final = 32 << 20
 """Bytes of an image from which ``docker push`` is the quicker way out of a containerd store.
@@ -110,7 +112,19 @@ class GroupRun:
             engine=self._shared.engine,
             manifests=manifests,
             turn=self._turn,
+            sent_other=self._sent_other,
         )
+
+    def _sent_other(self, target: TagReference, digest: Digest) -> None:
+        """Say that docker push sent one platform of an index; fail it where we can do better."""
+        sentence = (
+            f"docker push sent {digest} to {target} in place of {self._image.digest}: the engine "
+            "lacks a part of the image"
+        )
+        if self._shared.direct and not self._only_engine:
+            evidence = Evidence(origin=Origin.RUN, kind=Kind.CONTENT_MISSING, message=sentence)
+            raise PushError(evidence)
+        self._shared.observer(Noticed(sentence))
 
     @property
     def _only_engine(self) -> bool:
@@ -138,42 +152,60 @@ class GroupRun:
     # -- the layers go up by our own hand ---------------------------------------------------
 
     async def _carry_and_write(self) -> None:
-        """Carry the content, unless the first tag names it already; then write every tag."""
-        seed = self._runs[0]
-        seed.seed = True
-        if await seed.finds(self._held) or await self._pushed_first(seed):
-            digest = seed.result.digest if seed.result else None
-        else:
-            digest = await self._carry()
+        """Carry the content, unless a tag names it already; then write every tag."""
+        await self._look_first()
+        digest = self._found or await self._pushed_first() or await self._carry()
         if digest is not None:
             self._content.decide(self._group.repository)
             await self._write_all(self._unended, digest)
 
-    async def _pushed_first(self, seed: TargetRun) -> bool:
-        """Let ``docker push`` try once where it is quicker; say whether the content is there.
+    async def _look_first(self) -> None:
+        """Look at the first tag and every protected one: nothing goes up for what may not move."""
+        self._runs[0].seed = True
+        looking = [run for run in self._runs if run.protected or run is self._runs[0]]
+        async with anyio.create_task_group() as tasks:
+            for run in looking:
+                tasks.start_soon(run.look_first, self._held)
+        for run in looking:
+            self._learn(run, run.result)
+
+    @property
+    def _found(self) -> Digest | None:
+        """The digest that a tag was found to name already, with all of its content there."""
+        results = (run.result for run in self._runs)
+        digests = (r.digest for r in results if r and r.outcome is Outcome.UNCHANGED)
+        return next(digests, None)
+
+    async def _pushed_first(self) -> Digest | None:
+        """Let ``docker push`` try once where it is quicker; return the digest if it is there then.
 
         Whatever it fails at, we try ourselves: that an image is large must change no outcome.
         """
-        return engine_is_quicker(self._image) and await self._pushed_once(seed)
+        seed = next(iter(self._unended), None)
+        if seed is None or not engine_is_quicker(self._image):
+            return None
+        return await self._pushed_once(seed)
 
-    async def _pushed_in_our_place(self, seed: TargetRun, failure: Failure) -> bool:
-        """Let ``docker push`` try once where the engine lacks layers; say whether that landed.
+    async def _pushed_in_our_place(self, seed: TargetRun, failure: Failure) -> Digest | None:
+        """Let ``docker push`` try once where the engine lacks layers; return the digest if so.
 
         It may mount them from where the image was pulled. It must not try where platforms may be
         missing, for it would publish what is there under the tag of all.
         """
         lacks_layers = failure.kind is Kind.CONTENT_MISSING and self._image.whole is True
-        tried = engine_is_quicker(self._image)
-        return lacks_layers and not tried and await self._pushed_once(seed)
+        if not lacks_layers or engine_is_quicker(self._image):  # then it has tried
+            return None
+        return await self._pushed_once(seed)
 
-    async def _pushed_once(self, seed: TargetRun) -> bool:
+    async def _pushed_once(self, seed: TargetRun) -> Digest | None:
         if not (self._shared.engine_first and self._image.in_engine and seed.may_begin):
-            return False
+            return None
         if await self._lane.permission.refusal(self._group.repository):
-            return False
+            return None
+        seed.seed = True
         result = await seed.land_at_once(self._held)
         self._learn(seed, result)
-        return result is not None and result.failure is None
+        return result.digest if result else None
 
     async def _carry(self) -> Digest | None:
         """Return the digest of the carried content; None where there is none.
@@ -215,11 +247,10 @@ class GroupRun:
             return self._known(carried)
         finally:
             tries = seed.tries + seed.content.tries  # docker push may have tried before
-            for run in runs:
-                run.tries_of_content = max(run.tries_of_content, tries)
+            seed.tries_of_content = tries
         permission.learn(repository, failure)
-        if await self._pushed_in_our_place(seed, failure):
-            return seed.result.digest if seed.result else None
+        if digest := await self._pushed_in_our_place(seed, failure):
+            return digest
         self._fail_all(self._unended, failure)
         return None
 
@@ -249,8 +280,6 @@ class GroupRun:
 
     def _is_seeded(self, seed: TargetRun, rest: Sequence[TargetRun]) -> bool:
         """Say whether ``seed`` carried the content; where it failed for all, end ``rest`` too."""
-        for run in rest:
-            run.tries_of_content = max(run.tries_of_content, seed.tries)
         result = seed.result
         if result is None or result.failure is None:
             return result is not None

@@ -25,6 +25,10 @@ class Landing:
     """Whether a write was sent of which it is not known whether it landed."""
     verified: bool = False
     """Whether it was seen to name what it is to name."""
+    kept: bool = False
+    """Whether it is protected, names another image, and is to stay so."""
+    incomplete: bool = False
+    """Whether it named what it is to name, of which the repository had lost a part."""
     in_part: bool = False
     """Whether a write failed that puts the parts of an index under the tag, too."""
     _doubted_before: bool = False
@@ -60,5 +64,8 @@ class Landing:
     @property
     def outcome(self) -> Outcome:
         """How it ends if it ends well now."""
+        if self.kept:
+            return Outcome.KEPT
         same = self.known_before and self.digest is not None and self.before == self.digest
+        same = same and not self.incomplete
         return Outcome.UNCHANGED if same else Outcome.PUSHED

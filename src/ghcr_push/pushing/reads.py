@@ -12,6 +12,10 @@ from ghcr_push.pushing.gate import Gate, Reading
 
 T = TypeVar("T")
 
+LOOK_HOLDS: Final = 1.0
+"""Seconds for which a look holds good. After a longer wait, for a slot or a back-off, another job
+may have written: one more read in the slot costs less than a write in vain or a wrong report."""
+
 READ_TIMEOUT: Final = 30.0
 """Seconds after which a read without an answer is given up, whatever the adapter does."""
 

@@ -37,6 +37,8 @@ class Shared:
     attempt_timeout: float
     verify: bool
     protect: tuple[str, ...]
+    keep_protected: bool = False
+    """Whether a protected tag that names another image is left so without a failure."""
     direct: bool = False
     """Whether we carry the layers ourselves, where our process reaches the registry."""
     engine_first: bool = False

@@ -19,20 +19,33 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.pushing.backoff import AttemptError, Tries
-from ghcr_push.pushing.content import Content
+from ghcr_push.pushing.content import Content, InEngine
 from ghcr_push.pushing.events import Began, Ended, EngineSaid, Waiting
 from ghcr_push.pushing.gate import Gate, Slot
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.landing import Landing
-from ghcr_push.pushing.reads import Reader, answered
+from ghcr_push.pushing.reads import LOOK_HOLDS, Reader, answered
 from ghcr_push.pushing.shared import NOT_READABLE, NotStartedError, Shared, ours
-from ghcr_push.references import Repository
+from ghcr_push.references import Digest, Repository
 
 LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds, at least, between reads while a registry shows the old tag: 30 s, GHCR's worst."""
 
 MAY_HAVE_LANDED: Final = frozenset({Kind.SERVER_ERROR, Kind.TIMEOUT, Kind.NETWORK, Kind.UNKNOWN})
 """Failures of a write after which the registry may hold it all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the tag named, and when."""
+
+    seen: Descriptor | None
+    at: float
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest that the tag named, None for nothing."""
+        return self.seen.digest if self.seen else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +79,8 @@ class TargetRun:
         self._journal = Journal(shared.clock, shared.start)
         self._reader = Reader(gate, lambda error: shared.judge(error, self.repository))
         self._landing = Landing()
+        self._last_look: Look | None = None
+        """None where the tag could not be read."""
 
     @property
     def repository(self) -> Repository:
@@ -182,45 +197,76 @@ class TargetRun:
     async def _look(self, content: Content) -> bool:
         """Read the tag before a write; True where it names ``content``, and nothing is to do."""
         self._landing.digest = content.digest
+        self._last_look = None
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as failed:
-            unreadable = failed.failure.kind in NOT_READABLE
-            if unreadable and not self.protected and not self._landing.sent:
+            if self._may_be_written_unread(failed.failure):
                 return False
             raise
         return await self._weigh(seen, content)
 
+    def _may_be_written_unread(self, failure: Failure) -> bool:
+        """Say whether a write may follow a look that failed so."""
+        return failure.kind in NOT_READABLE and not self.protected and not self._landing.sent
+
     async def _weigh(self, seen: Descriptor | None, content: Content) -> bool:
-        """Say whether ``seen`` is ``content``; raise where what it is forbids to go on."""
-        self._landing.looked(seen)
+        """Say whether nothing is left to do; raise where what the tag names forbids to go on."""
+        self._note(seen)
         if seen is None:
             return False
         if await content.named_by(seen):
-            self._landing.proved(seen)
-            return True
+            whole = self._landing.sent and not self._landing.incomplete
+            if whole or await content.is_whole(seen.digest):
+                self._landing.proved(seen)
+                return True
+            self._landing.incomplete = True
+            return False
         if self._landing.is_overtaken_by(seen):
             raise self._overtaken(seen)
         if self.protected:
-            failure = ours(Kind.PROTECTED, f"{self.tag} is protected and names {seen.digest}")
-            raise AttemptError(failure, charged=True)
-        return False
+            self._landing.kept = self._shared.keep_protected and not self._landing.sent
+            if not self._landing.kept:
+                failure = ours(Kind.PROTECTED, f"{self.tag} is protected and names {seen.digest}")
+                raise AttemptError(failure, charged=True)
+        return self._landing.kept
+
+    def _note(self, seen: Descriptor | None) -> None:
+        self._last_look = Look(seen, self._shared.clock())
+        self._landing.looked(seen)
 
     async def _write(self, content: Content) -> None:
-        seen, sent = None, None
-        while seen is None and sent is None:
+        """Write in a slot, unless another job moved the tag since the last look."""
+        sent: Sent | None = None
+        while sent is None:
             async with content.turn(), self._gate.write(self.target.reference) as slot:
-                if self.protected:
-                    seen = await self._reader.at_once(self._head)
-                    self._landing.looked(seen)
+                moved = await self._has_moved()
                 if not self.may_begin:
                     raise NotStartedError
-                if seen is None and slot.open:
+                if not moved and slot.open:
                     sent = await self._send(content, slot)
-        if sent is not None:
-            await self._settle(sent, content)
-        elif seen is not None:
-            await self._weigh(seen, content)
+            if moved and self._last_look and await self._weigh(self._last_look.seen, content):
+                return
+        await self._settle(sent, content)
+
+    async def _has_moved(self) -> bool:
+        """Look again, in the slot, where the last look may not hold; say whether it does not.
+
+        A protected tag is read right before every write of it.
+        """
+        last = self._last_look
+        if last is None:  # it may not be read
+            return False
+        if not self.protected and self._shared.clock() - last.at <= LOOK_HOLDS:
+            return False
+        try:
+            seen = await self._reader.at_once(self._head)
+        except AttemptError as failed:
+            if self._may_be_written_unread(failed.failure):
+                return False
+            raise
+        self._note(seen)
+        return self._last_look is not None and self._last_look.digest != last.digest
 
     async def _send(self, content: Content, slot: Slot) -> Sent:
         """Write once, in the slot; tell the slot and the caller how that ended."""
@@ -228,7 +274,7 @@ class TargetRun:
         self._landing.sends()
         self._shared.observer(Began(self.target, content.step, self.tries, slot.limit))
         try:
-            self._landing.digest = await answered(
+            digest = await answered(
                 content.send(self.target.reference, self._engine_said),
                 within=self._shared.attempt_timeout,
             )
@@ -241,6 +287,8 @@ class TargetRun:
             self._landing.in_part |= content.step is Step.PUSH and content.digest is not None
             return Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED)
         slot.succeeded()
+        self._landing.digest = digest
+        self._landing.in_part |= content.digest not in {None, digest}
         return Sent()
 
     async def _settle(self, sent: Sent, content: Content) -> None:
@@ -250,23 +298,33 @@ class TargetRun:
             return
         self._landing.failed(doubtful=sent.doubtful)
         # where the registry named a wait, the next attempt's look finds what landed
-        read_back = sent.doubtful and sent.failed.failure.wait is None
-        if not (read_back and await self._landed_after_all(sent.failed, content)):
+        if sent.failed.failure.wait is not None or not await self._landed_after_all(sent, content):
             raise sent.failed
         self._journal.close(sent.failed.failure)
 
-    async def _landed_after_all(self, failed: AttemptError, content: Content) -> bool:
-        """Read back a write whose answer was lost; a failing read proves nothing."""
+    async def _landed_after_all(self, sent: Sent, content: Content) -> bool:
+        """Read back a write that failed and may have landed; a failing read proves nothing.
+
+        That may be after any failure of a ``docker push``, which does more than write the tag.
+        """
+        failed = sent.failed
+        if failed is None or not (sent.doubtful or content.step is Step.PUSH):
+            return False
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as unread:
             failure = replace(failed.failure, wait=unread.failure.wait)
             raise AttemptError(failure, charged=failed.charged) from unread
-        return await self._weigh(seen, content)
+        if sent.doubtful:
+            return await self._weigh(seen, content)
+        if seen is None or self._landing.incomplete or not await content.named_by(seen):
+            return False
+        self._landing.proved(seen)
+        return True
 
     async def _prove(self) -> None:
         """Read the tag until it names what was sent, for about 30 s of lag."""
-        if self._landing.verified or not self._shared.verify:
+        if self._landing.verified or self._landing.kept or not self._shared.verify:
             return
         self._journal.step = Step.PROVE
         for pause in LAG_PAUSES:
@@ -312,22 +370,36 @@ class TargetRun:
         message = f"{self.tag} names {seen.digest}, which this run did not send"
         return AttemptError(ours(Kind.OVERTAKEN, message), charged=True)
 
-    async def finds(self, content: Content) -> bool:
-        """Look before anything is carried; where the tag names ``content``, end it unchanged."""
+    async def look_first(self, content: InEngine) -> None:
+        """Look before anything is carried: end it where nothing of it is to be written.
+
+        A failing look proves nothing: the target's own attempt looks again, once it may.
+        """
         if not self.may_begin:
-            return False
+            return
+        self._journal.open(Step.LOOK, self._gate.limit)
         try:
-            seen = await self._reader.in_turn(self._head)
-            self._landing.looked(seen)
-            if seen is None or not await content.named_by(seen):
-                return False
+            done = await self._is_done_before_all(content)
         except AttemptError as failed:
-            # it proves nothing: the target's own attempt looks again, once it may
-            await anyio.sleep(failed.failure.wait or 0.0)
+            if failed.failure.kind is Kind.PROTECTED:
+                self._journal.close(failed.failure)
+                self.fail(failed.failure)
+            else:
+                self._journal.drop()
+                await anyio.sleep(failed.failure.wait or 0.0)
+            return
+        self._journal.drop()
+        if done:
+            self._finish(self._landing.outcome)
+
+    async def _is_done_before_all(self, content: InEngine) -> bool:
+        seen = await self._reader.in_turn(self._head)
+        if seen is not None and await content.named_by(seen):
+            return await self._weigh(seen, content)
+        if seen is None or not self.protected or content.may_turn_out_to_be(seen):
+            self._note(seen)
             return False
-        self._landing.proved(seen)
-        self._finish(self._landing.outcome)
-        return True
+        return await self._weigh(seen, content)
 
     # -- the record -------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ghcr_push.model import Outcome, Report, TargetResult
 from ghcr_push.reporting.escape import clipped, visible
-from ghcr_push.reporting.phrases import cause, count, retried, retries_told, tries
+from ghcr_push.reporting.phrases import cause, count, retried, retries_told, tried_again, tries
 
 MOST = 10
 """Annotations of a kind that a runner keeps per step (actions/runner, ExecutionContext)."""
@@ -68,5 +68,5 @@ def _warnings(report: Report) -> tuple[Annotation, ...]:
     if not again:
         return ()
     named = ", ".join(str(result.target) for result in again)
-    title = f"{count(len(again), 'tag')} needed more than one try"
+    title = f"{tried_again(again)} needed more than one try"
     return (Annotation(Level.WARNING, title, clipped(f"{retries_told(report)} {named}", LONGEST)),)

@@ -12,6 +12,7 @@ BUDGET = 450_000
 
 _GIVEN_UP = (
     "unchanged",
+    "kept",
     "pushed",
     "planned",
     "digests",
@@ -37,6 +38,7 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
         "cause": str(verdict(report)),
         "pushed": _ended(report, Outcome.PUSHED),
         "unchanged": _ended(report, Outcome.UNCHANGED),
+        "kept": _ended(report, Outcome.KEPT),
         "failed": _ended(report, Outcome.FAILED),
         "skipped": _ended(report, Outcome.SKIPPED),
         "planned": _ended(report, Outcome.PLANNED),

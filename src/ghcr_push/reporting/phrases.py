@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, Step, TargetResult
 from ghcr_push.references import Digest
 
-SHARED_CONTENT = "the content of its group needed more than one attempt"
-"""Why a target is retried none of whose own attempts failed."""
-
 _HOUR, _MINUTE = 3600, 60
 
 _SHORT_DIGEST = 12
@@ -114,7 +111,7 @@ def headline(report: Report) -> str:
     if not bad:
         return f"✅ {landed:,} of {tags} {_landed(report)} in {took}{_remarks(report)}"
     if not landed:
-        return f"❌ None of {tags} landed — {', '.join(bad)} in {took}"
+        return f"❌ None of {tags} landed — {', '.join([*bad, *_kept(report)])} in {took}"
     first = bad[0].replace(" ", f" of {tags} ", 1)
     return f"❌ {', '.join([first, *bad[1:]])} — {landed:,} landed in {took}{_remarks(report)}"
 
@@ -130,18 +127,37 @@ def _bad(report: Report) -> list[str]:
 
 def _landed(report: Report) -> str:
     """Return the verb for targets that landed, all of them."""
-    if report.counts[Outcome.PUSHED]:
+    if report.counts[Outcome.PUSHED] or report.counts[Outcome.KEPT]:
         return "landed"
     return "was there already" if len(report.results) == 1 else "were there already"
 
 
 def _remarks(report: Report) -> str:
     """Return what the headline adds on targets that landed: retries, and proofs not made."""
-    again = sum(result.retried for result in report.landed)
-    remarks = [f"{again:,} needed more than one try"] if again else []
+    again = tried_again(report.landed)
+    remarks = [f"{again} needed more than one try"] if again else []
+    remarks += _kept(report)
     if unread := len(unproved(report)):
         remarks.append(f"{unread:,} not read back")
     return f" — {', '.join(remarks)}" if remarks else ""
+
+
+def _kept(report: Report) -> list[str]:
+    """Return ``2 kept``, where there are any: protected tags that name another image."""
+    kept = report.counts[Outcome.KEPT]
+    return [f"{kept:,} kept"] if kept else []
+
+
+def tried_again(results: Iterable[TargetResult]) -> str:
+    """Return ``3 tags and 2 layers``: what needed more than one attempt; empty for nothing.
+
+    A target that is retried for its content alone counts by the layers of that.
+    """
+    again = [result for result in results if result.retried]
+    layers = sum(result.retried_layers for result in again)
+    tags = sum(len(result.attempts) > 1 or not result.retried_layers for result in again)
+    told = [count(tags, "tag")] * bool(tags) + [count(layers, "layer")] * bool(layers)
+    return " and ".join(told)
 
 
 def tally(report: Report) -> str:
@@ -166,6 +182,7 @@ def retries_told(report: Report) -> str:
     again = retried(report)
     if not again:
         return ""
-    reasons = causes(again) or SHARED_CONTENT
-    verb = "was" if len(again) == 1 else "were"
-    return f"{count(len(again), 'tag')} {verb} retried: {reasons}."
+    told = tried_again(again)
+    verb = "was" if told in {"1 tag", "1 layer"} else "were"
+    reasons = causes(again)
+    return f"{told} {verb} retried{': ' if reasons else ''}{reasons}."

@@ -103,7 +103,7 @@ class Target(_Described):
     seed: bool
     """Whether this target carried the layers of its group."""
     retried: bool
-    """Whether it, or the content that it shares, needed more than one attempt."""
+    """Whether its own write, or the content that went up with it, needed more than one attempt."""
     cause: Verdict
     """Where to look for the remedy; none where it landed."""
     failure: Failure | None
@@ -170,6 +170,10 @@ class Totals(_Described):
     """Attempts that were not the first of their unit."""
     lowest_parallel: int
     """The lowest limit on writes in flight that the run fell to."""
+    kept: int = 0
+    """Targets with this outcome: protected, and left at another image."""
+    retried_layers: int = 0
+    """Blobs and manifests that needed more than one attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

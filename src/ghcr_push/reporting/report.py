@@ -69,6 +69,7 @@ def _totals(report: Report) -> records.Totals:
         targets=len(report.results),
         **{outcome.value: report.counts[outcome] for outcome in Outcome},
         retried=sum(result.retried for result in report.results),
+        retried_layers=sum(result.retried_layers for result in report.results),
         attempts=report.attempts,
         retries=report.retries,
         lowest_parallel=report.lowest_parallel,

@@ -8,7 +8,7 @@ from ghcr_push.failures.treatments import TREATMENTS
 from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, TargetResult
 from ghcr_push.references import Digest, Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape
-from ghcr_push.reporting.phrases import SHARED_CONTENT, cause, count, short, span, step, tries
+from ghcr_push.reporting.phrases import cause, count, short, span, step, tries
 
 FOLDED_FROM = 11
 """Rows from which a table is folded away, its headline staying in sight."""
@@ -75,6 +75,17 @@ def landed(report: Report, room: Room) -> str:
     results = [result for result in report.landed if not result.retried]
     title = f"✅ Landed at the first try — {count(len(results), 'tag')}"
     return _by_repository(title, results, _BEFORE, room)
+
+
+def kept(report: Report, room: Room) -> str:
+    """Return the protected tags that name another image and were left so."""
+    results = [result for result in report.results if result.outcome is Outcome.KEPT]
+    if not results:
+        return ""
+    title = f"🔒 Kept, protected — {count(len(results), 'tag')}"
+    folded = len(results) >= FOLDED_FROM
+    table, shown = _table((_REFERENCE, _NAMES), results, room, folded=folded)
+    return _section(title, [table], len(results) - shown)
 
 
 def planned(report: Report, room: Room) -> str:
@@ -244,7 +255,7 @@ def _tried(result: TargetResult) -> str:
 
 
 def _retried(result: TargetResult) -> str:
-    return " → ".join(_events(result.all_attempts)) or SHARED_CONTENT
+    return " → ".join(_events(result.all_attempts))
 
 
 def _said(result: TargetResult) -> str:
@@ -287,4 +298,5 @@ _SAID_SHORTLY: _Column = ("What was said", _said_shortly)
 _RETRIED: _Column = ("What was retried", _retried)
 _DIGEST: _Column = ("Digest", _digest)
 _BEFORE: _Column = ("Before", _before)
+_NAMES: _Column = ("Names", lambda result: _short(result.before) if result.before else "?")
 _SOURCE: _Column = ("From", lambda result: code(str(result.target.source)))

@@ -4,7 +4,7 @@ from ghcr_push.model import Report, Result
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
-from ghcr_push.reporting.sections import Room, failed, landed, planned, retried, skipped
+from ghcr_push.reporting.sections import Room, failed, kept, landed, planned, retried, skipped
 from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
 from ghcr_push.reporting.verdict import Verdict, verdict
 
@@ -13,7 +13,14 @@ MOST_BYTES = 900 * 1024
 
 # what the sections of targets may have, each with all that those before it left; 130 KiB remain
 # for the rest, of which the diagram needs 50 at most
-_SHARES = ((failed, 440), (skipped, 80), (retried, 90), (planned, 80), (landed, 80))
+_SHARES = (
+    (failed, 440),
+    (skipped, 60),
+    (kept, 40),
+    (retried, 70),
+    (planned, 80),
+    (landed, 80),
+)
 _KIB = 1024
 
 _MOST_NOTICES = 20

@@ -11,6 +11,7 @@ from ghcr_push.reporting.phrases import (
     count,
     headline,
     retries_told,
+    short,
     tally,
     tries,
 )
@@ -23,14 +24,14 @@ def terminal(report: Report) -> str:
     """Return the run as plain text, trouble first; control characters are made visible."""
     failed = [result for result in report.results if result.outcome is Outcome.FAILED]
     skipped = [result for result in report.results if result.outcome is Outcome.SKIPPED]
+    kept = [result for result in report.results if result.outcome is Outcome.KEPT]
     again = [result for result in report.landed if result.retried]
-    by_themselves = [result for result in again if causes([result])]
     lines = [
         headline(report),
         *_failed_blocks(failed),
         *_listed(skipped, _skipped),
-        *_listed(by_themselves, _retried),
-        *_sharing(len(again) - len(by_themselves)),
+        *_listed(kept, _kept),
+        *_listed(again, _retried),
         retries_told(report),
         tally(report),
     ]
@@ -75,6 +76,6 @@ def _retried(result: TargetResult) -> Iterator[str]:
     yield f"  ↻ {result.target} {result.outcome} after retries: {causes([result])}"
 
 
-def _sharing(number: int) -> Iterator[str]:
-    if number:
-        yield f"  ↻ {count(number, 'tag')} whose shared content needed more than one attempt"
+def _kept(result: TargetResult) -> Iterator[str]:
+    names = short(result.before) if result.before else "another image"
+    yield f"  = {result.target} kept: protected, and names {names}"
