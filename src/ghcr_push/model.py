@@ -60,6 +60,7 @@ class Kind(StrEnum):
     CANCELLED = "cancelled"
     DEADLINE = "deadline"
     FAIL_FAST = "fail-fast"
+    HELD_BACK = "held-back"
 
 
 class Outcome(StrEnum):

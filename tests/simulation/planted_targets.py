@@ -64,8 +64,8 @@ def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TargetRun, "fail", sure)
 
 
-@FAULTS.caught_by("ends", skip=350)
-def fault_sinks_the_run(patch: pytest.MonkeyPatch) -> None:
+@FAULTS.caught_by("causes_are_its_own", skip=350)
+def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
     async def land(self: TargetRun, content: Content) -> Any:
         try:
             await self._shared.backoff.run(

@@ -336,4 +336,10 @@ TREATMENTS: Mapping[Kind, Treatment] = {
         advice="See the target that failed first; without `fail-fast` the others would have been "
         "tried.",
     ),
+    Kind.HELD_BACK: Treatment(
+        cause=Cause.RUN,
+        meaning="another target failed and `all-or-nothing` kept every tag where it was",
+        advice="See the target that failed; what was uploaded is not sent again. Without "
+        "`all-or-nothing` this tag would have been written.",
+    ),
 }

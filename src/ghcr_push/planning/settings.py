@@ -151,6 +151,13 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         path_of=path_of,
     )
     _check_sources(settings, findings)
+    if settings.all_or_nothing and settings.transport is Transport.ENGINE:
+        findings.refuse(
+            "all-or-nothing",
+            "true",
+            "cannot be kept with `transport: engine`, since `docker push` writes the tag with the "
+            "layers; leave `transport` out",
+        )
     if findings.problems:
         order = {name: place for place, name in enumerate(INPUT_BY_NAME)}
         problems = sorted(findings.problems, key=lambda problem: order[problem.input])

@@ -181,7 +181,9 @@ class InEngine:
         Of an index one platform alone goes up where the engine has no other, and which digest that
         has is known only then.
         """
-        return not self._image.whole and seen.media_type not in INDEX_TYPES
+        image = self._image
+        surely_whole = image.whole is True or image.digest is None or not image.in_engine
+        return not surely_whole and seen.media_type not in INDEX_TYPES
 
     async def prepare(self) -> None:
         """Nothing: the engine reads for itself."""

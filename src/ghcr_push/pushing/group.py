@@ -21,6 +21,7 @@ from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.shared import NotStartedError, Shared, ours
 from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.together import ONLY_ENGINE, Together
 from ghcr_push.pushing.unheld import Unheld
 from ghcr_push.references import Digest, TagReference
 
@@ -50,13 +51,14 @@ class Course:
     """Whether a run goes on to what it has not tried yet."""
 
     fail_fast: bool
+    together: Together
     cancelled: bool = False
     failing_fast: bool = False
 
     @property
     def goes_on(self) -> bool:
         """Whether targets that were never tried may still be."""
-        return not (self.cancelled or self.failing_fast)
+        return not (self.cancelled or self.failing_fast or self.together.refusal)
 
     def note_failure(self) -> None:
         """Note that a target failed for good."""
@@ -101,6 +103,7 @@ class GroupRun:
         self._manifests = Manifests(group.repository, shared.registry, reader)
         self._turn = turn
         self._unheld: Unheld | None = None
+        self._together = course.together
         self._doubted = False
         """Whether a refusal was taken for one of a tag alone already."""
         self._held = self._in_engine(self._manifests)
@@ -144,7 +147,9 @@ class GroupRun:
                 await self._carry_and_write()
             else:
                 await self._push_and_retag()
-        if self._only_engine and self._image.in_engine:
+        if self._only_engine and self._together.wanted:
+            self._fail_all(self._unended, ours(Kind.INPUT, ONLY_ENGINE))
+        elif self._only_engine and self._image.in_engine:
             await self._land_all(self._unended, self._in_engine(None))
         elif self._only_engine:
             self._fail_all(self._unended, ours(Kind.NETWORK, _OUT_OF_REACH))
@@ -154,15 +159,34 @@ class GroupRun:
     async def _carry_and_write(self) -> None:
         """Carry the content, unless a tag names it already; then write every tag."""
         await self._look_first()
+        if self._together.wanted and self._has_failed:
+            return
         digest = self._found or await self._pushed_first() or await self._carry()
         if digest is not None:
             self._content.decide(self._group.repository)
-            await self._write_all(self._unended, digest)
+            if not self._together.wanted or await self._may_move():
+                await self._write_all(self._unended, digest)
+
+    async def _may_move(self) -> bool:
+        """Wait for the content of the whole run; False where no tag is to move."""
+        repository, permission = self._group.repository, self._lane.permission
+        if self._unended and (refusal := await permission.refusal(repository)):
+            self._fail_all(self._unended, refusal)
+        return not self._has_failed and await self._together.all_ready(self._group)
+
+    @property
+    def _has_failed(self) -> bool:
+        return any(run.result and run.result.failure for run in self._runs)
 
     async def _look_first(self) -> None:
-        """Look at the first tag and every protected one: nothing goes up for what may not move."""
-        self._runs[0].seed = True
-        looking = [run for run in self._runs if run.protected or run is self._runs[0]]
+        """Look at the first tag and every protected one: nothing goes up for what may not move.
+
+        Where nothing is to move unless all does, look at all: what none of it needs is asked for.
+        """
+        first = self._runs[0]
+        first.seed = True
+        every = self._together.wanted
+        looking = [run for run in self._runs if every or run.protected or run is first]
         async with anyio.create_task_group() as tasks:
             for run in looking:
                 tasks.start_soon(run.look_first, self._held)

@@ -29,6 +29,7 @@ from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.shared import Shared, ours
 from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.together import Together
 from ghcr_push.references import Repository
 
 LAST_LOOK = 2.0
@@ -69,7 +70,8 @@ class PushQueue:
         self._limits = limits
         self._random = random
         self._scope = anyio.CancelScope()
-        self._course = Course(fail_fast=limits.fail_fast)
+        self._together = Together(plan.groups, wanted=shared.all_or_nothing)
+        self._course = Course(fail_fast=limits.fail_fast, together=self._together)
         self._lanes: dict[str, Lane] = {}
         self._contents: dict[str, SharedContent] = {}
         self._turns: dict[Repository, anyio.Lock] = {}
@@ -170,11 +172,21 @@ class PushQueue:
                 if run.result is None:
                     run.fail(failure)
                     self._course.note_failure()
+            self._tell_others(group, runs)
+        else:
+            self._tell_others(group, runs)
         finally:
             registry = group.repository.registry
             self._groups_left[registry] -= 1
             if not self._groups_left[registry]:
                 self._lanes[registry].gate.share.leave()
+
+    def _tell_others(self, group: Group, runs: list[TargetRun]) -> None:
+        """Tell the groups that wait for this one how it ended."""
+        for run in runs:
+            if run.result and run.result.failure:
+                self._together.refuse(run.target, run.result.failure)
+        self._together.needs_nothing(group)
 
     async def _push_group(self, group: Group, runs: list[TargetRun]) -> None:
         image = self._images[group.source]
@@ -205,11 +217,14 @@ class PushQueue:
                     tasks.start_soon(run.look_a_last_time)
         for run in unfinished:
             if run.result is None:
-                kind = self._what_ended(run)
-                run.cut_off(ours(kind, REASONS[kind]))
+                run.cut_off(self._what_ended(run))
 
-    def _what_ended(self, run: TargetRun) -> Kind:
+    def _what_ended(self, run: TargetRun) -> Failure:
+        kind = Kind.DEADLINE
         if self._course.cancelled:
-            return Kind.CANCELLED
-        failing_fast = self._course.failing_fast and not run.tried
-        return Kind.FAIL_FAST if failing_fast else Kind.DEADLINE
+            kind = Kind.CANCELLED
+        elif self._together.refusal is not None:
+            return self._together.refusal
+        elif self._course.failing_fast and not run.tried:
+            kind = Kind.FAIL_FAST
+        return ours(kind, REASONS[kind])

@@ -39,6 +39,8 @@ class Shared:
     protect: tuple[str, ...]
     keep_protected: bool = False
     """Whether a protected tag that names another image is left so without a failure."""
+    all_or_nothing: bool = False
+    """Whether no tag moves before the content of every target is in its registry."""
     direct: bool = False
     """Whether we carry the layers ourselves, where our process reaches the registry."""
     engine_first: bool = False

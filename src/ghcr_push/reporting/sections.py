@@ -23,7 +23,7 @@ _MOST_LINES = 6
 _MOST_DETAILS = 3_000
 _MOST_EVENTS = 8
 
-_ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST})
+_ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
 
 _Column = tuple[str, Callable[[TargetResult], str]]
 

@@ -1,0 +1,46 @@
+"""All or nothing: no tag of the run moves before the content of every target is in its registry."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import anyio
+
+from ghcr_push.model import Failure, Group, Kind, Target
+from ghcr_push.pushing.shared import ours
+
+ONLY_ENGINE: Final = (
+    "only the Docker Engine reaches the registry, and `docker push` writes the tag with the "
+    "layers: `all-or-nothing` cannot be kept there"
+)
+
+
+class Together:
+    """Has ``groups`` wait for each other; ``wanted`` is False where none has to."""
+
+    def __init__(self, groups: Iterable[Group], *, wanted: bool) -> None:
+        self.wanted = wanted
+        self.refusal: Failure | None = None
+        """Why no tag moves in this run; None where that is not known."""
+        self._missing = set(groups)
+        self._decided = anyio.Event()
+
+    async def all_ready(self, group: Group) -> bool:
+        """Say that all of ``group`` is there; wait for the others; False: no tag moves."""
+        self.needs_nothing(group)
+        if self.wanted:
+            await self._decided.wait()
+        return self.refusal is None
+
+    def needs_nothing(self, group: Group) -> None:
+        """Say that nobody need wait for ``group`` any more."""
+        self._missing.discard(group)
+        if not self._missing:
+            self._decided.set()
+
+    def refuse(self, target: Target, failure: Failure) -> None:
+        """Say that ``target`` failed for good: unless tags move already, none does."""
+        if not self.wanted or self._decided.is_set():
+            return
+        message = f"no tag was moved, because {target} failed: {failure.message}"
+        self.refusal = ours(Kind.HELD_BACK, message)
+        self._decided.set()
