@@ -146,7 +146,7 @@ def test_a_save_that_is_cut_off_is_read_again(run: Run, front: Front) -> None:
     running, save = run.start_and_stop_in_mid_stream()
     os.kill(save, signal.SIGKILL)
     target = run.end(running, "pushed")
-    assert kinds(target, "read") == ["network", None]
+    assert kinds(target, "read") == ["engine-error", None]
     assert target["retried"]
     [sent] = front.stats().blob_uploads.values()
     assert set(sent.values()) == {1}
@@ -159,7 +159,7 @@ def test_an_image_that_is_gone_when_it_must_be_read_again_is_missing(
     engine.docker("image", "rm", "--force", "whole:1")
     os.kill(save, signal.SIGKILL)
     target = run.end(running, "failed")
-    assert kinds(target, "read") == ["network", "image-missing"]
+    assert kinds(target, "read") == ["engine-error", "image-missing"]
     assert target["failure"]["kind"] == "image-missing"
 
 
@@ -176,8 +176,8 @@ def test_an_engine_that_is_killed_in_mid_stream_is_said_to_be_gone(
         os.kill(save, signal.SIGCONT)
         target = run.end(running, "failed")
     first, *others = kinds(target, "read")
-    assert first == "network"
-    assert {*others} == {"engine-unreachable"}
+    assert first == "engine-error"
+    assert {*others} == {"engine-restarting"}
     assert "Cannot connect to the Docker daemon" in target["failure"]["message"]
 
 
