@@ -82,6 +82,8 @@ def test_a_proxy_that_is_gone_is_named(world: World) -> None:
     with closed_address() as address:
         environ = {"HTTPS_PROXY": f"http://octocat:{SECRET}@{address}"}
         check_refused(world.run(TARGETS, environ), "HTTPS_PROXY", "cannot be reached: .*refused")
+    assert world.docker is not None
+    assert not any("save" in call for call in world.docker.calls)
 
 
 def test_a_proxy_that_does_not_exist_is_named(world: World) -> None:
@@ -158,6 +160,8 @@ def test_an_authority_that_nobody_names_is_not_trusted(
     (name,) = end.outcomes
     assert end.failure(name)["kind"] == "certificate"
     assert "SSL_CERT_FILE" in end.failure(name)["advice"]
+    assert world.docker is not None
+    assert not any("save" in call for call in world.docker.calls)
 
 
 @pytest.mark.parametrize(

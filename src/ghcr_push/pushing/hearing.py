@@ -13,7 +13,16 @@ An outage of ten minutes is ridden out even where it began before us; a mistyped
 and its owner need not wait for the end of the run to learn of it.
 """
 
-SILENT: Final = frozenset({Kind.NETWORK, Kind.TIMEOUT, Kind.SERVER_ERROR})
+SILENT: Final = frozenset(
+    {
+        Kind.CERTIFICATE,
+        Kind.HOST_UNKNOWN,
+        Kind.NETWORK,
+        Kind.PROXY,
+        Kind.SERVER_ERROR,
+        Kind.TIMEOUT,
+    }
+)
 """Failures that are no answer, or that of a registry in trouble."""
 
 ADVICE: Final = (
