@@ -306,7 +306,7 @@ class GroupRun:
         """Say whether ``seed`` carried the content; where it failed for all, end ``rest`` too."""
         result = seed.result
         if result is None or result.failure is None:
-            return result is not None
+            return result is not None and result.outcome is not Outcome.KEPT
         if not (result.failure.about_tag or self._is_doubtful(result.failure)):
             self._fail_all(rest, _not_carried(result.failure, seed))
         return False

@@ -440,7 +440,7 @@ class TargetRun:
         self.result = TargetResult(
             target=self.target,
             outcome=outcome,
-            digest=landing.digest if good else None,
+            digest=landing.digest if good and outcome is not Outcome.KEPT else None,
             before=landing.before,
             known_before=landing.known_before,
             verified=landing.verified and good,
