@@ -59,7 +59,8 @@ def one_outcome(played: Played) -> Iterator[str]:
             yield f"{result.target} is not told to have ended as it did"
         if result.outcome is Outcome.PLANNED:
             yield f"{result.target} is planned"
-        if (result.outcome in LANDED) != (result.failure is None):
+        well = result.outcome in LANDED | {Outcome.KEPT}
+        if well != (result.failure is None):
             yield f"{result.target} is {result.outcome} with failure {result.failure}"
         if (result.outcome in LANDED) != (result.digest is not None):
             yield f"{result.target} is {result.outcome} with digest {result.digest}"
@@ -73,7 +74,7 @@ def tried_or_skipped(played: Played) -> Iterator[str]:
         tried = writes or result.all_attempts
         if result.outcome is Outcome.SKIPPED and tried:
             yield f"{result.target} is skipped, and was tried"
-        if result.outcome is Outcome.SKIPPED and kind not in ENDS:
+        if result.outcome is Outcome.SKIPPED and kind not in ENDS | {Kind.HELD_BACK}:
             yield f"{result.target} is skipped for {kind}"
         cut_off = result.outcome is Outcome.FAILED and kind in {Kind.CANCELLED, Kind.DEADLINE}
         if cut_off and not tried:
@@ -93,7 +94,7 @@ def causes_are_its_own(played: Played) -> Iterator[str]:
     """Find each failure in what the target itself met, or the content that it waited for."""
     for result in played.results:
         kind = result.failure.kind if result.failure else None
-        if kind is None or kind in ENDS:
+        if kind is None or kind in ENDS | {Kind.HELD_BACK}:
             continue
         met = set(_could_be_met(played, result))
         if kind not in met:
@@ -142,6 +143,53 @@ def _about_content(played: Played, result: TargetResult) -> Iterator[Request]:
         )
         if request.repository == repository and (request.operation in content or pushed or seed):
             yield request
+
+
+def kept_tags_are_another_images(played: Played) -> Iterator[str]:
+    """Find that a tag which was kept is protected, named another image, and was never written."""
+    scenario = played.scenario
+    for result in played.results:
+        reference = result.target.reference
+        kind = result.failure.kind if result.failure else None
+        written = bool(writes_of(played, reference))
+        if kind is Kind.PROTECTED and scenario.keep_protected and not written:
+            yield f"{result.target} was to be kept, and failed"
+        if result.outcome is not Outcome.KEPT:
+            continue
+        reads = [r for r in reads_of(played, reference) if r.good]
+        if not (scenario.keep_protected and scenario.protects(reference.tag)) or written:
+            yield f"{result.target} was kept, and might have been written"
+        ours = (
+            {None} if _is_unsure(played, result) else {None, scenario.digests[result.target.source]}
+        )
+        if not reads or reads[-1].seen in ours:
+            yield f"{result.target} was kept, and named no other image"
+        elif result.before != reads[-1].seen:
+            yield f"{result.target} was kept, and is said to name {result.before}"
+
+
+def tags_move_together(played: Played) -> Iterator[str]:
+    """Where it is all or nothing, the first tag moves when no content is missing any more."""
+    scenario, world = played.scenario, played.world
+    puts = [request for request in played.log if request.operation == "put"]
+    if not scenario.all_or_nothing:
+        return
+    for result in played.results:
+        held_back = result.failure is not None and result.failure.kind is Kind.HELD_BACK
+        if held_back and writes_of(played, result.target.reference):
+            yield f"{result.target} was held back, and written"
+        if held_back and all(r.failure is None for r in played.results if r is not result):
+            yield f"{result.target} was held back by none"
+    moved = min((put.began for put in puts), default=float("inf"))
+    for group in scenario.plan.groups:
+        results = [r for r in played.results if r.target in group.targets]
+        if all(r.outcome in {Outcome.UNCHANGED, Outcome.KEPT} for r in results):
+            continue
+        parts = scenario.carriage.contents[group.source].parts
+        since = (world.parts.get((group.repository, part), float("inf")) for part in parts)
+        sought = [r for r in results if r.failure is None or r.failure.kind is not Kind.PROTECTED]
+        if moved < float("inf") and sought and max(since, default=0.0) > moved + HAIR:
+            yield f"a tag moved at {moved:.3f}, and {group.source} was not in {group.repository}"
 
 
 # -- promise 2: pushed means proved ---------------------------------------------------------
@@ -250,6 +298,8 @@ OUTCOME_CHECKS: tuple[Check, ...] = (
     one_outcome,
     tried_or_skipped,
     causes_are_its_own,
+    kept_tags_are_another_images,
+    tags_move_together,
     pushed_is_true,
     doubt_is_told,
     before_is_true,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ghcr_push.model import Group
 from ghcr_push.pushing import carry, hearing
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
 from ghcr_push.pushing.carry import Carrier
@@ -13,6 +14,7 @@ from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.permission import Permission
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.together import Together
 from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.sources.spool import Room
 from tests.simulation.planting import Faults
@@ -68,6 +70,14 @@ def blob_not_released(patch: pytest.MonkeyPatch) -> None:
 @FAULTS.caught_by("space_is_bounded")
 def space_taken_beyond_its_budget(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Room, "may_begin", lambda *_: True)
+
+
+@FAULTS.caught_by("tags_move_together")
+def tags_move_as_content_comes(patch: pytest.MonkeyPatch) -> None:
+    async def all_ready(self: Together, _: Group) -> bool:
+        return self.refusal is None
+
+    patch.setattr(Together, "all_ready", all_ready)
 
 
 @FAULTS.caught_by("images_are_read_again_for_a_reason")

@@ -283,6 +283,11 @@ def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+@FAULTS.caught_by("kept_tags_are_another_images")
+def protected_tag_fails_that_was_to_be_kept(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Shared, "keep_protected", property(lambda _: False, lambda *_: None))
+
+
 @FAULTS.caught_by("ends")
 def bug_in_a_read_escapes(patch: pytest.MonkeyPatch) -> None:
     judge = Shared.judge

@@ -171,6 +171,8 @@ def _queue(played: Played) -> PushQueue:
         verify=scenario.verify,
         protect=scenario.protect,
         direct=scenario.direct,
+        keep_protected=scenario.keep_protected,
+        all_or_nothing=scenario.all_or_nothing,
         engine_first=scenario.engine_first,
         mount_from=scenario.carriage.mount_from,
         reach=played.reach,

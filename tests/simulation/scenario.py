@@ -13,11 +13,14 @@ from ghcr_push.references import Digest, Repository, TagReference
 DIRECT = 1_000_000
 """From this seed on the layers are carried by ourselves; below, ``docker push`` does it."""
 
+KEPT = 0.5
+TOGETHER = 0.1
 READ_BUGS = 0.05
 SLOW_REFUSALS = 0.15
 LOST_CHILDREN = 0.3
-"""Shares of scenarios in which reads break in our own code, refusals take longer than writes, and
-parts of an index are gone from under its tag."""
+"""Shares of scenarios in which protected tags are kept rather than failed, no tag moves before all
+content is there (but where only `docker push` reaches a registry), reads break in our own code,
+refusals take longer than writes, and parts of an index are gone from under its tag."""
 
 BLOB_SIZE = 1000
 """Bytes that a blob has on the whole."""
@@ -158,6 +161,8 @@ class Scenario:
     fail_fast: bool = False
     verify: bool = True
     protect: tuple[str, ...] = ()
+    keep_protected: bool = False
+    all_or_nothing: bool = False
     cancel_at: float | None = None
     carriage: Carriage = field(
         default_factory=lambda: Carriage(contents={}, seconds={}, sizes={}, held=frozenset())
@@ -169,7 +174,7 @@ class Scenario:
     @property
     def engine_first(self) -> bool:
         """Whether ``docker push`` may try first."""
-        return self.direct and self.seed % 3 == 0
+        return self.direct and self.seed % 3 == 0 and not self.all_or_nothing
 
     @property
     def first_resets(self) -> int:
@@ -197,7 +202,11 @@ def scenario(seed: int) -> Scenario:
     made = replace(made, plan=_copies(Random(seed + 5), made.plan, sorted(made.weather)))
     carriage = _carriage(Random(seed + 3), made)
     carriage = _neighbours(Random(seed + 4), made, carriage)
-    return replace(made, carriage=_without_children(Random(seed + 8), made, carriage))
+    return replace(
+        made,
+        carriage=_without_children(Random(seed + 8), made, carriage),
+        all_or_nothing=Random(seed + 7).random() < TOGETHER and not made.beyond_reach,
+    )
 
 
 def _rougher(random: Random, scenario: Scenario) -> Scenario:
@@ -208,7 +217,7 @@ def _rougher(random: Random, scenario: Scenario) -> Scenario:
         slow = random.random() < SLOW_REFUSALS
         refusal = random.choice((1.0, 5.0)) if slow else each.refusal
         weather[name] = replace(each, read_bugs=bugs, refusal=refusal)
-    return replace(scenario, weather=weather)
+    return replace(scenario, weather=weather, keep_protected=random.random() < KEPT)
 
 
 def _without_children(random: Random, scenario: Scenario, carriage: Carriage) -> Carriage:
