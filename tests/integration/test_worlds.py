@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from tests.support.cases import World, closed_address, image, running_world
 from tests.support.docker import FakeDocker, Says
 from tests.support.front import (
@@ -120,3 +121,15 @@ def test_a_registry_may_speak_https_and_name_a_token_service_elsewhere(
         assert end.outcomes == {f"{front.address}/acme/app:1": "pushed"}, end.log
         assert front.credentials().keys() == {"registry", "token"}
         assert registry.lacking("acme/app:1") == []
+
+
+@pytest.mark.parametrize("transport", ["direct", "engine"])
+def test_a_first_tag_that_is_kept_leaves_the_others_to_land(world: World, transport: str) -> None:
+    other = world.registry.put("acme/app:v1", image("other"))
+    end = world.push(
+        "acme/app:v1", "acme/app:2", transport=transport, protect="v*", on_protected="keep"
+    )
+    assert end.outcomes == {"acme/app:v1": "kept", "acme/app:2": "pushed"}, end.log
+    assert world.registry.digest("acme/app:v1") == other
+    assert end.target("acme/app:v1")["digest"] is None
+    assert end.status == 0
