@@ -87,6 +87,14 @@ def test_a_policy_that_forbids_reading_is_told_by_its_own_words(world: World, st
     assert "not scanned" in end.summary
 
 
+def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(world: World) -> None:
+    answers(world, HARBOR, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
+    end = world.push("acme/app:1", protect="1")
+    assert end.outcomes == {"acme/app:1": "failed"}
+    assert end.failure("acme/app:1")["kind"] == "read-forbidden"
+    assert world.count(Step.MANIFEST_PUT) == 0
+
+
 CONFIG = digest_of(image().config)
 
 
