@@ -1,14 +1,16 @@
 """Bars on a terminal: they move with what happens, and leave the lines alone."""
 
 import os
+import re
 from collections.abc import Callable
+from itertools import count
 from typing import IO
 
 import pytest
 from rich.console import Console
 from tests.support.screen import COLUMNS, Terminal, screen
 
-from ghcr_push.fronts.bars import Bars
+from ghcr_push.fronts.bars import MOST_UPLOADS, Bars
 from ghcr_push.model import Carriage, Outcome, Source, Target, TargetResult
 from ghcr_push.pushing.events import Carried, Carrying, Ended, Event
 from ghcr_push.references import parse_tag_reference
@@ -29,7 +31,15 @@ def ended(target: Target) -> Ended:
 
 
 def bars_of_two(file: IO[str]) -> Bars:
-    return Bars(2, Console(file=file, width=COLUMNS))
+    ticks = count()  # a second between two events
+    return Bars(2, Console(file=file, width=COLUMNS), lambda: float(next(ticks)))
+
+
+def carrying(done: float, size: float, *, whole: bool = True, name: str = "app") -> Carrying:
+    """Say how many MB of an image are there, of those that are known."""
+    sent = Carriage(sent=int(done > 0), bytes_sent=int(done * 1e6))
+    seed = Target(parse_tag_reference(f"ghcr.io/acme/{name}:1"), Source("app"))
+    return Carrying(seed, sent, 6, done=int(done * 1e6), size=int(size * 1e6), whole=whole)
 
 
 def written(tell: Callable[[Bars], None]) -> str:
@@ -46,7 +56,7 @@ def seen(*events: Event) -> list[str]:
     def tell(bars: Bars) -> None:
         for event in events:
             bars.draw(event)
-        bars._progress.refresh()
+        bars._frame.refresh()
         bars.line("the end")
 
     text = written(tell)
@@ -55,17 +65,69 @@ def seen(*events: Event) -> list[str]:
     return [line for line in shown if line]
 
 
-def test_an_image_on_its_way_has_a_bar_of_its_blobs() -> None:
-    tags, image = seen(Carrying(SEED, HALF, 6))
+def test_an_upload_is_told_in_bytes_with_rate_and_time_left() -> None:
+    tags, image = seen(carrying(4, 72), carrying(14, 72), carrying(24, 72))
     assert tags.startswith("tags ")
     assert "0 of 2" in tags
     assert image.startswith("ghcr.io/acme/app ")
-    assert "2 sent (12.3 MB), 1 there already (0.4 MB)" in image
+    assert "24.0 / 72.0 MB  10.0 MB/s  5 s left  (1 of 6 blobs)" in image
 
 
-def test_what_only_the_last_byte_tells_has_a_bar_without_an_end() -> None:
-    _, image = seen(Carrying(SEED, HALF))
-    assert image.startswith("ghcr.io/acme/app ")
+def test_the_rate_is_that_of_late() -> None:
+    slow = [carrying(done, 1000) for done in range(1, 40)]
+    fast = [carrying(40 + 20 * each, 1000) for each in range(12)]
+    assert "20.0 MB/s  37 s left" in seen(*slow, *fast)[1]
+    assert "2 min left" in seen(carrying(1, 130), carrying(2, 130))[1]
+
+
+def test_what_only_the_last_byte_tells_has_no_end_yet() -> None:
+    _, image = seen(carrying(4, 20, whole=False), carrying(8, 30, whole=False))
+    assert "8.0 / 30.0+ MB  4.0 MB/s  (1 of 6 blobs)" in image
+    assert "left" not in image
+
+
+def test_only_uploads_that_have_begun_have_bars() -> None:
+    waiting = [carrying(0, 0, whole=False, name=f"w{each}") for each in range(32)]
+    lines = seen(*waiting, carrying(4, 72))
+    assert [line.split()[0] for line in lines] == ["tags", "ghcr.io/acme/app", "…"]
+    assert lines[-1] == "… and 32 waiting"
+
+
+def test_no_more_uploads_have_bars_than_a_screen_can_show() -> None:
+    lines = seen(*(carrying(1, 2, name=f"a{each}") for each in range(20)))
+    assert len(lines) == 1 + MOST_UPLOADS + 1
+    assert lines[-1] == "… and 12 more"
+
+
+def test_the_next_upload_takes_the_place_of_one_that_ended() -> None:
+    several = [carrying(1, 2, name=f"a{each}") for each in range(MOST_UPLOADS + 1)]
+    lines = seen(*several, Carried(several[0].seed, several[0].carriage, 1.0))
+    assert [line.split()[0] for line in lines[1:]] == [
+        f"ghcr.io/acme/a{each}" for each in range(1, MOST_UPLOADS + 1)
+    ]
+
+
+def test_healthy_bars_are_green_and_blue() -> None:
+    def tell(bars: Bars) -> None:
+        bars.draw(carrying(1, 2))
+        bars.draw(carrying(2, 2))
+        bars._frame.refresh()
+
+    colours = set(re.findall(r"\x1b\[(?:1;)?(3[0-7]|38;5;\d+)m", written(tell)))
+    assert colours & {"34", "32"}
+    assert not {each for each in colours if each in {"31", "38;5;197"}}
+
+
+def test_an_echoed_key_fits_beside_the_bars() -> None:
+    def tell(bars: Bars) -> None:
+        bars.draw(carrying(1, 2))
+        bars.draw(carrying(0, 0, name="other"))
+        bars._frame.refresh()
+        bars._frame.console.file.write("^C^C")  # as a terminal shows Ctrl-C, at the cursor
+
+    frames = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", written(tell)).replace("\r", "\n")
+    assert max(map(len, frames.splitlines())) <= COLUMNS
+    assert not any(screen(written(tell)))
 
 
 def test_a_bar_goes_when_its_image_is_there_or_given_up() -> None:

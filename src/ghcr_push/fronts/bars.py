@@ -1,30 +1,53 @@
-"""Bars on a terminal: how many tags have ended, and how far each image on its way is.
+"""Bars on a terminal: how many tags have ended, and how far each upload is.
 
 Lines pass above the bars and stay; the bars are gone when the run has ended.
 """
 
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ghcr_push.fronts.lines import carriage_text, harmless
+from ghcr_push.fronts.lines import harmless
 from ghcr_push.model import Target
 from ghcr_push.pushing.events import Carried, Carrying, Ended, Event
 
 REFRESHED: Final = 5
 """Times a second that the bars are drawn anew."""
 
+MOST_UPLOADS: Final = 8
+"""Uploads that have a bar; the others are counted."""
+
+MARGIN: Final = 4
+"""Columns left free at the right: the ``^C`` of a terminal must not wrap and move the bars."""
+
+MEASURED_OVER: Final = 10.0
+"""Seconds over which the rate of an upload is taken."""
+
+_MINUTE: Final = 60
+
+
+def console(*, coloured: bool) -> Console:
+    """Return standard error, with colours or without."""
+    return Console(stderr=True, no_color=not coloured)
+
 
 class Bars:
     """The bars of a run with so many ``tags``; a context manager, shown while the block runs."""
 
-    def __init__(self, tags: int, console: Console | None = None) -> None:
-        self._progress = Progress(
+    def __init__(
+        self, tags: int, console: Console | None = None, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._frame = _Frame(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
+            BarColumn(
+                bar_width=None, complete_style="blue", finished_style="green", pulse_style="blue"
+            ),
             TextColumn("{task.fields[told]}", markup=False),
             TimeElapsedColumn(),
             console=console,
@@ -35,13 +58,14 @@ class Bars:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._clock = clock
         self._tags = tags
         self._ended = 0
-        self._all = self._progress.add_task("tags", total=tags, told=f"0 of {tags}")
-        self._carriages: dict[Target, TaskID] = {}
+        self._all = self._frame.add_task("tags", total=tags, told=f"0 of {tags}")
+        self._uploads: dict[Target, _Upload] = {}
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._frame.start()
         return self
 
     def __exit__(
@@ -50,42 +74,119 @@ class Bars:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._frame.stop()
 
     def line(self, text: str) -> None:
         """Print a line above the bars."""
-        self._progress.console.print(Text.from_ansi(text), soft_wrap=True)
+        self._frame.console.print(Text.from_ansi(text), soft_wrap=True)
 
     def draw(self, event: Event) -> None:
         """Move the bars by what happened."""
         match event:
             case Carrying():
-                self._carry(event)
+                self._uploads.setdefault(event.seed, _Upload()).moved(event, self._clock())
+                self._show_uploads()
             case Carried(seed):
                 self._drop(seed)
             case Ended(result):
                 self._drop(result.target)
                 self._ended += 1
                 told = f"{self._ended} of {self._tags}"
-                self._progress.update(self._all, completed=self._ended, told=told)
+                self._frame.update(self._all, completed=self._ended, told=told)
 
-    def _carry(self, event: Carrying) -> None:
-        if event.seed not in self._carriages:
-            name = harmless(str(event.seed.reference.repository))
-            self._carriages[event.seed] = self._progress.add_task(name, total=None, told="")
-        carriage = event.carriage
-        self._progress.update(
-            self._carriages[event.seed],
-            completed=carriage.blobs,
-            total=event.expected,
-            told=carriage_text(carriage),
-        )
+    def _show_uploads(self) -> None:
+        """Give a bar to the first uploads that have begun, and count what has none."""
+        active = [each for each in self._uploads.values() if each.active]
+        for each in active[:MOST_UPLOADS]:
+            if each.bar is None:
+                each.bar = self._frame.add_task(each.name, total=None, told="")
+            self._frame.update(each.bar, completed=each.done, total=each.total, told=each.told)
+        without = sum(each.bar is None for each in self._uploads.values())
+        more = "more" if len(active) > MOST_UPLOADS else "waiting"
+        self._frame.rest = f"… and {without} {more}" if without else ""
 
     def _drop(self, seed: Target) -> None:
-        if seed in self._carriages:
-            self._progress.remove_task(self._carriages.pop(seed))
+        upload = self._uploads.pop(seed, None)
+        if upload is not None:
+            if upload.bar is not None:
+                self._frame.remove_task(upload.bar)
+            self._show_uploads()
 
 
-def console(*, coloured: bool) -> Console:
-    """Return standard error, with colours or without."""
-    return Console(stderr=True, no_color=not coloured)
+class _Frame(Progress):
+    """All bars, a little narrower than the terminal, and a line of what has none."""
+
+    rest = ""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield _Narrower(self.make_tasks_table(self.tasks))
+        if self.rest:
+            yield Text(self.rest)
+
+
+class _Narrower:
+    """Something to be drawn in all columns but those of the margin."""
+
+    def __init__(self, drawn: RenderableType) -> None:
+        self._drawn = drawn
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self._drawn, options.update_width(options.max_width - MARGIN))
+
+
+class _Upload:
+    """How far one upload is, how fast, and its bar, where it has one."""
+
+    def __init__(self) -> None:
+        self.bar: TaskID | None = None
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def moved(self, event: Carrying, now: float) -> None:
+        """Take in how far the upload is ``now``."""
+        self._event = event
+        self._seen.append((now, event.carriage.bytes_sent))
+        while len(self._seen) > 2 and now - self._seen[1][0] >= MEASURED_OVER:  # noqa: PLR2004 - two make a rate
+            self._seen.popleft()
+
+    @property
+    def name(self) -> str:
+        return harmless(str(self._event.seed.reference.repository))
+
+    @property
+    def active(self) -> bool:
+        """Whether anything was sent, or found, so far."""
+        return self._event.done > 0 or self._event.carriage.blobs > 0
+
+    @property
+    def done(self) -> int:
+        return self._event.done
+
+    @property
+    def total(self) -> int | None:
+        """Bytes of the image; None while some of its blobs are unknown."""
+        return self._event.size if self._event.whole else None
+
+    @property
+    def told(self) -> str:
+        event = self._event
+        more = "" if event.whole else "+"
+        parts = [f"{event.done / 1e6:,.1f} / {event.size / 1e6:,.1f}{more} MB"]
+        if rate := self._rate:
+            parts.append(f"{rate / 1e6:,.1f} MB/s")
+            if event.whole:
+                parts.append(_left((event.size - event.done) / rate))
+        if event.expected is not None:
+            parts.append(f"({event.carriage.blobs} of {event.expected} blobs)")
+        return "  ".join(parts)
+
+    @property
+    def _rate(self) -> float:
+        """Bytes a second that were sent of late; 0 while that is not known."""
+        (began, sent_before), (now, sent) = self._seen[0], self._seen[-1]
+        return (sent - sent_before) / (now - began) if now > began else 0.0
+
+
+def _left(seconds: float) -> str:
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s left"
+    return f"{seconds / _MINUTE:.0f} min left"

@@ -59,6 +59,11 @@ class Carrier:
         self._blobs: dict[Digest, Unit] = {}
         """What each blob has spent, over all readings."""
         self._brought: set[Digest] = set()
+        self._sizes: dict[Digest, int] = {}
+        self._uploads: dict[Digest, Upload] = {}
+        """The latest of each blob."""
+        self._whole = False
+        """Whether all blobs are known."""
         self._unbelieved: set[Digest] = set()
         """Blobs that are sent whatever a look at them says."""
         self.unheld = Unheld(self._send_again)
@@ -146,6 +151,7 @@ class Carrier:
                             async for blob in self._timed(receiver):
                                 uploads.start_soon(bring, blob)
                             whole = receiver.whole
+                            self._whole = whole is not None
                         except Exception as error:  # noqa: BLE001 - raised below
                             errors.append(error)
                             receiver.scope.cancel()
@@ -207,6 +213,7 @@ class Carrier:
     # -- one blob ---------------------------------------------------------------------------
 
     async def _bring(self, blob: Blob) -> None:
+        self._sizes[blob.digest] = blob.size
         async with self._holdings.turn(self.repository, blob.digest):
             if blob.digest not in self._brought:
                 await self._bring_missing(blob)
@@ -348,7 +355,24 @@ class Carrier:
         while True:
             await anyio.sleep(self._shared.told_every)
             self.log.count()
-            self._shared.observer(Carrying(self._seed, self.log.carriage, self._expected))
+            self._shared.observer(
+                Carrying(
+                    self._seed,
+                    self.log.carriage,
+                    self._expected,
+                    done=sum(map(self._bytes_there, self._sizes)),
+                    size=sum(self._sizes.values()),
+                    whole=self._whole,
+                )
+            )
+
+    def _bytes_there(self, digest: Digest) -> int:
+        """Count the bytes of a blob that the repository has; one sent twice counts once."""
+        size = self._sizes[digest]
+        if digest in self._brought:
+            return size
+        upload = self._uploads.get(digest)
+        return min(upload.bytes_sent, size) if upload else 0
 
     @property
     def _expected(self) -> int | None:

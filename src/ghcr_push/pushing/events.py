@@ -69,12 +69,16 @@ class Carrying:
     """The content of ``seed``'s group is on its way; this much is done.
 
     ``expected`` is the number of blobs that the image is made of, None where only the engine's
-    last byte tells.
+    last byte tells. Of the blobs that are known so far, ``size`` bytes, ``done`` bytes are in the
+    repository; ``whole`` says that no more will come.
     """
 
     seed: Target
     carriage: Carriage
     expected: int | None = None
+    done: int = 0
+    size: int = 0
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
