@@ -126,5 +126,5 @@ def test_a_workflow_uses_it_and_reads_its_outputs(
     checked_out = {"./action.yml", "./.github/workflows/push.yml"}
     assert set(re.findall(r"left (\./\S+)", log)) == checked_out | {"./reports/push.json"}
     # the job summary reached the runner, and no secret the log
-    assert "3 of 3 tags landed" in log
+    assert "3 of 3 tags pushed" in log
     assert "s3cret-password" not in log

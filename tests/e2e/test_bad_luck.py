@@ -255,7 +255,7 @@ def test_a_full_disk_costs_the_summary_alone(job: Job, front: Front, registry: R
     step = job.run(one(front), environ={"GITHUB_STEP_SUMMARY": "/dev/full"})
     check_pushed(step, front, registry)
     assert "the job summary could not be written: No space left on device." in step.log
-    assert "✅ 1 of 1 tag landed" in step.log
+    assert "✅ 1 of 1 tag pushed" in step.log
 
 
 def test_a_disk_that_is_full_for_everything_leaves_the_log(job: Job, front: Front) -> None:
@@ -264,7 +264,7 @@ def test_a_disk_that_is_full_for_everything_leaves_the_log(job: Job, front: Fron
     assert step.status == 1, step.log  # for the report, which was asked for by name
     for what in ("/dev/full", "the outputs", "the job summary"):
         assert f"{what} could not be written: No space left on device." in step.log
-    assert "✅ 1 of 1 tag landed" in step.log
+    assert "✅ 1 of 1 tag pushed" in step.log
     assert "1 pushed" in step.log
     assert "Traceback" not in step.log
 
@@ -318,7 +318,7 @@ def test_a_missing_output_file_costs_the_outputs_alone(job: Job, front: Front) -
     step = job.run(one(front), environ={"GITHUB_OUTPUT": f"{GITHUB}/file_commands/gone"})
     assert step.status == 0, step.log
     assert "the outputs could not be written" in step.log
-    assert step.summary.startswith("## ✅ 1 of 1 tag landed")
+    assert step.summary.startswith("## ✅ 1 of 1 tag pushed")
     assert (job.folder / "workspace/reports/step-1.json").exists()
 
 

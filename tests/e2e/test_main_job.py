@@ -64,7 +64,7 @@ def test_a_healthy_registry_gets_each_layer_once_and_each_tag_once(
     check_all_pushed(step, front, registry)
     assert step.outputs["result"] == "success"
     assert step.outputs["retries"] == "0"
-    assert step.summary.startswith("## ✅ 20 of 20 tags landed")
+    assert step.summary.startswith("## ✅ 20 of 20 tags pushed")
     stats = front.stats()
     uploads = stats.blob_uploads["acme/app"]
     assert len(uploads) > LAYERS  # the configuration is a blob too

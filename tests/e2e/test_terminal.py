@@ -33,5 +33,5 @@ def test_bars_show_how_far_the_layers_are_and_the_end_stays(classic: Engine, fro
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
     left = [line for line in screen(text) if line]
     assert not any("━" in line for line in left)
-    assert any(line.startswith("✅ 2 of 2 tags landed") for line in left)
+    assert any(line.startswith("✅ 2 of 2 tags pushed") for line in left)
     assert left[-1].strip() == "2 pushed"

@@ -114,7 +114,7 @@ def test_a_retried_layer_makes_no_tag_retried_but_the_one_that_it_went_up_with(
     assert set(end.outcomes.values()) == {"pushed"}, end.log
     assert len(end.listed("retried")) == 1
     assert end.report["totals"]["retried_layers"] == 1
-    assert "1 layer needed more than one try" in end.summary
+    assert "1 layer was retried" in end.summary
     assert "1 layer was retried" in end.log
 
 

@@ -124,7 +124,7 @@ def test_what_cannot_be_written_costs_nothing_else(
     log = capsys.readouterr().out
     assert len(commands(log, "error")) == 1
     assert "could not be written" in log
-    assert "3 of 3 tags landed" in log
+    assert "3 of 3 tags pushed" in log
     # the report alone was asked for by name, so its absence alone fails the step
     assert status(delivery, given, Interruption()) == (1 if lost == "workspace" else 0)
     if lost != "output":

@@ -66,27 +66,27 @@ def named(markdown: str) -> Counter[str]:
 @pytest.mark.parametrize(
     ("subject", "line"),
     [
-        (all_good(1), "## ✅ 1 of 1 tag landed in 0.7 s"),
-        (all_good(20), "## ✅ 20 of 20 tags landed in 5.3 s"),
-        (retried_run(20), "## ✅ 20 of 20 tags landed in 8.3 s — 4 tags needed more than one try"),
+        (all_good(1), "## ✅ 1 of 1 tag pushed in 0.7 s"),
+        (all_good(20), "## ✅ 20 of 20 tags pushed in 5.3 s"),
+        (retried_run(20), "## ✅ 20 of 20 tags pushed in 8.3 s: 4 tags were retried"),
         (
             partly_failed(20),
-            "## ❌ 3 of 20 tags failed — 17 landed in 24.7 s — 2 tags needed more than one try",
+            "## ❌ 3 of 20 tags failed; 17 pushed in 24.7 s, 2 tags were retried",
         ),
-        (all_failed(20), "## ❌ None of 20 tags landed — 20 failed in 2.5 s"),
+        (all_failed(20), "## ❌ None of 20 tags was pushed: 20 failed in 2.5 s"),
         (
             cancelled_run(20),
-            "## 🛑 Cancelled after 4.7 s — 12 of 20 tags landed — 3 failed, 5 skipped",
+            "## 🛑 Cancelled after 4.7 s: 12 of 20 tags pushed, 3 failed, 5 skipped",
         ),
-        (dry_run(20), "## 📝 Dry run — 20 of 20 tags would be pushed, nothing was written"),
-        (report(()), "## ✅ Nothing to push — no tags were given"),
+        (dry_run(20), "## 📝 Dry run: 20 of 20 tags would be pushed, nothing was written"),
+        (report(()), "## ✅ Nothing to push: no tags were given"),
         (
             report([pushed(target("1"), before=digest(1)), pushed(target("2"), before=digest(1))]),
-            "## ✅ 2 of 2 tags were there already in 0.2 s",
+            "## ✅ Nothing to do: all 2 tags name their images already (0.2 s)",
         ),
         (
             report([pushed(target("1"), verified=False), pushed(target("2"))]),
-            "## ✅ 2 of 2 tags landed in 0.7 s — 1 not read back",
+            "## ✅ 2 of 2 tags pushed in 0.7 s: 1 not read back",
         ),
         (
             report(
@@ -95,7 +95,7 @@ def named(markdown: str) -> Counter[str]:
                     not_landed(target("2"), failure(Kind.FAIL_FAST), outcome=Outcome.SKIPPED),
                 ]
             ),
-            "## ❌ 1 of 2 tags skipped — 1 landed in 0.7 s",
+            "## ❌ 1 of 2 tags skipped; 1 pushed in 0.7 s",
         ),
     ],
     ids=[
@@ -118,8 +118,8 @@ def test_counts_are_those_of_the_run(subject: Report) -> None:
     for title, number in (
         ("❌ Failed", subject.counts[Outcome.FAILED]),
         ("⏭️ Skipped, never tried", subject.counts[Outcome.SKIPPED]),
-        ("🔁 Landed after retries", sum(result.retried for result in subject.landed)),
-        ("✅ Landed at the first try", sum(not result.retried for result in subject.landed)),
+        ("🔁 Pushed after retries", sum(result.retried for result in subject.landed)),
+        ("✅ Pushed at the first try", sum(not result.retried for result in subject.landed)),
         ("📝 Would be pushed", subject.counts[Outcome.PLANNED]),
     ):
         heading = f"### {title} — {number} tag{'' if number == 1 else 's'}\n"
@@ -133,7 +133,7 @@ def test_the_headline_counts_the_run(subject: Report) -> None:
         number = subject.counts[outcome]
         told = re.findall(rf"(\d+)(?: of \d+ tags?)? {outcome}", line)
         assert told == ([str(number)] if number else [])
-    landed = re.findall(r"(\d+)(?: of \d+ tags?)? landed", line)
+    landed = re.findall(r"(\d+)(?: of \d+ tags?)? pushed", line)
     assert landed in ([], [str(len(subject.landed))])
 
 
@@ -154,14 +154,14 @@ def test_trouble_comes_first() -> None:
     assert headings[1:] == [
         "❌ Failed",
         "⏭️ Skipped, never tried",
-        "✅ Landed at the first try",
+        "✅ Pushed at the first try",
         "⏱️ Timeline",
     ]
     headings = [heading.partition(" — ")[0] for heading in sections(summary(partly_failed()))]
     assert headings[1:] == [
         "❌ Failed",
-        "🔁 Landed after retries",
-        "✅ Landed at the first try",
+        "🔁 Pushed after retries",
+        "✅ Pushed at the first try",
         "⏱️ Timeline",
     ]
 
@@ -208,7 +208,7 @@ def test_retries_are_told_by_cause() -> None:
 
 
 def test_retried_targets_have_causes_waits_and_what_was_there() -> None:
-    rows = Rendered(sections(summary(retried_run()))["🔁 Landed after retries — 4 tags"]).rows
+    rows = Rendered(sections(summary(retried_run()))["🔁 Pushed after retries — 4 tags"]).rows
     times = "\N{MULTIPLICATION SIGN}"
     assert rows[1:3] == [
         [
@@ -339,7 +339,7 @@ def test_retried_layers_are_told_apart_from_retried_tags() -> None:
     ]
     seed = replace(pushed(target("1")), retried=True, content_attempts=tuple(content))
     told = summary(report([seed, pushed(target("2"))]))
-    assert "2 layers needed more than one try" in told
+    assert "2 layers were retried" in told
     times = "\N{MULTIPLICATION SIGN}"
     assert f"2 layers were retried: 3 {times} server error (500) on upload." in told
 
@@ -352,9 +352,9 @@ def test_kept_targets_have_a_place_of_their_own_and_are_no_failure() -> None:
         target=target("v1"), outcome=Outcome.KEPT, before=digest(7), known_before=True
     )
     told = summary(report([pushed(target("1")), kept]))
-    assert told.startswith("## ✅ 1 of 2 tags landed in ")
+    assert told.startswith("## ✅ 1 of 2 tags pushed in ")
     assert "1 kept" in told.splitlines()[0]
     assert "### 🔒 Kept, protected — 1 tag" in told
     assert ["ghcr.io/acme/app:v1", digest(7)[:19]] in Rendered(told).rows
     alone = summary(report([kept])).splitlines()[0]
-    assert alone.startswith("## ✅ 0 of 1 tag landed in ")
+    assert alone.startswith("## ✅ 0 of 1 tag pushed in ")

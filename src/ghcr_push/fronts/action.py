@@ -165,7 +165,7 @@ class Runner:
                 lambda: self._summarise(summary(report, protected=protected)),
             )
         for each in annotations(report):
-            say = core.error if each.level == "error" else core.warning
+            say = {"error": core.error, "warning": core.warning, "notice": core.notice}[each.level]
             say(harmless(each.message), title=harmless(each.title))
         for line in terminal(report).splitlines():
             print(harmless(line))

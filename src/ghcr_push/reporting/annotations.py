@@ -1,10 +1,11 @@
 """Annotations: what GitHub shows on the run's page before anybody opens a log."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ghcr_push.model import Outcome, Report, TargetResult
+from ghcr_push.model import Outcome, Report, Result, TargetResult
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import cause, count, retried, retries_told, tried_again, tries
 
@@ -22,6 +23,7 @@ class Level(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +36,49 @@ class Annotation:
 
 
 def annotations(report: Report) -> tuple[Annotation, ...]:
-    """Return an error per failed target, the tenth for all that are left, and one warning."""
-    failed = [result for result in report.results if result.outcome is Outcome.FAILED]
-    single = failed if len(failed) <= MOST else failed[: MOST - 1]
-    errors = [_error(result) for result in single]
-    if rest := failed[len(single) :]:
+    """Return an error per cause of failed targets, and a line on what was retried.
+
+    The tenth error is for all that are left. Retries are a warning where something failed, and a
+    notice where all went well: a registry's hiccup is nothing to look into then.
+    """
+    groups: dict[tuple[str, ...], list[TargetResult]] = defaultdict(list)
+    for result in report.results:
+        if result.outcome is Outcome.FAILED:
+            groups[_cause_of(result)].append(result)
+    causes = list(groups.values())
+    single = causes if len(causes) <= MOST else causes[: MOST - 1]
+    errors = [_error(group) for group in single]
+    if rest := [result for group in causes[len(single) :] for result in group]:
         errors.append(_rolled_up(rest))
-    return (*errors, *_warnings(report))
+    return (*errors, *_retried(report))
 
 
-def _error(result: TargetResult) -> Annotation:
-    title = f"{result.target} was not pushed"
+def _cause_of(result: TargetResult) -> tuple[str, ...]:
+    """Return what targets that failed alike have in common."""
     failure = result.failure
     if failure is None:
-        return Annotation(Level.ERROR, title, f"No cause is known; {tries(result)}.")
-    landed = " It may have landed all the same." if result.may_have_landed else ""
+        return ()
+    return (cause(failure), failure.advice, str(result.may_have_landed))
+
+
+def _error(alike: Sequence[TargetResult]) -> Annotation:
+    first = alike[0]
+    failure = first.failure
+    one = len(alike) == 1
+    what = f"{first.target} was" if one else f"{count(len(alike), 'tag')} were"
+    named = "" if one else f" Tags: {', '.join(str(result.target) for result in alike)}"
+    if failure is None:
+        return Annotation(
+            Level.ERROR,
+            f"{what} not pushed",
+            clipped(f"No cause is known; {tries(first)}.{named}", LONGEST),
+        )
+    landed = " It may have landed all the same." if first.may_have_landed else ""
     quote = clipped(visible(failure.message), _LONGEST_QUOTE)
-    message = f"{cause(failure)}, {tries(result)}: {quote} — {visible(failure.advice)}{landed}"
-    return Annotation(Level.ERROR, title, clipped(message, LONGEST))
+    message = f"{tries(first)}: {quote} — {visible(failure.advice)}{landed}{named}"
+    return Annotation(
+        Level.ERROR, f"{what} not pushed: {cause(failure)}", clipped(message, LONGEST)
+    )
 
 
 def _rolled_up(rest: Sequence[TargetResult]) -> Annotation:
@@ -63,10 +90,11 @@ def _rolled_up(rest: Sequence[TargetResult]) -> Annotation:
     )
 
 
-def _warnings(report: Report) -> tuple[Annotation, ...]:
+def _retried(report: Report) -> tuple[Annotation, ...]:
     again = retried(report)
     if not again:
         return ()
+    level = Level.NOTICE if report.result is Result.SUCCESS else Level.WARNING
     named = ", ".join(str(result.target) for result in again)
     title = f"{tried_again(again)} needed more than one try"
-    return (Annotation(Level.WARNING, title, clipped(f"{retries_told(report)} {named}", LONGEST)),)
+    return (Annotation(level, title, clipped(f"{retries_told(report)} {named}", LONGEST)),)

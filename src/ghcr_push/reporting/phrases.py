@@ -97,23 +97,43 @@ def causes(results: Iterable[TargetResult]) -> str:
 
 
 def headline(report: Report) -> str:
-    """Return the run in one line: its sign, how many landed or failed, and how long it took."""
-    tags, took = count(len(report.results), "tag"), span(report.duration)
-    landed, bad = len(report.landed), _bad(report)
+    """Return the run in one line: its sign, how many were pushed or failed, and the time."""
     if report.cancelled:
-        missed = f" — {', '.join(bad)}" if bad else ""
-        return f"🛑 Cancelled after {took} — {landed:,} of {tags} landed{missed}"
+        missed = "".join(f", {each}" for each in _bad(report))
+        return f"🛑 Cancelled after {span(report.duration)}: {_pushed_of_all(report)}{missed}"
     if not report.results:
-        return "✅ Nothing to push — no tags were given"
-    if planned := report.counts[Outcome.PLANNED]:
-        sign, rest = ("❌", f" — {', '.join(bad)}") if bad else ("📝", ", nothing was written")
-        return f"{sign} Dry run — {planned:,} of {tags} would be pushed{rest}"
-    if not bad:
-        return f"✅ {landed:,} of {tags} {_landed(report)} in {took}{_remarks(report)}"
-    if not landed:
-        return f"❌ None of {tags} landed — {', '.join([*bad, *_kept(report)])} in {took}"
+        return "✅ Nothing to push: no tags were given"
+    if report.counts[Outcome.PLANNED]:
+        return _dry_run(report)
+    return _failed(report) if _bad(report) else _good(report)
+
+
+def _pushed_of_all(report: Report) -> str:
+    return f"{len(report.landed):,} of {count(len(report.results), 'tag')} pushed"
+
+
+def _dry_run(report: Report) -> str:
+    bad, tags = _bad(report), count(len(report.results), "tag")
+    sign, rest = ("❌", f"; {', '.join(bad)}") if bad else ("📝", ", nothing was written")
+    planned = report.counts[Outcome.PLANNED]
+    return f"{sign} Dry run: {planned:,} of {tags} would be pushed{rest}"
+
+
+def _good(report: Report) -> str:
+    took = span(report.duration)
+    if not (report.counts[Outcome.PUSHED] or report.counts[Outcome.KEPT]):
+        return f"✅ Nothing to do: {_there_already(report)} ({took})"
+    return f"✅ {_pushed_of_all(report)} in {took}{_remarks(report, ': ')}"
+
+
+def _failed(report: Report) -> str:
+    bad, tags, took = _bad(report), count(len(report.results), "tag"), span(report.duration)
+    if not report.landed:
+        which = "The tag was not" if len(report.results) == 1 else f"None of {tags} was"
+        return f"❌ {which} pushed: {', '.join([*bad, *_kept(report)])} in {took}"
     first = bad[0].replace(" ", f" of {tags} ", 1)
-    return f"❌ {', '.join([first, *bad[1:]])} — {landed:,} landed in {took}{_remarks(report)}"
+    told = f"{', '.join([first, *bad[1:]])}; {len(report.landed):,} pushed in {took}"
+    return f"❌ {told}{_remarks(report, ', ')}"
 
 
 def _bad(report: Report) -> list[str]:
@@ -125,21 +145,22 @@ def _bad(report: Report) -> list[str]:
     ]
 
 
-def _landed(report: Report) -> str:
-    """Return the verb for targets that landed, all of them."""
-    if report.counts[Outcome.PUSHED] or report.counts[Outcome.KEPT]:
-        return "landed"
-    return "was there already" if len(report.results) == 1 else "were there already"
+def _there_already(report: Report) -> str:
+    """Say that all targets named their images before."""
+    if len(report.results) == 1:
+        return "the tag names this image already"
+    return f"all {len(report.results):,} tags name their images already"
 
 
-def _remarks(report: Report) -> str:
-    """Return what the headline adds on targets that landed: retries, and proofs not made."""
+def _remarks(report: Report, joint: str) -> str:
+    """Return what the headline adds on pushed targets: retries, and proofs not made."""
     again = tried_again(report.landed)
-    remarks = [f"{again} needed more than one try"] if again else []
+    verb = "was" if again in {"1 tag", "1 layer"} else "were"
+    remarks = [f"{again} {verb} retried"] if again else []
     remarks += _kept(report)
     if unread := len(unproved(report)):
         remarks.append(f"{unread:,} not read back")
-    return f" — {', '.join(remarks)}" if remarks else ""
+    return f"{joint}{', '.join(remarks)}" if remarks else ""
 
 
 def _kept(report: Report) -> list[str]:

@@ -64,7 +64,7 @@ def retried(report: Report, room: Room) -> str:
     results = [result for result in report.landed if result.retried]
     if not results:
         return ""
-    title = f"🔁 Landed after retries — {count(len(results), 'tag')}"
+    title = f"🔁 Pushed after retries — {count(len(results), 'tag')}"
     columns = (_REFERENCE, _RETRIED, _DIGEST, _BEFORE)
     table, shown = _table(columns, results, room, folded=len(results) >= FOLDED_FROM)
     return _section(title, [table], len(results) - shown)
@@ -73,7 +73,7 @@ def retried(report: Report, room: Room) -> str:
 def landed(report: Report, room: Room) -> str:
     """Return the targets that landed at the first try, by repository."""
     results = [result for result in report.landed if not result.retried]
-    title = f"✅ Landed at the first try — {count(len(results), 'tag')}"
+    title = f"✅ Pushed at the first try — {count(len(results), 'tag')}"
     return _by_repository(title, results, _BEFORE, room)
 
 

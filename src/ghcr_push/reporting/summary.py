@@ -67,7 +67,7 @@ def _facts(report: Report) -> str:
     line = " · ".join(facts)
     if unread := len(unproved(report)):
         line += (
-            f"\n\n⚠️ {count(unread, 'tag')} landed by the push's own answer only: not read back, "
+            f"\n\n⚠️ {count(unread, 'tag')} pushed by the push's own answer only: not read back, "
             "so **not verified**."
         )
     return line
