@@ -210,6 +210,26 @@ def test_bad_input_is_told_in_the_words_of_a_command_line() -> None:
     assert "set `--image` to the repository" in run("1.0").stderr
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("ghcr-push --transport ", "plain,engine"),
+        ("ghcr-push --max-p", "plain,--max-parallel"),
+        ("ghcr-push --report-file ", "file,"),
+    ],
+)
+def test_tab_completes_options_choices_and_files(typed: str, offered: str) -> None:
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ghcr-push")],
+        env={**os.environ, **asked, "_GHCR_PUSH_COMPLETE": "bash_complete"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert offered in done.stdout.splitlines()
+
+
 def test_python_runs_the_package_as_the_command() -> None:
     words = [sys.executable, "-m", "ghcr_push", "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
+from ghcr_push.fronts import cli
 from ghcr_push.model import Kind
 from ghcr_push.planning.inputs import INPUT_BY_NAME, OUTPUTS
 
@@ -71,6 +73,14 @@ def test_every_yaml_snippet_reads_outputs_that_exist(snippet: Snippet) -> None:
 @pytest.mark.parametrize("snippet", snippets("python"), ids=str)
 def test_every_python_snippet_parses(snippet: Snippet) -> None:
     ast.parse(snippet.text)
+
+
+@pytest.mark.parametrize("snippet", snippets("sh"), ids=str)
+def test_every_command_line_is_one_that_the_command_takes(snippet: Snippet) -> None:
+    text = snippet.text.replace("\\\n", " ")
+    for words in re.findall(r"(?:^|\| )ghcr-push (?!report)([^|#\n]+)", text, re.MULTILINE):
+        context = cli.command().make_context("ghcr-push", shlex.split(words))
+        assert context.params["targets"] or context.params["tags"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)

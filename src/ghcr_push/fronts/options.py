@@ -195,10 +195,17 @@ def _option(each: Input) -> "_Option":
     return _Option(
         [each.option],
         multiple=True,
-        type=click.Choice(CHOICES[each.name]) if each.name in CHOICES else click.STRING,
+        type=_type(each),
         metavar=METAVARS.get(each.name),
         help=text,
     )
+
+
+def _type(each: Input) -> click.ParamType[Any]:
+    """Return what TAB completes: choices, files, or nothing."""
+    if each.name in CHOICES:
+        return click.Choice(CHOICES[each.name])
+    return click.Path() if METAVARS.get(each.name) == "FILE" else click.STRING
 
 
 class _Option(click.Option):
