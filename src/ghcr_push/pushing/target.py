@@ -423,8 +423,11 @@ class TargetRun:
         return self._finish(Outcome.FAILED if self.tried else Outcome.SKIPPED, failure)
 
     async def look_a_last_time(self) -> None:
-        """End it as landed where a write in doubt shows in the registry after all."""
-        if not self._landing.in_doubt or self._landing.digest is None:
+        """End it as landed where a write in doubt shows in the registry after all.
+
+        Where the tag named the image before, a part of which was lost, it shows nothing.
+        """
+        if not self._landing.in_doubt or self._landing.digest is None or self._landing.incomplete:
             return
         try:
             seen = await self._head()
