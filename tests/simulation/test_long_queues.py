@@ -94,7 +94,7 @@ def test_the_work_and_the_requests_for_a_target_do_not_grow_with_the_queue(direc
     assert many < 1.1 * few
     asked_by_few, asked_by_many = (len(run.log) / len(run.results) for run in played)
     assert asked_by_many < 1.1 * asked_by_few
-    assert asked_by_many < 4  # a look, a write, a proof, and what fails
+    assert asked_by_many < 5  # two looks, a write, a proof, and what fails
 
 
 def test_the_memory_for_a_target_does_not_grow_with_the_queue() -> None:

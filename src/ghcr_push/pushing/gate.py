@@ -170,6 +170,12 @@ class Gate:
         free = self._writes.inside < self._limit.value and not self._writes.waiting
         return free and not self._limit.pause and not self.outage
 
+    @property
+    def at_ease(self) -> bool:
+        """Whether the registry has borne all of this run so far, neither slowed nor throttled."""
+        slowed = self._spacing or self._limit.pause or self._read_pace.pause
+        return not (self.changes or slowed or self.outage)
+
     @asynccontextmanager
     async def write(self, unit: Hashable) -> AsyncIterator[Slot]:
         """Wait for a slot and hold it for the length of one write of ``unit``."""
