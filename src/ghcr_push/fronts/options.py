@@ -201,7 +201,7 @@ def _option(each: Input) -> "_Option":
     )
 
 
-def _type(each: Input) -> click.ParamType[Any]:
+def _type(each: Input) -> "click.ParamType[Any]":
     """Return what TAB completes: choices, files, or nothing."""
     if each.name in CHOICES:
         return click.Choice(CHOICES[each.name])
