@@ -146,7 +146,8 @@ def known_dead_at(scenario: Scenario) -> float:
     """Return when the run may know that a registry is dead: until it is, it takes its share."""
     weather = scenario.weather[DEAD]
     died = min(weather.silent_from, *(outage.begins for outage in weather.outages), float("inf"))
-    return died + QUIET + CHECKED_EVERY if died > 0 else 0.0
+    under_way = max(scenario.carriage.seconds.values(), default=0.0)  # is served to its end
+    return died + under_way + QUIET + CHECKED_EVERY if died > 0 else 0.0
 
 
 def held_up(whole: Played, alone: Played) -> Iterator[str]:
