@@ -10,6 +10,7 @@ from ghcr_push.model import Group
 from ghcr_push.pushing import carry, hearing
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
 from ghcr_push.pushing.carry import Carrier
+from ghcr_push.pushing.content import InEngine
 from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.permission import Permission
 from ghcr_push.pushing.ports import Blob
@@ -22,6 +23,14 @@ from tests.simulation.planting import Faults
 FAULTS = Faults()
 
 # -- content that we carry ourselves --------------------------------------------------------
+
+
+@FAULTS.caught_by("unchanged_is_whole", skip=370)
+def lost_parts_not_looked_for(patch: pytest.MonkeyPatch) -> None:
+    async def is_whole(*_: object) -> bool:
+        return True
+
+    patch.setattr(InEngine, "is_whole", is_whole)
 
 
 @FAULTS.caught_by("tags_name_what_is_whole")

@@ -9,7 +9,7 @@ import pytest
 
 from ghcr_push.failures import PushError
 from ghcr_push.model import Failure, Kind, Outcome, TargetResult
-from ghcr_push.pushing import shared
+from ghcr_push.pushing import shared, target
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
 from ghcr_push.pushing.content import Content, InEngine
 from ghcr_push.pushing.gate import Gate
@@ -298,6 +298,11 @@ def bug_in_a_read_escapes(patch: pytest.MonkeyPatch) -> None:
         return judge(self, error, repository)
 
     patch.setattr(Shared, "judge", strict)
+
+
+@FAULTS.caught_by("looks_are_fresh")
+def old_looks_believed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(target, "LOOK_HOLDS", 10_000.0)
 
 
 @FAULTS.caught_by("attempts_are_recorded")
