@@ -236,6 +236,13 @@ def test_python_runs_the_package_as_the_command() -> None:
     assert done.stdout == f"ghcr-push {version('ghcr-push')}\n"
 
 
+def test_advice_is_told_in_the_words_of_a_command_line() -> None:
+    done = run("ghcr.io/a/b:1", "--source", "oci-layout:/nonexistent", "--dry-run")
+    assert done.exit_code == 1
+    assert "the tag and the `--platform`, and that it was written whole" in done.stdout
+    assert " step" not in done.stdout
+
+
 def test_the_actions_container_is_the_command_outside_a_runner() -> None:
     words = [sys.executable, str(Path(__file__).parents[2] / "entrypoint.py"), "--version"]
     environ = {name: value for name, value in os.environ.items() if name != "GITHUB_ACTIONS"}

@@ -14,6 +14,7 @@ _PHRASES: Final = (
     ("docker/metadata-action yields no tags on many pull requests; set ", "give "),
     (" (a secret is empty in runs from forks)", ""),
     ("in an earlier step of the same job", "first"),
+    ("that an earlier step wrote it whole", "that it was written whole"),
     ("in this job", "here"),
     ("un the job again", "un the command again"),
     ("running the job again", "running the command again"),
