@@ -37,7 +37,7 @@ PARALLEL = 4
 
 FAULTS = 0.1
 DRAWS = 1000
-SHORTEST_WAIT = 1.0
+SHORTEST_WAIT = 0.25
 """Seconds: the first wait is at least half of ``backoff-initial``; each further one is doubled."""
 
 BIG = 1_000_000_000

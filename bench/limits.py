@@ -26,14 +26,10 @@ from random import Random
 
 from ghcr_push.failures import Evidence, Origin, classify
 from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
-from ghcr_push.pushing.gate import LONGEST, SHORTEST
-from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit, Place
+from ghcr_push.pushing.limit import AdaptiveLimit, Burst, FixedLimit, Limit, Write
 
-WRITE, REFUSAL, ATTEMPTS, INITIAL = 0.43, 0.2, 8, 2.0
+WRITE, REFUSAL, ATTEMPTS, INITIAL = 0.43, 0.2, 8, 0.5
 REFUSED = classify(Evidence(origin=Origin.REGISTRY, message="", status=500))
-PAUSE_OVER = -1
-"""In place of a target: the pause between starts is over."""
-
 Schedule = Callable[[float], int]
 
 
@@ -46,8 +42,8 @@ class Aimd:
 
     ceiling: int
     value: int = field(init=False)
-    outage: bool = field(default=False, init=False)
-    pause: float = field(default=0.0, init=False)
+    trial_due: bool = field(default=False, init=False)
+    fixed: bool = field(default=False, init=False)
     begun: int = field(default=0, init=False)
     cut_at: int = field(default=0, init=False)
     streak: int = field(default=0, init=False)
@@ -56,33 +52,27 @@ class Aimd:
     def __post_init__(self) -> None:
         self.value = self.ceiling
 
-    @property
-    def allowed(self) -> int:
-        return self.value
-
-    def began(self, level: int) -> Place:
+    def began(self) -> Write:
         self.begun += 1
-        self.inside = level
-        return Place(self.begun, level, None)  # type: ignore[arg-type] # no rule here asks for the burst
+        self.inside += 1
+        return Write(Burst(0), self.begun)
 
-    def succeeded(self, place: Place) -> None:
-        if place.order > self.cut_at and self.inside >= self.value < self.ceiling:
+    def accepted(self, write: Write) -> None:
+        if write.accepted_before > self.cut_at and self.inside >= self.value < self.ceiling:
             self.streak += 1
             if self.streak >= self.value:
                 self.value, self.streak = self.value + 1, 0
 
-    def pressed(self, place: Place) -> bool:
-        if place.order <= self.cut_at or self.value == 1:
+    def refused(self, write: Write) -> bool:
+        if write.accepted_before <= self.cut_at or self.value == 1:
             return False
         self.value, self.streak, self.cut_at = max(1, self.value // 2), 0, self.begun
         return True
 
-    def hurried(self) -> None: ...
-
     def throttled(self) -> None:
         self.value = 1
 
-    def ended(self, place: Place) -> None:  # noqa: ARG002 - the protocol's
+    def left(self, write: Write) -> None:  # noqa: ARG002 - the protocol's
         self.inside -= 1
 
 
@@ -96,9 +86,13 @@ class Remembering(Aimd):
     bursting: bool = field(default=False, init=False)
     cuts: deque[int] = field(default_factory=deque, init=False)
 
-    def succeeded(self, place: Place) -> None:
+    def accepted(self, write: Write) -> None:
         self.bursting = False
-        if place.order <= self.cut_at or self.inside < self.value or self.value == self.ceiling:
+        if (
+            write.accepted_before <= self.cut_at
+            or self.inside < self.value
+            or self.value == self.ceiling
+        ):
             return
         self.streak += 1
         probing = self.failed_at is not None and self.value + 1 >= self.failed_at
@@ -108,9 +102,9 @@ class Remembering(Aimd):
             self.failed_at, self.patience = None, 16
         self.value, self.streak = self.value + 1, 0
 
-    def pressed(self, place: Place) -> bool:
-        burst = self.bursting and place.order <= self.cut_at
-        if place.order <= self.cut_at and not burst:
+    def refused(self, write: Write) -> bool:
+        burst = self.bursting and write.accepted_before <= self.cut_at
+        if write.accepted_before <= self.cut_at and not burst:
             return False
         new = max(1, min(self.value - 1, self.inside - 1))
         if new >= self.value:
@@ -124,10 +118,10 @@ class Remembering(Aimd):
 
 
 RULES: dict[str, Callable[[int], Limit]] = {
-    "fixed": lambda most: FixedLimit(value=most),
+    "fixed": FixedLimit,
     "AIMD": Aimd,
     "AIMD with memory": Remembering,
-    "shipped": lambda most: AdaptiveLimit(ceiling=most),
+    "shipped": AdaptiveLimit,
 }
 
 
@@ -153,59 +147,49 @@ def play(
     refusal: float = REFUSAL,
     strict: bool = False,
 ) -> Outcome:
-    """Write every draw under ``limit``.
+    """Make every write of ``draws`` under ``limit``.
 
     ``faults``: how many writes of each target fail however few are in flight. ``strict``: a write
     that is being refused counts as in flight until it is answered.
     """
     random = Random(seed)
-    now, next_start, order, carried, inside, wasted, lost = 0.0, 0.0, 0, 0, 0, 0, 0
+    now, order, carried, inside, wasted, lost = 0.0, 0, 0, 0, 0, 0
     backoff = Backoff(
         initial=INITIAL, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
     )
     lane, tries, faulty = deque(range(len(draws))), [Tries() for _ in draws], list(faults)
-    events: list[tuple[float, int, int, Place | None, bool]] = []
-
-    def pause() -> float:
-        until = now + limit.pause * random.uniform(SHORTEST, LONGEST)
-        heapq.heappush(events, (until, -order, PAUSE_OVER, None, False))
-        return until
-
+    events: list[tuple[float, int, int, Write | None, bool]] = []
     while lane or events:
-        allowed = limit.allowed if len(lane) > limit.value else limit.value
-        while lane and inside < allowed and now >= next_start:
+        while lane and inside < limit.value + (limit.trial_due and len(lane) > limit.value):
             target = lane.popleft()
             inside += 1
-            place, order = limit.began(inside), order + 1
+            write, order = limit.began(), order + 1
             met = inside - 1 if strict else carried
             borne = met < bears(now)
             good = borne and not faulty[target]
             faulty[target] -= borne and not good
             carried += good
             length = draws[target] if good else refusal * random.uniform(0.9, 1.1)
-            heapq.heappush(events, (now + length, order, target, place, good))
-            next_start = pause() if limit.pause else next_start
+            heapq.heappush(events, (now + length, order, target, write, good))
         now, _, target, ended, good = heapq.heappop(events)
         if ended is None:
-            if target != PAUSE_OVER:
-                lane.append(target)
+            lane.append(target)
             continue
         if good:
             carried -= 1
-            limit.succeeded(ended)
+            limit.accepted(ended)
         else:
             wasted += 1
-            failed = AttemptError(REFUSED, charged=not limit.pressed(ended))
-            next_start = pause() if limit.pause else next_start
+            failed = AttemptError(REFUSED, charged=not limit.refused(ended))
             tries[target].spend(failed)
-            spare = not lane and inside <= limit.value and not limit.pause
+            spare = not lane and inside <= limit.value
             wait = backoff.wait(failed, tries[target], spare=spare)
             order += 1
             if backoff.gives_up(failed, tries[target], wait):
                 lost += 1
             else:
                 heapq.heappush(events, (now + wait, order, target, None, False))
-        limit.ended(ended)
+        limit.left(ended)
         inside -= 1
     return Outcome(now, wasted, lost)
 

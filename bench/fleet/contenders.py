@@ -8,6 +8,7 @@ from random import Random
 import anyio
 import trio
 from bench.fleet.registry import MINUTE, RunnerWorld, Setting, SharedRegistry
+from tests.simulation.defaults import default_seconds
 from tests.simulation.play import LEAD, Played, _queue, deterministic
 from tests.simulation.scenario import BLOB_SIZE, Carriage, Content, Scenario, Weather, digest_of
 from tests.simulation.world import MANIFEST, WRITE
@@ -84,6 +85,7 @@ def _scenario(number: int, seed: int, tags: int, timeout: float) -> Scenario:
         weather={REGISTRY: Weather(limits=((float("-inf"), 10**9),))},
         standing={},
         max_parallel=PARALLEL,
+        backoff_initial=default_seconds("backoff-initial"),
         timeout=timeout,
         carriage=Carriage(
             contents={source: Content(blobs=tuple(blobs))},

@@ -126,19 +126,6 @@ def may_be_in_slot(played: Played, read: Request) -> bool:
     )
 
 
-def slot_entered(played: Played, write: Request) -> float:
-    """Say when the slot of a write was entered at the earliest: before the read right before it."""
-    reads = (
-        read.began
-        for read in played.log
-        if (read.repository, read.tags) == (write.repository, write.tags)
-        and not read.writes
-        and abs(read.ended - write.began) < HAIR
-        and may_be_in_slot(played, read)
-    )
-    return min(reads, default=write.began)
-
-
 def failures_of(result: TargetResult) -> Iterator[tuple[Attempt, Failure]]:
     """Return the attempts that failed, and why."""
     return ((a, a.failure) for a in result.attempts if a.failure is not None)
@@ -156,7 +143,7 @@ def surely_charged(
     for write in writes:
         if abs(write.began - began) < HAIR and not write.good:
             at = write.ended
-            if played.scenario.adaptive and may_be_owed(played, attempt, write):
+            if played.scenario.adaptive and may_be_owed(played, write):
                 return False
     if not failure.charged:
         return False
@@ -173,20 +160,15 @@ def surely_charged(
     return any(written) and any(read)
 
 
-def may_be_owed(played: Played, attempt: Attempt, write: Request) -> bool:
-    """Say whether the limit may be to blame: it moved meanwhile, or the write was a probe."""
+def may_be_owed(played: Played, write: Request) -> bool:
+    """Say whether the limit may be to blame: others were in flight beside the write."""
     registry = write.repository.registry
-    changes = (c.at + played.start for c in played.changes if c.registry == registry)
     since = (read_in_slot(played, write) or write).began  # a slot may begin with a read
-    moved = any(since - HAIR <= at <= write.ended + HAIR for at in changes)
-    # which of those side by side is the probe is for the queue to know, which may be met second
-    level = max(
-        r.level
-        for r in played.log
-        if r.began <= write.ended and r.ended >= since and r.repository.registry == registry
+    beside = (
+        r for r in played.log if r is not write and r.writes and r.repository.registry == registry
     )
-    level += slots_for_reads(played, registry, since, write.ended)
-    return moved or level > attempt.limit
+    others = sum(r.began <= write.ended and r.ended >= since for r in beside)
+    return others + slots_for_reads(played, registry, since, write.ended) > 0
 
 
 def was_charged(played: Played, target: Target, attempt: Attempt, failure: Failure) -> bool:

@@ -7,7 +7,7 @@ from ghcr_push.pushing import gate, limit, places, probing
 from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.content import Content
 from ghcr_push.pushing.gate import Gate
-from ghcr_push.pushing.limit import AdaptiveLimit, Place
+from ghcr_push.pushing.limit import AdaptiveLimit, Write
 from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.target import TargetRun
 from tests.simulation.planting import Faults
@@ -28,29 +28,6 @@ def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
                 raise
 
     patch.setattr(TargetRun, "_write", write)
-
-
-@FAULTS.caught_by("limit_moves_for_a_reason")
-def cut_per_failure(patch: pytest.MonkeyPatch) -> None:
-    def pressed(self: AdaptiveLimit, _: Place) -> bool:
-        self.value, old = max(1, self.value // 2), self.value
-        return self.value < old
-
-    patch.setattr(AdaptiveLimit, "pressed", pressed)
-
-
-@FAULTS.caught_by("limit_is_obeyed")
-def limit_not_obeyed(patch: pytest.MonkeyPatch) -> None:
-    admit = Gate.admit
-
-    def generous(self: Gate) -> None:
-        if isinstance(self._limit, AdaptiveLimit):
-            value, self._limit.value = self._limit.value, self._limit.ceiling
-            admit(self)
-            self._limit.value = value
-
-    patch.setattr(Gate, "admit", generous)
-    patch.setattr(Gate, "lets_begin", lambda *_: True)
 
 
 @FAULTS.caught_by("max_parallel_is_kept")
@@ -76,18 +53,30 @@ def timer_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 @FAULTS.caught_by("limit_is_obeyed")
-def probed_too_often(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(limit, "MOST_PATIENCE", 1)
+def tried_too_often(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(limit, "TRIAL", 0.02)
 
 
-@FAULTS.caught_by("limit_moves_for_a_reason", skip=180)
-def limit_grows_unused(patch: pytest.MonkeyPatch) -> None:
-    def succeeded(self: AdaptiveLimit, place: Place) -> None:
-        self._silence.broken()
-        if place.order > self._cut_at:
-            self._grow()
+@FAULTS.caught_by("limit_moves_for_a_reason")
+def limit_begins_below_the_ceiling(patch: pytest.MonkeyPatch) -> None:
+    began = AdaptiveLimit.began
 
-    patch.setattr(AdaptiveLimit, "succeeded", succeeded)
+    def cautious(self: AdaptiveLimit) -> Write:
+        self.value = max(1, self.value - 1)
+        return began(self)
+
+    patch.setattr(AdaptiveLimit, "began", cautious)
+
+
+@FAULTS.caught_by("limit_moves_for_a_reason")
+def limit_falls_as_writes_are_taken(patch: pytest.MonkeyPatch) -> None:
+    accepted = AdaptiveLimit.accepted
+
+    def modest(self: AdaptiveLimit, write: Write) -> None:
+        accepted(self, write)
+        self.value = max(1, self.value - 1)
+
+    patch.setattr(AdaptiveLimit, "accepted", modest)
 
 
 @FAULTS.caught_by("reads_are_bounded")

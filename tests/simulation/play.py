@@ -202,12 +202,12 @@ def look_around(queue: PushQueue, played: Played) -> None:
         spare = traffic.reads - gate._reads.inside
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
             played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
-        shut = max(gate._closed_until, gate._next_start, gate._probing.next) + TIMER_GRACE
-        allowed = 1 if gate.outage else gate.limit
+        shut = max(gate._closed_until, gate._next_start, gate.outage.next_probe) + TIMER_GRACE
+        allowed = 1 if gate.outage.lasts else gate.limit
         free = inside < allowed and gate.share.free and now > shut
         if gate._writes.waiting and free and now < played.broken_off:
             played.unquiet.append(f"a free slot is not taken at {now:.3f}")
-        reads = 1 if gate.outage else READS_PER_WRITE * gate.limit
+        reads = 1 if gate.outage.lasts else READS_PER_WRITE * gate.limit
         free = gate._reads.inside < reads and now > gate._next_read + TIMER_GRACE
         if gate._reads.waiting and free and shut < now < played.broken_off:
             played.unquiet.append(f"a free place to read is not taken at {now:.3f}")

@@ -154,7 +154,7 @@ class Scenario:
     max_parallel: int = 4
     adaptive: bool = True
     max_attempts: int = 8
-    backoff_initial: float = 2.0
+    backoff_initial: float = 0.5
     backoff_max: float = 60.0
     attempt_timeout: float = 900.0
     timeout: float = 1800.0
@@ -265,7 +265,7 @@ def _scenario(seed: int) -> Scenario:
         max_parallel=random.choice((1, 2, 4, 4, 8, 16)),
         adaptive=random.random() < 0.9,
         max_attempts=random.choice((8, 8, 8, 3, 1)),
-        backoff_initial=random.choice((2.0, 2.0, 0.1)),
+        backoff_initial=random.choice((0.5, 0.5, 0.1)),
         attempt_timeout=random.choice((30.0, 120.0, 900.0)),
         timeout=random.choice((1800.0, 1800.0, 1800.0, 600.0, 60.0, 10.0)),
         fail_fast=random.random() < 0.1,

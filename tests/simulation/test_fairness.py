@@ -14,7 +14,7 @@ from tests.simulation.scenario import Weather
 WRITE_AT_MOST = 0.43 * 1.25 + 0.1
 """Seconds that a manifest write of the modelled world takes, at most, with what comes around."""
 
-FIRST_FLOOR = 1.0
+FIRST_FLOOR = 0.25
 """Seconds that the first wait lasts at least: half of the default `backoff-initial`."""
 
 

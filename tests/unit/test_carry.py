@@ -177,13 +177,13 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
     async with anyio.create_task_group() as tasks:
         gate = Gate(
             "ghcr.io",
-            limit=FixedLimit(value=parallel),
+            limit=FixedLimit(parallel),
             ceiling=Ceiling(parallel),
             tasks=tasks,
             observer=told.append,
             random=Random(1),
         )
-        gate.hearing.answered()
+        gate.outage.answered()
         readings = Readings(shared, tasks)
         yield Bench(world, shared, gate, Holdings(shared, gate), readings, told)
         tasks.cancel_scope.cancel()

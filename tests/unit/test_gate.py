@@ -18,7 +18,6 @@ from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.events import Event, Held, LimitChanged, Noticed
 from ghcr_push.pushing.gate import (
     LONGEST,
-    OWN_FAULT_AFTER,
     READS_PER_WRITE,
     SHORTEST,
     SPACING_AFTER_THROTTLE,
@@ -29,7 +28,8 @@ from ghcr_push.pushing.gate import (
     Gate,
     Slot,
 )
-from ghcr_push.pushing.limit import OUTAGE_AFTER, AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.outage import OUTAGE_AFTER, OWN_FAULT_AFTER
 from ghcr_push.pushing.pace import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
 from ghcr_push.pushing.places import Ceiling
 from ghcr_push.pushing.probing import (
@@ -127,7 +127,7 @@ def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 @played
 async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() -> None:
     async with bench() as on:
-        gate = on.gate(FixedLimit(value=2))
+        gate = on.gate(FixedLimit(2))
         writers = [await on.ask(gate) for _ in range(4)]
         assert [writer.inside for writer in writers] == [True, True, False, False]
 
@@ -138,7 +138,7 @@ async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() 
 @played
 async def test_the_ceiling_is_for_all_registries_together_and_keeps_a_place_for_each() -> None:
     async with bench(most=2) as on:
-        one, other = on.gate(FixedLimit(value=2), "one"), on.gate(FixedLimit(value=2), "other")
+        one, other = on.gate(FixedLimit(2), "one"), on.gate(FixedLimit(2), "other")
         first, second = await on.ask(one), await on.ask(one)
         third, fourth = await on.ask(other), await on.ask(other)
         assert [each.inside for each in (first, second, third, fourth)] == [True, False] * 2
@@ -153,8 +153,8 @@ async def test_the_ceiling_is_for_all_registries_together_and_keeps_a_place_for_
 @played
 async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
     async with bench(most=4) as on:
-        silent = on.gate(FixedLimit(value=4), "silent")
-        healthy = on.gate(FixedLimit(value=4), "healthy")
+        silent = on.gate(FixedLimit(4), "silent")
+        healthy = on.gate(FixedLimit(4), "healthy")
         hung = [await on.ask(silent) for _ in range(4)]
         writers = [await on.ask(healthy) for _ in range(5)]
         assert [each.inside for each in hung] == [True, False, False, False]
@@ -167,7 +167,7 @@ async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
 def test_who_is_cancelled_leaves_its_place_to_the_next(was_let_in: bool) -> None:
     async def test() -> None:
         async with bench(most=1) as on:
-            gate = on.gate(FixedLimit(value=1))
+            gate = on.gate(FixedLimit(1))
             first, second, third = [await on.ask(gate) for _ in range(3)]
             if was_let_in:  # admitted and cancelled before it could run
                 first.done.set()
@@ -182,7 +182,7 @@ def test_who_is_cancelled_leaves_its_place_to_the_next(was_let_in: bool) -> None
 @played
 async def test_reads_hold_no_slot_and_have_a_bound_of_their_own() -> None:
     async with bench() as on:
-        gate = on.gate(FixedLimit(value=1))
+        gate = on.gate(FixedLimit(1))
         reading = 0
         end = anyio.Event()
 
@@ -205,7 +205,7 @@ async def test_reads_hold_no_slot_and_have_a_bound_of_their_own() -> None:
 @played
 async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_lasts() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         writers = [await on.ask(gate) for _ in range(6)]
         for writer in writers[:4]:  # what is under way does not prolong the hold
             await on.fail(writer, SECONDARY)
@@ -225,7 +225,7 @@ async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_last
 @played
 async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         for _ in range(5):
             writer = await on.ask(gate)
             await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
@@ -244,7 +244,7 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
 @played
 async def test_a_hold_costs_an_attempt_only_where_it_comes_again_with_nothing_taken() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=1))
+        gate = on.gate(AdaptiveLimit(1))
         seen = []
         for taken in (False, True, False):
             writer = await on.ask(gate)
@@ -260,7 +260,7 @@ async def test_a_hold_costs_an_attempt_only_where_it_comes_again_with_nothing_ta
 @played
 async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_asks() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         writers = [await on.ask(gate) for _ in range(2)]
         await on.fail(writers[0], SECONDARY)
         await on.fail(writers[1], replace(SECONDARY, wait=500.0))
@@ -276,7 +276,7 @@ async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_as
 @played
 async def test_starts_are_spaced_after_a_secondary_limit() -> None:
     async with bench() as on:
-        gate = on.gate(FixedLimit(value=4))
+        gate = on.gate(FixedLimit(4))
         await on.fail(await on.ask(gate), SECONDARY)
         await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
 
@@ -289,7 +289,7 @@ async def test_starts_are_spaced_after_a_secondary_limit() -> None:
 @played
 async def test_starts_are_apart_where_one_at_a_time_is_refused_after_a_secondary_limit() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         await on.fail(await on.ask(gate), SECONDARY)
         await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
         for _ in range(3):
@@ -307,7 +307,7 @@ async def test_starts_are_apart_where_one_at_a_time_is_refused_after_a_secondary
 @played
 async def test_starts_are_apart_after_a_429_to_a_lone_write() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=1))
+        gate = on.gate(AdaptiveLimit(1))
         await on.fail(await on.ask(gate), BURST)
         waiting = await on.ask(gate)
         await anyio.sleep(PAUSE_FIRST * SHORTEST - TIMER_GRACE)
@@ -317,9 +317,54 @@ async def test_starts_are_apart_after_a_429_to_a_lone_write() -> None:
 
 
 @played
+async def test_the_limit_is_one_until_the_pause_is_over() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(4))
+        await on.fail(await on.ask(gate), BURST)
+        assert gate.limit == 1
+        for _ in range(40):
+            writer = await on.ask(gate)
+            await anyio.sleep(PAUSE_LAST)
+            await on.succeed(writer)
+        assert gate.limit == 4
+
+
+@played
+async def test_refusals_without_a_throttle_begin_no_pause() -> None:
+    async with bench() as on:
+        gate = on.gate(AdaptiveLimit(1))
+        for _ in range(OUTAGE_AFTER):
+            await on.succeed(await on.ask(gate))
+            await on.fail(await on.ask(gate), BROKEN)
+        assert (await on.ask(gate)).inside
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["pausing", "pause over"])
+def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
+    async def test() -> None:
+        async with bench() as on:
+            gate = on.gate(AdaptiveLimit(1))
+            await on.fail(await on.ask(gate), BURST)
+            for _ in range(60 if over else 1):
+                await anyio.sleep(PAUSE_LAST)
+                await on.succeed(await on.ask(gate))
+            found = gate._pace.pause
+            assert bool(found) is not over
+            for _ in range(OUTAGE_AFTER + 4):
+                await anyio.sleep(PAUSE_LAST)
+                await on.fail(await on.ask(gate), BROKEN)
+            assert gate.outage.lasts
+            await anyio.sleep(PAUSE_LAST)
+            await on.succeed(await on.ask(gate))
+            assert gate._pace.pause <= found
+
+    trio.run(test, clock=MockClock(autojump_threshold=0))
+
+
+@played
 async def test_that_writes_are_kept_apart_is_told_once() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=1))
+        gate = on.gate(AdaptiveLimit(1))
         for _ in range(3):
             await on.fail(await on.ask(gate), SECONDARY)
             await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
@@ -332,7 +377,7 @@ async def test_that_writes_are_kept_apart_is_told_once() -> None:
 @played
 async def test_a_slot_is_spare_where_nobody_waits_for_it_and_writes_need_no_pause() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=2))
+        gate = on.gate(AdaptiveLimit(2))
         spare = [gate.spare]
         first, second = await on.ask(gate), await on.ask(gate)
         spare.append(gate.spare)
@@ -349,7 +394,7 @@ async def test_a_slot_is_spare_where_nobody_waits_for_it_and_writes_need_no_paus
 @played
 async def test_no_slot_is_spare_that_somebody_waits_for() -> None:
     async with bench(most=1) as on:
-        gate, other = on.gate(FixedLimit(value=2)), on.gate(FixedLimit(value=2), "docker.io")
+        gate, other = on.gate(FixedLimit(2)), on.gate(FixedLimit(2), "docker.io")
         writer = await on.ask(other)
         await on.ask(gate)
         assert not gate.spare
@@ -360,18 +405,18 @@ async def test_no_slot_is_spare_that_somebody_waits_for() -> None:
 @played
 async def test_no_slot_is_spare_in_an_outage() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=2))
+        gate = on.gate(AdaptiveLimit(2))
         for _ in range(OUTAGE_AFTER):
             assert gate.spare
             await on.fail(await on.ask(gate), BROKEN)
-        assert gate.outage
+        assert gate.outage.lasts
         assert not gate.spare
 
 
 @played
 async def test_reads_are_apart_after_a_429_and_draw_near_again() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         async with gate.read() as reading:
             reading.failed(BURST)
         began = anyio.current_time()
@@ -389,11 +434,11 @@ async def test_reads_are_apart_after_a_429_and_draw_near_again() -> None:
 @played
 async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=1))
+        gate = on.gate(AdaptiveLimit(1))
         for _ in range(OUTAGE_AFTER + 3):
             await on.fail(await on.ask(gate), BROKEN)
             await anyio.sleep(2 * PROBE_LAST)
-        assert gate.outage
+        assert gate.outage.lasts
         told = [event.sentence for event in on.told if isinstance(event, Noticed)]
         assert told == ["ghcr.io takes nothing: one request at a time is tried until it does"]
 
@@ -406,12 +451,14 @@ async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> Non
 @played
 async def test_a_wait_of_seconds_that_a_429_names_is_everybodys_and_milliseconds_are_not() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         await on.fail(await on.ask(gate), replace(BURST, wait=0.0125))
         assert not gate.holds
-        assert (await on.ask(gate)).inside
+        next_one = await on.ask(gate)
+        await anyio.sleep(PAUSE_FIRST * LONGEST + 2 * TIMER_GRACE)
+        assert next_one.inside
 
-        await on.fail(await on.ask(gate), replace(BURST, wait=7.0))
+        await on.fail(next_one, replace(BURST, wait=7.0))
         assert [hold.seconds for hold in gate.holds] == [7.0]
         assert not (await on.ask(gate)).inside
 
@@ -419,7 +466,7 @@ async def test_a_wait_of_seconds_that_a_429_names_is_everybodys_and_milliseconds
 @played
 async def test_a_slot_that_was_given_before_a_hold_is_no_longer_open() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         early, failing = await on.ask(gate), await on.ask(gate)
         assert early.slot is not None
         assert early.slot.open
@@ -431,21 +478,21 @@ async def test_a_slot_that_was_given_before_a_hold_is_no_longer_open() -> None:
 @played
 async def test_what_lowers_the_limit_costs_no_attempt_and_is_told() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         writers = [await on.ask(gate) for _ in range(4)]
 
         assert not await on.fail(writers[3], BROKEN)
-        assert gate.limit == 3
+        assert gate.limit < 4
         assert [
             event.change for event in on.told if isinstance(event, LimitChanged)
         ] == gate.changes
-        assert (gate.changes[0].old, gate.changes[0].new) == (4, 3)
+        assert (gate.changes[0].old, gate.changes[0].new) == (4, gate.limit)
 
 
 @played
 async def test_a_broken_connection_is_pressure_where_another_units_broke_just_before() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         a, b, c, d = [await on.ask(gate, unit) for unit in "abab"]
         assert await on.fail(a, CUT)
         assert await on.fail(c, CUT), "the same unit again"
@@ -467,11 +514,11 @@ def assert_spaced(starts: Sequence[float], share: float) -> None:
 @played
 async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_is_probed() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         charged = [
             await on.fail(await on.ask(gate, f"unit {n % 2}"), BROKEN) for n in range(OUTAGE_AFTER)
         ]
-        assert gate.outage
+        assert gate.outage.lasts
         assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
 
         starts = [anyio.current_time()]
@@ -486,22 +533,22 @@ async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_i
 @played
 async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         for number in range(OUTAGE_AFTER):
             await on.fail(await on.ask(gate, f"unit {number}"), BROKEN)
-        waiting = [await on.ask(gate) for _ in range(4)]
+        waiting = [await on.ask(gate) for _ in range(3)]
         await anyio.sleep(2 * PROBE_FIRST)
-        assert [writer.inside for writer in waiting] == [True, False, False, False]
+        assert [writer.inside for writer in waiting] == [True, False, False]
 
         await on.succeed(waiting[0])
-        assert not gate.outage
-        assert [writer.inside for writer in waiting[1:]] == [True, True, True]
+        assert not gate.outage.lasts
+        assert [writer.inside for writer in waiting[1:]] == [True, True]
 
 
 @played
 async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_no_outage() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         charged = [await on.fail(await on.ask(gate, "poison"), BROKEN)]
         await on.succeed(await on.ask(gate, "another"))
         taken = anyio.current_time()
@@ -514,7 +561,7 @@ async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_n
         assert charged[: OUTAGE_AFTER + 1] == [True] * OUTAGE_AFTER + [False]
         assert not any(charged[OUTAGE_AFTER:])
 
-        assert not gate.outage
+        assert not gate.outage.lasts
         async with gate.read() as reading:
             reading.succeeded()
         charged = [await on.fail(await on.ask(gate, "poison"), BROKEN) for _ in range(6)]
@@ -526,23 +573,23 @@ async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_n
 @played
 async def test_the_last_unit_may_be_in_an_outage_although_others_were_taken_before() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         await on.succeed(await on.ask(gate, "another"))
 
         charged = [await on.fail(await on.ask(gate, "last"), BROKEN) for _ in range(OUTAGE_AFTER)]
 
-        assert gate.outage
+        assert gate.outage.lasts
         assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
 
 
 @played
 async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -> None:
     async with bench() as on:
-        gate = on.gate(AdaptiveLimit(ceiling=4))
+        gate = on.gate(AdaptiveLimit(4))
         for number in range(OUTAGE_AFTER):
             async with gate.read() as reading:
                 assert reading.failed(CUT) is (number < OUTAGE_AFTER - 1)
-        assert gate.outage
+        assert gate.outage.lasts
 
         starts = [anyio.current_time()]
         for _ in range(40):
@@ -553,7 +600,7 @@ async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -
 
         async with gate.read() as reading:
             reading.succeeded()
-        assert not gate.outage
+        assert not gate.outage.lasts
 
 
 @dataclass(slots=True)
@@ -582,7 +629,7 @@ def test_no_slot_is_lost_and_none_is_given_twice(
 ) -> None:
     async def walk() -> None:
         async with bench(most) as on:
-            gate = on.gate(AdaptiveLimit(ceiling=most) if adaptive else FixedLimit(value=most))
+            gate = on.gate(AdaptiveLimit(most) if adaptive else FixedLimit(most))
             writers: list[Writer] = []
             for step in steps:
                 await _take(step, on, gate, writers)

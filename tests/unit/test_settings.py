@@ -35,7 +35,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     settings = read()
     assert settings.transport is Transport.AUTO
     assert (settings.max_parallel, settings.max_attempts) == (4, 8)
-    assert (settings.backoff_initial, settings.backoff_max) == (2.0, 60.0)
+    assert (settings.backoff_initial, settings.backoff_max) == (0.5, 60.0)
     assert (settings.attempt_timeout, settings.timeout) == (900.0, 1800.0)
     assert (settings.adaptive, settings.verify, settings.summary) == (True, True, True)
     assert (settings.fail_on_error, settings.fail_fast, settings.dry_run) == (True, False, False)

@@ -129,7 +129,7 @@ INPUTS = (
     ),
     Input(
         name="backoff-initial",
-        default="2s",
+        default="500ms",
         description="First wait of the exponential back-off.",
     ),
     Input(

@@ -27,8 +27,12 @@ HASTE = 0.25
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
 """Seconds to wait out a burst limiter, whose own hints are milliseconds; jitter; growth to 32 s."""
 
-SLOWER: Final = {Kind.NOT_VISIBLE: 2.0, Kind.AUTH_BLIP: 3.0, Kind.UNKNOWN: 2.5, Kind.MANGLED: 1.0}
-"""First wait of a kind, as a multiple of ``backoff-initial``; one where not named."""
+SLOWER: Final = {Kind.NOT_VISIBLE: 8.0, Kind.AUTH_BLIP: 12.0, Kind.UNKNOWN: 10.0, Kind.MANGLED: 4.0}
+"""First wait of a kind, as a multiple of ``backoff-initial``; one where not named.
+
+A refusal by chance need not wait long, and one that the limit is to blame for lowers the limit.
+These kinds take their time to clear.
+"""
 
 
 class AttemptError(Exception):

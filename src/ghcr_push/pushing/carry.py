@@ -109,7 +109,7 @@ class Carrier:
 
     async def _wait_for_answer(self) -> None:
         """Have no image read for a registry that does not answer; ask it until it does."""
-        if not self._gate.hearing.answers:
+        if not self._gate.outage.answers:
             unit = self._units.new()
             await self._units.persist(unit, lambda: self._ask(unit.journal))
 
@@ -118,7 +118,7 @@ class Carrier:
         try:
             await self._reader.in_turn(lambda: self._shared.registry.head(self.repository, tag))
         except AttemptError as failed:
-            if self._gate.hearing.answers:
+            if self._gate.outage.answers:
                 return
             journal.open(Step.LOOK, self._gate.limit)
             self._units.record_first(journal, failed.failure)
@@ -282,7 +282,7 @@ class Carrier:
             there = await read(lambda: self._shared.registry.has_blob(self.repository, digest))
         except AttemptError as failed:
             readable = failed.failure.kind not in NOT_READABLE
-            if not (readable and (failed.failure.retryable or self._gate.hearing.given_up)):
+            if not (readable and (failed.failure.retryable or self._gate.outage.given_up)):
                 return False  # it proves nothing: the upload's own answer tells what is wrong
             journal.open(Step.LOOK, self._gate.limit)
             self._units.record_first(journal, failed.failure)

@@ -11,11 +11,11 @@ from anyio.abc import TaskGroup
 
 from ghcr_push.model import Failure, Hold, Kind, LimitChange
 from ghcr_push.pushing.events import Held, LimitChanged, Noticed, Observer
-from ghcr_push.pushing.hearing import SILENT, UNHEARD, Hearing
-from ghcr_push.pushing.limit import Limit, Place, Silence
-from ghcr_push.pushing.pace import GAIN_OF_READS, Pace
+from ghcr_push.pushing.hearing import SILENT
+from ghcr_push.pushing.limit import Limit, Write
+from ghcr_push.pushing.outage import Outage
+from ghcr_push.pushing.pace import GAIN_OF_READS, GAIN_OF_WRITES, Pace
 from ghcr_push.pushing.places import Ceiling, Line, Waiter
-from ghcr_push.pushing.probing import SHARE_OF_REFUSALS, SHARE_OF_SILENCE, Probing
 
 READS_PER_WRITE = 2
 """Reads in flight, as a multiple of the limit on writes."""
@@ -28,10 +28,6 @@ THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
 
 SHARED_FROM = 1.0
 """Seconds from which a wait that a 429 names is the whole queue's; shorter ones are a burst's."""
-
-OWN_FAULT_AFTER = UNHEARD
-"""Seconds with nothing taken after which the one unit left is at fault itself: before, other
-clients may hold every place that the registry has (``docs/fleet.md``), or an outage may last."""
 
 OUTBREAK = 10.0
 """Seconds within which a second unit's broken connection is a sign of pressure."""
@@ -49,7 +45,10 @@ class Slot:
 
     gate: "Gate"
     unit: Hashable
-    place: Place
+    write: Write
+    order: int
+    level: int
+    """How many were in flight when it began, itself among them."""
     began: float
     limit: int
 
@@ -113,46 +112,29 @@ class Gate:
         self._start = start
         self._writes = Line()
         self._reads = Line()
-        self.hearing = Hearing(registry, clock)
-        self._silence = Silence()
-        self._suspects: set[Hashable] = set()
-        """Units that failed since a write was last taken."""
-        self._outdone: set[Hashable] = set()
-        """Units that failed and then saw another's write taken."""
-        self._last_taken = float("-inf")
+        self.outage = Outage(registry, clock, self._after, self._notice)
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
         self._next_read = float("-inf")
+        self._pace = Pace(GAIN_OF_WRITES)
+        self._pace_before = 0.0
+        """The pause when the last failures one after the other began."""
         self._read_pace = Pace(GAIN_OF_READS)
         self._reads_slowed = float("-inf")
-        self._probing = Probing(clock, self._after, self._notice)
         self._spacing = 0.0
         self._throttles = 0
         self.share = ceiling.join(self.admit, lambda: self.wants_more)
 
     @property
     def limit(self) -> int:
-        """Writes allowed in flight now."""
-        return self._limit.value
-
-    @property
-    def outage(self) -> bool:
-        """Whether nothing succeeds: single probes, spaced, until something does.
-
-        One unit that fails on and on where another's write was taken meanwhile, and reads are
-        answered, is none: the fault is the unit's. One that is merely the last may be in an outage.
-        """
-        if self.hearing.given_up is not None:
-            return False  # whoever waits is let in to learn of it
-        alone = len(self._suspects) == 1 and self._suspects <= self._outdone
-        own_fault = alone and self._clock() - self._last_taken > OWN_FAULT_AFTER
-        return self._silence.lasting or (self._limit.outage and not own_fault)
+        """Writes allowed in flight now; one where they have to be kept apart."""
+        return 1 if self._pace.pause else self._limit.value
 
     @property
     def wants_more(self) -> bool:
         """Whether a write waits for which the limit leaves a slot."""
-        return bool(self._writes.waiting) and self._writes.inside < self._limit.value
+        return bool(self._writes.waiting) and self._writes.inside < self.limit
 
     @property
     def busy(self) -> bool:
@@ -162,28 +144,29 @@ class Gate:
     @property
     def shut(self) -> bool:
         """Whether nothing can be written at present: in an outage, or as the registry asked."""
-        return self.outage or self._clock() < self._closed_until
+        return self.outage.lasts or self._clock() < self._closed_until
 
     @property
     def spare(self) -> bool:
         """Whether a slot is free that nobody waits for, and writes need not be kept apart."""
-        free = self._writes.inside < self._limit.value and not self._writes.waiting
-        return free and not self._limit.pause and not self.outage
+        free = self._writes.inside < self.limit and not self._writes.waiting
+        return free and not self._pace.pause and not self.outage.lasts
 
     @property
     def at_ease(self) -> bool:
         """Whether the registry has borne all of this run so far, neither slowed nor throttled."""
-        slowed = self._spacing or self._limit.pause or self._read_pace.pause
-        return not (self.changes or slowed or self.outage)
+        slowed = self._spacing or self._pace.pause or self._read_pace.pause
+        return not (self.changes or slowed or self.outage.lasts)
 
     @asynccontextmanager
     async def write(self, unit: Hashable) -> AsyncIterator[Slot]:
         """Wait for a slot and hold it for the length of one write of ``unit``."""
-        place = self._limit.began(await self._enter(self._writes))
+        level = await self._enter(self._writes)
+        write, order = self._limit.began(), self.outage.writes.began()
         try:
-            yield Slot(self, unit, place, self._clock(), self._limit.value)
+            yield Slot(self, unit, write, order, level, self._clock(), self.limit)
         finally:
-            self._limit.ended(place)
+            self._limit.left(write)
             self._leave(self._writes)
 
     @asynccontextmanager
@@ -197,12 +180,11 @@ class Gate:
 
     def reading(self) -> Reading:
         """Begin a read at once, for who is inside already."""
-        return Reading(self, self._silence.began(), self._clock())
+        return Reading(self, self.outage.reads.began(), self._clock())
 
     def lets_begin(self, slot: Slot) -> bool:
         """Say whether the write that has ``slot`` may still begin."""
-        fallen = self._limit.value < slot.limit
-        fits = self._writes.inside <= self._limit.value or not fallen
+        fits = self._writes.inside <= self.limit or self.limit >= slot.limit
         return self._clock() >= self._closed_until and fits
 
     def hold(self, seconds: float, reason: str) -> None:
@@ -221,12 +203,14 @@ class Gate:
     def admit(self) -> None:
         """Let in whoever may start now."""
         now = self._clock()
-        if now < self._closed_until or (self.outage and now < self._probing.next):
+        down = self.outage.lasts
+        if now < self._closed_until or (down and now < self.outage.next_probe):
             return
-        reads, slots = READS_PER_WRITE * self._limit.value, self._limit.value
-        if len(self._writes.waiting) > slots:  # else a probe costs more than it could gain
-            slots = self._limit.allowed
-        if self.outage:
+        reads, slots = READS_PER_WRITE * self.limit, self.limit
+        # with fewer waiting a trial costs more than it could gain
+        if len(self._writes.waiting) > slots and not self._pace.pause:
+            slots += self._limit.trial_due
+        if down:
             reads = slots = 1
         while self._reads.waiting and self._reads.inside < reads and now >= self._next_read:
             self._reads.admit()
@@ -235,7 +219,7 @@ class Gate:
             if now < self._next_start or not self.share.take():
                 return
             self._writes.admit()
-            self._next_start = self._after(self._limit.pause, self._spacing)
+            self._next_start = self._after(self._pace.pause, self._spacing)
             if not self.wants_more:
                 self.share.ceiling.offer_round()
 
@@ -254,46 +238,60 @@ class Gate:
         if slot.began >= self._closed_until:
             self._throttles = 0
         self.share.answers = True
-        self._last_taken = self._clock()
-        self._outdone |= self._suspects - {slot.unit}
-        self._suspects.clear()
+        was_down = self.outage.writes.lasting
+        self.outage.write_taken(slot.unit)
         with self._watching("writes succeed"):
-            self._limit.succeeded(slot.place)
-        self.learn_answer()
+            if was_down:
+                self._pace.pause = self._pace_before
+            self._pace.taken()
+            self._limit.accepted(slot.write)
+        self.outage.answered()
 
     def learn_failure(self, slot: Slot, failure: Failure) -> bool:
         """Pass on how a write failed; say whether it costs the unit an attempt."""
         self.share.answers = failure.kind not in SILENT
-        self.hearing.failed(failure)
+        self.outage.failed(failure)
         self._obey(slot.began, failure)
         if failure.holds:
             return self._charge_for_hold(failure)
-        if not self._is_pressure(slot, failure):
+        alone = self._is_alone(slot)
+        if not self._is_pressure(slot, failure, alone=alone):
             return failure.charged
-        self._suspects.add(slot.unit)
+        counts = alone or self._limit.fixed
+        self.outage.write_failed(slot.unit, slot.order if counts else None)
         with self._watching(_reason(failure)):
-            owed_to_limit = self._limit.pressed(slot.place)
-        if failure.kind is Kind.THROTTLED:
-            self._limit.hurried()
-        if self._limit.pause:  # it begins now
-            self._next_start = self._after(self._limit.pause, self._spacing)
+            owed_to_limit = self._limit.refused(slot.write)
+            self._slow_down(failure, alone=alone)
         return self._charge(failure) and not owed_to_limit
+
+    def _is_alone(self, slot: Slot) -> bool:
+        """Say whether no other write was in flight at any time beside one that has ended now."""
+        return slot.level == 1 and slot.order == self.outage.writes.begun
+
+    def _slow_down(self, failure: Failure, *, alone: bool) -> None:
+        """Write one at a time, with a pause, after a 429; a longer one where that is refused still.
+
+        Refusals without a throttle may be random faults, which no pause makes fewer. Where nothing
+        at all is taken, that is an outage, whose probes have pauses of their own.
+        """
+        if self._limit.fixed:
+            return
+        begins = failure.kind is Kind.THROTTLED and not self._pace.pause
+        if alone and self.outage.writes.failures == 1:
+            self._pace_before = self._pace.pause
+        if begins or (alone and self._pace.pause and not self.outage.writes.lasting):
+            self._pace.refused()
+        if self._pace.pause:  # it begins now
+            self._next_start = self._after(self._pace.pause, self._spacing)
 
     def learn_read(self) -> None:
         """Pass on that a read was answered."""
         self._read_pace.taken()
-        self.learn_answer()
-
-    def learn_answer(self) -> None:
-        """Note that the registry answers: unless writes fail on, an outage ends with it."""
-        self.hearing.answered()
-        self._silence.broken()
-        if self._probing.under_way and not self.outage:
-            self._probing.end(taken=not self._limit.outage)
+        self.outage.answered()
 
     def learn_silence(self, reading: Reading, failure: Failure) -> bool:
         """Note how a read failed; say whether it costs the unit an attempt."""
-        self.hearing.failed(failure)
+        self.outage.failed(failure)
         self._obey(reading.began, failure)
         if failure.holds:
             return self._charge_for_hold(failure)
@@ -303,33 +301,33 @@ class Gate:
             self._reads_slowed = self._clock()
             self._read_pace.refused()
             self._next_read = self._after(self._read_pace.pause)
-        self._silence.failed(reading.order)
+        self.outage.read_failed(reading.order)
         return self._charge(failure)
 
     def _charge_for_hold(self, failure: Failure) -> bool:
         """Say whether a hold counts: the whole client brought it about, unless it comes again."""
         return failure.charged and self._throttles > 1
 
-    def _is_pressure(self, slot: Slot, failure: Failure) -> bool:
+    def _is_pressure(self, slot: Slot, failure: Failure, *, alone: bool) -> bool:
         """Judge a broken connection by whether another unit's broke just before.
 
         That of a lone write lowers nothing, but several are silence: they count as well. A lone
         write whose failure has a cap of its own was answered: no silence, and nothing to lower.
         """
-        if failure.cap is not None and slot.place.burst.top == 1:
+        if failure.cap is not None and alone:
             return False
         if failure.kind is not Kind.NETWORK:
             return failure.pressure
         last, self._broken = self._broken, (slot.unit, self._clock())
-        if slot.place.burst.top == 1:
+        if alone:
             return True
         return last is not None and last[0] != slot.unit and self._clock() - last[1] <= OUTBREAK
 
     def _charge(self, failure: Failure) -> bool:
         """Say whether a failure counts; in an outage it does not, and probes are spaced."""
-        if not self.outage:
+        if not self.outage.lasts:
             return failure.charged
-        self._probing.failed(SHARE_OF_SILENCE if self._silence.lasting else SHARE_OF_REFUSALS)
+        self.outage.probe_failed()
         return False
 
     def _obey(self, began: float, failure: Failure) -> None:
@@ -345,6 +343,8 @@ class Gate:
             self.hold(asked, _reason(failure))
             with self._watching(_reason(failure)):
                 self._limit.throttled()
+                if not self._limit.fixed:
+                    self._pace.throttled()
         elif failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
             self.hold(asked, _reason(failure))
 
@@ -354,15 +354,15 @@ class Gate:
     @contextmanager
     def _watching(self, reason: str) -> Iterator[None]:
         """Record a change of the limit made inside."""
-        old = self._limit.value
+        old = self.limit
         yield
-        if self._limit.value == old:
+        if self.limit == old:
             return
         change = LimitChange(
             at=self._clock() - self._start,
             registry=self.registry,
             old=old,
-            new=self._limit.value,
+            new=self.limit,
             reason=reason,
         )
         self.changes.append(change)

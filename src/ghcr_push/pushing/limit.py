@@ -1,341 +1,388 @@
-"""How many writes a registry bears now: arithmetic only, no clock, no lock.
+"""How many writes a registry bears now: a belief, and the limit that is best by it.
 
-A queue that counts its own writes in flight knows more than TCP does. Writes that begin with no
-ending known between them are a *burst*; it brings the writes in flight to its *top*. If f of them
-are refused, the registry bore top - f: so a burst that is partly refused tells the level at once,
-whichever of its writes arrived first, and a lone write that begins at full use tells its own
-level. Refusals of writes that began before a cut need no rule: they say what the cut knew.
+Arithmetic only: no clock, no lock.
+
+**What is not known.** K, how many writes at once the registry bears, from 1 to the ceiling. p, how
+often a write fails however few are in flight. Whether a write that is being refused takes room
+until it is answered: some registries count it, some do not. The belief is a table of weights over
+all three: two times ``len(FAULTS)`` rows of as many columns as the ceiling.
+
+**What a write tells.** Writes that begin with no ending known between them are a *burst*: the
+registry may have met them in any order, so they have one thing to say, together. Beside them are
+the writes in flight before. When some of a burst have ended,
+
+- each that was accepted says that K is at least the number accepted of the burst and of those
+  beside it, and those refused beside it, too, where they take room. The chance that a smaller K
+  had this ending is ``SLIP``, else it is 1 - p.
+- each that was refused says that K is at most the number of the burst and of those beside it that
+  are not known to be refused (and those refused beside it, where they take room), or that chance
+  had it fail: with a larger K that ending has the chance p, with a smaller one it is certain.
+
+What a burst tells changes until all of it and beside it have ended. So the table holds only what
+is settled; what is not is multiplied in anew at each ending. A settled write also lets the table
+drift: registries change, for better (``BETTER``) and for worse (``WORSE``).
+
+**What follows.** The limit is the L with the greatest expected gain: a write more that is borne
+gains what ``_gain`` says, one that is not costs ``REFUSAL``. One write beyond it may begin as a
+trial, one at a time, where that has the greatest gain at what a trial costs: the time that its
+slot was taken when writes were refused so far. So nothing here counts successes or remembers
+levels: how soon a higher level is tried follows from the drift and from what refusals cost. Only
+that no refusal raises the limit, nor an acceptance lowers it, is said in so many words.
+
+A refusal is owed to the limit and not to the write where it is more likely than not that K is at
+most what the registry bore of the burst.
+
+The constants were chosen on seeds 700000 on of ``bench.limits`` with a ceiling of 8 and 16, and,
+those of a crowd, of ``bench.fleet``; ``docs/pressure.md`` has what they come to on others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import Enum
+from math import exp, log
+from typing import Final, Protocol
 
-from ghcr_push.pushing.pace import GAIN_OF_WRITES, Pace
+FAULTS: Final = (0.002, 0.05, 0.12, 0.25, 0.5)
+FAULTS_BEFORE: Final = (0.75, 0.12, 0.07, 0.04, 0.02)
+"""Values of p, and how likely each is beforehand: most registries refuse little by chance.
 
-PATIENCE, MOST_PATIENCE = 3, 12
-"""Full-use successes before the level that failed is tried again: a probe wastes one request.
-
-It doubles with every probe: a level left for the odd fault is soon back, one that the
-registry does not bear is tried rarely.
+Others than these change little; with fewer, 5 % and 20 % are told apart badly.
 """
 
-CREDIT, CREDIT_FOR_ONE = 8, 2
-"""Full-use successes that speak for a level, at most, and how many of them one failure outweighs.
+CROWDED, CROWD_GAIN = 0.5, -0.25
+"""From which p on others must be pushing, too, and what a write beyond the first gains then.
 
-A level that is beyond what the registry bears gets none; one that it bears gets them all, and is
-not left for the odd fault.
+It is a cost to all: with no such cost, who meets a crowd takes it for chance and pushes on.
 """
 
-OUTAGE_AFTER = 3
-"""Failures one after the other, with no success, that are an outage rather than load."""
+AT_CEILING = 0.7
+"""How likely it is beforehand that the registry bears the ceiling: what is asked for first."""
+
+SLIP = 0.02
+"""Chance that the evidence is wrong: a condition that changed between two writes of a burst."""
+
+BETTER, WORSE = 0.03, 0.004
+"""Chance that the registry bears more, or fewer, after a write than before it.
+
+``BETTER`` decides how soon a higher level is tried: with 0.02 there are a fifth fewer refusals, and
+ten runners that share a registry take a tenth longer. With a ``WORSE`` of 0.03 two faults in a row
+are taken for a change (20 % faults: 1.60 times the oracle's time, for 1.46).
+"""
+
+OTHER_FAULTS = 0.005
+"""Chance that p is another after a write; from 0.001 to 0.02 little changes."""
+
+TRIAL, DEAREST, LEARNT = 0.45, 2.0, 0.3
+"""What the refusal of a trial costs, beside what an accepted write gains: at first and at least
+(0.2 s beside 0.43 s), at most (else no trial would ever come), and how much of it each refusal
+teaches: how many writes were accepted, for each slot, while one was being refused."""
+
+REFUSAL, SAFER = 1.0, 2.0
+"""What any other refusal costs, at least (so the limit is the highest level that is more likely
+borne than not), and as a multiple of a trial's: where refusals are slow, the limit rises by trials.
+
+Without the difference trials come in twos and threes: refusals of 5 s that take room then cost
+3.4 times the oracle's time, for 1.7.
+"""
+
+
+class Ending(Enum):
+    """How a write ended, as far as it tells something of the registry."""
+
+    UNKNOWN = 0
+    ACCEPTED = 1
+    REFUSED = 2
 
 
 @dataclass(slots=True, eq=False)
 class Burst:
-    """Writes that began with no ending known between; ``top``: in flight after the last.
+    """Writes that began with no ending known between them, and what became of them so far."""
 
-    Refused writes that began before the burst do not count: the registry never carried them.
-    """
-
-    top: int = 0
-    refused: int = 0
+    beside: int
+    """Writes in flight when it began."""
+    own: int = 0
     running: int = 0
+    """Of both, how many have no ending yet."""
+    accepted: int = 0
+    refused: int = 0
+    accepted_beside: int = 0
+    refused_beside: int = 0
 
-    @property
-    def borne(self) -> int:
-        """How many at once the registry may have carried, by what is known by now."""
-        return self.top - self.refused
+    def least(self, *, refused_take_room: bool) -> int:
+        """How many the registry bore at once, where it accepted one of these."""
+        room = self.refused_beside if refused_take_room else 0
+        return self.accepted + self.accepted_beside + room
+
+    def most(self, *, refused_take_room: bool) -> int:
+        """How many it bore at most, where it was full for one of these."""
+        room = 0 if refused_take_room else self.refused_beside
+        return self.own - self.refused + self.beside - room
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """When a write began: as the how-manieth of the run and in flight, and in which burst."""
+@dataclass(slots=True, eq=False)
+class Write:
+    """A write in flight; ``later`` are the bursts that began meanwhile."""
 
-    order: int
-    level: int
     burst: Burst
+    accepted_before: int
+    later: list[Burst] = field(default_factory=list)
+    ended: bool = False
 
 
 class Limit(Protocol):
-    """A number of writes allowed in flight that learns from how they end."""
+    """A number of writes allowed in flight that may learn from how they end."""
 
     @property
     def value(self) -> int:
-        """Writes that the registry is believed to bear."""
+        """Writes that may be in flight."""
 
     @property
-    def allowed(self) -> int:
-        """Writes that may be in flight after the next start."""
+    def trial_due(self) -> bool:
+        """Whether one write more may begin, to learn whether it is borne."""
 
     @property
-    def pause(self) -> float:
-        """Seconds between starts after a throttle, at a value of one; else 0."""
+    def fixed(self) -> bool:
+        """Whether it never moves."""
 
-    @property
-    def outage(self) -> bool:
-        """Whether nothing succeeds although as little as possible is sent."""
+    def began(self) -> Write:
+        """Learn that a write begins."""
 
-    def began(self, level: int) -> Place:
-        """Learn that a write begins, the ``level``-th in flight."""
+    def accepted(self, write: Write) -> None:
+        """Learn that the registry took a write."""
 
-    def succeeded(self, place: Place) -> None:
-        """Learn that a write was taken."""
+    def refused(self, write: Write) -> bool:
+        """Learn that a write met pressure; say whether that is owed to the limit, not the write."""
 
-    def pressed(self, place: Place) -> bool:
-        """Learn that a write met pressure; say whether that is owed to the limit, not the write.
-
-        So it is for the write that made the limit fall, for a probe, and for what began beside it.
-        """
-
-    def hurried(self) -> None:
-        """Learn that requests come too fast, whoever sends them: keep lone writes apart."""
+    def left(self, write: Write) -> None:
+        """Learn that a write is over, after what else is told of it."""
 
     def throttled(self) -> None:
         """Learn that the registry throttles the whole client: begin anew at one."""
 
-    def ended(self, place: Place) -> None:
-        """Learn that a write has ended, however it did, after what else is told of it."""
-
 
 @dataclass(slots=True)
-class Silence:
-    """Failures one after the other: each began when the one before was known."""
+class FixedLimit:
+    """A limit that learns nothing."""
 
-    begun: int = 0
-    failures: int = 0
-    _known_at: int = 0
+    value: int
+    trial_due: bool = field(default=False, init=False)
+    fixed: bool = field(default=True, init=False)
 
-    def began(self) -> int:
-        """Count a start and return its number."""
-        self.begun += 1
-        return self.begun
+    def began(self) -> Write:
+        """Remember nothing."""
+        return Write(Burst(0), 0)
 
-    def failed(self, order: int) -> None:
-        """Count the failure of that start, unless it began before the last counted was known."""
-        if order > self._known_at:
-            self.failures += 1
-            self._known_at = self.begun
-
-    def broken(self) -> None:
-        """Begin anew: something succeeded."""
-        self.failures = 0
-
-    @property
-    def lasting(self) -> bool:
-        """Whether it is long enough for an outage."""
-        return self.failures >= OUTAGE_AFTER
-
-
-@dataclass(slots=True)
-class _Counting:
-    """What both limits do: count starts in bursts, and listen for silence."""
-
-    _silence: Silence = field(default_factory=Silence, init=False)
-    _bursts: list[Burst] = field(default_factory=list, init=False)
-    """Those with writes in flight, oldest first; the last may be going on."""
-    _going_on: bool = field(default=False, init=False)
-
-    @property
-    def outage(self) -> bool:
-        """Whether writes keep failing with none taken between."""
-        return self._silence.lasting
-
-    def began(self, level: int) -> Place:
-        """Count the write into the burst that is going on."""
-        if not self._going_on:
-            self._bursts.append(Burst())
-            self._going_on = True
-        burst = self._bursts[-1]
-        burst.top = max(burst.top, level)
-        burst.running += 1
-        return Place(self._silence.began(), level, burst)
-
-    def ended(self, place: Place) -> None:
-        """Let the next start begin a burst of its own."""
-        self._going_on = False
-        place.burst.running -= 1
-        self._bursts = [burst for burst in self._bursts if burst.running]
-
-
-@dataclass(slots=True)
-class FixedLimit(_Counting):
-    """A limit that learns nothing but whether there is an outage."""
-
-    value: int = 1
-    pause: float = field(default=0.0, init=False)
-
-    @property
-    def allowed(self) -> int:
-        """The value."""
-        return self.value
-
-    def succeeded(self, place: Place) -> None:  # noqa: ARG002 - the protocol's
-        """Keep the value; no outage."""
-        self._silence.broken()
-
-    def pressed(self, place: Place) -> bool:
+    def accepted(self, write: Write) -> None:
         """Keep the value."""
-        self._silence.failed(place.order)
+
+    def refused(self, write: Write) -> bool:  # noqa: ARG002 - the protocol's
+        """Keep the value."""
         return False
 
-    def hurried(self) -> None:
-        """Keep the value; the wait is the gate's."""
+    def left(self, write: Write) -> None:
+        """Keep the value."""
 
     def throttled(self) -> None:
         """Keep the value; the hold is the gate's."""
 
 
-@dataclass(slots=True)
-class AdaptiveLimit(_Counting):
-    """A limit between 1 and ``ceiling`` that finds what the registry bears, starting at the top."""
+Table = list[list[float]]
+"""Weights, a row for each p where refused writes take no room, then the same where they do."""
 
-    ceiling: int = 1
-    value: int = field(default=1, init=False)
-    _taken: dict[int, int] = field(default_factory=dict, init=False)
-    """The newest write that was taken, by how many were in flight then."""
-    _failed_level: int | None = field(default=None, init=False)
-    _streak: int = field(default=0, init=False)
-    _credit: int = field(default=0, init=False)
-    _patience: int = field(default=PATIENCE, init=False)
-    _probe_due: bool = field(default=False, init=False)
-    _probe: int | None = field(default=None, init=False)
-    """The write in flight that tries the level which failed."""
-    _cut_at: int = field(default=0, init=False)
-    _cut_in: Burst | None = field(default=None, init=False)
-    """The burst that the last cut was for, and how many writes had begun by then."""
-    _proved: bool = field(default=True, init=False)
-    """Whether a write that began after the last cut was taken."""
-    _pause_before: float = field(default=0.0, init=False)
-    """The pause when the silence began."""
-    _pace: Pace = field(default_factory=lambda: Pace(GAIN_OF_WRITES), init=False)
+ROWS: Final = len(FAULTS)
+BEFORE: Final = tuple(share / 2 for share in FAULTS_BEFORE * 2)
 
-    def __post_init__(self) -> None:
-        self.value = self.ceiling
 
-    @property
-    def allowed(self) -> int:
-        """The value, and one more where a probe is due."""
-        return self.value + self._probe_due
+class AdaptiveLimit:
+    """A limit from 1 to ``ceiling`` that follows the belief, and begins at the ceiling."""
+
+    fixed: Final = False
+
+    def __init__(self, ceiling: int) -> None:
+        self._ceiling = ceiling
+        self._settled: Table = _table(ceiling, ceiling)
+        self._belief = self._settled
+        self._running: list[Write] = []
+        self._bursts: list[Burst] = []
+        """Those that are not settled."""
+        self._burst: Burst | None = None
+        """That which is going on."""
+        self._accepted = 0
+        self._trial: Write | None = None
+        self._trial_cost = TRIAL
+        self._trial_level = self.value = ceiling
 
     @property
-    def pause(self) -> float:
-        """The pace at a limit of one."""
-        return self._pace.pause
+    def trial_due(self) -> bool:
+        """Whether a higher level is worth a refusal, and none is being tried."""
+        return self._trial_level > self.value and self._trial is None
 
-    def began(self, level: int) -> Place:
-        """Count the write; the first above the value is the probe, and the only one."""
-        place = _Counting.began(self, level)
-        if self._probe_due and level > self.value:
-            self._probe_due, self._probe = False, place.order
-            self._patience = min(2 * self._patience, MOST_PATIENCE)
-        return place
+    def began(self) -> Write:
+        """Count the write into the burst that is going on; beyond the limit it is the trial."""
+        if self._burst is None:
+            beside = len(self._running)
+            self._burst = Burst(beside, running=beside)
+            self._bursts.append(self._burst)
+            for earlier in self._running:
+                earlier.later.append(self._burst)
+        self._burst.own += 1
+        self._burst.running += 1
+        write = Write(self._burst, self._accepted)
+        self._running.append(write)
+        if self._trial is None and len(self._running) > self.value:
+            self._trial = write
+        return write
 
-    def succeeded(self, place: Place) -> None:
-        """Grow where writes that used the limit to the full are taken."""
-        self._silence.broken()
-        self._taken[place.burst.borne] = place.order
-        if place.order <= self._cut_at:
-            return
-        self._proved = True
-        if place.order == self._probe and place.burst.borne > self.value:
-            # the level that once failed is borne now: what we knew is out of date
-            self._failed_level = None
-            self._move_to(self.value + 1)
-        elif place.burst.borne >= self.value:
-            self._grow()
+    def accepted(self, write: Write) -> None:
+        """Take it into the belief."""
+        self._accepted += 1
+        self._learn(write, Ending.ACCEPTED)
 
-    def _grow(self) -> None:
-        self._credit = min(self._credit + 1, CREDIT)
-        if self.pause:
-            self._pace.taken()
-            return
-        self._streak += 1
-        if self.value == self.ceiling:
-            return
-        if self._failed_level is None or self.value + 1 < self._failed_level:
-            self._move_to(self.value + 1)
-        elif self._streak >= self._patience:
-            self._probe_due, self._streak = True, 0
+    def refused(self, write: Write) -> bool:
+        """Take it into the belief; say whether the limit was likely too high."""
+        took = (self._accepted - write.accepted_before) / self.value
+        self._trial_cost += LEARNT * (min(max(took, TRIAL), DEAREST) - self._trial_cost)
+        self._learn(write, Ending.REFUSED)
+        full = whole = 0.0
+        for number, row in enumerate(self._belief):
+            full += sum(row[: write.burst.most(refused_take_room=number >= ROWS)])
+            whole += sum(row)
+        return full > whole / 2
 
-    def pressed(self, place: Place) -> bool:
-        """Fall to what the write's burst shows to be borne; a lone write shows nothing."""
-        alone = place.burst.top == 1
-        if alone:
-            self._silence.failed(place.order)
-        self._discount(place.burst)
-        if place.order <= self._cut_at and place.burst is not self._cut_in:
-            return place.level > self.value
-        if alone:
-            self._slow_down()
-        if alone or self._is_outdated(place):
-            return False
-        probing = self._probe is not None and place.order <= self._probe
-        if probing or place.burst.top > self.value <= place.burst.borne:
-            self._probe = None  # it failed, or the registry met it first and refused another
-            return True
-        return place.burst.borne < self.value and self._fall(place)
-
-    def ended(self, place: Place) -> None:
-        """Let the next start begin a burst of its own; a probe answers only while it lasts."""
-        _Counting.ended(self, place)
-        if place.order == self._probe:
-            self._probe = None
-
-    def _slow_down(self) -> None:
-        """Keep a longer pause where a throttle began one, and one at a time is refused still.
-
-        Without a throttle it may be random faults, which no pause makes fewer. Where nothing at
-        all is taken, that is an outage, whose probes have pauses of their own.
-        """
-        if self._silence.failures == 1:
-            self._pause_before = self.pause
-        if self.outage:
-            self._pace.pause = self._pause_before
-        elif self.pause:
-            self._pace.refused()
-
-    def _fall(self, place: Place) -> bool:
-        new = max(1, place.burst.borne)
-        self._failed_level = new + 1
-        if place.order > self._cut_at:
-            if self._credit >= CREDIT_FOR_ONE:
-                self._credit -= CREDIT_FOR_ONE
-                return False
-            if not self._proved:  # nothing was taken since the last cut: it was too small
-                new = min(new, self.value // 2)
-        if new >= self.value:
-            return False
-        self._cut_at, self._cut_in = self._silence.begun, place.burst
-        self._proved = False
-        self._patience = PATIENCE
-        self._move_to(new)
-        return True
-
-    def _move_to(self, value: int) -> None:
-        self.value = value
-        self._streak = self._credit = 0
-        self._probe_due, self._probe = False, None
-
-    def _discount(self, refused_in: Burst) -> None:
-        """Count a refused write out of its burst, and out of what those that came after met."""
-        refused_in.refused += 1
-        for later in self._bursts[self._bursts.index(refused_in) + 1 :]:
-            later.top -= 1
-
-    def _is_outdated(self, place: Place) -> bool:
-        """Say whether as many were borne by a write that began later."""
-        top = place.burst.top
-        return any(level >= top and order > place.order for level, order in self._taken.items())
-
-    def hurried(self) -> None:
-        """Begin a pause at a value of one, with no probe; above, the value has room to fall."""
-        if self.value == 1 and not self.pause:
-            self._move_to(1)
-            self._pace.refused()
+    def left(self, write: Write) -> None:
+        """Count it out, if nothing was told of it."""
+        if not write.ended:
+            self._learn(write, Ending.UNKNOWN)
 
     def throttled(self) -> None:
-        """Fall to one and forget the levels: they were learnt before the throttle."""
-        self._cut_at, self._cut_in = self._silence.begun, None
-        self._failed_level = None
-        self._move_to(1)
-        self._pace.throttled()
+        """Believe in one, and in nothing that was seen before."""
+        self._settled = self._belief = _table(self._ceiling, 1)
+        self._bursts, self._burst, self._trial = [], None, None
+        self._trial_level = self.value = 1
+
+    def _learn(self, write: Write, ending: Ending) -> None:
+        write.ended = True
+        self._running.remove(write)
+        self._burst = None
+        if write is self._trial:
+            self._trial = None
+        accepted, refused = ending is Ending.ACCEPTED, ending is Ending.REFUSED
+        write.burst.running -= 1
+        write.burst.accepted += accepted
+        write.burst.refused += refused
+        for burst in write.later:
+            burst.running -= 1
+            burst.accepted_beside += accepted
+            burst.refused_beside += refused
+        self._settle()
+        value, self._trial_level = self._choose()
+        if accepted:
+            self.value = max(self.value, value)
+        elif refused:
+            self.value = min(self.value, value)
+
+    def _settle(self) -> None:
+        """Take what has been said for good into the table."""
+        for burst in [burst for burst in self._bursts if not burst.running]:
+            self._bursts.remove(burst)
+            if told := burst.accepted + burst.refused:
+                self._settled = _drifted(_weighed(self._settled, [burst]), told)
+
+    def _choose(self) -> tuple[int, int]:
+        """Return the limit by what is believed now, and the level that is worth a trial."""
+        self._belief = _weighed(self._settled, self._bursts)
+        weight = [sum(column) for column in zip(*self._belief, strict=True)]
+        gains = [_gain(share) for share in FAULTS] * 2
+        gained = [0.0] * self._ceiling
+        for gain, row in zip(gains, self._belief, strict=True):
+            gained = [sum_ + gain * value for sum_, value in zip(gained, row, strict=True)]
+        cost = max(REFUSAL, SAFER * self._trial_cost)
+        return _best(gained, weight, cost), _best(gained, weight, self._trial_cost)
+
+
+def _table(ceiling: int, likely: int) -> Table:
+    """Return the belief beforehand: K is most likely ``likely``, each other is as likely."""
+    other = (1 - AT_CEILING) / max(ceiling - 1, 1)
+    row = [AT_CEILING if level == likely else other for level in range(1, ceiling + 1)]
+    return [[share * value for value in row] for share in BEFORE]
+
+
+def _gain(share: float) -> float:
+    """Say what a write more that is borne gains, where ``share`` of all fail anyhow."""
+    return CROWD_GAIN if share >= CROWDED else 1 - share
+
+
+def _best(gained: Sequence[float], weight: Sequence[float], cost: float) -> int:
+    """Return the level with the greatest expected gain.
+
+    ``gained`` and ``weight`` are by K; a level beyond K costs ``cost`` for each write too many.
+    """
+    beyond, below, score, greatest, best = sum(gained), 0.0, 0.0, 0.0, 1
+    for level in range(1, len(weight)):
+        beyond -= gained[level - 1]
+        below += weight[level - 1]
+        score += beyond - cost * below
+        if score > greatest:
+            greatest, best = score, level + 1
+    return best
+
+
+def _weighed(table: Table, bursts: Sequence[Burst]) -> Table:
+    """Multiply the likelihoods of all that ``bursts`` tell into ``table``."""
+    if not any(burst.accepted or burst.refused for burst in bursts):
+        return table
+    ceiling = len(table[0])
+    accepted = sum(burst.accepted for burst in bursts)
+    weighed: Table = []
+    for take_room in (False, True):
+        against = _against(bursts, ceiling, refused_take_room=take_room)
+        for share in FAULTS:
+            fine, slip, chance = accepted * log(1 - share), log(SLIP), log(share)
+            row, before, factor = [], None, 1.0
+            for value, both in zip(table[len(weighed)], against, strict=True):
+                if both != before:
+                    before = both
+                    factor = exp(fine + both[0] * slip + both[1] * chance)
+                row.append(value * factor)
+            weighed.append(row)
+    return weighed
+
+
+def _against(
+    bursts: Sequence[Burst], ceiling: int, *, refused_take_room: bool
+) -> list[tuple[int, int]]:
+    """Say for each K how many acceptances it makes a slip, and how many refusals chance."""
+    slips, chances = [0] * (ceiling + 1), [0] * (ceiling + 1)
+    for burst in bursts:
+        if burst.accepted:
+            least = burst.least(refused_take_room=refused_take_room)
+            slips[min(least - 1, ceiling)] += burst.accepted
+        if burst.refused:
+            chances[min(burst.most(refused_take_room=refused_take_room), ceiling)] += burst.refused
+    # slips at level - 1 are those of every K below it; chances at a level those of every K above
+    for level in range(ceiling - 1, -1, -1):
+        slips[level] += slips[level + 1]
+    for level in range(1, ceiling + 1):
+        chances[level] += chances[level - 1]
+    return list(zip(slips[1:], chances, strict=False))
+
+
+def _drifted(table: Table, writes: int) -> Table:
+    """Let so many writes pass: K and p may be others now; the weights then sum to one."""
+    better, worse, other = (1 - (1 - rate) ** writes for rate in (BETTER, WORSE, OTHER_FAULTS))
+    scale = 1 / sum(map(sum, table))
+    over_all = [scale * other * sum(column) for column in zip(*table, strict=True)]
+    kept, stays = (1 - other) * scale, 1 - better - worse
+    drifted = []
+    for before, row in zip(BEFORE, table, strict=True):
+        mixed = [kept * value + before * any_ for value, any_ in zip(row, over_all, strict=True)]
+        moved, share = [], 0.0
+        for value, levels in zip(mixed, range(len(row), 0, -1), strict=True):
+            share += value / levels  # evenly over itself and all above
+            moved.append(stays * value + better * share)
+        share = 0.0
+        for level in range(len(row), 0, -1):
+            share += mixed[level - 1] / level
+            moved[level - 1] += worse * share
+        drifted.append(moved)
+    return drifted

@@ -51,7 +51,7 @@ class Permission:
         asked = False
         while not asked:
             async with self._gate.write(repository) as slot:
-                if self._gate.hearing.given_up is not None:
+                if self._gate.outage.given_up is not None:
                     return
                 if slot.open:  # else a hold came between admission and now: it is waited out
                     asked = True
@@ -62,7 +62,7 @@ class Permission:
             # its success says little of how a push fares: the slot is not told
             request = self._shared.registry.ask_to_write(repository)
             await answered(request, within=READ_TIMEOUT)
-            self._gate.hearing.answered()
+            self._gate.outage.answered()
             self._gate.share.answers = True
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
             failure = self._shared.judge(error, repository)

@@ -40,9 +40,9 @@ class Probing:
         self._told = False
 
     @property
-    def under_way(self) -> bool:
-        """Whether there is an outage, as far as is known."""
-        return self._since is not None
+    def since(self) -> float | None:
+        """When the outage began; None where there is none, as far as is known."""
+        return self._since
 
     def failed(self, share: float) -> None:
         """Learn that a request was in vain: the next begins after that share of the outage."""

@@ -39,15 +39,15 @@ class Progress:
 
     def stalled(self) -> bool:
         """Say whether nothing goes on there: an outage, a hold, or silence."""
-        hearing = self._gate.hearing
-        seen = (hearing.heard_at, sum(upload.bytes_sent for upload, _ in self._uploads))
-        idle = hearing.answers and not self._gate.busy
+        outage = self._gate.outage
+        seen = (outage.heard_at, sum(upload.bytes_sent for upload, _ in self._uploads))
+        idle = outage.answers and not self._gate.busy
         if seen != self._seen or idle:
             self._seen, self._since = seen, self._clock()
         now = self._clock()
-        if hearing.answers and now - self._since > QUIET + self._committing:
-            hearing.missed()
-        in_trouble = not hearing.answers and now - hearing.heard_at > IN_TROUBLE
+        if outage.answers and now - self._since > QUIET + self._committing:
+            outage.missed()
+        in_trouble = not outage.answers and now - outage.heard_at > IN_TROUBLE
         return self._gate.shut or in_trouble
 
     @property

@@ -157,7 +157,7 @@ class PushQueue:
 
     def _new_limit(self) -> Limit:
         most = self._limits.max_parallel
-        return AdaptiveLimit(ceiling=most) if self._limits.adaptive else FixedLimit(value=most)
+        return AdaptiveLimit(most) if self._limits.adaptive else FixedLimit(most)
 
     def _grouped(self) -> list[tuple[Group, list[TargetRun]]]:
         runs = iter(self._runs)

@@ -43,14 +43,14 @@ class Reader:
             self._gate.admit()  # the answer may have ended an outage
 
     async def _told(self, request: Callable[[], Awaitable[T]], reading: Reading) -> T:
-        if given_up := self._gate.hearing.given_up:
+        if given_up := self._gate.outage.given_up:
             raise AttemptError(given_up, charged=True)
         try:
             result = await answered(request(), within=READ_TIMEOUT)
         except Exception as error:  # a fault of ours, too, is the failure of this read alone
             failure = self._judge(error)
             charged = reading.failed(failure)
-            given_up = self._gate.hearing.given_up
+            given_up = self._gate.outage.given_up
             raise AttemptError(given_up or failure, charged=charged) from error
         reading.succeeded()
         return result

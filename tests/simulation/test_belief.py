@@ -1,0 +1,103 @@
+"""The limit's belief against a registry that keeps it guessing, and faults planted in it."""
+
+from collections.abc import Callable
+
+import pytest
+from bench.limits import Case, measure
+
+from ghcr_push.pushing import limit
+from ghcr_push.pushing.limit import AdaptiveLimit, Burst
+
+SEEDS = range(12)
+
+
+def time_and_refusals(case: Case) -> tuple[float, float]:
+    """Return the time as a multiple of the oracle's, and the refusals; nothing may be lost."""
+    time, refused, lost = measure("shipped", case, SEEDS, strict=False)
+    assert lost == 0
+    return time, refused
+
+
+def finds_what_is_borne() -> bool:
+    time, refused = time_and_refusals(Case(100, 16, 3, 3))
+    return time < 1.05 and refused < 24
+
+
+def takes_chance_for_chance() -> bool:
+    time, _ = time_and_refusals(Case(100, 8, 8, 8, faults=0.1))
+    return time < 1.2
+
+
+def notices_that_more_is_borne() -> bool:
+    time, _ = time_and_refusals(Case(100, 8, 1, 8))
+    return time < 1.25
+
+
+def stays_at_one_in_a_crowd() -> bool:
+    registry = AdaptiveLimit(8)
+    highest = 0
+    for number in range(60):
+        write = registry.began()
+        registry.accepted(write) if number % 3 == 0 else registry.refused(write)
+        registry.left(write)
+        highest = max(highest, registry.value + registry.trial_due if number >= 10 else 0)
+    return highest == 1
+
+
+PROMISES = (
+    finds_what_is_borne,
+    takes_chance_for_chance,
+    notices_that_more_is_borne,
+    stays_at_one_in_a_crowd,
+)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_the_limit_is_near_the_best_that_can_be_known(promise: Callable[[], bool]) -> None:
+    assert promise()
+
+
+# -- faults to plant ------------------------------------------------------------------------------
+
+
+def evidence_forgotten(patch: pytest.MonkeyPatch) -> None:
+    def settle(self: AdaptiveLimit) -> None:
+        self._bursts = [burst for burst in self._bursts if burst.running]
+
+    patch.setattr(AdaptiveLimit, "_settle", settle)
+
+
+def evidence_counted_twice(patch: pytest.MonkeyPatch) -> None:
+    weighed = limit._weighed
+
+    def twice(table: limit.Table, bursts: list[Burst]) -> limit.Table:
+        return weighed(table, [*bursts, *bursts])
+
+    patch.setattr(limit, "_weighed", twice)
+
+
+def drift_off(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(limit, "BETTER", 0.0)
+    patch.setattr(limit, "WORSE", 0.0)
+
+
+def social_cost_off(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(limit, "CROWD_GAIN", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("plant", "promise"),
+    [
+        (evidence_forgotten, finds_what_is_borne),
+        (evidence_counted_twice, takes_chance_for_chance),
+        (drift_off, notices_that_more_is_borne),
+        (social_cost_off, stays_at_one_in_a_crowd),
+    ],
+)
+def test_a_fault_planted_in_the_belief_is_caught(
+    plant: Callable[[pytest.MonkeyPatch], None],
+    promise: Callable[[], bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plant(monkeypatch)
+    assert not promise()
