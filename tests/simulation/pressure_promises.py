@@ -109,9 +109,10 @@ def limit_moves_for_a_reason(played: Played) -> Iterator[str]:
 
 
 def _rise_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
-    """Say whether it rose as a write was taken."""
+    """Say whether it rose as a write was taken, or as an outage ended a pause."""
     at = change.at + played.start
-    return any(r.writes and r.good and abs(r.ended - at) < HAIR for r in requests)
+    ended = [r for r in requests if r.writes and abs(r.ended - at) < HAIR]
+    return any(r.good or change.old == 1 for r in ended)
 
 
 def _fall_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:

@@ -238,11 +238,8 @@ class Gate:
         if slot.began >= self._closed_until:
             self._throttles = 0
         self.share.answers = True
-        was_down = self.outage.writes.lasting
         self.outage.write_taken(slot.unit)
         with self._watching("writes succeed"):
-            if was_down:
-                self._pace.pause = self._pace_before
             self._pace.taken()
             self._limit.accepted(slot.write)
         self.outage.answered()
@@ -279,7 +276,9 @@ class Gate:
         begins = failure.kind is Kind.THROTTLED and not self._pace.pause
         if alone and self.outage.writes.failures == 1:
             self._pace_before = self._pace.pause
-        if begins or (alone and self._pace.pause and not self.outage.writes.lasting):
+        if alone and self.outage.writes.lasting:
+            self._pace.pause = self._pace_before
+        elif begins or (alone and self._pace.pause):
             self._pace.refused()
         if self._pace.pause:  # it begins now
             self._next_start = self._after(self._pace.pause, self._spacing)
