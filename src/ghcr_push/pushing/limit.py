@@ -64,8 +64,9 @@ SLIP = 0.02
 BETTER, WORSE = 0.03, 0.004
 """Chance that the registry bears more, or fewer, after a write than before it.
 
-``BETTER`` decides how soon a higher level is tried: with 0.02 there are a fifth fewer refusals, and
-ten runners that share a registry take a tenth longer. With a ``WORSE`` of 0.03 two faults in a row
+``BETTER`` decides how soon a higher level is tried: with 0.02 there are a tenth to a fifth fewer
+refusals, and a change for the better is noticed later.
+With a ``WORSE`` of 0.03 two faults in a row
 are taken for a change (20 % faults: 1.60 times the oracle's time, for 1.46).
 """
 
