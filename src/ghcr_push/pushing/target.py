@@ -1,7 +1,7 @@
 """One target: look what its tag names, write it, prove that it landed."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
@@ -168,13 +168,23 @@ class TargetRun:
 
     async def _attempt(self, content: Content) -> None:
         with self._recorded():
+            if await self._look_and_write(content):
+                await self._prove()
+
+    async def _look_and_write(self, content: Content) -> bool:
+        """Read the tag and write it; False where there is nothing to prove.
+
+        Those who wait for their turn wait before they look, so that no look grows old in a queue.
+        """
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._gate.window.open())
             self._open()
             if await self._look(content):
-                return
+                return False
             self._journal.step = Step.FETCH
             await content.prepare()
-            await self._write(content)
-            await self._prove()
+            await self._write(content, turn)
+        return True
 
     def _open(self) -> None:
         if not self.may_begin:
@@ -235,8 +245,11 @@ class TargetRun:
         self._last_look = Look(seen, self._shared.clock())
         self._landing.looked(seen)
 
-    async def _write(self, content: Content) -> None:
-        """Write in a slot, unless another job moved the tag since the last look."""
+    async def _write(self, content: Content, turn: AsyncExitStack) -> None:
+        """Write in a slot, unless another job moved the tag since the last look.
+
+        ``turn`` is given up to others as soon as the write begins.
+        """
         sent: Sent | None = None
         while sent is None:
             async with content.turn(), self._gate.write(self.target.reference) as slot:
@@ -244,6 +257,7 @@ class TargetRun:
                 if not self.may_begin:
                     raise NotStartedError
                 if not moved and slot.open:
+                    await turn.aclose()
                     sent = await self._send(content, slot)
             if moved and self._last_look and await self._weigh(self._last_look.seen, content):
                 return
@@ -252,14 +266,13 @@ class TargetRun:
     async def _has_moved(self) -> bool:
         """Look again, in the slot, where the last look may not hold; say whether it does not.
 
-        A protected tag is read right before every write of it. For others no request is added
-        where the registry has more than it bears: that takes three times as long for a fleet.
+        A protected tag is read right before every write of it.
         """
         last = self._last_look
         if last is None:  # it may not be read
             return False
         age = self._shared.clock() - last.at
-        if not self.protected and (age <= LOOK_HOLDS or not self._gate.at_ease):
+        if not self.protected and age <= LOOK_HOLDS:
             return False
         try:
             seen = await self._reader.at_once(self._head)
