@@ -16,6 +16,7 @@ from ghcr_push.reporting.outputs import BUDGET, outputs
 from ghcr_push.reporting.report import to_json
 from ghcr_push.reporting.summary import MOST_BYTES, summary
 from tests.simulation.defaults import default_run
+from tests.simulation.evidence import HAIR, requests_of, writes_of
 from tests.simulation.play import Played, play
 from tests.simulation.scenario import Outage, Weather
 
@@ -117,3 +118,20 @@ def test_what_is_told_of_a_long_run_keeps_to_its_budgets_in_time_that_grows_no_f
     told = tell(replace(whole, results=whole.results * 10))
     assert len(told.pop("summary").encode()) <= MOST_BYTES
     assert sum(len(name) + len(value) for name, value in told.items()) <= BUDGET
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_no_look_at_a_tag_grows_old_with_the_queue(direct: bool) -> None:
+    """Three hundred tags, one write at a time: those who wait for long have not looked yet."""
+    one_at_a_time = Weather(limits=((float("-inf"), 1),))
+    played = play(
+        replace(default_run(1, one_at_a_time, direct=direct, groups=(300,)), timeout=100_000.0)
+    )
+    ages = []
+    for target in played.scenario.plan.targets:
+        reads = [r for r in requests_of(played, target.reference) if not r.writes]
+        for write in writes_of(played, target.reference):
+            before = [read.ended for read in reads if read.ended <= write.began + HAIR]
+            ages.append(write.began - max(before))
+    assert len(ages) >= 300
+    assert sorted(ages)[int(0.95 * len(ages))] < 5.0

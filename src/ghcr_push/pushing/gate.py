@@ -16,6 +16,7 @@ from ghcr_push.pushing.limit import Limit, Write
 from ghcr_push.pushing.outage import Outage
 from ghcr_push.pushing.pace import GAIN_OF_READS, GAIN_OF_WRITES, Pace
 from ghcr_push.pushing.places import Ceiling, Line, Waiter
+from ghcr_push.pushing.window import Window
 
 READS_PER_WRITE = 2
 """Reads in flight, as a multiple of the limit on writes."""
@@ -112,6 +113,7 @@ class Gate:
         self._start = start
         self._writes = Line()
         self._reads = Line()
+        self.window = Window(lambda: READS_PER_WRITE * self.limit)
         self.outage = Outage(registry, clock, self._after, self._notice)
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")

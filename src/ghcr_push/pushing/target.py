@@ -266,18 +266,19 @@ class TargetRun:
     async def _has_moved(self) -> bool:
         """Look again, in the slot, where the last look may not hold; say whether it does not.
 
-        A protected tag is read right before every write of it.
+        A protected tag is read right before every write of it. For others no request is added
+        where the registry has more than it bears: that takes three times as long for a fleet.
         """
         last = self._last_look
         if last is None:  # it may not be read
             return False
         age = self._shared.clock() - last.at
-        if not self.protected and age <= LOOK_HOLDS:
+        if not self.protected and (age <= LOOK_HOLDS or not self._gate.at_ease):
             return False
         try:
             seen = await self._reader.at_once(self._head)
-        except AttemptError:
-            if self.protected:
+        except AttemptError as failed:
+            if self.protected or failed.failure.wait is not None:
                 raise
             return False  # the earlier look is as good as it gets
         self._note(seen)

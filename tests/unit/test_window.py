@@ -1,0 +1,65 @@
+"""Those whose turn is far off wait outside, in the order in which they came."""
+
+import anyio
+import pytest
+
+from ghcr_push.pushing.window import Window
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "trio"
+
+
+async def test_no_more_are_inside_than_may_be_and_first_come_is_first_served() -> None:
+    window, inside, most, order = Window(lambda: 2), 0, 0, []
+
+    async def visit(number: int) -> None:
+        nonlocal inside, most
+        async with window.open():
+            order.append(number)
+            inside += 1
+            most = max(most, inside)
+            await anyio.lowlevel.checkpoint()
+            inside -= 1
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(visit, number)
+            await anyio.lowlevel.checkpoint()
+    assert most == 2
+    assert sorted(order) == list(range(20))
+
+
+async def test_more_are_let_in_when_more_may_be() -> None:
+    allowed = 1
+    window = Window(lambda: allowed)
+    begun: list[int] = []
+    leave = anyio.Event()
+
+    async def stay(number: int) -> None:
+        async with window.open():
+            begun.append(number)
+            await leave.wait()
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(3):
+            tasks.start_soon(stay, number)
+        await anyio.wait_all_tasks_blocked()
+        assert len(begun) == 1
+        allowed = 3
+        leave.set()
+    assert len(begun) == 3
+
+
+async def test_one_who_gives_up_waiting_takes_no_place() -> None:
+    window = Window(lambda: 1)
+    async with window.open():
+        with anyio.move_on_after(0):
+            async with window.open():
+                raise AssertionError("there is no room")
+    with anyio.fail_after(1):
+        async with window.open():
+            pass
