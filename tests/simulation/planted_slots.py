@@ -19,7 +19,7 @@ FAULTS = Faults()
 
 @FAULTS.caught_by("slots_are_used")
 def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
-    async def write(self: TargetRun, content: Content) -> None:
+    async def write(self: TargetRun, content: Content, _: object) -> None:
         async with content.turn(), self._gate.write(self.target) as slot:
             try:
                 await self._settle(await self._send(content, slot), content)
