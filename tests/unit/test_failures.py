@@ -91,6 +91,7 @@ PERMANENT = {
     Kind.CANCELLED,
     Kind.DEADLINE,
     Kind.FAIL_FAST,
+    Kind.HELD_BACK,
 }
 PRESSURE = {
     Kind.THROTTLED,
