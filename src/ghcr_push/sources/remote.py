@@ -187,7 +187,7 @@ class RemoteBlob:
 
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         """Return the bytes from ``start`` on, in pieces; every call begins anew."""
-        return _Pieces(self, start)
+        return _RangeRequests(self, start)
 
     async def read(self, start: int) -> bytes:
         """Fetch a piece from ``start`` on; one try. Raises ``PushError`` that blames the source."""
@@ -202,7 +202,7 @@ class RemoteBlob:
         return unusable(f"{self._title} gives out other bytes under {self.digest}")
 
 
-class _Pieces:
+class _RangeRequests:
     """The pieces of a blob, one request each."""
 
     def __init__(self, blob: RemoteBlob, start: int) -> None:
