@@ -145,7 +145,7 @@ def test_one_platform_is_chosen(source: Front, front: Front, tmp_path: Path) -> 
     [
         oci_error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "1"}),
         oci_error(503, "UNAVAILABLE", "try later"),
-        Answer(status=206, body="x" * 5000, connection="midway"),
+        Answer(status=206, body="x" * 20, connection="midway"),
         Answer(status=500, connection="reset"),
     ],
     ids=["throttled", "unavailable", "cut", "reset"],
