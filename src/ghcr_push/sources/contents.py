@@ -4,6 +4,7 @@ The words are the image-spec's. Where not all platforms of an image are there (i
 one), the choice is docker's: the one platform that is complete, else a failure.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +12,13 @@ from typing import Any, Final
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+
+# image-spec: a manifest or index need not name its media type; docker's own always do
+INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+
+LARGEST_MANIFEST: Final = 4 << 20
+"""Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
 
 # set by buildkit: a child of an index that describes another one, and is no platform of its own
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
@@ -192,3 +200,12 @@ def _content_missing(message: str) -> Exception:
 def _platform(fields: Document) -> str:
     parts = (fields["os"], fields["architecture"], fields.get("variant"))
     return "/".join(str(part) for part in parts if part)
+
+
+def parsed(raw: bytes) -> Document | None:
+    """Return the JSON object that ``raw`` is; None where it is none."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None

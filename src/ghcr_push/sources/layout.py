@@ -5,30 +5,32 @@ size; blobs are read where they lie, when a repository lacks them.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, is_digest
-from ghcr_push.sources.contents import Contents, of_platform
+from ghcr_push.sources.contents import (
+    INDEX_TYPE,
+    LARGEST_MANIFEST,
+    MANIFEST_TYPE,
+    Contents,
+    of_platform,
+    parsed,
+)
 from ghcr_push.sources.disk import Files, unusable
 from ghcr_push.sources.images import SavedImage
 
-INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPES: Final = frozenset(
     {
         INDEX_TYPE,
-        "application/vnd.oci.image.manifest.v1+json",
+        MANIFEST_TYPE,
         "application/vnd.oci.artifact.manifest.v1+json",
         "application/vnd.docker.distribution.manifest.v2+json",
         "application/vnd.docker.distribution.manifest.list.v2+json",
     }
 )
-
-LARGEST_MANIFEST: Final = 4 << 20
-"""Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
 
 LARGEST_INDEX: Final = 8 << 20
 """Bytes of ``index.json`` that are read: some ten thousand images."""
@@ -223,15 +225,6 @@ def named_by(document: dict[str, Any]) -> tuple[list[Descriptor], list[Descripto
         raise ValueError("no manifest") from error
 
 
-def parsed(raw: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that ``raw`` is; None where it is none."""
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
-
-
 def path_of(digest: Digest) -> str:
     """Return where a layout has the blob or manifest."""
     algorithm, _, encoded = digest.partition(":")
@@ -256,7 +249,7 @@ def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
     told = document.get("mediaType") or (named.media_type if named else None)
     if told in MANIFEST_TYPES:
         return str(told)
-    return INDEX_TYPE if "manifests" in document else "application/vnd.oci.image.manifest.v1+json"
+    return INDEX_TYPE if "manifests" in document else MANIFEST_TYPE
 
 
 def _fits(name: str, names: Iterable[str]) -> bool:

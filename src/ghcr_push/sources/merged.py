@@ -11,9 +11,9 @@ from ghcr_push.model import Failure, Image, Manifest, Source
 from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryLocation
 from ghcr_push.pushing.ports import Blob, Saved
 from ghcr_push.references import Digest
+from ghcr_push.sources.contents import INDEX_TYPE
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.layout import INDEX_TYPE
 from ghcr_push.sources.ready import image_of
 
 

@@ -10,9 +10,10 @@ from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.pushing.backoff import AttemptError
 from ghcr_push.pushing.ports import Saved
 from ghcr_push.references import Digest, Repository
+from ghcr_push.sources.contents import parsed
 from ghcr_push.sources.disk import RunningDigest, unusable
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.layout import Layout, named_by, parsed, path_of
+from ghcr_push.sources.layout import Layout, named_by, path_of
 from ghcr_push.sources.ready import Ready, image_of
 
 T = TypeVar("T")

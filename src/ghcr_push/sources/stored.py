@@ -5,28 +5,28 @@ kept in memory and told by what they say of themselves; all else is handed on at
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Container, Generator, Iterable, Sequence
 from typing import Final
 
 from ghcr_push.model import Manifest
 from ghcr_push.references import Digest, is_digest
-from ghcr_push.sources.contents import Contents, Document, chosen
+from ghcr_push.sources.contents import (
+    INDEX_TYPE,
+    LARGEST_MANIFEST,
+    MANIFEST_TYPE,
+    Contents,
+    Document,
+    chosen,
+    parsed,
+)
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
 from ghcr_push.sources.workshop import Workshop
 
-# image-spec: a manifest or index need not name its media type; docker's own always do
-_INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
-_MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
-
 _BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
 """The algorithms that the image-spec registers."""
-
-_LARGEST_MANIFEST: Final = 4 << 20
-"""Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
 
 _PIECE: Final = 1 << 20
 
@@ -45,9 +45,9 @@ def read_stored(
         if digest is None or digest in contents.blobs or digest in contents.manifests:
             continue
         pieces: Iterable[bytes | bytearray] = tar.pieces(_PIECE)
-        if entry.size <= _LARGEST_MANIFEST:
+        if entry.size <= LARGEST_MANIFEST:
             raw = tar.content()
-            document = _document(raw)
+            document = (parsed(raw) if raw.startswith(b"{") else None) or {}
             if manifest := _manifest(digest, raw, document):
                 _check(digest, raw)
                 contents.add_manifest(manifest, document)
@@ -71,24 +71,13 @@ def _digest(entry: Entry) -> Digest | None:
     return Digest(digest) if is_digest(digest) else None
 
 
-def _document(raw: bytes) -> Document:
-    """Return the JSON object that ``raw`` is, or an empty one."""
-    if not raw.startswith(b"{"):
-        return {}
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
 def _manifest(digest: Digest, raw: bytes, document: Document) -> Manifest | None:
     if document.get("schemaVersion") != 2:  # noqa: PLR2004 - image-spec: shall be 2
         return None
     if isinstance(document.get("manifests"), list):
-        usual = _INDEX_TYPE
+        usual = INDEX_TYPE
     elif isinstance(document.get("layers"), list) and isinstance(document.get("config"), dict):
-        usual = _MANIFEST_TYPE
+        usual = MANIFEST_TYPE
     else:
         return None
     return Manifest(str(document.get("mediaType") or usual), digest, raw)
