@@ -1,0 +1,162 @@
+"""OCI layouts and docker archives of our own making, and what our reader finds in them."""
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ghcr_push.model import Failure, Image, Kind, Source
+from ghcr_push.planning.locations import DiskLocation, parse_location
+from ghcr_push.references import Digest
+from ghcr_push.sources import Spool
+from ghcr_push.sources.locations import DiskSources
+from tests.support.saved import INDEX, MANIFEST, config_of, digest_of, layer
+
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+REF = "org.opencontainers.image.ref.name"
+
+
+class Made:
+    """The files of a layout in the making."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
+        self.entries: list[dict[str, Any]] = []
+
+    def blob(self, raw: bytes) -> Digest:
+        digest = digest_of(raw)
+        self.files[f"blobs/sha256/{digest[7:]}"] = raw
+        return digest
+
+    def named(self, raw: bytes, media_type: str, **more: Any) -> dict[str, Any]:
+        return {"mediaType": media_type, "digest": self.blob(raw), "size": len(raw), **more}
+
+    def image(self, seed: int, **config: Any) -> dict[str, Any]:
+        """Add an image of two layers; return its descriptor."""
+        layers = [layer(seed), layer(seed + 1)]
+        document = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": self.named(config_of(layers, **config), CONFIG),
+            "layers": [self.named(gzip.compress(one, mtime=0), LAYER) for one in layers],
+        }
+        return self.named(json.dumps(document).encode(), MANIFEST)
+
+    def index(self, *children: Mapping[str, Any]) -> dict[str, Any]:
+        document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": list(children)}
+        return self.named(json.dumps(document).encode(), INDEX)
+
+    def tag(self, descriptor: dict[str, Any], name: str | None) -> None:
+        notes = {"annotations": {REF: name}} if name else {}
+        self.entries.append({**descriptor, **notes})
+
+    def finish(self) -> dict[str, bytes]:
+        listing = {"schemaVersion": 2, "manifests": self.entries}
+        self.files.setdefault("index.json", json.dumps(listing).encode())
+        return self.files
+
+    def written(self, folder: Path) -> Path:
+        for name, content in self.finish().items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return folder
+
+
+def one_image(name: str | None = "1.0") -> tuple[Made, Digest]:
+    made = Made()
+    descriptor = made.image(1)
+    made.tag(descriptor, name)
+    return made, Digest(descriptor["digest"])
+
+
+def platforms() -> tuple[Made, dict[str, Digest], Digest]:
+    """Make an index of three platforms and an attestation."""
+    made = Made()
+    children, digests = [], {}
+    for number, platform in enumerate(("linux/amd64", "linux/arm64", "linux/arm/v7")):
+        system, architecture, *variant = platform.split("/")
+        child = made.image(10 * number)
+        told = {"os": system, "architecture": architecture}
+        children.append({**child, "platform": told | ({"variant": variant[0]} if variant else {})})
+        digests[platform] = Digest(child["digest"])
+    notes = {
+        "vnd.docker.reference.type": "attestation-manifest",
+        "vnd.docker.reference.digest": digests["linux/amd64"],
+    }
+    attestation = made.image(90)
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    children.append({**attestation, "platform": unknown, "annotations": notes})
+    top = made.index(*children)
+    made.tag(top, "multi")
+    return made, digests, Digest(top["digest"])
+
+
+async def found(text: str, *, platform: str | None = None) -> Image | Failure:
+    return (await read(text, platform=platform))[0]
+
+
+async def read(
+    text: str, *, platform: str | None = None
+) -> tuple[Image | Failure, dict[Digest, bytes], list[Digest]]:
+    """Inspect and read a source; return its image, the bytes of its blobs, and its manifests."""
+    location = parse_location(text)
+    assert isinstance(location, DiskLocation)
+    disk = DiskSources(Path, Spool(), platform)
+    source = Source(str(location))
+    image = await disk.inspect(source, location)
+    blobs: dict[Digest, bytes] = {}
+    if isinstance(image, Failure):
+        return image, blobs, []
+    async with disk.save(source) as saved:
+        async for blob in saved:
+            blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
+            blob.release()
+        manifests = [manifest.digest for manifest in saved.images[0].manifests]
+    return image, blobs, manifests
+
+
+async def refused(text: str, *, platform: str | None = None) -> str:
+    image = await found(text, platform=platform)
+    assert isinstance(image, Failure)
+    assert image.kind is Kind.SOURCE_INVALID
+    assert not image.retryable
+    return image.message
+
+
+def archive(tmp_path: Path, raw: bytes, *, compressed: bool = False) -> Path:
+    path = tmp_path / "image.tar"
+    path.write_bytes(gzip.compress(raw) if compressed else raw)
+    return path
+
+
+def with_links(links: Sequence[tuple[str, str, bytes]], files: Mapping[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            made.addfile(entry, io.BytesIO(content))
+        for name, target, kind in links:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, target
+            made.addfile(entry)
+    return buffer.getvalue()
+
+
+def docker_archive(
+    layers: Sequence[bytes], *, tags: Sequence[str] = ("app:1",), compress: bool = False
+) -> dict[str, bytes]:
+    config = config_of(layers)
+    files = {f"{digest_of(config)[7:]}.json": config}
+    names = []
+    for number, content in enumerate(layers):
+        names.append(f"layer-{number}.tar")
+        files[names[-1]] = gzip.compress(content, mtime=0) if compress else content
+    entry = {"Config": next(iter(files)), "RepoTags": list(tags), "Layers": names}
+    files["manifest.json"] = json.dumps([entry]).encode()
+    return files

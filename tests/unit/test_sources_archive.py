@@ -1,0 +1,102 @@
+"""OCI archives: tars of layouts, plain and compressed, and what is wrong with them."""
+
+import gzip
+import tarfile
+from pathlib import Path
+
+import pytest
+from tests.support.layouts import archive, found, one_image, platforms, read, refused, with_links
+from tests.support.saved import tar
+
+from ghcr_push.model import Failure, Image
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_an_archive_holds_what_the_layout_held(compressed: bool, tmp_path: Path) -> None:
+    made, digests, top = platforms()
+    path = archive(tmp_path, tar(made.finish()), compressed=compressed)
+    expected = await read(f"oci-layout:{made.written(tmp_path / 'layout')}")
+    image, blobs, manifests = await read(f"oci-archive:{path}")
+    assert isinstance(image, Image)
+    assert (image.digest, blobs, manifests) == (top, expected[1], expected[2])
+    _, blobs, manifests = await read(f"oci-archive:{path}:multi", platform="linux/arm64")
+    assert (len(blobs), manifests) == (3, [digests["linux/arm64"]])
+
+
+async def test_names_with_a_dot_in_front_are_the_same_names(tmp_path: Path) -> None:
+    made, digest = one_image()
+    path = archive(tmp_path, tar({f"./{name}": raw for name, raw in made.finish().items()}))
+    image = await found(f"oci-archive:{path}")
+    assert isinstance(image, Image)
+    assert image.digest == digest
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+async def test_an_archive_that_is_cut_off_is_refused(
+    share: float, compressed: bool, tmp_path: Path
+) -> None:
+    made, _ = one_image()
+    whole = tar(made.finish())
+    raw = gzip.compress(whole) if compressed else whole
+    path = archive(tmp_path, raw[: int(len(raw) * share)])
+    assert str(path) in await refused(f"oci-archive:{path}")
+
+
+async def test_a_wrong_checksum_of_gzip_is_refused(tmp_path: Path) -> None:
+    made, _ = one_image()
+    raw = bytearray(gzip.compress(tar(made.finish())))
+    raw[-8] ^= 1
+    path = archive(tmp_path, bytes(raw))
+    assert "damaged" in await refused(f"oci-archive:{path}")
+
+
+@pytest.mark.parametrize("magic", [b"\x28\xb5\x2f\xfd", b"BZh9", b"\xfd7zXZ\0"])
+async def test_other_compressions_are_named(magic: bytes, tmp_path: Path) -> None:
+    told = await refused(f"oci-archive:{archive(tmp_path, magic + bytes(600))}")
+    assert "is compressed by" in told
+
+
+@pytest.mark.parametrize(
+    ("link", "told"),
+    [
+        (("x", "../../etc/passwd", tarfile.SYMTYPE), "leads out of it"),
+        (("x", "/etc/passwd", tarfile.SYMTYPE), "leads out of it"),
+        (("index.json", "index.json", tarfile.SYMTYPE), "in a circle"),
+    ],
+)
+async def test_links_that_lead_nowhere_good_are_refused(
+    link: tuple[str, str, bytes], told: str, tmp_path: Path
+) -> None:
+    files = {"oci-layout": b"{}"}
+    assert told in await refused(f"oci-archive:{archive(tmp_path, with_links([link], files))}")
+
+
+async def test_a_link_inside_an_archive_is_followed_in_it(tmp_path: Path) -> None:
+    made, digest = one_image()
+    files = dict(made.finish())
+    files["real.json"] = files.pop("index.json")
+    raw = with_links([("index.json", "real.json", tarfile.SYMTYPE)], files)
+    image = await found(f"oci-archive:{archive(tmp_path, raw)}")
+    assert isinstance(image, Image)
+    assert image.digest == digest
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("same", [True, False])
+async def test_two_entries_of_one_name_must_be_the_same(
+    same: bool, compressed: bool, tmp_path: Path
+) -> None:
+    made, _ = one_image()
+    whole = tar(made.finish())
+    again = tar({"index.json": made.files["index.json"] if same else b"{}"})
+    path = archive(tmp_path, whole[:-1024] + again, compressed=compressed)
+    image = await found(f"oci-archive:{path}")
+    assert isinstance(image, Image if same else Failure)

@@ -1,0 +1,91 @@
+"""Docker archives: which image is meant, and layers whatever they are called."""
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tests.support.layouts import archive, docker_archive, found, read, refused
+from tests.support.saved import config_of, digest_of, layer, tar
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import Image
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_a_docker_archive_is_read_whatever_its_layers_are_called(
+    compressed: bool, tmp_path: Path
+) -> None:
+    layers = [layer(1), layer(2)]
+    path = archive(tmp_path, tar(docker_archive(layers)), compressed=compressed)
+    image, blobs, manifests = await read(f"docker-archive:{path}")
+    assert isinstance(image, Image)
+    assert (image.id, image.digest, image.layers) == (digest_of(config_of(layers)), None, 2)
+    assert len(manifests) == 1
+    unpacked = {gzip.decompress(raw) for raw in blobs.values() if raw.startswith(b"\x1f\x8b")}
+    assert unpacked == set(layers)
+
+
+async def test_layers_that_are_compressed_pass_as_they_are(tmp_path: Path) -> None:
+    layers = [layer(1), layer(2)]
+    path = archive(tmp_path, tar(docker_archive(layers, compress=True)))
+    _, blobs, _ = await read(f"docker-archive:{path}")
+    assert {gzip.compress(one, mtime=0) for one in layers} < set(blobs.values())
+
+
+async def test_a_layer_that_is_another_is_refused(tmp_path: Path) -> None:
+    files = docker_archive([layer(1), layer(2)])
+    files["layer-1.tar"] = layer(3)
+    with pytest.raises(PushError, match="the config names"):
+        await read(f"docker-archive:{archive(tmp_path, tar(files))}")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"manifest.json": b"{}"}, "lists no images"),
+        ({"manifest.json": b"no"}, "no JSON"),
+        ({"manifest.json": b'[{"Config": "none.json", "Layers": []}]'}, "lacks its config"),
+        ({"layer-1.tar": None}, "lacks its layer layer-1.tar"),
+        ({"manifest.json": None}, "no docker archive"),
+    ],
+)
+async def test_what_is_no_docker_archive_is_told_so(
+    change: Mapping[str, bytes | None], told: str, tmp_path: Path
+) -> None:
+    files: dict[str, bytes | None] = {**docker_archive([layer(1), layer(2)]), **change}
+    kept = {name: raw for name, raw in files.items() if raw is not None}
+    assert told in await refused(f"docker-archive:{archive(tmp_path, tar(kept))}")
+
+
+async def test_images_of_a_docker_archive_are_told_apart(tmp_path: Path) -> None:
+    first, second = docker_archive([layer(1)], tags=["app:1"]), docker_archive([layer(2)])
+    other = json.loads(second["manifest.json"])[0]
+    other |= {"RepoTags": ["ghcr.io/acme/other:2"], "Layers": ["second.tar"]}
+    entries = [*json.loads(first["manifest.json"]), other]
+    files = {**first, **second, "layer-0.tar": layer(1), "second.tar": layer(2)}
+    files["manifest.json"] = json.dumps(entries).encode()
+    path = archive(tmp_path, tar(files))
+    for name, layers in (
+        ("app:1", [layer(1)]),
+        ("docker.io/library/app:1", [layer(1)]),
+        ("2", [layer(2)]),
+    ):
+        image = await found(f"docker-archive:{path}:{name}")
+        assert isinstance(image, Image)
+        assert image.id == digest_of(config_of(layers))
+    told = await refused(f"docker-archive:{path}")
+    assert "holds 2 images; name one of app:1, ghcr.io/acme/other:2" in told
+
+
+async def test_a_docker_archive_has_no_platforms_to_choose(tmp_path: Path) -> None:
+    path = archive(tmp_path, tar(docker_archive([layer(1)])))
+    assert "one platform" in await refused(f"docker-archive:{path}", platform="linux/amd64")

@@ -1,0 +1,233 @@
+"""OCI layouts in a folder: what is chosen, what is whole, and what is refused, and why."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from tests.support.layouts import LAYER, Made, found, one_image, platforms, read, refused
+from tests.support.saved import MANIFEST, digest_of
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import Descriptor, Image
+from ghcr_push.planning.locations import Form
+from ghcr_push.sources.contents import uncompressed
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_the_only_image_of_a_layout_needs_no_name(tmp_path: Path) -> None:
+    made, digest = one_image()
+    image, blobs, manifests = await read(f"oci-layout:{made.written(tmp_path)}")
+    assert isinstance(image, Image)
+    assert (image.digest, image.in_engine, manifests) == (digest, False, [digest])
+    assert all(digest_of(raw) == name for name, raw in blobs.items())
+    assert len(blobs) == 3
+
+
+async def test_images_are_told_apart_by_tag_or_digest(tmp_path: Path) -> None:
+    made, first = one_image("1.0")
+    second = made.image(50)
+    made.tag(second, "docker.io/acme/app:2.0")
+    made.written(tmp_path)
+    for name, digest in (
+        ("1.0", first),
+        ("2.0", second["digest"]),
+        ("docker.io/acme/app:2.0", second["digest"]),
+    ):
+        image = await found(f"oci-layout:{tmp_path}:{name}")
+        assert isinstance(image, Image)
+        assert image.digest == digest
+    image = await found(f"oci-layout:{tmp_path}@{first}")
+    assert isinstance(image, Image)
+    assert image.digest == first
+
+
+async def test_what_is_there_is_listed(tmp_path: Path) -> None:
+    made, _ = one_image("1.0")
+    made.tag(made.image(50), "2.0")
+    made.written(tmp_path)
+    assert "holds 2 images; name one of 1.0, 2.0" in await refused(f"oci-layout:{tmp_path}")
+    told = await refused(f"oci-layout:{tmp_path}:3.0")
+    assert "no image named 3.0; it has 1.0, 2.0" in told
+    absent = f"sha256:{'0' * 64}"
+    assert f"has no {absent}" in await refused(f"oci-layout:{tmp_path}@{absent}")
+
+
+async def test_one_image_under_two_names_is_one(tmp_path: Path) -> None:
+    made, digest = one_image("1.0")
+    made.tag(dict(made.entries[0]), "latest")
+    image = await found(f"oci-layout:{made.written(tmp_path)}")
+    assert isinstance(image, Image)
+    assert image.digest == digest
+
+
+async def test_an_index_comes_with_all_its_children(tmp_path: Path) -> None:
+    made, digests, top = platforms()
+    _, blobs, manifests = await read(f"oci-layout:{made.written(tmp_path)}")
+    assert manifests[-1] == top
+    assert set(digests.values()) < set(manifests)
+    assert len(manifests) == 5
+    assert len(blobs) == len(set(blobs))
+
+
+@pytest.mark.parametrize(
+    ("asked", "platform"),
+    [("linux/amd64", "linux/amd64"), ("linux/arm", "linux/arm/v7"), ("linux/arm/v7",) * 2],
+)
+async def test_one_platform_of_an_index_is_taken_alone(
+    asked: str, platform: str, tmp_path: Path
+) -> None:
+    made, digests, _ = platforms()
+    image, blobs, manifests = await read(f"oci-layout:{made.written(tmp_path)}", platform=asked)
+    assert isinstance(image, Image)
+    assert manifests == [digests[platform]] == [image.digest]
+    assert len(blobs) == 3
+
+
+async def test_platforms_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:
+    made, _, _ = platforms()
+    told = await refused(f"oci-layout:{made.written(tmp_path)}", platform="linux/riscv64")
+    assert "no image of linux/riscv64; it has linux/amd64, linux/arm64, linux/arm/v7" in told
+
+
+# -- what is wrong ------------------------------------------------------------------------------
+
+
+async def test_a_missing_layer_is_named(tmp_path: Path) -> None:
+    made, _ = one_image()
+    lost = next(name for name, raw in made.files.items() if raw.startswith(b"\x1f\x8b"))
+    del made.files[lost]
+    assert f"lacks sha256:{lost[13:]}" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_a_missing_child_is_named(tmp_path: Path) -> None:
+    made, digests, _ = platforms()
+    lost = digests["linux/arm64"]
+    del made.files[f"blobs/sha256/{lost[7:]}"]
+    assert f"lacks {lost}" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_a_manifest_with_other_bytes_is_refused(tmp_path: Path) -> None:
+    made, digest = one_image()
+    made.files[f"blobs/sha256/{digest[7:]}"] += b" "
+    assert f"other bytes under {digest}" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_a_layer_of_another_length_is_refused(tmp_path: Path) -> None:
+    made, _ = one_image()
+    name = next(name for name, raw in made.files.items() if raw.startswith(b"\x1f\x8b"))
+    made.files[name] += b"more"
+    assert f"bytes of sha256:{name[13:]}" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_a_layer_with_other_bytes_is_never_given_out_whole(tmp_path: Path) -> None:
+    made, _ = one_image()
+    name = next(name for name, raw in made.files.items() if raw.startswith(b"\x1f\x8b"))
+    made.files[name] = b"\0" * len(made.files[name])
+    made.written(tmp_path)
+    with pytest.raises(PushError, match=f"not what its digest sha256:{name[13:]} says"):
+        await read(f"oci-layout:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("index.json", None, "has no index.json, but blobs, oci-layout"),
+        ("index.json", b"[]", "is no JSON object"),
+        ("index.json", b"{}", "lists no manifests"),
+        ("index.json", b'{"manifests": [{}]}', "no descriptor"),
+        (
+            "index.json",
+            b'{"manifests": [{"mediaType": "x", "digest": "no", "size": 1}]}',
+            "no desc",
+        ),
+        ("index.json", b'{"manifests": []}', "holds no image"),
+        ("index.json", b" " * (9 << 20), "more than the 8,388,608 that are read"),
+    ],
+)
+async def test_what_is_no_layout_is_told_so(
+    name: str, content: bytes | None, told: str, tmp_path: Path
+) -> None:
+    made, _ = one_image()
+    made.written(tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert told in await refused(f"oci-layout:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schemaVersion": 2},
+        {"config": {}, "layers": []},
+        {"config": None, "layers": None},
+        {"manifests": [{"digest": "sha256:x"}]},
+        {"manifests": {}},
+    ],
+)
+async def test_a_manifest_that_is_none_is_refused(document: Any, tmp_path: Path) -> None:
+    made = Made()
+    made.tag(made.named(json.dumps(document).encode(), MANIFEST), None)
+    await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_an_index_that_names_itself_by_depth_ends(tmp_path: Path) -> None:
+    made = Made()
+    top = made.image(1)
+    for _ in range(12):
+        top = made.index(top)
+    made.tag(top, None)
+    assert "too deeply" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    made, _ = one_image()
+    made.written(tmp_path)
+    (tmp_path / "index.json").unlink()
+    os.mkfifo(tmp_path / "index.json")
+    with anyio.fail_after(5):
+        assert "is no regular file" in await refused(f"oci-layout:{tmp_path}")
+
+
+async def test_links_in_a_layout_are_followed(tmp_path: Path) -> None:
+    made, digest = one_image()
+    made.written(tmp_path / "real")
+    (tmp_path / "linked").mkdir()
+    for name in made.files:
+        link = tmp_path / "linked" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(tmp_path / "real" / name)
+    image = await found(f"oci-layout:{tmp_path}/linked")
+    assert isinstance(image, Image)
+    assert image.digest == digest
+
+
+async def test_what_is_not_there_is_told_so(tmp_path: Path) -> None:
+    for form in Form:
+        assert "is not there" in await refused(f"{form}:{tmp_path}/none")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([20_000_000, 5_500_000], "2 layers of 25.5 MB go up uncompressed"),
+        ([9_000_000], None),
+        ([], None),
+    ],
+)
+def test_layers_worth_compressing_are_told(sizes: list[int], told: str | None) -> None:
+    plain = "application/vnd.oci.image.layer.v1.tar"
+    blobs = [Descriptor(plain, digest_of(b"%d" % size), size) for size in sizes]
+    packed = Descriptor(LAYER, digest_of(b"packed"), 50_000_000)
+    sentence = uncompressed([*blobs, packed])
+    assert (sentence or "").startswith(told or "")
+    assert (sentence is None) is (told is None)

@@ -1,0 +1,97 @@
+"""Several sources as one index."""
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+from tests.support.layouts import Made, one_image, platforms
+from tests.support.saved import digest_of
+
+from ghcr_push.model import Failure, Image, Source
+from ghcr_push.references import Digest
+from ghcr_push.sources import Spool
+from ghcr_push.sources.locations import DiskSources, InspectingEngine, Sources
+from ghcr_push.sources.remote import RegistrySources
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def merged(text: str, tmp_path: Path) -> tuple[Image | Failure, list[Digest], list[Digest]]:
+    """Inspect and read a merged source; return its image, the blobs and the manifests."""
+    sources = Sources(
+        cast("InspectingEngine", None),
+        DiskSources(lambda path: tmp_path / path, Spool(), None),
+        cast("RegistrySources", None),
+    )
+    source = Source(text)
+    image = (await sources.inspect_all([source]))[source]
+    if isinstance(image, Failure):
+        return image, [], []
+    blobs: list[Digest] = []
+    async with sources.save(source, image) as saved:
+        async for blob in saved:
+            blobs.append(blob.digest)
+            blob.release()
+        whole = saved.images[0].manifests
+    document = json.loads(whole[-1].raw)
+    assert digest_of(whole[-1].raw) == image.digest == whole[-1].digest
+    assert [each["digest"] for each in document["manifests"]] == [
+        each.digest for each in whole[:-1]
+    ]
+    return image, blobs, [each.digest for each in whole]
+
+
+async def test_single_images_become_one_index_of_their_platforms(tmp_path: Path) -> None:
+    digests = []
+    for number, architecture in enumerate(("amd64", "arm64")):
+        made = Made()
+        descriptor = made.image(30 * number, architecture=architecture, variant="v8")
+        made.tag(descriptor, None)
+        made.written(tmp_path / architecture)
+        digests.append(descriptor["digest"])
+    text = "oci-layout:amd64 + oci-layout:arm64"
+    image, blobs, manifests = await merged(text, tmp_path)
+    assert isinstance(image, Image)
+    assert manifests[:-1] == digests
+    assert len(blobs) == len(set(blobs)) == 6
+    assert (await merged(text, tmp_path))[0] == image
+
+
+async def test_indexes_are_flattened_and_their_attestations_kept(tmp_path: Path) -> None:
+    made, digests, _ = platforms()
+    made.written(tmp_path / "three")
+    other = Made()
+    descriptor = other.image(500, architecture="s390x")
+    other.tag(descriptor, None)
+    other.written(tmp_path / "one")
+    _, _, manifests = await merged("oci-layout:three + oci-layout:one", tmp_path)
+    assert set(digests.values()) < set(manifests)
+    assert manifests[-2] == descriptor["digest"]
+    assert len(manifests) == 4 + 1 + 1
+
+
+async def test_two_images_of_one_platform_are_refused_with_both(tmp_path: Path) -> None:
+    digests = []
+    for number in range(2):
+        made = Made()
+        descriptor = made.image(30 * number)
+        made.tag(descriptor, None)
+        made.written(tmp_path / f"{number}")
+        digests.append(descriptor["digest"])
+    image, _, _ = await merged("oci-layout:0 + oci-layout:1", tmp_path)
+    assert isinstance(image, Failure)
+    assert f"two images of linux/amd64: {digests[0]} and {digests[1]}" in image.message
+
+
+async def test_a_member_that_is_not_there_is_the_failure(tmp_path: Path) -> None:
+    made, _ = one_image()
+    made.written(tmp_path / "a")
+    image, _, _ = await merged("oci-layout:a + oci-layout:b", tmp_path)
+    assert isinstance(image, Failure)
+    assert "b is not there" in image.message
