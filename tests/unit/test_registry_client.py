@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from ghcr_push.credentials import Credential
-from ghcr_push.failures import Evidence, PushError
+from ghcr_push.failures import Evidence, PushError, classify
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry import RegistryClient
@@ -549,7 +549,8 @@ async def test_a_proxy_before_plain_http_that_wants_a_login_is_told_as_the_proxy
     )
     async with client:
         evidence = await evidence_of(client.ping("plain.test"))
-    assert evidence.kind is Kind.PROXY
+    failure = classify(evidence)
+    assert (failure.kind, failure.retryable) == (Kind.PROXY, False)
     assert "the proxy proxy.test:3128, which HTTP_PROXY names, refused: 407" in evidence.message
     assert "s3cret" not in evidence.message
 

@@ -154,20 +154,21 @@ def broken_proxy(request: str, error: Exception, proxy: Proxy) -> PushError | No
     untrusted = any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) and not untrusted:
         why = _timeout(error) if isinstance(error, httpx2.TimeoutException) else _unreached(error)
-        return _at_proxy(request, f"cannot be reached: {why}", proxy)
+        return _at_proxy(request, f"cannot be reached: {why}", proxy, Kind.PROXY)
     return None
 
 
 def refused_by_proxy(request: str, said: str, proxy: Proxy) -> PushError:
     """Return the error for what ``proxy`` answered, such as ``407 Proxy Authentication Required``.
 
-    A 5xx of it mostly means that it does not reach the registry now.
+    A 5xx of it mostly means that it does not reach the registry now. What another status means, the
+    table of failures says; it is in the text alone, since no registry answered with it.
     """
-    kind = Kind.NETWORK if said.startswith("5") else Kind.PROXY
+    kind = Kind.NETWORK if said.startswith("5") else None
     return _at_proxy(request, f"refused: {said}", proxy, kind)
 
 
-def _at_proxy(request: str, what: str, proxy: Proxy, kind: Kind = Kind.PROXY) -> PushError:
+def _at_proxy(request: str, what: str, proxy: Proxy, kind: Kind | None) -> PushError:
     message = f"{request}: {proxy}, which {proxy.variable} names, {what}"
     return ConnectError(Evidence(origin=Origin.REGISTRY, message=message, kind=kind))
 

@@ -241,10 +241,11 @@ ACCESS: tuple[Rule, ...] = (
         why="The proxy between here and the registry answered, not the registry.",
         signs=(
             Sign(text=r"\bproxy authentication required\b"),
+            Sign(text=r" names, refused: 407\b", answered=False),
             Sign(status=(407,)),
         ),
         verdict=Verdict(
-            kind=Kind.NETWORK,
+            kind=Kind.PROXY,
             retryable=False,
             advice="Give the proxy's user and password in HTTPS_PROXY "
             "(`http://USER:PASSWORD@HOST:PORT`), or name the registry in NO_PROXY; the engine has "
@@ -252,7 +253,33 @@ ACCESS: tuple[Rule, ...] = (
         ),
         examples=(
             classic('Get "https://ghcr.io/v2/": Proxy Authentication Required'),
+            api(None, None, "the proxy p.example:3128, which HTTPS_PROXY names, refused: 407"),
             api(407),
+        ),
+    ),
+    Rule(
+        rows=("N18",),
+        title="A proxy does not let us through",
+        why="It answered and said no, by a rule of its own; asking again changes no rule.",
+        signs=(Sign(text=r" names, refused: 4(?!08|29)\d\d\b", answered=False),),
+        verdict=Verdict(
+            kind=Kind.PROXY,
+            retryable=False,
+            advice="Have the proxy let the job through to this registry, or name the registry in "
+            "NO_PROXY where it can be reached without one.",
+        ),
+        examples=(
+            api(None, None, "the proxy p:3128, which HTTPS_PROXY names, refused: 403 Forbidden"),
+        ),
+    ),
+    Rule(
+        rows=("N19",),
+        title="A proxy refuses for the moment",
+        why="It has too much to do, or waited too long for us (408, 429).",
+        signs=(Sign(text=r" names, refused: ", answered=False),),
+        verdict=Verdict(kind=Kind.PROXY),
+        examples=(
+            api(None, None, "the proxy p:3128, which ALL_PROXY names, refused: 429 Slow Down"),
         ),
     ),
     Rule(
