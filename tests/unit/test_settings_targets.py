@@ -253,6 +253,34 @@ def test_the_name_of_a_branch_is_no_tag_and_goes_nowhere(
 
 
 @pytest.mark.parametrize(
+    ("text", "tag", "reference"),
+    [
+        ("v1.x/fix", "v1.x-fix", "'v1.x/fix:latest'"),
+        ("V1.x/Fix", "V1.x-Fix", "'v1.x/fix:latest'"),
+        ("jane.doe/new/idea", "jane.doe-new-idea", "'jane.doe/new/idea:latest'"),
+        ("v1.x/fix#2", "v1.x-fix-2", "registry/repository:tag"),
+    ],
+)
+def test_a_branch_that_begins_as_a_host_does_is_told_both_ways(
+    text: str, tag: str, reference: str
+) -> None:
+    assert only_line(text, image=FULL) == (
+        f"tags: '{text}' may be a tag with '/' in it, as no tag has, or a reference without a tag: "
+        f"for a tag of `image` write '{tag}', for a reference {reference}."
+    )
+    assert only_line(f"local/image => {text}", image=FULL).startswith(f"tags: '{text}' may be a")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ghcr.io/a/b", "docker.io/a/b", "quay.io/a/c", "quay.io:443/a/b", "10.0.0.1/b", "r.test/a:1"],
+)
+def test_beside_an_image_a_reference_without_a_tag_names_a_host_that_is_known(text: str) -> None:
+    (target,) = read(text, image="quay.io/a/b").targets
+    assert str(target).startswith(text)
+
+
+@pytest.mark.parametrize(
     "reference", ["localhost/app:1", "localhost:5000/app", "10.0.0.1/app:1", "10.0.0.1:80/a/b:1"]
 )
 def test_hosts_of_every_kind_are_registries(reference: str) -> None:

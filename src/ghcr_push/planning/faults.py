@@ -9,6 +9,7 @@ import re
 from ghcr_push.planning.problems import quoted
 from ghcr_push.references import (
     DEFAULT_REGISTRY,
+    DEFAULT_TAG,
     Repository,
     is_digest,
     names_registry,
@@ -115,13 +116,14 @@ def registry_fault(text: str) -> str:
     return "" if _names_host(text) else f"names no registry: write {_with_registry(text)}"
 
 
-def branch_fault(text: str) -> str:
-    """Say of ``text``, given beside an image, that it is neither a tag nor names a registry.
+def branch_fault(text: str, registry: str | None) -> str:
+    """Say of ``text``, given beside an image of ``registry``, that it is neither tag nor reference.
 
-    Mostly it is the name of a branch.
+    Mostly it is the name of a branch. ``v1.x/fix`` may be one, or a repository of a host ``v1.x``:
+    where such a host is meant, its tag is to be named.
     """
     if _names_host(text):
-        return ""
+        return "" if _is_surely_host(text, registry) else _either_fault(text)
     character = next(c for c in text if c in "/:@")
     meant = text.rpartition(":")[2] if ":" in text else text
     return (
@@ -142,6 +144,22 @@ def _names_host(text: str) -> bool:
     if ":" in host:
         return True
     return _IPV4.fullmatch(host) is not None or not host.rpartition(".")[2].isdigit()
+
+
+def _is_surely_host(text: str, registry: str | None) -> bool:
+    """Say whether ``text`` can be no branch: it has a tag or port, or a host that we know."""
+    host = text.partition("/")[0]
+    known = {_GHCR, DEFAULT_REGISTRY, "localhost", registry}
+    return ":" in text or host.lower() in known or _IPV4.fullmatch(host) is not None
+
+
+def _either_fault(text: str) -> str:
+    tagged = f"{_lowered(text)}:{DEFAULT_TAG}"
+    whole = quoted(tagged) if _is_reference(tagged) else "registry/repository:tag"
+    return (
+        "may be a tag with '/' in it, as no tag has, or a reference without a tag: for a tag of "
+        f"`image` write {quoted(_nearest_tag(text))}, for a reference {whole}"
+    )
 
 
 def _with_registry(text: str) -> str:

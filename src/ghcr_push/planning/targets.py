@@ -241,7 +241,9 @@ class _EntryReader:
 
     def _nameless(self, text: str) -> str:
         """Say so where ``text`` names no registry; with ``image`` it may be meant for a tag."""
-        return branch_fault(text) if self.image_given else registry_fault(text)
+        if not self.image_given:
+            return registry_fault(text)
+        return branch_fault(text, self.repository.registry if self.repository else None)
 
 
 def _merged(
