@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.support import reports
 
-from ghcr_push.model import Report
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.summary import summary
 
 STORIES: Final[dict[str, Callable[[], Report]]] = {

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ghcr_push.fronts.python import PushFailed, PushReport, push, push_async
-    from ghcr_push.model import Failure, Kind, Outcome, Result, TargetResult
+    from ghcr_push.model import Kind, Outcome, Result
     from ghcr_push.planning.problems import InputError
     from ghcr_push.pushing.events import Event, Observer
+    from ghcr_push.reporting.records import FailureRecord, TargetRecord
 
     __version__: str
 
 __all__ = [
     "Event",
-    "Failure",
+    "FailureRecord",
     "InputError",
     "Kind",
     "Observer",
@@ -25,7 +26,7 @@ __all__ = [
     "PushFailed",
     "PushReport",
     "Result",
-    "TargetResult",
+    "TargetRecord",
     "__version__",
     "push",
     "push_async",
@@ -33,7 +34,7 @@ __all__ = [
 
 _HOMES = {
     "Event": "ghcr_push.pushing.events",
-    "Failure": "ghcr_push.model",
+    "FailureRecord": "ghcr_push.reporting.records",
     "InputError": "ghcr_push.planning.problems",
     "Kind": "ghcr_push.model",
     "Observer": "ghcr_push.pushing.events",
@@ -41,7 +42,7 @@ _HOMES = {
     "PushFailed": "ghcr_push.fronts.python",
     "PushReport": "ghcr_push.fronts.python",
     "Result": "ghcr_push.model",
-    "TargetResult": "ghcr_push.model",
+    "TargetRecord": "ghcr_push.reporting.records",
     "push": "ghcr_push.fronts.python",
     "push_async": "ghcr_push.fronts.python",
 }

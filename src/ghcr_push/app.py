@@ -34,7 +34,6 @@ from ghcr_push.model import (
     Kind,
     Outcome,
     Plan,
-    Report,
     Source,
     TargetResult,
 )
@@ -51,6 +50,8 @@ from ghcr_push.pushing.shared import TOLD_EVERY, Shared, internal, ours
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting import outputs
+from ghcr_push.reporting.build import build
+from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 from ghcr_push.sources import Spool
 from ghcr_push.sources.locations import DiskSources, Sources
@@ -349,15 +350,15 @@ class Run:
         self._observe(Noticed(sentence))
 
     def _report(self, results: tuple[TargetResult, ...]) -> Report:
-        return Report(
+        return build(
+            results,
             started_at=self._started_at,
             duration=anyio.current_time() - self._start,
             cancelled=self._interruption.signal is not None,
             max_parallel=self._settings.max_parallel,
-            results=results,
             limit_changes=self._queue.limit_changes if self._queue else (),
             holds=self._queue.holds if self._queue else (),
-            notices=tuple(self._notices),
+            notices=self._notices,
         )
 
 

@@ -3,10 +3,8 @@
 Times are seconds on the run's own clock, zero at its start; lengths and waits are seconds too.
 """
 
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 
 from ghcr_push.references import Digest, Repository, TagReference
 
@@ -269,20 +267,29 @@ class LimitChange:
     """A change of the writes allowed in flight on one registry."""
 
     at: float
+    """Seconds from the start of the run."""
     registry: str
+    """The registry's host, with its port where it has one."""
     old: int
+    """Writes allowed before."""
     new: int
+    """Writes allowed from then on."""
     reason: str
+    """What the change answered to; may quote outside text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A time in which the whole queue of a registry waited, as the registry had asked."""
+    """A time in which nothing was sent to a registry, because it had asked for that."""
 
     at: float
+    """Seconds from the start of the run."""
     registry: str
+    """The registry's host, with its port where it has one."""
     seconds: float
+    """How long the queue waited."""
     reason: str
+    """What the registry said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,64 +319,7 @@ class TargetResult:
     """On a seed: what carrying the content of its group took."""
 
     @property
-    def retried_layers(self) -> int:
-        """How many blobs and manifests of its content needed more than one attempt."""
-        parts = (each for each in self.content_attempts if each.step is not Step.READ)
-        return sum(each.number == SECOND for each in parts)
-
-    @property
     def all_attempts(self) -> tuple[Attempt, ...]:
         """Its own attempts and those of the content that it carried, in the order of time."""
         together = (*self.content_attempts, *self.attempts)
         return tuple(sorted(together, key=lambda attempt: attempt.started))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """A finished, or broken-off, run."""
-
-    started_at: str
-    """RFC 3339, UTC."""
-    duration: float
-    cancelled: bool
-    max_parallel: int
-    results: tuple[TargetResult, ...]
-    limit_changes: tuple[LimitChange, ...] = ()
-    holds: tuple[Hold, ...] = ()
-    notices: tuple[str, ...] = field(default=())
-    """Sentences about the run as a whole: what was normalised, merged, fallen back to."""
-
-    @cached_property
-    def counts(self) -> Counter[Outcome]:
-        """How many targets ended in each outcome."""
-        return Counter(result.outcome for result in self.results)
-
-    @property
-    def landed(self) -> tuple[TargetResult, ...]:
-        """The targets that the registry holds with the content asked for."""
-        return tuple(result for result in self.results if result.outcome in LANDED)
-
-    @property
-    def result(self) -> Result:
-        """``partial`` where some landed and some did not; a dry run that planned is a success."""
-        if self.cancelled:
-            return Result.CANCELLED
-        if not self.counts[Outcome.FAILED] and not self.counts[Outcome.SKIPPED]:
-            return Result.SUCCESS
-        good = len(self.landed) + self.counts[Outcome.PLANNED]
-        return Result.PARTIAL if good else Result.FAILURE
-
-    @property
-    def attempts(self) -> int:
-        """Attempts over the run."""
-        return sum(len(result.all_attempts) for result in self.results)
-
-    @property
-    def retries(self) -> int:
-        """Attempts over the run that were not the first of their unit."""
-        return sum(a.number > 1 for result in self.results for a in result.all_attempts)
-
-    @property
-    def lowest_parallel(self) -> int:
-        """The lowest limit that the run fell to."""
-        return min((change.new for change in self.limit_changes), default=self.max_parallel)

@@ -123,12 +123,12 @@ def test_an_engine_that_is_gone_for_two_seconds_costs_no_tag(
     with restarting(door, front):
         report = push(targets, transport=transport, max_parallel=2, spool_size="1MB")
     door.shut()
-    assert {result.outcome for result in report.results} == {Outcome.PUSHED}, report.results
-    for result in report.results:
-        assert held(registry.address, str(result.target.reference)) == result.digest
+    assert {result.outcome for result in report.targets} == {Outcome.PUSHED}, report.targets
+    for result in report.targets:
+        assert held(registry.address, result.reference) == result.digest
     kinds = {
         attempt.failure.kind
-        for result in report.results
+        for result in report.targets
         for attempt in (*result.attempts, *result.content_attempts)
         if attempt.failure is not None
     }

@@ -68,7 +68,7 @@ def test_several_platforms_but_not_all_are_refused_and_nothing_is_published(
 ) -> None:
     monkeypatch.setattr(ghcr_push.pushing.group, "QUICKER_FROM", SIZES[size])
     source, target = pulled("amd64", "arm64"), f"{front.address}/acme/{token_hex(4)}:1"
-    [result] = push([target], source=source).results
+    [result] = push([target], source=source).targets
     assert result.outcome is Outcome.FAILED
     assert result.failure is not None
     assert result.failure.kind is Kind.CONTENT_MISSING
@@ -87,7 +87,7 @@ def test_the_one_platform_that_is_there_is_published_and_told_whatever_the_size(
         with running_front(registry.address) as front:
             target = f"{front.address}/acme/{token_hex(4)}:1"
             report = push([target], source=source)
-            [result] = report.results
+            [result] = report.targets
             assert result.outcome is Outcome.PUSHED, result.failure
             assert OurStep.PUSH not in {attempt.step for attempt in result.attempts}
             assert any("only linux/amd64 is in the engine" in each for each in report.notices)

@@ -11,7 +11,8 @@ from tests.support.outcomes import held
 from tests.support.registry import Registry, running_registry
 
 from ghcr_push import push
-from ghcr_push.model import Outcome, Report, Step
+from ghcr_push.model import Outcome, Step
+from ghcr_push.reporting.records import Report
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -48,7 +49,7 @@ def twenty(
 
 
 def steps_of(report: Report) -> set[Step]:
-    return {attempt.step for result in report.results for attempt in result.attempts}
+    return {attempt.step for result in report.targets for attempt in result.attempts}
 
 
 @pytest.mark.parametrize("connections", [1, 2])
@@ -60,8 +61,8 @@ def test_the_first_connections_reset_and_no_tag_goes_by_docker_push(
 
     report = push(twenty, source="small", transport="auto")
 
-    assert [result.outcome for result in report.results] == [Outcome.PUSHED] * 20
+    assert [result.outcome for result in report.targets] == [Outcome.PUSHED] * 20
     assert Step.PUSH not in steps_of(report)
     assert not any("docker push" in notice for notice in report.notices)
-    for result in report.results:
-        assert held(registry.address, str(result.target.reference)) == result.digest
+    for result in report.targets:
+        assert held(registry.address, result.reference) == result.digest

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 import ghcr_push
-from ghcr_push.model import LANDED, Report
+from ghcr_push.model import LANDED
 from ghcr_push.reporting.annotations import annotations
+from ghcr_push.reporting.build import build
 from ghcr_push.reporting.outputs import BUDGET, outputs
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.report import to_json
 from ghcr_push.reporting.summary import MOST_BYTES, summary
 from tests.simulation.defaults import default_run
@@ -37,12 +39,12 @@ def long_run(tags: int, *, direct: bool) -> Played:
 
 
 def report_of(played: Played) -> Report:
-    return Report(
+    return build(
+        played.results,
         started_at="2024-01-01T00:00:00.000Z",
         duration=(played.ended or 0.0) - played.start,
         cancelled=False,
         max_parallel=played.scenario.max_parallel,
-        results=played.results,
         limit_changes=played.changes,
         holds=played.holds,
     )
@@ -108,14 +110,14 @@ def test_the_memory_for_a_target_does_not_grow_with_the_queue() -> None:
 def test_what_is_told_of_a_long_run_keeps_to_its_budgets_in_time_that_grows_no_faster() -> None:
     played = long_run(MANY, direct=True)
     whole = report_of(played)
-    part = replace(whole, results=whole.results[:FEW])
+    part = replace(whole, targets=whole.targets[:FEW])
 
     few = steps(lambda: tell(part)) / FEW
     many = steps(lambda: tell(whole)) / MANY
     assert many < 1.1 * few
 
     # as many as ever: ten thousand
-    told = tell(replace(whole, results=whole.results * 10))
+    told = tell(replace(whole, targets=whole.targets * 10))
     assert len(told.pop("summary").encode()) <= MOST_BYTES
     assert sum(len(name) + len(value) for name, value in told.items()) <= BUDGET
 

@@ -13,13 +13,14 @@ from ghcr_push.model import (
     Kind,
     LimitChange,
     Outcome,
-    Report,
     Source,
     Step,
     Target,
     TargetResult,
 )
 from ghcr_push.references import Digest, Repository, TagReference
+from ghcr_push.reporting.build import build
+from ghcr_push.reporting.records import Report
 
 APP = Repository("ghcr.io", "acme/app")
 OPS = Repository("ghcr.io", "acme/ops")
@@ -159,12 +160,12 @@ def report(
     """Return a report that ended when its last attempt did."""
     ended = tuple(results)
     ends = [a.started + a.seconds for result in ended for a in result.attempts]
-    return Report(
+    return build(
+        ended,
         started_at="2026-03-01T02:00:00Z",
         duration=max(ends, default=0.0) + 0.2,
         cancelled=cancelled,
         max_parallel=4,
-        results=ended,
         limit_changes=limit_changes,
         holds=holds,
         notices=notices,
@@ -375,7 +376,7 @@ def _results(subject: Target) -> st.SearchStrategy[TargetResult]:
 
 
 reports = st.builds(
-    Report,
+    build,
     started_at=st.just("2026-03-01T02:00:00Z"),
     duration=_seconds,
     cancelled=st.booleans(),

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.commands import COMMANDS, file_values, lines_of, obeyed
-from tests.support.reports import all_failed, all_good, hostile_run, partly_failed, target
+from tests.support.reports import all_failed, all_good, hostile_run, partly_failed, pushed, target
 
 from ghcr_push.app import exit_status
 from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, inputs, main
 from ghcr_push.fronts.delivery import exit_status as status
-from ghcr_push.model import Report
 from ghcr_push.planning.inputs import INPUTS, OUTPUTS
 from ghcr_push.planning.problems import InputError, Problem
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Ended, EngineSaid, Noticed
+from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 
 TEXTS = st.text(st.characters(codec="utf-8"))
@@ -258,7 +258,7 @@ def test_engine_output_is_a_group_that_it_cannot_leave(
 
 
 def test_a_line_begins_with_the_time(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
-    Runner(files.environ).tell(Ended(all_good(1).results[0]))
+    Runner(files.environ).tell(Ended(pushed(target("1"))))
     printed = capsys.readouterr().out
     assert printed.lstrip()[0].isdigit()
     assert " s  ghcr.io/acme/app:" in printed

@@ -18,9 +18,10 @@ from tests.support.reports import (
     target,
 )
 
-from ghcr_push.model import Kind, Outcome, Report
+from ghcr_push.model import Kind, Outcome
 from ghcr_push.reporting.annotations import LONGEST, MOST, Level, annotations
 from ghcr_push.reporting.escape import utf16_length
+from ghcr_push.reporting.records import Report
 
 
 def test_a_good_run_has_none() -> None:
@@ -87,7 +88,7 @@ def test_never_more_than_ten_of_a_kind_nor_too_long(subject: Report) -> None:
     assert levels[Level.ERROR] <= min(subject.counts[Outcome.FAILED], MOST)
     assert bool(levels[Level.ERROR]) is bool(subject.counts[Outcome.FAILED])
     told = levels[Level.WARNING] + levels[Level.NOTICE]
-    assert told == any(result.retried for result in subject.results)
+    assert told == any(result.retried for result in subject.targets)
     assert all(utf16_length(annotation.message) <= LONGEST for annotation in given_out)
 
 

@@ -9,22 +9,24 @@ from tests.support.reports import APP, DENIED, OPS, digest, not_landed, pushed, 
 
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
 from ghcr_push.fronts.files import Places
-from ghcr_push.model import Report, TargetResult
+from ghcr_push.model import TargetResult
 from ghcr_push.planning.settings import read_settings
 from ghcr_push.references import Repository
 from ghcr_push.reporting.artifacts import MOST
+from ghcr_push.reporting.build import build
+from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 
 ASKED = read_settings({"tags": "ghcr.io/acme/app:1", "declare-artifacts": "true"})
 
 
 def run(*results: TargetResult) -> Report:
-    return Report(
+    return build(
+        results,
         started_at="2026-11-28T20:00:00.000Z",
         duration=1.0,
         cancelled=False,
         max_parallel=4,
-        results=results,
     )
 
 
@@ -68,7 +70,7 @@ def test_what_landed_is_declared_each_name_once(runner: Runner) -> None:
         f"oci://ghcr.io/acme/app@{digest(1)}",
         f"oci://ghcr.io/acme/ops@{digest(2)}",
     ]
-    assert delivery.notices == delivery.undelivered == delivery.report.notices == ()
+    assert delivery.notices == delivery.undelivered == tuple(delivery.report.notices) == ()
 
 
 def test_nothing_is_declared_unless_it_is_asked_for(runner: Runner) -> None:
@@ -86,7 +88,7 @@ def test_a_name_with_two_digests_is_left_out_and_said(runner: Runner) -> None:
     assert delivery.notices == (
         "not declared as an artifact: ghcr.io/acme/app (has more than one digest in this run)",
     )
-    assert delivery.report.notices == delivery.notices
+    assert tuple(delivery.report.notices) == delivery.notices
 
 
 def test_what_an_earlier_step_declared_is_not_contradicted(runner: Runner) -> None:

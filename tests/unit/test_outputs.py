@@ -23,9 +23,10 @@ from tests.support.reports import (
     target,
 )
 
-from ghcr_push.model import Outcome, Report, TargetResult
+from ghcr_push.model import Outcome, TargetResult
 from ghcr_push.reporting.escape import utf16_length
 from ghcr_push.reporting.outputs import BUDGET, exit_status, outputs
+from ghcr_push.reporting.records import Report
 
 NAMES = [
     *("result", "cause", "pushed", "unchanged", "kept", "failed", "skipped", "planned", "retried"),
@@ -45,7 +46,7 @@ def test_every_target_is_in_the_list_of_its_outcome(subject: Report) -> None:
     assert list(values) == NAMES
     for outcome in Outcome:
         assert json.loads(values[outcome]) == [
-            str(result.target) for result in subject.results if result.outcome is outcome
+            result.reference for result in subject.targets if result.outcome is outcome
         ]
     assert values["truncated"] == "false"
 

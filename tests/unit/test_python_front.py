@@ -118,8 +118,8 @@ def test_a_report_answers_what_a_script_asks(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", "")  # no docker command: the image cannot be found
     report = ghcr_push.push([TAG, "ghcr.io/acme/app:2"], transport="direct", token="")
     assert not report.ok
-    assert [str(result.target) for result in report] == [TAG, "ghcr.io/acme/app:2"]
-    assert report.failed == report.results
+    assert [result.reference for result in report] == [TAG, "ghcr.io/acme/app:2"]
+    assert report.failed == tuple(report)
     assert report.retried == ()
     assert report.cause == "engine"
     assert json.loads(report.to_json())["result"] == "failure"

@@ -8,7 +8,7 @@ import jsonschema  # type: ignore[import-untyped]  # it ships no types
 from hypothesis import given
 from tests.support.reports import hostile_run, partly_failed, report, reports, retried_run
 
-from ghcr_push.model import Report
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.report import json_schema, to_json
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "report.schema.json"
@@ -51,7 +51,7 @@ def test_every_report_is_by_the_schema(subject: Report) -> None:
 def test_totals_are_those_of_the_run(subject: Report) -> None:
     written = read(subject)
     totals = written["totals"]
-    assert len(written["targets"]) == totals["targets"] == len(subject.results)
+    assert len(written["targets"]) == totals["targets"] == len(subject.targets)
     outcomes = ("pushed", "unchanged", "kept", "failed", "skipped", "planned")
     assert [totals[outcome] for outcome in outcomes] == [
         sum(target["outcome"] == outcome for target in written["targets"]) for outcome in outcomes

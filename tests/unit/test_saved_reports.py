@@ -28,12 +28,13 @@ from tests.support.reports import (
 )
 
 from ghcr_push.fronts.report_command import RENDERERS, report_command
-from ghcr_push.model import Outcome, Report, Result
+from ghcr_push.model import Outcome, Result
 from ghcr_push.references import Repository
 from ghcr_push.reporting.html import page
+from ghcr_push.reporting.merge import merged
 from ghcr_push.reporting.metrics import COLUMNS, to_csv, to_openmetrics
-from ghcr_push.reporting.report import to_json
-from ghcr_push.reporting.saved import UnreadableReportError, from_json, merged
+from ghcr_push.reporting.records import Report
+from ghcr_push.reporting.report import UnreadableReportError, from_json, to_json
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.terminal import terminal
 
@@ -79,8 +80,8 @@ def test_jobs_are_timed_from_the_start_of_the_first() -> None:
         ]
     )
     assert whole.started_at == "2026-03-01T02:00:00Z"
-    assert [result.target.reference.tag for result in whole.results] == ["amd64", "arm64"]
-    assert whole.results[1].attempts[0].started == 30.0
+    assert [result.parsed.tag for result in whole.targets] == ["amd64", "arm64"]
+    assert whole.targets[1].attempts[0].started == 30.0
     assert whole.duration == pytest.approx(30.7)
     assert [(each.registry, each.at) for each in whole.limit_changes] == [
         ("ghcr.io (amd64)", 0.1),
@@ -97,7 +98,7 @@ def test_a_target_of_several_jobs_counts_once_as_the_newest_left_it() -> None:
     old = job("1", "2026-03-01T02:00:00Z", good=False)
     new = job("1", "2026-03-01T03:00:00Z")
     whole = merged([("new", new), ("old", old)])
-    assert [result.outcome for result in whole.results] == [Outcome.PUSHED]
+    assert [result.outcome for result in whole.targets] == [Outcome.PUSHED]
     assert any("stand in several reports" in notice for notice in whole.notices)
 
 
@@ -132,7 +133,7 @@ def test_hostile_text_stays_text_on_a_page() -> None:
 @given(reports)
 def test_a_table_has_a_row_per_target(subject: Report) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(subject), newline="")))
-    assert [row["outcome"] for row in rows] == [str(r.outcome) for r in subject.results]
+    assert [row["outcome"] for row in rows] == [str(r.outcome) for r in subject.targets]
     assert all(tuple(row) == COLUMNS for row in rows)
 
 

@@ -30,8 +30,9 @@ from tests.support.reports import (
     tried,
 )
 
-from ghcr_push.model import Kind, Outcome, Report, Step, TargetResult
+from ghcr_push.model import Kind, Outcome, Step, TargetResult
 from ghcr_push.references import Repository
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.summary import MOST_BYTES, summary
 
 ELEMENTS = {
@@ -110,7 +111,7 @@ def test_the_headline_tells_the_run(subject: Report, line: str) -> None:
 @given(reports)
 def test_counts_are_those_of_the_run(subject: Report) -> None:
     told = summary(subject)
-    facts = Rendered(told.split("\n\n")[1]).text if subject.results else ""
+    facts = Rendered(told.split("\n\n")[1]).text if subject.targets else ""
     counted = [fact.split(" ") for fact in facts.strip().split(" · ")]
     for outcome in Outcome:
         number = subject.counts[outcome]
@@ -139,7 +140,7 @@ def test_the_headline_counts_the_run(subject: Report) -> None:
 
 @given(reports)
 def test_every_target_has_one_row(subject: Report) -> None:
-    assert named(summary(subject)) == Counter(str(result.target) for result in subject.results)
+    assert named(summary(subject)) == Counter(result.reference for result in subject.targets)
 
 
 @given(reports)

@@ -13,8 +13,8 @@ from tests.support.reports import (
     retried_run,
 )
 
-from ghcr_push.model import Report
 from ghcr_push.reporting.phrases import headline
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.terminal import terminal
 
 

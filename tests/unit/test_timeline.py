@@ -8,7 +8,6 @@ from hypothesis import given
 from tests.support.reports import (
     SERVER_ERROR,
     all_good,
-    cancelled_run,
     change,
     dry_run,
     huge,
@@ -20,9 +19,10 @@ from tests.support.reports import (
     target,
 )
 
-from ghcr_push.model import Attempt, Report, Step
+from ghcr_push.model import Attempt, Step
 from ghcr_push.references import Repository
 from ghcr_push.reporting.gantt import LONGEST, gantt
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.timeline import MOST_ROWS, limit_history, rows_left_out
 
 LINE = re.compile(
@@ -137,7 +137,7 @@ def test_the_longest_picture_is_drawn() -> None:
 def test_a_wait_that_the_run_did_not_live_through_ends_with_it() -> None:
     (result,) = (pushed(target("1"), failures=(SERVER_ERROR,)),)
     cut = replace(result, attempts=(replace(result.attempts[0], wait=60.0),))
-    subject = replace(cancelled_run(), results=(cut,), duration=2.0)
+    subject = replace(report([cut], cancelled=True), duration=2.0)
     assert "wait :done, 2000-01-01 00:00:00.400, 1600ms" in gantt(subject)
 
 

@@ -14,11 +14,12 @@ from ghcr_push.credentials import Credential
 from ghcr_push.credentials.helpers import ask_helper
 from ghcr_push.failures import PushError
 from ghcr_push.fronts.log import logged
-from ghcr_push.model import Kind, Outcome, Report
+from ghcr_push.model import Kind, Outcome
 from ghcr_push.planning.settings import read_settings
 from ghcr_push.pushing.events import Event
 from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
+from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 from ghcr_push.sources.command import output_of
 
@@ -155,7 +156,7 @@ def test_a_fault_that_ends_the_run_comes_with_its_traceback(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     report = broken_run(monkeypatch, ExceptionGroup("some", [BugError("deep"), KeyError("down")]))
-    (result,) = report.results
+    (result,) = report.targets
     assert result.outcome is Outcome.FAILED
     assert result.failure is not None
     assert result.failure.kind is Kind.INTERNAL
@@ -169,7 +170,7 @@ def test_what_the_machine_refuses_is_no_fault_of_ours(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     report = broken_run(monkeypatch, ExceptionGroup("some", [OSError(28, "No space left")]))
-    failure = report.results[0].failure
+    failure = report.targets[0].failure
     assert failure is not None
     assert failure.kind is not Kind.INTERNAL
     assert "Traceback" not in caplog.text
@@ -186,7 +187,7 @@ def test_the_first_fault_of_an_observer_is_told_and_no_further_one(
 
     environ = {"PATH": ""}
     report = app.push(SETTINGS, environ=environ, observer=observe, interruption=Interruption())
-    assert report.results[0].outcome is Outcome.FAILED
+    assert report.targets[0].outcome is Outcome.FAILED
     assert len(seen) > 0
     (record,) = [each for each in caplog.records if each.name == "ghcr_push.faults"]
     assert "BugError: in the log" in record.getMessage()

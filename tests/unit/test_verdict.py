@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ghcr_push.failures import Evidence, Origin, classify
-from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, Source, Step, Target
+from ghcr_push.model import Attempt, Failure, Kind, Outcome, Source, Step, Target
 from ghcr_push.model import TargetResult as Ended
 from ghcr_push.references import parse_tag_reference
-from ghcr_push.reporting.verdict import Verdict, cause_of, verdict
+from ghcr_push.reporting.build import build
+from ghcr_push.reporting.records import Report
+from ghcr_push.reporting.verdict import Verdict, cause_of
 
 TARGET = Target(parse_tag_reference("ghcr.io/acme/app:1"), Source("app"))
 PUSHED = Ended(target=TARGET, outcome=Outcome.PUSHED)
@@ -29,7 +31,7 @@ def failed(kind: Kind, *attempts: Kind) -> Ended:
 
 
 def report(*results: Ended) -> Report:
-    return Report(started_at="", duration=1, cancelled=False, max_parallel=4, results=results)
+    return build(results, started_at="", duration=1, cancelled=False, max_parallel=4)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +66,6 @@ def test_what_landed_after_failures_has_no_cause() -> None:
 
 
 def test_a_run_has_the_one_cause_of_its_failures_or_is_mixed() -> None:
-    assert verdict(report(PUSHED)) is Verdict.NONE
-    assert verdict(report(PUSHED, failed(Kind.DENIED), failed(Kind.CANCELLED))) is (
-        Verdict.PERMISSION
-    )
-    assert verdict(report(failed(Kind.DENIED), failed(Kind.NETWORK))) is Verdict.MIXED
+    assert report(PUSHED).cause is Verdict.NONE
+    assert report(PUSHED, failed(Kind.DENIED), failed(Kind.CANCELLED)).cause is (Verdict.PERMISSION)
+    assert report(failed(Kind.DENIED), failed(Kind.NETWORK)).cause is Verdict.MIXED

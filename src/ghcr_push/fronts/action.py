@@ -18,13 +18,13 @@ from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import Places
 from ghcr_push.fronts.lines import Log, engine_lines, harmless
 from ghcr_push.fronts.log import logged
-from ghcr_push.model import Report
 from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import EngineSaid, Event, Noticed
 from ghcr_push.reporting.annotations import annotations
 from ghcr_push.reporting.outputs import outputs
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.refusal import refused_outputs, refused_summary
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.terminal import terminal

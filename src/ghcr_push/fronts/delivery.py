@@ -8,9 +8,9 @@ from typing import Final
 
 from ghcr_push import app, tracing
 from ghcr_push.fronts.files import Places
-from ghcr_push.model import Report
 from ghcr_push.planning.settings import Settings
 from ghcr_push.reporting.artifacts import declaration
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.report import to_json
 from ghcr_push.signals import Interruption
 
@@ -42,7 +42,7 @@ def deliver(
             notices = _declare(report, environ)
         except Exception as error:  # noqa: BLE001 - costs the artifacts, and nothing else
             undelivered.append(unwritten("the artifacts", error))
-    report = replace(report, notices=(*report.notices, *notices, *undelivered))
+    report = replace(report, notices=[*report.notices, *notices, *undelivered])
     path = ""
     if given := settings.report_file:
         try:
@@ -51,7 +51,7 @@ def deliver(
         except Exception as error:  # noqa: BLE001 - costs the report, and nothing else
             sentence = unwritten(given, error)
             undelivered.append(sentence)
-            report = replace(report, notices=(*report.notices, sentence))
+            report = replace(report, notices=[*report.notices, sentence])
     return Delivery(report, path, notices, tuple(undelivered))
 
 

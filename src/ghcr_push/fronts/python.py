@@ -12,12 +12,12 @@ from typing import Protocol, TypedDict, Unpack, runtime_checkable
 from ghcr_push import app
 from ghcr_push.fronts.delivery import deliver
 from ghcr_push.fronts.files import Places
-from ghcr_push.model import Outcome, Report, TargetResult
+from ghcr_push.model import Outcome
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Event, Observer
 from ghcr_push.reporting.outputs import exit_status
+from ghcr_push.reporting.records import Report, TargetRecord
 from ghcr_push.reporting.report import to_json
-from ghcr_push.reporting.verdict import Verdict, verdict
 from ghcr_push.signals import Interruption
 
 Listed = str | Sequence[str]
@@ -77,22 +77,22 @@ class PushFailed(Exception):  # noqa: N818 - says what happened, as TimeoutExpir
 
     def __init__(self, report: "PushReport") -> None:
         causes = {
-            f"{result.failure.kind}: {result.failure.message}": result.target
-            for result in report.failed
-            if result.failure is not None
+            f"{target.failure.kind}: {target.failure.message}": target.reference
+            for target in report.failed
+            if target.failure is not None
         }
-        lines = [f"{target}: {cause}" for cause, target in causes.items()]
-        head = f"{len(report.failed)} of {len(report.results)} targets were not pushed"
+        lines = [f"{reference}: {cause}" for cause, reference in causes.items()]
+        head = f"{len(report.failed)} of {len(report.targets)} targets were not pushed"
         super().__init__("\n".join([head, *lines]))
         self.report = report
 
 
 @dataclass(frozen=True, kw_only=True)
 class PushReport(Report):
-    """A finished run; iterating gives a ``TargetResult`` for each target, in the order given."""
+    """A finished run; iterating gives a ``TargetRecord`` for each target, in the order given."""
 
-    def __iter__(self) -> Iterator[TargetResult]:
-        return iter(self.results)
+    def __iter__(self) -> Iterator[TargetRecord]:
+        return iter(self.targets)
 
     @property
     def ok(self) -> bool:
@@ -100,20 +100,15 @@ class PushReport(Report):
         return not self.cancelled and exit_status(self, fail_on_error=True) == 0
 
     @property
-    def failed(self) -> tuple[TargetResult, ...]:
+    def failed(self) -> tuple[TargetRecord, ...]:
         """The targets that were not pushed: tried in vain, or never tried."""
         bad = {Outcome.FAILED, Outcome.SKIPPED}
-        return tuple(result for result in self.results if result.outcome in bad)
+        return tuple(target for target in self.targets if target.outcome in bad)
 
     @property
-    def retried(self) -> tuple[TargetResult, ...]:
+    def retried(self) -> tuple[TargetRecord, ...]:
         """The targets that needed more than one attempt, whatever their outcome."""
-        return tuple(result for result in self.results if result.retried)
-
-    @property
-    def cause(self) -> Verdict:
-        """Where to look for the remedy: the action's output ``cause``."""
-        return verdict(self)
+        return tuple(target for target in self.targets if target.retried)
 
     def raise_for_failure(self) -> None:
         """Raise ``PushFailed`` unless all is well."""

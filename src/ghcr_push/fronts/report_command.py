@@ -7,10 +7,10 @@ from typing import Final, NoReturn
 
 import click
 
-from ghcr_push.model import Report
+from ghcr_push.reporting.merge import merged
 from ghcr_push.reporting.metrics import to_csv, to_openmetrics
-from ghcr_push.reporting.report import to_json
-from ghcr_push.reporting.saved import UnreadableReportError, from_json, merged
+from ghcr_push.reporting.records import Report
+from ghcr_push.reporting.report import UnreadableReportError, from_json, to_json
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.terminal import terminal
 

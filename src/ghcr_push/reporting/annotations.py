@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ghcr_push.model import Outcome, Report, Result, TargetResult
+from ghcr_push.model import Outcome, Result
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import cause, count, retried, retries_told, tried_again, tries
+from ghcr_push.reporting.records import Report, TargetRecord
 
 MOST = 10
 """Annotations of a kind that a runner keeps per step (actions/runner, ExecutionContext)."""
@@ -41,8 +42,8 @@ def annotations(report: Report) -> tuple[Annotation, ...]:
     The tenth error is for all that are left. Retries are a warning where something failed, and a
     notice where all went well: a registry's hiccup is nothing to look into then.
     """
-    groups: dict[tuple[str, ...], list[TargetResult]] = defaultdict(list)
-    for result in report.results:
+    groups: dict[tuple[str, ...], list[TargetRecord]] = defaultdict(list)
+    for result in report.targets:
         if result.outcome is Outcome.FAILED:
             groups[_cause_of(result)].append(result)
     causes = list(groups.values())
@@ -53,7 +54,7 @@ def annotations(report: Report) -> tuple[Annotation, ...]:
     return (*errors, *_retried(report))
 
 
-def _cause_of(result: TargetResult) -> tuple[str, ...]:
+def _cause_of(result: TargetRecord) -> tuple[str, ...]:
     """Return what targets that failed alike have in common."""
     failure = result.failure
     if failure is None:
@@ -61,12 +62,12 @@ def _cause_of(result: TargetResult) -> tuple[str, ...]:
     return (cause(failure), failure.advice, str(result.may_have_landed))
 
 
-def _error(alike: Sequence[TargetResult]) -> Annotation:
+def _error(alike: Sequence[TargetRecord]) -> Annotation:
     first = alike[0]
     failure = first.failure
     one = len(alike) == 1
-    what = f"{first.target} was" if one else f"{count(len(alike), 'tag')} were"
-    named = "" if one else f" Tags: {', '.join(str(result.target) for result in alike)}"
+    what = f"{first.reference} was" if one else f"{count(len(alike), 'tag')} were"
+    named = "" if one else f" Tags: {', '.join(result.reference for result in alike)}"
     if failure is None:
         return Annotation(
             Level.ERROR,
@@ -81,8 +82,8 @@ def _error(alike: Sequence[TargetResult]) -> Annotation:
     )
 
 
-def _rolled_up(rest: Sequence[TargetResult]) -> Annotation:
-    named = ", ".join(str(result.target) for result in rest)
+def _rolled_up(rest: Sequence[TargetRecord]) -> Annotation:
+    named = ", ".join(result.reference for result in rest)
     return Annotation(
         Level.ERROR,
         f"{count(len(rest), 'more tag')} failed",
@@ -95,6 +96,6 @@ def _retried(report: Report) -> tuple[Annotation, ...]:
     if not again:
         return ()
     level = Level.NOTICE if report.result is Result.SUCCESS else Level.WARNING
-    named = ", ".join(str(result.target) for result in again)
+    named = ", ".join(result.reference for result in again)
     title = f"{tried_again(again)} needed more than one try"
     return (Annotation(level, title, clipped(f"{retries_told(report)} {named}", LONGEST)),)

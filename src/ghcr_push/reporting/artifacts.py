@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ghcr_push.model import Report
 from ghcr_push.reporting.outputs import images
 from ghcr_push.reporting.phrases import count
+from ghcr_push.reporting.records import Report
 
 MOST: Final = 500
 """Artifacts that a runner takes of one job."""

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from ghcr_push.model import Report
 from ghcr_push.reporting.escape import mermaid
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.timeline import Bar, BarKind, Row, rows
 
 LONGEST = 50_000

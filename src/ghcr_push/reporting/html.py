@@ -4,8 +4,8 @@ import html
 
 from markdown_it import MarkdownIt
 
-from ghcr_push.model import Report
 from ghcr_push.reporting.phrases import headline
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.svg import svg
 

@@ -5,8 +5,8 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from ghcr_push.model import Outcome, Report
-from ghcr_push.reporting.verdict import cause_of
+from ghcr_push.model import Outcome
+from ghcr_push.reporting.records import Report
 
 COLUMNS = (
     "reference",
@@ -30,12 +30,12 @@ def to_csv(report: Report) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    for result in report.results:
+    for result in report.targets:
         failure = result.failure
         writer.writerow(
             [
-                _inert(str(result.target)),
-                _inert(str(result.target.source)),
+                _inert(result.reference),
+                _inert(str(result.source)),
                 result.outcome,
                 result.digest or "",
                 result.before or "",
@@ -44,7 +44,7 @@ def to_csv(report: Report) -> str:
                 len(result.all_attempts),
                 f"{sum(attempt.seconds for attempt in result.all_attempts):.3f}",
                 f"{sum(attempt.wait for attempt in result.all_attempts):.3f}",
-                cause_of(result),
+                result.cause,
                 failure.kind if failure else "",
                 failure.status if failure and failure.status else "",
             ]
@@ -61,28 +61,29 @@ def to_openmetrics(report: Report) -> str:
     """Return gauges of one run, by OpenMetrics 1.0; a run is over, so nothing counts on."""
     outcomes = {str(outcome): report.counts[outcome] for outcome in Outcome}
     bad = Counter(
-        str(cause_of(result))
-        for result in report.results
+        str(result.cause)
+        for result in report.targets
         if result.outcome in {Outcome.FAILED, Outcome.SKIPPED}
     )
     failures = Counter(
         str(attempt.failure.kind)
-        for result in report.results
+        for result in report.targets
         for attempt in result.all_attempts
         if attempt.failure
     )
-    waited = sum(attempt.wait for result in report.results for attempt in result.all_attempts)
+    waited = sum(attempt.wait for result in report.targets for attempt in result.all_attempts)
+    totals = report.totals
     held = sum(hold.seconds for hold in report.holds)
     lines = [
         *_family("targets", "Targets by outcome.", "outcome", outcomes),
         *_family("targets_not_pushed", "Failed and skipped targets by cause.", "cause", bad),
         *_family("failed_attempts", "Attempts that failed, by kind.", "kind", failures),
-        *_single("retried_targets", "Targets retried.", sum(r.retried for r in report.results)),
-        *_single("attempts", "Attempts.", report.attempts),
-        *_single("retries", "Attempts that were not the first of their unit.", report.retries),
+        *_single("retried_targets", "Targets retried.", totals.retried),
+        *_single("attempts", "Attempts.", totals.attempts),
+        *_single("retries", "Attempts that were not the first of their unit.", totals.retries),
         *_single("waited_seconds", "Time that attempts waited for the next.", round(waited, 3)),
         *_single("held_seconds", "Time that registries had the queue wait.", round(held, 3)),
-        *_single("lowest_parallel", "Lowest limit on writes in flight.", report.lowest_parallel),
+        *_single("lowest_parallel", "Lowest limit on writes in flight.", totals.lowest_parallel),
         *_single("duration_seconds", "Length of the run.", round(report.duration, 3)),
         "# EOF",
     ]

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable
 
-from ghcr_push.model import Outcome, Report, TargetResult
+from ghcr_push.model import Outcome
 from ghcr_push.reporting.escape import utf16_length
-from ghcr_push.reporting.verdict import verdict
+from ghcr_push.reporting.records import Report, TargetRecord
 
 BUDGET = 450_000
 """Characters of UTF-16 over all outputs; runners take 1 MB a job, counted in UTF-16 bytes."""
@@ -30,25 +30,25 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
     ``report_path`` is the JSON report's, as later steps see it; empty where none was written.
     """
     digests = {
-        str(result.target): result.digest for result in report.landed if result.digest is not None
+        result.reference: result.digest for result in report.landed if result.digest is not None
     }
     shared = {result.digest for result in report.landed}
     values = {
         "result": str(report.result),
-        "cause": str(verdict(report)),
+        "cause": str(report.cause),
         "pushed": _ended(report, Outcome.PUSHED),
         "unchanged": _ended(report, Outcome.UNCHANGED),
         "kept": _ended(report, Outcome.KEPT),
         "failed": _ended(report, Outcome.FAILED),
         "skipped": _ended(report, Outcome.SKIPPED),
         "planned": _ended(report, Outcome.PLANNED),
-        "retried": _names(result for result in report.results if result.retried),
+        "retried": _names(result for result in report.targets if result.retried),
         "digest": (shared.pop() or "") if len(shared) == 1 else "",
         "digests": _compact(digests),
         "images": "\n".join(images(report)),
-        "attempts": str(report.attempts),
-        "retries": str(report.retries),
-        "lowest-parallel": str(report.lowest_parallel),
+        "attempts": str(report.totals.attempts),
+        "retries": str(report.totals.retries),
+        "lowest-parallel": str(report.totals.lowest_parallel),
         "duration": f"{report.duration:.1f}",
         "report": report_path,
         "truncated": "false",
@@ -66,11 +66,11 @@ def exit_status(report: Report, *, fail_on_error: bool) -> int:
 
 
 def _ended(report: Report, outcome: Outcome) -> str:
-    return _names(result for result in report.results if result.outcome is outcome)
+    return _names(result for result in report.targets if result.outcome is outcome)
 
 
-def _names(results: Iterable[TargetResult]) -> str:
-    return _compact([str(result.target) for result in results])
+def _names(results: Iterable[TargetRecord]) -> str:
+    return _compact([result.reference for result in results])
 
 
 def _compact(value: object) -> str:
@@ -81,7 +81,7 @@ def images(report: Report) -> list[str]:
     """Return ``registry/repository@digest`` of what landed, each once, in the targets' order."""
     return list(
         dict.fromkeys(
-            f"{result.target.reference.repository}@{result.digest}"
+            f"{result.parsed.repository}@{result.digest}"
             for result in report.landed
             if result.digest is not None
         )

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, Step, TargetResult
-from ghcr_push.references import Digest
+from ghcr_push.model import Kind, Outcome, Step
+from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 _HOUR, _MINUTE = 3600, 60
 
@@ -58,31 +58,31 @@ def span(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def short(digest: Digest) -> str:
+def short(digest: str) -> str:
     """Return a digest's algorithm and its first twelve digits."""
     algorithm, _, encoded = digest.partition(":")
     return f"{algorithm}:{encoded[:_SHORT_DIGEST]}"
 
 
-def cause(failure: Failure) -> str:
+def cause(failure: FailureRecord) -> str:
     """Return what went wrong in a few words, with the HTTP status where there was one."""
     name = _CAUSES.get(failure.kind, failure.kind.value.replace("-", " "))
     return name if failure.status is None else f"{name} ({failure.status})"
 
 
-def step(attempt: Attempt) -> str:
+def step(attempt: AttemptRecord) -> str:
     """Return what an attempt was doing."""
     return _STEPS[attempt.step]
 
 
-def tries(result: TargetResult) -> str:
+def tries(result: TargetRecord) -> str:
     """Return how often a target was tried: ``1 attempt``; ``not tried`` where it never was."""
     if result.attempts or not result.content_attempts:
         return count(len(result.attempts), "attempt") if result.attempts else "not tried"
     return f"its content in {count(len(result.content_attempts), 'attempt')}"
 
 
-def causes(results: Iterable[TargetResult]) -> str:
+def causes(results: Iterable[TargetRecord]) -> str:
     """Return the failures of all attempts by cause and step, the most frequent first."""
     seen = Counter(
         (cause(attempt.failure), step(attempt))
@@ -101,7 +101,7 @@ def headline(report: Report) -> str:
     if report.cancelled:
         missed = "".join(f", {each}" for each in _bad(report))
         return f"🛑 Cancelled after {span(report.duration)}: {_pushed_of_all(report)}{missed}"
-    if not report.results:
+    if not report.targets:
         return "✅ Nothing to push: no tags were given"
     if report.counts[Outcome.PLANNED]:
         return _dry_run(report)
@@ -109,11 +109,11 @@ def headline(report: Report) -> str:
 
 
 def _pushed_of_all(report: Report) -> str:
-    return f"{len(report.landed):,} of {count(len(report.results), 'tag')} pushed"
+    return f"{len(report.landed):,} of {count(len(report.targets), 'tag')} pushed"
 
 
 def _dry_run(report: Report) -> str:
-    bad, tags = _bad(report), count(len(report.results), "tag")
+    bad, tags = _bad(report), count(len(report.targets), "tag")
     sign, rest = ("❌", f"; {', '.join(bad)}") if bad else ("📝", ", nothing was written")
     planned = report.counts[Outcome.PLANNED]
     return f"{sign} Dry run: {planned:,} of {tags} would be pushed{rest}"
@@ -127,9 +127,9 @@ def _good(report: Report) -> str:
 
 
 def _failed(report: Report) -> str:
-    bad, tags, took = _bad(report), count(len(report.results), "tag"), span(report.duration)
+    bad, tags, took = _bad(report), count(len(report.targets), "tag"), span(report.duration)
     if not report.landed:
-        which = "The tag was not" if len(report.results) == 1 else f"None of {tags} was"
+        which = "The tag was not" if len(report.targets) == 1 else f"None of {tags} was"
         return f"❌ {which} pushed: {', '.join([*bad, *_kept(report)])} in {took}"
     first = bad[0].replace(" ", f" of {tags} ", 1)
     told = f"{', '.join([first, *bad[1:]])}; {len(report.landed):,} pushed in {took}"
@@ -147,9 +147,9 @@ def _bad(report: Report) -> list[str]:
 
 def _there_already(report: Report) -> str:
     """Say that all targets named their images before."""
-    if len(report.results) == 1:
+    if len(report.targets) == 1:
         return "the tag names this image already"
-    return f"all {len(report.results):,} tags name their images already"
+    return f"all {len(report.targets):,} tags name their images already"
 
 
 def _remarks(report: Report, joint: str) -> str:
@@ -169,7 +169,7 @@ def _kept(report: Report) -> list[str]:
     return [f"{kept:,} kept"] if kept else []
 
 
-def tried_again(results: Iterable[TargetResult]) -> str:
+def tried_again(results: Iterable[TargetRecord]) -> str:
     """Return ``3 tags and 2 layers``: what needed more than one attempt; empty for nothing.
 
     A target that is retried for its content alone counts by the layers of that.
@@ -188,12 +188,12 @@ def tally(report: Report) -> str:
     )
 
 
-def retried(report: Report) -> tuple[TargetResult, ...]:
+def retried(report: Report) -> tuple[TargetRecord, ...]:
     """Return the targets that needed more than one attempt, whatever became of them."""
-    return tuple(result for result in report.results if result.retried)
+    return tuple(result for result in report.targets if result.retried)
 
 
-def unproved(report: Report) -> tuple[TargetResult, ...]:
+def unproved(report: Report) -> tuple[TargetRecord, ...]:
     """Return the targets that landed by the push's own answer only."""
     return tuple(result for result in report.landed if not result.verified)
 

@@ -3,21 +3,18 @@
 Within a ``schema_version`` fields are only ever added. Times are in seconds.
 """
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
-from ghcr_push.model import Kind, Outcome, Result, Step
+from ghcr_push.model import LANDED, SECOND, Hold, Kind, LimitChange, Outcome, Result, Step
+from ghcr_push.references import TagReference, parse_tag_reference
 from ghcr_push.reporting.verdict import Verdict
 
 
-class _Described:
-    """A record whose fields' docstrings are their descriptions in the schema."""
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure(_Described):
+class FailureRecord:
     """What went wrong, as judged."""
 
     kind: Kind
@@ -39,7 +36,7 @@ class Failure(_Described):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt(_Described):
+class AttemptRecord:
     """One try of one unit of work for a target."""
 
     number: int
@@ -52,14 +49,14 @@ class Attempt(_Described):
     """How long it took."""
     limit: int
     """Writes that were allowed in flight at that time."""
-    failure: Failure | None
+    failure: FailureRecord | None
     """How it failed; null where it did not."""
     wait: float
     """Seconds waited after it, before the next try."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carriage(_Described):
+class CarriageRecord:
     """What carrying the content of a group took."""
 
     blobs_sent: int
@@ -81,7 +78,7 @@ class Carriage(_Described):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target(_Described):
+class TargetRecord:
     """One target: a reference to write, and how that ended."""
 
     reference: str
@@ -106,48 +103,38 @@ class Target(_Described):
     """Whether its own write, or the content that went up with it, needed more than one attempt."""
     cause: Verdict
     """Where to look for the remedy; none where it landed."""
-    failure: Failure | None
+    failure: FailureRecord | None
     """Why it failed or was skipped; null where it landed."""
-    attempts: list[Attempt]
+    attempts: list[AttemptRecord]
     """Every attempt for it, in the order of time."""
-    content_attempts: list[Attempt]
+    content_attempts: list[AttemptRecord]
     """On a seed: every attempt for the blobs and manifests that its group shares."""
-    carriage: Carriage | None
+    carriage: CarriageRecord | None
     """On a seed whose content was carried through the registry's API: what that took."""
 
+    def __str__(self) -> str:
+        return self.reference
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitChange(_Described):
-    """A change of the writes allowed in flight on one registry."""
+    @property
+    def parsed(self) -> TagReference:
+        """The reference in its parts."""
+        return parse_tag_reference(self.reference)
 
-    at: float
-    """Seconds from the start of the run."""
-    registry: str
-    """The registry's host, with its port where it has one."""
-    old: int
-    """Writes allowed before."""
-    new: int
-    """Writes allowed from then on."""
-    reason: str
-    """What the change answered to; may quote outside text."""
+    @property
+    def retried_layers(self) -> int:
+        """How many blobs and manifests of its content needed more than one attempt."""
+        parts = (each for each in self.content_attempts if each.step is not Step.READ)
+        return sum(each.number == SECOND for each in parts)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold(_Described):
-    """A time in which nothing was sent to a registry, because it had asked for that."""
-
-    at: float
-    """Seconds from the start of the run."""
-    registry: str
-    """The registry's host, with its port where it has one."""
-    seconds: float
-    """How long the queue waited."""
-    reason: str
-    """What the registry said."""
+    @property
+    def all_attempts(self) -> list[AttemptRecord]:
+        """Its own attempts and those of the content that it carried, in the order of time."""
+        together = (*self.content_attempts, *self.attempts)
+        return sorted(together, key=lambda attempt: attempt.started)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Totals(_Described):
+class Totals:
     """Counts and sums over the run."""
 
     targets: int
@@ -176,9 +163,12 @@ class Totals(_Described):
     """Blobs and manifests that needed more than one attempt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report(_Described):
+@dataclass(frozen=True, kw_only=True)
+class Report:
     """A run of ghcr-push; times are in seconds, to the millisecond."""
+
+    # the docstrings of fields, here and below, are their descriptions in the schema
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
 
     schema_version: Literal["1"]
     """The version of this format; fields are added within a version, never changed."""
@@ -196,7 +186,7 @@ class Report(_Described):
     """The ceiling on writes in flight."""
     totals: Totals
     """Sums over the run."""
-    targets: list[Target]
+    targets: list[TargetRecord]
     """Every target, in the order of the plan."""
     limit_changes: list[LimitChange]
     """Every change of the limit on writes in flight, in the order of time."""
@@ -204,3 +194,13 @@ class Report(_Described):
     """Every time that a registry's whole queue waited, in the order of time."""
     notices: list[str]
     """Sentences about the run as a whole."""
+
+    @cached_property
+    def counts(self) -> Counter[Outcome]:
+        """How many targets ended in each outcome."""
+        return Counter(target.outcome for target in self.targets)
+
+    @property
+    def landed(self) -> list[TargetRecord]:
+        """The targets that the registry holds with the content asked for."""
+        return [target for target in self.targets if target.outcome in LANDED]

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ghcr_push.model import Report, Result
+from ghcr_push.model import Result
+from ghcr_push.reporting.build import build
 from ghcr_push.reporting.escape import escape
 from ghcr_push.reporting.outputs import outputs
 from ghcr_push.reporting.verdict import Verdict
@@ -10,7 +11,7 @@ from ghcr_push.reporting.verdict import Verdict
 
 def refused_outputs() -> dict[str, str]:
     """Return all outputs of a run that was refused before its first request."""
-    nothing = Report(started_at="", duration=0.0, cancelled=False, max_parallel=0, results=())
+    nothing = build((), started_at="", duration=0.0, cancelled=False, max_parallel=0)
     return outputs(nothing, "") | {
         "result": str(Result.FAILURE),
         "cause": str(Verdict.INPUT),

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from ghcr_push.failures.treatments import TREATMENTS
-from ghcr_push.model import Attempt, Failure, Kind, Outcome, Report, TargetResult
-from ghcr_push.references import Digest, Repository
+from ghcr_push.model import Kind, Outcome
+from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape
 from ghcr_push.reporting.phrases import cause, count, short, span, step, tries
+from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 FOLDED_FROM = 11
 """Rows from which a table is folded away, its headline staying in sight."""
@@ -25,7 +26,7 @@ _MOST_EVENTS = 8
 
 _ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
 
-_Column = tuple[str, Callable[[TargetResult], str]]
+_Column = tuple[str, Callable[[TargetRecord], str]]
 
 
 class Room:
@@ -49,13 +50,13 @@ class Room:
 
 def failed(report: Report, room: Room) -> str:
     """Return the failed targets, those of one cause together, with what to do about it."""
-    results = [result for result in report.results if result.outcome is Outcome.FAILED]
+    results = [result for result in report.targets if result.outcome is Outcome.FAILED]
     return _by_cause("❌ Failed", results, (_REFERENCE, _TRIED), room, FAILED_FOLDED_FROM)
 
 
 def skipped(report: Report, room: Room) -> str:
     """Return the targets that were never tried, by the reason."""
-    results = [result for result in report.results if result.outcome is Outcome.SKIPPED]
+    results = [result for result in report.targets if result.outcome is Outcome.SKIPPED]
     return _by_cause("⏭️ Skipped, never tried", results, (_REFERENCE,), room, FOLDED_FROM)
 
 
@@ -79,7 +80,7 @@ def landed(report: Report, room: Room) -> str:
 
 def kept(report: Report, room: Room) -> str:
     """Return the protected tags that name another image and were left so."""
-    results = [result for result in report.results if result.outcome is Outcome.KEPT]
+    results = [result for result in report.targets if result.outcome is Outcome.KEPT]
     if not results:
         return ""
     title = f"🔒 Kept, protected — {count(len(results), 'tag')}"
@@ -90,7 +91,7 @@ def kept(report: Report, room: Room) -> str:
 
 def planned(report: Report, room: Room) -> str:
     """Return the targets of a dry run, by repository."""
-    results = [result for result in report.results if result.outcome is Outcome.PLANNED]
+    results = [result for result in report.targets if result.outcome is Outcome.PLANNED]
     title = f"📝 Would be pushed — {count(len(results), 'tag')}"
     return _by_repository(title, results, _SOURCE, room)
 
@@ -100,7 +101,7 @@ def planned(report: Report, room: Room) -> str:
 
 def _by_cause(
     title: str,
-    results: Sequence[TargetResult],
+    results: Sequence[TargetRecord],
     columns: tuple[_Column, ...],
     room: Room,
     folded_from: int,
@@ -108,7 +109,7 @@ def _by_cause(
     """Return a block per cause, the run's own end last, else the most frequent first."""
     if not results:
         return ""
-    groups: dict[tuple[str, ...], list[TargetResult]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[TargetRecord]] = defaultdict(list)
     for result in results:
         groups[_cause_key(result.failure)].append(result)
     blocks, left = [], len(results)
@@ -124,13 +125,13 @@ def _by_cause(
     return _section(f"{title} — {count(len(results), 'tag')}", blocks, left)
 
 
-def _by_repository(title: str, results: Sequence[TargetResult], last: _Column, room: Room) -> str:
+def _by_repository(title: str, results: Sequence[TargetRecord], last: _Column, room: Room) -> str:
     """Return a table per repository, or one for all of many; all are folded where one would be."""
     if not results:
         return ""
-    groups: dict[Repository, list[TargetResult]] = defaultdict(list)
+    groups: dict[Repository, list[TargetRecord]] = defaultdict(list)
     for result in results:
-        groups[result.target.reference.repository].append(result)
+        groups[result.parsed.repository].append(result)
     folded = len(results) >= FOLDED_FROM
     if len(groups) > _MOST_REPOSITORIES:
         table, shown = _table((_REFERENCE, _DIGEST, last), results, room, folded=folded)
@@ -154,7 +155,7 @@ def _section(title: str, blocks: Iterable[str], left: int) -> str:
 
 
 def _table(
-    columns: Sequence[_Column], results: Sequence[TargetResult], room: Room, *, folded: bool
+    columns: Sequence[_Column], results: Sequence[TargetRecord], room: Room, *, folded: bool
 ) -> tuple[str, int]:
     """Return a table with as many rows as there is room for, and how many these are."""
     rows = []
@@ -180,16 +181,16 @@ def _row(cells: Iterable[str]) -> str:
 # -- causes -----------------------------------------------------------------------------------
 
 
-def _cause_key(failure: Failure | None) -> tuple[str, ...]:
+def _cause_key(failure: FailureRecord | None) -> tuple[str, ...]:
     return () if failure is None else (cause(failure), failure.advice)
 
 
-def _by_weight(group: Sequence[TargetResult]) -> tuple[bool, int]:
+def _by_weight(group: Sequence[TargetRecord]) -> tuple[bool, int]:
     failure = group[0].failure
     return failure is not None and failure.kind in _ENDED_BY_RUN, -len(group)
 
 
-def _cause_told(group: Sequence[TargetResult]) -> tuple[str, bool]:
+def _cause_told(group: Sequence[TargetRecord]) -> tuple[str, bool]:
     """Return what ended the targets of ``group``, and whether they all got the same words."""
     failure = group[0].failure
     if failure is None:
@@ -204,7 +205,7 @@ def _cause_told(group: Sequence[TargetResult]) -> tuple[str, bool]:
     return "<br>\n".join(lines) + _for_a_maintainer(failure), same
 
 
-def _for_a_maintainer(failure: Failure) -> str:
+def _for_a_maintainer(failure: FailureRecord) -> str:
     """Return what belongs into a bug report, folded; empty where the cause is known."""
     if not failure.details:
         return ""
@@ -220,7 +221,7 @@ def _quoted(message: str) -> str:
     return "<br>".join(map(code, kept)) or "<i>without a word</i>"
 
 
-def _events(attempts: Sequence[Attempt]) -> list[str]:
+def _events(attempts: Sequence[AttemptRecord]) -> list[str]:
     """Return the failed attempts in the order of time, equal ones in a row as one, with waits."""
     told = []
     for name, same in groupby(attempts, key=_attempt_told):
@@ -235,14 +236,14 @@ def _events(attempts: Sequence[Attempt]) -> list[str]:
     return told
 
 
-def _attempt_told(attempt: Attempt) -> str | None:
+def _attempt_told(attempt: AttemptRecord) -> str | None:
     return None if attempt.failure is None else f"{cause(attempt.failure)} on {step(attempt)}"
 
 
 # -- cells ------------------------------------------------------------------------------------
 
 
-def _tried(result: TargetResult) -> str:
+def _tried(result: TargetRecord) -> str:
     """Return how often and how long a failed target was tried, and how that went."""
     told = tries(result)
     if result.all_attempts:
@@ -254,28 +255,28 @@ def _tried(result: TargetResult) -> str:
     return f"{told}<br>⚠️ **may have landed**" if result.may_have_landed else told
 
 
-def _retried(result: TargetResult) -> str:
+def _retried(result: TargetRecord) -> str:
     return " → ".join(_events(result.all_attempts))
 
 
-def _said(result: TargetResult) -> str:
+def _said(result: TargetRecord) -> str:
     return _quoted(result.failure.message) if result.failure else ""
 
 
-def _said_shortly(result: TargetResult) -> str:
+def _said_shortly(result: TargetRecord) -> str:
     """Return less of what was said, where many rows need the room."""
     return code(clipped(result.failure.message, _SHORT_QUOTE)) if result.failure else ""
 
 
-def _digest(result: TargetResult) -> str:
+def _digest(result: TargetRecord) -> str:
     return _short(result.digest) if result.digest else "not known"
 
 
-def _before(result: TargetResult) -> str:
+def _before(result: TargetRecord) -> str:
     """Return what the tag named before, and whether a read proved what it names now."""
     if result.outcome is Outcome.UNCHANGED:
         told = "unchanged"
-    elif not result.known_before:
+    elif not result.before_known:
         told = "not read"
     elif result.before is None:
         told = "new"
@@ -286,12 +287,12 @@ def _before(result: TargetResult) -> str:
     return told if result.verified else f"{told} · ⚠️ not verified"
 
 
-def _short(digest: Digest) -> str:
+def _short(digest: str) -> str:
     return f'<code title="{escape(digest)}">{escape(short(digest))}</code>'
 
 
-_REFERENCE: _Column = ("Tag", lambda result: code(str(result.target)))
-_TAG: _Column = ("Tag", lambda result: code(result.target.reference.tag))
+_REFERENCE: _Column = ("Tag", lambda result: code(result.reference))
+_TAG: _Column = ("Tag", lambda result: code(result.parsed.tag))
 _TRIED: _Column = ("What was tried", _tried)
 _SAID: _Column = ("What was said", _said)
 _SAID_SHORTLY: _Column = ("What was said", _said_shortly)
@@ -299,4 +300,4 @@ _RETRIED: _Column = ("What was retried", _retried)
 _DIGEST: _Column = ("Digest", _digest)
 _BEFORE: _Column = ("Before", _before)
 _NAMES: _Column = ("Names", lambda result: _short(result.before) if result.before else "?")
-_SOURCE: _Column = ("From", lambda result: code(str(result.target.source)))
+_SOURCE: _Column = ("From", lambda result: code(str(result.source)))

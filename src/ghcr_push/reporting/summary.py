@@ -1,12 +1,13 @@
 """The job summary: a run in GitHub's Markdown, for a reader who has ten seconds."""
 
-from ghcr_push.model import Report, Result
+from ghcr_push.model import Result
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.sections import Room, failed, kept, landed, planned, retried, skipped
 from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
-from ghcr_push.reporting.verdict import Verdict, verdict
+from ghcr_push.reporting.verdict import Verdict
 
 MOST_BYTES = 900 * 1024
 """UTF-8 bytes of a summary; GitHub drops one over 1 MiB whole, and some near it."""
@@ -49,20 +50,20 @@ def summary(report: Report, *, protected: bool = False) -> str:
 
 def _facts(report: Report) -> str:
     """Return the counts of the run in one line."""
-    if not report.results:
+    if not report.targets:
         return ""
-    repositories = len({result.target.reference.repository for result in report.results})
+    repositories = len({result.parsed.repository for result in report.targets})
     facts = [
         f"**{tally(report)}**",
         "1 repository" if repositories == 1 else f"{repositories:,} repositories",
     ]
-    if report.attempts:
-        retries = f", {report.retries:,} of them retries" if report.retries else ""
-        facts.append(f"{count(report.attempts, 'attempt')}{retries}")
+    if report.totals.attempts:
+        retries = f", {report.totals.retries:,} of them retries" if report.totals.retries else ""
+        facts.append(f"{count(report.totals.attempts, 'attempt')}{retries}")
         limit = f"at most {count(report.max_parallel, 'write')} at once"
-        lower = report.lowest_parallel < report.max_parallel
-        facts.append(f"{limit}, down to {report.lowest_parallel}" if lower else limit)
-    if (cause := verdict(report)) is not Verdict.NONE:
+        lower = report.totals.lowest_parallel < report.max_parallel
+        facts.append(f"{limit}, down to {report.totals.lowest_parallel}" if lower else limit)
+    if (cause := report.cause) is not Verdict.NONE:
         facts.append(f"cause: **{cause}**")
     line = " · ".join(facts)
     if unread := len(unproved(report)):

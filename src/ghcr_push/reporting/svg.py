@@ -3,9 +3,9 @@
 import html
 from collections.abc import Iterator, Sequence
 
-from ghcr_push.model import Report
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import span
+from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.timeline import Bar, Row, rows
 
 _LABELS, _CHART, _ROW, _AXIS = 200, 760, 24, 24

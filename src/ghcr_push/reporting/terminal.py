@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from ghcr_push.model import Outcome, Report, TargetResult
+from ghcr_push.model import Outcome
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import (
     cause,
@@ -15,6 +15,7 @@ from ghcr_push.reporting.phrases import (
     tally,
     tries,
 )
+from ghcr_push.reporting.records import Report, TargetRecord
 
 _MOST_TARGETS = 40
 _LONGEST_QUOTE = 300
@@ -22,9 +23,9 @@ _LONGEST_QUOTE = 300
 
 def terminal(report: Report) -> str:
     """Return the run as plain text, trouble first; control characters are made visible."""
-    failed = [result for result in report.results if result.outcome is Outcome.FAILED]
-    skipped = [result for result in report.results if result.outcome is Outcome.SKIPPED]
-    kept = [result for result in report.results if result.outcome is Outcome.KEPT]
+    failed = [result for result in report.targets if result.outcome is Outcome.FAILED]
+    skipped = [result for result in report.targets if result.outcome is Outcome.SKIPPED]
+    kept = [result for result in report.targets if result.outcome is Outcome.KEPT]
     again = [result for result in report.landed if result.retried]
     lines = [
         headline(report),
@@ -39,7 +40,7 @@ def terminal(report: Report) -> str:
 
 
 def _listed(
-    results: Sequence[TargetResult], told: Callable[[TargetResult], Iterator[str]]
+    results: Sequence[TargetRecord], told: Callable[[TargetRecord], Iterator[str]]
 ) -> Iterator[str]:
     for result in results[:_MOST_TARGETS]:
         yield from told(result)
@@ -47,7 +48,7 @@ def _listed(
         yield f"  … {count(left, 'more tag')} ({results[0].outcome})"
 
 
-def _failed_blocks(results: Sequence[TargetResult]) -> Iterator[str]:
+def _failed_blocks(results: Sequence[TargetRecord]) -> Iterator[str]:
     """Yield the failed targets; those that failed alike share their text and advice."""
     for told, alike in groupby(results, key=_told):
         yield from _listed(list(alike), _failed)
@@ -55,27 +56,27 @@ def _failed_blocks(results: Sequence[TargetResult]) -> Iterator[str]:
             yield f"      {visible(text)}"
 
 
-def _told(result: TargetResult) -> tuple[str, ...]:
+def _told(result: TargetRecord) -> tuple[str, ...]:
     if result.failure is None:
         return ()
     return (clipped(result.failure.message, _LONGEST_QUOTE), result.failure.advice)
 
 
-def _failed(result: TargetResult) -> Iterator[str]:
+def _failed(result: TargetRecord) -> Iterator[str]:
     landed = "; may have landed" if result.may_have_landed else ""
     name = cause(result.failure) if result.failure else "no cause is known"
-    yield f"  ✗ {result.target}: {name}, {tries(result)}{landed}"
+    yield f"  ✗ {result.reference}: {name}, {tries(result)}{landed}"
 
 
-def _skipped(result: TargetResult) -> Iterator[str]:
+def _skipped(result: TargetRecord) -> Iterator[str]:
     reason = f": {cause(result.failure)}" if result.failure else ""
-    yield f"  - {result.target} skipped{reason}"
+    yield f"  - {result.reference} skipped{reason}"
 
 
-def _retried(result: TargetResult) -> Iterator[str]:
-    yield f"  ↻ {result.target} {result.outcome} after retries: {causes([result])}"
+def _retried(result: TargetRecord) -> Iterator[str]:
+    yield f"  ↻ {result.reference} {result.outcome} after retries: {causes([result])}"
 
 
-def _kept(result: TargetResult) -> Iterator[str]:
+def _kept(result: TargetRecord) -> Iterator[str]:
     names = short(result.before) if result.before else "another image"
-    yield f"  = {result.target} kept: protected, and names {names}"
+    yield f"  = {result.reference} kept: protected, and names {names}"

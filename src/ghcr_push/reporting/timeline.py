@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice, zip_longest
 
-from ghcr_push.model import Attempt, LimitChange, Outcome, Report, Step, TargetResult
+from ghcr_push.model import LimitChange, Outcome, Step
 from ghcr_push.reporting.escape import clipped
 from ghcr_push.reporting.phrases import count, span
+from ghcr_push.reporting.records import AttemptRecord, Report, TargetRecord
 
 MOST_ROWS = 40
 """Targets in the picture: more are not read."""
@@ -116,11 +117,11 @@ def _by_registry(changes: Sequence[LimitChange]) -> Iterator[tuple[str, list[Lim
         yield registry, [change for change in changes if change.registry == registry]
 
 
-def _tried(report: Report) -> list[TargetResult]:
-    return [result for result in report.results if result.all_attempts]
+def _tried(report: Report) -> list[TargetRecord]:
+    return [result for result in report.targets if result.all_attempts]
 
 
-def _is_telling(result: TargetResult) -> bool:
+def _is_telling(result: TargetRecord) -> bool:
     """Say whether the target, or the content that went up with it, met anything."""
     bad = result.outcome is Outcome.FAILED or result.retried
     return bad or any(attempt.failure for attempt in result.all_attempts)
@@ -128,13 +129,13 @@ def _is_telling(result: TargetResult) -> bool:
 
 def _is_eventful(report: Report) -> bool:
     """Say whether the run as a whole is worth a picture."""
-    tried = any(result.all_attempts for result in report.results)
+    tried = any(result.all_attempts for result in report.targets)
     return tried and bool(
         report.holds or report.limit_changes or report.cancelled or report.duration >= _LONG_RUN
     )
 
 
-def _most_telling(report: Report) -> list[TargetResult]:
+def _most_telling(report: Report) -> list[TargetRecord]:
     """Return the targets to show, in the order of their first attempts: failed, retried in turn."""
     telling = [result for result in _tried(report) if _is_telling(result)]
     failed = [result for result in telling if result.outcome is Outcome.FAILED]
@@ -144,7 +145,7 @@ def _most_telling(report: Report) -> list[TargetResult]:
     return sorted(shown, key=lambda result: result.all_attempts[0].started)
 
 
-def _smooth_row(results: Sequence[TargetResult]) -> Iterator[Row]:
+def _smooth_row(results: Sequence[TargetRecord]) -> Iterator[Row]:
     """Yield one row for all targets that met nothing, from their first request to their last."""
     attempts = [attempt for result in results for attempt in result.all_attempts]
     if attempts:
@@ -152,7 +153,7 @@ def _smooth_row(results: Sequence[TargetResult]) -> Iterator[Row]:
         yield Row(count(len(results), "other tag"), (bar,))
 
 
-def _target_rows(results: Sequence[TargetResult], duration: float) -> Iterator[Row]:
+def _target_rows(results: Sequence[TargetRecord], duration: float) -> Iterator[Row]:
     for result, label in zip(results, _labels(results), strict=True):
         if result.content_attempts:
             yield Row(f"layers of {label}", _content_bars(result.content_attempts, duration))
@@ -161,18 +162,18 @@ def _target_rows(results: Sequence[TargetResult], duration: float) -> Iterator[R
             yield Row(label, tuple(bars[-MOST_BARS:]))
 
 
-def _content_bars(attempts: Sequence[Attempt], duration: float) -> tuple[Bar, ...]:
+def _content_bars(attempts: Sequence[AttemptRecord], duration: float) -> tuple[Bar, ...]:
     """Return one bar for all uploads, which go side by side, and those of the failed ones."""
     failed = [bar for one in attempts if one.failure for bar in _bars(one, duration)]
     return (Bar("layers", BarKind.REQUEST, *_extent(attempts)), *failed[-MOST_BARS:])
 
 
-def _extent(attempts: Sequence[Attempt]) -> tuple[float, float]:
+def _extent(attempts: Sequence[AttemptRecord]) -> tuple[float, float]:
     start = min(attempt.started for attempt in attempts)
     return start, max(attempt.started + attempt.seconds for attempt in attempts)
 
 
-def _bars(attempt: Attempt, duration: float) -> Iterator[Bar]:
+def _bars(attempt: AttemptRecord, duration: float) -> Iterator[Bar]:
     end = attempt.started + attempt.seconds
     failure = attempt.failure
     if failure is None:
@@ -213,12 +214,12 @@ def _cut(bars: Sequence[Bar], duration: float) -> tuple[Bar, ...]:
     )
 
 
-def _labels(results: Sequence[TargetResult]) -> Iterator[str]:
+def _labels(results: Sequence[TargetRecord]) -> Iterator[str]:
     """Yield a label per target, the tag with its colon, no two alike."""
-    one_repository = len({result.target.reference.repository for result in results}) == 1
+    one_repository = len({result.parsed.repository for result in results}) == 1
     seen: Counter[str] = Counter()
     for result in results:
-        reference = result.target.reference
+        reference = result.parsed
         name = "" if one_repository else reference.repository.name.rpartition("/")[2]
         label = f"{name}:{reference.tag}"
         seen[label] += 1

@@ -1,10 +1,11 @@
 """Where to look for the remedy of what did not land, in one word to count by."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
 from ghcr_push.failures.treatments import TREATMENTS, Cause
-from ghcr_push.model import Kind, Report, TargetResult
+from ghcr_push.model import Kind, TargetResult
 
 
 class Verdict(StrEnum):
@@ -45,9 +46,9 @@ def cause_of(result: TargetResult) -> Verdict:
     return next((verdict for verdict in verdicts if verdict is not Verdict.NONE), Verdict.NONE)
 
 
-def verdict(report: Report) -> Verdict:
+def joined(causes: Iterable[Verdict]) -> Verdict:
     """Return the one cause of all that did not land, or that there are several."""
-    causes = {cause_of(result) for result in report.results} - {Verdict.NONE}
-    if not causes:
+    several = set(causes) - {Verdict.NONE}
+    if not several:
         return Verdict.NONE
-    return causes.pop() if len(causes) == 1 else Verdict.MIXED
+    return several.pop() if len(several) == 1 else Verdict.MIXED

@@ -1,0 +1,78 @@
+"""The reports of several jobs made into one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from ghcr_push.model import Hold, LimitChange
+from ghcr_push.reporting.build import summed
+from ghcr_push.reporting.records import AttemptRecord, Report
+
+E = TypeVar("E", Hold, LimitChange)
+
+
+def merged(reports: Sequence[tuple[str, Report]]) -> Report:
+    """Return the reports of many jobs, named, as one, timed from the start of the first.
+
+    A target that stands in several has the outcome of the report that began last. What concerned
+    one job's requests only, its limits, is told under the job's name. Raises ``ValueError`` without
+    reports.
+    """
+    if len(reports) == 1:
+        return reports[0][1]
+    in_order = sorted(reports, key=lambda named: _time(named[1]))
+    start = _time(in_order[0][1])
+    later = [
+        _delayed(name, report, (_time(report) - start).total_seconds()) for name, report in in_order
+    ]
+    targets = {target.reference: target for report in later for target in report.targets}
+    repeated = sum(len(report.targets) for report in later) - len(targets)
+    told = (f"{repeated} targets stand in several reports; the newest counts.",) if repeated else ()
+    return summed(
+        list(targets.values()),
+        started_at=in_order[0][1].started_at,
+        duration=max(report.duration for report in later),
+        cancelled=any(report.cancelled for report in later),
+        max_parallel=max(report.max_parallel for report in later),
+        limit_changes=_in_order(change for report in later for change in report.limit_changes),
+        holds=_in_order(hold for report in later for hold in report.holds),
+        notices=list(dict.fromkeys([*told, *(n for report in later for n in report.notices)])),
+    )
+
+
+def _time(report: Report) -> datetime:
+    time = datetime.fromisoformat(report.started_at)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _in_order(events: Iterable[E]) -> list[E]:
+    return sorted(events, key=lambda event: event.at)
+
+
+def _delayed(name: str, report: Report, seconds: float) -> Report:
+    """Return ``report`` with all its times later by ``seconds``; its limits under ``name``."""
+
+    def at(moment: float) -> float:
+        return round(moment + seconds, 3)
+
+    def later(attempts: list[AttemptRecord]) -> list[AttemptRecord]:
+        return [replace(each, started=at(each.started)) for each in attempts]
+
+    return replace(
+        report,
+        duration=at(report.duration),
+        targets=[
+            replace(
+                target,
+                attempts=later(target.attempts),
+                content_attempts=later(target.content_attempts),
+            )
+            for target in report.targets
+        ],
+        limit_changes=[
+            replace(each, at=at(each.at), registry=f"{each.registry} ({name})")
+            for each in report.limit_changes
+        ],
+        holds=[replace(each, at=at(each.at)) for each in report.holds],
+    )
