@@ -141,7 +141,7 @@ class TargetRun:
                 if failed.failure.about_tag:
                     raise
                 self._tries.spend(failed)
-                wait = 0.0
+                wait = failed.failure.wait or 0.0  # be it of the read that came after
                 if failed.failure.retryable:
                     wait = self._shared.backoff.wait(failed, self._tries, spare=self._gate.spare)
                 self._before_wait(failed, wait)
@@ -450,6 +450,8 @@ class TargetRun:
         except Exception:  # noqa: BLE001 - whatever it is, it proves nothing, and time is up
             return
         if seen is not None and self._landing.is_shown_by(seen):
+            if self._journal.step is None:
+                self._journal.open(Step.LOOK, self._gate.limit)
             self._journal.close(None)
             self._landing.proved(seen)
             self._finish(self._landing.outcome)

@@ -1,0 +1,124 @@
+"""One target on its way: how long it waits between two ways of writing, what is told of its end."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, cast
+
+import anyio
+import trio
+from trio.testing import MockClock
+
+from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.model import Descriptor, Image, Kind, Outcome, Source, Step, Target
+from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.pushing.content import InEngine
+from ghcr_push.pushing.gate import Gate
+from ghcr_push.pushing.limit import FixedLimit
+from ghcr_push.pushing.places import Ceiling
+from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.shared import Shared
+from ghcr_push.pushing.target import TargetRun
+from ghcr_push.references import Digest, Repository, TagReference
+
+APP = Target(TagReference(Repository("ghcr.io", "acme/app"), "1"), Source("app"))
+DIGEST = Digest(f"sha256:{1:064x}")
+IMAGE = Image(id=DIGEST, layers=1, digest=DIGEST)
+INCOMPLETE = Evidence(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="no such layer")
+BROKEN = Evidence(origin=Origin.REGISTRY, message="bad gateway", status=502)
+BUSY = Evidence(origin=Origin.REGISTRY, message="busy", status=503, retry_after=30.0)
+
+
+@dataclass(slots=True)
+class World:
+    """An engine and a registry that answer what they are told to, the last answer for ever."""
+
+    heads: list[Evidence | Descriptor | None]
+    pushes: list[Evidence | Digest]
+    asked: list[float] = field(default_factory=list)
+    """When the tag was looked at."""
+
+    async def head(self, *_: object) -> Descriptor | None:
+        self.asked.append(anyio.current_time())
+        await anyio.sleep(0.1)
+        return cast("Descriptor | None", self._answer(self.heads))
+
+    async def push(self, *_: object) -> Digest:
+        await anyio.sleep(0.1)
+        return cast("Digest", self._answer(self.pushes))
+
+    def _answer(self, answers: list[Any]) -> Any:
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Evidence):
+            raise PushError(answer)
+        return answer
+
+
+@asynccontextmanager
+async def bench(world: World) -> AsyncIterator[tuple[TargetRun, InEngine]]:
+    """Give a target in a world, and its image in the engine."""
+    shared = Shared(
+        engine=cast("Engine", world),
+        registry=cast("Registry", world),
+        backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
+        observer=lambda _: None,
+        clock=anyio.current_time,
+        start=anyio.current_time(),
+        attempt_timeout=900.0,
+        verify=True,
+        protect=(),
+    )
+    async with anyio.create_task_group() as tasks:
+        gate = Gate(
+            "ghcr.io",
+            limit=FixedLimit(4),
+            ceiling=Ceiling(4),
+            tasks=tasks,
+            observer=lambda _: None,
+            random=Random(1),
+        )
+        content = InEngine(
+            APP.source,
+            IMAGE,
+            engine=shared.engine,
+            manifests=None,
+            turn=anyio.Lock(),
+            sent_other=lambda *_: None,
+        )
+        yield TargetRun(APP, shared, gate, lambda: True), content
+        tasks.cancel_scope.cancel()
+
+
+def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Run a test on a clock that jumps when all wait."""
+
+    def run() -> None:
+        trio.run(test, clock=MockClock(autojump_threshold=0))
+
+    run.__name__ = test.__name__
+    return run
+
+
+@played
+async def test_a_wait_that_a_read_back_named_is_kept_before_another_way_is_tried() -> None:
+    world = World([None, BUSY], [INCOMPLETE])
+    async with bench(world) as (run, content):
+        assert await run.land_at_once(content) is None
+        assert anyio.current_time() - world.asked[-1] >= 30.0
+
+
+@played
+async def test_a_push_that_shows_as_time_is_up_is_told_with_the_look_that_showed_it() -> None:
+    named = Descriptor("application/vnd.oci.image.manifest.v1+json", DIGEST, 1)
+    async with bench(World([None, None, named], [BROKEN])) as (run, content):
+        with anyio.move_on_after(0.5):  # while it waits for its second attempt
+            await run.land(content)
+        await run.look_a_last_time()
+
+    assert run.result is not None
+    assert run.result.outcome is Outcome.PUSHED
+    assert [(a.number, a.step, a.failure is None) for a in run.result.attempts] == [
+        (1, Step.PUSH, False),
+        (2, Step.LOOK, True),
+    ]
