@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from ghcr_push.failures import Evidence, Origin, PushError
-from ghcr_push.model import Carriage, Image, Landed, Manifest, Source, Target
-from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.model import Carriage, Image, Landed, Manifest, Source, Step, Target
+from ghcr_push.pushing.backoff import AttemptError, Backoff
 from ghcr_push.pushing.carry import Carrier
 from ghcr_push.pushing.events import Event, Noticed
 from ghcr_push.pushing.gate import Gate
@@ -24,6 +24,7 @@ from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.reads import LOOK_HOLDS
 from ghcr_push.pushing.shared import Shared
+from ghcr_push.pushing.units import Units
 from ghcr_push.references import Digest, Repository, TagReference
 
 APP, OTHER = Repository("ghcr.io", "acme/app"), Repository("ghcr.io", "acme/other")
@@ -253,6 +254,21 @@ async def test_a_repository_is_not_mounted_into_itself() -> None:
 
 
 @played
+async def test_what_another_saw_here_for_a_mount_is_there_and_not_mounted_from_here() -> None:
+    world = World({(APP, CONFIG)})
+    async with anyio.create_task_group() as tasks, bench(world, APP, parallel=1) as on:
+        async with on.gate.write("another"):
+            tasks.start_soon(on.carry)
+            await anyio.sleep(LOOK_HOLDS / 2)
+            world.held.add((APP, LAYER))
+            tasks.start_soon(on.carry, OTHER)
+            await anyio.sleep(LOOK_HOLDS / 4)
+        await anyio.sleep(10)
+    assert world.of("mount") == [APP]
+    assert world.of("look") == [APP, OTHER, APP]
+
+
+@played
 async def test_an_origin_that_may_not_be_read_is_left_alone_and_told_of() -> None:
     async with bench(World({(BASE, CONFIG)}, refusals={BASE: [DENIED]}), BASE) as on:
         await on.carry(OTHER)
@@ -339,3 +355,25 @@ async def test_a_hold_that_came_during_the_second_look_is_obeyed() -> None:
         assert (world.of("look"), world.of("send")) == ([APP, APP], [])
         await anyio.sleep(10)
     assert world.of("send") == [APP]
+
+
+@played
+async def test_a_wait_that_was_cut_off_is_kept_by_the_next_who_try() -> None:
+    async with bench(World()) as on:
+        target = Target(TagReference(APP, "1"), Source("app"))
+        units = Units(
+            target, shared=on.shared, gate=on.gate, may_begin=lambda: True, log=ContentLog()
+        )
+        unit, tried = units.new(), list[float]()
+
+        async def attempt() -> None:
+            tried.append(anyio.current_time())
+            if len(tried) == 1:
+                raise AttemptError(on.shared.judge(PushError(BUSY), APP), charged=True)
+
+        unit.journal.open(Step.UPLOAD, 1)
+        unit.journal.close(None)
+        with anyio.move_on_after(1):
+            await units.persist(unit, attempt)
+        await units.persist(unit, attempt)
+    assert tried[1] - tried[0] >= 7

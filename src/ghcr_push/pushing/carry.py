@@ -243,9 +243,15 @@ class Carrier:
         looked = self._shared.clock()
         await self._holdings.look_elsewhere(self.repository, blob.digest)
 
+        def elsewhere() -> Repository | None:
+            return self._holdings.elsewhere(self.repository, blob.digest)
+
         async def look_again() -> Landed | None:
             nonlocal looked
-            mounted = self._holdings.elsewhere(blob.digest) and self._holdings.mounting
+            if self._holdings.holds(self.repository, blob.digest):  # seen here for a mount
+                self._record_found(journal)
+                return Landed.FOUND
+            mounted = elsewhere() and self._holdings.mounting
             if mounted or self._shared.clock() - looked <= LOOK_HOLDS:
                 return None
             there = await self._is_there(blob.digest, journal, self._reader.at_once)
@@ -254,15 +260,14 @@ class Carrier:
 
         async def attempt() -> Landed:
             # asked only now, in the slot: meanwhile another group may have sent it elsewhere
-            origin = self._holdings.elsewhere(blob.digest)
+            origin = elsewhere()
             landed = await upload.attempt(origin)
             if origin is not None and landed is not Landed.FOUND:
                 self._holdings.mounting = landed is Landed.MOUNTED
             return landed
 
-        async with self._holdings.sending(blob.digest):
-            plain = self._holdings.elsewhere(blob.digest) is None
-            if plain and (refusal := await self._refusal()):
+        async with self._holdings.sending(self.repository, blob.digest):
+            if elsewhere() is None and (refusal := await self._refusal()):
                 raise AttemptError(refusal, charged=True)
             unit = (self.repository, blob.digest)
             return await self._units.send(unit, attempt, journal, look_again)
@@ -287,10 +292,15 @@ class Carrier:
             journal.open(Step.LOOK, self._gate.limit)
             self._units.record_first(journal, failed.failure)
             raise
-        if there and journal.attempts:
+        if there:
+            self._record_found(journal)
+        return there
+
+    def _record_found(self, journal: Journal) -> None:
+        """Record that a blob needs no further attempt after one that failed."""
+        if journal.attempts:
             journal.open(Step.LOOK, self._gate.limit)
             self._units.record(journal, None)
-        return there
 
     # -- manifests of an index --------------------------------------------------------------
 

@@ -35,12 +35,12 @@ class Holdings:
         self._asking: dict[Digest, anyio.Lock] = {}
 
     @asynccontextmanager
-    async def sending(self, digest: Digest) -> AsyncIterator[None]:
+    async def sending(self, repository: Repository, digest: Digest) -> AsyncIterator[None]:
         """Wait while another repository is sent the blob, so that it can be mounted from there."""
         lock = self._sending.setdefault(digest, anyio.Lock())
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(lock)
-            if self.elsewhere(digest) is not None or not self.mounting:
+            if self.elsewhere(repository, digest) is not None or not self.mounting:
                 await stack.aclose()
             yield
 
@@ -56,9 +56,9 @@ class Holdings:
         """Say whether ``repository`` is known to hold the blob."""
         return repository in self._held.get(digest, ())
 
-    def elsewhere(self, digest: Digest) -> Repository | None:
-        """Name a repository from which the blob could be mounted."""
-        return next(iter(self._held.get(digest, ())), None)
+    def elsewhere(self, repository: Repository, digest: Digest) -> Repository | None:
+        """Name another repository, from which the blob could be mounted into ``repository``."""
+        return next((each for each in self._held.get(digest, ()) if each != repository), None)
 
     async def look_elsewhere(self, repository: Repository, digest: Digest) -> None:
         """Look for the blob in the origins until one is known to hold it.
@@ -68,7 +68,7 @@ class Holdings:
         """
         async with self._asking.setdefault(digest, anyio.Lock()):
             for origin in tuple(self._origins):
-                if self.elsewhere(digest) is not None:
+                if self.elsewhere(repository, digest) is not None:
                     return
                 if origin != repository and (origin, digest) not in self._asked:
                     await self._look(repository, digest, origin)

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import anyio
+
 from ghcr_push.model import Failure, Kind, Step, Target
 from ghcr_push.pushing.backoff import AttemptError, Tries
 from ghcr_push.pushing.events import Waiting
@@ -22,6 +24,8 @@ class Unit:
 
     journal: Journal
     tries: Tries = field(default_factory=Tries)
+    rests_until: float = float("-inf")
+    """Before which it is not tried again, though whoever waited for it were cut off meanwhile."""
 
 
 async def _unseen() -> None:
@@ -102,9 +106,11 @@ class Units:
 
     async def persist(self, unit: Unit, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt until it is done; raise the last ``AttemptError`` where the policy gives up."""
-        journal = unit.journal
+        journal, clock = unit.journal, self._shared.clock
+        await anyio.sleep(max(0.0, unit.rests_until - clock()))
 
         def before_wait(failed: AttemptError, seconds: float) -> None:
+            unit.rests_until = clock() + seconds
             journal.waits(seconds)
             self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
 
