@@ -11,6 +11,7 @@ from tests.simulation.evidence import (
     HAIR,
     PERMANENT,
     Check,
+    ended_at,
     later,
     requests_of,
     surely_charged,
@@ -18,7 +19,12 @@ from tests.simulation.evidence import (
 from tests.simulation.mount_promises import MOUNT_CHECKS
 from tests.simulation.play import Played
 from tests.simulation.records import Reading, Request
-from tests.simulation.retry_promises import longest_wait, may_give_up, shortest_wait
+from tests.simulation.retry_promises import (
+    fell_with_content,
+    longest_wait,
+    may_give_up,
+    shortest_wait,
+)
 
 Part = tuple[Repository, Digest]
 
@@ -104,9 +110,11 @@ def blobs_go_up_once(played: Played) -> Iterator[str]:
                 yield f"{what} was sent twice at once"
             if one.good and other.began > one.ended - HAIR:
                 yield f"{what} was taken, and sent again"
-        for read in (r for r in played.log if r.operation == "has-blob"):
+        for read in (r for r in played.log if r.operation in {"has-blob", "can-mount"}):
             shown = read.seen == digest and read.repository == repository and read.good
-            if shown and any(u.began > read.ended - HAIR for u in uploads):
+            # who looked for itself knows it at once; what another saw is known a moment later
+            after = read.ended + (HAIR if read.operation == "can-mount" else -HAIR)
+            if shown and any(u.began > after for u in uploads):
                 yield f"{what} was seen there, and sent"
 
 
@@ -163,10 +171,13 @@ def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> 
 
 
 def _read_tags_until(played: Played, group: Group) -> float:
-    """Return when the first look at the tags of ``group`` had ended; 0 where it did not begin."""
+    """Return when the first look at the tags of ``group`` had ended; 0 where it did not begin.
+
+    The wait that its answer asked for is part of it.
+    """
     tags = {target.reference.tag for target in group.targets}
     heads = (r for r in played.log if r.operation == "head" and r.repository == group.repository)
-    return next((head.ended for head in heads if tags & set(head.tags)), 0.0)
+    return next((head.ended + head.asked for head in heads if tags & set(head.tags)), 0.0)
 
 
 def units_are_capped(played: Played) -> Iterator[str]:
@@ -225,42 +236,54 @@ def refused_parts_are_tried_once(played: Played) -> Iterator[str]:
 
 
 def content_is_retried(played: Played) -> Iterator[str]:
-    for _, seed, _ in _groups(played):
+    ends = ended_at(played)
+    for group, seed, _ in _groups(played):
         failure = seed.failure
-        own = [a for a in seed.content_attempts if a.failure == failure]
-        fell_with_it = bool(own) and not seed.attempts
-        if failure is None or not failure.retryable or not fell_with_it:
+        if failure is None or not failure.retryable or not fell_with_content(seed):
             continue
+        own = [attempt for attempt in seed.content_attempts if attempt.failure == failure]
         # attempts name no unit: as many as the last one's number are of its own
-        last = own[-1]
-        tried = [failure] * max(a.number for a in own)
-        if last.step is Step.READ:  # a reading is told with one repository of those that want it
-            tried = [failure] * _readings_that_broke(played, seed.target.source)
-        if not may_give_up(played, last.started + last.seconds, tried):
-            yield f"the content of {seed.target} was given up after {last.number} attempts"
+        tried = [failure] * max((attempt.number for attempt in own), default=0)
+        if all(attempt.step is Step.READ for attempt in own):
+            # a reading is told with one repository, maybe another of those that want it
+            tried = [failure] * _readings_that_broke(played, group.source)
+        # what is given up ends at once
+        if not may_give_up(played, ends[seed.target] - played.start, tried or [failure]):
+            yield f"the content of {seed.target} was given up after {len(tried)} attempts"
 
 
 def _readings_that_broke(played: Played, source: Source) -> int:
     return sum(
-        attempt.step is Step.READ and attempt.failure is not None
-        for result in played.results
-        if result.target.source == source
-        for attempt in result.content_attempts
+        reading.source == source and reading.answer == "cut off"
+        for reading in played.world.readings
     )
 
 
 def content_waits_as_the_policy_says(played: Played) -> Iterator[str]:
     """Hold each wait against the shortest and the longest for an attempt of that number."""
-    for _, seed, _ in _groups(played):
+    for group, seed, _ in _groups(played):
         for attempt in seed.content_attempts:
             failure = attempt.failure
             if failure is None or not failure.retryable or not attempt.wait:
                 continue
             # which attempts were charged is not told: one that may have been free, waits a moment
-            shortest = shortest_wait(played, failure, 0, 1)
-            longest = longest_wait(played, failure, attempt.number)
+            charged, number = 0, attempt.number
+            if attempt.step is Step.READ:  # each is charged, whichever repository it is told with
+                charged = number = _waits_for_readings(played, group.source, attempt)
+            shortest = shortest_wait(played, failure, charged, 1)
+            longest = longest_wait(played, failure, number)
             if not shortest - HAIR <= attempt.wait <= longest + HAIR:
                 yield f"the content of {seed.target} waits {attempt.wait:.3f} s"
+
+
+def _waits_for_readings(played: Played, source: Source, last: Attempt) -> int:
+    """Count the waits after broken readings of an image up to that after ``last``."""
+    return sum(
+        attempt.step is Step.READ and attempt.wait > 0.0 and attempt.started <= last.started + HAIR
+        for result in played.results
+        if result.target.source == source
+        for attempt in result.content_attempts
+    )
 
 
 def content_attempts_are_recorded(played: Played) -> Iterator[str]:

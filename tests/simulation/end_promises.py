@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import permutations
 
-from ghcr_push.model import Outcome, Step, TargetResult
+from ghcr_push.model import Group, Outcome, Step, TargetResult
 from ghcr_push.pushing.events import Ended
 from ghcr_push.pushing.reads import LOOK_HOLDS
 from tests.simulation.evidence import (
@@ -163,20 +163,33 @@ def content_goes_up_once(played: Played) -> Iterator[str]:
 def seeds_push_alone(played: Played) -> Iterator[str]:
     """One tag of an image goes up by docker push, and the next only where it was refused as a tag.
 
+    Where the repository had not told that it takes nothing, the first refusal may be a tag's.
     Where only the engine reaches the registry, all must.
     """
     for group in played.scenario.plan.groups:
         wanted = played.scenario.digests[group.source]
         results = [r for r in played.results if r.target in group.targets]
         about_tag = sum(bool(r.failure and r.failure.about_tag) for r in results)
-        pushed = {
-            r.tags
+        pushes = [
+            r
             for r in played.log
             if r.operation == "push" and (r.repository, r.digest) == (group.repository, wanted)
-        }
+        ]
+        pushed = {r.tags for r in pushes}
+        doubted = any(r.answer == "denied" for r in pushes)
         unreached = group.repository.registry in played.scenario.beyond_reach
-        if len(pushed) > 1 + about_tag and not unreached:
+        if len(pushed) > 1 + about_tag + doubted and not unreached:
             yield f"{len(pushed)} tags of one image went up by docker push"
+        if any(push.began > ended for push in pushes for ended in _refusals(played, group)):
+            yield f"{group.repository} had refused, and was pushed to"
+
+
+def _refusals(played: Played, group: Group) -> Iterator[float]:
+    """Yield when a repository had told, asked for it, that nothing may be written there."""
+    for request in played.log:
+        asked = request.operation == "ask" and request.repository == group.repository
+        if asked and request.answer == "denied":
+            yield request.ended + HAIR
 
 
 END_CHECKS: tuple[Check, ...] = (

@@ -28,6 +28,8 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.play import Played
 from tests.simulation.records import Request
+from tests.simulation.scenario import Weather
+from tests.simulation.world import WRITE
 
 # -- promise 4: slots -----------------------------------------------------------------------
 
@@ -253,6 +255,7 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
         and not (w.secondary or played.scenario.carriage.breaks)
         and all(outage.ends <= 620 for outage in w.outages)
         and w.silent_from == float("inf")
+        and not _is_overloaded_by_order(played, w)
         for w in played.scenario.weather.values()
     )
     if not (defaults and plain and played.scenario.backoff_initial == 0.5):
@@ -261,6 +264,16 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
         failure = result.failure
         if failure is not None and (failure.retryable or failure.kind is Kind.DEADLINE):
             yield f"{result.target} was lost to {failure.kind}"
+
+
+def _is_overloaded_by_order(played: Played, weather: Weather) -> bool:
+    """Say whether the limit is pinned beyond what is borne, and refused writes take room.
+
+    They keep each other out then, and who finds a place is chance.
+    """
+    borne = min(limit for _, limit in weather.limits)
+    pinned = not played.scenario.adaptive and played.scenario.max_parallel > borne
+    return pinned and weather.refusal > WRITE
 
 
 PRESSURE_CHECKS: tuple[Check, ...] = (

@@ -43,7 +43,7 @@ def transient_is_retried(played: Played) -> Iterator[str]:
         if result.outcome is not Outcome.FAILED or failure is None or not failure.retryable:
             continue
         own = [f for _, f in failures_of(result)]
-        if not own or fell_with_content(result):
+        if fell_with_content(result):
             continue
         # one that is given up ends at once
         if not may_give_up(played, ends[result.target] - played.start, own):
@@ -51,11 +51,14 @@ def transient_is_retried(played: Played) -> Iterator[str]:
 
 
 def fell_with_content(result: TargetResult) -> bool:
-    """Say whether it was its group's content that met the failure, or met it last."""
+    """Say whether it was its group's content that met the failure, or met it last.
+
+    What broke a reading of the image is told with one of the repositories that wanted it.
+    """
     content = [a.started for a in result.content_attempts if a.failure == result.failure]
     own = [a.started for a in result.attempts if a.failure == result.failure]
-    if not result.content_attempts or not own:
-        return bool(result.content_attempts)
+    if not own:
+        return True
     return max(content, default=0.0) > max(own)
 
 
