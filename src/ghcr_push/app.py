@@ -237,14 +237,15 @@ class Run:
         )
         spool = Spool(self._settings.spool_size, place)
         headers = {name: engine_auth(name, given) for name, given in known.credentials.items()}
-        engine = DockerEngine(stack.enter_context(folder), self._environ, headers, spool)
-        disk = DiskSources(self._settings.path_of, spool, self._settings.platform)
+        platform = self._settings.platform
+        engine = DockerEngine(stack.enter_context(folder), self._environ, headers, spool, platform)
+        disk = DiskSources(self._settings.path_of, spool, platform)
         client = RegistryClient(
             known.credentials,
             insecure_registries=self._settings.insecure_registries,
             environ=self._environ,
         )
-        remote = RegistrySources(client, self._persist, self._settings.platform)
+        remote = RegistrySources(client, self._persist, platform)
         return Sources(engine, disk, remote), await stack.enter_async_context(client)
 
     @property

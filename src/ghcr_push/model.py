@@ -134,6 +134,8 @@ class Image:
     """Digests of the uncompressed layers, in order; the engine proves them by its config."""
     size: int = 0
     """Bytes, as the engine counts them."""
+    platform: str = ""
+    """``os/architecture[/variant]``, as the engine tells it of the image that it would run."""
     in_engine: bool = True
     """Whether the Docker Engine has it, so that ``docker push`` can push it."""
     whole: bool | None = None

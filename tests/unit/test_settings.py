@@ -189,10 +189,12 @@ def test_what_is_no_platform_is_refused(platform: str) -> None:
     assert told == f"platform: {platform!r} is no platform; write linux/arm64, or so."
 
 
-def test_a_platform_is_chosen_from_what_lies_on_disk() -> None:
+def test_a_platform_is_chosen_from_any_source_but_not_for_docker_push() -> None:
     assert read(platform="linux/arm/v7", source="oci-layout:out").platform == "linux/arm/v7"
+    assert read(platform="linux/arm/v7", source="app").platform == "linux/arm/v7"
     assert read(source="oci-layout:out").platform is None
-    assert "is an image of the Docker Engine" in only_line(platform="linux/arm64", source="app")
+    told = only_line(platform="linux/arm64", source="app", transport="engine")
+    assert "cannot be chosen with `transport: engine`" in told
 
 
 def test_docker_push_takes_nothing_from_disk() -> None:

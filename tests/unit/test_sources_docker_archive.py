@@ -86,6 +86,8 @@ async def test_images_of_a_docker_archive_are_told_apart(tmp_path: Path) -> None
     assert "holds 2 images; name one of app:1, ghcr.io/acme/other:2" in told
 
 
-async def test_a_docker_archive_has_no_platforms_to_choose(tmp_path: Path) -> None:
+async def test_a_docker_archive_is_of_one_platform(tmp_path: Path) -> None:
     path = archive(tmp_path, tar(docker_archive([layer(1)])))
-    assert "one platform" in await refused(f"docker-archive:{path}", platform="linux/amd64")
+    assert isinstance(await found(f"docker-archive:{path}", platform="linux/amd64"), Image)
+    told = await refused(f"docker-archive:{path}", platform="linux/arm64")
+    assert "has no image of linux/arm64; it has linux/amd64" in told

@@ -80,7 +80,12 @@ async def test_an_index_comes_with_all_its_children(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "platform"),
-    [("linux/amd64", "linux/amd64"), ("linux/arm", "linux/arm/v7"), ("linux/arm/v7",) * 2],
+    [
+        ("linux/amd64", "linux/amd64"),
+        ("linux/arm", "linux/arm/v7"),
+        ("linux/arm/v7", "linux/arm/v7"),
+        ("linux/arm64/v8", "linux/arm64"),
+    ],
 )
 async def test_one_platform_of_an_index_is_taken_alone(
     asked: str, platform: str, tmp_path: Path

@@ -158,14 +158,14 @@ async def test_reads_the_platform_of_a_lone_image_from_its_config() -> None:
 @pytest.mark.parametrize(
     ("platform", "said"),
     [
-        ("linux/s390x", "platform linux/s390x names 0 images of linux/amd64, linux/arm/v6"),
-        ("linux/arm", "platform linux/arm names 2 images of"),
+        ("linux/s390x", "has no image of linux/s390x; it has linux/amd64, linux/arm/v6"),
+        ("linux/arm", "has 2 images of linux/arm; it has"),
     ],
 )
 async def test_refuses_a_platform_that_names_none_or_several(platform: str, said: str) -> None:
     stored = Stored(AMD, ARM6, ARM7)
     kind, words = await refusal(stored.saved(), StoredImage(digest=stored.index, platform=platform))
-    assert (kind, said in words) == (Kind.CONTENT_MISSING, True)
+    assert (kind, said in words) == (Kind.SOURCE_INVALID, True)
 
 
 async def test_refuses_a_chosen_platform_that_is_not_complete() -> None:

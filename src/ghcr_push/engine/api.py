@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from http.client import HTTPException, HTTPResponse
 from io import BytesIO
 from subprocess import PIPE
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import anyio
 import httpx2
@@ -47,13 +47,20 @@ class EngineApi:
         headers = {"X-Registry-Auth": value} if value else dict[str, str]()
         return _described(await self._get(f"/distribution/{repository}:{reference}/json", headers))
 
+    async def manifests(self, image: str) -> list[dict[str, Any]]:
+        """Return what the engine tells of an image's manifests; nothing before engine 28."""
+        answer = await self._get(f"/images/{image}/json?manifests=1", {})
+        try:
+            told = answer.json().get("Manifests") if answer.is_success else None
+        except (ValueError, AttributeError):
+            return []
+        return told if isinstance(told, list) else []
+
     async def is_whole(self, image: str) -> bool:
         """Say whether the engine has all that an image names, as far as it tells (from 28 on)."""
         try:
-            answer = await self._get(f"/images/{image}/json?manifests=1", {})
-            manifests = answer.json().get("Manifests") if answer.is_success else None
-            return all(each["Available"] for each in manifests or ())
-        except (PushError, ValueError, KeyError, TypeError, AttributeError):
+            return all(each["Available"] for each in await self.manifests(image))
+        except (PushError, KeyError, TypeError):
             return True  # whoever reads the image will see
 
     async def _get(self, path: str, headers: Mapping[str, str]) -> httpx2.Response:

@@ -12,6 +12,7 @@ import anyio
 
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
+from ghcr_push.engine.platforms import WHOLE, Part, Platforms
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import Evidence, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
@@ -39,7 +40,7 @@ class DockerEngine:
     """The engine that ``environ`` names, logged in by the private Docker configuration ``config``.
 
     ``authorizations`` are the values of ``X-Registry-Auth`` by registry; in ``spool`` lie the
-    blobs on their way out.
+    blobs on their way out. ``platform`` chooses one of each image; None wants all.
     """
 
     def __init__(
@@ -48,12 +49,17 @@ class DockerEngine:
         environ: Mapping[str, str],
         authorizations: Mapping[str, str],
         spool: Spool | None = None,
+        platform: str | None = None,
     ) -> None:
         self._command = DockerCommand(config, environ)
         self._api = EngineApi(self._command, authorizations)
         self._pushes = Pushes(self._command)
         self._answered = False
         self._spool = spool or Spool()
+        self._parts: dict[Source, Part] = {}
+        self._platforms = (
+            Platforms(platform, self._api, self._command, self._saved) if platform else None
+        )
 
     # -- images -----------------------------------------------------------------------------
 
@@ -66,7 +72,17 @@ class DockerEngine:
                 found.update(await self._inspect(chunk))
             except PushError as error:
                 found.update(dict.fromkeys(chunk, classify(error.evidence)))
-        return found
+        return {source: await self._chosen(source, image) for source, image in found.items()}
+
+    async def _chosen(self, source: Source, image: Image | Failure) -> Image | Failure:
+        """Return what is to be pushed of an image; keep how it is read."""
+        if self._platforms is None or isinstance(image, Failure):
+            return image
+        chosen = await self._platforms.choose(source, image)
+        if isinstance(chosen, Failure):
+            return chosen
+        image, self._parts[source] = chosen
+        return image
 
     async def _inspect(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         names = [source.image for source in sources]
@@ -85,7 +101,10 @@ class DockerEngine:
         # which answer belongs to which name is unclear: ask one by one
         singly: dict[Source, Image | Failure] = {}
         for source in sources:
-            singly.update(await self.inspect_all([source]))
+            try:
+                singly.update(await self._inspect([source]))
+            except PushError as error:
+                singly[source] = classify(error.evidence)
         return singly
 
     async def _told(self, inspected: dict[str, object]) -> Image:
@@ -99,23 +118,33 @@ class DockerEngine:
     @asynccontextmanager
     async def save(self, source: Source, image: Image) -> AsyncIterator[SavedImages]:
         """Have the engine save ``image`` and read it as it comes."""
-        command = self._command.words("image", "save", "--", source.image)
+        if image.digest is not None:
+            wanted: ClassicImage | StoredImage = StoredImage(digest=image.digest)
+        else:
+            wanted = ClassicImage(id=Digest(image.id), diff_ids=image.diff_ids)
         with self._lost():
-            async with (
-                output_of(command, self._command.environ) as output,
-                self._reading(image, output) as saved,
-            ):
+            async with self._saved(source, wanted, self._parts.get(source, WHOLE)) as saved:
                 yield saved
 
-    def _reading(self, image: Image, output: Output) -> SavedImages:
-        if image.digest is not None:
-            stored = StoredImage(digest=image.digest)
-            return SavedImages.stored(
-                output.reader, [stored], spool=self._spool, complaint=output.complaint
-            )
-        classic = ClassicImage(id=Digest(image.id), diff_ids=image.diff_ids)
-        return SavedImages.classic(
-            output.reader, [classic], spool=self._spool, complaint=output.complaint
+    @asynccontextmanager
+    async def _saved(
+        self, source: Source, wanted: ClassicImage | StoredImage, part: Part
+    ) -> AsyncIterator[SavedImages]:
+        command = self._command.words("image", "save", *part.options, "--", source.image)
+        async with (
+            output_of(command, self._command.environ) as output,
+            self._reading(wanted, part, output) as saved,
+        ):
+            yield saved
+
+    def _reading(
+        self, wanted: ClassicImage | StoredImage, part: Part, output: Output
+    ) -> SavedImages:
+        reader, spool, complaint = output.reader, self._spool, output.complaint
+        if isinstance(wanted, ClassicImage):
+            return SavedImages.classic(reader, [wanted], spool=spool, complaint=complaint)
+        return SavedImages.stored(
+            reader, [wanted], spool=spool, held=part.held, complaint=complaint
         )
 
     # -- push -------------------------------------------------------------------------------
@@ -210,9 +239,15 @@ def _image(inspected: dict[str, object]) -> Image:
             digest=_digest(inspected),
             diff_ids=diff_ids,
             size=int(str(inspected.get("Size") or 0)),
+            platform=_platform(inspected),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unreadable(json.dumps(inspected)) from error
+
+
+def _platform(inspected: dict[str, object]) -> str:
+    fields = (inspected.get(name) for name in ("Os", "Architecture", "Variant"))
+    return "/".join(str(field) for field in fields if field)
 
 
 def _unreadable(printed: str) -> PushError:

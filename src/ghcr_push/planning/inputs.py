@@ -88,8 +88,8 @@ INPUTS = (
     Input(
         name="platform",
         description=(
-            "The one platform to push of a multi-platform layout, archive or image in a registry, "
-            "such as `linux/arm64`; by default all."
+            "The one platform to push of a multi-platform source, such as `linux/arm64`; by "
+            "default all."
         ),
     ),
     Input(

@@ -179,13 +179,12 @@ def _check_sources(settings: Settings, findings: Findings) -> None:
             f"pushes images of the Docker Engine only, and {quoted(str(source))} is none; "
             "leave `transport` out",
         )
-    if settings.platform is not None and not all(on_disk.values()):
-        source = next(source for source, is_on_disk in on_disk.items() if not is_on_disk)
+    if settings.platform is not None and settings.transport is Transport.ENGINE:
         findings.refuse(
             "platform",
             settings.platform,
-            "chooses from `oci-layout:`, `oci-archive:` and `docker://` sources, and "
-            f"{quoted(str(source))} is an image of the Docker Engine; leave it out",
+            "cannot be chosen with `transport: engine`, since `docker push` pushes all platforms "
+            "that the engine has; leave `transport` out",
         )
 
 

@@ -33,7 +33,7 @@ That store hands out 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``be
 
 
 _OUT_OF_REACH: Final = (
-    "only the Docker Engine reaches the registry, and it pushes nothing but its own images"
+    "only the Docker Engine reaches the registry, and it pushes nothing but whole images of its own"
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest
+from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
 
 # image-spec: a manifest or index need not name its media type; docker's own always do
@@ -29,6 +30,11 @@ _PLAIN_LAYERS: Final = ("layer.v1.tar", "rootfs.diff.tar")
 
 _WORTH_COMPRESSING: Final = 10_000_000
 """Bytes of plain layers from which a reader is told."""
+
+ENGINES_IMAGE: Final = "the engine's image"
+"""What a reader calls an image of the engine, whose name stands beside the failure."""
+
+_MOST_LISTED: Final = 10
 
 _ELSEWHERE: Final = ("foreign", "nondistributable")
 """In media types of layers that registries do not hold (image-spec, "Non-Distributable Layers")."""
@@ -57,7 +63,7 @@ class Contents:
     def add_document(self, digest: Digest, document: Document) -> None:
         """Note what a config says of its platform."""
         if "os" in document and "architecture" in document:
-            self.platforms[digest] = _platform(document)
+            self.platforms[digest] = platform_of(document)
 
     def add_manifest(self, manifest: Manifest, document: Document) -> None:
         """Note a manifest or an index."""
@@ -118,7 +124,7 @@ class Contents:
             notes = descriptor.get("annotations") or {}
             attests = notes.get(_REFERENCE_DIGEST) if _REFERENCE_TYPE in notes else None
             told = descriptor.get("platform")
-            platform = _platform(told) if told else self._platform_of(named)
+            platform = platform_of(told) if told else self._platform_of(named)
             yield Child(named, platform, attests)
 
     def _platform_of(self, digest: Digest) -> str:
@@ -175,29 +181,44 @@ def _whole(digest: Digest, contents: Contents) -> SavedImage:
 
 
 def _one_platform(digest: Digest, platform: str, contents: Contents) -> SavedImage:
-    platforms = list(contents.platforms_of(digest))
-    fitting = of_platform(platforms, platform)
-    if len(fitting) != 1:
-        there = ", ".join(one.platform for one in platforms)
-        raise _content_missing(f"platform {platform} names {len(fitting)} images of {there}")
-    [one] = fitting
+    one = the_one(list(contents.platforms_of(digest)), platform, ENGINES_IMAGE)
     if any(contents.lacking(one.digest)):
-        raise _content_missing(f"missing content: platforms {platform}")
+        raise _content_missing(f"missing content: platforms {one.platform}")
     return contents.saved(one.digest)
 
 
-def of_platform(images: Sequence[Child], platform: str) -> list[Child]:
-    """Return those of ``platform``, or of its variants: ``linux/arm`` takes ``linux/arm/v7``."""
-    return [one for one in images if one.platform == platform] or [
+def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
+    """Return the one image of ``platform``, or of its only variant; else raise ``PushError``.
+
+    ``linux/arm`` takes ``linux/arm/v7`` where that is all there is. The error lists what is there.
+    """
+    wanted = _usual(platform)
+    fitting = [one for one in images if _usual(one.platform) == wanted] or [
         one for one in images if one.platform.startswith(f"{platform}/")
     ]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = f"{len(fitting)} images" if fitting else "no image"
+    raise unusable(f"{title} has {found} of {platform}; it has {_listed(images)}")
+
+
+def _usual(platform: str) -> str:
+    """Return a platform as most write it: containerd's ``platforms.Normalize`` drops this one."""
+    return "linux/arm64" if platform == "linux/arm64/v8" else platform
+
+
+def _listed(images: Sequence[Child]) -> str:
+    told = list(dict.fromkeys(one.platform for one in images))
+    more = f" and {len(told) - _MOST_LISTED} more" if len(told) > _MOST_LISTED else ""
+    return ", ".join(told[:_MOST_LISTED]) + more
 
 
 def _content_missing(message: str) -> Exception:
     return not_whole(message, Kind.CONTENT_MISSING)
 
 
-def _platform(fields: Document) -> str:
+def platform_of(fields: Document) -> str:
+    """Return ``os/architecture[/variant]`` of a config or of a descriptor's platform."""
     parts = (fields["os"], fields["architecture"], fields.get("variant"))
     return "/".join(str(part) for part in parts if part)
 

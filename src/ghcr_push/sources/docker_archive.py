@@ -17,6 +17,7 @@ from ghcr_push.references import Digest, is_digest, parse_tag_reference
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import Archive, normal_name
 from ghcr_push.sources.classic import LAYER_TYPE, assembled
+from ghcr_push.sources.contents import platform_of
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.images import ClassicImage, SavedImage
 from ghcr_push.sources.spool import SpooledBlob
@@ -37,6 +38,7 @@ class ArchivedImage:
     layers: Mapping[str, Digest]
     """DiffIDs by the name of the file in the archive."""
     size: int
+    platform: str
 
 
 def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
@@ -47,7 +49,8 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
         raw = archive.content(config_name, _LARGEST)
         if raw is None:
             raise unusable(f"{title} lacks its config {config_name}")
-        diff_ids = tuple(Digest(each) for each in json.loads(raw)["rootfs"].get("diff_ids") or ())
+        config = json.loads(raw)
+        diff_ids = tuple(Digest(each) for each in config["rootfs"].get("diff_ids") or ())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise unusable(f"{title} has a manifest.json or config that is none") from error
     if len(diff_ids) != len(layer_names) or not all(map(is_digest, diff_ids)):
@@ -62,7 +65,14 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
         size += member.size
     digest = Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}")
     image = ClassicImage(id=digest, diff_ids=diff_ids)
-    return ArchivedImage(image=image, config=raw, layers=layers, size=size)
+    return ArchivedImage(
+        image=image, config=raw, layers=layers, size=size, platform=_platform(config)
+    )
+
+
+def _platform(config: Mapping[str, Any]) -> str:
+    """Return the platform that a config names; old ones name none."""
+    return platform_of({"os": "unknown", "architecture": "unknown", **config})
 
 
 def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:

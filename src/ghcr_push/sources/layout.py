@@ -16,8 +16,8 @@ from ghcr_push.sources.contents import (
     LARGEST_MANIFEST,
     MANIFEST_TYPE,
     Contents,
-    of_platform,
     parsed,
+    the_one,
 )
 from ghcr_push.sources.disk import Files, unusable
 from ghcr_push.sources.images import SavedImage
@@ -116,13 +116,7 @@ class Layout:
     def _chosen(self, digest: Digest, platform: str | None, contents: Contents) -> SavedImage:
         wanted = digest
         if platform is not None:
-            there = list(contents.platforms_of(digest))
-            fitting = of_platform(there, platform)
-            if len(fitting) != 1:
-                found = f"{len(fitting)} images" if fitting else "no image"
-                listed = _listed(one.platform for one in there)
-                raise self._unusable(f"has {found} of {platform}; it has {listed}")
-            wanted = fitting[0].digest
+            wanted = the_one(list(contents.platforms_of(digest)), platform, self._title).digest
         if lacking := _listed(contents.lacking(wanted)):
             raise self._unusable(f"lacks {lacking}, which {wanted} names")
         return contents.saved(wanted)

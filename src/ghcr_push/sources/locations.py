@@ -22,6 +22,7 @@ from ghcr_push.planning.locations import (
 from ghcr_push.pushing.ports import Engine, Saved
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.archive import Archive, opened
+from ghcr_push.sources.contents import Child, the_one
 from ghcr_push.sources.disk import DiskBlob, Extent, Folder, unusable
 from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
 from ghcr_push.sources.images import SavedImage, StoredImage
@@ -31,6 +32,7 @@ from ghcr_push.sources.ready import Ready, image_of
 from ghcr_push.sources.remote import RegistrySources
 from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool
+from ghcr_push.sources.stored import AllBut
 from ghcr_push.sources.tarstream import TarStream
 from ghcr_push.sources.workshop import Workshop
 
@@ -112,10 +114,11 @@ class DiskSources:
         return Found(image_of(saved), saved, lambda: self._streamed(archive.path, saved))
 
     def _docker_archive(self, location: DiskLocation) -> Found:
-        if self._platform is not None:
-            raise unusable(f"{location} is of one platform: leave out `platform`")
         archive = Archive(self._place(location.path))
-        found = find_image(archive, location.name, f"{location.form}:{location.path}")
+        title = f"{location.form}:{location.path}"
+        found = find_image(archive, location.name, title)
+        if self._platform is not None:
+            the_one([Child(found.image.id, found.platform, None)], self._platform, title)
         image = Image(
             id=str(found.image.id),
             layers=len(found.image.diff_ids),
@@ -131,7 +134,7 @@ class DiskSources:
         top = StoredImage(digest=saved.top.digest)
         with opened(path) as file:
             reading = SavedImages.stored(
-                _Input(file), [top], spool=self._spool, held=_AllBut(saved.blobs)
+                _Input(file), [top], spool=self._spool, held=AllBut(saved.blobs)
             )
             async with reading:
                 yield reading
@@ -144,16 +147,6 @@ class DiskSources:
             steps = read_archived(TarStream(_Input(file)), found, workshop)
             async with SavedImages(steps, workshop) as reading:
                 yield reading
-
-
-class _AllBut:
-    """Every digest but some: what a reading passes over."""
-
-    def __init__(self, wanted: Sequence[Descriptor]) -> None:
-        self._wanted = {named.digest for named in wanted}
-
-    def __contains__(self, digest: object) -> bool:
-        return digest not in self._wanted
 
 
 class _Input:

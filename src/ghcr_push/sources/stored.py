@@ -9,7 +9,7 @@ import re
 from collections.abc import Container, Generator, Iterable, Sequence
 from typing import Final
 
-from ghcr_push.model import Manifest
+from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, is_digest
 from ghcr_push.sources.contents import (
     INDEX_TYPE,
@@ -29,6 +29,16 @@ _BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
 """The algorithms that the image-spec registers."""
 
 _PIECE: Final = 1 << 20
+
+
+class AllBut:
+    """Every digest but some: what a reading passes over."""
+
+    def __init__(self, wanted: Iterable[Descriptor]) -> None:
+        self._wanted = {named.digest for named in wanted}
+
+    def __contains__(self, digest: object) -> bool:
+        return digest not in self._wanted
 
 
 def read_stored(
