@@ -5,7 +5,7 @@
 The model: a write takes 0.43 s times U(0.8, 1.25); one that begins while K others are being
 carried out is refused after 0.2 s, or longer. Reads (the look, the read-back, the proof) cost
 nothing, since they hold no slot. The rules, the waits and what is charged are the package's own;
-lanes, slots and clock are a few lines here, because a thousand seeds of a thousand tags would take
+queues, slots and clock are a few lines here, because a thousand seeds of a thousand tags would take
 the real queue hours. The oracle knows K at every time, keeps K writes in flight, meets the same
 faults and writes again at once.
 """
@@ -24,12 +24,12 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
-from ghcr_push.failures import Evidence, Origin, classify
-from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
-from ghcr_push.pushing.limit import AdaptiveLimit, Burst, FixedLimit, Limit, Write
+from ghcr_push.failures import ErrorInfo, Origin, classify
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Burst, FixedLimit, Limit, Write
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 
 WRITE, REFUSAL, ATTEMPTS, INITIAL = 0.43, 0.2, 8, 0.5
-REFUSED = classify(Evidence(origin=Origin.REGISTRY, message="", status=500))
+REFUSED = classify(ErrorInfo(origin=Origin.REGISTRY, message="", status=500))
 Schedule = Callable[[float], int]
 
 
@@ -157,11 +157,13 @@ def play(
     backoff = Backoff(
         initial=INITIAL, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
     )
-    lane, tries, faulty = deque(range(len(draws))), [Tries() for _ in draws], list(faults)
+    registry_state, tries, faulty = deque(range(len(draws))), [Tries() for _ in draws], list(faults)
     events: list[tuple[float, int, int, Write | None, bool]] = []
-    while lane or events:
-        while lane and inside < limit.value + (limit.trial_due and len(lane) > limit.value):
-            target = lane.popleft()
+    while registry_state or events:
+        while registry_state and inside < limit.value + (
+            limit.trial_due and len(registry_state) > limit.value
+        ):
+            target = registry_state.popleft()
             inside += 1
             write, order = limit.began(), order + 1
             met = inside - 1 if strict else carried
@@ -173,7 +175,7 @@ def play(
             heapq.heappush(events, (now + length, order, target, write, good))
         now, _, target, ended, good = heapq.heappop(events)
         if ended is None:
-            lane.append(target)
+            registry_state.append(target)
             continue
         if good:
             carried -= 1
@@ -182,7 +184,7 @@ def play(
             wasted += 1
             failed = AttemptError(REFUSED, charged=not limit.refused(ended))
             tries[target].spend(failed)
-            spare = not lane and inside <= limit.value
+            spare = not registry_state and inside <= limit.value
             wait = backoff.wait(failed, tries[target], spare=spare)
             order += 1
             if backoff.gives_up(failed, tries[target], wait):

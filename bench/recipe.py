@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-CUT = 1 << 20
+CHUNK_SIZE = 1 << 20
 CANDIDATES = {
     "isal.isal_zlib": (0, 1, 2, 3),
     "zlib_ng.zlib_ng": (1, 2, 3, 4, 5, 6),
@@ -50,7 +50,7 @@ def deflating(module: Any, level: int) -> Deflate:
 
 
 def speeds(content: bytes) -> None:
-    pieces = [content[start : start + CUT] for start in range(0, len(content), CUT)]
+    pieces = [content[start : start + CHUNK_SIZE] for start in range(0, len(content), CHUNK_SIZE)]
     print("| candidate | MB/s, 1 thread | MB/s, 2 threads | MB per processor second | size |")
     print("| --- | --- | --- | --- | --- |")
     for name, deflate in candidates():
@@ -97,7 +97,7 @@ def sample() -> bytes:
 
 def digests() -> None:
     content = sample()
-    pieces = [content[start : start + CUT] for start in range(0, len(content), CUT)]
+    pieces = [content[start : start + CHUNK_SIZE] for start in range(0, len(content), CHUNK_SIZE)]
     print(f"sample {hashlib.sha256(content).hexdigest()[:16]}")
     for name, deflate in candidates():
         whole = b"".join(map(deflate, pieces))

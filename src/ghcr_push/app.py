@@ -27,7 +27,7 @@ from ghcr_push.credentials import (
     token_registry,
 )
 from ghcr_push.engine import CONTENT_TRUST, DockerEngine, trusts_content
-from ghcr_push.failures import Evidence, Origin, classify
+from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.model import (
     Failure,
     Image,
@@ -41,12 +41,12 @@ from ghcr_push.planning.locations import parse_location, repositories_of
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import OnProtected, Settings, Transport
-from ghcr_push.pushing.backoff import Backoff, Tries
+from ghcr_push.pushing.context import TOLD_EVERY, RunContext, internal, ours
 from ghcr_push.pushing.events import Event, Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.preflight import Preflight, Reach
-from ghcr_push.pushing.queue import Limits, PushQueue
-from ghcr_push.pushing.shared import TOLD_EVERY, Shared, internal, ours
+from ghcr_push.pushing.pressure.retry import Backoff, Tries
+from ghcr_push.pushing.run import PushRun, RunOptions
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting import outputs
@@ -115,7 +115,7 @@ class Run:
         self._notices: list[str] = []
         self._started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._start = 0.0
-        self._queue: PushQueue | None = None
+        self._queue: PushRun | None = None
 
     async def report(self) -> Report:
         """Carry the run out and report how every target ended, though a fault of ours end it."""
@@ -153,7 +153,7 @@ class Run:
             if self._settings.dry_run:
                 self._observe(Planned(self._plan))
                 return planned(self._plan, images)
-            shared = self._shared(engine, registry, reach)
+            shared = self._context(engine, registry, reach)
             self._tell_who_pushes_first(images, shared)
             self._queue = self._new_queue(images, shared)
             self._listen(self._queue.cancel)
@@ -194,7 +194,7 @@ class Run:
     def _broken_off(self, error: Exception) -> tuple[TargetResult, ...]:
         causes = tracing.leaves(error)
         if all(isinstance(cause, OSError) for cause in causes):
-            evidence = Evidence(origin=Origin.RUN, message=tracing.described(error))
+            evidence = ErrorInfo(origin=Origin.RUN, message=tracing.described(error))
             failure = classify(evidence)
         else:
             failure = internal(error, "the run as a whole")
@@ -299,7 +299,7 @@ class Run:
         self._plan = regroup(self._plan, ids)
 
     def _tell_who_pushes_first(
-        self, images: Mapping[Source, Image | Failure], shared: Shared
+        self, images: Mapping[Source, Image | Failure], shared: RunContext
     ) -> None:
         there = (image for image in images.values() if isinstance(image, Image))
         if shared.engine_first and any(engine_is_quicker(image) for image in there):
@@ -308,9 +308,9 @@ class Run:
                 "store pushes them sooner than it hands them out; what fails so, we carry"
             )
 
-    def _shared(self, engine: Sources, registry: RegistryClient, reach: Reach) -> Shared:
+    def _context(self, engine: Sources, registry: RegistryClient, reach: Reach) -> RunContext:
         settings = self._settings
-        return Shared(
+        return RunContext(
             engine=engine,
             registry=registry,
             backoff=self._backoff,
@@ -329,15 +329,15 @@ class Run:
             reach=reach,
         )
 
-    def _new_queue(self, images: Mapping[Source, Image | Failure], shared: Shared) -> PushQueue:
+    def _new_queue(self, images: Mapping[Source, Image | Failure], shared: RunContext) -> PushRun:
         settings = self._settings
-        limits = Limits(
+        limits = RunOptions(
             max_parallel=settings.max_parallel,
             adaptive=settings.adaptive,
             timeout=self._deadline - self._start,
             fail_fast=settings.fail_fast,
         )
-        return PushQueue(self._plan, images, shared=shared, limits=limits, random=self._random)
+        return PushRun(self._plan, images, context=shared, limits=limits, random=self._random)
 
     # -- after it ---------------------------------------------------------------------------
 

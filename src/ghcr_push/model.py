@@ -205,7 +205,7 @@ class Failure:
     """Whether the attempt counts against ``max-attempts``; not where the registry named a wait."""
     holds: bool = False
     """Whether the whole queue of the registry waits, not this unit alone."""
-    about_tag: bool = False
+    tag_only: bool = False
     """Refused as a tag, not as content: the other targets of the group may still land."""
     wait: float | None = None
     """Seconds that the registry asked for, by header or text."""
@@ -230,7 +230,7 @@ class Attempt:
     """Seconds waited after it, before the next attempt."""
 
 
-class Landed(StrEnum):
+class BlobOutcome(StrEnum):
     """How a blob came to be in its repository."""
 
     SENT = "sent"
@@ -240,7 +240,7 @@ class Landed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carriage:
+class TransferStats:
     """What carrying a group's content took, where we carried it ourselves."""
 
     sent: int = 0
@@ -317,7 +317,7 @@ class TargetResult:
     """On a seed: attempts of the blobs and manifests that its group shares."""
     failure: Failure | None = None
     """Why it failed or was skipped; None where it landed."""
-    carriage: Carriage | None = None
+    carriage: TransferStats | None = None
     """On a seed: what carrying the content of its group took."""
 
     @property

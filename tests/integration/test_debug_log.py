@@ -8,7 +8,7 @@ from tests.support.cases import World
 from tests.support.commands import lines_of
 from tests.support.front import Answer, Auth, Behaviour, Rule, Step, User, on
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Manifest
 from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
@@ -123,7 +123,7 @@ def test_what_no_rule_recognises_is_told_whole_to_whoever_follows(world: World) 
 def test_a_group_of_refusals_is_judged_by_what_is_in_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = PushError(Evidence(origin=Origin.REGISTRY, status=503, message="busy"))
+    refused = PushError(ErrorInfo(origin=Origin.REGISTRY, status=503, message="busy"))
 
     async def put(*_: object) -> None:
         raise ExceptionGroup("a task group", [ExceptionGroup("within another", [refused])])

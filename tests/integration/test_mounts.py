@@ -14,10 +14,10 @@ from tests.support.saved import Choppy, classic_image, layer, saved_as_layout
 
 from ghcr_push.credentials import Credential
 from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target, TargetResult
-from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine
-from ghcr_push.pushing.queue import Limits, PushQueue
-from ghcr_push.pushing.shared import Shared
+from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.pushing.run import PushRun, RunOptions
 from ghcr_push.references import Repository, TagReference
 from ghcr_push.registry import RegistryClient
 from ghcr_push.sources import SavedImages, Spool
@@ -57,7 +57,7 @@ async def pushed(
 ) -> TargetResult:
     """Push the image's one tag."""
     start = anyio.current_time()
-    shared = Shared(
+    context = RunContext(
         engine=cast("Engine", Saving()),
         registry=client,
         backoff=Backoff(initial=0.1, maximum=1.0, max_attempts=3, random=Random(1)),
@@ -71,11 +71,11 @@ async def pushed(
         mount_from=mount_from,
     )
     target = Target(TagReference(repository, "1"), SOURCE)
-    queue = PushQueue(
+    queue = PushRun(
         Plan((Group(SOURCE, repository, (target,)),)),
         {SOURCE: Image(id=IMAGE.id, layers=len(LAYERS), diff_ids=IMAGE.diff_ids)},
-        shared=shared,
-        limits=Limits(max_parallel=4, adaptive=True, timeout=60, fail_fast=False),
+        context=context,
+        limits=RunOptions(max_parallel=4, adaptive=True, timeout=60, fail_fast=False),
         random=Random(1),
     )
     [result] = await queue.run()

@@ -22,7 +22,7 @@ from ghcr_push.sources import recipe
 random = Random(3)
 words = [random.randbytes(4).hex().encode() for _ in range(500)]
 raw = b" ".join(random.choices(words, k=100_000)) + random.randbytes(100_000) + bytes(500_000)
-cuts = [raw[start : start + recipe.CUT] for start in range(0, len(raw), recipe.CUT)]
+cuts = [raw[start : start + recipe.CHUNK_SIZE] for start in range(0, len(raw), recipe.CHUNK_SIZE)]
 for threads in 1, 2:
     with ThreadPoolExecutor(threads) as pool:
         stream = b"".join(recipe.compressed(cuts, len(raw), pool=pool, ahead=3))

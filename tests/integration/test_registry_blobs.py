@@ -23,7 +23,7 @@ from tests.support.registry import Registry
 
 from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError, classify
-from ghcr_push.model import Kind, Landed
+from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry import RegistryClient
 from ghcr_push.registry.http import TimeLimits
@@ -81,7 +81,7 @@ async def test_sends_a_blob_in_two_requests(
     async with RegistryClient({}) as client:
         assert not await client.has_blob(to, blob.digest)
         upload = client.upload(to, blob)
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
         assert await client.has_blob(to, blob.digest)
     assert upload.bytes_sent == size
     assert content_of(registry, to, blob) == blob.content
@@ -99,7 +99,7 @@ async def test_begins_anew_where_the_registry_cannot_go_on(
             await upload.attempt()
         assert classify(raised.value.evidence).kind is Kind.NETWORK
         await to_thread.run_sync(wait_until, lambda: bytes_of_uploads(registry, to) > 0)
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
     assert content_of(registry, to, blob) == blob.content
     stats = front.stats()
     assert (stats.count(POST), stats.count(STATUS, status=404), stats.count(PATCH)) == (2, 1, 0)
@@ -112,7 +112,7 @@ async def test_uses_an_upload_again_of_which_the_registry_has_nothing(front: Fro
         upload = client.upload(to, blob)
         with pytest.raises(PushError):
             await upload.attempt()
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
     assert (front.stats().count(POST), front.stats().count(STATUS, status=204)) == (1, 1)
 
 
@@ -124,7 +124,7 @@ async def test_a_status_that_cannot_be_asked_keeps_the_upload(front: Front) -> N
         for _ in range(2):
             with pytest.raises(PushError):
                 await upload.attempt()
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
     assert front.stats().count(POST) == 1
 
 
@@ -132,7 +132,7 @@ async def test_finds_a_blob_whose_commit_was_not_answered(front: Front) -> None:
     front.set(Behaviour(rules=(Rule(match=on(PUT), effect="after", first=1),)))
     blob, to = Bytes("lost", 100_000), repository(front, "lost")
     async with RegistryClient({}) as client:
-        assert await client.upload(to, blob).attempt() is Landed.FOUND
+        assert await client.upload(to, blob).attempt() is BlobOutcome.FOUND
 
 
 @pytest.mark.parametrize("connection", ["close", "reset"])
@@ -143,7 +143,7 @@ async def test_finds_a_blob_whose_commit_ended_with_the_connection(
     front.set(Behaviour(rules=(Rule(match=on(PUT), answer=answer, effect="after", first=1),)))
     blob, to = Bytes(connection, 100_000), repository(front, "lost")
     async with RegistryClient({}) as client:
-        assert await client.upload(to, blob).attempt() is Landed.FOUND
+        assert await client.upload(to, blob).attempt() is BlobOutcome.FOUND
 
 
 @pytest.mark.parametrize("step", [POST, PUT])
@@ -157,7 +157,7 @@ async def test_a_refusal_is_told_with_status_and_wait(front: Front, step: Step) 
             await upload.attempt()
         failure = classify(raised.value.evidence)
         assert (failure.kind, failure.status, failure.wait) == (Kind.SERVER_ERROR, 503, 7)
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
 
 
 async def test_an_answer_with_another_digest_is_no_success(front: Front) -> None:
@@ -169,7 +169,7 @@ async def test_an_answer_with_another_digest_is_no_success(front: Front) -> None
         with pytest.raises(PushError) as raised:
             await upload.attempt()
         assert raised.value.evidence.kind is Kind.MANGLED
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
     assert front.stats().count(POST) == 2
 
 
@@ -178,7 +178,7 @@ async def test_mounts_a_blob_from_another_repository(front: Front, registry: Reg
     async with RegistryClient({}) as client:
         await client.upload(origin, blob).attempt()
         upload = client.upload(to, blob)
-        assert await upload.attempt(mount_from=origin) is Landed.MOUNTED
+        assert await upload.attempt(mount_from=origin) is BlobOutcome.MOUNTED
     assert (upload.bytes_sent, front.stats().blob_mounts) == (0, {to.name: 1})
     assert content_of(registry, to, blob) == blob.content
 
@@ -187,7 +187,7 @@ async def test_uploads_what_cannot_be_mounted(front: Front) -> None:
     blob, to = Bytes("unmounted"), repository(front, "unmounted")
     async with RegistryClient({}) as client:
         nowhere = repository(front, "nowhere")
-        assert await client.upload(to, blob).attempt(mount_from=nowhere) is Landed.SENT
+        assert await client.upload(to, blob).attempt(mount_from=nowhere) is BlobOutcome.SENT
     assert front.stats().count(POST) == 1
 
 
@@ -198,7 +198,7 @@ async def test_uploads_where_a_mount_is_refused(front: Front, status: int) -> No
     blob, to = Bytes(f"refused{status}"), repository(front, "refused")
     async with RegistryClient({}) as client:
         origin = repository(front, "origin")
-        assert await client.upload(to, blob).attempt(mount_from=origin) is Landed.SENT
+        assert await client.upload(to, blob).attempt(mount_from=origin) is BlobOutcome.SENT
 
 
 async def test_cancelling_has_the_upload_forgotten(front: Front) -> None:
@@ -210,23 +210,23 @@ async def test_cancelling_has_the_upload_forgotten(front: Front) -> None:
         await upload.cancel()
         await upload.cancel()
         assert front.stats().count(Step.UPLOAD_DELETE, status=204) == 1
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
 
 
 async def test_the_upload_that_asked_for_permission_is_the_first_blob_s(front: Front) -> None:
     to = repository(front, "asked")
     async with RegistryClient({}) as client:
-        await client.ask_to_write(to)
-        assert await client.upload(to, Bytes("asked-1", 1000)).attempt() is Landed.SENT
+        await client.check_write_access(to)
+        assert await client.upload(to, Bytes("asked-1", 1000)).attempt() is BlobOutcome.SENT
         assert front.stats().count(POST) == 1
-        assert await client.upload(to, Bytes("asked-2", 1000)).attempt() is Landed.SENT
+        assert await client.upload(to, Bytes("asked-2", 1000)).attempt() is BlobOutcome.SENT
     assert front.stats().count(POST) == 2
     assert front.stats().count(Step.UPLOAD_DELETE) == 0
 
 
 async def test_an_upload_that_asked_in_vain_is_abandoned_at_the_end(front: Front) -> None:
     async with RegistryClient({}) as client:
-        await client.ask_to_write(repository(front, "vain"))
+        await client.check_write_access(repository(front, "vain"))
         assert front.stats().count(Step.UPLOAD_DELETE) == 0
     assert front.stats().count(Step.UPLOAD_DELETE, status=204) == 1
 
@@ -234,9 +234,9 @@ async def test_an_upload_that_asked_in_vain_is_abandoned_at_the_end(front: Front
 async def test_an_upload_that_asked_long_ago_is_not_taken_up(front: Front) -> None:
     to, now = repository(front, "old"), [0.0]
     async with RegistryClient({}, clock=lambda: now[0]) as client:
-        await client.ask_to_write(to)
+        await client.check_write_access(to)
         now[0] = 31.0
-        assert await client.upload(to, Bytes("old", 1000)).attempt() is Landed.SENT
+        assert await client.upload(to, Bytes("old", 1000)).attempt() is BlobOutcome.SENT
     assert front.stats().count(POST) == 2
     assert front.stats().count(Step.UPLOAD_DELETE, status=204) == 1
 
@@ -250,7 +250,7 @@ async def test_gives_up_after_a_time_without_a_byte(front: Front) -> None:
         with pytest.raises(PushError) as raised:
             await upload.attempt()
         assert raised.value.evidence.kind is Kind.TIMEOUT
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
 
 
 @pytest.mark.parametrize("size", [0, 100_000])
@@ -260,7 +260,7 @@ async def test_the_answer_to_a_commit_is_waited_for_and_the_blob_sent_once(
     front.set(Behaviour(delays={PUT: 1.5}))
     blob, to = Bytes("slow", size), repository(front, "slow")
     async with RegistryClient({}, time_limits=TimeLimits(transfer=0.5)) as client:
-        assert await client.upload(to, blob).attempt() is Landed.SENT
+        assert await client.upload(to, blob).attempt() is BlobOutcome.SENT
     assert front.stats().count(PUT) == 1
 
 
@@ -272,7 +272,7 @@ async def test_a_rest_is_sent_although_its_answer_names_no_location(front: Front
         upload = client.upload(to, blob)
         with pytest.raises(PushError):
             await upload.attempt()
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
 
 
 @pytest.mark.parametrize("locations", ["absolute", "other_host"])
@@ -284,8 +284,8 @@ async def test_credentials_stay_home_and_a_mount_asks_for_its_own_token(
     blob, to = Bytes(f"auth{locations}"), repository(front, f"auth-{locations}")
     origin = repository(front, f"origin-{locations}")
     async with RegistryClient({front.address: CREDENTIAL}) as client:
-        assert await client.upload(origin, blob).attempt() is Landed.SENT
-        assert await client.upload(to, blob).attempt(mount_from=origin) is Landed.MOUNTED
+        assert await client.upload(origin, blob).attempt() is BlobOutcome.SENT
+        assert await client.upload(to, blob).attempt(mount_from=origin) is BlobOutcome.MOUNTED
     assert "other" not in front.credentials()
     asked = [entry.path for entry in front.log() if entry.step is Step.TOKEN]
     assert any(path.count("repository") == 2 for path in asked)

@@ -30,11 +30,11 @@ from tests.support.front import (
 from tests.support.registry import Registry, running_registry
 
 from ghcr_push.credentials import Credential
-from ghcr_push.failures import Evidence, PushError, classify
+from ghcr_push.failures import ErrorInfo, PushError, classify
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry import RegistryClient, TimeLimits
-from ghcr_push.registry.http import Connections, Trust
+from ghcr_push.registry.http import Connections, TlsPolicy
 
 pytestmark = pytest.mark.anyio
 
@@ -83,7 +83,7 @@ def client_of(front: Front, **options: object) -> RegistryClient:
     return RegistryClient({front.address: USER}, **options)  # type: ignore[arg-type]  # its own
 
 
-async def evidence_of(call: Awaitable[object]) -> Evidence:
+async def evidence_of(call: Awaitable[object]) -> ErrorInfo:
     with pytest.raises(PushError) as raised:
         await call
     told = "".join(traceback.format_exception(raised.value))
@@ -425,10 +425,12 @@ async def test_only_this_machine_may_show_any_certificate(certificate: ssl.SSLCo
     connections = Connections(TimeLimits(), "test", None)
     async with listening(certificate) as (address, _):
         url = httpx2.URL(f"https://{address}/v2/")
-        for trust in (Trust.LOOPBACK, Trust.UNVERIFIED):
+        for trust in (TlsPolicy.LOOPBACK, TlsPolicy.UNVERIFIED):
             answer = await connections.send("GET", url, trust=trust, headers={})
             assert answer.status == 200
-        evidence = await evidence_of(connections.send("GET", url, trust=Trust.VERIFIED, headers={}))
+        evidence = await evidence_of(
+            connections.send("GET", url, trust=TlsPolicy.VERIFIED, headers={})
+        )
         await connections.aclose()
     assert evidence.kind is Kind.CERTIFICATE
     assert evidence.message.endswith("certificate verify failed: self-signed certificate")
@@ -440,7 +442,7 @@ async def test_tls_that_is_not_spoken_is_told() -> None:
 
         async def ask() -> None:
             url = httpx2.URL(f"https://{address}/v2/")
-            await connections.send("GET", url, trust=Trust.VERIFIED, headers={})
+            await connections.send("GET", url, trust=TlsPolicy.VERIFIED, headers={})
 
         evidence = await evidence_of(ask())
         await connections.aclose()

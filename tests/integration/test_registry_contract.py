@@ -18,8 +18,8 @@ from tests.support.front import running_front
 from tests.support.memory import MemoryRegistry
 from tests.support.registry import running_crane, running_registry
 
-from ghcr_push.failures import Evidence, PushError, classify
-from ghcr_push.model import Descriptor, Kind, Landed, Manifest
+from ghcr_push.failures import ErrorInfo, PushError, classify
+from ghcr_push.model import BlobOutcome, Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry import RegistryClient
 
@@ -151,7 +151,7 @@ def index_of(child: Manifest) -> Manifest:
     return Manifest(INDEX, digest_of(raw.encode()), raw.encode())
 
 
-async def refusal_of(call: Awaitable[object]) -> Evidence:
+async def refusal_of(call: Awaitable[object]) -> ErrorInfo:
     with pytest.raises(PushError) as raised:
         await call
     return raised.value.evidence
@@ -159,7 +159,7 @@ async def refusal_of(call: Awaitable[object]) -> Evidence:
 
 async def uploaded(client: RegistryClient, repository: Repository) -> Bytes:
     blob = fresh()
-    assert await client.upload(repository, blob).attempt() is Landed.SENT
+    assert await client.upload(repository, blob).attempt() is BlobOutcome.SENT
     return blob
 
 
@@ -185,7 +185,7 @@ async def test_a_blob_is_there_once_it_was_sent(
     if size:  # every registry may have had the empty blob before
         assert not await client.has_blob(repository, blob.digest)
     upload = client.upload(repository, blob)
-    assert await upload.attempt() is Landed.SENT
+    assert await upload.attempt() is BlobOutcome.SENT
     assert upload.bytes_sent == size
     assert await client.has_blob(repository, blob.digest)
     there = httpx2.get(f"http://{served.address}/v2/{repository.name}/blobs/{blob.digest}")
@@ -206,7 +206,7 @@ async def test_a_blob_is_mounted_or_else_sent(
     assert await client.can_mount(repository, blob.digest, origin)
     upload = client.upload(repository, blob)
     landed = await upload.attempt(mount_from=origin)
-    assert landed is (Landed.MOUNTED if served.mounts else Landed.SENT)
+    assert landed is (BlobOutcome.MOUNTED if served.mounts else BlobOutcome.SENT)
     assert upload.bytes_sent == (0 if served.mounts else blob.size)
     assert await client.has_blob(repository, blob.digest)
 
@@ -217,7 +217,7 @@ async def test_what_cannot_be_mounted_is_sent(
     origin, blob = Repository(served.address, f"acme/{token_hex(4)}"), fresh()
     if not served.shares_blobs:
         assert not await client.can_mount(repository, blob.digest, origin)
-    assert await client.upload(repository, blob).attempt(mount_from=origin) is Landed.SENT
+    assert await client.upload(repository, blob).attempt(mount_from=origin) is BlobOutcome.SENT
     assert await client.has_blob(repository, blob.digest)
 
 
@@ -227,7 +227,7 @@ async def test_an_upload_that_broke_is_taken_up_or_begun_anew(
     blob = Bytes(Random(token_hex(8)).randbytes(3_000_000), breaks_at=2_000_000)
     upload = client.upload(repository, blob)
     assert classify(await refusal_of(upload.attempt())).kind is Kind.NETWORK
-    assert await upload.attempt() is Landed.SENT
+    assert await upload.attempt() is BlobOutcome.SENT
     assert (upload.bytes_sent < 4_000_000) is served.resumes
     there = httpx2.get(f"http://{served.address}/v2/{repository.name}/blobs/{blob.digest}")
     assert there.content == blob.content
@@ -245,7 +245,7 @@ async def test_other_bytes_than_their_digest_says_are_refused(
 async def test_asking_to_write_leaves_nothing_and_its_upload_is_used(
     served: Served, client: RegistryClient, repository: Repository
 ) -> None:
-    await client.ask_to_write(repository)
+    await client.check_write_access(repository)
     blob = await uploaded(client, repository)
     assert await client.has_blob(repository, blob.digest)
     listed = httpx2.get(f"http://{served.address}/v2/{repository.name}/tags/list").json()

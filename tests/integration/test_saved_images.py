@@ -13,9 +13,9 @@ from typing import Any, cast
 import anyio
 import httpx2
 import pytest
-from tests.support.carrying import Carried, carry, inspected, reading, save
 from tests.support.engines import SCRIPTS, Engine, running_engine
 from tests.support.registry import Registry
+from tests.support.uploading import Carried, carry, inspected, reading, save
 
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind

@@ -34,10 +34,10 @@ def _groups(played: Played) -> Iterator[tuple[Group, TargetResult, list[TargetRe
     for group in played.scenario.plan.groups:
         results = [r for r in played.results if r.target in group.targets]
         if played.scenario.direct and results:
-            yield group, _carrier(results), results
+            yield group, _content_push(results), results
 
 
-def _carrier(results: list[TargetResult]) -> TargetResult:
+def _content_push(results: list[TargetResult]) -> TargetResult:
     """Return the target with which content was carried; the first is where none was."""
     return next((result for result in results if result.carriage is not None), results[0])
 
@@ -62,7 +62,7 @@ def _owners(played: Played, part: Part) -> list[Group]:
 
 
 def _seed_of(played: Played, group: Group) -> TargetResult:
-    return _carrier([r for r in played.results if r.target in group.targets])
+    return _content_push([r for r in played.results if r.target in group.targets])
 
 
 def tags_name_what_is_whole(played: Played) -> Iterator[str]:

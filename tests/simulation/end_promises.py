@@ -6,7 +6,7 @@ from itertools import permutations
 
 from ghcr_push.model import Group, Outcome, Step, TargetResult
 from ghcr_push.pushing.events import Ended
-from ghcr_push.pushing.reads import LOOK_HOLDS
+from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
 from tests.simulation.evidence import (
     GRACE,
     HAIR,
@@ -80,7 +80,7 @@ def looks_are_fresh(played: Played) -> Iterator[str]:
             if not before or not before[-1].good or _was_pressed(played, write):
                 continue
             age = write.began - before[-1].ended
-            if age > LOOK_HOLDS + HAIR:
+            if age > LOOK_STAYS_TRUE + HAIR:
                 yield f"{target} was written {age:.3f} s after it was read"
 
 
@@ -169,7 +169,7 @@ def seeds_push_alone(played: Played) -> Iterator[str]:
     for group in played.scenario.plan.groups:
         wanted = played.scenario.digests[group.source]
         results = [r for r in played.results if r.target in group.targets]
-        about_tag = sum(bool(r.failure and r.failure.about_tag) for r in results)
+        tag_only = sum(bool(r.failure and r.failure.tag_only) for r in results)
         pushes = [
             r
             for r in played.log
@@ -178,7 +178,7 @@ def seeds_push_alone(played: Played) -> Iterator[str]:
         pushed = {r.tags for r in pushes}
         doubted = any(r.answer == "denied" for r in pushes)
         unreached = group.repository.registry in played.scenario.beyond_reach
-        if len(pushed) > 1 + about_tag + doubted and not unreached:
+        if len(pushed) > 1 + tag_only + doubted and not unreached:
             yield f"{len(pushed)} tags of one image went up by docker push"
         if any(push.began > ended for push in pushes for ended in _refusals(played, group)):
             yield f"{group.repository} had refused, and was pushed to"

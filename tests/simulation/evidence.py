@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from ghcr_push.model import Attempt, Failure, Target, TargetResult
 from ghcr_push.pushing.events import Ended
-from ghcr_push.pushing.reads import LOOK_HOLDS
+from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
 from ghcr_push.references import TagReference
 from tests.simulation.play import Played
 from tests.simulation.records import Request, Version
@@ -121,7 +121,7 @@ def may_be_in_slot(played: Played, read: Request) -> bool:
         return True
     return read.operation in {*HEADS, "has-blob"} and any(
         (r.operation, r.repository, r.tags) == (read.operation, read.repository, read.tags)
-        and r.ended <= read.began - LOOK_HOLDS + HAIR
+        and r.ended <= read.began - LOOK_STAYS_TRUE + HAIR
         for r in played.log
     )
 

@@ -8,8 +8,8 @@ from typing import NoReturn, Self
 
 import anyio
 
-from ghcr_push.failures import Evidence, Origin, PushError
-from ghcr_push.model import Kind, Landed, Manifest
+from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.model import BlobOutcome, Kind, Manifest
 from ghcr_push.references import Digest, Repository
 from ghcr_push.sources.spool import Claim, Room
 from tests.simulation.records import Reading
@@ -24,7 +24,7 @@ COMPRESSING = 0.0025
 PARTS = 10
 """In which the bytes of a blob leave."""
 
-Take = Callable[[Repository, Digest, Repository | None, Callable[[], None]], Awaitable[Landed]]
+Take = Callable[[Repository, Digest, Repository | None, Callable[[], None]], Awaitable[BlobOutcome]]
 
 
 class Space:
@@ -145,7 +145,7 @@ class Saved:
 
     def _break(self, answer: str, kind: Kind) -> NoReturn:
         self._reading.answer = answer
-        raise PushError(Evidence(origin=Origin.ENGINE, message=answer, kind=kind))
+        raise PushError(ErrorInfo(origin=Origin.ENGINE, message=answer, kind=kind))
 
     @property
     def images(self) -> "tuple[Whole]":
@@ -172,7 +172,7 @@ class Upload:
         self._repository = repository
         self._blob = blob
 
-    async def attempt(self, mount_from: Repository | None = None) -> Landed:
+    async def attempt(self, mount_from: Repository | None = None) -> BlobOutcome:
         """Try once."""
         if self._blob.released:
             raise RuntimeError("the blob was released, and is to be read")

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import permutations
 
-from ghcr_push.pushing.reads import LOOK_HOLDS
+from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
 from tests.simulation.evidence import HAIR, Check
 from tests.simulation.play import Played
 from tests.simulation.records import Request
@@ -28,7 +28,7 @@ def blobs_are_looked_for_before_they_are_sent(played: Played) -> Iterator[str]:
             and request.ended <= upload.began + HAIR
         )
         last = max(looks, default=float("-inf"))
-        if upload.began - last > LOOK_HOLDS + HAIR:
+        if upload.began - last > LOOK_STAYS_TRUE + HAIR:
             yield f"{upload.digest} was sent {upload.began - last:.3f} s after it was looked for"
 
 

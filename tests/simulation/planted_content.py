@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from ghcr_push.model import Group
-from ghcr_push.pushing import carry, hearing
-from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
-from ghcr_push.pushing.carry import Carrier
-from ghcr_push.pushing.content import InEngine
-from ghcr_push.pushing.holdings import Holdings
-from ghcr_push.pushing.permission import Permission
+from ghcr_push.pushing import content_push
+from ghcr_push.pushing.content_push import ContentPush
+from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Blob
-from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.pressure import reachability
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.pushing.tag_push import TagPush
+from ghcr_push.pushing.tag_writers import ByDockerPush
 from ghcr_push.pushing.together import Together
 from ghcr_push.pushing.units import Unit, Units
+from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.sources.spool import Room
 from tests.simulation.planting import Faults
 
@@ -30,28 +31,28 @@ def lost_parts_not_looked_for(patch: pytest.MonkeyPatch) -> None:
     async def is_whole(*_: object) -> bool:
         return True
 
-    patch.setattr(InEngine, "is_whole", is_whole)
+    patch.setattr(ByDockerPush, "is_whole", is_whole)
 
 
 @FAULTS.caught_by("tags_name_what_is_whole")
 def tag_before_blobs(patch: pytest.MonkeyPatch) -> None:
-    async def bring(_: Carrier, blob: Blob) -> None:
+    async def bring(_: ContentPush, blob: Blob) -> None:
         del blob
 
-    patch.setattr(Carrier, "_bring", bring)
+    patch.setattr(ContentPush, "_bring", bring)
 
 
 @FAULTS.caught_by("tags_name_what_is_whole")
 def tag_before_child_manifests(patch: pytest.MonkeyPatch) -> None:
-    async def bring_manifest(_: Carrier, manifest: Any) -> None:
+    async def bring_manifest(_: ContentPush, manifest: Any) -> None:
         del manifest
 
-    patch.setattr(Carrier, "_bring_manifest", bring_manifest)
+    patch.setattr(ContentPush, "_bring_manifest", bring_manifest)
 
 
 @FAULTS.caught_by("blobs_go_up_once", skip=250)
 def blob_sent_by_two_groups(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Holdings, "turn", lambda *_: nullcontext())
+    patch.setattr(KnownBlobs, "turn", lambda *_: nullcontext())
 
 
 @FAULTS.caught_by("blobs_go_up_once")
@@ -59,21 +60,21 @@ def blob_sent_without_a_look(patch: pytest.MonkeyPatch) -> None:
     async def is_there(*_: Any) -> bool:
         return False
 
-    patch.setattr(Carrier, "_is_there", is_there)
+    patch.setattr(ContentPush, "_is_there", is_there)
 
 
 @FAULTS.caught_by("nothing_is_left_behind")
 def blob_not_released(patch: pytest.MonkeyPatch) -> None:
-    bring = Carrier._bring
+    bring = ContentPush._bring
 
-    async def keeping(self: Carrier, blob: Any) -> None:
+    async def keeping(self: ContentPush, blob: Any) -> None:
         try:
             await bring(self, blob)
         except BaseException:
             patch.setattr(type(blob), "release", lambda *_: None)
             raise
 
-    patch.setattr(Carrier, "_bring", keeping)
+    patch.setattr(ContentPush, "_bring", keeping)
 
 
 @FAULTS.caught_by("space_is_bounded")
@@ -91,21 +92,21 @@ def tags_move_as_content_comes(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("images_are_read_again_for_a_reason")
 def read_again_for_a_blob_that_ended(patch: pytest.MonkeyPatch) -> None:
-    receive = Carrier._receive
+    receive = ContentPush._receive
 
-    async def again(self: Carrier) -> Any:
+    async def again(self: ContentPush) -> Any:
         try:
             return await receive(self)
         except AttemptError:
             await self._content.until_read()
             return await receive(self)
 
-    patch.setattr(Carrier, "_receive", again)
+    patch.setattr(ContentPush, "_receive", again)
 
 
 @FAULTS.caught_by("blobs_are_sent_to_one_repository_first")
 def blob_sent_to_all_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Holdings, "sending", lambda *_: nullcontext())
+    patch.setattr(KnownBlobs, "sending", lambda *_: nullcontext())
 
 
 @FAULTS.caught_by("units_are_capped")
@@ -117,35 +118,35 @@ def caps_of_blobs_ignored(patch: pytest.MonkeyPatch) -> None:
 def refusing_repository_not_asked(patch: pytest.MonkeyPatch) -> None:
     async def refusal(*_: Any) -> None: ...
 
-    patch.setattr(Permission, "refusal", refusal)
+    patch.setattr(WriteAccess, "refusal", refusal)
 
 
 @FAULTS.caught_by("content_attempts_are_recorded")
 def content_retried_in_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        TargetRun, "tries_of_content", property(lambda _: 0, lambda *_: None), raising=False
+        TagPush, "tries_of_content", property(lambda _: 0, lambda *_: None), raising=False
     )
 
 
 @FAULTS.caught_by("carriages_add_up")
 def blobs_counted_with_each_reading(patch: pytest.MonkeyPatch) -> None:
-    bring_missing = Carrier._bring_missing
+    bring_missing = ContentPush._bring_missing
 
-    async def forgetful(self: Carrier, blob: Blob) -> None:
+    async def forgetful(self: ContentPush, blob: Blob) -> None:
         await bring_missing(self, blob)
         self._brought.clear()
 
-    patch.setattr(Carrier, "_bring_missing", forgetful)
+    patch.setattr(ContentPush, "_bring_missing", forgetful)
 
 
 @FAULTS.caught_by("nothing_is_begun_after_fail_fast", skip=290)
 def content_begun_after_fail_fast(patch: pytest.MonkeyPatch) -> None:
-    init = Carrier.__init__
+    init = ContentPush.__init__
 
-    def eager(self: Carrier, *args: Any, **named: Any) -> None:
+    def eager(self: ContentPush, *args: Any, **named: Any) -> None:
         init(self, *args, **{**named, "may_begin": lambda: True})
 
-    patch.setattr(Carrier, "__init__", eager)
+    patch.setattr(ContentPush, "__init__", eager)
 
 
 @FAULTS.caught_by("units_wait_as_asked")
@@ -166,24 +167,24 @@ def blob_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("blobs_are_looked_for_before_they_are_sent")
 def blob_not_looked_for_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(carry, "LOOK_HOLDS", 1000.0)
+    patch.setattr(content_push, "LOOK_STAYS_TRUE", 1000.0)
 
 
 @FAULTS.caught_by("blobs_are_mounted_from_where_they_are")
 def blob_sent_that_could_be_mounted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Holdings, "elsewhere", lambda *_: None)
+    patch.setattr(KnownBlobs, "elsewhere", lambda *_: None)
 
 
 @FAULTS.caught_by("origins_are_asked_once")
 def origin_asked_by_each_group(patch: pytest.MonkeyPatch) -> None:
-    look = Holdings._look
+    look = KnownBlobs._look
 
-    async def forgetful(self: Holdings, *args: Any) -> None:
+    async def forgetful(self: KnownBlobs, *args: Any) -> None:
         await look(self, *args)
         self._asked.clear()
         self._held.clear()
 
-    patch.setattr(Holdings, "_look", forgetful)
+    patch.setattr(KnownBlobs, "_look", forgetful)
 
 
 @FAULTS.caught_by("refused_parts_are_tried_once", skip=150)
@@ -205,10 +206,10 @@ def blob_waits_without_end(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("unheard_registries_are_given_up")
 def silence_waited_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(hearing, "UNHEARD", 10_000.0)
+    patch.setattr(reachability, "UNHEARD", 10_000.0)
 
 
 @FAULTS.caught_by("unheard_registries_are_given_up", skip=100)
 def answers_not_heard(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(hearing.Hearing, "answered", lambda _: None)
-    patch.setattr(hearing, "UNHEARD", 300.0)  # so that more outages are long enough to show it
+    patch.setattr(reachability.Reachability, "answered", lambda _: None)
+    patch.setattr(reachability, "UNHEARD", 300.0)  # so that more outages are long enough to show it

@@ -3,7 +3,7 @@
 import pytest
 
 from ghcr_push.pushing import progress, readings
-from ghcr_push.pushing.places import Share
+from ghcr_push.pushing.pressure.global_limit import Share
 from ghcr_push.pushing.progress import Progress
 from tests.simulation.planting import Faults
 

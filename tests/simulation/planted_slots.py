@@ -3,13 +3,13 @@
 import anyio
 import pytest
 
-from ghcr_push.pushing import gate, limit, places, probing
-from ghcr_push.pushing.backoff import AttemptError
-from ghcr_push.pushing.content import Content
-from ghcr_push.pushing.gate import Gate
-from ghcr_push.pushing.limit import AdaptiveLimit, Write
-from ghcr_push.pushing.places import Ceiling
-from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.pressure import global_limit, limit, limiter, probes
+from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Write
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.tag_push import TagPush
+from ghcr_push.pushing.tag_writers import TagWriter
 from tests.simulation.planting import Faults
 
 FAULTS = Faults()
@@ -19,37 +19,37 @@ FAULTS = Faults()
 
 @FAULTS.caught_by("slots_are_used")
 def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
-    async def write(self: TargetRun, content: Content, _: object) -> None:
-        async with content.turn(), self._gate.write(self.target) as slot:
+    async def write(self: TagPush, content: TagWriter, _: object) -> None:
+        async with content.turn(), self._limiter.write(self.target) as slot:
             try:
                 await self._settle(await self._send(content, slot), content)
             except AttemptError:
                 await anyio.sleep(1)
                 raise
 
-    patch.setattr(TargetRun, "_write", write)
+    patch.setattr(TagPush, "_write", write)
 
 
 @FAULTS.caught_by("max_parallel_is_kept")
 def ceiling_per_registry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ceiling, "has_place_for", lambda *_: True)
+    patch.setattr(GlobalLimit, "has_place_for", lambda *_: True)
 
 
 @FAULTS.caught_by("slots_are_used")
 def reader_lets_none_in(patch: pytest.MonkeyPatch) -> None:
-    def leave(self: Gate, line: places.Line) -> None:
+    def leave(self: Limiter, line: global_limit.FifoQueue) -> None:
         line.inside -= 1
         if line is self._writes:
             self.share.give_back()
 
-    patch.setattr(Gate, "_leave", leave)
+    patch.setattr(Limiter, "_leave", leave)
 
 
 @FAULTS.caught_by("slots_are_used")
 def timer_forgotten(patch: pytest.MonkeyPatch) -> None:
-    async def never(self: Gate, time: float) -> None: ...
+    async def never(self: Limiter, time: float) -> None: ...
 
-    patch.setattr(Gate, "_admit_at", never)
+    patch.setattr(Limiter, "_admit_at", never)
 
 
 @FAULTS.caught_by("limit_is_obeyed")
@@ -81,7 +81,7 @@ def limit_falls_as_writes_are_taken(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("reads_are_bounded")
 def reads_unbounded(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gate, "READS_PER_WRITE", 5)
+    patch.setattr(limiter, "READS_PER_WRITE", 5)
 
 
 # -- outages and holds ----------------------------------------------------------------------
@@ -89,25 +89,25 @@ def reads_unbounded(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("outages_are_probed")
 def outage_hammered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(probing, "PROBE_LAST", 0.5)
-    patch.setattr(probing, "PROBE_FIRST", 0.5)
+    patch.setattr(probes, "PROBE_LAST", 0.5)
+    patch.setattr(probes, "PROBE_FIRST", 0.5)
 
 
 @FAULTS.caught_by("holds_are_shared")
 def hold_not_shared(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Gate, "hold", lambda *_: None)
+    patch.setattr(Limiter, "hold", lambda *_: None)
 
 
 @FAULTS.caught_by("holds_are_shared", skip=130)
 def hold_too_short(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gate, "THROTTLE_FIRST", 20.0)
+    patch.setattr(limiter, "THROTTLE_FIRST", 20.0)
 
 
 @FAULTS.caught_by("throttled_starts_are_spaced", skip=130)
 def starts_not_spaced(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gate, "SPACING_AFTER_THROTTLE", 0.0)
+    patch.setattr(limiter, "SPACING_AFTER_THROTTLE", 0.0)
 
 
 @FAULTS.caught_by("holds_are_shared", skip=130)
 def hold_not_doubled(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(gate, "THROTTLE_LAST", gate.THROTTLE_FIRST)
+    patch.setattr(limiter, "THROTTLE_LAST", limiter.THROTTLE_FIRST)

@@ -9,15 +9,15 @@ import pytest
 
 from ghcr_push.failures import PushError
 from ghcr_push.model import Failure, Kind, Outcome, TargetResult
-from ghcr_push.pushing import shared, target
-from ghcr_push.pushing.backoff import AttemptError, Backoff, Tries
-from ghcr_push.pushing.content import Content, InEngine
-from ghcr_push.pushing.gate import Gate
-from ghcr_push.pushing.group import Course, GroupRun
+from ghcr_push.pushing import context, tag_push
+from ghcr_push.pushing.context import RunContext
+from ghcr_push.pushing.group import GroupPush, RunControl
 from ghcr_push.pushing.journal import Journal
-from ghcr_push.pushing.queue import PushQueue
-from ghcr_push.pushing.shared import Shared
-from ghcr_push.pushing.target import Sent, TargetRun
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.pushing.run import PushRun
+from ghcr_push.pushing.tag_push import Sent, TagPush
+from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter
 from ghcr_push.references import Repository
 from tests.simulation.planting import Faults
 
@@ -28,84 +28,84 @@ FAULTS = Faults()
 
 @FAULTS.caught_by("one_outcome")
 def lost_target(patch: pytest.MonkeyPatch) -> None:
-    async def end_all(self: PushQueue) -> None: ...
+    async def end_all(self: PushRun) -> None: ...
 
-    patch.setattr(PushQueue, "_end_all", end_all)
+    patch.setattr(PushRun, "_end_all", end_all)
 
 
 @FAULTS.caught_by("pushed_is_true")
 def report_before_proof(patch: pytest.MonkeyPatch) -> None:
-    async def prove(self: TargetRun) -> None:
-        self._landing.verified = True
+    async def prove(self: TagPush) -> None:
+        self._tag_state.verified = True
 
-    patch.setattr(TargetRun, "_prove", prove)
+    patch.setattr(TagPush, "_prove", prove)
 
 
 @FAULTS.caught_by("pushed_is_true")
 def written_without_a_look(patch: pytest.MonkeyPatch) -> None:
-    look = TargetRun._look
+    look = TagPush._look
 
-    async def blind(self: TargetRun, content: Content) -> bool:
+    async def blind(self: TagPush, content: TagWriter) -> bool:
         await look(self, content)
-        self._landing.verified = False
+        self._tag_state.verified = False
         return False
 
-    patch.setattr(TargetRun, "_look", blind)
+    patch.setattr(TagPush, "_look", blind)
 
 
 @FAULTS.caught_by("doubt_is_told")
 def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
-    fail = TargetRun.fail
+    fail = TagPush.fail
 
-    def sure(self: TargetRun, failure: Failure) -> Any:
-        self._landing.in_doubt = False
+    def sure(self: TagPush, failure: Failure) -> Any:
+        self._tag_state.in_doubt = False
         return fail(self, failure)
 
-    patch.setattr(TargetRun, "fail", sure)
+    patch.setattr(TagPush, "fail", sure)
 
 
 @FAULTS.caught_by("causes_are_its_own", skip=350)
 def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
-    async def land(self: TargetRun, content: Content) -> Any:
+    async def land(self: TagPush, content: TagWriter) -> Any:
         try:
-            await self._shared.backoff.run(
+            await self._context.backoff.run(
                 lambda: self._attempt(content),
                 self._tries,
                 self._before_wait,
                 lambda: False,
             )
-        except shared.NotStartedError:
+        except context.NotStartedError:
             return None
         except AttemptError as failed:
             return self.fail(failed.failure)
-        return self._finish(self._landing.outcome)
+        return self._finish(self._tag_state.outcome)
 
-    patch.setattr(TargetRun, "land", land)
+    patch.setattr(TagPush, "land", land)
 
 
 @FAULTS.caught_by("causes_are_its_own")
 def cause_of_another_told(patch: pytest.MonkeyPatch) -> None:
-    fail = TargetRun.fail
+    fail = TagPush.fail
 
-    def wrong(self: TargetRun, failure: Failure) -> Any:
+    def wrong(self: TagPush, failure: Failure) -> Any:
         return fail(self, replace(failure, kind=Kind.UNAUTHORIZED))
 
-    patch.setattr(TargetRun, "fail", wrong)
+    patch.setattr(TagPush, "fail", wrong)
 
 
 @FAULTS.caught_by("causes_are_its_own")
 def fault_in_a_read_sinks_its_group(patch: pytest.MonkeyPatch) -> None:
-    judge = shared.Shared.judge
+    judge = context.RunContext.judge
 
     def unjudged(self: Any, error: Exception, *args: Any, **named: Any) -> Failure:
         if isinstance(error, RuntimeError):
             raise error
         return judge(self, error, *args, **named)
 
-    patch.setattr(shared.Shared, "judge", unjudged)
-    internal = shared.internal
+    patch.setattr(context.RunContext, "judge", unjudged)
+    internal = context.internal
 
-    async def run_group(self: PushQueue, group: Any, runs: list[TargetRun]) -> None:
+    async def run_group(self: PushRun, group: Any, runs: list[TagPush]) -> None:
         try:
             await self._push_group(group, runs)
         except Exception as error:  # noqa: BLE001
@@ -113,39 +113,39 @@ def fault_in_a_read_sinks_its_group(patch: pytest.MonkeyPatch) -> None:
                 if run.result is None:
                     run.fail(internal(error, "the group"))
 
-    patch.setattr(PushQueue, "_run_group", run_group)
+    patch.setattr(PushRun, "_run_group", run_group)
 
 
 @FAULTS.caught_by("doubt_is_told")
 def doubt_where_nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
-    fail = TargetRun.fail
+    fail = TagPush.fail
 
-    def unsure(self: TargetRun, failure: Failure) -> Any:
-        self._landing.in_doubt = True
+    def unsure(self: TagPush, failure: Failure) -> Any:
+        self._tag_state.in_doubt = True
         return fail(self, failure)
 
-    patch.setattr(TargetRun, "fail", unsure)
+    patch.setattr(TagPush, "fail", unsure)
 
 
 @FAULTS.caught_by("before_is_true")
 def what_was_there_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    finish = TargetRun._finish
+    finish = TagPush._finish
 
-    def forgetful(self: TargetRun, *args: Any) -> Any:
-        self._landing.known_before, self._landing.before = False, None
+    def forgetful(self: TagPush, *args: Any) -> Any:
+        self._tag_state.known_before, self._tag_state.before = False, None
         return finish(self, *args)
 
-    patch.setattr(TargetRun, "_finish", forgetful)
+    patch.setattr(TagPush, "_finish", forgetful)
 
 
 @FAULTS.caught_by("one_outcome")
 def end_not_told(patch: pytest.MonkeyPatch) -> None:
-    def cut_off(self: TargetRun, failure: Failure) -> Any:
+    def cut_off(self: TagPush, failure: Failure) -> Any:
         result = TargetResult(target=self.target, outcome=Outcome.SKIPPED, failure=failure)
         self.result = result
         return result
 
-    patch.setattr(TargetRun, "cut_off", cut_off)
+    patch.setattr(TagPush, "cut_off", cut_off)
 
 
 # -- retries and waits ----------------------------------------------------------------------
@@ -164,13 +164,13 @@ def permanent_retried(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("overtaken_is_final")
 def overtaken_retried(patch: pytest.MonkeyPatch) -> None:
-    overtaken = TargetRun._overtaken
+    overtaken = TagPush._overtaken
 
-    def again(self: TargetRun, seen: Any) -> AttemptError:
-        self._landing.before = seen.digest
+    def again(self: TagPush, seen: Any) -> AttemptError:
+        self._tag_state.before = seen.digest
         return AttemptError(replace(overtaken(self, seen).failure, retryable=True), charged=True)
 
-    patch.setattr(TargetRun, "_overtaken", again)
+    patch.setattr(TagPush, "_overtaken", again)
 
 
 @FAULTS.caught_by("attempts_are_capped", skip=120)
@@ -190,7 +190,7 @@ def given_up_early(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("plain_troubles_lose_nothing")
 def outage_charged(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Gate, "_charge", lambda _, failure: failure.charged)
+    patch.setattr(Limiter, "_charge", lambda _, failure: failure.charged)
 
 
 @FAULTS.caught_by("jitter_has_a_floor")
@@ -217,15 +217,15 @@ def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("waits_are_kept")
 def read_back_although_told_to_wait(patch: pytest.MonkeyPatch) -> None:
-    settle = TargetRun._settle
+    settle = TagPush._settle
 
-    async def at_once(self: TargetRun, sent: Sent, content: Content) -> None:
+    async def at_once(self: TagPush, sent: Sent, content: TagWriter) -> None:
         if sent.failed is not None:
             failed = AttemptError(replace(sent.failed.failure, wait=None), charged=True)
             sent = Sent(failed, doubtful=sent.doubtful)
         await settle(self, sent, content)
 
-    patch.setattr(TargetRun, "_settle", at_once)
+    patch.setattr(TagPush, "_settle", at_once)
 
 
 @FAULTS.caught_by("waits_end")
@@ -239,70 +239,68 @@ def waits_without_end(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("content_goes_up_once")
 def pushes_side_by_side(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(InEngine, "turn", lambda _: nullcontext())
+    patch.setattr(ByDockerPush, "turn", lambda _: nullcontext())
 
 
 @FAULTS.caught_by("seeds_push_alone")
 def every_tag_pushed(patch: pytest.MonkeyPatch) -> None:
-    async def write_all(self: GroupRun, runs: list[TargetRun], _: Any) -> None:
+    async def write_all(self: GroupPush, runs: list[TagPush], _: Any) -> None:
         await self._land_all(runs, self._held)
 
-    patch.setattr(GroupRun, "_write_all", write_all)
+    patch.setattr(GroupPush, "_write_all", write_all)
 
 
 @FAULTS.caught_by("the_end_is_obeyed")
 def attempt_after_cancel(patch: pytest.MonkeyPatch) -> None:
-    def cancel(self: PushQueue) -> None:
-        self._course.cancelled = True
+    def cancel(self: PushRun) -> None:
+        self._control.cancelled = True
 
-    patch.setattr(PushQueue, "cancel", cancel)
+    patch.setattr(PushRun, "cancel", cancel)
 
 
 @FAULTS.caught_by("the_end_is_obeyed")
 def write_finished_after_cancel(patch: pytest.MonkeyPatch) -> None:
-    send = TargetRun._send
+    send = TagPush._send
 
-    async def shielded(self: TargetRun, *args: Any) -> Sent:
+    async def shielded(self: TagPush, *args: Any) -> Sent:
         with anyio.CancelScope(shield=True):
             sent = await send(self, *args)
         return sent  # noqa: RET504 - a scope may swallow, says its type
 
-    patch.setattr(TargetRun, "_send", shielded)
+    patch.setattr(TagPush, "_send", shielded)
 
 
 @FAULTS.caught_by("fail_fast_is_obeyed")
 def fail_fast_ignored(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Course, "note_failure", lambda _: None)
+    patch.setattr(RunControl, "note_failure", lambda _: None)
 
 
 @FAULTS.caught_by("protected_tags_stay")
 def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
-    protected = vars(TargetRun)["protected"].fget
-    patch.setattr(
-        TargetRun, "protected", property(lambda self: protected(self) and self.tries <= 1)
-    )
+    protected = vars(TagPush)["protected"].fget
+    patch.setattr(TagPush, "protected", property(lambda self: protected(self) and self.tries <= 1))
 
 
 @FAULTS.caught_by("kept_tags_are_another_images")
 def protected_tag_fails_that_was_to_be_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Shared, "keep_protected", property(lambda _: False, lambda *_: None))
+    patch.setattr(RunContext, "keep_protected", property(lambda _: False, lambda *_: None))
 
 
 @FAULTS.caught_by("ends")
 def bug_in_a_read_escapes(patch: pytest.MonkeyPatch) -> None:
-    judge = Shared.judge
+    judge = RunContext.judge
 
-    def strict(self: Shared, error: Exception, repository: Repository) -> Failure:
+    def strict(self: RunContext, error: Exception, repository: Repository) -> Failure:
         if not isinstance(error, PushError):
             raise error
         return judge(self, error, repository)
 
-    patch.setattr(Shared, "judge", strict)
+    patch.setattr(RunContext, "judge", strict)
 
 
 @FAULTS.caught_by("looks_are_fresh")
 def old_looks_believed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(target, "LOOK_HOLDS", 10_000.0)
+    patch.setattr(tag_push, "LOOK_STAYS_TRUE", 10_000.0)
 
 
 @FAULTS.caught_by("attempts_are_recorded")
@@ -321,5 +319,5 @@ def attempt_unrecorded(patch: pytest.MonkeyPatch) -> None:
 @FAULTS.caught_by("attempts_are_recorded")
 def retries_made_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        TargetRun, "tries_of_content", property(lambda _: 2, lambda *_: None), raising=False
+        TagPush, "tries_of_content", property(lambda _: 2, lambda *_: None), raising=False
     )

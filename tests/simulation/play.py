@@ -12,13 +12,13 @@ from trio._core import _run as scheduler
 from trio.testing import MockClock
 
 from ghcr_push.model import Hold, LimitChange, TargetResult
-from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.events import Event
-from ghcr_push.pushing.gate import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.preflight import Preflight, Reach
-from ghcr_push.pushing.queue import Limits, PushQueue
-from ghcr_push.pushing.shared import Shared
+from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
+from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.pushing.run import PushRun, RunOptions
 from tests.simulation.records import Request
 from tests.simulation.scenario import MISSING, Scenario
 from tests.simulation.world import Asker, EngineOf, World
@@ -106,7 +106,7 @@ def play(scenario: Scenario) -> Played:
     """Play one scenario to its end, the same way each time."""
     random = Steady if scenario.steady else Random
     played = Played(scenario, World(scenario, random(scenario.seed + 1)))
-    queues: list[PushQueue] = []
+    queues: list[PushRun] = []
 
     def watch() -> None:
         for queue in queues:
@@ -117,7 +117,7 @@ def play(scenario: Scenario) -> Played:
     return played
 
 
-async def _run(played: Played, queues: list[PushQueue]) -> None:
+async def _run(played: Played, queues: list[PushRun]) -> None:
     await anyio.sleep(LEAD)
     scenario, world = played.scenario, played.world
     world.begin()
@@ -152,9 +152,9 @@ def _preflight(played: Played) -> AbstractAsyncContextManager[None]:
     return preflight.asking()
 
 
-def _queue(played: Played) -> PushQueue:
+def _queue(played: Played) -> PushRun:
     scenario, random = played.scenario, Random(played.scenario.seed + 2)
-    shared = Shared(
+    context = RunContext(
         engine=cast("Engine", EngineOf(played.world)),
         registry=cast("Registry", played.world),
         backoff=Backoff(
@@ -177,37 +177,41 @@ def _queue(played: Played) -> PushQueue:
         mount_from=scenario.carriage.mount_from,
         reach=played.reach,
     )
-    limits = Limits(
+    limits = RunOptions(
         max_parallel=scenario.max_parallel,
         adaptive=scenario.adaptive,
         timeout=scenario.timeout,
         fail_fast=scenario.fail_fast,
     )
     images = {source: image or MISSING for source, image in scenario.images.items()}
-    return PushQueue(scenario.plan, images, shared=shared, limits=limits, random=random)
+    return PushRun(scenario.plan, images, context=context, limits=limits, random=random)
 
 
-async def _cancel(queue: PushQueue, played: Played) -> None:
+async def _cancel(queue: PushRun, played: Played) -> None:
     await anyio.sleep(played.scenario.cancel_at or 0.0)
     played.cancelled = anyio.current_time()
     queue.cancel()
 
 
-def look_around(queue: PushQueue, played: Played) -> None:
+def look_around(queue: PushRun, played: Played) -> None:
     """Note what is wrong while every task waits: slots held by none, free slots not taken."""
     now = anyio.current_time()
-    for name, gate in ((name, lane.gate) for name, lane in queue._lanes.items()):
-        traffic, inside = played.world.traffic[name], gate._writes.inside
+    for name, limiter in (
+        (name, registry_state.limiter) for name, registry_state in queue._registry_states.items()
+    ):
+        traffic, inside = played.world.traffic[name], limiter._writes.inside
         # a protected tag, and a blob whose look is old, are read in their slots
-        spare = traffic.reads - gate._reads.inside
+        spare = traffic.reads - limiter._reads.inside
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
             played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
-        shut = max(gate._closed_until, gate._next_start, gate.outage.next_probe) + TIMER_GRACE
-        allowed = 1 if gate.outage.lasts else gate.limit
-        free = inside < allowed and gate.share.free and now > shut
-        if gate._writes.waiting and free and now < played.broken_off:
+        shut = (
+            max(limiter._closed_until, limiter._next_start, limiter.outage.next_probe) + TIMER_GRACE
+        )
+        allowed = 1 if limiter.outage.lasts else limiter.limit
+        free = inside < allowed and limiter.share.free and now > shut
+        if limiter._writes.waiting and free and now < played.broken_off:
             played.unquiet.append(f"a free slot is not taken at {now:.3f}")
-        reads = 1 if gate.outage.lasts else READS_PER_WRITE * gate.limit
-        free = gate._reads.inside < reads and now > gate._next_read + TIMER_GRACE
-        if gate._reads.waiting and free and shut < now < played.broken_off:
+        reads = 1 if limiter.outage.lasts else READS_PER_WRITE * limiter.limit
+        free = limiter._reads.inside < reads and now > limiter._next_read + TIMER_GRACE
+        if limiter._reads.waiting and free and shut < now < played.broken_off:
             played.unquiet.append(f"a free place to read is not taken at {now:.3f}")

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from ghcr_push.model import Hold, Kind, LimitChange
 from ghcr_push.pushing.events import Held, LimitChanged
-from ghcr_push.pushing.gate import (
+from ghcr_push.pushing.pressure.limiter import (
     READS_PER_WRITE,
     SHARED_FROM,
     SHORTEST,
@@ -14,8 +14,8 @@ from ghcr_push.pushing.gate import (
     THROTTLE_LAST,
     THROTTLE_SPREAD,
 )
-from ghcr_push.pushing.outage import OUTAGE_AFTER
-from ghcr_push.pushing.probing import PROBE_FIRST, PROBE_LAST, SHARE_OF_SILENCE
+from ghcr_push.pushing.pressure.outage import OUTAGE_AFTER
+from ghcr_push.pushing.pressure.probes import PROBE_FIRST, PROBE_LAST, SHARE_OF_SILENCE
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import anyio
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import TagReference
 from tests.simulation.records import Request, Traffic
@@ -180,13 +180,13 @@ def _evidence(
     text: str,
     code: str | None,
     header: float | None,
-) -> Evidence:
+) -> ErrorInfo:
     """Word an answer as our own client or as docker would."""
     if request.operation not in {"push", "engine-head"}:
         if answer == "silent":
-            return Evidence(origin=Origin.REGISTRY, message="no answer", kind=Kind.TIMEOUT)
+            return ErrorInfo(origin=Origin.REGISTRY, message="no answer", kind=Kind.TIMEOUT)
         text = text or ("connection refused" if status is None else "")
-        return Evidence(
+        return ErrorInfo(
             origin=Origin.REGISTRY, message=text, status=status, code=code, retry_after=header
         )
     words = _WORDS.get(answer) or (
@@ -198,4 +198,4 @@ def _evidence(
         words = "the tag is immutable"
     if header is not None:
         words += f" (retry-after: {header:g}s)"
-    return Evidence(origin=Origin.ENGINE, message=words)
+    return ErrorInfo(origin=Origin.ENGINE, message=words)

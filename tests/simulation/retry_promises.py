@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ghcr_push.model import Failure, Kind, Outcome, TargetResult
-from ghcr_push.pushing.backoff import (
+from ghcr_push.pushing.events import Ended
+from ghcr_push.pushing.pressure.retry import (
     BURST_DOUBLINGS,
     BURST_FLOOR,
     BURST_SPREAD,
     MOMENT,
     SLOWER,
 )
-from ghcr_push.pushing.events import Ended
 from tests.simulation.evidence import (
     HAIR,
     PERMANENT,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from random import Random
 
-from ghcr_push.failures import Evidence, Origin, classify
+from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.model import Group, Image, Kind, Plan, Source, Target
 from ghcr_push.pushing.group import QUICKER_FROM
 from ghcr_push.references import Digest, Repository, TagReference
@@ -191,7 +191,7 @@ class Scenario:
         return any(fnmatchcase(tag, pattern) for pattern in self.protect)
 
 
-MISSING = classify(Evidence(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message="no such image"))
+MISSING = classify(ErrorInfo(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message="no such image"))
 
 
 def scenario(seed: int) -> Scenario:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from bench.limits import Case, measure
 
-from ghcr_push.pushing import limit
-from ghcr_push.pushing.limit import AdaptiveLimit, Burst
+from ghcr_push.pushing.pressure import limit
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Burst
 
 SEEDS = range(12)
 

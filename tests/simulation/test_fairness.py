@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from ghcr_push.model import Outcome
-from ghcr_push.pushing.backoff import HASTE, MOMENT
+from ghcr_push.pushing.pressure.retry import HASTE, MOMENT
 from tests.simulation.defaults import default_run
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from ghcr_push.model import LANDED, Kind, Outcome
-from ghcr_push.pushing.probing import PROBE_LAST
+from ghcr_push.pushing.pressure.probes import PROBE_LAST
 from tests.simulation.defaults import REGISTRY, default_run, default_seconds
 from tests.simulation.evidence import GRACE
 from tests.simulation.play import Played, play

@@ -5,8 +5,12 @@ from itertools import pairwise
 import pytest
 
 from ghcr_push.model import Kind, Outcome
-from ghcr_push.pushing.backoff import BURST_FLOOR, BURST_SPREAD
-from ghcr_push.pushing.gate import SPACING_AFTER_THROTTLE, THROTTLE_FIRST, THROTTLE_SPREAD
+from ghcr_push.pushing.pressure.limiter import (
+    SPACING_AFTER_THROTTLE,
+    THROTTLE_FIRST,
+    THROTTLE_SPREAD,
+)
+from ghcr_push.pushing.pressure.retry import BURST_FLOOR, BURST_SPREAD
 from tests.simulation.defaults import default_run
 from tests.simulation.evidence import HAIR
 from tests.simulation.play import Played, play

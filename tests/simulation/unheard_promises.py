@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from ghcr_push.model import Outcome
-from ghcr_push.pushing.hearing import UNHEARD
-from ghcr_push.pushing.probing import PROBE_LAST
+from ghcr_push.pushing.pressure.probes import PROBE_LAST
+from ghcr_push.pushing.pressure.reachability import UNHEARD
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import Check, by_registry
 from tests.simulation.play import Played

@@ -11,8 +11,8 @@ from random import Random
 
 import anyio
 
-from ghcr_push.failures import Evidence, Origin, PushError
-from ghcr_push.model import Descriptor, Image, Kind, Landed, Manifest, Source
+from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.model import BlobOutcome, Descriptor, Image, Kind, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
 from tests.simulation.images import PARTS, BlobOut, Saved, Space, Upload
 from tests.simulation.records import Operation, Reading, Request, Traffic, Version
@@ -129,12 +129,12 @@ class World:
         digest: Digest,
         mount_from: Repository | None,
         sent: Callable[[], None],
-    ) -> Landed:
+    ) -> BlobOutcome:
         """Mount a blob, or take it, or find it there although the answer got lost."""
         async with self._writing("upload", repository, (), digest, mount_from) as request:
             if mount_from and self.holds(mount_from, digest) and self._random.random() < 0.7:
                 self._effect(request, ())
-                return Landed.MOUNTED
+                return BlobOutcome.MOUNTED
             for _ in range(PARTS):
                 await pass_time(self._random, self.scenario.carriage.seconds[digest] / PARTS)
                 sent()
@@ -144,15 +144,15 @@ class World:
             except PushError:
                 # our client looks once after an answer that may be lost
                 if self.holds(repository, digest) and self._random.random() < 0.5:
-                    return Landed.FOUND
+                    return BlobOutcome.FOUND
                 raise
-            return Landed.SENT
+            return BlobOutcome.SENT
 
     def holds(self, repository: Repository, digest: Digest) -> bool:
         """Say whether a blob or child manifest is in a repository now."""
         return self.parts.get((repository, digest), float("inf")) <= anyio.current_time()
 
-    async def ask_to_write(self, repository: Repository) -> None:
+    async def check_write_access(self, repository: Repository) -> None:
         """Begin an upload that goes no further: refused as any write is, and without effect."""
         async with self._writing("ask", repository, (), None):
             pass
@@ -202,7 +202,7 @@ class World:
         """Note that the repository has all of an image; raise where the engine has not."""
         if source in self.scenario.carriage.unreadable:
             raise PushError(
-                Evidence(origin=Origin.ENGINE, message="no content", kind=Kind.CONTENT_MISSING)
+                ErrorInfo(origin=Origin.ENGINE, message="no content", kind=Kind.CONTENT_MISSING)
             )
         now = anyio.current_time()
         content = self.scenario.carriage.contents.get(source)

@@ -5,7 +5,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from ghcr_push.failures.treatments import TREATMENTS
+from ghcr_push.failures.policies import POLICIES
 from ghcr_push.model import (
     Attempt,
     Failure,
@@ -43,12 +43,12 @@ def target(tag: str, repository: Repository = APP, source: str = "app:build") ->
 
 def failure(kind: Kind, message: str = "", status: int | None = None) -> Failure:
     """Return a failure as the table judges its kind."""
-    treatment = TREATMENTS[kind]
+    policy = POLICIES[kind]
     return Failure(
         kind=kind,
         message=message or f"error: {kind}",
-        advice=treatment.advice,
-        retryable=treatment.retryable,
+        advice=policy.advice,
+        retryable=policy.retryable,
         status=status,
     )
 

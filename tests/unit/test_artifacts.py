@@ -8,7 +8,7 @@ import pytest
 from tests.support.reports import APP, DENIED, OPS, digest, not_landed, pushed, target
 
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
-from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.model import TargetResult
 from ghcr_push.planning.settings import read_settings
 from ghcr_push.references import Repository
@@ -46,7 +46,7 @@ class Runner:
         self.listing.write_text(json.dumps({"version": 1, "subjects": entries}))
 
     def deliver(self, report: Report) -> Delivery:
-        return deliver(report, ASKED, self.environ, Places({}))
+        return deliver(report, ASKED, self.environ, WorkspacePaths({}))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_what_landed_is_declared_each_name_once(runner: Runner) -> None:
 
 def test_nothing_is_declared_unless_it_is_asked_for(runner: Runner) -> None:
     settings = read_settings({"tags": "ghcr.io/acme/app:1"})
-    deliver(run(pushed(target("1"))), settings, runner.environ, Places({}))
+    deliver(run(pushed(target("1"))), settings, runner.environ, WorkspacePaths({}))
     assert runner.lines() == []
 
 
@@ -125,7 +125,7 @@ def test_a_list_that_cannot_be_read_is_taken_for_none(runner: Runner, listing: s
 
 @pytest.mark.parametrize("environ", [{}, {"GITHUB_ARTIFACTS": ""}])
 def test_a_runner_without_the_file_is_a_notice(environ: dict[str, str]) -> None:
-    delivery = deliver(run(pushed(target("1"))), ASKED, environ, Places({}))
+    delivery = deliver(run(pushed(target("1"))), ASKED, environ, WorkspacePaths({}))
     (notice,) = delivery.notices
     assert "there is no GITHUB_ARTIFACTS here, which runners have from 2.336 on" in notice
     assert exit_status(delivery, ASKED, Interruption()) == 0
@@ -140,5 +140,5 @@ def test_a_file_that_cannot_be_written_is_told_and_fails_the_step(runner: Runner
 
 
 def test_where_nothing_landed_nothing_is_said() -> None:
-    delivery = deliver(run(not_landed(target("1"), DENIED)), ASKED, {}, Places({}))
+    delivery = deliver(run(not_landed(target("1"), DENIED)), ASKED, {}, WorkspacePaths({}))
     assert delivery.notices == ()

@@ -11,14 +11,14 @@ from rich.console import Console
 from tests.support.screen import COLUMNS, Terminal, screen
 
 from ghcr_push.fronts.bars import MOST_UPLOADS, Bars
-from ghcr_push.model import Carriage, Outcome, Source, Target, TargetResult
-from ghcr_push.pushing.events import Carried, Carrying, Ended, Event
+from ghcr_push.model import Outcome, Source, Target, TargetResult, TransferStats
+from ghcr_push.pushing.events import ContentDone, ContentProgress, Ended, Event
 from ghcr_push.references import parse_tag_reference
 
 SEED = Target(parse_tag_reference("ghcr.io/acme/app:1"), Source("app"))
 OTHER = Target(parse_tag_reference("ghcr.io/acme/app:2"), Source("app"))
-HALF = Carriage(sent=2, found=1, bytes_sent=12_300_000, bytes_saved=400_000)
-DONE = Carriage(sent=5, found=1, bytes_sent=30_000_000, bytes_saved=400_000)
+HALF = TransferStats(sent=2, found=1, bytes_sent=12_300_000, bytes_saved=400_000)
+DONE = TransferStats(sent=5, found=1, bytes_sent=30_000_000, bytes_saved=400_000)
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +35,11 @@ def bars_of_two(file: IO[str]) -> Bars:
     return Bars(2, Console(file=file, width=COLUMNS), lambda: float(next(ticks)))
 
 
-def carrying(done: float, size: float, *, whole: bool = True, name: str = "app") -> Carrying:
+def carrying(done: float, size: float, *, whole: bool = True, name: str = "app") -> ContentProgress:
     """Say how many MB of an image are there, of those that are known."""
-    sent = Carriage(sent=int(done > 0), bytes_sent=int(done * 1e6))
+    sent = TransferStats(sent=int(done > 0), bytes_sent=int(done * 1e6))
     seed = Target(parse_tag_reference(f"ghcr.io/acme/{name}:1"), Source("app"))
-    return Carrying(seed, sent, 6, done=int(done * 1e6), size=int(size * 1e6), whole=whole)
+    return ContentProgress(seed, sent, 6, done=int(done * 1e6), size=int(size * 1e6), whole=whole)
 
 
 def written(tell: Callable[[Bars], None]) -> str:
@@ -101,7 +101,7 @@ def test_no_more_uploads_have_bars_than_a_screen_can_show() -> None:
 
 def test_the_next_upload_takes_the_place_of_one_that_ended() -> None:
     several = [carrying(1, 2, name=f"a{each}") for each in range(MOST_UPLOADS + 1)]
-    lines = seen(*several, Carried(several[0].seed, several[0].carriage, 1.0))
+    lines = seen(*several, ContentDone(several[0].seed, several[0].carriage, 1.0))
     assert [line.split()[0] for line in lines[1:]] == [
         f"ghcr.io/acme/a{each}" for each in range(1, MOST_UPLOADS + 1)
     ]
@@ -130,8 +130,8 @@ def test_an_echoed_key_fits_beside_the_bars() -> None:
 
 
 def test_a_bar_goes_when_its_image_is_there_or_given_up() -> None:
-    for last in (Carried(SEED, DONE, 3.0), ended(SEED)):
-        [tags] = seen(Carrying(SEED, HALF, 6), last)
+    for last in (ContentDone(SEED, DONE, 3.0), ended(SEED)):
+        [tags] = seen(ContentProgress(SEED, HALF, 6), last)
         assert tags.startswith("tags ")
 
 
@@ -144,7 +144,7 @@ def test_lines_pass_above_the_bars_as_they_are_and_stay() -> None:
     lines = ["first [bold]no markup[/bold] :smile:", "second " + "x" * 2 * COLUMNS]
 
     def tell(bars: Bars) -> None:
-        bars.draw(Carrying(SEED, HALF, 6))
+        bars.draw(ContentProgress(SEED, HALF, 6))
         for line in lines:
             bars.line(line)
         bars.draw(ended(SEED))

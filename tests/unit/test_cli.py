@@ -20,11 +20,11 @@ from tests.support.screen import Terminal
 
 from ghcr_push.fronts import cli, display, push_command
 from ghcr_push.fronts.options import GROUPS
-from ghcr_push.model import Carriage
+from ghcr_push.model import TransferStats
 from ghcr_push.planning.inputs import INPUTS, Input
 from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.events import Carrying, Noticed
-from ghcr_push.pushing.shared import TOLD_EVERY
+from ghcr_push.pushing.context import TOLD_EVERY
+from ghcr_push.pushing.events import ContentProgress, Noticed
 
 OPTIONS = {option.name: option for option in cli.command().params}
 # without an input: what a runner would do, and where secrets come from
@@ -428,7 +428,7 @@ def test_bars_are_for_a_person_who_looks_on(
         monkeypatch.setattr(sys, "stderr", stderr)
         with display.displayed(1, quiet=quiet, coloured=False) as shown:
             shown.observer(Noticed("a line"))
-            shown.observer(Carrying(target, Carriage(sent=1)))
+            shown.observer(ContentProgress(target, TransferStats(sent=1)))
         monkeypatch.undo()
     text = terminal.closed()
     assert ("━" in text) is bars

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghcr_push.failures import Evidence, Origin, classify
+from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.failures.classify import MOST_SHOWN, recognised
+from ghcr_push.failures.policies import POLICIES
 from ghcr_push.failures.reading import read
 from ghcr_push.failures.rule import Example, Rule
 from ghcr_push.failures.rules import RULES
-from ghcr_push.failures.treatments import TREATMENTS
 from ghcr_push.model import Kind
 
 EXAMPLES = [
@@ -19,12 +19,12 @@ EXAMPLES = [
 ]
 
 
-def engine(text: str, *, kind: Kind | None = None, retry_after: float | None = None) -> Evidence:
-    return Evidence(origin=Origin.ENGINE, message=text, kind=kind, retry_after=retry_after)
+def engine(text: str, *, kind: Kind | None = None, retry_after: float | None = None) -> ErrorInfo:
+    return ErrorInfo(origin=Origin.ENGINE, message=text, kind=kind, retry_after=retry_after)
 
 
-def registry(status: int | None, code: str | None = None, text: str = "") -> Evidence:
-    return Evidence(origin=Origin.REGISTRY, message=text, status=status, code=code)
+def registry(status: int | None, code: str | None = None, text: str = "") -> ErrorInfo:
+    return ErrorInfo(origin=Origin.REGISTRY, message=text, status=status, code=code)
 
 
 # --- the examples of the table
@@ -39,10 +39,13 @@ def test_each_example_is_recognised_by_its_own_rule(rule: Rule, example: Example
 def test_each_example_gets_the_rules_verdict_and_the_wait_it_names(
     rule: Rule, example: Example
 ) -> None:
-    for witness, verdict in ((False, rule.verdict), (True, rule.witnessed or rule.verdict)):
-        failure = classify(example.evidence, witness=witness)
+    for after_success, verdict in (
+        (False, rule.classification),
+        (True, rule.after_success or rule.classification),
+    ):
+        failure = classify(example.evidence, after_success=after_success)
         assert failure.kind is verdict.kind
-        assert failure.advice == (verdict.advice or TREATMENTS[verdict.kind].advice)
+        assert failure.advice == (verdict.advice or POLICIES[verdict.kind].advice)
         assert failure.wait == (None if example.wait is None else pytest.approx(example.wait))
 
 
@@ -123,7 +126,7 @@ def test_a_kind_that_is_known_already_is_kept_and_treated_by_its_kind(kind: Kind
     assert failure.pressure is (kind in PRESSURE)
     assert failure.cap == CAPS.get(kind)
     assert failure.holds is (kind is Kind.SECONDARY_LIMIT)
-    assert failure.about_tag is (kind in ABOUT_TAG)
+    assert failure.tag_only is (kind in ABOUT_TAG)
     assert failure.charged
 
 
@@ -133,7 +136,7 @@ def test_only_a_throttle_that_names_a_wait_is_free(kind: Kind) -> None:
     assert failure.charged is (kind not in {Kind.THROTTLED, Kind.SECONDARY_LIMIT})
 
 
-# --- order and witness
+# --- order, and a success seen before
 
 SECONDARY = "permission_denied: You have exceeded a secondary rate limit. write_package denied"
 
@@ -171,7 +174,7 @@ SECONDARY = "permission_denied: You have exceeded a secondary rate limit. write_
         ),
     ],
 )
-def test_the_order_of_the_rules_decides(evidence: Evidence, kind: Kind) -> None:
+def test_the_order_of_the_rules_decides(evidence: ErrorInfo, kind: Kind) -> None:
     assert classify(evidence).kind is kind
 
 
@@ -187,7 +190,7 @@ WITNESSED = {
 
 @pytest.mark.parametrize("text", WITNESSED.values(), ids=WITNESSED)
 def test_a_refusal_after_a_success_in_the_same_repository_is_tried_again(text: str) -> None:
-    failure = classify(engine(text), witness=True)
+    failure = classify(engine(text), after_success=True)
     assert failure.kind is Kind.AUTH_BLIP
     assert failure.retryable
     assert failure.cap == 3
@@ -202,7 +205,7 @@ def test_a_refusal_after_a_success_in_the_same_repository_is_tried_again(text: s
     ],
 )
 def test_some_refusals_stay_permanent_whatever_passed_before(text: str) -> None:
-    assert not classify(engine(text), witness=True).retryable
+    assert not classify(engine(text), after_success=True).retryable
 
 
 def test_a_layer_accepted_in_the_same_push_is_a_witness() -> None:
@@ -223,7 +226,7 @@ def test_a_layer_accepted_in_the_same_push_is_a_witness() -> None:
     ],
 )
 def test_what_an_engine_says_of_its_own_images_is_never_the_registry_s_fault(text: str) -> None:
-    failure = classify(Evidence(origin=Origin.STORE, message=text))
+    failure = classify(ErrorInfo(origin=Origin.STORE, message=text))
     assert failure.kind is Kind.ENGINE_ERROR
     assert not failure.pressure
 
@@ -314,8 +317,8 @@ def test_bytes_that_are_held_and_called_invalid_are_tried_again() -> None:
         registry(400, "MANIFEST_INVALID", "cannot update tag 1: it is immutable"),
     ],
 )
-def test_a_tag_that_cannot_be_moved_stays_so_though_its_bytes_are_held(evidence: Evidence) -> None:
-    failure = classify(evidence, witness=True, held=True)
+def test_a_tag_that_cannot_be_moved_stays_so_though_its_bytes_are_held(evidence: ErrorInfo) -> None:
+    failure = classify(evidence, after_success=True, held=True)
     assert failure.kind is Kind.TAG_REFUSED
     assert not failure.retryable
 
@@ -373,7 +376,7 @@ def test_the_message_is_the_useful_part(text: str, message: str) -> None:
         ),
     ],
 )
-def test_pages_and_silence_are_made_readable(evidence: Evidence, message: str) -> None:
+def test_pages_and_silence_are_made_readable(evidence: ErrorInfo, message: str) -> None:
     assert classify(evidence).message == message
 
 
@@ -433,7 +436,7 @@ TEXTS = st.text() | st.lists(
     code=st.none() | st.text(max_size=20),
     retry_after=st.none() | st.floats(),
     kind=st.none() | st.sampled_from(Kind),
-    witness=st.booleans(),
+    after_success=st.booleans(),
 )
 def test_anything_gets_a_bounded_failure(
     *,
@@ -443,9 +446,9 @@ def test_anything_gets_a_bounded_failure(
     code: str | None,
     retry_after: float | None,
     kind: Kind | None,
-    witness: bool,
+    after_success: bool,
 ) -> None:
-    evidence = Evidence(
+    evidence = ErrorInfo(
         origin=origin,
         message=text,
         status=status,
@@ -453,12 +456,12 @@ def test_anything_gets_a_bounded_failure(
         retry_after=retry_after,
         kind=kind,
     )
-    failure = classify(evidence, witness=witness)
+    failure = classify(evidence, after_success=after_success)
     assert 0 < len(failure.message) <= MOST_SHOWN
     assert failure.message.encode()
     assert failure.advice
     assert failure.wait is None or 0 <= failure.wait < float("inf")
-    assert failure == classify(evidence, witness=witness)
+    assert failure == classify(evidence, after_success=after_success)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghcr_push.failures import Evidence, Origin, classify
+from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.failures.classify import MOST_DETAILS
 from ghcr_push.failures.secrets import without_secrets
 from ghcr_push.model import Kind
 
 
-def engine(text: str) -> Evidence:
-    return Evidence(origin=Origin.ENGINE, message=text)
+def engine(text: str) -> ErrorInfo:
+    return ErrorInfo(origin=Origin.ENGINE, message=text)
 
 
 DETAILS = "PUT https://r.example/v2/o/i/manifests/t\nHTTP 418\nServer: kettle\n\nshort and stout"
@@ -19,8 +19,8 @@ DETAILS = "PUT https://r.example/v2/o/i/manifests/t\nHTTP 418\nServer: kettle\n\
 NOT_KNOWN = {Kind.UNKNOWN, Kind.ENGINE_ERROR, Kind.INTERNAL}
 
 
-def evidence(kind: Kind | None = None, status: int = 418, details: str = DETAILS) -> Evidence:
-    return Evidence(
+def evidence(kind: Kind | None = None, status: int = 418, details: str = DETAILS) -> ErrorInfo:
+    return ErrorInfo(
         origin=Origin.REGISTRY, message="short", status=status, kind=kind, details=details
     )
 
@@ -38,7 +38,7 @@ def test_what_is_known_has_none(kind: Kind) -> None:
 
 def test_of_docker_the_whole_text_is_kept_where_the_message_is_less() -> None:
     text = "Error response from daemon: flux capacitor out of alignment"
-    failure = classify(Evidence(origin=Origin.ENGINE, message=text))
+    failure = classify(ErrorInfo(origin=Origin.ENGINE, message=text))
     assert failure.message == "flux capacitor out of alignment"
     assert failure.details == text
 

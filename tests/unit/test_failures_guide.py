@@ -6,8 +6,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from ghcr_push.failures.guide import guide
+from ghcr_push.failures.policies import POLICIES
 from ghcr_push.failures.rules import RULES
-from ghcr_push.failures.treatments import TREATMENTS
 from ghcr_push.model import Kind
 
 PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
@@ -24,7 +24,7 @@ def test_every_kind_has_a_heading_that_its_links_reach_and_its_advice(kind: Kind
     text = guide()
     assert f"\n### {kind}\n" in text
     assert f"(#{kind})" in text
-    assert TREATMENTS[kind].advice in text
+    assert POLICIES[kind].advice in text
 
 
 def test_every_rule_is_shown_once_with_its_reason() -> None:
@@ -32,7 +32,7 @@ def test_every_rule_is_shown_once_with_its_reason() -> None:
     for rule in RULES:
         assert text.count(f"#### {rule.title} ({', '.join(rule.rows)})\n") == 1
         assert rule.why in text
-        assert (rule.verdict.advice or "") in text
+        assert (rule.classification.advice or "") in text
 
 
 def test_the_page_is_sound_markdown() -> None:

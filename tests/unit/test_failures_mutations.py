@@ -8,10 +8,10 @@ from tests.unit.test_failures_recorded import Recorded, recordings
 
 from ghcr_push.failures.classify import recognised
 from ghcr_push.failures.guide import guide
+from ghcr_push.failures.policies import POLICIES
 from ghcr_push.failures.reading import read
-from ghcr_push.failures.rule import Rule, Verdict
+from ghcr_push.failures.rule import Classification, Rule
 from ghcr_push.failures.rules import RULES, UNKNOWN
-from ghcr_push.failures.treatments import TREATMENTS
 from ghcr_push.model import Kind
 
 KNOWN = [rule for rule in RULES if rule is not UNKNOWN]
@@ -51,9 +51,9 @@ def test_a_sign_that_asks_for_less_is_noticed_or_asks_for_one_thing(rule: Rule) 
         assert sum(part is not None for part in parts) == 1, sign
 
 
-def turned(verdict: Verdict) -> Iterator[Verdict]:
+def turned(verdict: Classification) -> Iterator[Classification]:
     """Turn each part of a verdict round."""
-    usual = TREATMENTS[verdict.kind]
+    usual = POLICIES[verdict.kind]
     yield replace(verdict, kind=Kind.UNKNOWN if verdict.kind is not Kind.UNKNOWN else Kind.DENIED)
     yield replace(verdict, kind=Kind.SERVER_ERROR if not usual.retryable else Kind.INPUT)
     retryable = usual.retryable if verdict.retryable is None else verdict.retryable
@@ -65,15 +65,15 @@ def turned(verdict: Verdict) -> Iterator[Verdict]:
 
 @pytest.mark.parametrize("rule", RULES, ids=name)
 def test_a_verdict_turned_round_is_noticed_by_the_guide(rule: Rule) -> None:
-    for verdict in turned(rule.verdict):
-        assert guide(put(rule, replace(rule, verdict=verdict))) != GUIDE, verdict
-    if rule.witnessed is None:
-        other = Verdict(kind=Kind.TIMEOUT)
-        assert guide(put(rule, replace(rule, witnessed=other))) != GUIDE
+    for verdict in turned(rule.classification):
+        assert guide(put(rule, replace(rule, classification=verdict))) != GUIDE, verdict
+    if rule.after_success is None:
+        other = Classification(kind=Kind.TIMEOUT)
+        assert guide(put(rule, replace(rule, after_success=other))) != GUIDE
         return
-    assert guide(put(rule, replace(rule, witnessed=None))) != GUIDE
-    for verdict in list(turned(rule.witnessed))[:2]:
-        assert guide(put(rule, replace(rule, witnessed=verdict))) != GUIDE, verdict
+    assert guide(put(rule, replace(rule, after_success=None))) != GUIDE
+    for verdict in list(turned(rule.after_success))[:2]:
+        assert guide(put(rule, replace(rule, after_success=verdict))) != GUIDE, verdict
 
 
 def by_rule() -> dict[tuple[str, ...], list[Recorded]]:
@@ -87,5 +87,5 @@ def test_a_kind_turned_round_is_noticed_by_the_recordings() -> None:
     """The recordings' kinds are written beside the answers, not read from the table."""
     for rows, recorded in by_rule().items():
         rule = next(rule for rule in RULES if rule.rows == rows)
-        for other in set(Kind) - {rule.verdict.kind}:
+        for other in set(Kind) - {rule.classification.kind}:
             assert any(other not in r.right for r in recorded), (rows, other)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.support.record_failures.page import PAGE, page
 
-from ghcr_push.failures import Evidence, Origin, classify
-from ghcr_push.failures.reading import Reading, read
+from ghcr_push.failures import ErrorInfo, Origin, classify
+from ghcr_push.failures.reading import ErrorText, read
 from ghcr_push.failures.rules import RULES
 from ghcr_push.model import Failure, Kind
 
@@ -39,8 +39,8 @@ class Recorded:
         return ": Pushed" in self.stdout
 
     @property
-    def reading(self) -> Reading:
-        return read(Evidence(origin=Origin.ENGINE, message=self.stderr))
+    def reading(self) -> ErrorText:
+        return read(ErrorInfo(origin=Origin.ENGINE, message=self.stderr))
 
     @property
     def usual(self) -> set[Kind]:
@@ -81,8 +81,8 @@ RECORDINGS = [
 ]
 
 
-def judge(text: str, *, witness: bool = False) -> Failure:
-    return classify(Evidence(origin=Origin.ENGINE, message=text), witness=witness)
+def judge(text: str, *, after_success: bool = False) -> Failure:
+    return classify(ErrorInfo(origin=Origin.ENGINE, message=text), after_success=after_success)
 
 
 @pytest.mark.parametrize("recorded", RECORDINGS)
@@ -99,14 +99,14 @@ def test_what_a_client_printed_is_judged_by_the_answer_it_met(recorded: Recorded
 @pytest.mark.parametrize("recorded", RECORDINGS)
 def test_dockers_progress_changes_nothing_but_the_witness(recorded: Recorded) -> None:
     both = judge(f"{recorded.stdout}\n{recorded.stderr}")
-    assert both == judge(recorded.stderr, witness=recorded.landed)
+    assert both == judge(recorded.stderr, after_success=recorded.landed)
 
 
 def test_after_a_success_a_refusal_that_may_pass_is_tried_again() -> None:
     for recorded in recordings():
-        witnessed = SCENARIOS[recorded.scenario].get("witnessed", [])
-        if witnessed:
-            assert judge(recorded.stderr, witness=True).kind in witnessed, recorded
+        after_success = SCENARIOS[recorded.scenario].get("after_success", [])
+        if after_success:
+            assert judge(recorded.stderr, after_success=True).kind in after_success, recorded
 
 
 ANSWERS = [name for name, scenario in SCENARIOS.items() if "status" in scenario]
@@ -116,7 +116,7 @@ ANSWERS = [name for name, scenario in SCENARIOS.items() if "status" in scenario]
 def test_the_same_answer_to_our_own_client_is_judged_alike(name: str) -> None:
     """No words are lost there, so there are no exceptions."""
     scenario = SCENARIOS[name]
-    evidence = Evidence(
+    evidence = ErrorInfo(
         origin=Origin.REGISTRY,
         status=scenario["status"],
         code=scenario.get("code"),
@@ -126,8 +126,8 @@ def test_the_same_answer_to_our_own_client_is_judged_alike(name: str) -> None:
     assert failure.kind in {Kind(kind) for kind in scenario["kinds"]}
     assert failure.retryable is not scenario.get("final", not failure.retryable)
     assert failure.wait == scenario.get("wait")
-    if "witnessed" in scenario:
-        assert classify(evidence, witness=True).kind in scenario["witnessed"]
+    if "after_success" in scenario:
+        assert classify(evidence, after_success=True).kind in scenario["after_success"]
 
 
 def test_every_recording_is_of_a_scenario_and_a_step_of_it() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.files import WorkspacePaths
 
 
 @pytest.fixture
@@ -15,9 +15,9 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def container(workspace: Path, temporary: Path) -> Places:
+def container(workspace: Path, temporary: Path) -> WorkspacePaths:
     """Give the places of a container action: the host's folders are mounted elsewhere."""
-    return Places(
+    return WorkspacePaths(
         {
             "GITHUB_WORKSPACE": str(workspace),
             "GITHUB_REPOSITORY": "acme/app",
@@ -56,7 +56,7 @@ def test_without_a_runner_paths_are_the_working_folder_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    places = Places({})
+    places = WorkspacePaths({})
     assert places.path("push.json") == tmp_path / "push.json"
     assert places.path("/home/runner/work/app/app/x") == Path("/home/runner/work/app/app/x")
 
@@ -108,7 +108,7 @@ def test_a_command_line_gives_no_file_away(
 ) -> None:
     os.chown(workspace, 1001, 1002)
     monkeypatch.chdir(workspace)
-    Places({}).write("push.json", b"{}")
+    WorkspacePaths({}).write("push.json", b"{}")
     assert (workspace / "push.json").stat().st_uid == 0
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghcr_push.pushing import limit as module
-from ghcr_push.pushing.limit import AdaptiveLimit, FixedLimit, Limit, Write
+from ghcr_push.pushing.pressure import limit as module
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit, Write
 
 
 class Flow:
-    """Writes in flight under a limit, as a gate would start them."""
+    """Writes in flight under a limit, as a limiter would start them."""
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit

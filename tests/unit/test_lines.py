@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.commands import COMMANDS, obeyed
 
-from ghcr_push.failures import Evidence, Origin, classify
+from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.fronts.lines import (
     Log,
     engine_lines,
@@ -18,7 +18,6 @@ from ghcr_push.fronts.lines import (
     plan_lines,
 )
 from ghcr_push.model import (
-    Carriage,
     Failure,
     Group,
     Hold,
@@ -29,11 +28,12 @@ from ghcr_push.model import (
     Step,
     Target,
     TargetResult,
+    TransferStats,
 )
 from ghcr_push.pushing.events import (
     Began,
-    Carried,
-    Carrying,
+    ContentDone,
+    ContentProgress,
     Ended,
     EngineSaid,
     Event,
@@ -72,7 +72,7 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=12).map("".join))
 
 
 def failure(message: str) -> Failure:
-    return classify(Evidence(origin=Origin.REGISTRY, message=message, status=500))
+    return classify(ErrorInfo(origin=Origin.REGISTRY, message=message, status=500))
 
 
 def target(name: str) -> Target:
@@ -255,13 +255,15 @@ def test_limits_and_holds_are_told() -> None:
 
 
 def test_a_carriage_says_how_far_it_is() -> None:
-    half = Carriage(sent=2, found=1, mounted=1, bytes_sent=12_300_000, bytes_saved=1_400_000)
+    half = TransferStats(sent=2, found=1, mounted=1, bytes_sent=12_300_000, bytes_saved=1_400_000)
     told = "2 sent (12.3 MB), 2 there already (1.4 MB)"
-    assert lines_of(Carrying(TARGET, half, 6)) == [
+    assert lines_of(ContentProgress(TARGET, half, 6)) == [
         f"ghcr.io/acme/app:1.0: uploading layers: {told}, 2 to come"
     ]
-    assert lines_of(Carrying(TARGET, half)) == [f"ghcr.io/acme/app:1.0: uploading layers: {told}"]
-    assert lines_of(Carried(TARGET, half, 7.25)) == [
+    assert lines_of(ContentProgress(TARGET, half)) == [
+        f"ghcr.io/acme/app:1.0: uploading layers: {told}"
+    ]
+    assert lines_of(ContentDone(TARGET, half, 7.25)) == [
         f"ghcr.io/acme/app:1.0: layers uploaded in 7.2 s: {told}"
     ]
 

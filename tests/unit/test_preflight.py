@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Kind
 from ghcr_push.pushing.preflight import ASK_LIMIT, WITHIN, Preflight, Reach
 from ghcr_push.references import Repository
@@ -21,7 +21,7 @@ Answer = Exception | float | None
 
 
 def refused(kind: Kind = Kind.NETWORK, origin: Origin = Origin.REGISTRY) -> PushError:
-    return PushError(Evidence(origin=origin, kind=kind, message="connection refused"))
+    return PushError(ErrorInfo(origin=origin, kind=kind, message="connection refused"))
 
 
 @dataclass
@@ -138,7 +138,7 @@ def test_an_outage_that_begins_in_the_midst_is_told_from_a_registry_out_of_reach
     [
         refused(Kind.NETWORK),
         refused(Kind.ENGINE_UNREACHABLE, Origin.ENGINE),
-        PushError(Evidence(origin=Origin.ENGINE, message="page not found")),
+        PushError(ErrorInfo(origin=Origin.ENGINE, message="page not found")),
         KeyError("Descriptor"),
         3600.0,
     ],

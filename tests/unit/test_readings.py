@@ -11,17 +11,17 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Failure, Image, Kind, Manifest, Source
-from ghcr_push.pushing.backoff import Backoff
+from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.readings import Readings, SharedContent
-from ghcr_push.pushing.shared import Shared
 from ghcr_push.references import Digest, Repository
 
 BLOBS = [Digest(f"sha256:{number:064x}") for number in range(4)]
-BROKEN = Evidence(origin=Origin.ENGINE, kind=Kind.NETWORK, message="cut off")
-GONE = Evidence(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="not whole")
+BROKEN = ErrorInfo(origin=Origin.ENGINE, kind=Kind.NETWORK, message="cut off")
+GONE = ErrorInfo(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="not whole")
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +40,7 @@ class Saved:
 
     engine: "ScriptedEngine"
     most: int
-    error: Evidence | None
+    error: ErrorInfo | None
     given: int = 0
     seconds_compressing: float = 1.0
     waits_for_space: bool = False
@@ -74,7 +74,7 @@ class Saved:
 class ScriptedEngine:
     """An engine whose first readings break off as ``breaks`` says."""
 
-    breaks: list[tuple[int, Evidence]] = field(default_factory=list)
+    breaks: list[tuple[int, ErrorInfo]] = field(default_factory=list)
     space: int = 100
     saves: list[str] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)
@@ -144,7 +144,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(engine: ScriptedEngine) -> AsyncIterator[Bench]:
-    shared = Shared(
+    context = RunContext(
         engine=cast("Engine", engine),
         registry=cast("Registry", None),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=3, random=Random(1)),
@@ -156,7 +156,7 @@ async def bench(engine: ScriptedEngine) -> AsyncIterator[Bench]:
         protect=(),
     )
     async with anyio.create_task_group() as tasks:
-        yield Bench(engine, Readings(shared, tasks))
+        yield Bench(engine, Readings(context, tasks))
         tasks.cancel_scope.cancel()
 
 
@@ -273,7 +273,7 @@ async def test_a_broken_pass_is_waited_out_once_for_all_and_told_with_one() -> N
 
 @pytest.mark.parametrize(("evidence", "passes"), [(GONE, 1), (BROKEN, 3)])
 def test_what_cannot_be_read_fails_for_each_and_is_read_no_more(
-    evidence: Evidence, passes: int
+    evidence: ErrorInfo, passes: int
 ) -> None:
     async def test() -> None:
         engine = ScriptedEngine(breaks=[(1, evidence)] * 10)

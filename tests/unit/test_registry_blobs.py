@@ -8,7 +8,7 @@ import pytest
 from tests.support.saved import digest_of
 
 from ghcr_push.failures import PushError
-from ghcr_push.model import Kind, Landed
+from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
 
@@ -80,7 +80,7 @@ async def test_sends_only_the_rest_where_the_registry_tells_what_it_has() -> Non
         upload = client.upload(IMAGE, blob)
         with pytest.raises(PushError):
             await upload.attempt()
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
     assert registry.kept == blob.content
     assert registry.seen == [
         ("POST", ""),
@@ -100,7 +100,7 @@ async def test_only_commits_what_the_registry_has_whole() -> None:
         with pytest.raises(PushError):
             await upload.attempt()
         registry.kept = blob.content
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
     assert [method for method, _ in registry.seen[3:]] == ["GET", "PUT"]
 
 
@@ -112,7 +112,7 @@ async def test_begins_anew_where_the_registry_tells_nonsense(ranges: str) -> Non
         with pytest.raises(PushError):
             await upload.attempt()
         registry.kept = b""
-        assert await upload.attempt() is Landed.SENT
+        assert await upload.attempt() is BlobOutcome.SENT
     assert [method for method, _ in registry.seen[3:]] == ["GET", "POST", "PUT"]
 
 
@@ -222,5 +222,5 @@ async def test_an_upload_s_own_requests_follow_redirects_with_all_their_bytes() 
         return httpx2.Response(202 if request.method == "POST" else 201, headers=here)
 
     async with RegistryClient({}, transport=httpx2.MockTransport(handle)) as client:
-        assert await client.upload(IMAGE, blob).attempt() is Landed.SENT
+        assert await client.upload(IMAGE, blob).attempt() is BlobOutcome.SENT
     assert taken == [("POST", b""), ("PUT", blob.content)]

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from ghcr_push.credentials import Credential
-from ghcr_push.failures import Evidence, PushError, classify
+from ghcr_push.failures import ErrorInfo, PushError, classify
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry import RegistryClient
@@ -53,7 +53,7 @@ def answering(
     return Registry(lambda _: httpx2.Response(status, content=content, headers=headers or {}))
 
 
-async def evidence_of(awaitable: object) -> Evidence:
+async def evidence_of(awaitable: object) -> ErrorInfo:
     with pytest.raises(PushError) as raised:
         await awaitable  # type: ignore[misc]  # a coroutine of whichever result
     return raised.value.evidence

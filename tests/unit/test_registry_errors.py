@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghcr_push.failures import Evidence
+from ghcr_push.failures import ErrorInfo
 from ghcr_push.model import Kind
 from ghcr_push.registry.errors import ConnectError, broken, refusal, retry_after, shown
 
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
 
 def refused(
     body: bytes = b"", status: int = 403, method: str = "PUT", headers: dict[str, str] | None = None
-) -> Evidence:
+) -> ErrorInfo:
     error = refusal(
         request=f"{method} https://ghcr.io/v2/a/b/manifests/v1",
         status=status,

@@ -43,14 +43,18 @@ def content(name: str) -> bytes:
     return {
         "empty": b"",
         "one byte": b"a",
-        "a cut of zeros": bytes(recipe.CUT),
-        "two cuts and a byte": b" ".join(random.choices(words, k=250_000))[: 2 * recipe.CUT + 1],
-        "noise": random.randbytes(recipe.CUT + 12_345),
+        "a cut of zeros": bytes(recipe.CHUNK_SIZE),
+        "two cuts and a byte": b" ".join(random.choices(words, k=250_000))[
+            : 2 * recipe.CHUNK_SIZE + 1
+        ],
+        "noise": random.randbytes(recipe.CHUNK_SIZE + 12_345),
     }[name]
 
 
 def compressed(raw: bytes, threads: int = 2, ahead: int = 4) -> bytes:
-    pieces = [raw[start : start + recipe.CUT] for start in range(0, len(raw), recipe.CUT)]
+    pieces = [
+        raw[start : start + recipe.CHUNK_SIZE] for start in range(0, len(raw), recipe.CHUNK_SIZE)
+    ]
     with ThreadPoolExecutor(threads) as pool:
         return b"".join(recipe.compressed(pieces, len(raw), pool=pool, ahead=ahead))
 
@@ -73,23 +77,23 @@ def test_gives_the_same_bytes_on_any_number_of_threads(threads: int, ahead: int)
     assert compressed(raw, threads, ahead) == compressed(raw)
 
 
-@given(st.lists(st.integers(512, 3 * recipe.CUT), min_size=1, max_size=8))
-@example([1, recipe.CUT, recipe.CUT])
-@example([recipe.CUT - 1])
+@given(st.lists(st.integers(512, 3 * recipe.CHUNK_SIZE), min_size=1, max_size=8))
+@example([1, recipe.CHUNK_SIZE, recipe.CHUNK_SIZE])
+@example([recipe.CHUNK_SIZE - 1])
 @example([65_536])
 def test_gives_the_same_bytes_for_any_feed_sizes(sizes: list[int]) -> None:
     raw = content("two cuts and a byte")
     stream = TarStream(Choppy(tar({"layer": raw}), sizes))
     entry = next(stream.entries())
     with ThreadPoolExecutor(2) as pool:
-        pieces = recipe.compressed(stream.pieces(recipe.CUT), entry.size, pool=pool, ahead=3)
+        pieces = recipe.compressed(stream.pieces(recipe.CHUNK_SIZE), entry.size, pool=pool, ahead=3)
         assert b"".join(pieces) == compressed(raw)
 
 
 def test_passes_on_what_breaks_its_input_and_leaves_no_job_behind() -> None:
     def pieces() -> Iterator[bytes]:
-        yield bytes(recipe.CUT)
+        yield bytes(recipe.CHUNK_SIZE)
         raise EOFError
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(EOFError):
-        list(recipe.compressed(pieces(), 2 * recipe.CUT, pool=pool, ahead=9))
+        list(recipe.compressed(pieces(), 2 * recipe.CHUNK_SIZE, pool=pool, ahead=9))

@@ -11,7 +11,7 @@ from tests.support.saved import Choppy, Stored, classic_image, layer, saved_as_l
 
 from ghcr_push.failures import PushError
 from ghcr_push.sources import SavedImages, Spool, SpooledBlob
-from ghcr_push.sources.workshop import Meter
+from ghcr_push.sources.compressor import CpuMeter
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +66,7 @@ async def test_reads_no_further_than_it_is_asked_to() -> None:
 
 async def test_time_in_compression_is_that_of_all_threads() -> None:
     clock = iter((10.0, 13.0, 20.0, 24.0))
-    meter = Meter(lambda: next(clock))
+    meter = CpuMeter(lambda: next(clock))
     for _ in range(2):
         with meter.counting():
             pass

@@ -10,32 +10,32 @@ import anyio
 import trio
 from trio.testing import MockClock
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Image, Kind, Outcome, Source, Step, Target
-from ghcr_push.pushing.backoff import Backoff
-from ghcr_push.pushing.content import InEngine
-from ghcr_push.pushing.gate import Gate
-from ghcr_push.pushing.limit import FixedLimit
-from ghcr_push.pushing.places import Ceiling
+from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine, Registry
-from ghcr_push.pushing.shared import Shared
-from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.limit import FixedLimit
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.pushing.tag_push import TagPush
+from ghcr_push.pushing.tag_writers import ByDockerPush
 from ghcr_push.references import Digest, Repository, TagReference
 
 APP = Target(TagReference(Repository("ghcr.io", "acme/app"), "1"), Source("app"))
 DIGEST = Digest(f"sha256:{1:064x}")
 IMAGE = Image(id=DIGEST, layers=1, digest=DIGEST)
-INCOMPLETE = Evidence(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="no such layer")
-BROKEN = Evidence(origin=Origin.REGISTRY, message="bad gateway", status=502)
-BUSY = Evidence(origin=Origin.REGISTRY, message="busy", status=503, retry_after=30.0)
+INCOMPLETE = ErrorInfo(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="no such layer")
+BROKEN = ErrorInfo(origin=Origin.REGISTRY, message="bad gateway", status=502)
+BUSY = ErrorInfo(origin=Origin.REGISTRY, message="busy", status=503, retry_after=30.0)
 
 
 @dataclass(slots=True)
 class World:
     """An engine and a registry that answer what they are told to, the last answer for ever."""
 
-    heads: list[Evidence | Descriptor | None]
-    pushes: list[Evidence | Digest]
+    heads: list[ErrorInfo | Descriptor | None]
+    pushes: list[ErrorInfo | Digest]
     asked: list[float] = field(default_factory=list)
     """When the tag was looked at."""
 
@@ -50,15 +50,15 @@ class World:
 
     def _answer(self, answers: list[Any]) -> Any:
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(answer, Evidence):
+        if isinstance(answer, ErrorInfo):
             raise PushError(answer)
         return answer
 
 
 @asynccontextmanager
-async def bench(world: World) -> AsyncIterator[tuple[TargetRun, InEngine]]:
+async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
     """Give a target in a world, and its image in the engine."""
-    shared = Shared(
+    shared = RunContext(
         engine=cast("Engine", world),
         registry=cast("Registry", world),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
@@ -70,15 +70,15 @@ async def bench(world: World) -> AsyncIterator[tuple[TargetRun, InEngine]]:
         protect=(),
     )
     async with anyio.create_task_group() as tasks:
-        gate = Gate(
+        limiter = Limiter(
             "ghcr.io",
             limit=FixedLimit(4),
-            ceiling=Ceiling(4),
+            ceiling=GlobalLimit(4),
             tasks=tasks,
             observer=lambda _: None,
             random=Random(1),
         )
-        content = InEngine(
+        content = ByDockerPush(
             APP.source,
             IMAGE,
             engine=shared.engine,
@@ -86,7 +86,7 @@ async def bench(world: World) -> AsyncIterator[tuple[TargetRun, InEngine]]:
             turn=anyio.Lock(),
             sent_other=lambda *_: None,
         )
-        yield TargetRun(APP, shared, gate, lambda: True), content
+        yield TagPush(APP, shared, limiter, lambda: True), content
         tasks.cancel_scope.cancel()
 
 

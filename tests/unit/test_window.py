@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from ghcr_push.pushing.window import Window
+from ghcr_push.pushing.pressure.window import Window
 
 pytestmark = pytest.mark.anyio
 

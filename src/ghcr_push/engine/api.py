@@ -18,7 +18,7 @@ from anyio.abc import Process
 
 from ghcr_push import tracing
 from ghcr_push.engine.command import QUESTION_LIMIT, DockerCommand, no_engine, not_started
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Kind
 from ghcr_push.references import Digest, Repository
 
@@ -114,7 +114,7 @@ class _DialStdio(httpx2.AsyncBaseTransport):
             if not answer:
                 said = await process.stderr.receive() if process.stderr else b""
                 raise PushError(
-                    Evidence(origin=Origin.STORE, message=said.decode(errors="replace").strip())
+                    ErrorInfo(origin=Origin.STORE, message=said.decode(errors="replace").strip())
                 )
         return _read(bytes(answer))
 
@@ -181,13 +181,13 @@ def _described(answer: httpx2.Response) -> Descriptor | None:
         if _NOTHING_THERE.search(message):
             return None
         raise PushError(
-            Evidence(
+            ErrorInfo(
                 origin=Origin.STORE,
                 kind=Kind.ENGINE_REFUSED,
                 message=f"the engine does not read registries for us: 404 {message}",
             )
         )
-    raise PushError(Evidence(origin=Origin.ENGINE, message=message))
+    raise PushError(ErrorInfo(origin=Origin.ENGINE, message=message))
 
 
 def _descriptor(told: object) -> Descriptor:
@@ -198,4 +198,4 @@ def _descriptor(told: object) -> Descriptor:
         )
     except (KeyError, TypeError, ValueError) as error:
         message = f"the engine's answer about a tag cannot be read: {told!r:.200}"
-        raise PushError(Evidence(origin=Origin.STORE, message=message)) from error
+        raise PushError(ErrorInfo(origin=Origin.STORE, message=message)) from error

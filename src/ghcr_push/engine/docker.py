@@ -14,7 +14,7 @@ from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
 from ghcr_push.engine.platforms import WHOLE, Part, Platforms
 from ghcr_push.engine.push import Pushes
-from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
@@ -97,7 +97,7 @@ class DockerEngine:
             gone = {source: _missing(source) for source in sources if source not in present}
             return dict(zip(present, images, strict=True)) | gone
         if not images or len(sources) == 1:
-            raise PushError(Evidence(origin=Origin.STORE, message=err.strip()))
+            raise PushError(ErrorInfo(origin=Origin.STORE, message=err.strip()))
         # which answer belongs to which name is unclear: ask one by one
         singly: dict[Source, Image | Failure] = {}
         for source in sources:
@@ -164,7 +164,7 @@ class DockerEngine:
             if match := _SAID_DIGEST.match(line):
                 return Digest(match[1])
         raise PushError(
-            Evidence(origin=Origin.ENGINE, message="docker push ended well but named no digest")
+            ErrorInfo(origin=Origin.ENGINE, message="docker push ended well but named no digest")
         )
 
     @asynccontextmanager
@@ -176,7 +176,9 @@ class DockerEngine:
         images = await self.inspect_all([source, Source(str(target))])
         wanted, before = images[source], images[Source(str(target))]
         if isinstance(wanted, Failure):
-            raise PushError(Evidence(origin=Origin.STORE, kind=wanted.kind, message=wanted.message))
+            raise PushError(
+                ErrorInfo(origin=Origin.STORE, kind=wanted.kind, message=wanted.message)
+            )
         if isinstance(before, Image) and before.id == wanted.id:
             yield
             return
@@ -252,7 +254,7 @@ def _platform(inspected: dict[str, object]) -> str:
 
 def _unreadable(printed: str) -> PushError:
     message = f"docker image inspect told nothing that can be read: {printed[:200]}"
-    return PushError(Evidence(origin=Origin.STORE, message=message))
+    return PushError(ErrorInfo(origin=Origin.STORE, message=message))
 
 
 def _media_type(inspected: dict[str, object]) -> object:
@@ -288,7 +290,7 @@ def _is_missing(name: str, missing: set[str]) -> bool:
 
 def _missing(source: Source) -> Failure:
     return classify(
-        Evidence(
+        ErrorInfo(
             origin=Origin.STORE,
             kind=Kind.IMAGE_MISSING,
             message=f"the engine has no image {source.image!r}",

@@ -16,7 +16,7 @@ from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Kind, Source
 from ghcr_push.references import Digest
 from ghcr_push.sources import SavedImages, StoredImage
-from ghcr_push.sources.contents import ENGINES_IMAGE, Child, platform_of, the_one
+from ghcr_push.sources.graph import ENGINES_IMAGE, Child, platform_of, the_one
 from ghcr_push.sources.images import not_whole
 from ghcr_push.sources.ready import image_of
 from ghcr_push.sources.stored import AllBut

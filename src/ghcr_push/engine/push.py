@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from ghcr_push import tracing
 from ghcr_push.engine.command import DockerCommand, not_started
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 
 LINES_KEPT: Final = 400
 """Lines of a push's output that are kept; progress of huge images is cut in the middle."""
@@ -110,14 +110,14 @@ def _stream(config: Path, leash: Path, target: str, lines: list[str]) -> None:
                 del lines[LINES_KEPT // 2]
     except DockerException as error:
         text = error.stderr or "\n".join(lines)
-        raise PushError(Evidence(origin=Origin.ENGINE, message=text)) from error
+        raise PushError(ErrorInfo(origin=Origin.ENGINE, message=text)) from error
     except OSError as error:
         raise not_started(error) from error
     except ValueError as error:
         # the library reads what docker prints as strict UTF-8, and an inspection as JSON
         printed = error.object if isinstance(error, UnicodeDecodeError) else b""
         text = printed.decode(errors="replace") or f"docker said nothing that can be read: {error}"
-        raise PushError(Evidence(origin=Origin.ENGINE, message=text)) from error
+        raise PushError(ErrorInfo(origin=Origin.ENGINE, message=text)) from error
 
 
 def _kill(leash: Path) -> None:

@@ -1,11 +1,11 @@
 """One table: anything that can go wrong with a push, to a ``Failure`` that says what to do.
 
-``rules`` is the table, a row per way to fail; ``treatments`` says what becomes of each kind.
+``rules`` is the table, a row per way to fail; ``policies`` says what becomes of each kind.
 ``python -m ghcr_push.failures`` prints the user's guide made from both.
 """
 
 from ghcr_push.failures.classify import MOST_DETAILS, classify
-from ghcr_push.failures.evidence import Evidence, Origin, PushError
+from ghcr_push.failures.errors import ErrorInfo, Origin, PushError
 from ghcr_push.failures.secrets import without_secrets
 
-__all__ = ["MOST_DETAILS", "Evidence", "Origin", "PushError", "classify", "without_secrets"]
+__all__ = ["MOST_DETAILS", "ErrorInfo", "Origin", "PushError", "classify", "without_secrets"]

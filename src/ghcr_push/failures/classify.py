@@ -3,12 +3,12 @@
 import re
 from collections.abc import Sequence
 
-from ghcr_push.failures.evidence import Evidence, Origin
-from ghcr_push.failures.reading import Reading, read
-from ghcr_push.failures.rule import Rule, Sign, Verdict
+from ghcr_push.failures.errors import ErrorInfo, Origin
+from ghcr_push.failures.policies import POLICIES, Cause
+from ghcr_push.failures.reading import ErrorText, read
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.failures.rules import RULES
 from ghcr_push.failures.secrets import without_secrets
-from ghcr_push.failures.treatments import TREATMENTS, Cause
 from ghcr_push.model import Failure, Kind
 
 _OWN = frozenset({Cause.ENGINE, Cause.INPUT, Cause.RUN})
@@ -25,38 +25,38 @@ TOLD_IN_FULL = frozenset({Kind.UNKNOWN, Kind.ENGINE_ERROR, Kind.INTERNAL})
 
 
 def classify(
-    evidence: Evidence,
+    evidence: ErrorInfo,
     *,
-    witness: bool = False,
+    after_success: bool = False,
     held: bool = False,
     rules: Sequence[Rule] = RULES,
 ) -> Failure:
-    """Judge ``evidence``; ``witness`` says that its repository accepted a push in this run.
+    """Judge ``evidence``; ``after_success`` says that its repository accepted a push in this run.
 
     ``held`` says that the repository holds the bytes which were sent. Pure, and total: every
     evidence gets a failure, and nothing is raised.
     """
     reading = read(evidence)
     if evidence.kind is not None:
-        return _failure(Verdict(kind=evidence.kind), reading)
+        return _failure(Classification(kind=evidence.kind), reading)
     rule = recognised(reading, rules)
-    if evidence.origin is Origin.STORE and TREATMENTS[rule.verdict.kind].cause not in _OWN:
-        return _failure(Verdict(kind=Kind.ENGINE_ERROR), reading)
+    if evidence.origin is Origin.STORE and POLICIES[rule.classification.kind].cause not in _OWN:
+        return _failure(Classification(kind=Kind.ENGINE_ERROR), reading)
     if rule.held is not None and held:
         return _failure(rule.held, reading)
-    if rule.witnessed is not None and (witness or reading.landed):
-        return _failure(rule.witnessed, reading)
-    return _failure(rule.verdict, reading)
+    if rule.after_success is not None and (after_success or reading.landed):
+        return _failure(rule.after_success, reading)
+    return _failure(rule.classification, reading)
 
 
-def recognised(reading: Reading, rules: Sequence[Rule] = RULES) -> Rule:
+def recognised(reading: ErrorText, rules: Sequence[Rule] = RULES) -> Rule:
     """Return the first of ``rules`` with a sign that holds; the last one recognises anything."""
     return next(
         (rule for rule in rules if any(holds(sign, reading) for sign in rule.signs)), rules[-1]
     )
 
 
-def holds(sign: Sign, reading: Reading) -> bool:
+def holds(sign: Match, reading: ErrorText) -> bool:
     """Say whether all that ``sign`` asks for is there."""
     return (
         (sign.answered is None or sign.answered == reading.answered)
@@ -69,27 +69,27 @@ def holds(sign: Sign, reading: Reading) -> bool:
     )
 
 
-def _failure(verdict: Verdict, reading: Reading) -> Failure:
-    """Return the treatment of the verdict's kind, with what the verdict says differently."""
-    treatment = TREATMENTS[verdict.kind]
-    retryable = treatment.retryable if verdict.retryable is None else verdict.retryable
+def _failure(classification: Classification, reading: ErrorText) -> Failure:
+    """Return the policy of the kind, with what the classification says differently."""
+    policy = POLICIES[classification.kind]
+    retryable = policy.retryable if classification.retryable is None else classification.retryable
     return Failure(
-        kind=verdict.kind,
+        kind=classification.kind,
         message=without_secrets(reading.text[:MOST_SHOWN])[:MOST_SHOWN],
-        advice=verdict.advice or treatment.advice,
+        advice=classification.advice or policy.advice,
         retryable=retryable,
-        pressure=treatment.pressure and retryable,
-        cap=verdict.cap or treatment.cap,
-        charged=not (treatment.free_with_wait and reading.wait is not None),
-        holds=treatment.holds and retryable,
-        about_tag=treatment.about_tag,
+        pressure=policy.pressure and retryable,
+        cap=classification.cap or policy.cap,
+        charged=not (policy.free_with_wait and reading.wait is not None),
+        holds=policy.holds and retryable,
+        tag_only=policy.tag_only,
         wait=reading.wait,
         status=reading.status,
         code=reading.code,
-        details=_details(reading) if verdict.kind in TOLD_IN_FULL else "",
+        details=_details(reading) if classification.kind in TOLD_IN_FULL else "",
     )
 
 
-def _details(reading: Reading) -> str:
+def _details(reading: ErrorText) -> str:
     """Return what a maintainer needs: cut first, since outside text can be of any length."""
     return without_secrets(reading.details[:MOST_DETAILS])

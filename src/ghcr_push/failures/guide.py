@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from ghcr_push.failures.rule import Example, Rule, Verdict, Wording
+from ghcr_push.failures.policies import POLICIES, Cause, RetryPolicy
+from ghcr_push.failures.rule import Classification, Example, Rule, Wording
 from ghcr_push.failures.rules import RULES
-from ghcr_push.failures.treatments import TREATMENTS, Cause, Treatment
 from ghcr_push.model import Kind
 
 _HEADINGS = {
@@ -41,57 +41,59 @@ def _overview() -> Iterator[str]:
     yield "| kind | what happened | tried again | slows down |"
     yield "| --- | --- | --- | --- |"
     for cause in Cause:
-        for kind, treatment in _of(cause):
-            pressure = "yes" if treatment.pressure else "no"
-            tries = _tries(treatment.cap, retryable=treatment.retryable)
-            yield f"| [`{kind}`](#{kind}) | {treatment.meaning} | {tries} | {pressure} |"
+        for kind, policy in _of(cause):
+            pressure = "yes" if policy.pressure else "no"
+            tries = _tries(policy.cap, retryable=policy.retryable)
+            yield f"| [`{kind}`](#{kind}) | {policy.meaning} | {tries} | {pressure} |"
     yield ""
 
 
 def _chapters(rules: Sequence[Rule]) -> Iterator[str]:
     for cause, heading in _HEADINGS.items():
         yield f"## {heading}\n"
-        for kind, treatment in _of(cause):
+        for kind, policy in _of(cause):
             yield f"### {kind}\n"
-            meaning = treatment.meaning[0].upper() + treatment.meaning[1:]
-            yield f"{meaning}.\n\n**What to do:** {treatment.advice}\n"
+            meaning = policy.meaning[0].upper() + policy.meaning[1:]
+            yield f"{meaning}.\n\n**What to do:** {policy.advice}\n"
             for rule in rules:
-                if rule.verdict.kind is kind:
+                if rule.classification.kind is kind:
                     yield from _section(rule)
 
 
-def _of(cause: Cause) -> Iterator[tuple[Kind, Treatment]]:
-    return ((kind, known) for kind, known in TREATMENTS.items() if known.cause is cause)
+def _of(cause: Cause) -> Iterator[tuple[Kind, RetryPolicy]]:
+    return ((kind, known) for kind, known in POLICIES.items() if known.cause is cause)
 
 
 def _section(rule: Rule) -> Iterator[str]:
     yield f"#### {rule.title} ({', '.join(rule.rows)})\n"
     yield f"{rule.why}\n"
-    verdict, usual = rule.verdict, TREATMENTS[rule.verdict.kind]
-    retryable = usual.retryable if verdict.retryable is None else verdict.retryable
-    cap = verdict.cap or usual.cap
+    classification, usual = rule.classification, POLICIES[rule.classification.kind]
+    retryable = usual.retryable if classification.retryable is None else classification.retryable
+    cap = classification.cap or usual.cap
     if (retryable, cap) != (usual.retryable, usual.cap):
         yield f"Tried again: {_tries(cap, retryable=retryable)}.\n"
-    if rule.witnessed is not None:
-        yield _after_a_success(rule.witnessed.kind, rule.verdict.kind, rule.witnessed.cap)
+    if rule.after_success is not None:
+        yield _after_a_success(
+            rule.after_success.kind, rule.classification.kind, rule.after_success.cap
+        )
     if rule.held is not None:
         yield f"If the repository holds the same bytes already: {_tries_of(rule.held)}.\n"
-    if verdict.advice is not None:
-        yield f"**What to do:** {verdict.advice}\n"
+    if classification.advice is not None:
+        yield f"**What to do:** {classification.advice}\n"
     yield "```text"
     yield from _illustrations(rule.examples)
     yield "```\n"
 
 
 def _after_a_success(kind: Kind, usual: Kind, cap: int | None) -> str:
-    tries = _tries(cap or TREATMENTS[kind].cap, retryable=True)
+    tries = _tries(cap or POLICIES[kind].cap, retryable=True)
     named = "it is tried again" if kind is usual else f"it counts as [`{kind}`](#{kind})"
     return f"If the same repository accepted a push earlier in the run, {named} ({tries}).\n"
 
 
-def _tries_of(verdict: Verdict) -> str:
-    tries = _tries(verdict.cap or TREATMENTS[verdict.kind].cap, retryable=True)
-    return f"[`{verdict.kind}`](#{verdict.kind}), {tries}"
+def _tries_of(classification: Classification) -> str:
+    tries = _tries(classification.cap or POLICIES[classification.kind].cap, retryable=True)
+    return f"[`{classification.kind}`](#{classification.kind}), {tries}"
 
 
 def _tries(cap: int | None, *, retryable: bool) -> str:

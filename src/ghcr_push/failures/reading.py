@@ -1,4 +1,4 @@
-"""Evidence made readable: what a client printed, without what it wraps around the cause.
+"""An error made readable: what a client printed, without what it wraps around the cause.
 
 The same answer of a registry reads differently in each client, and docker keeps neither status nor
 code apart from the text. Here the text is cleaned, and status, code and wait are read out of it
@@ -12,14 +12,14 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from ghcr_push.failures.evidence import Evidence, Origin
+from ghcr_push.failures.errors import ErrorInfo, Origin
 
 _MOST_READ = 65_536
 """Characters of a text that are looked at; the cause stands at its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ErrorText:
     """What the rules look at."""
 
     text: str
@@ -38,7 +38,7 @@ class Reading:
     """Docker's progress shows that this very push had a layer accepted before it failed."""
 
 
-def read(evidence: Evidence) -> Reading:
+def read(evidence: ErrorInfo) -> ErrorText:
     """Return ``evidence`` as the rules see it; never raises."""
     told, landed = _well_formed(evidence.message), False
     if evidence.origin in {Origin.ENGINE, Origin.STORE}:
@@ -52,7 +52,7 @@ def read(evidence: Evidence) -> Reading:
     if evidence.origin is Origin.ENGINE:
         status = status or _status(_masked(raw))
         code = code or _code(masked)
-    return Reading(
+    return ErrorText(
         text=text or _nothing_said(evidence),
         masked=masked,
         status=status,
@@ -220,7 +220,7 @@ def _longest_wait(raw: str, header: float | None) -> float | None:
     return max(waits, default=None)
 
 
-def _nothing_said(evidence: Evidence) -> str:
+def _nothing_said(evidence: ErrorInfo) -> str:
     if evidence.status is None:
         return "no answer and no text"
     try:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ghcr_push.failures.evidence import Evidence, Origin
+from ghcr_push.failures.errors import ErrorInfo, Origin
 from ghcr_push.model import Kind
 
 
@@ -18,7 +18,7 @@ class Wording(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """Evidence that a rule must recognise: its test and its illustration; ``wait`` in seconds."""
+    """An error that a rule must recognise: its test and its illustration; ``wait`` in seconds."""
 
     wording: Wording
     text: str
@@ -29,9 +29,9 @@ class Example:
     """The wait that must be read from it."""
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> ErrorInfo:
         """The evidence that an adapter would make of it."""
-        return Evidence(
+        return ErrorInfo(
             origin=Origin.REGISTRY if self.wording is Wording.API else Origin.ENGINE,
             message=self.text,
             status=self.status,
@@ -75,7 +75,7 @@ def api(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sign:
+class Match:
     """What a failure is known by; every part that is given must hold.
 
     ``text`` is a regular expression, searched for in any case in the text as ``reading`` cleans
@@ -91,8 +91,8 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """A kind, and in what this row differs from the kind's treatment."""
+class Classification:
+    """A kind, and in what this row differs from the kind's policy."""
 
     kind: Kind
     advice: str | None = None
@@ -108,13 +108,13 @@ class Rule:
     """The names of what it recognises, in tests, recordings and the guide."""
     title: str
     why: str
-    """The reason of the verdict, with public reports of it where there are any."""
-    signs: tuple[Sign, ...]
+    """The reason of the classification, with public reports of it where there are any."""
+    signs: tuple[Match, ...]
     """Any of them is enough."""
-    verdict: Verdict
-    witnessed: Verdict | None = None
-    """The verdict where the same repository accepted a push earlier in the run."""
-    held: Verdict | None = None
-    """The verdict where the same repository holds these very bytes already."""
+    classification: Classification
+    after_success: Classification | None = None
+    """The classification where the same repository accepted a push earlier in the run."""
+    held: Classification | None = None
+    """The classification where the same repository holds these very bytes already."""
     examples: tuple[Example, ...]
     """At least one that no other sign and no other rule recognises in the same way."""

@@ -15,7 +15,7 @@ from typing import Final
 
 from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
-from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.fronts.lines import Log, engine_lines, harmless
 from ghcr_push.fronts.log import logged
 from ghcr_push.planning.inputs import INPUTS
@@ -89,7 +89,7 @@ class Runner:
         self._start = monotonic()
         self._notices = 0
         self._log = Log()
-        self.places = Places(environ)
+        self.places = WorkspacePaths(environ)
 
     # -- the log ----------------------------------------------------------------------------
 

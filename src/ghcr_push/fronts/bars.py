@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ghcr_push.fronts.lines import harmless
 from ghcr_push.model import Target
-from ghcr_push.pushing.events import Carried, Carrying, Ended, Event
+from ghcr_push.pushing.events import ContentDone, ContentProgress, Ended, Event
 
 REFRESHED: Final = 5
 """Times a second that the bars are drawn anew."""
@@ -83,10 +83,10 @@ class Bars:
     def draw(self, event: Event) -> None:
         """Move the bars by what happened."""
         match event:
-            case Carrying():
+            case ContentProgress():
                 self._uploads.setdefault(event.seed, _Upload()).moved(event, self._clock())
                 self._show_uploads()
-            case Carried(seed):
+            case ContentDone(seed):
                 self._drop(seed)
             case Ended(result):
                 self._drop(result.target)
@@ -141,7 +141,7 @@ class _Upload:
         self.bar: TaskID | None = None
         self._seen: deque[tuple[float, int]] = deque()
 
-    def moved(self, event: Carrying, now: float) -> None:
+    def moved(self, event: ContentProgress, now: float) -> None:
         """Take in how far the upload is ``now``."""
         self._event = event
         self._seen.append((now, event.carriage.bytes_sent))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ghcr_push import app, tracing
-from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.planning.settings import Settings
 from ghcr_push.reporting.artifacts import declaration
 from ghcr_push.reporting.records import Report
@@ -32,7 +32,7 @@ class Delivery:
 
 
 def deliver(
-    report: Report, settings: Settings, environ: Mapping[str, str], places: Places
+    report: Report, settings: Settings, environ: Mapping[str, str], places: WorkspacePaths
 ) -> Delivery:
     """Declare artifacts and write the report file where ``settings`` ask for them; never raises."""
     notices: tuple[str, ...] = ()

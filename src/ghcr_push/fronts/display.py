@@ -13,8 +13,8 @@ import click
 
 from ghcr_push.fronts.lines import Log, engine_lines, harmless
 from ghcr_push.fronts.wording import for_command_line
-from ghcr_push.pushing.events import Carrying, EngineSaid, Event, Noticed, Observer
-from ghcr_push.pushing.shared import TOLD_EVERY
+from ghcr_push.pushing.context import TOLD_EVERY
+from ghcr_push.pushing.events import ContentProgress, EngineSaid, Event, Noticed, Observer
 
 if TYPE_CHECKING:
     from ghcr_push.fronts.bars import Bars
@@ -89,7 +89,7 @@ def _drawing(bars: "Bars") -> Observer:
 
     def draw(event: Event) -> None:
         bars.draw(event)
-        if not isinstance(event, Carrying):
+        if not isinstance(event, ContentProgress):
             tell(event)
 
     return draw

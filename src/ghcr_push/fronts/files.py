@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 
-class Places:
+class WorkspacePaths:
     """The folders of the job that ``environ`` describes, as this process sees them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

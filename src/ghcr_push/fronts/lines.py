@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Hashable, Iterator
 from typing import Final
 
-from ghcr_push.model import Carriage, Failure, Outcome, Plan, Step, TargetResult
+from ghcr_push.model import Failure, Outcome, Plan, Step, TargetResult, TransferStats
 from ghcr_push.pushing.events import (
     Began,
-    Carried,
-    Carrying,
+    ContentDone,
+    ContentProgress,
     Ended,
     EngineSaid,
     Event,
@@ -88,7 +88,7 @@ def event_lines(event: Event) -> Iterator[str]:
             yield from plan_lines(plan)
         case Noticed(sentence):
             yield harmless(sentence)
-        case Carrying() | Carried():
+        case ContentProgress() | ContentDone():
             yield harmless(_carriage_line(event))
         case _:
             return
@@ -148,16 +148,16 @@ def failure_text(failure: Failure) -> str:
     return f"{failure.kind}: {text}"
 
 
-def _carriage_line(event: Carrying | Carried) -> str:
+def _carriage_line(event: ContentProgress | ContentDone) -> str:
     how_far = carriage_text(event.carriage)
-    if isinstance(event, Carried):
+    if isinstance(event, ContentDone):
         return f"{event.seed}: layers uploaded in {event.seconds:.1f} s: {how_far}"
     if event.expected is not None:
         how_far += f", {max(0, event.expected - event.carriage.blobs)} to come"
     return f"{event.seed}: uploading layers: {how_far}"
 
 
-def carriage_text(carriage: Carriage) -> str:
+def carriage_text(carriage: TransferStats) -> str:
     """Say how many blobs, and bytes, were sent and how many needed not be."""
     parts = [f"{carriage.sent} sent ({_megabytes(carriage.bytes_sent)})"]
     if there := carriage.found + carriage.mounted:

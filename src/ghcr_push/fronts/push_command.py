@@ -13,7 +13,7 @@ import click
 from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
 from ghcr_push.fronts.display import displayed, in_colours, wants_colours
-from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.fronts.lines import harmless
 from ghcr_push.fronts.log import logged
 from ghcr_push.fronts.wording import for_command_line, of_an_input
@@ -54,7 +54,7 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
                 interruption=interruption,
                 told_every=display.told_every,
             )
-            delivery = deliver(report, settings, os.environ, Places({}))
+            delivery = deliver(report, settings, os.environ, WorkspacePaths({}))
     except InputError as error:
         for sentence in (*error.notices, *str(error).splitlines()):
             _warn(of_an_input(sentence))

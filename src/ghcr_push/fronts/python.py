@@ -11,7 +11,7 @@ from typing import Protocol, TypedDict, Unpack, runtime_checkable
 
 from ghcr_push import app
 from ghcr_push.fronts.delivery import deliver
-from ghcr_push.fronts.files import Places
+from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.model import Outcome
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Event, Observer
@@ -164,7 +164,7 @@ async def _report(settings: Settings, observer: Observer | None, *, check: bool)
         observer=observer or _ignore,
         interruption=Interruption(),
     )
-    report = deliver(report, settings, os.environ, Places({})).report
+    report = deliver(report, settings, os.environ, WorkspacePaths({})).report
     found = PushReport(**{each.name: getattr(report, each.name) for each in fields(report)})
     if check:
         found.raise_for_failure()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ghcr_push.model import (
-    Carriage,
     Failure,
     Hold,
     LimitChange,
@@ -12,6 +11,7 @@ from ghcr_push.model import (
     Step,
     Target,
     TargetResult,
+    TransferStats,
 )
 
 
@@ -65,7 +65,7 @@ class EngineSaid:
 
 
 @dataclass(frozen=True, slots=True)
-class Carrying:
+class ContentProgress:
     """The content of ``seed``'s group is on its way; this much is done.
 
     ``expected`` is the number of blobs that the image is made of, None where only the engine's
@@ -74,7 +74,7 @@ class Carrying:
     """
 
     seed: Target
-    carriage: Carriage
+    carriage: TransferStats
     expected: int | None = None
     done: int = 0
     size: int = 0
@@ -82,11 +82,11 @@ class Carrying:
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class ContentDone:
     """The content of ``seed``'s group is in its repository, after ``seconds``."""
 
     seed: Target
-    carriage: Carriage
+    carriage: TransferStats
     seconds: float
 
 
@@ -111,8 +111,8 @@ Event = (
     | LimitChanged
     | Held
     | EngineSaid
-    | Carrying
-    | Carried
+    | ContentProgress
+    | ContentDone
     | Planned
     | Noticed
 )

@@ -6,23 +6,23 @@ from typing import Final
 
 import anyio
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Failure, Group, Image, Kind, Manifest, Outcome, TargetResult
-from ghcr_push.pushing.backoff import AttemptError
-from ghcr_push.pushing.carry import Carrier
-from ghcr_push.pushing.content import InEngine, InRegistry, Manifests
+from ghcr_push.pushing.content_push import ContentPush
+from ghcr_push.pushing.context import NotStartedError, RunContext, ours
 from ghcr_push.pushing.events import Noticed
-from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.hindsight import REFUSED
-from ghcr_push.pushing.holdings import Holdings
 from ghcr_push.pushing.journal import ContentLog
-from ghcr_push.pushing.permission import Permission
+from ghcr_push.pushing.known_blobs import KnownBlobs
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
-from ghcr_push.pushing.shared import NotStartedError, Shared, ours
-from ghcr_push.pushing.target import TargetRun
+from ghcr_push.pushing.tag_push import TagPush
+from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests
 from ghcr_push.pushing.together import ONLY_ENGINE, Together
-from ghcr_push.pushing.unheld import Unheld
+from ghcr_push.pushing.unheld import UnknownBlobs
+from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, TagReference
 
 QUICKER_FROM: Final = 32 << 20
@@ -47,7 +47,7 @@ def engine_is_quicker(image: Image) -> bool:
 
 
 @dataclass(slots=True, kw_only=True)
-class Course:
+class RunControl:
     """Whether a run goes on to what it has not tried yet."""
 
     fail_fast: bool
@@ -66,15 +66,15 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lane:
+class RegistryState:
     """What the groups of one registry share."""
 
-    gate: Gate
-    holdings: Holdings
-    permission: Permission
+    limiter: Limiter
+    known_blobs: KnownBlobs
+    permission: WriteAccess
 
 
-class GroupRun:
+class GroupPush:
     """A group on its way: ``runs`` are its targets, the first of them the seed.
 
     ``turn`` is shared by the groups of one repository, ``content`` by those of one image.
@@ -84,35 +84,37 @@ class GroupRun:
         self,
         group: Group,
         image: Image,
-        runs: list[TargetRun],
+        runs: list[TagPush],
         *,
-        shared: Shared,
-        course: Course,
-        lane: Lane,
+        context: RunContext,
+        control: RunControl,
+        registry_state: RegistryState,
         content: SharedContent,
         turn: anyio.Lock,
     ) -> None:
         self._group = group
         self._image = image
         self._runs = runs
-        self._shared = shared
-        self._course = course
-        self._lane = lane
+        self._context = context
+        self._control = control
+        self._registry_state = registry_state
         self._content = content
-        reader = Reader(lane.gate, lambda error: shared.judge(error, group.repository))
-        self._manifests = Manifests(group.repository, shared.registry, reader)
+        reader = Reader(
+            registry_state.limiter, lambda error: context.judge(error, group.repository)
+        )
+        self._manifests = Manifests(group.repository, context.registry, reader)
         self._turn = turn
-        self._unheld: Unheld | None = None
-        self._together = course.together
+        self._unheld: UnknownBlobs | None = None
+        self._together = control.together
         self._doubted = False
         """Whether a refusal was taken for one of a tag alone already."""
         self._held = self._in_engine(self._manifests)
 
-    def _in_engine(self, manifests: Manifests | None) -> InEngine:
-        return InEngine(
+    def _in_engine(self, manifests: Manifests | None) -> ByDockerPush:
+        return ByDockerPush(
             self._group.source,
             self._image,
-            engine=self._shared.engine,
+            engine=self._context.engine,
             manifests=manifests,
             turn=self._turn,
             sent_other=self._sent_other,
@@ -124,14 +126,14 @@ class GroupRun:
             f"docker push sent {digest} to {target} in place of {self._image.digest}: the engine "
             "lacks a part of the image"
         )
-        if self._shared.direct and not self._only_engine:
-            evidence = Evidence(origin=Origin.RUN, kind=Kind.CONTENT_MISSING, message=sentence)
+        if self._context.direct and not self._only_engine:
+            evidence = ErrorInfo(origin=Origin.RUN, kind=Kind.CONTENT_MISSING, message=sentence)
             raise PushError(evidence)
-        self._shared.observer(Noticed(sentence))
+        self._context.observer(Noticed(sentence))
 
     @property
     def _only_engine(self) -> bool:
-        return self._shared.reach.only_engine(self._group.repository.registry)
+        return self._context.reach.only_engine(self._group.repository.registry)
 
     async def run(self) -> None:
         """Bring every target to its outcome, unless the run is ended before."""
@@ -141,9 +143,9 @@ class GroupRun:
             self._content.decide(self._group.repository)
 
     async def _push(self) -> None:
-        await self._shared.reach.decided(self._group.repository.registry)
+        await self._context.reach.decided(self._group.repository.registry)
         if not self._only_engine:
-            if self._shared.direct:
+            if self._context.direct:
                 await self._carry_and_write()
             else:
                 await self._push_and_retag()
@@ -169,7 +171,7 @@ class GroupRun:
 
     async def _may_move(self) -> bool:
         """Wait for the content of the whole run; False where no tag is to move."""
-        repository, permission = self._group.repository, self._lane.permission
+        repository, permission = self._group.repository, self._registry_state.permission
         if self._unended and (refusal := await permission.refusal(repository)):
             self._fail_all(self._unended, refusal)
         return not self._has_failed and await self._together.all_ready(self._group)
@@ -210,7 +212,7 @@ class GroupRun:
             return None
         return await self._pushed_once(seed)
 
-    async def _pushed_in_our_place(self, seed: TargetRun, failure: Failure) -> Digest | None:
+    async def _pushed_in_our_place(self, seed: TagPush, failure: Failure) -> Digest | None:
         """Let ``docker push`` try once where the engine lacks layers; return the digest if so.
 
         It may mount them from where the image was pulled. It must not try where platforms may be
@@ -221,10 +223,10 @@ class GroupRun:
             return None
         return await self._pushed_once(seed)
 
-    async def _pushed_once(self, seed: TargetRun) -> Digest | None:
-        if not (self._shared.engine_first and self._image.in_engine and seed.may_begin):
+    async def _pushed_once(self, seed: TagPush) -> Digest | None:
+        if not (self._context.engine_first and self._image.in_engine and seed.may_begin):
             return None
-        if await self._lane.permission.refusal(self._group.repository):
+        if await self._registry_state.permission.refusal(self._group.repository):
             return None
         seed.seed = True
         result = await seed.land_at_once(self._held)
@@ -239,34 +241,34 @@ class GroupRun:
         runs = self._unended
         if not runs or not runs[0].may_begin:
             return None
-        repository, permission = self._group.repository, self._lane.permission
+        repository, permission = self._group.repository, self._registry_state.permission
         if refusal := permission.known_refusal(repository):
             self._fail_all(runs, refusal)
             return None
         seed = runs[0]
         seed.seed = True
         seed.content = ContentLog()
-        carrier = Carrier(
+        content_push = ContentPush(
             seed.target,
-            shared=self._shared,
-            gate=self._lane.gate,
-            holdings=self._lane.holdings,
+            context=self._context,
+            limiter=self._registry_state.limiter,
+            known_blobs=self._registry_state.known_blobs,
             content=self._content,
             refusal=lambda: permission.refusal(repository),
             may_begin=lambda: seed.may_begin,
             log=seed.content,
         )
-        self._unheld = carrier.unheld
+        self._unheld = content_push.unheld
         carried: Manifest | None = None
         try:
-            with self._shared.reach.direct_work(repository.registry):
-                carried = await carrier.carry()
+            with self._context.reach.direct_work(repository.registry):
+                carried = await content_push.carry()
         except NotStartedError:
             return None
         except AttemptError as failed:
             failure = failed.failure
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
-            failure = self._shared.judge(error, repository)
+            failure = self._context.judge(error, repository)
         else:
             return self._known(carried)
         finally:
@@ -287,7 +289,7 @@ class GroupRun:
     # -- the layers go up by docker push ----------------------------------------------------
 
     async def _push_and_retag(self) -> None:
-        if refusal := await self._lane.permission.refusal(self._group.repository):
+        if refusal := await self._registry_state.permission.refusal(self._group.repository):
             self._fail_all(self._runs, refusal)
             return
         rest = list(self._runs)
@@ -302,12 +304,12 @@ class GroupRun:
             if seed.result is None or not self._unended:
                 return
 
-    def _is_seeded(self, seed: TargetRun, rest: Sequence[TargetRun]) -> bool:
+    def _is_seeded(self, seed: TagPush, rest: Sequence[TagPush]) -> bool:
         """Say whether ``seed`` carried the content; where it failed for all, end ``rest`` too."""
         result = seed.result
         if result is None or result.failure is None:
             return result is not None and result.outcome is not Outcome.KEPT
-        if not (result.failure.about_tag or self._is_doubtful(result.failure)):
+        if not (result.failure.tag_only or self._is_doubtful(result.failure)):
             self._fail_all(rest, _not_carried(result.failure, seed))
         return False
 
@@ -319,35 +321,35 @@ class GroupRun:
     # -- the tags ---------------------------------------------------------------------------
 
     @property
-    def _unended(self) -> list[TargetRun]:
+    def _unended(self) -> list[TagPush]:
         return [run for run in self._runs if run.result is None]
 
-    async def _write_all(self, runs: list[TargetRun], digest: Digest) -> None:
+    async def _write_all(self, runs: list[TagPush], digest: Digest) -> None:
         """Write the tags of a manifest."""
         if self._only_engine:
             return  # found out meanwhile: each tag goes up by docker push
-        content = InRegistry(
+        content = ByManifestPut(
             self._group.repository,
             digest,
-            registry=self._shared.registry,
+            registry=self._context.registry,
             manifests=self._manifests,
             unheld=self._unheld,
         )
         await self._land_all(runs, content)
 
-    async def _land_all(self, runs: list[TargetRun], content: InEngine | InRegistry) -> None:
+    async def _land_all(self, runs: list[TagPush], content: ByDockerPush | ByManifestPut) -> None:
         async with anyio.create_task_group() as tasks:
             for run in runs:
                 tasks.start_soon(self._land, run, content)
 
-    async def _land(self, run: TargetRun, content: InEngine | InRegistry) -> None:
-        refusal = self._lane.permission.known_refusal(run.repository)
+    async def _land(self, run: TagPush, content: ByDockerPush | ByManifestPut) -> None:
+        refusal = self._registry_state.permission.known_refusal(run.repository)
         if refusal is not None and not run.tried:
             run.fail(refusal)
             return
         self._learn(run, await run.land(content))
 
-    def _learn(self, run: TargetRun, result: TargetResult | None) -> None:
+    def _learn(self, run: TagPush, result: TargetResult | None) -> None:
         """Note a failure; that a tag is refused says nothing of its neighbours.
 
         Rights may end at single tags. Whether the repository takes anything is asked by itself,
@@ -356,16 +358,16 @@ class GroupRun:
         if result is None or result.failure is None:
             return
         if self._only_engine:
-            self._lane.permission.learn(run.repository, result.failure)
-        self._course.note_failure()
+            self._registry_state.permission.learn(run.repository, result.failure)
+        self._control.note_failure()
 
-    def _fail_all(self, runs: Sequence[TargetRun], failure: Failure) -> None:
+    def _fail_all(self, runs: Sequence[TagPush], failure: Failure) -> None:
         for run in runs:
             run.fail(failure)
-            self._course.note_failure()
+            self._control.note_failure()
 
 
-def _not_carried(failure: Failure, seed: TargetRun) -> Failure:
+def _not_carried(failure: Failure, seed: TagPush) -> Failure:
     """Say for the other targets of a group why their content is not there."""
     return replace(
         failure, message=f"the image was not carried with {seed.target}: {failure.message}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ghcr_push.model import Attempt, Carriage, Failure, Step
+from ghcr_push.model import Attempt, Failure, Step, TransferStats
 from ghcr_push.pushing.ports import Upload
 
 
@@ -73,7 +73,7 @@ class ContentLog:
     """What was tried for the content of a group, and what carrying it took so far."""
 
     units: list[Journal] = field(default_factory=list)
-    carriage: Carriage = field(default_factory=Carriage)
+    carriage: TransferStats = field(default_factory=TransferStats)
     uploads: list[Upload] = field(default_factory=list)
     """The blobs on their way, which count the bytes that they send."""
     begun: bool = False

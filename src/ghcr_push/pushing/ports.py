@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, Self
 
-from ghcr_push.model import Descriptor, Image, Landed, Manifest, Source
+from ghcr_push.model import BlobOutcome, Descriptor, Image, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
 
 
@@ -29,7 +29,7 @@ class Blob(Protocol):
         """Give its space back; it cannot be read any more."""
 
 
-class Whole(Protocol):
+class ImageManifests(Protocol):
     """An image that came whole out of its engine."""
 
     @property
@@ -41,7 +41,7 @@ class Whole(Protocol):
         """A sentence for the reader where less than the whole index is there."""
 
 
-class Saved(Protocol):
+class Reading(Protocol):
     """An image on its way out of its engine: its blobs, and after the last one the whole."""
 
     def __aiter__(self) -> Self:
@@ -59,7 +59,7 @@ class Saved(Protocol):
         """Processor seconds spent on compression so far, all cores together."""
 
     @property
-    def images(self) -> Sequence[Whole]:
+    def images(self) -> Sequence[ImageManifests]:
         """The one image that was asked for, known after the last blob."""
 
 
@@ -73,7 +73,7 @@ class TagReader(Protocol):
 class Engine(Protocol):
     """A Docker Engine."""
 
-    def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Saved]:
+    def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Reading]:
         """Read an image out of the engine while the block runs."""
 
     async def push(
@@ -95,14 +95,14 @@ class Upload(Protocol):
     def bytes_sent(self) -> int:
         """Bytes of all tries so far."""
 
-    async def attempt(self, mount_from: Repository | None = None) -> Landed:
+    async def attempt(self, mount_from: Repository | None = None) -> BlobOutcome:
         """Try once to bring the blob there, by a mount where that works."""
 
 
 class Registry(Protocol):
     """The registries of a run, as our own process reaches them."""
 
-    async def ask_to_write(self, repository: Repository) -> None:
+    async def check_write_access(self, repository: Repository) -> None:
         """Ask whether we may write to ``repository``; nothing of it stays there."""
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:

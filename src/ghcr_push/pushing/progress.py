@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from ghcr_push.pushing.gate import Gate
 from ghcr_push.pushing.ports import Upload
+from ghcr_push.pushing.pressure.limiter import Limiter
 
 QUIET: Final = 5.0
 """Seconds in which a registry with requests in flight neither answers one nor takes a byte."""
@@ -20,8 +20,8 @@ COMMIT_RATE: Final = 20e6
 class Progress:
     """Watches a registry, and the uploads into it."""
 
-    def __init__(self, gate: Gate, clock: Callable[[], float]) -> None:
-        self._gate = gate
+    def __init__(self, limiter: Limiter, clock: Callable[[], float]) -> None:
+        self._limiter = limiter
         self._clock = clock
         self._uploads: list[tuple[Upload, int]] = []
         self._seen = (float("-inf"), 0)
@@ -39,16 +39,16 @@ class Progress:
 
     def stalled(self) -> bool:
         """Say whether nothing goes on there: an outage, a hold, or silence."""
-        outage = self._gate.outage
+        outage = self._limiter.outage
         seen = (outage.heard_at, sum(upload.bytes_sent for upload, _ in self._uploads))
-        idle = outage.answers and not self._gate.busy
+        idle = outage.answers and not self._limiter.busy
         if seen != self._seen or idle:
             self._seen, self._since = seen, self._clock()
         now = self._clock()
         if outage.answers and now - self._since > QUIET + self._committing:
             outage.missed()
         in_trouble = not outage.answers and now - outage.heard_at > IN_TROUBLE
-        return self._gate.shut or in_trouble
+        return self._limiter.shut or in_trouble
 
     @property
     def _committing(self) -> float:

@@ -15,9 +15,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ghcr_push.model import Failure, Image, Source
-from ghcr_push.pushing.backoff import AttemptError, Tries
-from ghcr_push.pushing.ports import Blob, Saved, Whole
-from ghcr_push.pushing.shared import Shared
+from ghcr_push.pushing.context import RunContext
+from ghcr_push.pushing.ports import Blob, ImageManifests, Reading
+from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.references import Digest, Repository
 
 READINGS_AT_ONCE: Final = 2
@@ -67,7 +67,7 @@ class Receiver:
         self._news = anyio.Event()
 
     @property
-    def whole(self) -> Whole:
+    def whole(self) -> ImageManifests:
         """The image, known after the last blob."""
         if self._reading.whole is None:
             raise RuntimeError("the image is known after the last blob")
@@ -131,7 +131,7 @@ class _Reading:
     """An image that is read, in one pass if all goes well, for those who take part."""
 
     def __init__(self) -> None:
-        self.whole: Whole | None = None
+        self.whole: ImageManifests | None = None
         self.error: Exception | None = None
         """Why it ended, where the image could not be read."""
         self.given: set[Digest] = set()
@@ -141,7 +141,7 @@ class _Reading:
         self.scope = anyio.CancelScope()
         self.over = anyio.Event()
         self.receivers: list[Receiver] = []
-        self._saved: Saved | None = None
+        self._saved: Reading | None = None
         self._held: dict[Blob, set[Receiver]] = {}
 
     @property
@@ -191,10 +191,10 @@ class _Reading:
         """Say whether ``receiver`` has blobs that it did not give back."""
         return any(receiver in holders for holders in self._held.values())
 
-    async def read(self, shared: Shared, source: Source, image: Image) -> Exception | None:
+    async def read(self, context: RunContext, source: Source, image: Image) -> Exception | None:
         """Read the image once from its beginning and give out its blobs; return what went wrong."""
         try:
-            async with shared.engine.save(source, image) as saved:
+            async with context.engine.save(source, image) as saved:
                 self._saved = saved
                 try:
                     async for blob in saved:
@@ -228,8 +228,8 @@ class _Reading:
 class Readings:
     """All readings of a run; ``tasks`` runs them."""
 
-    def __init__(self, shared: Shared, tasks: TaskGroup) -> None:
-        self.shared = shared
+    def __init__(self, context: RunContext, tasks: TaskGroup) -> None:
+        self.context = context
         self.tasks = tasks
         self._open: list[_Reading] = []
         """Those that wait for their turn or are under way, in the order of their asking."""
@@ -244,7 +244,7 @@ class Readings:
             await self._wait_for_turn(reading)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._watch)
-                error = await reading.read(self.shared, source, image)
+                error = await reading.read(self.context, source, image)
                 tasks.cancel_scope.cancel()
             return error
         finally:
@@ -362,11 +362,11 @@ class SharedContent:
 
     async def _wait_after(self, error: Exception, leader: Participant) -> None:
         """Wait as the policy says before another pass; raise ``error`` where there is none."""
-        shared = self._readings.shared
-        failed = AttemptError(shared.judge(error, leader.repository), charged=True)
+        context = self._readings.context
+        failed = AttemptError(context.judge(error, leader.repository), charged=True)
         self._tries.spend(failed)
-        wait = shared.backoff.wait(failed, self._tries)
-        if shared.backoff.gives_up(failed, self._tries, wait):
+        wait = context.backoff.wait(failed, self._tries)
+        if context.backoff.gives_up(failed, self._tries, wait):
             self._given_up = error
             raise error
         leader.pass_broke(failed.failure, wait)

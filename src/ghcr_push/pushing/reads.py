@@ -1,18 +1,18 @@
-"""Reads: bounded in number and time, judged, and told to the gate; each is one try."""
+"""Reads: bounded in number and time, judged, and told to the limiter; each is one try."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import anyio
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Failure, Kind
-from ghcr_push.pushing.backoff import AttemptError
-from ghcr_push.pushing.gate import Gate, Reading
+from ghcr_push.pushing.pressure.limiter import Limiter, ReadSlot
+from ghcr_push.pushing.pressure.retry import AttemptError
 
 T = TypeVar("T")
 
-LOOK_HOLDS: Final = 1.0
+LOOK_STAYS_TRUE: Final = 1.0
 """Seconds for which a look holds good. After a longer wait, for a slot or a back-off, another job
 may have written: one more read in the slot costs less than a write in vain or a wrong report."""
 
@@ -26,31 +26,31 @@ class Reader:
     Both ways to read raise ``AttemptError`` where the read fails.
     """
 
-    def __init__(self, gate: Gate, judge: Callable[[Exception], Failure]) -> None:
-        self._gate = gate
+    def __init__(self, limiter: Limiter, judge: Callable[[Exception], Failure]) -> None:
+        self._limiter = limiter
         self._judge = judge
 
     async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
         """Wait for a place among the reads, then return what ``request`` gives."""
-        async with self._gate.read() as reading:
+        async with self._limiter.read() as reading:
             return await self._told(request, reading)
 
     async def at_once(self, request: Callable[[], Awaitable[T]]) -> T:
         """Return what ``request`` gives, without waiting: for who holds a slot."""
         try:
-            return await self._told(request, self._gate.reading())
+            return await self._told(request, self._limiter.reading())
         finally:
-            self._gate.admit()  # the answer may have ended an outage
+            self._limiter.admit()  # the answer may have ended an outage
 
-    async def _told(self, request: Callable[[], Awaitable[T]], reading: Reading) -> T:
-        if given_up := self._gate.outage.given_up:
+    async def _told(self, request: Callable[[], Awaitable[T]], reading: ReadSlot) -> T:
+        if given_up := self._limiter.outage.given_up:
             raise AttemptError(given_up, charged=True)
         try:
             result = await answered(request(), within=READ_TIMEOUT)
         except Exception as error:  # a fault of ours, too, is the failure of this read alone
             failure = self._judge(error)
             charged = reading.failed(failure)
-            given_up = self._gate.outage.given_up
+            given_up = self._limiter.outage.given_up
             raise AttemptError(given_up or failure, charged=charged) from error
         reading.succeeded()
         return result
@@ -66,5 +66,5 @@ async def answered(request: Awaitable[T], *, within: float) -> T:
             return await request
     except TimeoutError as error:
         message = f"no end after {within:g} s, given up"
-        evidence = Evidence(origin=Origin.RUN, kind=Kind.TIMEOUT, message=message)
+        evidence = ErrorInfo(origin=Origin.RUN, kind=Kind.TIMEOUT, message=message)
         raise PushError(evidence) from error

@@ -6,7 +6,7 @@ from typing import Final
 import anyio
 
 from ghcr_push.model import Failure, Group, Kind, Target
-from ghcr_push.pushing.shared import ours
+from ghcr_push.pushing.context import ours
 
 ONLY_ENGINE: Final = (
     "only the Docker Engine reaches the registry, and `docker push` writes the tag with the "

@@ -18,7 +18,7 @@ _CODES: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _DIGEST: Final = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 
 
-class Unheld:
+class UnknownBlobs:
     """What the refusals of a repository's manifests name as unknown; ``send_again`` brings it."""
 
     def __init__(self, send_again: Callable[[frozenset[Digest]], Awaitable[None]]) -> None:

@@ -7,12 +7,12 @@ from typing import TypeVar
 import anyio
 
 from ghcr_push.model import Failure, Kind, Step, Target
-from ghcr_push.pushing.backoff import AttemptError, Tries
+from ghcr_push.pushing.context import NotStartedError, RunContext, ours
 from ghcr_push.pushing.events import Waiting
-from ghcr_push.pushing.gate import Gate, Slot
 from ghcr_push.pushing.journal import ContentLog, Journal
+from ghcr_push.pushing.pressure.limiter import Limiter, Slot
+from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.reads import answered
-from ghcr_push.pushing.shared import NotStartedError, Shared, ours
 from ghcr_push.references import Digest, Repository
 
 T = TypeVar("T")
@@ -42,14 +42,14 @@ class Units:
         self,
         seed: Target,
         *,
-        shared: Shared,
-        gate: Gate,
+        context: RunContext,
+        limiter: Limiter,
         may_begin: Callable[[], bool],
         log: ContentLog,
     ) -> None:
         self._seed = seed
-        self._shared = shared
-        self._gate = gate
+        self._context = context
+        self._limiter = limiter
         self._may_begin = may_begin
         self._log = log
 
@@ -59,7 +59,7 @@ class Units:
 
     def new(self) -> Unit:
         """Begin a unit that has spent nothing."""
-        journal = Journal(self._shared.clock, self._shared.start)
+        journal = Journal(self._context.clock, self._context.start)
         self._log.units.append(journal)
         return Unit(journal)
 
@@ -72,7 +72,7 @@ class Units:
     ) -> T:
         """Write once, in a slot, unless ``look_again``, asked in it, finds that it is done."""
         while True:
-            async with self._gate.write(unit) as slot:
+            async with self._limiter.write(unit) as slot:
                 found = await look_again() if slot.open else None
                 if found is not None:
                     return found
@@ -86,9 +86,9 @@ class Units:
         """Write once, in the slot, and learn from how it ended."""
         journal.send(Step.UPLOAD, slot.limit)
         self._log.begun = True
-        began = self._shared.clock()
+        began = self._context.clock()
         try:
-            result = await answered(request(), within=self._shared.attempt_timeout)
+            result = await answered(request(), within=self._context.attempt_timeout)
         except Exception as error:  # a fault of ours, too, is the failure of this unit
             failure = self.judge(error)
             charged = slot.failed(failure)
@@ -96,31 +96,31 @@ class Units:
             raise AttemptError(failure, charged=charged) from error
         else:
             slot.succeeded()
-            self._shared.welcomed.add(self._repository)
+            self._context.welcomed.add(self._repository)
             self.record(journal, None)
             return result
         finally:
-            self._log.count(seconds_sending=self._shared.clock() - began)
+            self._log.count(seconds_sending=self._context.clock() - began)
             if journal.step is not None:
                 self.record(journal, ours(Kind.CANCELLED, "cut off under way"))
 
     async def persist(self, unit: Unit, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt until it is done; raise the last ``AttemptError`` where the policy gives up."""
-        journal, clock = unit.journal, self._shared.clock
+        journal, clock = unit.journal, self._context.clock
         await anyio.sleep(max(0.0, unit.rests_until - clock()))
 
         def before_wait(failed: AttemptError, seconds: float) -> None:
             unit.rests_until = clock() + seconds
             journal.waits(seconds)
-            self._shared.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
+            self._context.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
 
-        return await self._shared.backoff.run(
-            attempt, unit.tries, before_wait, lambda: self._gate.spare
+        return await self._context.backoff.run(
+            attempt, unit.tries, before_wait, lambda: self._limiter.spare
         )
 
     def judge(self, error: Exception) -> Failure:
         """Classify what one try raised."""
-        return self._shared.judge(error, self._repository)
+        return self._context.judge(error, self._repository)
 
     def record_first(self, journal: Journal, failure: Failure) -> None:
         """Record a failure before any write, unless it came after the end: nothing was tried."""

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 import httpx2
 
 from ghcr_push.credentials import Credential
-from ghcr_push.failures import Evidence, PushError
+from ghcr_push.failures import ErrorInfo, PushError
 from ghcr_push.model import Kind
 from ghcr_push.registry.challenges import Challenge
 from ghcr_push.registry.errors import failure, refusal, shown
-from ghcr_push.registry.flight import Flights
-from ghcr_push.registry.http import Answer, Connections, Trust, trust_in
+from ghcr_push.registry.http import ApiResponse, Connections, TlsPolicy, trust_in
+from ghcr_push.registry.single_flight import SingleFlight
 
 # what a token service means that names no lifetime
 _DEFAULT_LIFETIME = 60.0
@@ -38,7 +38,7 @@ class Endpoint:
     registry: str
     """As references and credentials name it."""
     origin: httpx2.URL
-    trust: Trust
+    trust: TlsPolicy
     challenges: tuple[Challenge, ...] = ()
 
 
@@ -77,7 +77,7 @@ class Authorizer:
         self._clock = clock
         self._time_of_day = time_of_day
         self._tokens: dict[tuple[str, str], _Token] = {}
-        self._flights: Flights[tuple[str, str], _Token] = Flights()
+        self._flights: SingleFlight[tuple[str, str], _Token] = SingleFlight()
 
     async def authorize(self, endpoint: Endpoint, scope: str) -> Authorization:
         """Return what to show ``endpoint`` for ``scope``; fetch a token if none is at hand."""
@@ -146,7 +146,7 @@ class Authorizer:
 
     async def _ask(
         self, endpoint: Endpoint, service: httpx2.URL, bearer: Challenge, scope: str
-    ) -> Answer:
+    ) -> ApiResponse:
         trust = (
             endpoint.trust
             if service.host == endpoint.origin.host
@@ -240,11 +240,11 @@ def _refused(endpoint: Endpoint, named: str, why: str) -> PushError:
     )
 
 
-def _of_token_service(evidence: Evidence) -> PushError:
+def _of_token_service(evidence: ErrorInfo) -> PushError:
     return PushError(replace(evidence, message=f"token service: {evidence.message}"))
 
 
-def _read_token(answer: Answer) -> tuple[str, float]:
+def _read_token(answer: ApiResponse) -> tuple[str, float]:
     """Return the header made of an answer's token, and its lifetime in seconds."""
     try:
         body = json.loads(answer.body)

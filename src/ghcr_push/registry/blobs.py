@@ -11,7 +11,7 @@ import httpx2
 
 from ghcr_push.failures import PushError
 from ghcr_push.references import Digest, Repository
-from ghcr_push.registry.session import AstrayError, Inquiry, Session, led_to
+from ghcr_push.registry.session import ApiRequest, AstrayError, Session, location_of
 
 
 class Blob(Protocol):
@@ -41,11 +41,11 @@ async def has_blob(
     A registry may redirect us to its storage, which is not always for us to reach: what goes
     wrong there says nothing of the blob, and what is not seen to be there counts as missing.
     """
-    inquiry = Inquiry(
+    inquiry = ApiRequest(
         method="HEAD", repository=repository, path=f"blobs/{digest}", mounts_into=mounts_into
     )
     try:
-        answer = await session.ask(inquiry)
+        answer = await session.send(inquiry)
     except AstrayError:
         return False
     if answer.status == httpx2.codes.NOT_FOUND:
@@ -56,7 +56,7 @@ async def has_blob(
     return True
 
 
-class Begun:
+class ProbedUploads:
     """Uploads begun to learn whether we may; the first blob of each repository takes one up."""
 
     def __init__(self, session: Session, clock: Callable[[], float]) -> None:
@@ -66,11 +66,11 @@ class Begun:
 
     async def begin(self, repository: Repository) -> None:
         """Begin an upload; raise ``PushError`` where that is refused."""
-        asked = Inquiry(method="POST", repository=repository, path="blobs/uploads/", content=b"")
-        answer = await self._session.ask(asked)
+        asked = ApiRequest(method="POST", repository=repository, path="blobs/uploads/", content=b"")
+        answer = await self._session.send(asked)
         self._session.expect(answer, {httpx2.codes.ACCEPTED})
         with suppress(PushError):  # a location that is none: the blob's own upload will tell
-            self._locations[repository] = (led_to(answer), self._clock())
+            self._locations[repository] = (location_of(answer), self._clock())
 
     def take(self, repository: Repository) -> httpx2.URL | None:
         """Return where an upload into ``repository`` goes on, once; None: begin another one."""
@@ -87,8 +87,8 @@ class Begun:
         """
         for repository, (location, _) in self._locations.items():
             with suppress(PushError):
-                await self._session.ask(
-                    Inquiry(method="DELETE", repository=repository, path="", location=location)
+                await self._session.send(
+                    ApiRequest(method="DELETE", repository=repository, path="", location=location)
                 )
         self._locations.clear()
 

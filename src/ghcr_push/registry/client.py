@@ -16,10 +16,10 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository, is_digest
-from ghcr_push.registry.blobs import Begun, Blob, Mounts, has_blob
+from ghcr_push.registry.blobs import Blob, Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
-from ghcr_push.registry.http import Answer, Connections, TimeLimits
-from ghcr_push.registry.session import Inquiry, Session
+from ghcr_push.registry.http import ApiResponse, Connections, TimeLimits
+from ghcr_push.registry.session import ApiRequest, Session
 from ghcr_push.registry.upload import BlobUpload
 
 MANIFEST_TYPES: Final = (
@@ -79,7 +79,7 @@ class RegistryClient:
             time_of_day=time_of_day,
         )
         self._clock = clock
-        self._begun = Begun(self._session, clock)
+        self._begun = ProbedUploads(self._session, clock)
         self._mounts = Mounts()
         self._with_head: set[str] = set()
         """Registries that have answered a HEAD of a manifest."""
@@ -137,13 +137,13 @@ class RegistryClient:
             self._without_head.add(registry)
         return described
 
-    def _is_believed(self, missing: Answer, registry: str) -> bool:
+    def _is_believed(self, missing: ApiResponse, registry: str) -> bool:
         """Say whether a HEAD's 404 means that nothing is there: some servers know no such HEAD."""
         signed = "Docker-Distribution-Api-Version" in missing.headers
         return signed or _content_type(missing) == _JSON or registry in self._with_head
 
     async def _named(
-        self, answer: Answer, repository: Repository, reference: str
+        self, answer: ApiResponse, repository: Repository, reference: str
     ) -> Descriptor | None:
         digest, size = _digest_header(answer), answer.headers.get("Content-Length", "")
         if digest is None or not size.isdecimal():
@@ -179,8 +179,8 @@ class RegistryClient:
 
         RFC 9110, 14.2: a server may send all of it instead, which does for a blob of one piece.
         """
-        answer = await self._session.ask(
-            Inquiry(
+        answer = await self._session.send(
+            ApiRequest(
                 method="GET",
                 repository=repository,
                 path=f"blobs/{digest}",
@@ -198,7 +198,7 @@ class RegistryClient:
             )
         return answer.body
 
-    def _manifest(self, answer: Answer, reference: str) -> Manifest:
+    def _manifest(self, answer: ApiResponse, reference: str) -> Manifest:
         self._session.expect(answer, {httpx2.codes.OK})
         named = reference if is_digest(reference) else _digest_header(answer)
         algorithm = named.partition(":")[0] if named else "sha256"
@@ -209,8 +209,8 @@ class RegistryClient:
 
     async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
         """Write ``manifest`` under a tag or its own digest, byte for byte."""
-        answer = await self._session.ask(
-            Inquiry(
+        answer = await self._session.send(
+            ApiRequest(
                 method="PUT",
                 repository=repository,
                 path=f"manifests/{reference}",
@@ -226,7 +226,7 @@ class RegistryClient:
         if digest is not None:
             _same_digest(answer, manifest.digest, digest)
 
-    async def ask_to_write(self, repository: Repository) -> None:
+    async def check_write_access(self, repository: Repository) -> None:
         """Ask whether we may write to ``repository``, by an upload that is begun; raise if not.
 
         The next blob for it takes the upload up; if none comes, it is abandoned at the end.
@@ -254,9 +254,9 @@ class RegistryClient:
 
     async def _read(
         self, method: str, repository: Repository, reference: str, *, of_source: bool = False
-    ) -> Answer:
-        return await self._session.ask(
-            Inquiry(
+    ) -> ApiResponse:
+        return await self._session.send(
+            ApiRequest(
                 method=method,
                 repository=repository,
                 path=f"manifests/{reference}",
@@ -267,7 +267,7 @@ class RegistryClient:
         )
 
 
-def _may_pass(answer: Answer) -> bool:
+def _may_pass(answer: ApiResponse) -> bool:
     """Say whether a refusal is one of the moment or of the login, whatever was asked."""
     if "Retry-After" in answer.headers or answer.status in {401, 407, 408, 421, 425, 429}:
         return True
@@ -275,12 +275,12 @@ def _may_pass(answer: Answer) -> bool:
     return httpx2.codes.is_server_error(answer.status) and not unknown_method
 
 
-def _digest_header(answer: Answer) -> Digest | None:
+def _digest_header(answer: ApiResponse) -> Digest | None:
     named = answer.headers.get("Docker-Content-Digest", "").strip()
     return Digest(named) if is_digest(named) else None
 
 
-def _digest_of(answer: Answer, algorithm: str) -> Digest:
+def _digest_of(answer: ApiResponse, algorithm: str) -> Digest:
     # the two that the image-spec registers
     if algorithm not in {"sha256", "sha512"}:
         raise failure(
@@ -291,7 +291,7 @@ def _digest_of(answer: Answer, algorithm: str) -> Digest:
     return Digest(f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}")
 
 
-def _same_digest(answer: Answer, hoped: str, seen: str) -> None:
+def _same_digest(answer: ApiResponse, hoped: str, seen: str) -> None:
     """Raise unless both digests are equal; two algorithms cannot be compared, and pass."""
     if hoped != seen and hoped.partition(":")[0] == seen.partition(":")[0]:
         raise failure(
@@ -301,11 +301,11 @@ def _same_digest(answer: Answer, hoped: str, seen: str) -> None:
         )
 
 
-def _content_type(answer: Answer) -> str:
+def _content_type(answer: ApiResponse) -> str:
     return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def _media_type(answer: Answer) -> str:
+def _media_type(answer: ApiResponse) -> str:
     """Return the media type that the manifest gives itself, else the answer's.
 
     image-spec: ``mediaType`` should be there and must then equal the ``Content-Type``; where they

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 import httpx2
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.registry.proxies import Proxy
 
@@ -32,7 +32,7 @@ def shown(url: httpx2.URL) -> str:
 def failure(message: str, kind: Kind | None = None, status: int | None = None) -> PushError:
     """Return an error of the registry's side that we word ourselves."""
     return PushError(
-        Evidence(origin=Origin.REGISTRY, message=message, kind=kind, status=status),
+        ErrorInfo(origin=Origin.REGISTRY, message=message, kind=kind, status=status),
     )
 
 
@@ -48,7 +48,7 @@ def refusal(
     text = body.decode(errors="replace").strip()
     code, message = _error_list(text)
     return PushError(
-        Evidence(
+        ErrorInfo(
             origin=Origin.REGISTRY,
             status=status,
             code=code,
@@ -170,7 +170,7 @@ def refused_by_proxy(request: str, said: str, proxy: Proxy) -> PushError:
 
 def _at_proxy(request: str, what: str, proxy: Proxy, kind: Kind | None) -> PushError:
     message = f"{request}: {proxy}, which {proxy.variable} names, {what}"
-    return ConnectError(Evidence(origin=Origin.REGISTRY, message=message, kind=kind))
+    return ConnectError(ErrorInfo(origin=Origin.REGISTRY, message=message, kind=kind))
 
 
 def _unreached(error: Exception) -> str:
@@ -200,7 +200,9 @@ def _error(cause: Exception, message: str, kind: Kind | None) -> PushError:
     raised = ConnectError if isinstance(cause, httpx2.ConnectError) else PushError
     causes = "\n".join(f"{type(each).__name__}: {each}" for each in _causes(cause))
     return raised(
-        Evidence(origin=Origin.REGISTRY, message=message, kind=kind, details=f"{message}\n{causes}")
+        ErrorInfo(
+            origin=Origin.REGISTRY, message=message, kind=kind, details=f"{message}\n{causes}"
+        )
     )
 
 

@@ -68,7 +68,7 @@ def _quiet() -> Iterator[None]:
         _our_request.reset(token)
 
 
-class Trust(Enum):
+class TlsPolicy(Enum):
     """How far a host is trusted without proof of who it is."""
 
     VERIFIED = "its certificate is checked"
@@ -96,7 +96,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ApiResponse:
     """An answer with its whole body, or of an error's body the first 64 KiB."""
 
     request: str
@@ -109,13 +109,13 @@ class Answer:
     """Whether it came from where another answer sent us."""
 
 
-def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> Trust:
+def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> TlsPolicy:
     """Say how far the host of ``url`` is trusted: Docker's rule for insecure registries."""
     if url.host == "localhost" or _is_loopback(url.host):
-        return Trust.LOOPBACK
+        return TlsPolicy.LOOPBACK
     if url.netloc.decode("ascii") in insecure_registries:
-        return Trust.UNVERIFIED
-    return Trust.VERIFIED
+        return TlsPolicy.UNVERIFIED
+    return TlsPolicy.VERIFIED
 
 
 def _is_loopback(host: str) -> bool:
@@ -144,7 +144,7 @@ class Connections:
         self._transport = transport
         self._proxies = Proxies(environ)
         self._authorities = Authorities(environ)
-        self._clients: dict[tuple[Trust, Proxy | None], httpx2.AsyncClient] = {}
+        self._clients: dict[tuple[TlsPolicy, Proxy | None], httpx2.AsyncClient] = {}
         for name in _TALKATIVE:
             logging.getLogger(name).addFilter(_of_others)
 
@@ -159,11 +159,11 @@ class Connections:
         method: str,
         url: httpx2.URL,
         *,
-        trust: Trust,
+        trust: TlsPolicy,
         headers: Mapping[str, str],
         content: bytes | Stream | None = None,
         most: int = MOST_TEXT,
-    ) -> Answer:
+    ) -> ApiResponse:
         """Send one request and read its answer, of a success at most ``most`` bytes.
 
         Raises ``PushError`` where no whole answer came; any status is an answer.
@@ -172,7 +172,7 @@ class Connections:
         asked = f"{method} {shown(url)}"
         if url.port is not None and url.port > _HIGHEST_PORT:
             raise failure(f"{asked}: there is no port {url.port}", Kind.HOST_UNKNOWN)
-        proxy = None if trust is Trust.LOOPBACK else self._proxies.before(url)
+        proxy = None if trust is TlsPolicy.LOOPBACK else self._proxies.before(url)
         client = self._client(trust, proxy)
         try:
             with tracing.request(method, str(url)) as made, _quiet():
@@ -196,7 +196,7 @@ class Connections:
             raise broken(asked, error, self._authorities.faults) from error
         if proxy is not None and response.status_code == _PROXY_LOGIN:
             raise refused_by_proxy(asked, f"{response.status_code} {response.reason_phrase}", proxy)
-        return Answer(
+        return ApiResponse(
             request=asked,
             url=url,
             status=response.status_code,
@@ -217,7 +217,7 @@ class Connections:
         own_tls = proxy.url.scheme == "https"
         return httpx2.Proxy(proxy.url, ssl_context=self._tls if own_tls else None)
 
-    def _client(self, trust: Trust, proxy: Proxy | None) -> httpx2.AsyncClient:
+    def _client(self, trust: TlsPolicy, proxy: Proxy | None) -> httpx2.AsyncClient:
         key = trust, proxy
         if key not in self._clients:
             transport = self._transport or self._new_transport(trust, proxy)
@@ -229,8 +229,8 @@ class Connections:
             )
         return self._clients[key]
 
-    def _new_transport(self, trust: Trust, proxy: Proxy | None) -> httpx2.AsyncHTTPTransport:
-        checked = trust is Trust.VERIFIED
+    def _new_transport(self, trust: TlsPolicy, proxy: Proxy | None) -> httpx2.AsyncHTTPTransport:
+        checked = trust is TlsPolicy.VERIFIED
         try:
             return httpx2.AsyncHTTPTransport(
                 verify=self._tls if checked else httpx2.create_ssl_context(verify=False),

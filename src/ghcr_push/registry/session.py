@@ -14,8 +14,8 @@ from ghcr_push.references import DEFAULT_REGISTRY, Repository, is_digest
 from ghcr_push.registry.auth import Authorization, Authorizer, Endpoint
 from ghcr_push.registry.challenges import parse_challenges
 from ghcr_push.registry.errors import ConnectError, failure, refusal, shown
-from ghcr_push.registry.flight import Flights
-from ghcr_push.registry.http import MOST_TEXT, Answer, Connections, Stream, Trust, trust_in
+from ghcr_push.registry.http import MOST_TEXT, ApiResponse, Connections, Stream, TlsPolicy, trust_in
+from ghcr_push.registry.single_flight import SingleFlight
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -31,7 +31,7 @@ class AstrayError(PushError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inquiry:
+class ApiRequest:
     """What is asked of a repository: ``path`` begins below its name, ``most`` bounds the answer.
 
     ``location`` is the whole address where the registry named one; ``mounts_from`` a second
@@ -104,9 +104,9 @@ class Session:
             credentials, connections, insecure_registries, clock=clock, time_of_day=time_of_day
         )
         self._endpoints: dict[str, Endpoint] = {}
-        self._pings: Flights[str, Endpoint] = Flights()
+        self._pings: SingleFlight[str, Endpoint] = SingleFlight()
 
-    async def ask(self, inquiry: Inquiry) -> Answer:
+    async def send(self, inquiry: ApiRequest) -> ApiResponse:
         """Return the answer, whatever its status; ask once more if our token is not good any more.
 
         Up to five redirects are followed, of a write those that keep its method. Raises
@@ -115,7 +115,7 @@ class Session:
         with tracing.about(inquiry.subject):
             return await self._ask(inquiry)
 
-    async def _ask(self, inquiry: Inquiry) -> Answer:
+    async def _ask(self, inquiry: ApiRequest) -> ApiResponse:
         endpoint = await self.endpoint(inquiry.repository.registry)
         authorization = await self._authorizer.authorize(endpoint, inquiry.scope)
         answer = await self._send(inquiry, endpoint, authorization)
@@ -139,7 +139,7 @@ class Session:
         known = self._endpoints.get(registry)
         return known or await self._pings.join(registry, first_ping)
 
-    def refusal(self, answer: Answer) -> PushError:
+    def refusal(self, answer: ApiResponse) -> PushError:
         """Return the error for an answer that is not the one hoped for."""
         if answer.status in _REDIRECTS:
             where = answer.headers.get("Location", "nowhere").partition("?")[0]
@@ -156,14 +156,14 @@ class Session:
             now=self._time_of_day(),
         )
 
-    def expect(self, answer: Answer, statuses: Collection[int]) -> None:
+    def expect(self, answer: ApiResponse, statuses: Collection[int]) -> None:
         """Raise the refusal unless the answer's status is one of ``statuses``."""
         if answer.status not in statuses:
             raise self.refusal(answer)
 
     async def _send(
-        self, inquiry: Inquiry, endpoint: Endpoint, authorization: Authorization
-    ) -> Answer:
+        self, inquiry: ApiRequest, endpoint: Endpoint, authorization: Authorization
+    ) -> ApiResponse:
         """Send one request, and those that redirects lead to.
 
         The authorization goes to the registry's own origin only, and https is never left.
@@ -173,7 +173,9 @@ class Session:
             for _ in range(_MOST_REDIRECTS):
                 if not _is_followed(answer, inquiry.method):
                     return answer
-                followed = await self._send_to(led_to(answer), inquiry, endpoint, authorization)
+                followed = await self._send_to(
+                    location_of(answer), inquiry, endpoint, authorization
+                )
                 answer = replace(followed, redirected=True)
         except PushError as error:
             raise AstrayError(error.evidence) from error
@@ -188,8 +190,8 @@ class Session:
         )
 
     async def _send_to(
-        self, url: httpx2.URL, inquiry: Inquiry, endpoint: Endpoint, authorization: Authorization
-    ) -> Answer:
+        self, url: httpx2.URL, inquiry: ApiRequest, endpoint: Endpoint, authorization: Authorization
+    ) -> ApiResponse:
         at_home = url.origin == endpoint.origin.origin
         shows = {"Authorization": authorization.header} if authorization.header else {}
         return await self._connections.send(
@@ -213,7 +215,7 @@ class Session:
         try:
             return await self._ping(endpoint)
         except ConnectError:
-            if trust is Trust.VERIFIED:
+            if trust is TlsPolicy.VERIFIED:
                 raise
         return await self._ping(replace(endpoint, origin=origin.copy_with(scheme="http")))
 
@@ -232,7 +234,7 @@ class Session:
             answer.status,
         )
 
-    def _learn(self, endpoint: Endpoint, answer: Answer) -> Endpoint:
+    def _learn(self, endpoint: Endpoint, answer: ApiResponse) -> Endpoint:
         """Remember what ``answer`` asks for; an answer without challenges changes nothing."""
         challenges = parse_challenges(answer.headers.get_list("WWW-Authenticate"))
         learned = replace(endpoint, challenges=challenges or endpoint.challenges)
@@ -245,12 +247,12 @@ _IN_TROUBLE = frozenset({403, 408, 429})
 """Besides 5xx, what a registry answers to a ping when it limits requests or is overloaded."""
 
 
-def _is_followed(answer: Answer, method: str) -> bool:
+def _is_followed(answer: ApiResponse, method: str) -> bool:
     reads = method in {"GET", "HEAD"}
     return answer.status in (_REDIRECTS if reads else _KEEP_METHOD)
 
 
-def led_to(answer: Answer) -> httpx2.URL:
+def location_of(answer: ApiResponse) -> httpx2.URL:
     """Return where ``answer``'s ``Location`` is; raise if that is none, or from https to http."""
     location = answer.headers.get("Location", "")
     try:

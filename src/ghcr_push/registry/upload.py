@@ -22,12 +22,12 @@ import httpx2
 
 from ghcr_push import tracing
 from ghcr_push.failures import PushError
-from ghcr_push.model import Kind, Landed
+from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Repository, is_digest
-from ghcr_push.registry.blobs import Begun, Blob, Mounts, has_blob
+from ghcr_push.registry.blobs import Blob, Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
-from ghcr_push.registry.http import Answer, Stream
-from ghcr_push.registry.session import Inquiry, Session, led_to
+from ghcr_push.registry.http import ApiResponse, Stream
+from ghcr_push.registry.session import ApiRequest, Session, location_of
 
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
 _WRITTEN: Final = frozenset({200, 201, 202, 204})
@@ -63,7 +63,7 @@ class BlobUpload:
         repository: Repository,
         blob: Blob,
         *,
-        begun: Begun,
+        begun: ProbedUploads,
         mounts: Mounts,
         clock: Callable[[], float],
     ) -> None:
@@ -80,7 +80,7 @@ class BlobUpload:
         self._takes_pieces = blob.size > PIECE
         self._cuts = 0
 
-    async def attempt(self, mount_from: Repository | None = None) -> Landed:
+    async def attempt(self, mount_from: Repository | None = None) -> BlobOutcome:
         """Try once to bring the blob there; raise ``PushError`` where it is not there after it.
 
         ``mount_from``, a repository of the same registry that holds the blob, saves the upload; a
@@ -89,11 +89,11 @@ class BlobUpload:
         with tracing.about(f"{self._repository}@{self._blob.digest}"):
             return await self._attempt(mount_from)
 
-    async def _attempt(self, mount_from: Repository | None) -> Landed:
+    async def _attempt(self, mount_from: Repository | None) -> BlobOutcome:
         offset = await self._taken()
         if self._location is None:
             if mount_from is not None and await self._mount(mount_from):
-                return Landed.MOUNTED
+                return BlobOutcome.MOUNTED
             await self._begin()
         if not (offset or self._in_pieces):
             return await self._send_whole()
@@ -114,7 +114,7 @@ class BlobUpload:
         if self._location is not None:
             inquiry = self._at_location("DELETE")
             self._location = None
-            await self._session.ask(inquiry)
+            await self._session.send(inquiry)
 
     # -- steps ------------------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class BlobUpload:
         if self._location is None:
             self._location = self._begun.take(self._repository)
         if self._location is None:
-            self._location = led_to(await self._ask(self._uploads(), {202}))
+            self._location = location_of(await self._ask(self._uploads(), {202}))
 
     async def _mount(self, origin: Repository) -> bool:
         """Ask for a mount; False where there is none, with a location if the answer has one.
@@ -145,7 +145,7 @@ class BlobUpload:
             if answer.status == httpx2.codes.CREATED:
                 self._right_digest(answer)
                 return True
-            self._location = led_to(answer)
+            self._location = location_of(answer)
         except PushError as error:
             if error.evidence.status == httpx2.codes.TOO_MANY_REQUESTS:
                 raise
@@ -158,7 +158,7 @@ class BlobUpload:
             self._location = None
         if self._location is None:
             return 0
-        answer = await self._session.ask(self._at_location("GET"))
+        answer = await self._session.send(self._at_location("GET"))
         if _in_trouble(answer.status):
             raise self._session.refusal(answer)
         found = _RANGE.fullmatch(answer.headers.get("Range", "").strip())
@@ -174,7 +174,7 @@ class BlobUpload:
             return 0
         return offset
 
-    async def _send_whole(self) -> Landed:
+    async def _send_whole(self) -> BlobOutcome:
         return await self._sending(0, self._commit(0))
 
     async def _send_rest(self, offset: int) -> None:
@@ -194,7 +194,7 @@ class BlobUpload:
         inquiry = self._at_location("PUT", headers=_OCTETS, part=part, commit=True)
         self._right_digest(await self._ask(inquiry, _WRITTEN))
 
-    async def _sending(self, offset: int, requests: Awaitable[None]) -> Landed:
+    async def _sending(self, offset: int, requests: Awaitable[None]) -> BlobOutcome:
         """Await the requests that send all from ``offset`` on, and make sense of how they fail."""
         began, sent_before = self._clock(), self.bytes_sent
         try:
@@ -204,13 +204,13 @@ class BlobUpload:
                 self._location = None
             if _may_have_landed(error) and await self._is_there():
                 self._location = None
-                return Landed.FOUND
+                return BlobOutcome.FOUND
             sent = self.bytes_sent - sent_before
             if sent and _is_cut(error, whole=offset + sent == self._blob.size):
                 raise self._cut(error, self._clock() - began, offset + sent) from error
             raise
         self._location = None
-        return Landed.SENT
+        return BlobOutcome.SENT
 
     def _cut(self, error: PushError, seconds: float, place: int) -> PushError:
         """Say how far an upload came that was cut off; more than once is no accident any more."""
@@ -224,10 +224,10 @@ class BlobUpload:
         message += f", for the {_ordinal(self._cuts)} time"
         return PushError(replace(error.evidence, message=message, kind=Kind.CUT_OFF))
 
-    def _follow(self, answer: Answer) -> None:
+    def _follow(self, answer: ApiResponse) -> None:
         """Go on at the location that ``answer`` names, or where we are if it names none."""
         if answer.headers.get("Location"):
-            self._location = led_to(answer)
+            self._location = location_of(answer)
 
     async def _is_there(self) -> bool:
         """Look for the blob after a failed try; a failing look proves nothing."""
@@ -240,8 +240,8 @@ class BlobUpload:
 
     def _uploads(
         self, query: Mapping[str, Sequence[str]] | None = None, origin: Repository | None = None
-    ) -> Inquiry:
-        return Inquiry(
+    ) -> ApiRequest:
+        return ApiRequest(
             method="POST",
             repository=self._repository,
             path="blobs/uploads/",
@@ -258,13 +258,13 @@ class BlobUpload:
         headers: Mapping[str, str] | None = None,
         part: tuple[int, int] | None = None,
         commit: bool = False,
-    ) -> Inquiry:
+    ) -> ApiRequest:
         """Return an inquiry at the upload's location, with the bytes of ``part`` of the blob."""
         content = None
         if part is not None:
             start, end = part
             content = Stream(size=end - start, chunks=partial(self._counted, start, end))
-        return Inquiry(
+        return ApiRequest(
             method=method,
             repository=self._repository,
             path="",
@@ -282,12 +282,12 @@ class BlobUpload:
     def _counted(self, start: int, end: int) -> AsyncIterator[bytes]:
         return _Counted(self, self._blob.chunks(start), end - start)
 
-    async def _ask(self, inquiry: Inquiry, statuses: Collection[int]) -> Answer:
-        answer = await self._session.ask(inquiry)
+    async def _ask(self, inquiry: ApiRequest, statuses: Collection[int]) -> ApiResponse:
+        answer = await self._session.send(inquiry)
         self._session.expect(answer, statuses)
         return answer
 
-    def _right_digest(self, answer: Answer) -> None:
+    def _right_digest(self, answer: ApiResponse) -> None:
         """Raise where the registry says that it has other bytes than ours."""
         named = answer.headers.get("Docker-Content-Digest", "").strip()
         same_algorithm = named.partition(":")[0] == self._blob.digest.partition(":")[0]

@@ -7,23 +7,23 @@ from dataclasses import replace
 from ghcr_push.model import (
     LANDED,
     Attempt,
-    Carriage,
     Failure,
     Hold,
     LimitChange,
     Outcome,
     Result,
     TargetResult,
+    TransferStats,
 )
+from ghcr_push.reporting.cause import cause_of, joined
 from ghcr_push.reporting.records import (
     AttemptRecord,
-    CarriageRecord,
     FailureRecord,
     Report,
     TargetRecord,
     Totals,
+    TransferRecord,
 )
-from ghcr_push.reporting.verdict import cause_of, joined
 
 
 def build(
@@ -118,10 +118,10 @@ def _target(result: TargetResult) -> TargetRecord:
     )
 
 
-def _carriage(carriage: Carriage | None) -> CarriageRecord | None:
+def _carriage(carriage: TransferStats | None) -> TransferRecord | None:
     if carriage is None:
         return None
-    return CarriageRecord(
+    return TransferRecord(
         blobs_sent=carriage.sent,
         blobs_mounted=carriage.mounted,
         blobs_found=carriage.found,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from ghcr_push.model import LANDED, SECOND, Hold, Kind, LimitChange, Outcome, Result, Step
 from ghcr_push.references import TagReference, parse_tag_reference
-from ghcr_push.reporting.verdict import Verdict
+from ghcr_push.reporting.cause import CauseCategory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CarriageRecord:
+class TransferRecord:
     """What carrying the content of a group took."""
 
     blobs_sent: int
@@ -101,7 +101,7 @@ class TargetRecord:
     """Whether this target carried the layers of its group."""
     retried: bool
     """Whether its own write, or the content that went up with it, needed more than one attempt."""
-    cause: Verdict
+    cause: CauseCategory
     """Where to look for the remedy; none where it landed."""
     failure: FailureRecord | None
     """Why it failed or was skipped; null where it landed."""
@@ -109,7 +109,7 @@ class TargetRecord:
     """Every attempt for it, in the order of time."""
     content_attempts: list[AttemptRecord]
     """On a seed: every attempt for the blobs and manifests that its group shares."""
-    carriage: CarriageRecord | None
+    carriage: TransferRecord | None
     """On a seed whose content was carried through the registry's API: what that took."""
 
     def __str__(self) -> str:
@@ -174,7 +174,7 @@ class Report:
     """The version of this format; fields are added within a version, never changed."""
     result: Result
     """How the run ended."""
-    cause: Verdict
+    cause: CauseCategory
     """The one cause of all that did not land, or mixed."""
     started_at: str
     """When it started: RFC 3339, UTC."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from ghcr_push.model import Result
 from ghcr_push.reporting.build import build
+from ghcr_push.reporting.cause import CauseCategory
 from ghcr_push.reporting.escape import escape
 from ghcr_push.reporting.outputs import outputs
-from ghcr_push.reporting.verdict import Verdict
 
 
 def refused_outputs() -> dict[str, str]:
@@ -14,7 +14,7 @@ def refused_outputs() -> dict[str, str]:
     nothing = build((), started_at="", duration=0.0, cancelled=False, max_parallel=0)
     return outputs(nothing, "") | {
         "result": str(Result.FAILURE),
-        "cause": str(Verdict.INPUT),
+        "cause": str(CauseCategory.INPUT),
         "lowest-parallel": "",
     }
 

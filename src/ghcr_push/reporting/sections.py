@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
-from ghcr_push.failures.treatments import TREATMENTS
+from ghcr_push.failures.policies import POLICIES
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape
@@ -198,7 +198,7 @@ def _cause_told(group: Sequence[TargetRecord]) -> tuple[str, bool]:
     same = all(result.failure and result.failure.message == failure.message for result in group)
     name, tags = escape(cause(failure)), count(len(group), "tag")
     lines = [
-        f"**{name}** · {tags} — {advice(TREATMENTS[failure.kind].meaning)}",
+        f"**{name}** · {tags} — {advice(POLICIES[failure.kind].meaning)}",
         *([_quoted(failure.message)] if same and failure.kind not in _ENDED_BY_RUN else []),
         f"👉 {advice(failure.advice)}",
     ]

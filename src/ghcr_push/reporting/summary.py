@@ -1,13 +1,13 @@
 """The job summary: a run in GitHub's Markdown, for a reader who has ten seconds."""
 
 from ghcr_push.model import Result
+from ghcr_push.reporting.cause import CauseCategory
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.sections import Room, failed, kept, landed, planned, retried, skipped
 from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
-from ghcr_push.reporting.verdict import Verdict
 
 MOST_BYTES = 900 * 1024
 """UTF-8 bytes of a summary; GitHub drops one over 1 MiB whole, and some near it."""
@@ -63,7 +63,7 @@ def _facts(report: Report) -> str:
         limit = f"at most {count(report.max_parallel, 'write')} at once"
         lower = report.totals.lowest_parallel < report.max_parallel
         facts.append(f"{limit}, down to {report.totals.lowest_parallel}" if lower else limit)
-    if (cause := report.cause) is not Verdict.NONE:
+    if (cause := report.cause) is not CauseCategory.NONE:
         facts.append(f"cause: **{cause}**")
     line = " · ".join(facts)
     if unread := len(unproved(report)):

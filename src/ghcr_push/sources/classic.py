@@ -14,10 +14,10 @@ from typing import Final
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest
 from ghcr_push.sources import recipe
+from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.images import ClassicImage, SavedImage, not_whole
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
-from ghcr_push.sources.workshop import Workshop
 
 # docker's image manifest version 2, schema 2: the media types that the classic store pushes
 MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
@@ -34,7 +34,7 @@ _LARGEST_CONFIG: Final = 64 << 20
 def read_classic(
     tar: TarStream,
     images: Sequence[ClassicImage],
-    workshop: Workshop,
+    workshop: LayerCompressor,
     known: Mapping[Digest, Descriptor],
 ) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
     """Yield configs and compressed layers as they come; return the images, in the order asked for.
@@ -52,7 +52,7 @@ def read_classic(
             configs[digest] = _config(tar, entry, digest)
             yield workshop.spooled([configs[digest]], most=len(configs[digest]))
         elif _LAYER_FOLDER.fullmatch(entry.name) or (digest in wanted and digest not in layers):
-            blob = workshop.compressed(tar.pieces(recipe.CUT), entry.size)
+            blob = workshop.compressed(tar.pieces(recipe.CHUNK_SIZE), entry.size)
             diff_id = blob.diff_id
             if digest is not None and diff_id != digest:
                 blob.release()

@@ -13,7 +13,7 @@ import anyio
 from anyio import to_thread
 
 from ghcr_push import tracing
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.sources.tarstream import Reader
 
@@ -80,5 +80,5 @@ def _started(
     except OSError as error:
         message = f"{command[0]} cannot be run: {os.strerror(error.errno or 0)}"
         raise PushError(
-            Evidence(origin=Origin.STORE, message=message, kind=Kind.ENGINE_UNREACHABLE)
+            ErrorInfo(origin=Origin.STORE, message=message, kind=Kind.ENGINE_UNREACHABLE)
         ) from error

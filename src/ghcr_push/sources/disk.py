@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 
 from anyio import to_thread
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
 
@@ -41,7 +41,7 @@ class Files(Protocol):
 
 def unusable(what: str) -> PushError:
     """Return the permanent failure of a source that is not there, damaged or ambiguous."""
-    return PushError(Evidence(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=what))
+    return PushError(ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=what))
 
 
 class Folder:

@@ -17,12 +17,12 @@ from ghcr_push.references import Digest, is_digest, parse_tag_reference
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import Archive, normal_name
 from ghcr_push.sources.classic import LAYER_TYPE, assembled
-from ghcr_push.sources.contents import platform_of
+from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import unusable
+from ghcr_push.sources.graph import platform_of
 from ghcr_push.sources.images import ClassicImage, SavedImage
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import TarStream
-from ghcr_push.sources.workshop import Workshop
 
 _LARGEST: Final = 4 << 20
 _GZIP: Final = b"\x1f\x8b"
@@ -118,7 +118,7 @@ def _same(name: str, tag: str) -> bool:
 
 
 def read_archived(
-    tar: TarStream, archived: ArchivedImage, workshop: Workshop
+    tar: TarStream, archived: ArchivedImage, workshop: LayerCompressor
 ) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
     """Yield the config and the layers as they come in the archive; return the image."""
     layers: dict[Digest, Descriptor] = {}
@@ -136,9 +136,9 @@ def read_archived(
     return (assembled(archived.image, {archived.image.id: archived.config}, layers),)
 
 
-def _layer(tar: TarStream, size: int, workshop: Workshop) -> SpooledBlob:
+def _layer(tar: TarStream, size: int, workshop: LayerCompressor) -> SpooledBlob:
     """Return a layer as it is where it is compressed, else compressed by the recipe."""
-    pieces = tar.pieces(recipe.CUT)
+    pieces = tar.pieces(recipe.CHUNK_SIZE)
     first = next(pieces, bytearray())
 
     def all_pieces() -> Iterator[bytearray]:

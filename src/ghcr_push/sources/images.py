@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest
 
@@ -54,4 +54,4 @@ class SavedImage:
 def not_whole(what: str, kind: Kind | None = None) -> PushError:
     """Return the error for a saved image in which ``what`` is wrong."""
     message = f"the image that the engine saved is not whole: {what}"
-    return PushError(Evidence(origin=Origin.STORE, message=message, kind=kind))
+    return PushError(ErrorInfo(origin=Origin.STORE, message=message, kind=kind))

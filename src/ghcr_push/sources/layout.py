@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, is_digest
-from ghcr_push.sources.contents import (
+from ghcr_push.sources.disk import Files, unusable
+from ghcr_push.sources.graph import (
     INDEX_TYPE,
     LARGEST_MANIFEST,
     MANIFEST_TYPE,
-    Contents,
+    ImageGraph,
     parsed,
     the_one,
 )
-from ghcr_push.sources.disk import Files, unusable
 from ghcr_push.sources.images import SavedImage
 
 MANIFEST_TYPES: Final = frozenset(
@@ -85,7 +85,7 @@ class Layout:
 
         ``platform`` chooses one of an index.
         """
-        contents = Contents()
+        contents = ImageGraph()
         self._load(digest, None, contents, 0)
         saved = self._chosen(digest, platform, contents)
         for named in saved.blobs:
@@ -94,7 +94,7 @@ class Layout:
                 raise self._unusable(f"has {size:,} bytes of {named.digest}, not {named.size:,}")
         return replace(saved, entries=tuple(self._entries(saved.manifests[-1], contents)))
 
-    def _entries(self, manifest: Manifest, contents: Contents) -> Iterator[Mapping[str, Any]]:
+    def _entries(self, manifest: Manifest, contents: ImageGraph) -> Iterator[Mapping[str, Any]]:
         """Yield descriptors for an index: those of an index one by one, nested ones flattened."""
         document = contents.documents[manifest.digest]
         if "manifests" in document:
@@ -113,7 +113,7 @@ class Layout:
         }
         yield described | ({"platform": platform} if platform else {})
 
-    def _chosen(self, digest: Digest, platform: str | None, contents: Contents) -> SavedImage:
+    def _chosen(self, digest: Digest, platform: str | None, contents: ImageGraph) -> SavedImage:
         wanted = digest
         if platform is not None:
             wanted = the_one(list(contents.platforms_of(digest)), platform, self._title).digest
@@ -150,7 +150,7 @@ class Layout:
         self,
         digest: Digest,
         named: Descriptor | None,
-        contents: Contents,
+        contents: ImageGraph,
         depth: int,
     ) -> None:
         """Read a manifest or index and all that it names; what is not there is left out."""
@@ -170,7 +170,7 @@ class Layout:
         for blob in blobs:
             self._note_blob(blob, contents)
 
-    def _note_blob(self, blob: Descriptor, contents: Contents) -> None:
+    def _note_blob(self, blob: Descriptor, contents: ImageGraph) -> None:
         size = self._files.size(path_of(blob.digest))
         if size is None:
             return

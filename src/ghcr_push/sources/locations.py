@@ -9,7 +9,7 @@ from typing import IO, Protocol
 import anyio
 from anyio import to_thread
 
-from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.planning.locations import (
     DiskLocation,
@@ -19,12 +19,13 @@ from ghcr_push.planning.locations import (
     RegistryLocation,
     parse_location,
 )
-from ghcr_push.pushing.ports import Engine, Saved
+from ghcr_push.pushing.ports import Engine, Reading
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.archive import Archive, opened
-from ghcr_push.sources.contents import Child, the_one
+from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import DiskBlob, Extent, Folder, unusable
 from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
+from ghcr_push.sources.graph import Child, the_one
 from ghcr_push.sources.images import SavedImage, StoredImage
 from ghcr_push.sources.layout import Layout, path_of
 from ghcr_push.sources.merged import MergedSources
@@ -34,7 +35,6 @@ from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool
 from ghcr_push.sources.stored import AllBut
 from ghcr_push.sources.tarstream import TarStream
-from ghcr_push.sources.workshop import Workshop
 
 
 class InspectingEngine(Engine, Protocol):
@@ -53,7 +53,7 @@ class Found:
 
     image: Image
     saved: SavedImage | None
-    read: Callable[[], AbstractAsyncContextManager[Saved]]
+    read: Callable[[], AbstractAsyncContextManager[Reading]]
 
 
 class DiskSources:
@@ -84,7 +84,7 @@ class DiskSources:
         return saved
 
     @asynccontextmanager
-    async def save(self, source: Source) -> AsyncIterator[Saved]:
+    async def save(self, source: Source) -> AsyncIterator[Reading]:
         """Read the content that ``inspect`` found."""
         with _named(str(source)):
             async with self._found[source].read() as saved:
@@ -129,7 +129,7 @@ class DiskSources:
         return Found(image, None, lambda: self._compressed(archive.path, found))
 
     @asynccontextmanager
-    async def _streamed(self, path: Path, saved: SavedImage) -> AsyncIterator[Saved]:
+    async def _streamed(self, path: Path, saved: SavedImage) -> AsyncIterator[Reading]:
         """Read a compressed archive from front to back; blobs pass through temporary space."""
         top = StoredImage(digest=saved.top.digest)
         with opened(path) as file:
@@ -140,9 +140,9 @@ class DiskSources:
                 yield reading
 
     @asynccontextmanager
-    async def _compressed(self, path: Path, found: ArchivedImage) -> AsyncIterator[Saved]:
+    async def _compressed(self, path: Path, found: ArchivedImage) -> AsyncIterator[Reading]:
         """Read a docker archive from front to back, compressing its layers."""
-        workshop = Workshop.on_all_cores(self._spool)
+        workshop = LayerCompressor.on_all_cores(self._spool)
         with opened(path) as file:
             steps = read_archived(TarStream(_Input(file)), found, workshop)
             async with SavedImages(steps, workshop) as reading:
@@ -207,7 +207,7 @@ class Sources:
         on_disk = isinstance(parse_location(source.image), DiskLocation)
         return self._disk.saved(source) if on_disk else self._registries.saved(source)
 
-    def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Saved]:
+    def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Reading]:
         """Read the content of a source while the block runs."""
         location = parse_location(source.image)
         if location is None:
@@ -216,7 +216,7 @@ class Sources:
             return self._merged.save(source)
         return self.save_one(source)
 
-    def save_one(self, source: Source) -> AbstractAsyncContextManager[Saved]:
+    def save_one(self, source: Source) -> AbstractAsyncContextManager[Reading]:
         """Read one layout, archive or image in a registry."""
         on_disk = isinstance(parse_location(source.image), DiskLocation)
         return self._disk.save(source) if on_disk else self._registries.save(source)
@@ -235,7 +235,7 @@ class Sources:
 @asynccontextmanager
 async def _in_place(
     saved: SavedImage, extent: Callable[[str], Extent | None]
-) -> AsyncIterator[Saved]:
+) -> AsyncIterator[Reading]:
     blobs = []
     for named in saved.blobs:
         place = extent(path_of(named.digest))
@@ -255,5 +255,5 @@ def _named(title: str) -> Iterator[None]:
             raise
         message = f"{title}: {error.evidence.message}"
         raise PushError(
-            Evidence(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=message)
+            ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=message)
         ) from error

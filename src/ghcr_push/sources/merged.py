@@ -9,10 +9,10 @@ from typing import Any, Protocol, Self
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Manifest, Source
 from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryLocation
-from ghcr_push.pushing.ports import Blob, Saved
+from ghcr_push.pushing.ports import Blob, Reading
 from ghcr_push.references import Digest
-from ghcr_push.sources.contents import INDEX_TYPE
 from ghcr_push.sources.disk import unusable
+from ghcr_push.sources.graph import INDEX_TYPE
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.ready import image_of
 
@@ -28,7 +28,7 @@ class MemberSources(Protocol):
     def saved(self, source: Source) -> SavedImage:
         """Return what was found of a member."""
 
-    def save_one(self, source: Source) -> AbstractAsyncContextManager[Saved]:
+    def save_one(self, source: Source) -> AbstractAsyncContextManager[Reading]:
         """Read a member while the block runs."""
 
 
@@ -54,7 +54,7 @@ class MergedSources:
         return image_of(saved)
 
     @asynccontextmanager
-    async def save(self, source: Source) -> AsyncIterator[Saved]:
+    async def save(self, source: Source) -> AsyncIterator[Reading]:
         """Read all members, one after the other."""
         members, saved = self._found[source]
         async with AsyncExitStack() as stack:
@@ -67,7 +67,7 @@ class MergedSources:
 class _Chained:
     """The blobs of several readings; one that two of them bring comes once."""
 
-    def __init__(self, saved: SavedImage, readings: Sequence[Saved]) -> None:
+    def __init__(self, saved: SavedImage, readings: Sequence[Reading]) -> None:
         self.images = (saved,)
         self._readings = readings
         self._left = list(readings)

@@ -15,7 +15,7 @@ from typing import Final
 
 from isal import isal_zlib
 
-CUT: Final = 1 << 20
+CHUNK_SIZE: Final = 1 << 20
 """Uncompressed bytes that are compressed in one piece."""
 
 LEVEL: Final = 2
@@ -31,13 +31,13 @@ _HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
 
 def most(size: int) -> int:
     """Return more bytes than the gzip stream of ``size`` bytes can have."""
-    return size + _GROWTH * (size // CUT + 2)
+    return size + _GROWTH * (size // CHUNK_SIZE + 2)
 
 
 def compressed(
     pieces: Iterable[bytes | bytearray], size: int, *, pool: Executor, ahead: int
 ) -> Iterator[bytes]:
-    """Yield the gzip stream of ``pieces``, each ``CUT`` bytes but the last, ``size`` in all.
+    """Yield the gzip stream of ``pieces``, each ``CHUNK_SIZE`` bytes but the last, ``size`` in all.
 
     At most ``ahead`` pieces are in ``pool``, or done and not yet fetched.
     """

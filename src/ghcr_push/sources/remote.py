@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, Self, TypeVar
 
-from ghcr_push.failures import Evidence, Origin, PushError, classify
+from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Failure, Image, Kind, Manifest, Source
 from ghcr_push.planning.locations import RegistryLocation
-from ghcr_push.pushing.backoff import AttemptError
-from ghcr_push.pushing.ports import Saved
+from ghcr_push.pushing.ports import Reading
+from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.references import Digest, Repository
-from ghcr_push.sources.contents import parsed
 from ghcr_push.sources.disk import RunningDigest, unusable
+from ghcr_push.sources.graph import parsed
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import Layout, named_by, path_of
 from ghcr_push.sources.ready import Ready, image_of
@@ -82,7 +82,7 @@ class RegistrySources:
         return self._found[source][1]
 
     @asynccontextmanager
-    async def save(self, source: Source) -> AsyncIterator[Saved]:
+    async def save(self, source: Source) -> AsyncIterator[Reading]:
         """Read the content that ``inspect`` found."""
         location, saved = self._found[source]
         blobs = [
@@ -232,7 +232,7 @@ def of_source(error: PushError, title: str) -> PushError:
     may_pass = failure.retryable and (evidence.status is None or _may_pass(evidence.status))
     kind = Kind.SOURCE_UNREACHABLE if may_pass else Kind.SOURCE_INVALID
     return PushError(
-        Evidence(
+        ErrorInfo(
             origin=Origin.RUN,
             kind=kind,
             message=f"{title}: {evidence.message}",

@@ -12,11 +12,11 @@ from anyio import to_thread
 from ghcr_push.model import Descriptor
 from ghcr_push.references import Digest
 from ghcr_push.sources.classic import read_classic
+from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
 from ghcr_push.sources.spool import Spool, SpooledBlob, Stopped
 from ghcr_push.sources.stored import read_stored
 from ghcr_push.sources.tarstream import Reader, TarStream
-from ghcr_push.sources.workshop import Workshop
 
 Steps = Generator[SpooledBlob, None, tuple[SavedImage, ...]]
 
@@ -34,7 +34,7 @@ class SavedImages:
     writes it in a block around this one.
     """
 
-    def __init__(self, steps: Steps, workshop: Workshop) -> None:
+    def __init__(self, steps: Steps, workshop: LayerCompressor) -> None:
         self._steps = steps
         self._workshop = workshop
         self._images: tuple[SavedImage, ...] | None = None
@@ -58,7 +58,7 @@ class SavedImages:
         ``known`` are layers compressed before, by DiffID. ``complaint`` is called in a thread
         when the stream breaks off, for what its writer printed.
         """
-        workshop = Workshop(spool=spool, cores=cores or os.cpu_count() or 1)
+        workshop = LayerCompressor(spool=spool, cores=cores or os.cpu_count() or 1)
         tar = TarStream(reader, complaint)
         return cls(read_classic(tar, images, workshop, known or {}), workshop)
 
@@ -73,7 +73,7 @@ class SavedImages:
         complaint: Callable[[], str] = str,
     ) -> Self:
         """Read images of the containerd store; blobs in ``held`` are passed over."""
-        workshop = Workshop(spool=spool, cores=1)
+        workshop = LayerCompressor(spool=spool, cores=1)
         return cls(read_stored(TarStream(reader, complaint), images, workshop, held), workshop)
 
     async def __aenter__(self) -> Self:

@@ -12,7 +12,7 @@ from typing import IO, Final, Self
 
 from anyio import to_thread
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
 
@@ -312,5 +312,5 @@ def _failed(error: OSError) -> PushError:
     reason = os.strerror(error.errno).lower() if error.errno else str(error)
     kind = Kind.DISK_FULL if error.errno in _FULL else None
     return PushError(
-        Evidence(origin=Origin.RUN, message=f"temporary space: {reason}", kind=kind),
+        ErrorInfo(origin=Origin.RUN, message=f"temporary space: {reason}", kind=kind),
     )

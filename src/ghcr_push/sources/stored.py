@@ -11,19 +11,19 @@ from typing import Final
 
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, is_digest
-from ghcr_push.sources.contents import (
+from ghcr_push.sources.compressor import LayerCompressor
+from ghcr_push.sources.graph import (
     INDEX_TYPE,
     LARGEST_MANIFEST,
     MANIFEST_TYPE,
-    Contents,
     Document,
+    ImageGraph,
     chosen,
     parsed,
 )
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
-from ghcr_push.sources.workshop import Workshop
 
 _BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
 """The algorithms that the image-spec registers."""
@@ -42,14 +42,17 @@ class AllBut:
 
 
 def read_stored(
-    tar: TarStream, images: Sequence[StoredImage], workshop: Workshop, held: Container[Digest]
+    tar: TarStream,
+    images: Sequence[StoredImage],
+    workshop: LayerCompressor,
+    held: Container[Digest],
 ) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
     """Yield blobs byte for byte as they come; return the images, in the order asked for.
 
     Blobs in ``held`` are passed over. Which platforms a blob belongs to is known at the end only:
     blobs of platforms that are then left out have been yielded too.
     """
-    contents = Contents()
+    contents = ImageGraph()
     for entry in tar.entries():
         digest = _digest(entry)
         if digest is None or digest in contents.blobs or digest in contents.manifests:
@@ -101,7 +104,7 @@ def _check(digest: Digest, raw: bytes) -> None:
 
 
 def _spooled(
-    pieces: Iterable[bytes | bytearray], digest: Digest, workshop: Workshop, size: int
+    pieces: Iterable[bytes | bytearray], digest: Digest, workshop: LayerCompressor, size: int
 ) -> SpooledBlob:
     blob = workshop.spooled(pieces, digest.partition(":")[0], most=size)
     if blob.digest != digest:
@@ -110,7 +113,7 @@ def _spooled(
     return blob
 
 
-def _named_as_blobs(saved: Iterable[SavedImage], contents: Contents) -> tuple[Digest, ...]:
+def _named_as_blobs(saved: Iterable[SavedImage], contents: ImageGraph) -> tuple[Digest, ...]:
     """Return what looks like a manifest and is named as a blob: of artifacts, anything may be."""
     named = (blob.digest for image in saved for blob in image.blobs)
     return tuple(dict.fromkeys(one for one in named if one not in contents.blobs))

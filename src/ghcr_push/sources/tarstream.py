@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from ghcr_push.failures import Evidence, Origin, PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SKIPPED_AT_ONCE: Final = 1 << 20
@@ -175,9 +175,9 @@ class TarStream:
         """
         words = _engine_error(self._tail) or self._complaint().strip()
         if words:
-            return PushError(Evidence(origin=Origin.STORE, message=words))
+            return PushError(ErrorInfo(origin=Origin.STORE, message=words))
         message = f"the image that the engine saved is not whole: {how}"
-        return PushError(Evidence(origin=Origin.STORE, message=message))
+        return PushError(ErrorInfo(origin=Origin.STORE, message=message))
 
 
 def _engine_error(tail: bytes) -> str:

@@ -9,7 +9,7 @@ To add a way to fail, add a ``Rule`` with its examples to the module where it be
 guide are made from it.
 """
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, api, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, api, classic, containerd
 from ghcr_push.failures.rules.access import ACCESS, BARE_REFUSALS, REFUSALS
 from ghcr_push.failures.rules.content import CONTENT, FAULTS, PAGES
 from ghcr_push.failures.rules.limits import LIMITS
@@ -23,8 +23,8 @@ UNKNOWN = Rule(
     rows=("U1",),
     title="Anything else",
     why="A text that nobody has seen is tried again a few times, and shown as it is.",
-    signs=(Sign(),),
-    verdict=Verdict(kind=Kind.UNKNOWN),
+    signs=(Match(),),
+    classification=Classification(kind=Kind.UNKNOWN),
     examples=(
         classic("Error response from daemon: flux capacitor out of alignment"),
         containerd("error from registry: flux capacitor out of alignment"),

@@ -3,10 +3,10 @@
 In three parts: refusals in words that say why, those with a code alone, and those without either.
 """
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
 
-_BLIP = Verdict(kind=Kind.AUTH_BLIP)
+_BLIP = Classification(kind=Kind.AUTH_BLIP)
 
 _PUT = "unexpected status from PUT request to https://ghcr.io/v2/o/i/manifests/t"
 _HEAD = "unexpected status from HEAD request to https://ghcr.io/v2/o/i/blobs/sha256:00"
@@ -17,8 +17,8 @@ ACCESS: tuple[Rule, ...] = (
         title="The token may not create or write packages of the owner",
         why="`packages: write` is missing, the run comes from a fork, or the organisation forbids "
         "the creation of packages (docker/build-push-action#606, actions/runner#1039).",
-        signs=(Sign(text=r"\binstallation not allowed to (?:create|write)\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\binstallation not allowed to (?:create|write)\b"),),
+        classification=Classification(
             kind=Kind.DENIED,
             advice="Add `permissions: {contents: read, packages: write}` to the job; in an "
             "organisation allow the creation of packages (Settings, Packages). Runs of pull "
@@ -40,8 +40,8 @@ ACCESS: tuple[Rule, ...] = (
         title="The token does not reach this owner",
         why="`github.token` works in the own repository's namespace only; also after a "
         "repository has moved (macbre/push-to-ghcr#26, grafana/k6#2111).",
-        signs=(Sign(text=r"\brequested installation does not exist\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\brequested installation does not exist\b"),),
+        classification=Classification(
             kind=Kind.DENIED,
             advice="`github.token` may push to the repository's own owner only: correct the owner "
             "in the name, or use a personal access token with `write:packages`.",
@@ -60,14 +60,14 @@ ACCESS: tuple[Rule, ...] = (
         why="The package exists and is not linked to this repository: it was pushed by hand at "
         "first, or the repository was made anew (docker/build-push-action#806, "
         "benchflow-ai/skillsbench#853). Trying again is useless.",
-        signs=(Sign(text=r"\b(?:write|create)_package\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\b(?:write|create)_package\b"),),
+        classification=Classification(
             kind=Kind.DENIED,
             advice="Add `permissions: packages: write` to the job, and in the package's settings, "
             "Manage Actions access, add this repository with the role Write. To link it for good, "
             "give the image the label org.opencontainers.image.source with the repository's URL.",
         ),
-        witnessed=_BLIP,
+        after_success=_BLIP,
         examples=(
             classic("denied: permission_denied: write_package"),
             containerd("error from registry: permission_denied: write_package"),
@@ -83,15 +83,15 @@ ACCESS: tuple[Rule, ...] = (
         "addresses (docker/metadata-action#342), or a proxy's filter in front of the registry "
         "(docker/hub-feedback#273). The credentials may be good.",
         signs=(
-            Sign(text=r"\bclient with ip\b.{0,80}\bnot allowed\b"),
-            Sign(text=r"\bip address is not permitted\b"),
-            Sign(text=r"\bforbidden by administrative rules\b"),
-            Sign(text=r"\byou have been blocked\b"),
-            Sign(text=r"\battention required! \| cloudflare\b"),
-            Sign(text=r"\bjust a moment\.\.\."),
-            Sign(status=(451,)),
+            Match(text=r"\bclient with ip\b.{0,80}\bnot allowed\b"),
+            Match(text=r"\bip address is not permitted\b"),
+            Match(text=r"\bforbidden by administrative rules\b"),
+            Match(text=r"\byou have been blocked\b"),
+            Match(text=r"\battention required! \| cloudflare\b"),
+            Match(text=r"\bjust a moment\.\.\."),
+            Match(status=(451,)),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.DENIED,
             advice="Allow the runner's address in the registry's firewall or the organisation's "
             "list of allowed addresses, or run the job on a runner inside that network.",
@@ -123,8 +123,8 @@ ACCESS: tuple[Rule, ...] = (
         rows=("D8",),
         title="The organisation wants single sign-on",
         why="A personal access token must be allowed for an organisation that enforces SAML.",
-        signs=(Sign(text=r"\bSAML (?:SSO|enforcement|single sign-on)\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\bSAML (?:SSO|enforcement|single sign-on)\b"),),
+        classification=Classification(
             kind=Kind.DENIED,
             advice="Authorise the token for the organisation (Settings, Developer settings, "
             "Configure SSO), or use `${{ github.token }}`.",
@@ -143,22 +143,22 @@ ACCESS: tuple[Rule, ...] = (
         "(google-github-actions/auth#50), which also reads so where the repository does not "
         "exist, or the service is not switched on.",
         signs=(
-            Sign(text=r"\bnot authorized to perform\b"),
-            Sign(text=r"\bpermission \S{1,80} denied on resource\b"),
-            Sign(text=r"\b(?:not|don't|doesn't) have (?:the )?(?:needed )?permissions?\b"),
-            Sign(text=r"\brequires the \S{1,100} permission\b"),
+            Match(text=r"\bnot authorized to perform\b"),
+            Match(text=r"\bpermission \S{1,80} denied on resource\b"),
+            Match(text=r"\b(?:not|don't|doesn't) have (?:the )?(?:needed )?permissions?\b"),
+            Match(text=r"\brequires the \S{1,100} permission\b"),
             # Harbor and Gitea, under the code of missing credentials
-            Sign(text=r"\bunauthorized to access repository\b"),
-            Sign(text=r"\breqpackageaccess\b"),
-            Sign(text=r"\bhas not been used in project\b"),
+            Match(text=r"\bunauthorized to access repository\b"),
+            Match(text=r"\breqpackageaccess\b"),
+            Match(text=r"\bhas not been used in project\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.DENIED,
             advice="Give the account the right that the text names, on this repository (Artifact "
             "Registry Writer, AmazonEC2ContainerRegistryPowerUser, Deploy), and create the "
             "repository first where the registry wants that.",
         ),
-        witnessed=_BLIP,
+        after_success=_BLIP,
         examples=(
             classic(
                 "denied: User: arn:aws:sts::1:assumed-role/r is not authorized to perform: "
@@ -190,18 +190,18 @@ ACCESS: tuple[Rule, ...] = (
         "read-only mode or with the namespace disabled, proxies of other registries, and Google's "
         "old registry; often worded as denied. Too long to wait for.",
         signs=(
-            Sign(text=r"\bread[- ]only\b(?! file ?system)"),
-            Sign(text=r"\bundergoing maintenance\b"),
-            Sign(text=r"\b(?:pull[- ]through|proxy) cache\b"),
-            Sign(text=r"\bproxy project\b"),
-            Sign(text=r"\bdeprecated and shutting down\b"),
-            Sign(text=r"\b(?:account|subscription) is past due\b"),
-            Sign(
+            Match(text=r"\bread[- ]only\b(?! file ?system)"),
+            Match(text=r"\bundergoing maintenance\b"),
+            Match(text=r"\b(?:pull[- ]through|proxy) cache\b"),
+            Match(text=r"\bproxy project\b"),
+            Match(text=r"\bdeprecated and shutting down\b"),
+            Match(text=r"\b(?:account|subscription) is past due\b"),
+            Match(
                 text=r"\b(?:namespace|account|organi[sz]ation|user) (?:is|has been) "
                 r"(?:disabled|suspended|blocked|deactivated)\b"
             ),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.UNSUPPORTED,
             advice="The registry is read-only, be it for maintenance, because the account is "
             "disabled, or since it is a cache of another: push when that is over, or elsewhere.",
@@ -224,8 +224,8 @@ ACCESS: tuple[Rule, ...] = (
         rows=("D11",),
         title="The project is not known",
         why="Harbor answers unauthorized where the first part of the name is no project of its.",
-        signs=(Sign(text=r"\bproject \S{1,100} not found\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\bproject \S{1,100} not found\b"),),
+        classification=Classification(
             kind=Kind.NOT_FOUND,
             advice="Check the project's name, which is the first part of the repository's, and "
             "create it in the registry first.",
@@ -240,11 +240,11 @@ ACCESS: tuple[Rule, ...] = (
         title="A proxy wants a password",
         why="The proxy between here and the registry answered, not the registry.",
         signs=(
-            Sign(text=r"\bproxy authentication required\b"),
-            Sign(text=r" names, refused: 407\b", answered=False),
-            Sign(status=(407,)),
+            Match(text=r"\bproxy authentication required\b"),
+            Match(text=r" names, refused: 407\b", answered=False),
+            Match(status=(407,)),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.PROXY,
             retryable=False,
             advice="Give the proxy's user and password in HTTPS_PROXY "
@@ -261,8 +261,8 @@ ACCESS: tuple[Rule, ...] = (
         rows=("N18",),
         title="A proxy does not let us through",
         why="It answered and said no, by a rule of its own; asking again changes no rule.",
-        signs=(Sign(text=r" names, refused: 4(?!08|29)\d\d\b", answered=False),),
-        verdict=Verdict(
+        signs=(Match(text=r" names, refused: 4(?!08|29)\d\d\b", answered=False),),
+        classification=Classification(
             kind=Kind.PROXY,
             retryable=False,
             advice="Have the proxy let the job through to this registry, or name the registry in "
@@ -276,8 +276,8 @@ ACCESS: tuple[Rule, ...] = (
         rows=("N19",),
         title="A proxy refuses for the moment",
         why="It has too much to do, or waited too long for us (408, 429).",
-        signs=(Sign(text=r" names, refused: ", answered=False),),
-        verdict=Verdict(kind=Kind.PROXY),
+        signs=(Match(text=r" names, refused: ", answered=False),),
+        classification=Classification(kind=Kind.PROXY),
         examples=(
             api(None, None, "the proxy p:3128, which ALL_PROXY names, refused: 429 Slow Down"),
         ),
@@ -287,15 +287,15 @@ ACCESS: tuple[Rule, ...] = (
         title="The token's scopes do not cover it",
         why="A refusal in words that name a permission is meant, whichever permission it is.",
         signs=(
-            Sign(text=r"\bdoes not match expected scopes\b"),
-            Sign(text=r"\bpermission_denied: "),
+            Match(text=r"\bdoes not match expected scopes\b"),
+            Match(text=r"\bpermission_denied: "),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.DENIED,
             advice="The token lacks a right: a personal access token (classic) needs the scope "
             "`write:packages`, `github.token` needs `permissions: packages: write`.",
         ),
-        witnessed=_BLIP,
+        after_success=_BLIP,
         examples=(
             classic(
                 "denied: permission_denied: The token provided does not match expected scopes."
@@ -311,15 +311,15 @@ ACCESS: tuple[Rule, ...] = (
         why="App tokens live one hour, the job's token ends with the job "
         "(actions/create-github-app-token#128).",
         signs=(
-            Sign(text=r"\b(?:token|credentials?|password)\b.{0,40}\bexpired\b"),
-            Sign(text=r"\bexpired (?:token|credentials?|password)\b"),
+            Match(text=r"\b(?:token|credentials?|password)\b.{0,40}\bexpired\b"),
+            Match(text=r"\bexpired (?:token|credentials?|password)\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.UNAUTHORIZED,
             advice="The token has expired: make a new personal access token, or create the App's "
             "token (it lives one hour) right before this step.",
         ),
-        witnessed=_BLIP,
+        after_success=_BLIP,
         examples=(
             classic("unauthorized: authentication token has expired"),
             containerd("error from registry: expired token"),
@@ -333,16 +333,16 @@ ACCESS: tuple[Rule, ...] = (
         "incident of the whole registry (EnricoMi/publish-unit-test-result-action#307): worth "
         "a second try.",
         signs=(
-            Sign(text=r"\buser cannot be authenticated\b"),
-            Sign(text=r"\bunauthenticated: "),
+            Match(text=r"\buser cannot be authenticated\b"),
+            Match(text=r"\bunauthenticated: "),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.AUTH_BLIP,
             cap=2,
             advice="The token is expired or revoked: use `${{ github.token }}`, or make a new "
             "personal access token (classic) with `write:packages`.",
         ),
-        witnessed=_BLIP,
+        after_success=_BLIP,
         examples=(
             classic(
                 "unauthorized: unauthenticated: User cannot be authenticated with the token "
@@ -365,17 +365,17 @@ ACCESS: tuple[Rule, ...] = (
         why="docker.io's words for a missing right, and containerd's for any 401 at the start of "
         "an upload.",
         signs=(
-            Sign(text=r"\bpush access denied\b"),
-            Sign(text=r"\brequested access to the resource is denied\b"),
-            Sign(text=r"\b(?:insufficient_scope|invalid_token)\b"),
-            Sign(text=r"\brequested resource is not authorized\b"),
+            Match(text=r"\bpush access denied\b"),
+            Match(text=r"\brequested access to the resource is denied\b"),
+            Match(text=r"\b(?:insufficient_scope|invalid_token)\b"),
+            Match(text=r"\brequested resource is not authorized\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.DENIED,
             advice="Log in to this registry with an account that may push there, and check that "
             "the name begins with the right owner.",
         ),
-        witnessed=_BLIP,
+        after_success=_BLIP,
         examples=(
             classic("denied: requested access to the resource is denied"),
             containerd(
@@ -398,18 +398,18 @@ REFUSALS: tuple[Rule, ...] = (
         "(moby/moby#33558, docker/buildx#324). docker.io also refuses so while another job "
         "creates the repository (MeshInspector/MeshLib#6742).",
         signs=(
-            Sign(text=r"\bauthentication required\b"),
-            Sign(text=r"\bno basic auth credentials\b"),
+            Match(text=r"\bauthentication required\b"),
+            Match(text=r"\bno basic auth credentials\b"),
             # all that docker's newer store tells of a login that is wrong
-            Sign(text=r"\b(?:incorrect|invalid|bad|wrong) (?:user ?name|password|credentials)\b"),
-            Sign(text=r"\bcredentials are invalid\b"),
-            Sign(text=r"\bhttp basic: access denied\b"),
-            Sign(text=r"\bauthentication failed\b"),
-            Sign(code="UNAUTHORIZED"),
-            Sign(status=(401,)),
+            Match(text=r"\b(?:incorrect|invalid|bad|wrong) (?:user ?name|password|credentials)\b"),
+            Match(text=r"\bcredentials are invalid\b"),
+            Match(text=r"\bhttp basic: access denied\b"),
+            Match(text=r"\bauthentication failed\b"),
+            Match(code="UNAUTHORIZED"),
+            Match(status=(401,)),
         ),
-        verdict=Verdict(kind=Kind.UNAUTHORIZED),
-        witnessed=_BLIP,
+        classification=Classification(kind=Kind.UNAUTHORIZED),
+        after_success=_BLIP,
         examples=(
             classic("unauthorized: authentication required"),
             classic("no basic auth credentials"),
@@ -431,10 +431,10 @@ REFUSALS: tuple[Rule, ...] = (
         "manifest, and takes the same push seconds later (Aureliolo/synthorg#2716, "
         "devantler-tech/platform#2957). A wrong or expired token reads the same.",
         signs=(
-            Sign(code="DENIED"),
-            Sign(code="FORBIDDEN"),
+            Match(code="DENIED"),
+            Match(code="FORBIDDEN"),
         ),
-        verdict=_BLIP,
+        classification=_BLIP,
         examples=(
             classic("denied"),
             classic("denied: denied"),
@@ -460,10 +460,10 @@ BARE_REFUSALS: tuple[Rule, ...] = (
         "(tue-robotics/tue-env#708). The containerd store of engine 26 drops the text of every "
         "refusal, so that lasting ones and secondary limits look like this too.",
         signs=(
-            Sign(status=(403,)),
-            Sign(text=r"\b403 forbidden\b"),
+            Match(status=(403,)),
+            Match(text=r"\b403 forbidden\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.AUTH_BLIP,
             advice="Check that the account may push there: on ghcr.io that the job has "
             "`permissions: packages: write` and that the package's settings, Manage Actions "

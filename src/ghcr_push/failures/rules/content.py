@@ -1,6 +1,6 @@
 """The registry's answers about blobs, manifests and names, and its own faults."""
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
 
 _UNICORN = (
@@ -19,21 +19,21 @@ FAULTS: tuple[Rule, ...] = (
         "refusal beside such a status means that whoever decides it was out of order.",
         signs=(
             # not what is none of a moment: 501, 505, 511
-            Sign(status=(500, *range(502, 505), *range(506, 511), *range(512, 600))),
-            Sign(status=(421, 425, 499)),
-            Sign(code="UNAVAILABLE"),
-            Sign(text=r"\bpage is taking too long to load\b"),
-            Sign(text=r"\binternal server error\b"),
-            Sign(text=r"\bbad gateway\b"),
-            Sign(text=r"\bservice (?:is )?(?:temporarily )?unavailable\b"),
-            Sign(text=r"\bgateway time-?out\b"),
+            Match(status=(500, *range(502, 505), *range(506, 511), *range(512, 600))),
+            Match(status=(421, 425, 499)),
+            Match(code="UNAVAILABLE"),
+            Match(text=r"\bpage is taking too long to load\b"),
+            Match(text=r"\binternal server error\b"),
+            Match(text=r"\bbad gateway\b"),
+            Match(text=r"\bservice (?:is )?(?:temporarily )?unavailable\b"),
+            Match(text=r"\bgateway time-?out\b"),
             # Envoy's words, GitHub's, and those of a registry whose disk is full
-            Sign(text=r"\b(?:upstream connect error|no healthy upstream)\b"),
-            Sign(text=r"\bsomething went wrong\b"),
-            Sign(text=r"\bno space left on device\b"),
-            Sign(text=r"\begress is over the account limit\b"),
+            Match(text=r"\b(?:upstream connect error|no healthy upstream)\b"),
+            Match(text=r"\bsomething went wrong\b"),
+            Match(text=r"\bno space left on device\b"),
+            Match(text=r"\begress is over the account limit\b"),
         ),
-        verdict=Verdict(kind=Kind.SERVER_ERROR),
+        classification=Classification(kind=Kind.SERVER_ERROR),
         examples=(
             classic("received unexpected HTTP status: 500 Internal Server Error"),
             classic("received unexpected HTTP status: 502 Bad Gateway"),
@@ -76,14 +76,14 @@ CONTENT: tuple[Rule, ...] = (
         "upload's state; a new push finds the blob or sends it again "
         "(GoogleContainerTools/jib#4301: 40 of 51 blobs were there).",
         signs=(
-            Sign(code="BLOB_UPLOAD_UNKNOWN"),
-            Sign(code="BLOB_UPLOAD_INVALID"),
-            Sign(text=r"\bblob upload (?:unknown|invalid|cancell?ed|interrupted)\b"),
+            Match(code="BLOB_UPLOAD_UNKNOWN"),
+            Match(code="BLOB_UPLOAD_INVALID"),
+            Match(text=r"\bblob upload (?:unknown|invalid|cancell?ed|interrupted)\b"),
             # it is at another place than we believe
-            Sign(code="RANGE_INVALID"),
-            Sign(status=(416,)),
+            Match(code="RANGE_INVALID"),
+            Match(status=(416,)),
         ),
-        verdict=Verdict(kind=Kind.NOT_VISIBLE),
+        classification=Classification(kind=Kind.NOT_VISIBLE),
         examples=(
             classic("blob upload unknown"),
             classic("blob upload invalid"),
@@ -100,8 +100,8 @@ CONTENT: tuple[Rule, ...] = (
         title="The manifest came before its blobs were visible",
         why="Seen when several pushes send the same layers (moby/moby#22854, "
         "containerd/nerdctl#2404).",
-        signs=(Sign(code="MANIFEST_BLOB_UNKNOWN"),),
-        verdict=Verdict(kind=Kind.NOT_VISIBLE, cap=4),
+        signs=(Match(code="MANIFEST_BLOB_UNKNOWN"),),
+        classification=Classification(kind=Kind.NOT_VISIBLE, cap=4),
         examples=(
             classic("manifest blob unknown: blob unknown to registry"),
             containerd("error from registry: manifest blob unknown"),
@@ -114,13 +114,13 @@ CONTENT: tuple[Rule, ...] = (
         why="Docker looks once after each upload; a 404 there is a read that came too soon, not "
         "a damaged blob (infobloxopen/konk#626, AlexanderMattTurner/agent-glovebox#4055).",
         signs=(
-            Sign(code="BLOB_UNKNOWN"),
-            Sign(text=r"\bunknown blob\b"),
-            Sign(text=r"\bblob unknown\b"),
+            Match(code="BLOB_UNKNOWN"),
+            Match(text=r"\bunknown blob\b"),
+            Match(text=r"\bblob unknown\b"),
             # all that the containerd store of engine 26 tells of any 404 at a commit
-            Sign(text=r"\bfrom (?:PUT|PATCH) request to <url>: 404\b"),
+            Match(text=r"\bfrom (?:PUT|PATCH) request to <url>: 404\b"),
         ),
-        verdict=Verdict(kind=Kind.NOT_VISIBLE),
+        classification=Classification(kind=Kind.NOT_VISIBLE),
         examples=(
             classic("unknown blob"),
             containerd("error from registry: blob unknown to registry"),
@@ -133,8 +133,8 @@ CONTENT: tuple[Rule, ...] = (
         title="The manifest is not visible",
         why="An index was pushed before its children were visible, or a tag is read within "
         "seconds of its push (p2pool-starter-stack/pithead#429).",
-        signs=(Sign(code="MANIFEST_UNKNOWN"),),
-        verdict=Verdict(kind=Kind.NOT_VISIBLE),
+        signs=(Match(code="MANIFEST_UNKNOWN"),),
+        classification=Classification(kind=Kind.NOT_VISIBLE),
         examples=(
             classic("manifest unknown: no such thing"),
             containerd("error from registry: manifest unknown"),
@@ -147,12 +147,12 @@ CONTENT: tuple[Rule, ...] = (
         why="ghcr.io wants OWNER/NAME and answers 400 to names of one part "
         "(docker/build-push-action#1111).",
         signs=(
-            Sign(code="NAME_INVALID"),
-            Sign(text=r"\binvalid repository name\b"),
-            Sign(text=r"\bmissing image name\b"),
-            Sign(text=r"\bfrom HEAD request to <url>: 400\b"),
+            Match(code="NAME_INVALID"),
+            Match(text=r"\binvalid repository name\b"),
+            Match(text=r"\bmissing image name\b"),
+            Match(text=r"\bfrom HEAD request to <url>: 400\b"),
         ),
-        verdict=Verdict(kind=Kind.NAME_REFUSED),
+        classification=Classification(kind=Kind.NAME_REFUSED),
         examples=(
             classic("name invalid: not here"),
             containerd("error from registry: invalid repository name"),
@@ -171,16 +171,16 @@ CONTENT: tuple[Rule, ...] = (
         "holds already were called invalid once, in a race of two tags for the same manifest "
         "(GoogleContainerTools/jib#2470): that passes.",
         signs=(
-            Sign(code="MANIFEST_INVALID"),
-            Sign(code="MANIFEST_UNVERIFIED"),
-            Sign(status=(406, 415)),
+            Match(code="MANIFEST_INVALID"),
+            Match(code="MANIFEST_UNVERIFIED"),
+            Match(status=(406, 415)),
             # ECR says it under the code of another thing
-            Sign(text=r"\binvalid parameter at '?image ?manifest"),
-            Sign(text=r"\bschema (?:v1|version)\b.{0,40}\bnot supported\b"),
-            Sign(text=r"\bunsupported media type\b"),
+            Match(text=r"\binvalid parameter at '?image ?manifest"),
+            Match(text=r"\bschema (?:v1|version)\b.{0,40}\bnot supported\b"),
+            Match(text=r"\bunsupported media type\b"),
         ),
-        verdict=Verdict(kind=Kind.MANIFEST_REFUSED),
-        held=Verdict(kind=Kind.MANIFEST_REFUSED, retryable=True, cap=3),
+        classification=Classification(kind=Kind.MANIFEST_REFUSED),
+        held=Classification(kind=Kind.MANIFEST_REFUSED, retryable=True, cap=3),
         examples=(
             classic("manifest invalid: unknown media type"),
             containerd("error from registry: manifest invalid"),
@@ -198,12 +198,12 @@ CONTENT: tuple[Rule, ...] = (
         title="The registry received other bytes",
         why="Bytes were changed on the way, or two writers shared one upload.",
         signs=(
-            Sign(code="DIGEST_INVALID"),
-            Sign(code="SIZE_INVALID"),
-            Sign(text=r"\bprovided (?:digest|length) did not match\b"),
-            Sign(text=r"\b(?:digest mismatch|unexpected commit digest)\b"),
+            Match(code="DIGEST_INVALID"),
+            Match(code="SIZE_INVALID"),
+            Match(text=r"\bprovided (?:digest|length) did not match\b"),
+            Match(text=r"\b(?:digest mismatch|unexpected commit digest)\b"),
         ),
-        verdict=Verdict(kind=Kind.MANGLED),
+        classification=Classification(kind=Kind.MANGLED),
         examples=(
             classic("digest invalid: no"),
             containerd("error from registry: provided digest did not match uploaded content"),
@@ -221,15 +221,15 @@ CONTENT: tuple[Rule, ...] = (
         why="ghcr.io creates packages at the first push, so this is a wrong host or owner; a "
         "repository that is just being created is given a second try.",
         signs=(
-            Sign(code="NAME_UNKNOWN"),
-            Sign(text=r"\b(?:repository name|name) (?:unknown|not known to registry)\b"),
+            Match(code="NAME_UNKNOWN"),
+            Match(text=r"\b(?:repository name|name) (?:unknown|not known to registry)\b"),
             # ECR and Google, where the code is lost
-            Sign(text=r"\brepository with name\b.{0,200}\bdoes not exist\b"),
-            Sign(text=r"\brepository \S{1,200} not found\b"),
-            Sign(status=(404, 410)),
+            Match(text=r"\brepository with name\b.{0,200}\bdoes not exist\b"),
+            Match(text=r"\brepository \S{1,200} not found\b"),
+            Match(status=(404, 410)),
         ),
-        verdict=Verdict(kind=Kind.NOT_FOUND),
-        witnessed=Verdict(kind=Kind.NOT_VISIBLE),
+        classification=Classification(kind=Kind.NOT_FOUND),
+        after_success=Classification(kind=Kind.NOT_VISIBLE),
         examples=(
             classic("name unknown: no such thing"),
             containerd("error from registry: repository name not known to registry"),
@@ -248,11 +248,11 @@ CONTENT: tuple[Rule, ...] = (
         title="The operation is not offered",
         why="Another service than a registry, or one that only serves pulls.",
         signs=(
-            Sign(code="UNSUPPORTED"),
-            Sign(text=r"\boperation is unsupported\b"),
-            Sign(status=(405, 411, 501, 505)),
+            Match(code="UNSUPPORTED"),
+            Match(text=r"\boperation is unsupported\b"),
+            Match(status=(405, 411, 501, 505)),
         ),
-        verdict=Verdict(kind=Kind.UNSUPPORTED),
+        classification=Classification(kind=Kind.UNSUPPORTED),
         examples=(
             classic("unsupported: not here"),
             containerd("error from registry: The operation is unsupported."),
@@ -267,10 +267,10 @@ CONTENT: tuple[Rule, ...] = (
         why="A conflict: two jobs write the same thing at the same moment. Some registries mean "
         "an immutable tag by it, so few tries are enough.",
         signs=(
-            Sign(status=(409,)),
-            Sign(code="CONFLICT"),
+            Match(status=(409,)),
+            Match(code="CONFLICT"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.NOT_VISIBLE,
             cap=3,
             advice="Do not push the same tag from two jobs at the same time (`concurrency:`). If "
@@ -290,13 +290,13 @@ PAGES: tuple[Rule, ...] = (
         why="A page where the registry's answer should be: of a proxy, a login, or of another "
         "service at that host and port.",
         signs=(
-            Sign(status=(*range(200, 400), 511)),
-            Sign(text=r"\berror parsing http response: invalid character '<'"),
-            Sign(text=r"\bunable to decode token response\b"),
+            Match(status=(*range(200, 400), 511)),
+            Match(text=r"\berror parsing http response: invalid character '<'"),
+            Match(text=r"\bunable to decode token response\b"),
             # an upload that begins with a page instead of a location
-            Sign(text=r"\bno host in request url\b"),
+            Match(text=r"\bno host in request url\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.UNSUPPORTED,
             retryable=True,
             cap=2,

@@ -1,6 +1,6 @@
 """The registry has no room for it: a quota is used up, or a piece is larger than it takes."""
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, api, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, api, classic, containerd
 from ghcr_push.model import Kind
 
 _413 = "<html>\\r\\n<head><title>413 Request Entity Too Large</title></head>"
@@ -13,16 +13,16 @@ LIMITS: tuple[Rule, ...] = (
         "DigitalOcean (docker/build-push-action#586), as unauthorized by IBM, as 413 by Forgejo "
         "and Artifactory. It does not pass, and has nothing to do with permissions.",
         signs=(
-            Sign(text=r"\bexceed the configured upper limit\b"),
-            Sign(text=r"\bquota\b.{0,60}\bexceed"),
-            Sign(text=r"\b(?:exceed\w*|reached|over|not enough)\b.{0,40}\bquota\b"),
-            Sign(text=r"\bregistry contains \d+ repositories, limit is\b"),
-            Sign(text=r"\bstorage limit\b"),
-            Sign(text=r"\bdisk usage is too high\b"),
-            Sign(text=r"\bmaximum (?:allowed )?number of (?:images|tags|repositories)\b"),
-            Sign(status=(402, 507)),
+            Match(text=r"\bexceed the configured upper limit\b"),
+            Match(text=r"\bquota\b.{0,60}\bexceed"),
+            Match(text=r"\b(?:exceed\w*|reached|over|not enough)\b.{0,40}\bquota\b"),
+            Match(text=r"\bregistry contains \d+ repositories, limit is\b"),
+            Match(text=r"\bstorage limit\b"),
+            Match(text=r"\bdisk usage is too high\b"),
+            Match(text=r"\bmaximum (?:allowed )?number of (?:images|tags|repositories)\b"),
+            Match(status=(402, 507)),
         ),
-        verdict=Verdict(kind=Kind.QUOTA),
+        classification=Classification(kind=Kind.QUOTA),
         examples=(
             classic(
                 "denied: adding 151.7 MiB of storage resource, which when updated to current "
@@ -48,15 +48,15 @@ LIMITS: tuple[Rule, ...] = (
         "MB), ghcr.io's 4 MiB for the parts of a chunked upload (wasmCloud/wash-archive#268), its "
         "documented 10 GB per layer, or the registry's own limit, also worded as denied.",
         signs=(
-            Sign(status=(413, 414, 431)),
-            Sign(text=r"\brequest header or cookie too large\b"),
-            Sign(text=r"\brequest body is too large\b"),
-            Sign(text=r"\brequest entity too large\b"),
-            Sign(text=r"\bexceeds the maximum allowed size\b"),
-            Sign(text=r"\blarger than\b.{0,40}\ballowed by this registry\b"),
-            Sign(code="REQUESTED_RANGE_NOT_SATISFIABLE"),
+            Match(status=(413, 414, 431)),
+            Match(text=r"\brequest header or cookie too large\b"),
+            Match(text=r"\brequest body is too large\b"),
+            Match(text=r"\brequest entity too large\b"),
+            Match(text=r"\bexceeds the maximum allowed size\b"),
+            Match(text=r"\blarger than\b.{0,40}\ballowed by this registry\b"),
+            Match(code="REQUESTED_RANGE_NOT_SATISFIABLE"),
         ),
-        verdict=Verdict(kind=Kind.TOO_LARGE),
+        classification=Classification(kind=Kind.TOO_LARGE),
         examples=(
             classic(
                 "error parsing HTTP 413 response body: invalid character '<' looking for "

@@ -1,6 +1,6 @@
 """What goes wrong on this side, before or without any answer of a registry."""
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, classic, containerd
 from ghcr_push.model import Kind
 
 LOCAL: tuple[Rule, ...] = (
@@ -10,14 +10,14 @@ LOCAL: tuple[Rule, ...] = (
         why="No request is made. A builder with a container driver keeps its result to itself "
         "unless it is loaded.",
         signs=(
-            Sign(text=r"\btag does not exist\b", answered=False),
-            Sign(text=r"\bimage does not exist locally\b", answered=False),
-            Sign(text=r"\bno such image\b", answered=False),
-            Sign(text=r"\bimage not known$", answered=False),  # Podman
+            Match(text=r"\btag does not exist\b", answered=False),
+            Match(text=r"\bimage does not exist locally\b", answered=False),
+            Match(text=r"\bno such image\b", answered=False),
+            Match(text=r"\bimage not known$", answered=False),  # Podman
             # all that the classic store tells of a name that it shall save
-            Sign(text=r"\breference does not exist\b", answered=False),
+            Match(text=r"\breference does not exist\b", answered=False),
         ),
-        verdict=Verdict(kind=Kind.IMAGE_MISSING),
+        classification=Classification(kind=Kind.IMAGE_MISSING),
         examples=(
             classic("tag does not exist: ghcr.io/o/i:t"),
             classic(
@@ -38,12 +38,12 @@ LOCAL: tuple[Rule, ...] = (
         title="Bad reference",
         why="The docker command checks names before any request.",
         signs=(
-            Sign(text=r"\binvalid reference format\b", answered=False),
-            Sign(text=r"\brepository name .{0,300}must be lowercase\b", answered=False),
-            Sign(text=r"\bcannot push a digest reference\b", answered=False),
-            Sign(text=r"\btag can't be used with --all-tags", answered=False),
+            Match(text=r"\binvalid reference format\b", answered=False),
+            Match(text=r"\brepository name .{0,300}must be lowercase\b", answered=False),
+            Match(text=r"\bcannot push a digest reference\b", answered=False),
+            Match(text=r"\btag can't be used with --all-tags", answered=False),
         ),
-        verdict=Verdict(kind=Kind.INPUT),
+        classification=Classification(kind=Kind.INPUT),
         examples=(
             classic("invalid reference format"),
             classic("invalid reference format: repository name (ghcr.io/O/i) must be lowercase"),
@@ -56,8 +56,8 @@ LOCAL: tuple[Rule, ...] = (
         rows=("L3",),
         title="No space left on the engine's disk",
         why="The daemon refuses to retry this itself; nothing in the run frees space.",
-        signs=(Sign(text=r"\bno space left on device\b", answered=False),),
-        verdict=Verdict(kind=Kind.DISK_FULL),
+        signs=(Match(text=r"\bno space left on device\b", answered=False),),
+        classification=Classification(kind=Kind.DISK_FULL),
         examples=(
             classic(
                 "Error response from daemon: write /var/lib/docker/tmp/x: no space left on device"
@@ -71,11 +71,11 @@ LOCAL: tuple[Rule, ...] = (
         "answered before in this run may be restarting: it is asked again for some minutes "
         "(`engine-restarting`).",
         signs=(
-            Sign(text=r"\bcannot connect to the docker daemon\b", answered=False),
-            Sign(text=r"\bfailed to connect to the docker api\b", answered=False),
-            Sign(text=r"\berror during connect:", answered=False),
+            Match(text=r"\bcannot connect to the docker daemon\b", answered=False),
+            Match(text=r"\bfailed to connect to the docker api\b", answered=False),
+            Match(text=r"\berror during connect:", answered=False),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.ENGINE_UNREACHABLE,
             advice="Check that the Docker Engine runs and that its socket is mounted: "
             "`-v /var/run/docker.sock:/var/run/docker.sock`, or DOCKER_HOST for another place.",
@@ -98,12 +98,12 @@ LOCAL: tuple[Rule, ...] = (
         title="No permission to use the engine's socket",
         why="The socket is there and its mode or group keeps this user out.",
         signs=(
-            Sign(
+            Match(
                 text=r"\bpermission denied while trying to connect to the docker\b",
                 answered=False,
             ),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.ENGINE_UNREACHABLE,
             advice="Let this user use the socket /var/run/docker.sock: run the container as "
             "root, or with the socket's group (`--group-add`).",
@@ -125,10 +125,10 @@ LOCAL: tuple[Rule, ...] = (
         title="A credential helper is missing",
         why="The Docker configuration names a helper program that is not installed here.",
         signs=(
-            Sign(text=r"\berror getting credentials\b", answered=False),
-            Sign(text=r"\bdocker-credential-", answered=False),
+            Match(text=r"\berror getting credentials\b", answered=False),
+            Match(text=r"\bdocker-credential-", answered=False),
         ),
-        verdict=Verdict(kind=Kind.CREDENTIALS),
+        classification=Classification(kind=Kind.CREDENTIALS),
         examples=(
             classic("error getting credentials - err: exit status 1, out: `locked`"),
             classic('exec: "docker-credential-x": executable file not found in $PATH'),
@@ -139,13 +139,13 @@ LOCAL: tuple[Rule, ...] = (
         title="The docker command is missing or too old",
         why="A fault of the image that this action runs in.",
         signs=(
-            Sign(text=r"\bdocker: (?:command )?not found\b", answered=False),
-            Sign(text=r"\bdocker: permission denied\b", answered=False),
-            Sign(text=r"\bunknown (?:shorthand )?flag\b", answered=False),
-            Sign(text=r"\bis not a docker command\b", answered=False),
-            Sign(text=r"\bdocker: unknown command\b", answered=False),
+            Match(text=r"\bdocker: (?:command )?not found\b", answered=False),
+            Match(text=r"\bdocker: permission denied\b", answered=False),
+            Match(text=r"\bunknown (?:shorthand )?flag\b", answered=False),
+            Match(text=r"\bis not a docker command\b", answered=False),
+            Match(text=r"\bdocker: unknown command\b", answered=False),
         ),
-        verdict=Verdict(kind=Kind.INTERNAL),
+        classification=Classification(kind=Kind.INTERNAL),
         examples=(
             classic("sh: 1: docker: not found"),
             classic("sh: 1: exec: docker: Permission denied"),
@@ -163,16 +163,16 @@ LOCAL: tuple[Rule, ...] = (
         "moby/moby#52897.",
         signs=(
             # a save that meets, in mid-stream, a blob which the store has lost
-            Sign(text=r"\bblob not found: not found\b", answered=False),
-            Sign(
+            Match(text=r"\bblob not found: not found\b", answered=False),
+            Match(
                 text=r"\bdoes not (?:provide|match) (?:the specified|any) platform\b",
                 answered=False,
             ),
-            Sign(text=r"\bcontent digest <digest>: not found\b", answered=False),
-            Sign(text=r"\bno suitable export target found\b", answered=False),
-            Sign(text=r"\bno match for platform in manifest\b", answered=False),
+            Match(text=r"\bcontent digest <digest>: not found\b", answered=False),
+            Match(text=r"\bno suitable export target found\b", answered=False),
+            Match(text=r"\bno match for platform in manifest\b", answered=False),
         ),
-        verdict=Verdict(kind=Kind.CONTENT_MISSING),
+        classification=Classification(kind=Kind.CONTENT_MISSING),
         examples=(
             containerd(
                 f"missing content: content digest sha256:{'0' * 64}: not found\n"
@@ -207,8 +207,8 @@ LOCAL: tuple[Rule, ...] = (
         rows=("L9",),
         title="Layers of a kind that the engine cannot push",
         why="The image has foreign or unknown layer media types.",
-        signs=(Sign(text=r"\bunsupported layer media ?type\b", answered=False),),
-        verdict=Verdict(
+        signs=(Match(text=r"\bunsupported layer media ?type\b", answered=False),),
+        classification=Classification(
             kind=Kind.UNSUPPORTED,
             advice="Build the image with ordinary tar layers (gzip or zstd); this engine cannot "
             "push the layers it has.",
@@ -225,10 +225,10 @@ LOCAL: tuple[Rule, ...] = (
         why="DOCKER_API_VERSION in the job's environment keeps the client from agreeing on a "
         "version with the engine. Engine 29 knows none below 1.44.",
         signs=(
-            Sign(text=r"\bclient (?:version \S+ )?is too (?:old|new)\b", answered=False),
-            Sign(text=r"\bclient is newer than server\b", answered=False),
+            Match(text=r"\bclient (?:version \S+ )?is too (?:old|new)\b", answered=False),
+            Match(text=r"\bclient is newer than server\b", answered=False),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.ENGINE_REFUSED,
             advice="Take DOCKER_API_VERSION out of the job's environment; if it is not there, "
             "update the Docker Engine (20.10 and later are served), or this action.",
@@ -258,15 +258,15 @@ LOCAL: tuple[Rule, ...] = (
         "virus scanner), or the store has lost it. No further try mends that: moby/moby#33991, "
         "docker/for-linux#1307.",
         signs=(
-            Sign(text=r"\bfile integrity checksum failed for\b", answered=False),
-            Sign(text=r"\blayer does not exist\b", answered=False),
-            Sign(
+            Match(text=r"\bfile integrity checksum failed for\b", answered=False),
+            Match(text=r"\blayer does not exist\b", answered=False),
+            Match(
                 text=r"/(?:overlay2|imagedb|layerdb|blobs/sha256)/\S+: no such file or directory",
                 answered=False,
             ),
-            Sign(text=r": (?:structure needs cleaning|input/output error)\b", answered=False),
+            Match(text=r": (?:structure needs cleaning|input/output error)\b", answered=False),
         ),
-        verdict=Verdict(kind=Kind.IMAGE_DAMAGED),
+        classification=Classification(kind=Kind.IMAGE_DAMAGED),
         examples=(
             classic(
                 "Error response from daemon: file integrity checksum failed for "

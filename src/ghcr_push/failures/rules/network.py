@@ -1,6 +1,6 @@
 """No whole answer came: the connection, the name, the certificate or the time was missing."""
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
 
 _GET = 'Get "https://ghcr.io/v2/": '
@@ -12,11 +12,11 @@ NETWORK: tuple[Rule, ...] = (
         why="A typing error in the host (docker/build-push-action#836) or a private certificate "
         "authority; it does not pass.",
         signs=(
-            Sign(text=r"\bx509: ", answered=False),
-            Sign(text=r"\btls: (?:handshake failure|failed to verify)", answered=False),
-            Sign(text=r"\bcertificate[ _]verify[ _]failed\b", answered=False),
+            Match(text=r"\bx509: ", answered=False),
+            Match(text=r"\btls: (?:handshake failure|failed to verify)", answered=False),
+            Match(text=r"\bcertificate[ _]verify[ _]failed\b", answered=False),
         ),
-        verdict=Verdict(kind=Kind.CERTIFICATE),
+        classification=Classification(kind=Kind.CERTIFICATE),
         examples=(
             classic(f"{_GET}x509: certificate signed by unknown authority"),
             classic(f"{_GET}remote error: tls: handshake failure"),
@@ -33,13 +33,13 @@ NETWORK: tuple[Rule, ...] = (
         title="The registry speaks plain HTTP",
         why="The client speaks TLS to a port that does not.",
         signs=(
-            Sign(text=r"\bserver gave http response to https client\b", answered=False),
-            Sign(text=r"\bfirst record does not look like a tls handshake\b", answered=False),
-            Sign(text=r"\b(?:wrong[ _]version[ _]number|record layer failure)\b", answered=False),
+            Match(text=r"\bserver gave http response to https client\b", answered=False),
+            Match(text=r"\bfirst record does not look like a tls handshake\b", answered=False),
+            Match(text=r"\b(?:wrong[ _]version[ _]number|record layer failure)\b", answered=False),
             # the other way round: plain http was spoken to a port that wants TLS
-            Sign(text=r"\bsent (?:an http request to an|to) https (?:server|port)\b"),
+            Match(text=r"\bsent (?:an http request to an|to) https (?:server|port)\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.CERTIFICATE,
             advice="Check the registry's port; for a registry without TLS name it in "
             "`insecure-registries`, and in the engine's configuration as well.",
@@ -58,10 +58,10 @@ NETWORK: tuple[Rule, ...] = (
         title="The registry wants a certificate of ours",
         why="It knows its clients by TLS certificates, which only the engine can be given.",
         signs=(
-            Sign(text=r"\bno required ssl certificate was sent\b"),
-            Sign(text=r"\bcertificate required\b"),
+            Match(text=r"\bno required ssl certificate was sent\b"),
+            Match(text=r"\bcertificate required\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.CERTIFICATE,
             advice="Put the client's certificate into the engine's `/etc/docker/certs.d/HOST` and "
             "push with `transport: engine`.",
@@ -76,10 +76,10 @@ NETWORK: tuple[Rule, ...] = (
         title="The resolver did not answer",
         why="Blips of the runner's DNS (docker/build-push-action#719, #520).",
         signs=(
-            Sign(text=r"\blookup\b.{0,300}(?:i/o timeout|server misbehaving|connection refused)"),
-            Sign(text=r"\btemporary failure in name resolution\b"),
+            Match(text=r"\blookup\b.{0,300}(?:i/o timeout|server misbehaving|connection refused)"),
+            Match(text=r"\btemporary failure in name resolution\b"),
         ),
-        verdict=Verdict(kind=Kind.NETWORK),
+        classification=Classification(kind=Kind.NETWORK),
         examples=(
             classic(
                 "dial tcp: lookup ghcr.io on 168.63.129.16:53: read udp 10.1.0.4:4->"
@@ -95,12 +95,12 @@ NETWORK: tuple[Rule, ...] = (
         why="A typing error (pennsignals/publish_docker-compose#4), or a blip if the host worked "
         "before (aws-actions/amazon-ecr-login#475).",
         signs=(
-            Sign(text=r"\bno such host\b", answered=False),
-            Sign(text=r"\bname or service not known\b", answered=False),
-            Sign(text=r"\bno address associated with hostname\b", answered=False),
+            Match(text=r"\bno such host\b", answered=False),
+            Match(text=r"\bname or service not known\b", answered=False),
+            Match(text=r"\bno address associated with hostname\b", answered=False),
         ),
-        verdict=Verdict(kind=Kind.HOST_UNKNOWN),
-        witnessed=Verdict(kind=Kind.NETWORK),
+        classification=Classification(kind=Kind.HOST_UNKNOWN),
+        after_success=Classification(kind=Kind.NETWORK),
         examples=(
             classic("dial tcp: lookup ghrc.io on 10.0.0.2:53: no such host"),
             containerd("dial tcp: lookup ghrc.io: no such host"),
@@ -114,10 +114,10 @@ NETWORK: tuple[Rule, ...] = (
         why="The registry broke off in a way that the client could not replay "
         "(docker/build-push-action#626); a new push can.",
         signs=(
-            Sign(text=r"\bcannot reuse body\b"),
-            Sign(text=r": no response$"),
+            Match(text=r"\bcannot reuse body\b"),
+            Match(text=r": no response$"),
         ),
-        verdict=Verdict(kind=Kind.SERVER_ERROR),
+        classification=Classification(kind=Kind.SERVER_ERROR),
         examples=(
             buildkit("failed to copy: cannot reuse body, request must be retried"),
             buildkit('failed commit on ref "layer-sha256:00": no response'),
@@ -128,8 +128,8 @@ NETWORK: tuple[Rule, ...] = (
         title="The commit's answer did not come within 30 seconds",
         why="A fixed limit of the containerd store; the blob often landed anyway, so few tries "
         "are enough (moby/moby#53700, containerd/containerd#13164).",
-        signs=(Sign(text=r"\btimeout awaiting response headers\b"),),
-        verdict=Verdict(kind=Kind.TIMEOUT, cap=3),
+        signs=(Match(text=r"\btimeout awaiting response headers\b"),),
+        classification=Classification(kind=Kind.TIMEOUT, cap=3),
         examples=(
             containerd(
                 'failed to do request: Put "https://ghcr.io/v2/o/i/blobs/uploads/1": net/http: '
@@ -144,16 +144,16 @@ NETWORK: tuple[Rule, ...] = (
         "time-out says nothing of what landed: once the edge had answered 201 after 19 seconds "
         "(docker/build-push-action#251).",
         signs=(
-            Sign(text=r"\btls handshake timeout\b"),
-            Sign(text=r"\bi/o timeout\b"),
-            Sign(text=r"\b(?:connection|operation|request) timed out\b"),
-            Sign(text=r"\bclient\.timeout\b"),
-            Sign(text=r"\bdeadline exceeded\b"),
-            Sign(text=r"\bcontext cancell?ed\b"),
-            Sign(text=r"\b(?:connect|read|write|pool) ?timeout\b"),
-            Sign(status=(408,)),
+            Match(text=r"\btls handshake timeout\b"),
+            Match(text=r"\bi/o timeout\b"),
+            Match(text=r"\b(?:connection|operation|request) timed out\b"),
+            Match(text=r"\bclient\.timeout\b"),
+            Match(text=r"\bdeadline exceeded\b"),
+            Match(text=r"\bcontext cancell?ed\b"),
+            Match(text=r"\b(?:connect|read|write|pool) ?timeout\b"),
+            Match(status=(408,)),
         ),
-        verdict=Verdict(kind=Kind.TIMEOUT),
+        classification=Classification(kind=Kind.TIMEOUT),
         examples=(
             classic(f"{_GET}net/http: TLS handshake timeout"),
             classic("dial tcp 140.82.112.33:443: i/o timeout"),
@@ -174,25 +174,25 @@ NETWORK: tuple[Rule, ...] = (
         why="Cut by the peer or the path, alone or in outbreaks (felddy/foundryvtt-docker#358, "
         "docker/buildx#834).",
         signs=(
-            Sign(text=r"\bEOF\b"),
-            Sign(text=r"\bserver closed idle connection\b"),
-            Sign(text=r"\bconnection reset\b"),
-            Sign(text=r"\bbroken pipe\b"),
-            Sign(text=r"\buse of closed network connection\b"),
-            Sign(text=r"\bconnection refused\b"),
-            Sign(text=r"\bno route to host\b"),
-            Sign(text=r"\bnetwork is (?:unreachable|down)\b"),
-            Sign(text=r"\bconnection attempts failed\b"),
-            Sign(text=r"\bserver disconnected\b"),
-            Sign(text=r"\btransport connection broken\b"),
-            Sign(text=r"\bhttp2: (?:client connection lost|server sent goaway)\b"),
-            Sign(text=r"\bstream error: stream id\b"),
-            Sign(text=r"\btls: (?:bad record mac|internal error)\b"),
-            Sign(text=r"\bconnect: operation not permitted\b"),
-            Sign(text=r"\bpeer closed connection\b"),
-            Sign(text=r"\b(?:connect|read|write|remoteprotocol)error\b"),
+            Match(text=r"\bEOF\b"),
+            Match(text=r"\bserver closed idle connection\b"),
+            Match(text=r"\bconnection reset\b"),
+            Match(text=r"\bbroken pipe\b"),
+            Match(text=r"\buse of closed network connection\b"),
+            Match(text=r"\bconnection refused\b"),
+            Match(text=r"\bno route to host\b"),
+            Match(text=r"\bnetwork is (?:unreachable|down)\b"),
+            Match(text=r"\bconnection attempts failed\b"),
+            Match(text=r"\bserver disconnected\b"),
+            Match(text=r"\btransport connection broken\b"),
+            Match(text=r"\bhttp2: (?:client connection lost|server sent goaway)\b"),
+            Match(text=r"\bstream error: stream id\b"),
+            Match(text=r"\btls: (?:bad record mac|internal error)\b"),
+            Match(text=r"\bconnect: operation not permitted\b"),
+            Match(text=r"\bpeer closed connection\b"),
+            Match(text=r"\b(?:connect|read|write|remoteprotocol)error\b"),
         ),
-        verdict=Verdict(kind=Kind.NETWORK),
+        classification=Classification(kind=Kind.NETWORK),
         examples=(
             classic("EOF"),
             containerd('failed to do request: Put "https://ghcr.io/v2/o/i/manifests/t": EOF'),

@@ -3,7 +3,7 @@
 Registries word these as refusals, wrong manifests or broken uploads, so they are looked for first.
 """
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
 
 _PUT = "unexpected status from PUT request to https://h.example/v2/o/i/manifests/t"
@@ -18,14 +18,14 @@ TAGS: tuple[Rule, ...] = (
         "(GoogleContainerTools/kaniko#3045), ECR's tag invalid (moby/buildkit#3776), Docker Hub's "
         "denied (kimai/kimai#5791), Quay's 409, Aliyun and Mirantis in words.",
         signs=(
-            Sign(text=r"\bimmutab(?:le|ility)\b"),
-            Sign(text=r"\balready exists and cannot be overwritten\b"),
-            Sign(text=r"\bprotected (?:container )?tags?\b"),
-            Sign(code="TAG_ALREADY_EXISTS"),
-            Sign(text=r"\btag was already pushed\b"),
-            Sign(text=r"\bPUT (?:request to )?<url>: 412\b"),
+            Match(text=r"\bimmutab(?:le|ility)\b"),
+            Match(text=r"\balready exists and cannot be overwritten\b"),
+            Match(text=r"\bprotected (?:container )?tags?\b"),
+            Match(code="TAG_ALREADY_EXISTS"),
+            Match(text=r"\btag was already pushed\b"),
+            Match(text=r"\bPUT (?:request to )?<url>: 412\b"),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.TAG_REFUSED,
             advice="The registry keeps this tag from being moved: give the image a new tag, or "
             "take the tag out of the rule for immutable or protected tags. List such tags in "
@@ -69,8 +69,8 @@ TAGS: tuple[Rule, ...] = (
         rows=("R2",),
         title="The account may add tags but not move them",
         why="Artifactory wants a right of its own for it, and answers 403 or unauthorized.",
-        signs=(Sign(text=r"\bpermissions? to delete/overwrite\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\bpermissions? to delete/overwrite\b"),),
+        classification=Classification(
             kind=Kind.TAG_REFUSED,
             advice="Give the account the permission Delete/Overwrite on the repository, or give "
             "the image a new tag.",
@@ -90,8 +90,8 @@ TAGS: tuple[Rule, ...] = (
         title="The repository takes each manifest once",
         why="Nexus with its redeploy policy off refuses a manifest that it holds, also under a "
         "second tag, with a code of uploads (GoogleContainerTools/jib#2395). The first tag lands.",
-        signs=(Sign(text=r"\bdoes not allow updating assets\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\bdoes not allow updating assets\b"),),
+        classification=Classification(
             kind=Kind.TAG_REFUSED,
             advice="Set the repository's deployment policy to *Allow redeploy* in Nexus (there "
             "is also *Allow redeploy only on latest tag*), or push one tag for each image.",
@@ -108,10 +108,10 @@ TAGS: tuple[Rule, ...] = (
         why="Azure's locks (`write-enabled` is false) read so, and so does its limit on storage "
         "(Azure/acr#561). Any registry may answer 423.",
         signs=(
-            Sign(text=r"\boperation is disallowed on this registry\b"),
-            Sign(status=(423,)),
+            Match(text=r"\boperation is disallowed on this registry\b"),
+            Match(status=(423,)),
         ),
-        verdict=Verdict(
+        classification=Classification(
             kind=Kind.TAG_REFUSED,
             advice="Look for a lock with `az acr repository show --image NAME:TAG` (and with "
             "`--repository NAME`), and take it off with `az acr repository update --write-enabled "
@@ -129,8 +129,8 @@ TAGS: tuple[Rule, ...] = (
         title="The registry does not accept this tag's name",
         why="The registry's grammar or rules for names of tags; GitLab's protected tags are "
         "refusals, at times without a word of it.",
-        signs=(Sign(code="TAG_INVALID"),),
-        verdict=Verdict(kind=Kind.TAG_REFUSED),
+        signs=(Match(code="TAG_INVALID"),),
+        classification=Classification(kind=Kind.TAG_REFUSED),
         examples=(
             classic("tag invalid: manifest tag did not match URI"),
             api(400, "TAG_INVALID", "no such tag here"),
@@ -143,13 +143,13 @@ TAGS: tuple[Rule, ...] = (
         "412, to HEAD without a text (goharbor/harbor#15885). Artifactory's Xray and Sonatype's "
         "firewall answer 403.",
         signs=(
-            Sign(code="PROJECTPOLICYVIOLATION"),
-            Sign(status=(412,)),
-            Sign(text=r"\bcannot be pulled due to configured policy\b"),
-            Sign(text=r"\bdownload blocking policy\b"),
-            Sign(text=r"\bis quarantined\b"),
+            Match(code="PROJECTPOLICYVIOLATION"),
+            Match(status=(412,)),
+            Match(text=r"\bcannot be pulled due to configured policy\b"),
+            Match(text=r"\bdownload blocking policy\b"),
+            Match(text=r"\bis quarantined\b"),
         ),
-        verdict=Verdict(kind=Kind.READ_FORBIDDEN),
+        classification=Classification(kind=Kind.READ_FORBIDDEN),
         examples=(
             containerd(
                 "error from registry: current image without vulnerability scanning cannot be "

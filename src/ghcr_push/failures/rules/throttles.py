@@ -1,6 +1,6 @@
 """The registry had too much from us, and says so."""
 
-from ghcr_push.failures.rule import Rule, Sign, Verdict, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
 
 _SECONDARY = (
@@ -19,10 +19,10 @@ THROTTLES: tuple[Rule, ...] = (
         "tens of manifest writes within minutes trip it. It clears in minutes if nothing is sent "
         "(virtualcell/vcell#1888, perminder-klair/subwave#1377, markrussinovich/refchecker#67).",
         signs=(
-            Sign(text=r"\bsecondary rate limit"),
-            Sign(text=r"\babuse detection\b"),
+            Match(text=r"\bsecondary rate limit"),
+            Match(text=r"\babuse detection\b"),
         ),
-        verdict=Verdict(kind=Kind.SECONDARY_LIMIT),
+        classification=Classification(kind=Kind.SECONDARY_LIMIT),
         examples=(
             classic(f"denied: {_SECONDARY}"),
             containerd(f"error from registry: {_SECONDARY}"),
@@ -36,8 +36,8 @@ THROTTLES: tuple[Rule, ...] = (
         rows=("T3",),
         title="A quota over hours is used up",
         why="Docker Hub's quotas clear after hours: nothing that a run can wait for.",
-        signs=(Sign(text=r"\byou have reached your .{0,40}rate limit\b"),),
-        verdict=Verdict(
+        signs=(Match(text=r"\byou have reached your .{0,40}rate limit\b"),),
+        classification=Classification(
             kind=Kind.THROTTLED,
             retryable=False,
             advice="The registry's quota for this account or address is used up: log in with an "
@@ -63,17 +63,17 @@ THROTTLES: tuple[Rule, ...] = (
         "in the message; other jobs share the allowance (chainguard-images/images#173, "
         "coreruleset/modsecurity-crs-docker#449, rapidsai/ci-imgs#162).",
         signs=(
-            Sign(code="TOOMANYREQUESTS"),
-            Sign(status=(429,)),
-            Sign(text=r"\btoo ?many ?requests\b"),
-            Sign(text=r"\bretry-after: ?\d"),
-            Sign(text=r"\ballowed: \d+/(?:second|minute|hour)\b"),
+            Match(code="TOOMANYREQUESTS"),
+            Match(status=(429,)),
+            Match(text=r"\btoo ?many ?requests\b"),
+            Match(text=r"\bretry-after: ?\d"),
+            Match(text=r"\ballowed: \d+/(?:second|minute|hour)\b"),
             # Google's quotas on requests per minute
-            Sign(text=r"\bquota metric\b"),
+            Match(text=r"\bquota metric\b"),
             # Amazon's
-            Sign(text=r"\brate exceeded\b"),
+            Match(text=r"\brate exceeded\b"),
         ),
-        verdict=Verdict(kind=Kind.THROTTLED),
+        classification=Classification(kind=Kind.THROTTLED),
         examples=(
             classic("toomanyrequests: retry-after: 12.5ms, allowed: 2000/minute", wait=0.0125),
             classic("toomanyrequests: slow down"),

@@ -1,0 +1,345 @@
+"""What becomes of each kind of failure: whether it is tried again, and what a person can do.
+
+The caps follow the policies that other clients use (moby, containerd, go-containerregistry,
+regclient) and GitHub's own advice for secondary rate limits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ghcr_push.model import Kind
+
+
+class Cause(StrEnum):
+    """Where to look for the remedy."""
+
+    REGISTRY = "registry"
+    NETWORK = "network"
+    PERMISSION = "permission"
+    ENGINE = "engine"
+    INPUT = "input"
+    RUN = "run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """What the queue does about one kind of failure, and what the reader should do.
+
+    ``cap`` is the most attempts per unit, None for ``max-attempts``; the other switches are those
+    of ``model.Failure``.
+    """
+
+    cause: Cause
+    meaning: str
+    """What happened, as the end of a sentence that begins with the kind's name."""
+    advice: str
+    retryable: bool = False
+    pressure: bool = False
+    cap: int | None = None
+    holds: bool = False
+    tag_only: bool = False
+    free_with_wait: bool = False
+    """An attempt is not charged where the registry named the wait."""
+
+
+_REGISTRY, _NETWORK = Cause.REGISTRY, Cause.NETWORK
+
+POLICIES: Mapping[Kind, RetryPolicy] = {
+    Kind.THROTTLED: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="the registry had too many requests from us and says so",
+        advice="Lower `max-parallel`, and do not let many jobs push at the same moment "
+        "(`strategy.max-parallel`, staggered schedules): they share one allowance.",
+        retryable=True,
+        pressure=True,
+        free_with_wait=True,
+    ),
+    # GitHub's REST advice for the like-named limit: a minute or more, growing, and an end to it
+    Kind.SECONDARY_LIMIT: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="GitHub's secondary rate limit refuses all writes for some minutes",
+        advice="Push fewer tags or from fewer jobs at once (`strategy.max-parallel: 4`), and run "
+        "the job again after some minutes.",
+        retryable=True,
+        pressure=True,
+        cap=5,
+        holds=True,
+        free_with_wait=True,
+    ),
+    Kind.SERVER_ERROR: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="the registry failed inside (5xx)",
+        advice="The registry kept failing: look at https://www.githubstatus.com, then run the "
+        "job again; a longer `timeout` rides out longer incidents.",
+        retryable=True,
+        pressure=True,
+    ),
+    Kind.TIMEOUT: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="no answer came in time",
+        advice="Lower `max-parallel` so that each upload gets more bandwidth; ghcr.io ends "
+        "uploads after 10 minutes, so split very large layers.",
+        retryable=True,
+        pressure=True,
+    ),
+    # one broken connection says nothing of load; it is for the queue to see that several broke
+    Kind.NETWORK: RetryPolicy(
+        cause=_NETWORK,
+        meaning="the connection broke or could not be made",
+        advice="Run the job again; if it stays, check the runner's network, proxy and firewall "
+        "towards the registry.",
+        retryable=True,
+    ),
+    # no sign of load, and no outage: the other side took bytes each time, and ended it each time
+    Kind.CUT_OFF: RetryPolicy(
+        cause=_NETWORK,
+        meaning="an upload is cut off again and again",
+        advice="Something between this job and the registry ends requests that last long: raise "
+        "its time limit (of nginx: `client_body_timeout`, `proxy_read_timeout`, "
+        "`proxy_send_timeout`), make the layer smaller, or lower `max-parallel`, so that each "
+        "upload gets more bandwidth.",
+        retryable=True,
+    ),
+    Kind.PROXY: RetryPolicy(
+        cause=_NETWORK,
+        meaning="the proxy cannot be reached or refuses us",
+        advice="Check HTTPS_PROXY (or ALL_PROXY): its host, port, user and password, and whether "
+        "it lets this registry through; NO_PROXY takes the hosts that need no proxy.",
+        retryable=True,
+        cap=3,
+    ),
+    Kind.NOT_VISIBLE: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="the registry does not see yet what was just uploaded",
+        advice="Run the job again; if it stays, do not push the same image from two jobs at the "
+        "same time.",
+        retryable=True,
+        pressure=True,
+        cap=6,
+    ),
+    Kind.AUTH_BLIP: RetryPolicy(
+        cause=Cause.PERMISSION,
+        meaning="access was refused in a way that often passes",
+        advice="If it stays, check that the token or password is valid and may push there: on "
+        "ghcr.io the job needs `permissions: packages: write`.",
+        retryable=True,
+        cap=3,
+    ),
+    Kind.MANGLED: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="the registry received other bytes than were sent",
+        advice="Run the job again; if it stays, look for a proxy that changes uploads.",
+        retryable=True,
+        cap=3,
+    ),
+    # the queue's waits ride out a restart of about two minutes
+    Kind.ENGINE_RESTARTING: RetryPolicy(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine answered in this run, and then no more",
+        advice="Look why the engine stopped (`journalctl -u docker`; memory and disk of the "
+        "runner), then run the job again: what landed is not sent again.",
+        retryable=True,
+    ),
+    Kind.ENGINE_ERROR: RetryPolicy(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine could not hand the image out",
+        advice="Read the text above; `docker image save` of that image on the runner should fail "
+        "alike. If not, please report the text so that it can be recognised.",
+        retryable=True,
+        cap=4,
+    ),
+    Kind.SOURCE_UNREACHABLE: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="the registry that the content comes from does not give it out",
+        advice="Run the job again; if it stays, look at the state of the registry that `source` "
+        "names, and at the runner's network towards it.",
+        retryable=True,
+    ),
+    # pressure: under load an answer that nobody knows is likelier load than not
+    Kind.UNKNOWN: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="a text that this action does not know",
+        advice="Read the text above; if running the job again helps, please report it with the "
+        "details (folded in the summary, `details` in the report) so that it can be recognised.",
+        retryable=True,
+        pressure=True,
+        cap=4,
+    ),
+    Kind.DENIED: RetryPolicy(
+        cause=Cause.PERMISSION,
+        meaning="the registry knows us and says no",
+        advice="Give the account the right to push there. On ghcr.io give the job `permissions: "
+        "packages: write`, and this repository the Write role in the package's settings under "
+        "Manage Actions access.",
+    ),
+    Kind.UNAUTHORIZED: RetryPolicy(
+        cause=Cause.PERMISSION,
+        meaning="the registry does not accept the credentials, or got none",
+        advice="Check `token`, or `registry`, `username` and `password`: the credentials are "
+        "missing, wrong, expired or revoked.",
+    ),
+    Kind.NAME_REFUSED: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the registry does not accept the repository's name",
+        advice="Name the image ghcr.io/OWNER/NAME, all lower case.",
+    ),
+    # a second try, since a repository that is being created may not be known for a moment
+    Kind.NOT_FOUND: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the registry does not know the repository",
+        advice="Check the registry's host and the owner in the name; registries other than "
+        "ghcr.io may want the repository to be created first.",
+        retryable=True,
+        cap=2,
+    ),
+    Kind.TOO_LARGE: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="a layer or a request is larger than the registry takes",
+        advice="Make the layer smaller: ghcr.io takes 10 GB per layer and 10 minutes per upload; "
+        "another registry may stand behind a proxy with a body limit.",
+    ),
+    Kind.MANIFEST_REFUSED: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the registry does not accept the manifest",
+        advice="The registry may not know the image's media types: build with "
+        "`provenance: false` or `oci-mediatypes=false`, or update the registry.",
+    ),
+    Kind.UNSUPPORTED: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="the registry does not offer this operation",
+        advice="Check that the host is a container registry which allows pushes (not a "
+        "read-only mirror or cache).",
+    ),
+    Kind.QUOTA: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="the registry has no room left for this account, project or repository",
+        advice="Delete images that nobody needs any more (and let the registry collect its "
+        "garbage), or raise the quota in the registry's settings or the plan.",
+    ),
+    Kind.READ_FORBIDDEN: RetryPolicy(
+        cause=_REGISTRY,
+        meaning="a policy of the registry forbids to read the image",
+        advice="The registry keeps images back that are not scanned, not signed or vulnerable, "
+        "from us too: `verify: false` does without reading, or exempt the account in the policy.",
+    ),
+    Kind.CERTIFICATE: RetryPolicy(
+        cause=_NETWORK,
+        meaning="no trusted TLS connection to that host",
+        advice="Check the registry's host name for a typing error; for a private certificate "
+        "authority, name its certificate in `SSL_CERT_FILE` (`env:` of the step, a PEM file in "
+        "the workspace), and for `docker push` install it in the engine.",
+    ),
+    # a second try, since a resolver's hiccup can read the same
+    Kind.HOST_UNKNOWN: RetryPolicy(
+        cause=_NETWORK,
+        meaning="no such host",
+        advice="Check the registry's host name for a typing error (ghcr.io, not ghrc.io), and "
+        "that the runner can resolve it.",
+        retryable=True,
+        cap=2,
+    ),
+    Kind.IMAGE_MISSING: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the engine has no such image",
+        advice="Build or pull the image in an earlier step of the same job; "
+        "docker/build-push-action keeps it only with `load: true`.",
+    ),
+    Kind.CONTENT_MISSING: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the engine has only a part of the image",
+        advice="Build or pull the image again in this job, with all of its platforms "
+        "(`docker pull --platform`), or choose one that is there with `platform`.",
+    ),
+    Kind.SOURCE_INVALID: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the layout, archive or image that `source` names is not there, not whole, or not "
+        "for us to read",
+        advice="Check the path or reference, the tag and the `platform`, and that an earlier step "
+        "wrote it whole; a private image needs credentials that may read it.",
+    ),
+    Kind.ENGINE_UNREACHABLE: RetryPolicy(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine does not answer",
+        advice="Mount /var/run/docker.sock or set DOCKER_HOST, check that the engine runs and "
+        "that this user may use its socket.",
+    ),
+    Kind.ENGINE_REFUSED: RetryPolicy(
+        cause=Cause.ENGINE,
+        meaning="the Docker Engine does not do what it is asked",
+        advice="Update the Docker Engine, or the tool that stands in its place: the text above "
+        "names what it does not know.",
+    ),
+    Kind.IMAGE_DAMAGED: RetryPolicy(
+        cause=Cause.ENGINE,
+        meaning="the engine's copy of the image is damaged",
+        advice="Remove the image from the engine (`docker image rm`) and build or pull it again; "
+        "if it stays, check the runner's disk.",
+    ),
+    Kind.DISK_FULL: RetryPolicy(
+        cause=Cause.ENGINE,
+        meaning="no space is left on the runner's disk",
+        advice="Free disk space before this step, for example with `docker system prune --force` "
+        "or a runner with a larger disk.",
+    ),
+    Kind.CREDENTIALS: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the Docker configuration's credentials cannot be read",
+        advice="The configuration names a credential helper that is not installed here: give "
+        "`username` and `password` (or `registry-auth`) instead.",
+    ),
+    Kind.INPUT: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="an input cannot be right",
+        advice="Correct the reference: lower-case repository, one `:tag` of at most 128 "
+        "characters, no digest.",
+    ),
+    Kind.INTERNAL: RetryPolicy(
+        cause=Cause.RUN,
+        meaning="a fault of this action or of its image",
+        advice="Please report this with the details (folded in the summary, `details` in the "
+        "report); a released version of the action may not have it.",
+    ),
+    Kind.PROTECTED: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="`protect` forbids to move this tag to another image",
+        advice="Give the new image a new tag, or take the tag's pattern out of `protect`.",
+        tag_only=True,
+    ),
+    Kind.OVERTAKEN: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="somebody else moved the tag while we pushed it",
+        advice="Keep runs that push the same tag apart with the workflow's `concurrency:`.",
+        tag_only=True,
+    ),
+    Kind.TAG_REFUSED: RetryPolicy(
+        cause=Cause.INPUT,
+        meaning="the registry does not accept this tag",
+        advice="Use another tag: the registry keeps this one from being moved, or does not "
+        "accept its name.",
+        tag_only=True,
+    ),
+    Kind.CANCELLED: RetryPolicy(
+        cause=Cause.RUN,
+        meaning="the run was cancelled first",
+        advice="Run the job again to push what is missing; what landed stays and is not sent "
+        "again.",
+    ),
+    Kind.DEADLINE: RetryPolicy(
+        cause=Cause.RUN,
+        meaning="the run's `timeout` passed first",
+        advice="Raise `timeout`, or push fewer tags in one step; what landed is not sent again.",
+    ),
+    Kind.FAIL_FAST: RetryPolicy(
+        cause=Cause.RUN,
+        meaning="another target failed and `fail-fast` ended the run",
+        advice="See the target that failed first; without `fail-fast` the others would have been "
+        "tried.",
+    ),
+    Kind.HELD_BACK: RetryPolicy(
+        cause=Cause.RUN,
+        meaning="another target failed and `all-or-nothing` kept every tag where it was",
+        advice="See the target that failed; what was uploaded is not sent again. Without "
+        "`all-or-nothing` this tag would have been written.",
+    ),
+}

@@ -1,0 +1,404 @@
+"""The content of a group, carried by ourselves: every blob and child manifest a unit of work.
+
+Blobs go before the manifests that name them, child manifests before their index; the top manifest
+is left to the tags. So a tag never points at something incomplete.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+
+import anyio
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import BlobOutcome, Failure, Manifest, Step, Target
+from ghcr_push.pushing.context import NOT_READABLE, NotStartedError, RunContext
+from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed, Waiting
+from ghcr_push.pushing.journal import ContentLog, Journal
+from ghcr_push.pushing.known_blobs import KnownBlobs
+from ghcr_push.pushing.ports import Blob, ImageManifests, Upload
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.readings import Receiver, SharedContent
+from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader
+from ghcr_push.pushing.unheld import UnknownBlobs
+from ghcr_push.pushing.units import Unit, Units
+from ghcr_push.references import Digest, Repository
+
+
+class ContentPush:
+    """Brings the content of one group into its repository.
+
+    It goes up with the target ``seed``; what it does stands in ``log`` as it happens. ``refusal``
+    is asked before the first blob is sent. ``may_begin`` says whether a write may begin now.
+    """
+
+    def __init__(
+        self,
+        seed: Target,
+        *,
+        context: RunContext,
+        limiter: Limiter,
+        known_blobs: KnownBlobs,
+        content: SharedContent,
+        refusal: Callable[[], Coroutine[None, None, Failure | None]],
+        may_begin: Callable[[], bool],
+        log: ContentLog,
+    ) -> None:
+        self.log = log
+        self._seed = seed
+        self._context = context
+        self._limiter = limiter
+        self._known_blobs = known_blobs
+        self._content = content
+        self._refusal = refusal
+        self._may_begin = may_begin
+        self._units = Units(seed, context=context, limiter=limiter, may_begin=may_begin, log=log)
+        self._reader = Reader(limiter, self._units.judge)
+        self._passes = self._units.new()
+        """The attempts to read the image that are told of with this repository."""
+        self._blobs: dict[Digest, Unit] = {}
+        """What each blob has spent, over all readings."""
+        self._brought: set[Digest] = set()
+        self._sizes: dict[Digest, int] = {}
+        self._uploads: dict[Digest, Upload] = {}
+        """The latest of each blob."""
+        self._whole = False
+        """Whether all blobs are known."""
+        self._unbelieved: set[Digest] = set()
+        """Blobs that are sent whatever a look at them says."""
+        self.unheld = UnknownBlobs(self._send_again)
+
+    @property
+    def repository(self) -> Repository:
+        """Where the content goes."""
+        return self._seed.reference.repository
+
+    async def carry(self) -> Manifest:
+        """Return the image's own manifest once all that it names is in the repository.
+
+        Raises ``AttemptError`` where that cannot be, ``NotStartedError`` where the run was ended
+        before anything of it was tried.
+        """
+        began = self._context.clock()
+        whole = await self._bring_all()
+        if whole.notice is not None:
+            self._context.observer(Noticed(whole.notice))
+        *children, top = whole.manifests
+        await self._bring_manifests(children)
+        self._context.observer(
+            ContentDone(self._seed, self.log.carriage, self._context.clock() - began)
+        )
+        return top
+
+    async def _send_again(self, digests: frozenset[Digest]) -> None:
+        """Send blobs that the registry says it has, and has not: from another reading."""
+        again = digests & self._brought
+        self._brought -= again
+        self._unbelieved |= again
+        if again:
+            await self._bring_all()
+
+    # -- readings ---------------------------------------------------------------------------
+
+    async def _bring_all(self) -> ImageManifests:
+        """Take part in readings until the repository has every blob."""
+        while True:
+            await self._wait_for_answer()
+            whole = await self._receive()
+            if whole is not None:
+                return whole
+            await self._content.until_read()
+
+    async def _wait_for_answer(self) -> None:
+        """Have no image read for a registry that does not answer; ask it until it does."""
+        if not self._limiter.outage.answers:
+            unit = self._units.new()
+            await self._units.persist(unit, lambda: self._ask(unit.journal))
+
+    async def _ask(self, journal: Journal) -> None:
+        tag = self._seed.reference.tag
+        try:
+            await self._reader.in_turn(lambda: self._context.registry.head(self.repository, tag))
+        except AttemptError as failed:
+            if self._limiter.outage.answers:
+                return
+            journal.open(Step.LOOK, self._limiter.limit)
+            self._units.record_first(journal, failed.failure)
+            raise
+
+    async def _receive(self) -> ImageManifests | None:
+        """Take part in a reading; None where another one is needed, for this one had to give way.
+
+        The first blob that cannot be brought ends it. Errors are raised at the end, for a task
+        group would wrap them.
+        """
+        errors: list[Exception] = []
+        whole: ImageManifests | None = None
+
+        async def bring(blob: Blob) -> None:
+            try:
+                await self._bring(blob)
+            except Exception as error:  # noqa: BLE001 - raised below, whatever it is
+                errors.append(error)
+                receiver.scope.cancel()
+            finally:
+                receiver.done(blob)
+
+        async with self._content.received(self) as receiver:
+            with receiver.scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._tell)
+                    async with anyio.create_task_group() as uploads:
+                        try:
+                            async for blob in self._timed(receiver):
+                                uploads.start_soon(bring, blob)
+                            whole = receiver.whole
+                            self._whole = whole is not None
+                        except Exception as error:  # noqa: BLE001 - raised below
+                            errors.append(error)
+                            receiver.scope.cancel()
+                    tasks.cancel_scope.cancel()
+            self.log.count(seconds_compressing=receiver.seconds_compressing)
+        if errors:
+            raise self._failed(errors[0])
+        if receiver.gave_way:
+            self._passes.journal.drop()
+            return None
+        self._end_pass(None)
+        return whole
+
+    def _failed(self, error: Exception) -> Exception:
+        """Return what ended the content: an image that could not be read is a failed attempt."""
+        if not isinstance(error, PushError):
+            return error
+        failure = self._units.judge(error)
+        if not self._may_begin():
+            return NotStartedError()
+        self._end_pass(failure)
+        return AttemptError(failure, charged=True)
+
+    async def _timed(self, receiver: Receiver) -> AsyncIterator[Blob]:
+        """Yield the blobs, counting the time that each is waited for."""
+        asked = self._context.clock()
+        async for blob in receiver:
+            self.log.count(seconds_reading=self._context.clock() - asked)
+            yield blob
+            asked = self._context.clock()
+
+    # -- as one who takes part in a reading ---------------------------------------------------
+
+    def stalled(self) -> bool:
+        """Say whether the registry does nothing for us at present."""
+        return self._known_blobs.progress.stalled()
+
+    def pass_begins(self) -> None:
+        """Count an attempt from now on."""
+        self._passes.journal.send(Step.READ, self._limiter.limit)
+
+    def pass_broke(self, failure: Failure, wait: float) -> None:
+        """Record how the attempt failed, and the wait after it."""
+        journal = self._passes.journal
+        if journal.step is None:  # another repository had it begin, and left since
+            self.pass_begins()
+        self._end_pass(failure)
+        journal.waits(wait)
+        self._context.observer(Waiting(self._seed, journal.number, failure, wait))
+
+    def _end_pass(self, failure: Failure | None) -> None:
+        """Record the pass under way, unless there is nothing to tell, as it mostly is."""
+        journal = self._passes.journal
+        if failure is None and journal.number == 1:
+            journal.drop()
+        elif journal.step is not None:
+            self._units.record(journal, failure)
+
+    # -- one blob ---------------------------------------------------------------------------
+
+    async def _bring(self, blob: Blob) -> None:
+        self._sizes[blob.digest] = blob.size
+        async with self._known_blobs.turn(self.repository, blob.digest):
+            if blob.digest not in self._brought:
+                await self._bring_missing(blob)
+
+    async def _bring_missing(self, blob: Blob) -> None:
+        if blob.digest not in self._blobs:
+            self._blobs[blob.digest] = self._units.new()
+        unit = self._blobs[blob.digest]
+        upload = self._context.registry.upload(self.repository, blob)
+        landed = BlobOutcome.FOUND
+        believed = blob.digest not in self._unbelieved
+        if not (believed and self._known_blobs.holds(self.repository, blob.digest)):
+            self.log.uploads.append(upload)
+            with self._known_blobs.progress.of(upload, blob.size):
+                attempt = self._try if believed else self._send_unseen
+                landed = await self._units.persist(
+                    unit, lambda: attempt(blob, upload, unit.journal)
+                )
+            self._known_blobs.add(self.repository, blob.digest)
+        self._brought.add(blob.digest)
+        self.log.count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
+
+    async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
+        """Look for the blob; where it is missing, mount or send it, once."""
+        if await self._is_there(blob.digest, journal, self._reader.in_turn):
+            return BlobOutcome.FOUND
+        looked = self._context.clock()
+        await self._known_blobs.look_elsewhere(self.repository, blob.digest)
+
+        def mount_candidate() -> Repository | None:
+            return self._known_blobs.mount_candidate(self.repository, blob.digest)
+
+        async def look_again() -> BlobOutcome | None:
+            nonlocal looked
+            if self._known_blobs.holds(self.repository, blob.digest):  # seen here for a mount
+                self._record_found(journal)
+                return BlobOutcome.FOUND
+            mounted = mount_candidate() and self._known_blobs.mounting
+            if mounted or self._context.clock() - looked <= LOOK_STAYS_TRUE:
+                return None
+            there = await self._is_there(blob.digest, journal, self._reader.at_once)
+            looked = self._context.clock()
+            return BlobOutcome.FOUND if there else None
+
+        async def attempt() -> BlobOutcome:
+            # asked only now, in the slot: meanwhile another group may have sent it elsewhere
+            origin = mount_candidate()
+            landed = await upload.attempt(origin)
+            if origin is not None and landed is not BlobOutcome.FOUND:
+                self._known_blobs.mounting = landed is BlobOutcome.MOUNTED
+            return landed
+
+        async with self._known_blobs.sending(self.repository, blob.digest):
+            if mount_candidate() is None and (refusal := await self._refusal()):
+                raise AttemptError(refusal, charged=True)
+            unit = (self.repository, blob.digest)
+            return await self._units.send(unit, attempt, journal, look_again)
+
+    async def _send_unseen(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
+        """Send the blob, once, without a look and without a mount."""
+        unit = (self.repository, blob.digest)
+        return await self._units.send(unit, upload.attempt, journal)
+
+    async def _is_there(
+        self,
+        digest: Digest,
+        journal: Journal,
+        read: Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]],
+    ) -> bool:
+        try:
+            there = await read(lambda: self._context.registry.has_blob(self.repository, digest))
+        except AttemptError as failed:
+            readable = failed.failure.kind not in NOT_READABLE
+            if not (readable and (failed.failure.retryable or self._limiter.outage.given_up)):
+                return False  # it proves nothing: the upload's own answer tells what is wrong
+            journal.open(Step.LOOK, self._limiter.limit)
+            self._units.record_first(journal, failed.failure)
+            raise
+        if there:
+            self._record_found(journal)
+        return there
+
+    def _record_found(self, journal: Journal) -> None:
+        """Record that a blob needs no further attempt after one that failed."""
+        if journal.attempts:
+            journal.open(Step.LOOK, self._limiter.limit)
+            self._units.record(journal, None)
+
+    # -- manifests of an index --------------------------------------------------------------
+
+    async def _bring_manifests(self, children: Sequence[Manifest]) -> None:
+        """Bring what names blobs only side by side, then each index after what it names."""
+        ended: list[Exception] = []
+
+        async def bring(manifest: Manifest) -> None:
+            try:
+                await self._bring_manifest(manifest)
+            except Exception as error:  # noqa: BLE001 - raised below, whatever it is
+                ended.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for manifest in children:
+                if not names_manifests(manifest):
+                    tasks.start_soon(bring, manifest)
+        if ended:
+            raise ended[0]
+        for manifest in filter(names_manifests, children):
+            await self._bring_manifest(manifest)
+
+    async def _bring_manifest(self, manifest: Manifest) -> None:
+        async with self._known_blobs.turn(self.repository, manifest.digest):
+            if self._known_blobs.holds(self.repository, manifest.digest):
+                return
+            if not await self._names(manifest.digest):
+                await self._put(manifest)
+            self._known_blobs.add(self.repository, manifest.digest)
+
+    async def _names(self, digest: Digest) -> bool:
+        """Say whether the repository has a manifest; a look that fails proves nothing."""
+        head = self._context.registry.head
+        try:
+            seen = await self._reader.in_turn(lambda: head(self.repository, digest))
+        except AttemptError as failed:
+            await anyio.sleep(failed.failure.wait or 0.0)
+            return False
+        return seen is not None and seen.digest == digest
+
+    async def _put(self, manifest: Manifest) -> None:
+        unit = self._units.new()
+
+        async def request() -> None:
+            try:
+                await self._context.registry.put(self.repository, manifest.digest, manifest)
+            except PushError as error:
+                self.unheld.note(manifest.digest, error)
+                raise
+
+        async def attempt() -> None:
+            await self.unheld.mend()
+            key = (self.repository, manifest.digest)
+            await self._units.send(key, request, unit.journal)
+
+        await self._units.persist(unit, attempt)
+
+    # -- how far it is ----------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        while True:
+            await anyio.sleep(self._context.told_every)
+            self.log.count()
+            self._context.observer(
+                ContentProgress(
+                    self._seed,
+                    self.log.carriage,
+                    self._expected,
+                    done=sum(map(self._bytes_there, self._sizes)),
+                    size=sum(self._sizes.values()),
+                    whole=self._whole,
+                )
+            )
+
+    def _bytes_there(self, digest: Digest) -> int:
+        """Count the bytes of a blob that the repository has; one sent twice counts once."""
+        size = self._sizes[digest]
+        if digest in self._brought:
+            return size
+        upload = self._uploads.get(digest)
+        return min(upload.bytes_sent, size) if upload else 0
+
+    @property
+    def _expected(self) -> int | None:
+        """The layers that the engine named, each once, and the config.
+
+        What the containerd store saves may be an index of more images than the one it describes.
+        """
+        image = self._content.image
+        return len({*image.diff_ids}) + 1 if image.digest is None else None
+
+
+def names_manifests(manifest: Manifest) -> bool:
+    """Say whether ``manifest`` is an index."""
+    try:
+        return isinstance(json.loads(manifest.raw).get("manifests"), list)
+    except (ValueError, AttributeError, RecursionError):
+        return False

@@ -1,0 +1,118 @@
+"""What all of a run shares: ports, policies, what was learnt, and how failures are judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from traceback import format_exception
+from typing import Final
+
+from ghcr_push import tracing
+from ghcr_push.failures import MOST_DETAILS, ErrorInfo, Origin, PushError, classify
+from ghcr_push.model import Failure, Kind
+from ghcr_push.pushing.events import Noticed, Observer
+from ghcr_push.pushing.ports import Engine, Registry, TagReader
+from ghcr_push.pushing.preflight import NO_ANSWER, Reach
+from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.references import Repository
+
+TOLD_EVERY: Final = 5.0
+"""Seconds between two lines on how far a carriage is: not so many that a log drowns in them."""
+
+NOT_READABLE: Final = frozenset(
+    {Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND, Kind.READ_FORBIDDEN}
+)
+"""Failures of the first look that say nothing about whether a write is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """Ports, policies, and what the run has learnt."""
+
+    engine: Engine
+    registry: Registry
+    backoff: Backoff
+    observer: Observer
+    """Is called as things happen; must return at once and raise nothing."""
+    clock: Callable[[], float]
+    start: float
+    attempt_timeout: float
+    verify: bool
+    protect: tuple[str, ...]
+    keep_protected: bool = False
+    """Whether a protected tag that names another image is left so without a failure."""
+    all_or_nothing: bool = False
+    """Whether no tag moves before the content of every target is in its registry."""
+    direct: bool = False
+    """Whether we carry the layers ourselves, where our process reaches the registry."""
+    engine_first: bool = False
+    """Whether `docker push` may try first where the engine pushes sooner than it hands out."""
+    mount_from: tuple[Repository, ...] = ()
+    """Repositories whose blobs may be mounted into others of their registry."""
+    told_every: float = TOLD_EVERY
+    """Seconds between two events on how far a carriage is."""
+    welcomed: set[Repository] = field(default_factory=set)
+    """Repositories that accepted a write in this run: later refusals there are transient."""
+    unreadable: set[Repository] = field(default_factory=set)
+    """Repositories of which it was told that a policy forbids to read them."""
+    reach: Reach = field(default_factory=Reach)
+    """Which registries the engine reaches and our process does not."""
+
+    def reader(self, registry: str) -> TagReader:
+        """Return who reads the tags of ``registry``."""
+        return self.engine if self.reach.only_engine(registry) else self.registry
+
+    def judge(self, error: Exception, repository: Repository, *, held: bool = False) -> Failure:
+        """Classify what one try raised; ``held``: the repository holds what was written.
+
+        What no adapter raises on purpose is a fault of ours, told with its traceback.
+        """
+        causes = tracing.leaves(error)
+        refusals = [each.evidence for each in causes if isinstance(each, PushError)]
+        if len(refusals) < len(causes):
+            return internal(error, str(repository))
+        failure = classify(refusals[0], after_success=repository in self.welcomed, held=held)
+        by_us = refusals[0].origin not in {Origin.ENGINE, Origin.STORE}
+        if by_us and failure.kind in NO_ANSWER:
+            self._doubt(repository.registry)
+        if failure.kind in {Kind.UNKNOWN, Kind.ENGINE_ERROR}:
+            tracing.unknown(str(repository), failure.details or failure.message)
+        return failure
+
+    def tell_unreadable(self, repository: Repository, failure: Failure) -> None:
+        """Tell, once a repository, that a policy keeps its tags from being read back."""
+        if repository not in self.unreadable:
+            self.unreadable.add(repository)
+            sentence = (
+                f"What landed in {repository} is not verified: a policy of the registry forbids "
+                f"to read it ({failure.message}). {failure.advice}"
+            )
+            self.observer(Noticed(sentence))
+
+    def _doubt(self, registry: str) -> None:
+        """Have it asked anew who reaches ``registry``, unless it took a write of ours."""
+        if all(each.registry != registry for each in self.welcomed):
+            self.reach.doubt(registry)
+
+
+def ours(kind: Kind, message: str) -> Failure:
+    """Judge something that we found ourselves."""
+    return classify(ErrorInfo(origin=Origin.RUN, kind=kind, message=message))
+
+
+def internal(error: Exception, where: str) -> Failure:
+    """Judge a fault of ours, and tell whoever reads the log where it happened.
+
+    Its traceback, the end of it at least, goes into the details.
+    """
+    tracing.fault(f"internal error, {where}", error)
+    return classify(
+        ErrorInfo(
+            origin=Origin.RUN,
+            kind=Kind.INTERNAL,
+            message=tracing.described(error),
+            details="".join(format_exception(error))[-MOST_DETAILS:],
+        )
+    )
+
+
+class NotStartedError(Exception):
+    """The run was ended before the target was tried."""

@@ -1,0 +1,99 @@
+"""Which blobs the repositories of a registry hold: what need not be sent, and whence to mount."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+
+from ghcr_push.pushing.context import RunContext
+from ghcr_push.pushing.events import Noticed
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.progress import Progress
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.references import Digest, Repository
+
+
+class _RefusedError(Exception):
+    """The origin refused another look while this one waited for its turn."""
+
+
+class KnownBlobs:
+    """Which blobs the repositories of one registry hold, as far as this run knows."""
+
+    def __init__(self, context: RunContext, limiter: Limiter) -> None:
+        self._context = context
+        self._limiter = limiter
+        self._origins = [each for each in context.mount_from if each.registry == limiter.registry]
+        self.progress = Progress(limiter, context.clock)
+        self.mounting = True
+        """Whether the last mount was granted, as far as one was asked for."""
+        self._sending: dict[Digest, anyio.Lock] = {}
+        self._held: dict[Digest, list[Repository]] = {}
+        self._turns: dict[tuple[Repository, Digest], anyio.Lock] = {}
+        self._asked: set[tuple[Repository, Digest]] = set()
+        self._asking: dict[Digest, anyio.Lock] = {}
+
+    @asynccontextmanager
+    async def sending(self, repository: Repository, digest: Digest) -> AsyncIterator[None]:
+        """Wait while another repository is sent the blob, so that it can be mounted from there."""
+        lock = self._sending.setdefault(digest, anyio.Lock())
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(lock)
+            if self.mount_candidate(repository, digest) is not None or not self.mounting:
+                await stack.aclose()
+            yield
+
+    def turn(self, repository: Repository, digest: Digest) -> anyio.Lock:
+        """Return what keeps two groups from bringing one blob at the same moment."""
+        return self._turns.setdefault((repository, digest), anyio.Lock())
+
+    def add(self, repository: Repository, digest: Digest) -> None:
+        """Note that ``repository`` holds the blob."""
+        self._held.setdefault(digest, []).append(repository)
+
+    def holds(self, repository: Repository, digest: Digest) -> bool:
+        """Say whether ``repository`` is known to hold the blob."""
+        return repository in self._held.get(digest, ())
+
+    def mount_candidate(self, repository: Repository, digest: Digest) -> Repository | None:
+        """Name another repository, from which the blob could be mounted into ``repository``."""
+        return next((each for each in self._held.get(digest, ()) if each != repository), None)
+
+    async def look_elsewhere(self, repository: Repository, digest: Digest) -> None:
+        """Look for the blob in the origins until one is known to hold it.
+
+        Each is asked once for a blob, whichever repository wants it. Raises nothing: what cannot
+        be read is taken for not being there, and the blob is sent.
+        """
+        async with self._asking.setdefault(digest, anyio.Lock()):
+            for origin in tuple(self._origins):
+                if self.mount_candidate(repository, digest) is not None:
+                    return
+                if origin != repository and (origin, digest) not in self._asked:
+                    await self._look(repository, digest, origin)
+
+    async def _look(self, repository: Repository, digest: Digest, origin: Repository) -> None:
+        reader = Reader(self._limiter, lambda error: self._context.judge(error, origin))
+
+        async def ask() -> bool:
+            if origin not in self._origins:
+                raise _RefusedError
+            return await self._context.registry.can_mount(repository, digest, origin)
+
+        try:
+            there = await reader.in_turn(ask)
+        except _RefusedError:
+            return
+        except AttemptError as failed:
+            if failed.failure.retryable:  # the next who wants the blob asks again
+                await anyio.sleep(failed.failure.wait or 0.0)
+            elif origin in self._origins:
+                self._origins.remove(origin)
+                self._context.observer(
+                    Noticed(f"nothing is mounted from {origin}: {failed.failure.message}")
+                )
+            return
+        self._asked.add((origin, digest))
+        if there:
+            self.add(origin, digest)

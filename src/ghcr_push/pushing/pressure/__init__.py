@@ -1,0 +1,1 @@
+"""How fast a registry is written to, and when again: slots, limit, outage, pacing, retries."""

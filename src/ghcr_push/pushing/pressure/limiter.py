@@ -1,0 +1,406 @@
+"""Slots for writes under a registry's limit, places for reads, and holds of the whole queue."""
+
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+import anyio.lowlevel
+from anyio.abc import TaskGroup
+
+from ghcr_push.model import Failure, Hold, Kind, LimitChange
+from ghcr_push.pushing.events import Held, LimitChanged, Noticed, Observer
+from ghcr_push.pushing.pressure.global_limit import FifoQueue, GlobalLimit, Waiter
+from ghcr_push.pushing.pressure.limit import Limit, Write
+from ghcr_push.pushing.pressure.outage import Outage
+from ghcr_push.pushing.pressure.pacing import GAIN_OF_READS, GAIN_OF_WRITES, Pacing
+from ghcr_push.pushing.pressure.reachability import SILENT
+from ghcr_push.pushing.pressure.window import Window
+
+READS_PER_WRITE = 2
+"""Reads in flight, as a multiple of the limit on writes."""
+
+SPACING_AFTER_THROTTLE = 1.0
+"""Seconds between starts after a secondary limit, for the rest of the run: GitHub's advice."""
+
+THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
+"""Seconds that a secondary limit holds the queue: first, after doublings, jitter on top."""
+
+SHARED_FROM = 1.0
+"""Seconds from which a wait that a 429 names is the whole queue's; shorter ones are a burst's."""
+
+OUTBREAK = 10.0
+"""Seconds within which a second unit's broken connection is a sign of pressure."""
+
+SHORTEST, LONGEST = 0.75, 1.25
+"""What jitter makes of a pause between starts or probes, as multiples of it."""
+
+TIMER_GRACE = 0.001
+"""Seconds added to timers: rounding, and asyncio's clock, may end a sleep a hair early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A write's place; tell it how the write ended, once, before leaving."""
+
+    limiter: "Limiter"
+    unit: Hashable
+    write: Write
+    order: int
+    level: int
+    """How many were in flight when it began, itself among them."""
+    began: float
+    limit: int
+
+    @property
+    def open(self) -> bool:
+        """Whether a write may still begin in it: a hold or a cut may have come meanwhile."""
+        return self.limiter.lets_begin(self)
+
+    def succeeded(self) -> None:
+        """Say that the registry took the write."""
+        self.limiter.learn_success(self)
+
+    def failed(self, failure: Failure) -> bool:
+        """Say that the write failed; return whether that costs the unit an attempt."""
+        return self.limiter.learn_failure(self, failure)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSlot:
+    """A read's place; tell it how the read ended, once."""
+
+    limiter: "Limiter"
+    order: int
+    began: float
+
+    def succeeded(self) -> None:
+        """Say that the registry answered."""
+        self.limiter.learn_read()
+
+    def failed(self, failure: Failure) -> bool:
+        """Say that the read failed; return whether that costs the unit an attempt."""
+        return self.limiter.learn_silence(self, failure)
+
+
+class Limiter:
+    """Hands out the slots of one registry; whatever waits inside holds none.
+
+    Not thread-safe: one event loop. ``tasks`` runs the timers that end holds.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        *,
+        limit: Limit,
+        ceiling: GlobalLimit,
+        tasks: TaskGroup,
+        observer: Observer,
+        random: Random,
+        clock: Callable[[], float] = anyio.current_time,
+        start: float = 0.0,
+    ) -> None:
+        self.registry = registry
+        self.changes: list[LimitChange] = []
+        self.holds: list[Hold] = []
+        self._limit = limit
+        self._tasks = tasks
+        self._observer = observer
+        self._random = random
+        self._clock = clock
+        self._start = start
+        self._writes = FifoQueue()
+        self._reads = FifoQueue()
+        self.window = Window(lambda: READS_PER_WRITE * self.limit)
+        self.outage = Outage(registry, clock, self._after, self._notice)
+        self._broken: tuple[Hashable, float] | None = None
+        self._closed_until = float("-inf")
+        self._next_start = float("-inf")
+        self._next_read = float("-inf")
+        self._pace = Pacing(GAIN_OF_WRITES)
+        self._pace_before = 0.0
+        """The pause when the last failures one after the other began."""
+        self._read_pace = Pacing(GAIN_OF_READS)
+        self._reads_slowed = float("-inf")
+        self._spacing = 0.0
+        self._throttles = 0
+        self.share = ceiling.join(self.admit, lambda: self.wants_more)
+
+    @property
+    def limit(self) -> int:
+        """Writes allowed in flight now; one where they have to be kept apart."""
+        return 1 if self._pace.pause else self._limit.value
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether a write waits for which the limit leaves a slot."""
+        return bool(self._writes.waiting) and self._writes.inside < self.limit
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is in flight."""
+        return self._writes.inside + self._reads.inside > 0
+
+    @property
+    def shut(self) -> bool:
+        """Whether nothing can be written at present: in an outage, or as the registry asked."""
+        return self.outage.lasts or self._clock() < self._closed_until
+
+    @property
+    def spare(self) -> bool:
+        """Whether a slot is free that nobody waits for, and writes need not be kept apart."""
+        free = self._writes.inside < self.limit and not self._writes.waiting
+        return free and not self._pace.pause and not self.outage.lasts
+
+    @property
+    def at_ease(self) -> bool:
+        """Whether the registry has borne all of this run so far, neither slowed nor throttled."""
+        slowed = self._spacing or self._pace.pause or self._read_pace.pause
+        return not (self.changes or slowed or self.outage.lasts)
+
+    @asynccontextmanager
+    async def write(self, unit: Hashable) -> AsyncIterator[Slot]:
+        """Wait for a slot and hold it for the length of one write of ``unit``."""
+        level = await self._enter(self._writes)
+        write, order = self._limit.began(), self.outage.writes.began()
+        try:
+            yield Slot(self, unit, write, order, level, self._clock(), self.limit)
+        finally:
+            self._limit.left(write)
+            self._leave(self._writes)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSlot]:
+        """Wait for a place among the reads, which hold no slot but obey holds and outages."""
+        await self._enter(self._reads)
+        try:
+            yield self.reading()
+        finally:
+            self._leave(self._reads)
+
+    def reading(self) -> ReadSlot:
+        """Begin a read at once, for who is inside already."""
+        return ReadSlot(self, self.outage.reads.began(), self._clock())
+
+    def lets_begin(self, slot: Slot) -> bool:
+        """Say whether the write that has ``slot`` may still begin."""
+        fits = self._writes.inside <= self.limit or self.limit >= slot.limit
+        return self._clock() >= self._closed_until and fits
+
+    def hold(self, seconds: float, reason: str) -> None:
+        """Let nothing start for ``seconds`` from now."""
+        until = self._clock() + seconds
+        if until <= self._closed_until:
+            return
+        self._closed_until = until
+        hold = Hold(
+            at=self._clock() - self._start, registry=self.registry, seconds=seconds, reason=reason
+        )
+        self.holds.append(hold)
+        self._observer(Held(hold))
+        self._tasks.start_soon(self._admit_at, until)
+
+    def admit(self) -> None:
+        """Let in whoever may start now."""
+        now = self._clock()
+        down = self.outage.lasts
+        if now < self._closed_until or (down and now < self.outage.next_probe):
+            return
+        reads, slots = READS_PER_WRITE * self.limit, self.limit
+        # with fewer waiting a trial costs more than it could gain
+        if len(self._writes.waiting) > slots and not self._pace.pause:
+            slots += self._limit.trial_due
+        if down:
+            reads = slots = 1
+        while self._reads.waiting and self._reads.inside < reads and now >= self._next_read:
+            self._reads.admit()
+            self._next_read = self._after(self._read_pace.pause)
+        while self._writes.waiting and self._writes.inside < slots:
+            if now < self._next_start or not self.share.take():
+                return
+            self._writes.admit()
+            self._next_start = self._after(self._pace.pause, self._spacing)
+            if not self.wants_more:
+                self.share.ceiling.offer_round()
+
+    def _after(self, pause: float, least: float = 0.0) -> float:
+        """Return when ``pause``, with jitter, is over, and have let in then who may start."""
+        seconds = max(least, pause * self._random.uniform(SHORTEST, LONGEST))
+        if not seconds:
+            return float("-inf")
+        self._tasks.start_soon(self._admit_at, self._clock() + seconds)
+        return self._clock() + seconds
+
+    # -- what is learnt: whoever tells it leaves next, and lets in whom it allows --------------
+
+    def learn_success(self, slot: Slot) -> None:
+        """Pass on that a write ended well; an outage ends with it."""
+        if slot.began >= self._closed_until:
+            self._throttles = 0
+        self.share.answers = True
+        self.outage.write_taken(slot.unit)
+        with self._watching("writes succeed"):
+            self._pace.taken()
+            self._limit.accepted(slot.write)
+        self.outage.answered()
+
+    def learn_failure(self, slot: Slot, failure: Failure) -> bool:
+        """Pass on how a write failed; say whether it costs the unit an attempt."""
+        self.share.answers = failure.kind not in SILENT
+        self.outage.failed(failure)
+        self._obey(slot.began, failure)
+        if failure.holds:
+            return self._charge_for_hold(failure)
+        alone = self._is_alone(slot)
+        if not self._is_pressure(slot, failure, alone=alone):
+            return failure.charged
+        counts = alone or self._limit.fixed
+        self.outage.write_failed(slot.unit, slot.order if counts else None)
+        with self._watching(_reason(failure)):
+            owed_to_limit = self._limit.refused(slot.write)
+            self._slow_down(failure, alone=alone)
+        return self._charge(failure) and not owed_to_limit
+
+    def _is_alone(self, slot: Slot) -> bool:
+        """Say whether no other write was in flight at any time beside one that has ended now."""
+        return slot.level == 1 and slot.order == self.outage.writes.begun
+
+    def _slow_down(self, failure: Failure, *, alone: bool) -> None:
+        """Write one at a time, with a pause, after a 429; a longer one where that is refused still.
+
+        Refusals without a throttle may be random faults, which no pause makes fewer. Where nothing
+        at all is taken, that is an outage, whose probes have pauses of their own.
+        """
+        if self._limit.fixed:
+            return
+        begins = failure.kind is Kind.THROTTLED and not self._pace.pause
+        if alone and self.outage.writes.failures == 1:
+            self._pace_before = self._pace.pause
+        if alone and self.outage.writes.lasting:
+            self._pace.pause = self._pace_before
+        elif begins or (alone and self._pace.pause):
+            self._pace.refused()
+        if self._pace.pause:  # it begins now
+            self._next_start = self._after(self._pace.pause, self._spacing)
+
+    def learn_read(self) -> None:
+        """Pass on that a read was answered."""
+        self._read_pace.taken()
+        self.outage.answered()
+
+    def learn_silence(self, reading: ReadSlot, failure: Failure) -> bool:
+        """Note how a read failed; say whether it costs the unit an attempt."""
+        self.outage.failed(failure)
+        self._obey(reading.began, failure)
+        if failure.holds:
+            return self._charge_for_hold(failure)
+        if not (failure.pressure or failure.kind is Kind.NETWORK):
+            return failure.charged
+        if failure.kind is Kind.THROTTLED and reading.began >= self._reads_slowed:
+            self._reads_slowed = self._clock()
+            self._read_pace.refused()
+            self._next_read = self._after(self._read_pace.pause)
+        self.outage.read_failed(reading.order)
+        return self._charge(failure)
+
+    def _charge_for_hold(self, failure: Failure) -> bool:
+        """Say whether a hold counts: the whole client brought it about, unless it comes again."""
+        return failure.charged and self._throttles > 1
+
+    def _is_pressure(self, slot: Slot, failure: Failure, *, alone: bool) -> bool:
+        """Judge a broken connection by whether another unit's broke just before.
+
+        That of a lone write lowers nothing, but several are silence: they count as well. A lone
+        write whose failure has a cap of its own was answered: no silence, and nothing to lower.
+        """
+        if failure.cap is not None and alone:
+            return False
+        if failure.kind is not Kind.NETWORK:
+            return failure.pressure
+        last, self._broken = self._broken, (slot.unit, self._clock())
+        if alone:
+            return True
+        return last is not None and last[0] != slot.unit and self._clock() - last[1] <= OUTBREAK
+
+    def _charge(self, failure: Failure) -> bool:
+        """Say whether a failure counts; in an outage it does not, and probes are spaced."""
+        if not self.outage.lasts:
+            return failure.charged
+        self.outage.probe_failed()
+        return False
+
+    def _obey(self, began: float, failure: Failure) -> None:
+        """Hold the queue as a throttle asks; what began before a hold does not prolong it."""
+        asked = failure.wait or 0.0
+        if failure.holds and began >= self._closed_until:
+            floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
+            self._throttles += 1
+            if not self._spacing:
+                self._notice("throttles us: from now on writes begin seconds apart")
+            self._spacing = SPACING_AFTER_THROTTLE
+            asked = max(asked, floor) + self._random.uniform(0, THROTTLE_SPREAD)
+            self.hold(asked, _reason(failure))
+            with self._watching(_reason(failure)):
+                self._limit.throttled()
+                if not self._limit.fixed:
+                    self._pace.throttled()
+        elif failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
+            self.hold(asked, _reason(failure))
+
+    def _notice(self, sentence: str) -> None:
+        self._observer(Noticed(f"{self.registry} {sentence}"))
+
+    @contextmanager
+    def _watching(self, reason: str) -> Iterator[None]:
+        """Record a change of the limit made inside."""
+        old = self.limit
+        yield
+        if self.limit == old:
+            return
+        change = LimitChange(
+            at=self._clock() - self._start,
+            registry=self.registry,
+            old=old,
+            new=self.limit,
+            reason=reason,
+        )
+        self.changes.append(change)
+        self._observer(LimitChanged(change))
+
+    # -- coming and going ---------------------------------------------------------------------
+
+    async def _admit_at(self, time: float) -> None:
+        """Call ``admit`` when ``time`` has certainly come."""
+        await anyio.sleep(time - self._clock() + TIMER_GRACE)
+        self.admit()
+
+    async def _enter(self, line: FifoQueue) -> int:
+        """Wait to be let into ``line``; return how many are in then."""
+        waiter = Waiter()
+        line.waiting[waiter] = None
+        self.admit()
+        try:
+            await waiter.let_in.wait()
+            # on asyncio a wait may return although the run was cancelled meanwhile
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except BaseException:
+            if waiter.let_in.is_set():
+                self._leave(line)
+            else:
+                del line.waiting[waiter]
+                self.share.ceiling.offer_round()
+            raise
+        return waiter.level
+
+    def _leave(self, line: FifoQueue) -> None:
+        line.inside -= 1
+        if line is self._writes:
+            self.share.give_back()
+        else:
+            self.admit()
+
+
+def _reason(failure: Failure) -> str:
+    return f"{failure.kind} {failure.status}" if failure.status else str(failure.kind)

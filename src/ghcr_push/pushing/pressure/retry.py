@@ -1,0 +1,148 @@
+"""How long a unit waits after a failure and when it gives up: the policy, on top of tenacity.
+
+The table of waits follows what GHCR's failures need to clear (seconds for races on blobs and
+manifests, tens of seconds for authorisation blips), scaled by ``backoff-initial``. Jitter is
+half-floored, U(c/2, c): full jitter may draw almost nothing and hammer a registry in trouble.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from ghcr_push.model import Failure, Kind
+
+T = TypeVar("T")
+
+MOMENT = 0.5
+"""Upper end, in seconds, of the wait after a refusal that cost no attempt."""
+
+HASTE = 0.25
+"""What is left of the jitter where a slot is free that nobody waits for."""
+
+BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
+"""Seconds to wait out a burst limiter, whose own hints are milliseconds; jitter; growth to 32 s."""
+
+SLOWER: Final = {Kind.NOT_VISIBLE: 8.0, Kind.AUTH_BLIP: 12.0, Kind.UNKNOWN: 10.0, Kind.MANGLED: 4.0}
+"""First wait of a kind, as a multiple of ``backoff-initial``; one where not named.
+
+A refusal by chance need not wait long, and one that the limit is to blame for lowers the limit.
+These kinds take their time to clear.
+"""
+
+
+class AttemptError(Exception):
+    """One attempt of a unit failed; ``charged`` says whether that spends one of its attempts."""
+
+    def __init__(self, failure: Failure, *, charged: bool) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+        self.charged = charged
+
+
+@dataclass(slots=True)
+class Tries:
+    """What one unit has spent so far."""
+
+    charged: int = 0
+    by_kind: Counter[Kind] = field(default_factory=Counter)
+    throttled: int = 0
+    """Throttles one after the other, charged or not: their waits grow all the same."""
+
+    def spend(self, failed: AttemptError) -> None:
+        """Count a failed attempt."""
+        self.by_kind[failed.failure.kind] += failed.charged
+        self.charged += failed.charged
+        self.throttled = self.throttled + 1 if failed.failure.kind is Kind.THROTTLED else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """The policy: seconds to wait, and when to give up.
+
+    ``deadline`` is on the same clock as ``clock``; a wait that would pass it is not begun.
+    """
+
+    initial: float
+    maximum: float
+    max_attempts: int
+    random: Random
+    clock: Callable[[], float] = anyio.current_time
+    deadline: float = float("inf")
+
+    def wait(self, failed: AttemptError, tries: Tries, *, spare: bool = False) -> float:
+        """Seconds before the unit asks for a slot again, never fewer than the registry asked.
+
+        ``spare``: a slot stands empty meanwhile, so that the wait ends soon after its floor.
+        """
+        failure = failed.failure
+        asked = failure.wait or 0.0
+        if failure.holds:
+            return 0.0  # the limiter holds everybody, this unit too
+        if failure.kind is Kind.THROTTLED:
+            doubled = BURST_FLOOR * 2.0 ** min(tries.throttled - 1, BURST_DOUBLINGS)
+            return max(asked, doubled) + self.random.uniform(0, BURST_SPREAD)
+        if not failed.charged:
+            return asked + self.random.uniform(0, MOMENT)
+        first = self.initial * SLOWER.get(failure.kind, 1.0)
+        # the exponent is bounded because 2.0**1024 overflows
+        grown = min(self.maximum, first * 2.0 ** min(tries.charged - 1, 32))
+        spread = grown / 2 * (HASTE if spare else 1.0)
+        return max(asked, grown / 2) + self.random.uniform(0, spread)
+
+    def gives_up(self, failed: AttemptError, tries: Tries, wait: float) -> bool:
+        """Say whether no further attempt is worth its while."""
+        failure = failed.failure
+        if not failure.retryable or self.clock() + wait > self.deadline:
+            return True
+        if failure.cap is not None and tries.by_kind[failure.kind] >= failure.cap:
+            return True
+        return tries.charged >= self.max_attempts
+
+    async def run(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        tries: Tries,
+        before_wait: Callable[[AttemptError, float], None],
+        spare: Callable[[], bool],
+    ) -> T:
+        """Call ``attempt`` until it returns; raise its last ``AttemptError`` when giving up.
+
+        ``spare`` says whether a slot is free that nobody waits for.
+        """
+
+        def next_wait(state: RetryCallState) -> float:
+            failed = _failure_of(state)
+            tries.spend(failed)
+            return self.wait(failed, tries, spare=spare())
+
+        def stop(state: RetryCallState) -> bool:
+            return self.gives_up(_failure_of(state), tries, state.upcoming_sleep)
+
+        def tell(state: RetryCallState) -> None:
+            before_wait(_failure_of(state), state.upcoming_sleep)
+
+        async def one() -> T:
+            # tenacity awaits only what it sees to be a coroutine function
+            return await attempt()
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, AttemptError)),
+            wait=next_wait,
+            stop=stop,
+            before_sleep=tell,
+            sleep=anyio.sleep,
+            reraise=True,
+        )
+        return await retrying(one)
+
+
+def _failure_of(state: RetryCallState) -> AttemptError:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, AttemptError):
+        raise TypeError("tenacity asked about an attempt that did not fail")
+    return error

@@ -1,0 +1,238 @@
+"""The queue: seeds first, then the rest; it ends with every target's one outcome."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from random import Random
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ghcr_push.model import (
+    Failure,
+    Group,
+    Hold,
+    Image,
+    Kind,
+    LimitChange,
+    Plan,
+    Source,
+    TargetResult,
+)
+from ghcr_push.pushing.context import RunContext, ours
+from ghcr_push.pushing.group import GroupPush, RegistryState, RunControl
+from ghcr_push.pushing.hindsight import with_hindsight
+from ghcr_push.pushing.known_blobs import KnownBlobs
+from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.readings import Readings, SharedContent
+from ghcr_push.pushing.tag_push import TagPush
+from ghcr_push.pushing.together import Together
+from ghcr_push.pushing.write_access import WriteAccess
+from ghcr_push.references import Repository
+
+LAST_LOOK = 2.0
+"""Seconds, at most, to read the tags whose writes were in flight when the run was cut off."""
+
+REASONS = {
+    Kind.CANCELLED: "the run was cancelled",
+    Kind.DEADLINE: "the run's time was up",
+    Kind.FAIL_FAST: "another target had failed, and fail-fast is on",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How much a run may do at once, and for how long (seconds; infinity for no end)."""
+
+    max_parallel: int
+    adaptive: bool
+    timeout: float
+    fail_fast: bool
+
+
+class PushRun:
+    """One run over a plan: every target gets a task; a slot is held only while writing."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        images: Mapping[Source, Image | Failure],
+        *,
+        context: RunContext,
+        limits: RunOptions,
+        random: Random,
+    ) -> None:
+        self._plan = plan
+        self._images = images
+        self._context = context
+        self._limits = limits
+        self._random = random
+        self._scope = anyio.CancelScope()
+        self._together = Together(plan.groups, wanted=context.all_or_nothing)
+        self._control = RunControl(fail_fast=limits.fail_fast, together=self._together)
+        self._registry_states: dict[str, RegistryState] = {}
+        self._contents: dict[str, SharedContent] = {}
+        self._turns: dict[Repository, anyio.Lock] = {}
+        self._runs: list[TagPush] = []
+        self._groups_left = Counter(group.repository.registry for group in plan.groups)
+
+    @property
+    def limit_changes(self) -> tuple[LimitChange, ...]:
+        """Every change of a limit, in the order of time."""
+        changes = (
+            change
+            for registry_state in self._registry_states.values()
+            for change in registry_state.limiter.changes
+        )
+        return tuple(sorted(changes, key=lambda change: change.at))
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold of a registry's queue, in the order of time."""
+        holds = (
+            hold
+            for registry_state in self._registry_states.values()
+            for hold in registry_state.limiter.holds
+        )
+        return tuple(sorted(holds, key=lambda hold: hold.at))
+
+    def cancel(self) -> None:
+        """End the run now; callable at any time, also before it began."""
+        self._control.cancelled = True
+        self._scope.cancel()
+
+    async def run(self) -> tuple[TargetResult, ...]:
+        """Push everything; return one result per target, in the plan's order."""
+        self._scope.deadline = self._context.start + self._limits.timeout
+        async with anyio.create_task_group() as timers:
+            self._set_up(timers)
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    for group, runs in self._grouped():
+                        tasks.start_soon(self._run_group, group, runs)
+            await self._end_all()
+            timers.cancel_scope.cancel()
+        return with_hindsight([run.result for run in self._runs if run.result is not None])
+
+    def break_off(self, failure: Failure) -> tuple[TargetResult, ...]:
+        """End what has no outcome with ``failure``, after ``run`` raised; return all results."""
+        return with_hindsight([run.result or run.cut_off(failure) for run in self._runs])
+
+    def _set_up(self, timers: TaskGroup) -> None:
+        ceiling = GlobalLimit(self._limits.max_parallel)
+        for target in self._plan.targets:
+            registry = target.reference.repository.registry
+            if registry not in self._registry_states:
+                self._registry_states[registry] = self._new_lane(registry, ceiling, timers)
+            limiter = self._registry_states[registry].limiter
+            self._runs.append(TagPush(target, self._context, limiter, self._may_start))
+
+        self._contents = self._shared_contents(Readings(self._context, timers))
+
+    def _shared_contents(self, readings: Readings) -> dict[str, SharedContent]:
+        """Give each image, by its ID, what the groups of it share."""
+        contents: dict[str, SharedContent] = {}
+        for group in self._plan.groups:
+            image = self._images[group.source]
+            if isinstance(image, Image):
+                content = contents.setdefault(
+                    image.id, SharedContent(readings, group.source, image)
+                )
+                content.expect(group.repository)
+        return contents
+
+    def _new_lane(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
+        limiter = Limiter(
+            registry,
+            limit=self._new_limit(),
+            ceiling=ceiling,
+            tasks=timers,
+            observer=self._context.observer,
+            random=self._random,
+            clock=self._context.clock,
+            start=self._context.start,
+        )
+        return RegistryState(
+            limiter=limiter,
+            known_blobs=KnownBlobs(self._context, limiter),
+            permission=WriteAccess(self._context, limiter, self._may_start),
+        )
+
+    def _may_start(self) -> bool:
+        return self._control.goes_on
+
+    def _new_limit(self) -> Limit:
+        most = self._limits.max_parallel
+        return AdaptiveLimit(most) if self._limits.adaptive else FixedLimit(most)
+
+    def _grouped(self) -> list[tuple[Group, list[TagPush]]]:
+        runs = iter(self._runs)
+        return [(group, [next(runs) for _ in group.targets]) for group in self._plan.groups]
+
+    async def _run_group(self, group: Group, runs: list[TagPush]) -> None:
+        try:
+            await self._push_group(group, runs)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+            failure = self._context.judge(error, group.repository)
+            for run in runs:
+                if run.result is None:
+                    run.fail(failure)
+                    self._control.note_failure()
+            self._tell_others(group, runs)
+        else:
+            self._tell_others(group, runs)
+        finally:
+            registry = group.repository.registry
+            self._groups_left[registry] -= 1
+            if not self._groups_left[registry]:
+                self._registry_states[registry].limiter.share.leave()
+
+    def _tell_others(self, group: Group, runs: list[TagPush]) -> None:
+        """Tell the groups that wait for this one how it ended."""
+        for run in runs:
+            if run.result and run.result.failure:
+                self._together.refuse(run.target, run.result.failure)
+        self._together.needs_nothing(group)
+
+    async def _push_group(self, group: Group, runs: list[TagPush]) -> None:
+        image = self._images[group.source]
+        if isinstance(image, Failure):
+            for run in runs:
+                run.fail(image)
+                self._control.note_failure()
+            return
+        await GroupPush(
+            group,
+            image,
+            runs,
+            context=self._context,
+            control=self._control,
+            registry_state=self._registry_states[group.repository.registry],
+            content=self._contents[image.id],
+            turn=self._turns.setdefault(group.repository, anyio.Lock()),
+        ).run()
+
+    # -- the end ------------------------------------------------------------------------------
+
+    async def _end_all(self) -> None:
+        """Give an outcome to every target that the run left without one."""
+        unfinished = [run for run in self._runs if run.result is None]
+        with anyio.move_on_after(LAST_LOOK, shield=True):
+            async with anyio.create_task_group() as tasks:
+                for run in unfinished:
+                    tasks.start_soon(run.look_a_last_time)
+        for run in unfinished:
+            if run.result is None:
+                run.cut_off(self._what_ended(run))
+
+    def _what_ended(self, run: TagPush) -> Failure:
+        kind = Kind.DEADLINE
+        if self._control.cancelled:
+            kind = Kind.CANCELLED
+        elif self._together.refusal is not None:
+            return self._together.refusal
+        elif self._control.failing_fast and not run.tried:
+            kind = Kind.FAIL_FAST
+        return ours(kind, REASONS[kind])

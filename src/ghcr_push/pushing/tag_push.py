@@ -1,0 +1,483 @@
+"""One target: look what its tag names, write it, prove that it landed."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Final
+
+import anyio
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import (
+    Descriptor,
+    Failure,
+    Kind,
+    Outcome,
+    Step,
+    Target,
+    TargetResult,
+)
+from ghcr_push.pushing.context import NOT_READABLE, NotStartedError, RunContext, ours
+from ghcr_push.pushing.events import Began, Ended, EngineSaid, Waiting
+from ghcr_push.pushing.journal import ContentLog, Journal
+from ghcr_push.pushing.pressure.limiter import Limiter, Slot
+from ghcr_push.pushing.pressure.retry import AttemptError, Tries
+from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader, answered
+from ghcr_push.pushing.tag_state import TagState
+from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter
+from ghcr_push.references import Digest, Repository
+
+LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds, at least, between reads while a registry shows the old tag: 30 s, GHCR's worst."""
+
+MAY_HAVE_LANDED: Final = frozenset({Kind.SERVER_ERROR, Kind.TIMEOUT, Kind.NETWORK, Kind.UNKNOWN})
+"""Failures of a write after which the registry may hold it all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the tag named, and when."""
+
+    seen: Descriptor | None
+    at: float
+
+    @property
+    def digest(self) -> Digest | None:
+        """The digest that the tag named, None for nothing."""
+        return self.seen.digest if self.seen else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a write ended; ``doubtful``: it failed, and may have landed all the same."""
+
+    failed: AttemptError | None = None
+    doubtful: bool = False
+
+
+class TagPush:
+    """A target on its way from untried to its one outcome.
+
+    Its state can be read at any moment, so that a run that is cut off ends every target truly.
+    ``may_start`` says whether a target that was never tried may still be.
+    """
+
+    def __init__(
+        self, target: Target, context: RunContext, limiter: Limiter, may_start: Callable[[], bool]
+    ) -> None:
+        self.target = target
+        self.seed = False
+        self.content: ContentLog | None = None
+        """On a seed whose content we carry ourselves: how that goes."""
+        self.tries_of_content = 0
+        self.result: TargetResult | None = None
+        self._context = context
+        self._limiter = limiter
+        self._may_start = may_start
+        self._tries = Tries()
+        self._journal = Journal(context.clock, context.start)
+        self._reader = Reader(limiter, lambda error: context.judge(error, self.repository))
+        self._tag_state = TagState()
+        self._last_look: Look | None = None
+        """None where the tag could not be read."""
+
+    @property
+    def repository(self) -> Repository:
+        """The repository that the tag is in."""
+        return self.target.reference.repository
+
+    @property
+    def tag(self) -> str:
+        """The tag to write."""
+        return self.target.reference.tag
+
+    @property
+    def tries(self) -> int:
+        """Attempts so far, the one under way among them."""
+        return self._journal.number
+
+    @property
+    def tried(self) -> bool:
+        """Whether a write began, be it of its content, or an attempt failed."""
+        carried = self.content is not None and self.content.begun
+        return self._tag_state.sent or carried or bool(self._journal.attempts)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the tag may be created but never moved."""
+        return any(fnmatchcase(self.tag, pattern) for pattern in self._context.protect)
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether a write of it may begin now."""
+        return self.tried or self._may_start()
+
+    async def land(self, content: TagWriter) -> TargetResult | None:
+        """Bring the target to its outcome; failures are in the result, never raised.
+
+        Returns None where the run was ended before the target was tried.
+        """
+        return await self._land(
+            lambda: self._context.backoff.run(
+                lambda: self._attempt(content),
+                self._tries,
+                self._before_wait,
+                lambda: self._limiter.spare,
+            )
+        )
+
+    async def land_at_once(self, content: TagWriter) -> TargetResult | None:
+        """Bring the target to its outcome in one attempt, or wait as it asks and return None.
+
+        What fails so, fails for good only where it is the tag's own fault: another way of writing
+        may succeed. None, too, where the run was ended before; in both cases ``land`` may go on.
+        """
+
+        async def attempt() -> None:
+            try:
+                await self._attempt(content)
+            except AttemptError as failed:
+                if failed.failure.tag_only:
+                    raise
+                self._tries.spend(failed)
+                wait = failed.failure.wait or 0.0  # be it of the read that came after
+                if failed.failure.retryable:
+                    wait = self._context.backoff.wait(
+                        failed, self._tries, spare=self._limiter.spare
+                    )
+                self._before_wait(failed, wait)
+                await anyio.sleep(wait)
+                raise NotStartedError from failed
+
+        return await self._land(attempt)
+
+    async def _land(self, attempts: Callable[[], Awaitable[None]]) -> TargetResult | None:
+        try:
+            await attempts()
+        except NotStartedError:
+            self._journal.drop()
+            return None
+        except AttemptError as failed:
+            return self.fail(failed.failure)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other targets
+            failure = self._context.judge(error, self.repository)
+            self._journal.close(failure)
+            return self.fail(failure)
+        return self._finish(self._tag_state.outcome)
+
+    # -- one attempt ------------------------------------------------------------------------
+
+    async def _attempt(self, content: TagWriter) -> None:
+        with self._recorded():
+            if await self._look_and_write(content):
+                await self._prove()
+
+    async def _look_and_write(self, content: TagWriter) -> bool:
+        """Read the tag and write it; False where there is nothing to prove.
+
+        Those who wait for their turn wait before they look, so that no look grows old in a queue.
+        """
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._limiter.window.open())
+            self._open()
+            if await self._look(content):
+                return False
+            self._journal.step = Step.FETCH
+            await content.prepare()
+            await self._write(content, turn)
+        return True
+
+    def _open(self) -> None:
+        if not self.may_begin:
+            raise NotStartedError
+        self._journal.open(Step.LOOK, self._limiter.limit)
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Record what happens inside as one attempt; a look that found all well is none."""
+        try:
+            yield
+        except AttemptError as failed:
+            if not self.may_begin:  # its first look came after the end: it was never tried
+                raise NotStartedError from failed
+            self._journal.close(failed.failure)
+            raise
+        if self.tried:
+            self._journal.close(None)
+
+    async def _look(self, content: TagWriter) -> bool:
+        """Read the tag before a write; True where it names ``content``, and nothing is to do."""
+        self._tag_state.digest = content.digest
+        self._last_look = None
+        try:
+            seen = await self._reader.in_turn(self._head)
+        except AttemptError as failed:
+            if self._may_be_written_unread(failed.failure):
+                return False
+            raise
+        return await self._weigh(seen, content)
+
+    def _may_be_written_unread(self, failure: Failure) -> bool:
+        """Say whether a write may follow a look that failed so."""
+        return failure.kind in NOT_READABLE and not self.protected and not self._tag_state.sent
+
+    async def _weigh(self, seen: Descriptor | None, content: TagWriter) -> bool:
+        """Say whether nothing is left to do; raise where what the tag names forbids to go on."""
+        self._note(seen)
+        if seen is None:
+            return False
+        if await content.named_by(seen):
+            whole = self._tag_state.sent and not self._tag_state.incomplete
+            if whole or await content.is_whole(seen.digest):
+                self._tag_state.proved(seen)
+                return True
+            self._tag_state.incomplete = True
+            return False
+        if self._tag_state.is_overtaken_by(seen):
+            raise self._overtaken(seen)
+        if self.protected:
+            self._tag_state.kept = self._context.keep_protected and not self._tag_state.sent
+            if not self._tag_state.kept:
+                failure = ours(Kind.PROTECTED, f"{self.tag} is protected and names {seen.digest}")
+                raise AttemptError(failure, charged=True)
+        return self._tag_state.kept
+
+    def _note(self, seen: Descriptor | None) -> None:
+        self._last_look = Look(seen, self._context.clock())
+        self._tag_state.looked(seen)
+
+    async def _write(self, content: TagWriter, turn: AsyncExitStack) -> None:
+        """Write in a slot, unless another job moved the tag since the last look.
+
+        ``turn`` is given up to others as soon as the write begins.
+        """
+        sent: Sent | None = None
+        while sent is None:
+            async with content.turn(), self._limiter.write(self.target.reference) as slot:
+                moved = await self._has_moved()
+                if not self.may_begin:
+                    raise NotStartedError
+                if not moved and slot.open:
+                    await turn.aclose()
+                    sent = await self._send(content, slot)
+            if moved and self._last_look and await self._weigh(self._last_look.seen, content):
+                return
+        await self._settle(sent, content)
+
+    async def _has_moved(self) -> bool:
+        """Look again, in the slot, where the last look may not hold; say whether it does not.
+
+        A protected tag is read right before every write of it. For others no request is added
+        where the registry has more than it bears: that takes three times as long for a fleet.
+        """
+        last = self._last_look
+        if last is None:  # it may not be read
+            return False
+        age = self._context.clock() - last.at
+        if not self.protected and (age <= LOOK_STAYS_TRUE or not self._limiter.at_ease):
+            return False
+        try:
+            seen = await self._reader.at_once(self._head)
+        except AttemptError as failed:
+            if self.protected or failed.failure.wait is not None:
+                raise
+            return False  # the earlier look is as good as it gets
+        self._note(seen)
+        return self._last_look is not None and self._last_look.digest != last.digest
+
+    async def _send(self, content: TagWriter, slot: Slot) -> Sent:
+        """Write once, in the slot; tell the slot and the caller how that ended."""
+        self._journal.send(content.step, slot.limit)
+        self._tag_state.sends()
+        self._context.observer(Began(self.target, content.step, self.tries, slot.limit))
+        try:
+            digest = await answered(
+                content.send(self.target.reference, self._engine_said),
+                within=self._context.attempt_timeout,
+            )
+        except PushError as error:
+            # a tag of a manifest that its repository holds: the bytes were accepted before
+            held = content.step is Step.RETAG
+            failure = self._context.judge(error, self.repository, held=held)
+            failed = AttemptError(failure, charged=slot.failed(failure))
+            # only the containerd store, which knows the digest beforehand, pushes an index
+            self._tag_state.in_part |= content.step is Step.PUSH and content.digest is not None
+            return Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED)
+        slot.succeeded()
+        self._tag_state.digest = digest
+        self._tag_state.in_part |= content.digest not in {None, digest}
+        return Sent()
+
+    async def _settle(self, sent: Sent, content: TagWriter) -> None:
+        """Go on after a write; one that failed has landed all the same where the tag shows it."""
+        if sent.failed is None:
+            self._context.welcomed.add(self.repository)
+            return
+        self._tag_state.failed(doubtful=sent.doubtful)
+        # where the registry named a wait, the next attempt's look finds what landed
+        if sent.failed.failure.wait is not None or not await self._landed_after_all(sent, content):
+            raise sent.failed
+        self._journal.close(sent.failed.failure)
+
+    async def _landed_after_all(self, sent: Sent, content: TagWriter) -> bool:
+        """Read back a write that failed and may have landed; a failing read proves nothing.
+
+        That may be after any failure of a ``docker push``, which does more than write the tag.
+        """
+        failed = sent.failed
+        if failed is None or not (sent.doubtful or content.step is Step.PUSH):
+            return False
+        try:
+            seen = await self._reader.in_turn(self._head)
+        except AttemptError as unread:
+            failure = replace(failed.failure, wait=unread.failure.wait)
+            raise AttemptError(failure, charged=failed.charged) from unread
+        if sent.doubtful:
+            return await self._weigh(seen, content)
+        if seen is None or self._tag_state.incomplete or not await content.named_by(seen):
+            return False
+        self._tag_state.proved(seen)
+        return True
+
+    async def _prove(self) -> None:
+        """Read the tag until it names what was sent, for about 30 s of lag."""
+        if self._tag_state.verified or self._tag_state.kept or not self._context.verify:
+            return
+        self._journal.step = Step.PROVE
+        for pause in LAG_PAUSES:
+            try:
+                if await self._is_proved():
+                    return
+                asked = 0.0
+            except AttemptError as failed:
+                if not failed.failure.retryable:
+                    raise
+                asked = failed.failure.wait or 0.0
+            await anyio.sleep(max(asked, pause * self._context.backoff.random.uniform(1.0, 1.2)))
+        if not await self._is_proved():
+            names = f"still names {self._tag_state.before or 'nothing'}"
+            failure = ours(Kind.NOT_VISIBLE, f"{self.tag} {names} after the write")
+            raise AttemptError(failure, charged=True)
+
+    async def _is_proved(self) -> bool:
+        try:
+            seen = await self._reader.in_turn(self._head)
+        except AttemptError as failed:
+            # the write's own answer is all there is then: landed, not verified
+            if self._context.reach.only_engine(self.repository.registry):
+                return True
+            if failed.failure.kind is Kind.READ_FORBIDDEN:
+                self._context.tell_unreadable(self.repository, failed.failure)
+                return True
+            raise
+        if seen is None:
+            return False
+        if self._tag_state.is_shown_by(seen):
+            self._tag_state.proved(seen)
+            return True
+        if self._tag_state.is_overtaken_by(seen):
+            raise self._overtaken(seen)
+        return False
+
+    async def _head(self) -> Descriptor | None:
+        reader = self._context.reader(self.repository.registry)
+        return await reader.head(self.repository, self.tag)
+
+    def _overtaken(self, seen: Descriptor) -> AttemptError:
+        message = f"{self.tag} names {seen.digest}, which this run did not send"
+        return AttemptError(ours(Kind.OVERTAKEN, message), charged=True)
+
+    async def look_first(self, content: ByDockerPush) -> None:
+        """Look before anything is carried: end it where nothing of it is to be written.
+
+        A failing look proves nothing: the target's own attempt looks again, once it may.
+        """
+        if not self.may_begin:
+            return
+        self._journal.open(Step.LOOK, self._limiter.limit)
+        try:
+            done = await self._is_done_before_all(content)
+        except AttemptError as failed:
+            if failed.failure.kind is Kind.PROTECTED:
+                self._journal.close(failed.failure)
+                self.fail(failed.failure)
+            else:
+                self._journal.drop()
+                await anyio.sleep(failed.failure.wait or 0.0)
+            return
+        self._journal.drop()
+        if done:
+            self._finish(self._tag_state.outcome)
+
+    async def _is_done_before_all(self, content: ByDockerPush) -> bool:
+        seen = await self._reader.in_turn(self._head)
+        if seen is not None and await content.named_by(seen):
+            return await self._weigh(seen, content)
+        if seen is None or not self.protected or content.may_turn_out_to_be(seen):
+            self._note(seen)
+            return False
+        return await self._weigh(seen, content)
+
+    # -- the record -------------------------------------------------------------------------
+
+    def _before_wait(self, failed: AttemptError, seconds: float) -> None:
+        self._journal.waits(seconds)
+        self._context.observer(Waiting(self.target, self.tries, failed.failure, seconds))
+
+    def _engine_said(self, lines: Sequence[str]) -> None:
+        self._context.observer(EngineSaid(self.target, tuple(lines)))
+
+    # -- the end ----------------------------------------------------------------------------
+
+    def fail(self, failure: Failure) -> TargetResult:
+        """End it: it did not land, and why."""
+        return self._finish(Outcome.FAILED, failure)
+
+    def cut_off(self, failure: Failure) -> TargetResult:
+        """End it where the run ended first: failed if it was tried, else skipped."""
+        if self.tried:
+            self._journal.close(failure)
+        return self._finish(Outcome.FAILED if self.tried else Outcome.SKIPPED, failure)
+
+    async def look_a_last_time(self) -> None:
+        """End it as landed where a write in doubt shows in the registry after all.
+
+        Where the tag named the image before, a part of which was lost, it shows nothing.
+        """
+        if (
+            not self._tag_state.in_doubt
+            or self._tag_state.digest is None
+            or self._tag_state.incomplete
+        ):
+            return
+        try:
+            seen = await self._head()
+        except Exception:  # noqa: BLE001 - whatever it is, it proves nothing, and time is up
+            return
+        if seen is not None and self._tag_state.is_shown_by(seen):
+            if self._journal.step is None:
+                self._journal.open(Step.LOOK, self._limiter.limit)
+            self._journal.close(None)
+            self._tag_state.proved(seen)
+            self._finish(self._tag_state.outcome)
+
+    def _finish(self, outcome: Outcome, failure: Failure | None = None) -> TargetResult:
+        good, tag_state = failure is None, self._tag_state
+        self.result = TargetResult(
+            target=self.target,
+            outcome=outcome,
+            digest=tag_state.digest if good and outcome is not Outcome.KEPT else None,
+            before=tag_state.before,
+            known_before=tag_state.known_before,
+            verified=tag_state.verified and good,
+            may_have_landed=tag_state.in_doubt and not good,
+            seed=self.seed,
+            retried=max(self.tries, self.tries_of_content) > 1,
+            attempts=tuple(self._journal.attempts),
+            content_attempts=self.content.attempts if self.content else (),
+            failure=failure,
+            carriage=self.content.carriage if self.content else None,
+        )
+        self._context.observer(Ended(self.result))
+        return self.result

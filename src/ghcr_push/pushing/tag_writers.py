@@ -1,0 +1,285 @@
+"""What a target shall name, by where it lies now: in the engine, or in its repository already."""
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import anyio
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import Descriptor, Image, Kind, Manifest, Source, Step
+from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.unheld import UnknownBlobs
+from ghcr_push.references import Digest, Repository, TagReference
+
+Said = Callable[[Sequence[str]], None]
+
+NOT_FOUND = 404
+
+INDEX_TYPES: Final = frozenset(
+    {
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a manifest names: a blob, or a manifest of an index."""
+
+    digest: Digest
+    blob: bool
+
+
+class Manifests:
+    """The manifests of one repository, each fetched once however many targets ask for it."""
+
+    def __init__(self, repository: Repository, registry: Registry, reader: Reader) -> None:
+        self._repository = repository
+        self._registry = registry
+        self._reader = reader
+        self._known: dict[Digest, Manifest] = {}
+        self._turn = anyio.Lock()
+        self._whole: dict[Digest, bool] = {}
+        self._looking = anyio.Lock()
+
+    def know(self, manifest: Manifest) -> None:
+        """Keep a manifest that is at hand already."""
+        self._known[manifest.digest] = manifest
+
+    async def fetch(self, digest: Digest) -> Manifest:
+        """Return the manifest with that digest; raise ``AttemptError`` where it cannot be read."""
+        async with self._turn:
+            if digest not in self._known:
+                self._known[digest] = await self._reader.in_turn(
+                    lambda: self._registry.get(self._repository, digest)
+                )
+            return self._known[digest]
+
+    def was_whole(self, digest: Digest) -> bool:
+        """Say whether nothing is known to have been missing of the manifest's parts."""
+        return self._whole.get(digest, True)
+
+    async def is_whole(self, digest: Digest) -> bool:
+        """Say whether the repository holds all that the manifest names, looked for once."""
+        async with self._looking:
+            if digest not in self._whole:
+                manifest = await self.fetch(digest)
+                self._whole[digest] = await self._holds(parts_of(manifest))
+            return self._whole[digest]
+
+    async def _holds(self, parts: Sequence[Part]) -> bool:
+        """Look for every part, side by side.
+
+        What a registry refuses to tell for good counts as there: nothing says that it is gone.
+        """
+        there: list[bool] = []
+        failures: list[AttemptError] = []
+
+        async def look(part: Part) -> None:
+            try:
+                there.append(await self._reader.in_turn(lambda: self._holds_part(part)))
+            except AttemptError as failed:
+                if failed.failure.retryable or failed.failure.kind is Kind.INTERNAL:
+                    failures.append(failed)
+
+        async with anyio.create_task_group() as tasks:
+            for part in parts:
+                tasks.start_soon(look, part)
+        if all(there) and failures:
+            raise failures[0]
+        return all(there)
+
+    async def _holds_part(self, part: Part) -> bool:
+        if part.blob:
+            return await self._registry.has_blob(self._repository, part.digest)
+        return await self._registry.head(self._repository, part.digest) is not None
+
+
+class TagWriter(Protocol):
+    """An image on its way to a tag.
+
+    What reads, raises ``AttemptError``; ``send`` raises ``PushError``, for the slot's holder.
+    """
+
+    @property
+    def step(self) -> Step:
+        """What a write of it is called."""
+
+    @property
+    def digest(self) -> Digest | None:
+        """Its digest in the registry, where that is known before it is sent."""
+
+    async def named_by(self, seen: Descriptor) -> bool:
+        """Say whether ``seen``, found under a tag, is this content."""
+
+    async def is_whole(self, digest: Digest) -> bool:
+        """Say whether the repository holds all of it; ``digest`` is what ``named_by`` saw."""
+
+    async def prepare(self) -> None:
+        """Do the reads that a write needs, before a slot is asked for."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for the right to write it; it is given back between attempts."""
+
+    async def send(self, target: TagReference, said: Said) -> Digest:
+        """Write it under ``target`` in one try and return the digest that was sent."""
+
+
+class ByDockerPush:
+    """An image in the engine, sent by ``docker push``.
+
+    ``manifests`` is None where our process cannot read the repository. ``turn`` is shared by
+    the contents of one repository: pushed side by side, they would upload common layers twice.
+    ``sent_other`` is told where a push sent another digest than the engine's, and may raise.
+    """
+
+    step = Step.PUSH
+
+    def __init__(
+        self,
+        source: Source,
+        image: Image,
+        *,
+        engine: Engine,
+        manifests: Manifests | None,
+        turn: anyio.Lock,
+        sent_other: Callable[[TagReference, Digest], None],
+    ) -> None:
+        self.digest = image.digest
+        self._source = source
+        self._image = image
+        self._engine = engine
+        self._manifests = manifests
+        self._turn = turn
+        self._sent_other = sent_other
+
+    async def named_by(self, seen: Descriptor) -> bool:
+        """Compare digests, or in the classic store, which knows none yet, the image ID."""
+        if self.digest is not None or self._manifests is None:
+            return seen.digest == self.digest
+        try:
+            manifest = await self._manifests.fetch(seen.digest)
+        except AttemptError as failed:
+            if failed.failure.status == NOT_FOUND:
+                return False
+            raise
+        return _is_of(manifest, self._image)
+
+    async def is_whole(self, digest: Digest) -> bool:
+        """Look for its parts, where our process can."""
+        return self._manifests is None or await self._manifests.is_whole(digest)
+
+    def may_turn_out_to_be(self, seen: Descriptor) -> bool:
+        """Say whether ``seen`` may be what goes up in the end.
+
+        Of an index one platform alone goes up where the engine has no other, and which digest that
+        has is known only then.
+        """
+        image = self._image
+        surely_whole = image.whole is True or image.digest is None or not image.in_engine
+        return not surely_whole and seen.media_type not in INDEX_TYPES
+
+    async def prepare(self) -> None:
+        """Nothing: the engine reads for itself."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """One push at a time in a repository."""
+        return self._turn
+
+    async def send(self, target: TagReference, said: Said) -> Digest:
+        """Run one ``docker push``; another digest than the engine's own is not silently taken."""
+        digest = await self._engine.push(self._source, target, said)
+        if self.digest not in {None, digest}:
+            self._sent_other(target, digest)
+        return digest
+
+
+class ByManifestPut:
+    """A manifest whose content the repository holds, to be written under tags.
+
+    ``unheld``, where we brought the content, mends what turns out to be missing of it.
+    """
+
+    step = Step.RETAG
+
+    def __init__(
+        self,
+        repository: Repository,
+        digest: Digest,
+        *,
+        registry: Registry,
+        manifests: Manifests,
+        unheld: UnknownBlobs | None = None,
+    ) -> None:
+        self.digest = digest
+        self._repository = repository
+        self._registry = registry
+        self._manifests = manifests
+        self._unheld = unheld
+
+    async def named_by(self, seen: Descriptor) -> bool:
+        """Compare digests."""
+        return seen.digest == self.digest
+
+    async def is_whole(self, digest: Digest) -> bool:
+        """Say whether all was there when this run came; else it is there by now."""
+        return self._manifests.was_whole(digest)
+
+    async def prepare(self) -> None:
+        """Have the manifest's bytes at hand, and what was found missing there."""
+        if self._unheld is not None:
+            await self._unheld.mend()
+        await self._manifests.fetch(self.digest)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Any time: a retag carries no layers."""
+        return nullcontext()
+
+    async def send(self, target: TagReference, said: Said) -> Digest:  # noqa: ARG002 - the port's
+        """Put the same bytes under the tag."""
+        manifest = await self._manifests.fetch(self.digest)
+        try:
+            await self._registry.put(self._repository, target.tag, manifest)
+        except PushError as error:
+            if self._unheld is not None:
+                self._unheld.note(target.tag, error)
+            raise
+        return self.digest
+
+
+def parts_of(manifest: Manifest) -> tuple[Part, ...]:
+    """Return what ``manifest`` names and its repository must hold; nothing of one not understood.
+
+    A layer with addresses of its own need not be in any repository.
+    """
+    try:
+        document = json.loads(manifest.raw)
+        children = document.get("manifests")
+        if children is not None:
+            return tuple(Part(Digest(each["digest"]), blob=False) for each in children)
+        blobs = [document["config"], *document["layers"]]
+        return tuple(
+            Part(Digest(each["digest"]), blob=True) for each in blobs if not each.get("urls")
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def _is_of(manifest: Manifest, image: Image) -> bool:
+    """Say whether ``manifest`` is of an image of the classic store.
+
+    The config's digest is the image ID there, and covers the DiffIDs of all layers.
+    """
+    try:
+        document = json.loads(manifest.raw)
+        return bool(
+            document["config"]["digest"] == image.id and len(document["layers"]) == image.layers
+        )
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,70 @@
+"""Whether we may write to a repository: asked once, before the first layer is sent."""
+
+from collections.abc import Callable
+from typing import Final
+
+import anyio
+
+from ghcr_push.model import Failure, Kind
+from ghcr_push.pushing.context import RunContext
+from ghcr_push.pushing.pressure.limiter import Limiter, Slot
+from ghcr_push.pushing.reads import READ_TIMEOUT, answered
+from ghcr_push.references import Repository
+
+REFUSALS: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.CREDENTIALS, Kind.NAME_REFUSED})
+"""Failures that hold for a whole repository: its other groups end with them, untried."""
+
+
+class WriteAccess:
+    """Which repositories of one registry refuse us for good; ``may_ask`` says whether we still may.
+
+    The question is an upload that is begun: docker hides the answer's words, and uploads side by
+    side would all be refused. Where anything else comes of it, the writes themselves will tell.
+    """
+
+    def __init__(self, context: RunContext, limiter: Limiter, may_ask: Callable[[], bool]) -> None:
+        self._context = context
+        self._limiter = limiter
+        self._may_ask = may_ask
+        self._refused: dict[Repository, Failure] = {}
+        self._asking: dict[Repository, anyio.Lock] = {}
+        self._asked: set[Repository] = set()
+
+    def learn(self, repository: Repository, failure: Failure) -> None:
+        """Note how a write to ``repository`` failed, if that is a refusal for good."""
+        if failure.kind in REFUSALS:
+            self._refused[repository] = failure
+
+    def known_refusal(self, repository: Repository) -> Failure | None:
+        """Return why ``repository`` refuses us, as far as that is known."""
+        return self._refused.get(repository)
+
+    async def refusal(self, repository: Repository) -> Failure | None:
+        """Return why ``repository`` refuses us, asked once if need be; None where it does not."""
+        async with self._asking.setdefault(repository, anyio.Lock()):
+            if repository not in self._asked and self._may_ask():
+                self._asked.add(repository)
+                await self._ask(repository)
+        return self.known_refusal(repository)
+
+    async def _ask(self, repository: Repository) -> None:
+        asked = False
+        while not asked:
+            async with self._limiter.write(repository) as slot:
+                if self._limiter.outage.given_up is not None:
+                    return
+                if slot.open:  # else a hold came between admission and now: it is waited out
+                    asked = True
+                    await self._ask_in(slot, repository)
+
+    async def _ask_in(self, slot: Slot, repository: Repository) -> None:
+        try:
+            # its success says little of how a push fares: the slot is not told
+            request = self._context.registry.check_write_access(repository)
+            await answered(request, within=READ_TIMEOUT)
+            self._limiter.outage.answered()
+            self._limiter.share.answers = True
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+            failure = self._context.judge(error, repository)
+            slot.failed(failure)
+            self.learn(repository, failure)

@@ -1,0 +1,56 @@
+"""Where to look for the remedy of what did not land, in one word to count by."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from ghcr_push.failures.policies import POLICIES, Cause
+from ghcr_push.model import Kind, TargetResult
+
+
+class CauseCategory(StrEnum):
+    """The vocabulary of the output ``cause``."""
+
+    NONE = "none"
+    REGISTRY = "registry"
+    NETWORK = "network"
+    PERMISSION = "permission"
+    ENGINE = "engine"
+    INPUT = "input"
+    MIXED = "mixed"
+
+
+_OF_CAUSE: Final = {
+    Cause.REGISTRY: CauseCategory.REGISTRY,
+    Cause.NETWORK: CauseCategory.NETWORK,
+    Cause.PERMISSION: CauseCategory.PERMISSION,
+    Cause.ENGINE: CauseCategory.ENGINE,
+    Cause.INPUT: CauseCategory.INPUT,
+    Cause.RUN: CauseCategory.NONE,
+}
+_OF_KIND: Final = {kind: _OF_CAUSE[policy.cause] for kind, policy in POLICIES.items()} | {
+    Kind.INTERNAL: CauseCategory.ENGINE  # a fault of the machinery on this side
+}
+
+
+def cause_of(result: TargetResult) -> CauseCategory:
+    """Return why a target did not land; none where it did.
+
+    A target that the end of the run cut off has the cause of its last failed attempt, and none
+    where nothing had failed: an end is not a cause.
+    """
+    if result.failure is None:
+        return CauseCategory.NONE
+    failed = [attempt.failure for attempt in result.all_attempts if attempt.failure]
+    verdicts = (_OF_KIND[failure.kind] for failure in (result.failure, *reversed(failed)))
+    return next(
+        (verdict for verdict in verdicts if verdict is not CauseCategory.NONE), CauseCategory.NONE
+    )
+
+
+def joined(causes: Iterable[CauseCategory]) -> CauseCategory:
+    """Return the one cause of all that did not land, or that there are several."""
+    several = set(causes) - {CauseCategory.NONE}
+    if not several:
+        return CauseCategory.NONE
+    return several.pop() if len(several) == 1 else CauseCategory.MIXED

@@ -1,0 +1,232 @@
+"""What a saved OCI layout holds, and which part of it is an image that can be pushed.
+
+The words are the image-spec's. Where not all platforms of an image are there (it was pulled for
+one), the choice is docker's: the one platform that is complete, else a failure.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.references import Digest
+from ghcr_push.sources.disk import unusable
+from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+
+# image-spec: a manifest or index need not name its media type; docker's own always do
+INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+
+LARGEST_MANIFEST: Final = 4 << 20
+"""Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
+
+# set by buildkit: a child of an index that describes another one, and is no platform of its own
+_REFERENCE_TYPE: Final = "vnd.docker.reference.type"
+_REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
+
+_PLAIN_LAYERS: Final = ("layer.v1.tar", "rootfs.diff.tar")
+"""Ends of the media types of layers that are not compressed, of OCI and of Docker."""
+
+_WORTH_COMPRESSING: Final = 10_000_000
+"""Bytes of plain layers from which a reader is told."""
+
+ENGINES_IMAGE: Final = "the engine's image"
+"""What a reader calls an image of the engine, whose name stands beside the failure."""
+
+_MOST_LISTED: Final = 10
+
+_ELSEWHERE: Final = ("foreign", "nondistributable")
+"""In media types of layers that registries do not hold (image-spec, "Non-Distributable Layers")."""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """What an index names, with the platform that it is for; an attestation has none."""
+
+    digest: Digest
+    platform: str
+    attests: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageGraph:
+    """What arrived: sizes of blobs, manifests with their documents, and platforms by config."""
+
+    blobs: dict[Digest, int] = field(default_factory=dict)
+    manifests: dict[Digest, Manifest] = field(default_factory=dict)
+    documents: dict[Digest, Document] = field(default_factory=dict)
+    platforms: dict[Digest, str] = field(default_factory=dict)
+
+    def add_document(self, digest: Digest, document: Document) -> None:
+        """Note what a config says of its platform."""
+        if "os" in document and "architecture" in document:
+            self.platforms[digest] = platform_of(document)
+
+    def add_manifest(self, manifest: Manifest, document: Document) -> None:
+        """Note a manifest or an index."""
+        self.manifests[manifest.digest] = manifest
+        self.documents[manifest.digest] = document
+
+    def platforms_of(self, digest: Digest) -> Iterator[Child]:
+        """Yield the images of an index, or an image itself, without attestations."""
+        if digest not in self.documents or "manifests" not in self.documents[digest]:
+            yield Child(digest, self._platform_of(digest), None)
+            return
+        for child in self._children(digest):
+            nested = "manifests" in self.documents.get(child.digest, {})
+            if nested:
+                yield from self.platforms_of(child.digest)
+            elif child.attests is None:
+                yield child
+
+    def lacking(self, digest: Digest) -> Iterator[Digest]:
+        """Yield what is not there of a manifest or index and of all that it names."""
+        document = self.documents.get(digest)
+        if document is None:
+            yield digest
+        elif "manifests" in document:
+            for child in self._children(digest):
+                yield from self.lacking(child.digest)
+        else:
+            for blob in blobs_of(document):
+                if blob.digest not in self.blobs and blob.digest not in self.manifests:
+                    yield blob.digest
+
+    def saved(self, digest: Digest, notice: str | None = None) -> SavedImage:
+        """Return a complete image, manifest or index."""
+        order = tuple(dict.fromkeys(self._children_first(digest)))
+        named = (
+            blob
+            for one in order
+            if "manifests" not in self.documents[one]
+            for blob in blobs_of(self.documents[one])
+        )
+        blobs = tuple({blob.digest: blob for blob in named}.values())
+        told = [sentence for sentence in (notice, uncompressed(blobs)) if sentence]
+        return SavedImage(
+            blobs=blobs,
+            manifests=tuple(self.manifests[one] for one in order),
+            notice="; ".join(told) or None,
+        )
+
+    def _children_first(self, digest: Digest) -> Iterator[Digest]:
+        if "manifests" in self.documents[digest]:
+            for child in self._children(digest):
+                yield from self._children_first(child.digest)
+        yield digest
+
+    def _children(self, digest: Digest) -> Iterator[Child]:
+        for descriptor in self.documents[digest]["manifests"]:
+            named = Digest(descriptor["digest"])
+            notes = descriptor.get("annotations") or {}
+            attests = notes.get(_REFERENCE_DIGEST) if _REFERENCE_TYPE in notes else None
+            told = descriptor.get("platform")
+            platform = platform_of(told) if told else self._platform_of(named)
+            yield Child(named, platform, attests)
+
+    def _platform_of(self, digest: Digest) -> str:
+        config = self.documents.get(digest, {}).get("config", {}).get("digest")
+        return self.platforms.get(config, str(digest))
+
+
+def uncompressed(blobs: Iterable[Descriptor]) -> str | None:
+    """Say so where layers worth compressing are not: what `docker load` made of a Nix image, say.
+
+    NixOS/nix#15252: 138 MB became 505 MB on the wire.
+    """
+    plain = [blob.size for blob in blobs if blob.media_type.endswith(_PLAIN_LAYERS)]
+    if sum(plain) < _WORTH_COMPRESSING:
+        return None
+    layers = "1 layer" if len(plain) == 1 else f"{len(plain)} layers"
+    return (
+        f"{layers} of {sum(plain) / 1e6:.1f} MB go up uncompressed, as they are in the source; a "
+        "`docker-archive:` source compresses them, and so does buildx with `compression=gzip`"
+    )
+
+
+def blobs_of(manifest: Document) -> Iterator[Descriptor]:
+    """Yield config and layers, without those that registries do not hold."""
+    for named in [manifest["config"], *manifest["layers"]]:
+        if not any(word in named["mediaType"] for word in _ELSEWHERE):
+            yield Descriptor(named["mediaType"], Digest(named["digest"]), int(named["size"]))
+
+
+def chosen(image: StoredImage, contents: ImageGraph) -> SavedImage:
+    """Return what to push of ``image``; raise ``PushError`` where too little of it is there."""
+    try:
+        if image.platform is not None:
+            return _one_platform(image.digest, image.platform, contents)
+        return _whole(image.digest, contents)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise not_whole(f"a manifest of {image.digest} is none", Kind.MANIFEST_REFUSED) from error
+
+
+def _whole(digest: Digest, contents: ImageGraph) -> SavedImage:
+    lacking = list(dict.fromkeys(contents.lacking(digest)))
+    if not lacking:
+        return contents.saved(digest)
+    platforms = list(contents.platforms_of(digest))
+    complete = [one for one in platforms if not any(contents.lacking(one.digest))]
+    missing = [one.platform for one in platforms if one not in complete]
+    if len(complete) == 1 and complete[0].digest != digest:
+        [one] = complete
+        left_out = ", ".join(missing) or "an attestation"
+        notice = f"only {one.platform} is in the engine and was pushed; left out: {left_out}"
+        return contents.saved(one.digest, notice)
+    what = f"platforms {', '.join(missing)}" if missing and complete else lacking[0]
+    raise _content_missing(f"missing content: {what}")
+
+
+def _one_platform(digest: Digest, platform: str, contents: ImageGraph) -> SavedImage:
+    one = the_one(list(contents.platforms_of(digest)), platform, ENGINES_IMAGE)
+    if any(contents.lacking(one.digest)):
+        raise _content_missing(f"missing content: platforms {one.platform}")
+    return contents.saved(one.digest)
+
+
+def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
+    """Return the one image of ``platform``, or of its only variant; else raise ``PushError``.
+
+    ``linux/arm`` takes ``linux/arm/v7`` where that is all there is. The error lists what is there.
+    """
+    wanted = _usual(platform)
+    fitting = [one for one in images if _usual(one.platform) == wanted] or [
+        one for one in images if one.platform.startswith(f"{platform}/")
+    ]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = f"{len(fitting)} images" if fitting else "no image"
+    raise unusable(f"{title} has {found} of {platform}; it has {_listed(images)}")
+
+
+def _usual(platform: str) -> str:
+    """Return a platform as most write it: containerd's ``platforms.Normalize`` drops this one."""
+    return "linux/arm64" if platform == "linux/arm64/v8" else platform
+
+
+def _listed(images: Sequence[Child]) -> str:
+    told = list(dict.fromkeys(one.platform for one in images))
+    more = f" and {len(told) - _MOST_LISTED} more" if len(told) > _MOST_LISTED else ""
+    return ", ".join(told[:_MOST_LISTED]) + more
+
+
+def _content_missing(message: str) -> Exception:
+    return not_whole(message, Kind.CONTENT_MISSING)
+
+
+def platform_of(fields: Document) -> str:
+    """Return ``os/architecture[/variant]`` of a config or of a descriptor's platform."""
+    parts = (fields["os"], fields["architecture"], fields.get("variant"))
+    return "/".join(str(part) for part in parts if part)
+
+
+def parsed(raw: bytes) -> Document | None:
+    """Return the JSON object that ``raw`` is; None where it is none."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None

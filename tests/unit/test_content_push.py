@@ -1,0 +1,379 @@
+"""Content on its way into a repository: what is mounted, what is looked at again, what is told."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Self, cast
+
+import anyio
+import trio
+from trio.testing import MockClock
+
+from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.model import BlobOutcome, Image, Manifest, Source, Step, Target, TransferStats
+from ghcr_push.pushing.content_push import ContentPush
+from ghcr_push.pushing.context import RunContext
+from ghcr_push.pushing.events import Event, Noticed
+from ghcr_push.pushing.journal import ContentLog
+from ghcr_push.pushing.known_blobs import KnownBlobs
+from ghcr_push.pushing.ports import Engine, Registry
+from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.limit import FixedLimit
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
+from ghcr_push.pushing.readings import Readings, SharedContent
+from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
+from ghcr_push.pushing.units import Units
+from ghcr_push.references import Digest, Repository, TagReference
+
+APP, OTHER = Repository("ghcr.io", "acme/app"), Repository("ghcr.io", "acme/other")
+BASE, TOOLS = Repository("ghcr.io", "acme/base"), Repository("ghcr.io", "acme/tools")
+LAYER, CONFIG = (Digest(f"sha256:{number:064x}") for number in (1, 2))
+TOP = Manifest("application/vnd.oci.image.manifest.v1+json", Digest(f"sha256:{3:064x}"), b"{}")
+NO_ACCESS = "denied: requested access to the resource is denied"
+DENIED = ErrorInfo(origin=Origin.REGISTRY, message=NO_ACCESS, status=403)
+BUSY = ErrorInfo(origin=Origin.REGISTRY, message="busy", status=503, retry_after=7.0)
+
+Asked = tuple[str, Repository, Digest]
+
+
+@dataclass(slots=True, eq=False)
+class Blob:
+    """A blob without bytes."""
+
+    digest: Digest
+    size: int = 100
+
+    def release(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Saved:
+    """An image of one layer and a config."""
+
+    left: list[Digest] = field(default_factory=lambda: [LAYER, CONFIG])
+    seconds_compressing: float = 0.25
+    waits_for_space: bool = False
+    manifests: tuple[Manifest, ...] = (TOP,)
+    notice: None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Blob:
+        if not self.left:
+            raise StopAsyncIteration
+        return Blob(self.left.pop(0))
+
+    @property
+    def images(self) -> "tuple[Saved]":
+        return (self,)
+
+
+@dataclass(slots=True)
+class World:
+    """An engine and a registry: a read takes 0.1 s, a write ``writing`` seconds."""
+
+    held: set[tuple[Repository, Digest]] = field(default_factory=set)
+    mounts: bool = True
+    writing: float = 0.1
+    refusals: dict[Repository, list[ErrorInfo]] = field(default_factory=dict)
+    """What looks for a mount are answered, one after the other."""
+    asked: list[Asked] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def save(self, *_: object) -> AsyncIterator[Saved]:
+        yield Saved()
+
+    async def has_blob(self, repository: Repository, digest: Digest) -> bool:
+        self.asked.append(("look", repository, digest))
+        await anyio.sleep(0.1)
+        return (repository, digest) in self.held
+
+    async def can_mount(self, _: Repository, digest: Digest, origin: Repository) -> bool:
+        self.asked.append(("look", origin, digest))
+        await anyio.sleep(0.1)
+        if refusals := self.refusals.get(origin):
+            raise PushError(refusals.pop(0))
+        return (origin, digest) in self.held
+
+    def upload(self, repository: Repository, blob: Blob) -> "Upload":
+        return Upload(self, repository, blob)
+
+    def of(self, what: str, digest: Digest = LAYER) -> list[Repository]:
+        """Give the repositories asked so of a blob, in order."""
+        return [each for did, each, of in self.asked if (did, of) == (what, digest)]
+
+
+@dataclass(slots=True)
+class Upload:
+    """A blob on its way."""
+
+    world: World
+    repository: Repository
+    blob: Blob
+    bytes_sent: int = 0
+
+    async def attempt(self, mount_from: Repository | None = None) -> BlobOutcome:
+        if mount_from is not None:
+            self.world.asked.append(("mount", mount_from, self.blob.digest))
+            if self.world.mounts:
+                return BlobOutcome.MOUNTED
+        self.world.asked.append(("send", self.repository, self.blob.digest))
+        await anyio.sleep(self.world.writing)
+        self.bytes_sent += self.blob.size
+        self.world.held.add((self.repository, self.blob.digest))
+        return BlobOutcome.SENT
+
+
+@dataclass(slots=True)
+class Bench:
+    """A run's shared things around a world, on one limiter."""
+
+    world: World
+    context: RunContext
+    limiter: Limiter
+    known_blobs: KnownBlobs
+    readings: Readings
+    told: list[Event]
+
+    async def carry(self, repository: Repository = APP) -> TransferStats:
+        """Carry the image into a repository; return what that took."""
+        source, log = Source("app"), ContentLog()
+        target = Target(TagReference(repository, "1"), source)
+
+        async def no_refusal() -> None: ...
+
+        content_push = ContentPush(
+            target,
+            context=self.context,
+            limiter=self.limiter,
+            known_blobs=self.known_blobs,
+            content=SharedContent(self.readings, source, Image(id=CONFIG, layers=1)),
+            refusal=no_refusal,
+            may_begin=lambda: True,
+            log=log,
+        )
+        assert await content_push.carry() == TOP
+        return log.carriage
+
+
+@asynccontextmanager
+async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> AsyncIterator[Bench]:
+    told: list[Event] = []
+    context = RunContext(
+        engine=cast("Engine", world),
+        registry=cast("Registry", world),
+        backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
+        observer=told.append,
+        clock=anyio.current_time,
+        start=anyio.current_time(),
+        attempt_timeout=900.0,
+        verify=True,
+        protect=(),
+        direct=True,
+        mount_from=mount_from,
+    )
+    async with anyio.create_task_group() as tasks:
+        limiter = Limiter(
+            "ghcr.io",
+            limit=FixedLimit(parallel),
+            ceiling=GlobalLimit(parallel),
+            tasks=tasks,
+            observer=told.append,
+            random=Random(1),
+        )
+        limiter.outage.answered()
+        readings = Readings(context, tasks)
+        yield Bench(world, context, limiter, KnownBlobs(context, limiter), readings, told)
+        tasks.cancel_scope.cancel()
+
+
+def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Run a test on a clock that jumps when all wait."""
+
+    def run() -> None:
+        trio.run(test, clock=MockClock(autojump_threshold=0))
+
+    run.__name__ = test.__name__
+    return run
+
+
+# -- mounts ---------------------------------------------------------------------------------
+
+
+@played
+async def test_what_an_origin_holds_is_mounted_from_there() -> None:
+    async with bench(World({(TOOLS, LAYER)}), BASE, TOOLS) as on:
+        carriage = await on.carry()
+    assert (carriage.mounted, carriage.sent, carriage.bytes_saved) == (1, 1, 100)
+    assert on.world.of("mount") == [TOOLS]
+    assert on.world.of("look") == [APP, BASE, TOOLS]
+    assert on.world.of("mount", CONFIG) == []
+
+
+@played
+async def test_a_refused_mount_is_an_upload_and_no_failure() -> None:
+    async with bench(World({(BASE, LAYER)}, mounts=False), BASE) as on:
+        carriage = await on.carry()
+    assert (carriage.mounted, carriage.sent) == (0, 2)
+
+
+@played
+async def test_what_the_repository_has_is_looked_for_nowhere_else() -> None:
+    async with bench(World({(APP, LAYER), (BASE, LAYER)}), BASE) as on:
+        await on.carry()
+    assert on.world.of("look") == [APP]
+
+
+@played
+async def test_what_the_run_itself_sent_elsewhere_is_mounted_without_a_further_look() -> None:
+    async with bench(World(), BASE) as on:
+        await on.carry(OTHER)
+        carriage = await on.carry()
+    assert carriage.mounted == 2
+    assert on.world.of("mount") == [OTHER]
+    assert on.world.of("look") == [OTHER, BASE, APP]
+
+
+@played
+async def test_an_origin_is_asked_once_for_a_blob_whoever_wants_it() -> None:
+    world = World(writing=5.0)
+    async with bench(world, BASE) as on, anyio.create_task_group() as tasks:
+        tasks.start_soon(on.carry, APP)
+        tasks.start_soon(on.carry, OTHER)
+    assert world.of("look").count(BASE) == 1
+
+
+@played
+async def test_a_repository_is_not_mounted_into_itself() -> None:
+    async with bench(World(), APP) as on:
+        await on.carry()
+    assert on.world.of("look") == [APP]
+
+
+@played
+async def test_what_another_saw_here_for_a_mount_is_there_and_not_mounted_from_here() -> None:
+    world = World({(APP, CONFIG)})
+    async with anyio.create_task_group() as tasks, bench(world, APP, parallel=1) as on:
+        async with on.limiter.write("another"):
+            tasks.start_soon(on.carry)
+            await anyio.sleep(LOOK_STAYS_TRUE / 2)
+            world.held.add((APP, LAYER))
+            tasks.start_soon(on.carry, OTHER)
+            await anyio.sleep(LOOK_STAYS_TRUE / 4)
+        await anyio.sleep(10)
+    assert world.of("mount") == [APP]
+    assert world.of("look") == [APP, OTHER, APP]
+
+
+@played
+async def test_an_origin_that_may_not_be_read_is_left_alone_and_told_of() -> None:
+    async with bench(World({(BASE, CONFIG)}, refusals={BASE: [DENIED]}), BASE) as on:
+        await on.carry(OTHER)
+        await on.carry()
+    assert on.world.of("look").count(BASE) + on.world.of("look", CONFIG).count(BASE) <= 2
+    [notice] = [event for event in on.told if isinstance(event, Noticed)]
+    assert notice.sentence == f"nothing is mounted from {BASE}: {NO_ACCESS}"
+
+
+@played
+async def test_a_look_that_failed_in_passing_is_waited_out_and_made_again_by_the_next() -> None:
+    world = World(refusals={BASE: [BUSY, BUSY]})
+    async with bench(world, BASE) as on:
+        began = anyio.current_time()
+        await on.carry(OTHER)
+        assert anyio.current_time() - began >= 7
+        world.held = {(BASE, LAYER)}
+        on.known_blobs._held.clear()
+        await on.carry()
+    assert on.world.of("mount") == [BASE]
+
+
+@played
+async def test_mounts_stay_within_a_registry() -> None:
+    elsewhere = Repository("quay.io", "acme/base")
+    async with bench(World({(elsewhere, LAYER)}), elsewhere) as on:
+        await on.carry()
+    assert on.world.of("look") == [APP]
+
+
+# -- what is told ---------------------------------------------------------------------------
+
+
+@played
+async def test_time_in_compression_is_told_apart_from_time_on_the_wire() -> None:
+    async with bench(World(writing=5.0)) as on:
+        carriage = await on.carry()
+    assert (carriage.seconds_compressing, carriage.seconds_sending) == (0.25, 10.0)
+
+
+# -- looking again --------------------------------------------------------------------------
+
+
+async def waited(seconds: float, held: set[tuple[Repository, Digest]]) -> World:
+    """Carry with one slot, free after ``seconds``, in which ``held`` has come from elsewhere."""
+    world = World({(APP, CONFIG)})
+    async with anyio.create_task_group() as tasks, bench(world, parallel=1) as on:
+        async with on.limiter.write("another"):
+            tasks.start_soon(on.carry)
+            await anyio.sleep(seconds)
+        world.held |= held
+        await anyio.sleep(10)
+    return world
+
+
+@played
+async def test_a_blob_that_waited_for_its_slot_is_looked_for_again() -> None:
+    world = await waited(LOOK_STAYS_TRUE * 3, {(APP, LAYER)})
+    assert (world.of("look"), world.of("send")) == ([APP, APP], [])
+
+
+@played
+async def test_what_is_still_missing_is_sent_after_the_second_look() -> None:
+    world = await waited(LOOK_STAYS_TRUE * 3, set())
+    assert (world.of("look"), world.of("send")) == ([APP, APP], [APP])
+
+
+@played
+async def test_a_look_of_just_now_is_not_repeated() -> None:
+    world = await waited(LOOK_STAYS_TRUE / 2, {(APP, LAYER)})
+    assert (world.of("look"), world.of("send")) == ([APP], [APP])
+
+
+@played
+async def test_a_hold_that_came_during_the_second_look_is_obeyed() -> None:
+    world = World({(APP, CONFIG)})
+    async with anyio.create_task_group() as tasks, bench(world, parallel=1) as on:
+        async with on.limiter.write("another"):
+            tasks.start_soon(on.carry)
+            await anyio.sleep(LOOK_STAYS_TRUE * 3)
+        await anyio.sleep(0.05)
+        on.limiter.hold(60, "the registry asked")
+        await anyio.sleep(59)
+        assert (world.of("look"), world.of("send")) == ([APP, APP], [])
+        await anyio.sleep(10)
+    assert world.of("send") == [APP]
+
+
+@played
+async def test_a_wait_that_was_cut_off_is_kept_by_the_next_who_try() -> None:
+    async with bench(World()) as on:
+        target = Target(TagReference(APP, "1"), Source("app"))
+        units = Units(
+            target, context=on.context, limiter=on.limiter, may_begin=lambda: True, log=ContentLog()
+        )
+        unit, tried = units.new(), list[float]()
+
+        async def attempt() -> None:
+            tried.append(anyio.current_time())
+            if len(tried) == 1:
+                raise AttemptError(on.context.judge(PushError(BUSY), APP), charged=True)
+
+        unit.journal.open(Step.UPLOAD, 1)
+        unit.journal.close(None)
+        with anyio.move_on_after(1):
+            await units.persist(unit, attempt)
+        await units.persist(unit, attempt)
+    assert tried[1] - tried[0] >= 7

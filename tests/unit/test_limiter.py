@@ -1,0 +1,670 @@
+"""Slots, places to read, holds and outages, on a virtual clock."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from random import Random
+
+import anyio
+import pytest
+import trio
+from anyio.abc import TaskGroup
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from ghcr_push.model import Failure, Kind
+from ghcr_push.pushing.events import Event, Held, LimitChanged, Noticed
+from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.pressure.limiter import (
+    LONGEST,
+    READS_PER_WRITE,
+    SHORTEST,
+    SPACING_AFTER_THROTTLE,
+    THROTTLE_FIRST,
+    THROTTLE_LAST,
+    THROTTLE_SPREAD,
+    TIMER_GRACE,
+    Limiter,
+    Slot,
+)
+from ghcr_push.pushing.pressure.outage import OUTAGE_AFTER, OWN_FAULT_AFTER
+from ghcr_push.pushing.pressure.pacing import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
+from ghcr_push.pushing.pressure.probes import (
+    PROBE_FIRST,
+    PROBE_LAST,
+    SHARE_OF_REFUSALS,
+    SHARE_OF_SILENCE,
+)
+
+BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
+CHUNK_SIZE = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
+SECONDARY = replace(BROKEN, kind=Kind.SECONDARY_LIMIT, holds=True)
+BURST = replace(BROKEN, kind=Kind.THROTTLED, charged=False)
+
+
+@dataclass(slots=True)
+class Writer:
+    """A write that asks for a slot at once and ends when told to."""
+
+    limiter: Limiter
+    unit: str
+    slot: Slot | None = None
+    cancelled: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    let_in: anyio.Event = field(default_factory=anyio.Event)
+    done: anyio.Event = field(default_factory=anyio.Event)
+
+    async def run(self) -> None:
+        with self.cancelled:
+            async with self.limiter.write(self.unit) as self.slot:
+                self.let_in.set()
+                await self.done.wait()
+
+    @property
+    def inside(self) -> bool:
+        return self.let_in.is_set() and not self.done.is_set()
+
+
+@dataclass(slots=True)
+class Bench:
+    """A limiter in a running loop, with what it told."""
+
+    tasks: TaskGroup
+    ceiling: GlobalLimit
+    told: list[Event]
+
+    def limiter(self, limit: Limit, registry: str = "ghcr.io") -> Limiter:
+        return Limiter(
+            registry,
+            limit=limit,
+            ceiling=self.ceiling,
+            tasks=self.tasks,
+            observer=self.told.append,
+            random=Random(1),
+        )
+
+    async def ask(self, limiter: Limiter, unit: str = "unit") -> Writer:
+        writer = Writer(limiter, unit)
+        self.tasks.start_soon(writer.run)
+        await wait_all_tasks_blocked()
+        return writer
+
+    async def fail(self, writer: Writer, failure: Failure) -> bool:
+        assert writer.slot is not None
+        charged = writer.slot.failed(failure)
+        await self.end(writer)
+        return charged
+
+    async def succeed(self, writer: Writer) -> None:
+        assert writer.slot is not None
+        writer.slot.succeeded()
+        await self.end(writer)
+
+    async def end(self, writer: Writer) -> None:
+        writer.done.set()
+        await wait_all_tasks_blocked()
+
+
+@asynccontextmanager
+async def bench(most: int = 64) -> AsyncIterator[Bench]:
+    async with anyio.create_task_group() as tasks:
+        yield Bench(tasks, GlobalLimit(most), [])
+        tasks.cancel_scope.cancel()
+
+
+def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+    """Run a test on a clock that jumps when all wait."""
+
+    def run() -> None:
+        trio.run(test, clock=MockClock(autojump_threshold=0))
+
+    run.__name__ = test.__name__
+    return run
+
+
+@played
+async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() -> None:
+    async with bench() as on:
+        limiter = on.limiter(FixedLimit(2))
+        writers = [await on.ask(limiter) for _ in range(4)]
+        assert [writer.inside for writer in writers] == [True, True, False, False]
+
+        await on.succeed(writers[1])
+        assert [writer.inside for writer in writers] == [True, False, True, False]
+
+
+@played
+async def test_the_ceiling_is_for_all_registries_together_and_keeps_a_place_for_each() -> None:
+    async with bench(most=2) as on:
+        one, other = on.limiter(FixedLimit(2), "one"), on.limiter(FixedLimit(2), "other")
+        first, second = await on.ask(one), await on.ask(one)
+        third, fourth = await on.ask(other), await on.ask(other)
+        assert [each.inside for each in (first, second, third, fourth)] == [True, False] * 2
+
+        await on.succeed(first)
+        assert [each.inside for each in (second, fourth)] == [True, False]
+        await on.succeed(second)
+        await on.succeed(third)
+        assert fourth.inside
+
+
+@played
+async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
+    async with bench(most=4) as on:
+        silent = on.limiter(FixedLimit(4), "silent")
+        healthy = on.limiter(FixedLimit(4), "healthy")
+        hung = [await on.ask(silent) for _ in range(4)]
+        writers = [await on.ask(healthy) for _ in range(5)]
+        assert [each.inside for each in hung] == [True, False, False, False]
+
+        await on.succeed(writers[0])
+        assert [each.inside for each in writers] == [False, True, True, True, False]
+
+
+@pytest.mark.parametrize("was_let_in", [True, False])
+def test_who_is_cancelled_leaves_its_place_to_the_next(was_let_in: bool) -> None:
+    async def test() -> None:
+        async with bench(most=1) as on:
+            limiter = on.limiter(FixedLimit(1))
+            first, second, third = [await on.ask(limiter) for _ in range(3)]
+            if was_let_in:  # admitted and cancelled before it could run
+                first.done.set()
+                await anyio.lowlevel.checkpoint()
+            second.cancelled.cancel()
+            await on.end(first)
+            assert third.inside
+
+    trio.run(test, clock=MockClock(autojump_threshold=0))
+
+
+@played
+async def test_reads_hold_no_slot_and_have_a_bound_of_their_own() -> None:
+    async with bench() as on:
+        limiter = on.limiter(FixedLimit(1))
+        reading = 0
+        end = anyio.Event()
+
+        async def read() -> None:
+            nonlocal reading
+            async with limiter.read():
+                reading += 1
+                await end.wait()
+
+        for _ in range(5):
+            on.tasks.start_soon(read)
+        await wait_all_tasks_blocked()
+        assert reading == READS_PER_WRITE
+        assert (await on.ask(limiter)).inside
+        end.set()
+        await wait_all_tasks_blocked()
+        assert reading == 5
+
+
+@played
+async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_lasts() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        writers = [await on.ask(limiter) for _ in range(6)]
+        for writer in writers[:4]:  # what is under way does not prolong the hold
+            await on.fail(writer, SECONDARY)
+        (hold,) = limiter.holds
+        assert THROTTLE_FIRST <= hold.seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
+        assert limiter.limit == 1
+
+        await anyio.sleep(hold.seconds - 0.1)
+        assert [writer.inside for writer in writers[4:]] == [False, False]
+        await anyio.sleep(0.2)
+        assert [writer.inside for writer in writers[4:]] == [True, False]
+        await on.fail(writers[4], SECONDARY)
+        assert (
+            2 * THROTTLE_FIRST <= limiter.holds[-1].seconds <= 2 * THROTTLE_FIRST + THROTTLE_SPREAD
+        )
+        assert [event.hold for event in on.told if isinstance(event, Held)] == limiter.holds
+
+
+@played
+async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        for _ in range(5):
+            writer = await on.ask(limiter)
+            await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+            await on.fail(writer, SECONDARY)
+        assert THROTTLE_LAST <= limiter.holds[-1].seconds <= THROTTLE_LAST + THROTTLE_SPREAD
+
+        writer = await on.ask(limiter)
+        await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+        await on.succeed(writer)
+        writer = await on.ask(limiter)
+        await anyio.sleep(PAUSE_LAST * LONGEST)
+        await on.fail(writer, SECONDARY)
+        assert limiter.holds[-1].seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
+
+
+@played
+async def test_a_hold_costs_an_attempt_only_where_it_comes_again_with_nothing_taken() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        seen = []
+        for taken in (False, True, False):
+            writer = await on.ask(limiter)
+            await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+            seen.append(await on.fail(writer, SECONDARY))
+            if taken:
+                writer = await on.ask(limiter)
+                await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+                await on.succeed(writer)
+        assert seen == [False, True, False]
+
+
+@played
+async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_asks() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        writers = [await on.ask(limiter) for _ in range(2)]
+        await on.fail(writers[0], SECONDARY)
+        await on.fail(writers[1], replace(SECONDARY, wait=500.0))
+
+        assert limiter.holds[-1].seconds == 500.0
+        waiting = await on.ask(limiter)
+        await anyio.sleep(499)
+        assert not waiting.inside
+        await anyio.sleep(2)
+        assert waiting.inside
+
+
+@played
+async def test_starts_are_spaced_after_a_secondary_limit() -> None:
+    async with bench() as on:
+        limiter = on.limiter(FixedLimit(4))
+        await on.fail(await on.ask(limiter), SECONDARY)
+        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+
+        writers = [await on.ask(limiter) for _ in range(3)]
+        assert [writer.inside for writer in writers] == [True, False, False]
+        await anyio.sleep(SPACING_AFTER_THROTTLE + 2 * TIMER_GRACE)
+        assert [writer.inside for writer in writers] == [True, True, False]
+
+
+@played
+async def test_starts_are_apart_where_one_at_a_time_is_refused_after_a_secondary_limit() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        await on.fail(await on.ask(limiter), SECONDARY)
+        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+        for _ in range(3):
+            await on.succeed(await on.ask(limiter))
+            await anyio.sleep(PAUSE_LAST * LONGEST)
+            await on.fail(await on.ask(limiter), BROKEN)
+            waiting = await on.ask(limiter)
+            await anyio.sleep(PAUSE_THROTTLED * SHORTEST - TIMER_GRACE)
+            assert not waiting.inside
+            await anyio.sleep(PAUSE_LAST * LONGEST)
+            await on.succeed(waiting)
+            await anyio.sleep(PAUSE_LAST * LONGEST)
+
+
+@played
+async def test_starts_are_apart_after_a_429_to_a_lone_write() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        await on.fail(await on.ask(limiter), BURST)
+        waiting = await on.ask(limiter)
+        await anyio.sleep(PAUSE_FIRST * SHORTEST - TIMER_GRACE)
+        assert not waiting.inside
+        await anyio.sleep(PAUSE_FIRST)
+        assert waiting.inside
+
+
+@played
+async def test_the_limit_is_one_until_the_pause_is_over() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        await on.fail(await on.ask(limiter), BURST)
+        assert limiter.limit == 1
+        for _ in range(40):
+            writer = await on.ask(limiter)
+            await anyio.sleep(PAUSE_LAST)
+            await on.succeed(writer)
+        assert limiter.limit == 4
+
+
+@played
+async def test_refusals_without_a_throttle_begin_no_pause() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        for _ in range(OUTAGE_AFTER):
+            await on.succeed(await on.ask(limiter))
+            await on.fail(await on.ask(limiter), BROKEN)
+        assert (await on.ask(limiter)).inside
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["pausing", "pause over"])
+def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
+    async def test() -> None:
+        async with bench() as on:
+            limiter = on.limiter(AdaptiveLimit(1))
+            await on.fail(await on.ask(limiter), BURST)
+            for _ in range(60 if over else 1):
+                await anyio.sleep(PAUSE_LAST)
+                await on.succeed(await on.ask(limiter))
+            found = limiter._pace.pause
+            assert bool(found) is not over
+            for _ in range(OUTAGE_AFTER + 4):
+                await anyio.sleep(PAUSE_LAST)
+                await on.fail(await on.ask(limiter), BROKEN)
+            assert limiter.outage.lasts
+            await anyio.sleep(PAUSE_LAST)
+            await on.succeed(await on.ask(limiter))
+            assert limiter._pace.pause <= found
+
+    trio.run(test, clock=MockClock(autojump_threshold=0))
+
+
+@played
+async def test_that_writes_are_kept_apart_is_told_once() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        for _ in range(3):
+            await on.fail(await on.ask(limiter), SECONDARY)
+            await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
+            await on.succeed(await on.ask(limiter))
+            await anyio.sleep(PAUSE_LAST * LONGEST)
+        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
+        assert told == ["ghcr.io throttles us: from now on writes begin seconds apart"]
+
+
+@played
+async def test_a_slot_is_spare_where_nobody_waits_for_it_and_writes_need_no_pause() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(2))
+        spare = [limiter.spare]
+        first, second = await on.ask(limiter), await on.ask(limiter)
+        spare.append(limiter.spare)
+        last = await on.ask(limiter)
+        await on.succeed(first)
+        spare.append(limiter.spare)
+        await on.succeed(second)
+        spare.append(limiter.spare)
+        await on.fail(last, SECONDARY)
+        spare.append(limiter.spare)
+        assert spare == [True, False, False, True, False]
+
+
+@played
+async def test_no_slot_is_spare_that_somebody_waits_for() -> None:
+    async with bench(most=1) as on:
+        limiter, other = on.limiter(FixedLimit(2)), on.limiter(FixedLimit(2), "docker.io")
+        writer = await on.ask(other)
+        await on.ask(limiter)
+        assert not limiter.spare
+        await on.succeed(writer)
+        assert limiter.spare
+
+
+@played
+async def test_no_slot_is_spare_in_an_outage() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(2))
+        for _ in range(OUTAGE_AFTER):
+            assert limiter.spare
+            await on.fail(await on.ask(limiter), BROKEN)
+        assert limiter.outage.lasts
+        assert not limiter.spare
+
+
+@played
+async def test_reads_are_apart_after_a_429_and_draw_near_again() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        async with limiter.read() as reading:
+            reading.failed(BURST)
+        began = anyio.current_time()
+        async with limiter.read() as reading:
+            assert anyio.current_time() - began >= PAUSE_FIRST * SHORTEST
+            reading.succeeded()
+        for _ in range(60):
+            async with limiter.read() as reading:
+                reading.succeeded()
+        began = anyio.current_time()
+        async with limiter.read():
+            assert anyio.current_time() == began
+
+
+@played
+async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        for _ in range(OUTAGE_AFTER + 3):
+            await on.fail(await on.ask(limiter), BROKEN)
+            await anyio.sleep(2 * PROBE_LAST)
+        assert limiter.outage.lasts
+        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
+        assert told == ["ghcr.io takes nothing: one request at a time is tried until it does"]
+
+        await on.succeed(await on.ask(limiter))
+        (*_, last) = (event.sentence for event in on.told if isinstance(event, Noticed))
+        seconds = f"{8 * PROBE_LAST:.0f}"  # from the third failure on
+        assert last == f"ghcr.io took nothing for {seconds} s; now it does again"
+
+
+@played
+async def test_a_wait_of_seconds_that_a_429_names_is_everybodys_and_milliseconds_are_not() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        await on.fail(await on.ask(limiter), replace(BURST, wait=0.0125))
+        assert not limiter.holds
+        next_one = await on.ask(limiter)
+        await anyio.sleep(PAUSE_FIRST * LONGEST + 2 * TIMER_GRACE)
+        assert next_one.inside
+
+        await on.fail(next_one, replace(BURST, wait=7.0))
+        assert [hold.seconds for hold in limiter.holds] == [7.0]
+        assert not (await on.ask(limiter)).inside
+
+
+@played
+async def test_a_slot_that_was_given_before_a_hold_is_no_longer_open() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        early, failing = await on.ask(limiter), await on.ask(limiter)
+        assert early.slot is not None
+        assert early.slot.open
+
+        await on.fail(failing, SECONDARY)
+        assert not early.slot.open
+
+
+@played
+async def test_what_lowers_the_limit_costs_no_attempt_and_is_told() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        writers = [await on.ask(limiter) for _ in range(4)]
+
+        assert not await on.fail(writers[3], BROKEN)
+        assert limiter.limit < 4
+        assert [
+            event.change for event in on.told if isinstance(event, LimitChanged)
+        ] == limiter.changes
+        assert (limiter.changes[0].old, limiter.changes[0].new) == (4, limiter.limit)
+
+
+@played
+async def test_a_broken_connection_is_pressure_where_another_units_broke_just_before() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        a, b, c, d = [await on.ask(limiter, unit) for unit in "abab"]
+        assert await on.fail(a, CHUNK_SIZE)
+        assert await on.fail(c, CHUNK_SIZE), "the same unit again"
+        assert limiter.limit == 4
+
+        assert not await on.fail(b, CHUNK_SIZE)
+        assert limiter.limit < 4
+        await on.end(d)
+
+
+def assert_spaced(starts: Sequence[float], share: float) -> None:
+    """Say that probes were apart by that share of the outage, which began at the first."""
+    for one, later in pairwise(starts):
+        pause = min(max(share * (one - starts[0]), PROBE_FIRST), PROBE_LAST)
+        assert SHORTEST * pause <= later - one <= LONGEST * pause + 0.01
+    assert later - one >= SHORTEST * PROBE_LAST
+
+
+@played
+async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_is_probed() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        charged = [
+            await on.fail(await on.ask(limiter, f"unit {n % 2}"), BROKEN)
+            for n in range(OUTAGE_AFTER)
+        ]
+        assert limiter.outage.lasts
+        assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
+
+        starts = [anyio.current_time()]
+        for _ in range(40):
+            writer = await on.ask(limiter)
+            await writer.let_in.wait()
+            starts.append(anyio.current_time())
+            assert not await on.fail(writer, BROKEN)
+        assert_spaced(starts, SHARE_OF_REFUSALS)
+
+
+@played
+async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        for number in range(OUTAGE_AFTER):
+            await on.fail(await on.ask(limiter, f"unit {number}"), BROKEN)
+        waiting = [await on.ask(limiter) for _ in range(3)]
+        await anyio.sleep(2 * PROBE_FIRST)
+        assert [writer.inside for writer in waiting] == [True, False, False]
+
+        await on.succeed(waiting[0])
+        assert not limiter.outage.lasts
+        assert [writer.inside for writer in waiting[1:]] == [True, True]
+
+
+@played
+async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_no_outage() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        charged = [await on.fail(await on.ask(limiter, "poison"), BROKEN)]
+        await on.succeed(await on.ask(limiter, "another"))
+        taken = anyio.current_time()
+
+        while anyio.current_time() - taken <= OWN_FAULT_AFTER:
+            charged.append(await on.fail(await on.ask(limiter, "poison"), BROKEN))
+            async with limiter.read() as reading:
+                reading.succeeded()
+            await anyio.sleep(PROBE_LAST * LONGEST)
+        assert charged[: OUTAGE_AFTER + 1] == [True] * OUTAGE_AFTER + [False]
+        assert not any(charged[OUTAGE_AFTER:])
+
+        assert not limiter.outage.lasts
+        async with limiter.read() as reading:
+            reading.succeeded()
+        charged = [await on.fail(await on.ask(limiter, "poison"), BROKEN) for _ in range(6)]
+        assert charged == [True] * 6
+        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
+        assert not any("again" in sentence for sentence in told)
+
+
+@played
+async def test_the_last_unit_may_be_in_an_outage_although_others_were_taken_before() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        await on.succeed(await on.ask(limiter, "another"))
+
+        charged = [
+            await on.fail(await on.ask(limiter, "last"), BROKEN) for _ in range(OUTAGE_AFTER)
+        ]
+
+        assert limiter.outage.lasts
+        assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
+
+
+@played
+async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        for number in range(OUTAGE_AFTER):
+            async with limiter.read() as reading:
+                assert reading.failed(CHUNK_SIZE) is (number < OUTAGE_AFTER - 1)
+        assert limiter.outage.lasts
+
+        starts = [anyio.current_time()]
+        for _ in range(40):
+            async with limiter.read() as reading:
+                starts.append(anyio.current_time())
+                assert not reading.failed(CHUNK_SIZE)
+        assert_spaced(starts, SHARE_OF_SILENCE)
+
+        async with limiter.read() as reading:
+            reading.succeeded()
+        assert not limiter.outage.lasts
+
+
+@dataclass(slots=True)
+class Turn:
+    """One step of a random walk: what is done, and to whom."""
+
+    action: str
+    which: int
+
+
+turns = st.builds(
+    Turn,
+    st.sampled_from(
+        ["ask", "ask", "ask", "succeed", "fail", "throttle", "hold", "cancel", "sleep"]
+    ),
+    st.integers(0, 50),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    most=st.integers(1, 6), adaptive=st.booleans(), steps=st.lists(turns, min_size=5, max_size=80)
+)
+def test_no_slot_is_lost_and_none_is_given_twice(
+    most: int, adaptive: bool, steps: list[Turn]
+) -> None:
+    async def walk() -> None:
+        async with bench(most) as on:
+            limiter = on.limiter(AdaptiveLimit(most) if adaptive else FixedLimit(most))
+            writers: list[Writer] = []
+            for step in steps:
+                await _take(step, on, limiter, writers)
+                inside = sum(writer.inside for writer in writers)
+                assert inside <= most
+                assert limiter._writes.inside == inside
+                assert on.ceiling._free == most - inside
+            await anyio.sleep(2 * THROTTLE_LAST)  # every hold and outage lets at least one in
+            inside = sum(writer.inside for writer in writers)
+            assert inside > 0 or not limiter._writes.waiting
+
+    trio.run(walk, clock=MockClock(autojump_threshold=0))
+
+
+async def _take(step: Turn, on: Bench, limiter: Limiter, writers: list[Writer]) -> None:
+    inside = [writer for writer in writers if writer.inside]
+    if step.action == "ask":
+        writers.append(await on.ask(limiter, str(step.which)))
+    elif step.action == "sleep":
+        await anyio.sleep(step.which)
+    elif step.action == "hold":
+        limiter.hold(step.which / 10, "as told")
+    elif step.action == "cancel" and writers:
+        writer = writers[step.which % len(writers)]
+        writer.cancelled.cancel()
+        await on.end(writer)
+        writers.remove(writer)
+    elif inside:
+        writer = inside[step.which % len(inside)]
+        if step.action == "succeed":
+            await on.succeed(writer)
+        else:
+            await on.fail(writer, SECONDARY if step.action == "throttle" else BROKEN)

@@ -1,0 +1,186 @@
+"""How long a unit waits, and when it gives up."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from ghcr_push.model import Failure, Kind
+from ghcr_push.pushing.pressure.retry import (
+    BURST_FLOOR,
+    BURST_SPREAD,
+    HASTE,
+    MOMENT,
+    SLOWER,
+    AttemptError,
+    Backoff,
+    Tries,
+)
+
+BROKEN = Failure(kind=Kind.SERVER_ERROR, message="500", advice="", retryable=True, pressure=True)
+THROTTLED = replace(BROKEN, kind=Kind.THROTTLED, charged=False)
+
+
+def policy(
+    *, now: float = 0.0, deadline: float = float("inf"), attempts: int = 8, seed: int = 1
+) -> Backoff:
+    return Backoff(
+        initial=2.0,
+        maximum=60.0,
+        max_attempts=attempts,
+        random=Random(seed),
+        clock=lambda: now,
+        deadline=deadline,
+    )
+
+
+def spent(failed: AttemptError, times: int) -> Tries:
+    tries = Tries()
+    for _ in range(times):
+        tries.spend(failed)
+    return tries
+
+
+kinds = st.sampled_from([kind for kind in Kind if kind is not Kind.THROTTLED])
+waits = st.one_of(st.none(), st.floats(0, 10_000))
+
+
+@given(kind=kinds, asked=waits, times=st.integers(1, 2000))
+def test_a_charged_failure_waits_longer_each_time_with_a_floor(
+    kind: Kind, asked: float | None, times: int
+) -> None:
+    failed = AttemptError(replace(BROKEN, kind=kind, wait=asked), charged=True)
+
+    wait = policy().wait(failed, spent(failed, times))
+
+    grown = min(60.0, 2.0 * SLOWER.get(kind, 1.0) * 2.0 ** min(times - 1, 40))
+    least = max(asked or 0.0, grown / 2)
+    assert least <= wait <= least + grown / 2
+
+
+@given(asked=waits, times=st.integers(1, 9), seed=st.integers(0, 50))
+def test_a_wait_ends_soon_after_its_floor_where_a_slot_is_spare(
+    asked: float | None, times: int, seed: int
+) -> None:
+    failed = AttemptError(replace(BROKEN, wait=asked), charged=True)
+
+    wait = policy(seed=seed).wait(failed, spent(failed, times), spare=True)
+
+    floor = min(60.0, 2.0 * 2.0 ** (times - 1)) / 2
+    least = max(asked or 0.0, floor)
+    assert least <= wait <= least + HASTE * floor
+
+
+@given(asked=waits, times=st.integers(1, 5))
+def test_a_refusal_that_costs_nothing_waits_a_moment(asked: float | None, times: int) -> None:
+    failed = AttemptError(replace(BROKEN, wait=asked), charged=False)
+
+    wait = policy().wait(failed, spent(failed, times))
+
+    assert (asked or 0.0) <= wait <= (asked or 0.0) + MOMENT
+
+
+@given(asked=st.floats(0, 100), charged=st.booleans(), times=st.integers(1, 50))
+def test_throttles_one_after_the_other_wait_longer_charged_or_not(
+    asked: float, charged: bool, times: int
+) -> None:
+    failed = AttemptError(replace(THROTTLED, wait=asked), charged=charged)
+
+    wait = policy().wait(failed, spent(failed, times))
+
+    least = max(asked, BURST_FLOOR * 2.0 ** min(times - 1, 5))
+    assert least <= wait <= least + BURST_SPREAD
+
+
+def test_another_failure_between_ends_a_row_of_throttles() -> None:
+    throttled = AttemptError(replace(THROTTLED, wait=0.01), charged=False)
+    tries = spent(throttled, 5)
+    tries.spend(AttemptError(BROKEN, charged=True))
+    tries.spend(throttled)
+
+    assert policy().wait(throttled, tries) <= BURST_FLOOR + BURST_SPREAD
+
+
+def test_a_hold_is_waited_out_at_the_gate() -> None:
+    failed = AttemptError(replace(BROKEN, holds=True, wait=60.0), charged=True)
+
+    assert policy().wait(failed, spent(failed, 1)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("failure", "charged", "times", "ends"),
+    [
+        (BROKEN, True, 7, False),
+        (BROKEN, True, 8, True),
+        (BROKEN, False, 100, False),
+        (replace(BROKEN, retryable=False), True, 1, True),
+        (replace(BROKEN, retryable=False), False, 1, True),
+        (replace(BROKEN, cap=3), True, 2, False),
+        (replace(BROKEN, cap=3), True, 3, True),
+        (replace(BROKEN, cap=3), False, 30, False),
+    ],
+)
+def test_it_gives_up(failure: Failure, charged: bool, times: int, ends: bool) -> None:
+    failed = AttemptError(failure, charged=charged)
+
+    assert policy().gives_up(failed, spent(failed, times), 1.0) is ends
+
+
+def test_a_cap_counts_its_own_kind_only() -> None:
+    tries = spent(AttemptError(BROKEN, charged=True), 5)
+    odd = AttemptError(replace(BROKEN, kind=Kind.UNKNOWN, cap=4), charged=True)
+    tries.spend(odd)
+
+    assert not policy().gives_up(odd, tries, 1.0)
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
+    failed = AttemptError(BROKEN, charged=True)
+
+    assert policy(now=99.0, deadline=100.0).gives_up(failed, spent(failed, 1), 1.5)
+    assert not policy(now=99.0, deadline=100.0).gives_up(failed, spent(failed, 1), 0.5)
+
+
+def test_no_attempts_are_made_beyond_the_last_and_each_wait_is_told() -> None:
+    began: list[float] = []
+    told: list[float] = []
+
+    async def attempt() -> None:
+        began.append(trio.current_time())
+        raise AttemptError(BROKEN, charged=True)
+
+    failed = _run(attempt, told, attempts=4)
+
+    assert failed is not None
+    assert failed.failure is BROKEN
+    gaps = [later - one for one, later in pairwise(began)]
+    assert gaps == pytest.approx(told)
+    assert len(began) == 4
+
+
+def test_what_is_no_failed_attempt_passes_through() -> None:
+    async def attempt() -> None:
+        raise RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        _run(attempt, [], attempts=4)
+
+
+def _run(
+    attempt: Callable[[], Awaitable[None]], told: list[float], *, attempts: int
+) -> AttemptError | None:
+    async def run() -> AttemptError | None:
+        backoff = replace(policy(attempts=attempts), clock=trio.current_time)
+        try:
+            await backoff.run(attempt, Tries(), lambda _, wait: told.append(wait), lambda: False)
+        except AttemptError as failed:
+            return failed
+        return None
+
+    return trio.run(run, clock=MockClock(autojump_threshold=0))

@@ -1,0 +1,98 @@
+"""What is known of a tag after each thing that can happen to it."""
+
+import pytest
+
+from ghcr_push.model import Descriptor, Outcome
+from ghcr_push.pushing.tag_state import TagState
+from ghcr_push.references import Digest
+
+
+def descriptor(letter: str) -> Descriptor:
+    return Descriptor(
+        media_type="application/vnd.oci.image.manifest.v1+json",
+        digest=Digest(f"sha256:{letter * 64}"),
+        size=2,
+    )
+
+
+OLD, OURS, THIRD = (descriptor(letter) for letter in "abc")
+
+
+def tag_state(*, before: Descriptor | None = OLD) -> TagState:
+    """Return that of a tag that was looked at and is about to be written."""
+    known = TagState(digest=OURS.digest)
+    known.looked(before)
+    return known
+
+
+@pytest.mark.parametrize("before", [OLD, None])
+def test_what_was_there_before_us_is_not_what_is_seen_after_a_write(
+    before: Descriptor | None,
+) -> None:
+    known = tag_state(before=before)
+    known.sends()
+    known.failed(doubtful=False)
+    known.looked(OURS)
+
+    assert known.known_before
+    assert known.before == (before.digest if before else None)
+
+
+def test_what_is_seen_again_before_a_write_is_what_was_there() -> None:
+    known = tag_state(before=None)
+    known.looked(OLD)
+    assert known.before == OLD.digest
+
+
+@pytest.mark.parametrize("doubtful", [False, True])
+def test_a_write_is_in_doubt_until_it_is_known_how_it_ended(doubtful: bool) -> None:
+    known = tag_state()
+    seen = [known.in_doubt]
+    known.sends()
+    seen.append(known.in_doubt)
+    known.failed(doubtful=doubtful)
+    seen.append(known.in_doubt)
+    assert seen == [False, True, doubtful]
+
+
+def test_doubt_outlives_a_later_write_that_surely_failed_and_ends_with_the_proof() -> None:
+    known = tag_state()
+    known.sends()
+    known.failed(doubtful=True)
+    known.sends()
+    known.failed(doubtful=False)
+    assert known.in_doubt
+
+    known.proved(OURS)
+    assert known.verified
+    assert not known.in_doubt
+
+
+def test_a_tag_is_overtaken_by_what_is_neither_ours_nor_was_there() -> None:
+    known = tag_state()
+    assert not known.is_overtaken_by(THIRD), "nothing of ours could be overtaken yet"
+    known.sends()
+    assert known.is_overtaken_by(THIRD)
+    assert not known.is_overtaken_by(OLD)
+
+
+def test_a_tag_that_was_not_there_is_overtaken_by_anything_else() -> None:
+    known = tag_state(before=None)
+    known.sends()
+    assert known.is_overtaken_by(OLD)
+
+
+def test_nothing_is_told_overtaken_that_may_have_been_there_or_be_a_part_of_ours() -> None:
+    unread, in_part = TagState(digest=OURS.digest), tag_state()
+    for known in (unread, in_part):
+        known.sends()
+    in_part.in_part = True
+
+    assert not unread.is_overtaken_by(THIRD)
+    assert not in_part.is_overtaken_by(THIRD)
+
+
+def test_it_is_unchanged_where_the_tag_named_ours_before() -> None:
+    assert tag_state().outcome is Outcome.PUSHED
+    assert tag_state(before=OURS).outcome is Outcome.UNCHANGED
+    assert TagState().outcome is Outcome.PUSHED, "nothing known is nothing unchanged"
