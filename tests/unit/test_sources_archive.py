@@ -3,8 +3,10 @@
 import gzip
 import tarfile
 from pathlib import Path
+from random import Random
 
 import pytest
+from tests.support.compressed import PACKERS
 from tests.support.layouts import archive, found, one_image, platforms, read, refused, with_links
 from tests.support.saved import tar
 
@@ -18,10 +20,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-async def test_an_archive_holds_what_the_layout_held(compressed: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("packed", PACKERS)
+async def test_an_archive_holds_what_the_layout_held(packed: str, tmp_path: Path) -> None:
     made, digests, top = platforms()
-    path = archive(tmp_path, tar(made.finish()), compressed=compressed)
+    path = archive(tmp_path, PACKERS[packed](tar(made.finish())))
     expected = await read(f"oci-layout:{made.written(tmp_path / 'layout')}")
     image, blobs, manifests = await read(f"oci-archive:{path}")
     assert isinstance(image, Image)
@@ -38,14 +40,13 @@ async def test_names_with_a_dot_in_front_are_the_same_names(tmp_path: Path) -> N
     assert image.digest == digest
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("packed", PACKERS)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 async def test_an_archive_that_is_cut_off_is_refused(
-    share: float, compressed: bool, tmp_path: Path
+    share: float, packed: str, tmp_path: Path
 ) -> None:
     made, _ = one_image()
-    whole = tar(made.finish())
-    raw = gzip.compress(whole) if compressed else whole
+    raw = PACKERS[packed](tar(made.finish()))
     path = archive(tmp_path, raw[: int(len(raw) * share)])
     assert str(path) in await refused(f"oci-archive:{path}")
 
@@ -58,7 +59,27 @@ async def test_a_wrong_checksum_of_gzip_is_refused(tmp_path: Path) -> None:
     assert "damaged" in await refused(f"oci-archive:{path}")
 
 
-@pytest.mark.parametrize("magic", [b"\x28\xb5\x2f\xfd", b"BZh9", b"\xfd7zXZ\0"])
+@pytest.mark.parametrize("packed", ["gzip", "zstd"])
+async def test_damage_inside_is_one_failure_that_names_file_and_entry(
+    packed: str, tmp_path: Path
+) -> None:
+    made, _ = one_image()
+    made.blob(Random(1).randbytes(1 << 20))
+    raw = bytearray(PACKERS[packed](tar(made.finish())))
+    raw[len(raw) // 2] ^= 0xFF
+    path = archive(tmp_path, bytes(raw))
+    told = await refused(f"oci-archive:{path}")
+    assert f"{path} is cut off or damaged at blobs/sha256/" in told
+
+
+async def test_a_wrong_checksum_of_zstd_is_refused(tmp_path: Path) -> None:
+    made, _ = one_image()
+    raw = bytearray(PACKERS["zstd"](tar(made.finish())))
+    raw[-1] ^= 1
+    assert "checksum" in await refused(f"oci-archive:{archive(tmp_path, bytes(raw))}")
+
+
+@pytest.mark.parametrize("magic", [b"BZh9", b"\xfd7zXZ\0"])
 async def test_other_compressions_are_named(magic: bytes, tmp_path: Path) -> None:
     told = await refused(f"oci-archive:{archive(tmp_path, magic + bytes(600))}")
     assert "is compressed by" in told

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.compressed import PACKERS
 from tests.support.layouts import archive, docker_archive, found, read, refused
 from tests.support.saved import config_of, digest_of, layer, tar
 
@@ -20,12 +21,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("packed", PACKERS)
 async def test_a_docker_archive_is_read_whatever_its_layers_are_called(
-    compressed: bool, tmp_path: Path
+    packed: str, tmp_path: Path
 ) -> None:
     layers = [layer(1), layer(2)]
-    path = archive(tmp_path, tar(docker_archive(layers)), compressed=compressed)
+    path = archive(tmp_path, PACKERS[packed](tar(docker_archive(layers))))
     image, blobs, manifests = await read(f"docker-archive:{path}")
     assert isinstance(image, Image)
     assert (image.id, image.digest, image.layers) == (digest_of(config_of(layers)), None, 2)

@@ -4,7 +4,6 @@ Links inside an archive are resolved in it and never on disk. Two entries of one
 where their bytes are the same.
 """
 
-import gzip
 import hashlib
 import io
 import posixpath
@@ -13,12 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Literal, cast
+from typing import IO, Final, Literal
 
+from ghcr_push.sources.compression import LONGEST_SIGN, UNREAD, Unpack, unpacker
 from ghcr_push.sources.disk import Extent, Folder, read_small, reason, unusable
-
-_GZIP: Final = b"\x1f\x8b"
-_UNREAD: Final = {b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 _MOST_LINKS: Final = 40
 """Links that lead to links, as in Linux."""
@@ -33,33 +30,31 @@ _KEPT_IN_ALL: Final = 64 << 20
 """Bytes of small files that are kept of a compressed archive, which is read once for them."""
 
 
-def is_compressed(path: Path) -> bool:
-    """Say whether the archive is compressed by gzip; raise ``PushError`` where it is otherwise."""
+def _unpacker(path: Path) -> Unpack | None:
+    """Return what unpacks the archive, None where it is plain; raise ``PushError`` if nothing."""
     if Folder(path.parent).extent(path.name) is None:
         raise unusable(f"{path} is not there")
     try:
         with path.open("rb") as file:
-            first = file.read(6)
+            first = file.read(LONGEST_SIGN)
     except OSError as error:
         raise unusable(f"{path} cannot be read: {reason(error)}") from error
-    for magic, name in _UNREAD.items():
+    for magic, name in UNREAD.items():
         if first.startswith(magic):
-            raise unusable(f"{path} is compressed by {name}; write it plain or with gzip")
-    return first.startswith(_GZIP)
+            raise unusable(f"{path} is compressed by {name}; write it plain, with gzip or zstd")
+    return unpacker(first)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open the archive for reading its tar bytes from front to back."""
-    compressed = is_compressed(path)
+    unpack = _unpacker(path)
     with ExitStack() as stack:
         try:
             file: IO[bytes] = stack.enter_context(path.open("rb"))
         except OSError as error:
             raise unusable(f"{path} cannot be read: {reason(error)}") from error
-        if compressed:
-            file = stack.enter_context(cast("IO[bytes]", gzip.GzipFile(fileobj=file)))
-        yield file
+        yield unpack(file) if unpack else file
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +71,18 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.compressed = is_compressed(path)
+        self.compressed = _unpacker(path) is not None
         self._members: dict[str, Member] = {}
         self._links: dict[str, str] = {}
         self._small: dict[str, bytes] = {}
         self._kept = 0
+        self._at = "its beginning"
+        """The entry that is read."""
         with opened(path) as file:
             try:
                 self._index(file)
-            except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError) as error:
-                raise unusable(f"{path} is cut off or damaged: {error}") from error
+            except (tarfile.TarError, ValueError) as error:
+                raise unusable(f"{path} is cut off or damaged at {self._at}: {error}") from error
             except OSError as error:
                 raise unusable(f"{path} cannot be read: {reason(error)}") from error
 
@@ -140,10 +137,10 @@ class Archive:
         if not self.compressed:
             self._check_end(file)
         while self.compressed and file.read(1 << 20):
-            pass  # gzip's checksum stands at the end
+            pass  # the checksum stands at the end
 
     def _note(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
-        name = normal_name(info.name)
+        name = self._at = normal_name(info.name)
         if info.islnk() or info.issym():
             self._links[name] = self._led_to(name, info)
         elif info.isreg():
@@ -186,7 +183,7 @@ class Archive:
         """Check that the last file is there whole: a tar that is cut off still lists it."""
         end = max(member.start + member.size for member in self._members.values())
         if file.seek(0, io.SEEK_END) < end:
-            raise unusable(f"{self.path} is cut off")
+            raise unusable(f"{self.path} is cut off at {self._at}")
 
 
 def normal_name(name: str) -> str:
