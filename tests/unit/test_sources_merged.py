@@ -9,9 +9,10 @@ from tests.support.layouts import Made, one_image, platforms
 from tests.support.saved import digest_of
 
 from ghcr_push.model import Failure, Image, Source
+from ghcr_push.pushing.ports import InspectingEngine
 from ghcr_push.references import Digest
 from ghcr_push.sources import Spool
-from ghcr_push.sources.locations import DiskSources, InspectingEngine, Sources
+from ghcr_push.sources.locations import DiskSources, Sources
 from ghcr_push.sources.remote import RegistrySources
 
 pytestmark = pytest.mark.anyio

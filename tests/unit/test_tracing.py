@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from tests.support.commands import lines_of, obeyed
 
-from ghcr_push import app, tracing
+from ghcr_push import app, credentials, tracing
 from ghcr_push.credentials import Credential
 from ghcr_push.credentials.helpers import ask_helper
 from ghcr_push.failures import PushError
@@ -148,7 +148,7 @@ def broken_run(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Report:
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(app, "resolve", fail)
+    monkeypatch.setattr(credentials, "resolve_for_job", fail)
     return app.push(SETTINGS, environ={}, observer=lambda _: None, interruption=Interruption())
 
 

@@ -6,16 +6,15 @@ network, nothing in an argument list, and no secret in a ``repr`` or a message.
 
 from ghcr_push.credentials.credential import Credential, key_of, registry_of
 from ghcr_push.credentials.docker_config import docker_config_folder
-from ghcr_push.credentials.job_token import GHCR, token_registry
+from ghcr_push.credentials.job_token import token_registry
 from ghcr_push.credentials.private_config import (
     docker_environment,
     engine_auth,
     private_docker_config,
 )
-from ghcr_push.credentials.resolution import Resolved, resolve
+from ghcr_push.credentials.resolution import Resolved, resolve, resolve_for_job
 
 __all__ = [
-    "GHCR",
     "Credential",
     "Resolved",
     "docker_config_folder",
@@ -25,5 +24,6 @@ __all__ = [
     "private_docker_config",
     "registry_of",
     "resolve",
+    "resolve_for_job",
     "token_registry",
 ]

@@ -1,7 +1,7 @@
 """Which credentials are found for the registries of a run."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ghcr_push.credentials.credential import Credential, registry_of
 from ghcr_push.credentials.docker_config import (
@@ -11,6 +11,8 @@ from ghcr_push.credentials.docker_config import (
     read_variable,
 )
 from ghcr_push.credentials.helpers import HelperError, ask_helper
+from ghcr_push.credentials.job_token import GHCR, NOT_FOR_GHCR, given, token_registry
+from ghcr_push.planning.logins import Login
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +69,21 @@ def _ask(
         except HelperError as error:
             notices.append(str(error))
     return credential or config.entry(registry, notices)
+
+
+def resolve_for_job(
+    registries: Iterable[str],
+    token: str | None,
+    logins: Iterable[Login],
+    environment: Mapping[str, str],
+) -> Resolved:
+    """Find the credentials of ``registries``: those of the inputs, the job's token, Docker's.
+
+    Blocks as ``resolve`` does.
+    """
+    wanted = tuple(registries)
+    resolved = resolve(wanted, given(token, logins, environment), environment)
+    without = GHCR in wanted and GHCR not in resolved.credentials
+    if token and without and token_registry(environment) != GHCR:
+        return replace(resolved, notices=(*resolved.notices, NOT_FOR_GHCR))
+    return resolved

@@ -21,10 +21,15 @@ CONTENT_TRUST: Final = "DOCKER_CONTENT_TRUST"
 and fails with the signing. No other way of writing a tag signs either."""
 
 
-def trusts_content(environ: Mapping[str, str]) -> bool:
-    """Say whether docker would sign what it pushes; the words for no are those that Go knows."""
-    no = {"", "0", "f", "F", "false", "False", "FALSE"}
-    return environ.get(CONTENT_TRUST, "") not in no
+def content_trust_notices(environ: Mapping[str, str]) -> list[str]:
+    """Return a notice where docker would sign what it pushes; Go's words for no are known."""
+    if environ.get(CONTENT_TRUST, "") in {"", "0", "f", "F", "false", "False", "FALSE"}:
+        return []
+    notice = (
+        f"{CONTENT_TRUST} is set, and nothing is signed: this action writes tags without "
+        "signatures; sign the digests of its output `images` instead."
+    )
+    return [notice]
 
 
 class DockerCommand:

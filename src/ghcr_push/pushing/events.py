@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ghcr_push import tracing
 from ghcr_push.model import (
     Failure,
     Hold,
@@ -117,3 +118,24 @@ Event = (
     | Noticed
 )
 Observer = Callable[[Event], None]
+
+
+def unfailing(observer: Observer) -> Observer:
+    """Have what ``observer`` raises stop no push: its first fault is told, with its traceback.
+
+    A log that nobody reads any more is none of its faults.
+    """
+    told = False
+
+    def observe(event: Event) -> None:
+        nonlocal told
+        try:
+            observer(event)
+        except BrokenPipeError:
+            return
+        except Exception as error:  # noqa: BLE001 - what is pushed matters more
+            if not told:
+                told = True
+                tracing.fault(f"nothing was told of {type(event).__name__}", error)
+
+    return observe

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, Self
 
-from ghcr_push.model import BlobOutcome, Descriptor, Image, Manifest, Source
+from ghcr_push.model import BlobOutcome, Descriptor, Failure, Image, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
 
 
@@ -86,6 +86,13 @@ class Engine(Protocol):
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Have the engine ask the registry itself what a tag names; None: nothing."""
+
+
+class InspectingEngine(Engine, Protocol):
+    """An engine that also describes its images."""
+
+    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        """Describe images, or say for each why it cannot be; never raises."""
 
 
 class Upload(Protocol):

@@ -79,6 +79,11 @@ class PushRun:
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
 
     @property
+    def context(self) -> RunContext:
+        """What all of the run shares."""
+        return self._context
+
+    @property
     def limit_changes(self) -> tuple[LimitChange, ...]:
         """Every change of a limit, in the order of time."""
         changes = (
@@ -125,7 +130,7 @@ class PushRun:
         for target in self._plan.targets:
             registry = target.reference.repository.registry
             if registry not in self._registry_states:
-                self._registry_states[registry] = self._new_lane(registry, ceiling, timers)
+                self._registry_states[registry] = self._new_state(registry, ceiling, timers)
             limiter = self._registry_states[registry].limiter
             self._runs.append(TagPush(target, self._context, limiter, self._may_start))
 
@@ -143,7 +148,7 @@ class PushRun:
                 content.expect(group.repository)
         return contents
 
-    def _new_lane(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
+    def _new_state(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
         limiter = Limiter(
             registry,
             limit=self._new_limit(),

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import anyio
 from anyio import to_thread
@@ -19,7 +19,7 @@ from ghcr_push.planning.locations import (
     RegistryLocation,
     parse_location,
 )
-from ghcr_push.pushing.ports import Engine, Reading
+from ghcr_push.pushing.ports import InspectingEngine, Reading
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.archive import Archive, opened
 from ghcr_push.sources.compressor import LayerCompressor
@@ -35,13 +35,6 @@ from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool
 from ghcr_push.sources.stored import AllBut
 from ghcr_push.sources.tarstream import TarStream
-
-
-class InspectingEngine(Engine, Protocol):
-    """An engine that also describes its images."""
-
-    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
-        """Describe local images, or say for each why it cannot be; never raises."""
 
 
 @dataclass(frozen=True, slots=True)

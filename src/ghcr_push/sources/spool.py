@@ -5,7 +5,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
@@ -21,6 +21,17 @@ DEFAULT_BUDGET: Final = 2 << 30
 
 _CHUNK: Final = 1 << 18
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def temporary_folder(environ: Mapping[str, str]) -> Path | None:
+    """Say where private temporary files go; None: where temporary files go anyhow.
+
+    Where /tmp cannot be written, Python falls back on the working folder, which is the workspace
+    in a container action, and that is what later steps publish.
+    """
+    temporary = environ.get("RUNNER_TEMP")
+    fell_back = Path(tempfile.gettempdir()) == Path.cwd()
+    return Path(temporary) if temporary and fell_back else None
 
 
 class SpooledBlob:
