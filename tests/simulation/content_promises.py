@@ -165,19 +165,30 @@ def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> 
             continue
         if any(first is not None and first >= other.began for first in firsts):
             return True
-        if not any(firsts) and _read_tags_until(played, group) > one.began:
+        wanted = _seed_of(played, group).carriage is not None
+        if wanted and not any(firsts) and _decided(played, group, other.began) > one.began:
             return True  # and the other broke off before it looked for a blob
     return False
 
 
-def _read_tags_until(played: Played, group: Group) -> float:
-    """Return when the first look at the tags of ``group`` had ended; 0 where it did not begin.
+def _decided(played: Played, group: Group, before: float) -> float:
+    """Return when ``group`` had looked at its tags and let docker push try; 0 where it did not.
 
-    The wait that its answer asked for is part of it.
+    That is the end of the last of those requests that began ``before``, with the wait after it.
     """
     tags = {target.reference.tag for target in group.targets}
-    heads = (r for r in played.log if r.operation == "head" and r.repository == group.repository)
-    return next((head.ended + head.asked for head in heads if tags & set(head.tags)), 0.0)
+    ends = [
+        r.ended + r.asked
+        for r in played.log
+        if r.repository == group.repository and (r.operation == "ask" or tags & set(r.tags))
+        if r.began <= before
+    ]
+    ends += [
+        played.start + attempt.started + attempt.seconds + attempt.wait
+        for attempt in _seed_of(played, group).attempts
+        if played.start + attempt.started <= before
+    ]
+    return max(ends, default=0.0)
 
 
 def units_are_capped(played: Played) -> Iterator[str]:

@@ -24,11 +24,7 @@ Check = Callable[[Played], Iterator[str]]
 
 def requests_of(played: Played, reference: TagReference) -> list[Request]:
     """Return the requests that name a tag."""
-    return [
-        request
-        for request in played.log
-        if request.repository == reference.repository and reference.tag in request.tags
-    ]
+    return list(played.naming(reference.repository, reference.tag))
 
 
 def writes_of(played: Played, reference: TagReference) -> list[Request]:
@@ -85,14 +81,11 @@ def read_in_slot(played: Played, write: Request) -> Request | None:
 
     That may be: of a protected tag always, of others and of blobs where the look has grown old.
     """
+    name = next(iter(write.tags), write.digest) or ""
     reads = (
         r
-        for r in played.log
-        if not r.writes
-        and r.repository == write.repository
-        and r.tags == (write.tags or (write.digest,))
-        and abs(r.ended - write.began) < HAIR
-        and may_be_in_slot(played, r)
+        for r in played.naming(write.repository, name)
+        if not r.writes and abs(r.ended - write.began) < HAIR and may_be_in_slot(played, r)
     )
     return max(reads, key=lambda read: read.ended, default=None)
 
@@ -120,9 +113,8 @@ def may_be_in_slot(played: Played, read: Request) -> bool:
     if read.operation in HEADS and played.scenario.protects(read.tags[0]):
         return True
     return read.operation in {*HEADS, "has-blob"} and any(
-        (r.operation, r.repository, r.tags) == (read.operation, read.repository, read.tags)
-        and r.ended <= read.began - LOOK_STAYS_TRUE + HAIR
-        for r in played.log
+        r.operation == read.operation and r.ended <= read.began - LOOK_STAYS_TRUE + HAIR
+        for r in played.naming(read.repository, read.tags[0])
     )
 
 

@@ -19,6 +19,7 @@ from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun, RunOptions
+from ghcr_push.references import Repository
 from tests.simulation.records import Request
 from tests.simulation.scenario import MISSING, Scenario
 from tests.simulation.world import Asker, EngineOf, World
@@ -49,11 +50,20 @@ class Played:
     """What the preflight told."""
     unquiet: list[str] = field(default_factory=list)
     """What was wrong at moments when every task waited."""
+    _named: dict[tuple[Repository, str], list[Request]] = field(default_factory=dict)
 
     @property
     def log(self) -> list[Request]:
         """Every request of the run."""
         return self.world.log
+
+    def naming(self, repository: Repository, name: str) -> list[Request]:
+        """Return the requests that name a tag or a blob; only of a run that has ended."""
+        if not self._named:
+            for request in self.log:
+                for each in request.tags:
+                    self._named.setdefault((request.repository, each), []).append(request)
+        return self._named.get((repository, name), [])
 
     @property
     def broken_off(self) -> float:
