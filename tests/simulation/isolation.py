@@ -142,18 +142,26 @@ def broken_beside_the_dead(seed: int) -> list[str]:
     return broken or list(held)
 
 
-def known_dead_at(scenario: Scenario) -> float:
-    """Return when the run may know that a registry is dead: until it is, it takes its share."""
-    weather = scenario.weather[DEAD]
+def known_dead_at(whole: Played) -> float:
+    """Return when the run may know that a registry is dead: until it is, it takes its share.
+
+    What was under way as it died, is served to its end.
+    """
+    weather = whole.scenario.weather[DEAD]
     died = min(weather.silent_from, *(outage.begins for outage in weather.outages), float("inf"))
-    under_way = max(scenario.carriage.seconds.values(), default=0.0)  # is served to its end
-    return died + under_way + QUIET + CHECKED_EVERY if died > 0 else 0.0
+    under_way = (
+        request.ended - whole.start
+        for request in whole.log
+        if request.repository.registry == DEAD and request.good
+        if request.began - whole.start < died
+    )
+    return max([died, *under_way]) + QUIET + CHECKED_EVERY if died > 0 else 0.0
 
 
 def held_up(whole: Played, alone: Played) -> Iterator[str]:
     """Say which tags of the healthy registry did not land, or later than they may."""
     ends = {target: at - alone.start for target, at in ended_at(alone).items()}
-    allowed = LONGER * max(ends.values()) + LATER + known_dead_at(whole.scenario)
+    allowed = LONGER * max(ends.values()) + LATER + known_dead_at(whole)
     times = ended_at(whole)
     for result in whole.results:
         if result.target not in ends:
