@@ -205,6 +205,8 @@ class Failure:
     """Whether the attempt counts against ``max-attempts``; not where the registry named a wait."""
     holds: bool = False
     """Whether the whole queue of the registry waits, not this unit alone."""
+    unconnected: bool = False
+    """No connection was made: nobody listens at that address, or nothing leads to it."""
     tag_only: bool = False
     """Refused as a tag, not as content: the other targets of the group may still land."""
     wait: float | None = None

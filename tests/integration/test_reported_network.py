@@ -14,6 +14,8 @@ from tests.support.front import Front, running_front
 from tests.support.memory import MemoryRegistry
 from tests.support.tls import Authority
 
+from ghcr_push.pushing.pressure import reachability
+
 SECRET = "s3cret-password"
 TARGETS = {
     "tags": "registry.test/acme/app:1\nregistry.test/acme/app:2",
@@ -95,6 +97,26 @@ def test_a_proxy_that_does_not_exist_is_named(world: World) -> None:
 def test_a_proxy_that_is_no_url_is_named(world: World) -> None:
     environ = {"HTTPS_PROXY": f"gopher://octocat:{SECRET}@proxy.invalid"}
     check_refused(world.run(TARGETS, environ), "HTTPS_PROXY", "cannot be used")
+
+
+@pytest.mark.parametrize("transport", ["direct", "engine", "auto"])
+def test_a_port_at_which_nobody_listens_is_given_up_early(
+    world: World, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reachability, "UNCONNECTED", 0.5)
+    inputs = {"source": "app:1", "transport": transport, "timeout": "60s", "max-attempts": "100"}
+    with closed_address() as address:
+        mistyped = {f"{address}/acme/app:1": "failed", f"{address}/acme/app:2": "failed"}
+        healthy = f"{world.front.address}/acme/app:1"
+        end = world.run({"tags": "\n".join([*mistyped, healthy]), **inputs})
+    assert end.outcomes == {**mistyped, "acme/app:1": "pushed"}
+    for name in mistyped:
+        failure = end.failure(name)
+        assert (failure["kind"], failure["retryable"]) == ("network", False)
+        assert f"{address} has not answered once in this run: " in failure["message"]
+        assert "connection refused" in failure["message"]
+        assert "host and port" in failure["advice"]
+    assert end.outputs["cause"] == "network"
 
 
 def test_hosts_of_no_proxy_and_this_machine_need_no_proxy(world: World) -> None:

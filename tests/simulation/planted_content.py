@@ -205,8 +205,13 @@ def blob_waits_without_end(patch: pytest.MonkeyPatch) -> None:
 
 
 @FAULTS.caught_by("unheard_registries_are_given_up")
-def silence_waited_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "UNHEARD", 10_000.0)
+def refused_connections_waited_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reachability, "UNCONNECTED", reachability.UNHEARD)
+
+
+@FAULTS.caught_by("unheard_registries_are_given_up")
+def refused_connections_not_borne(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reachability, "UNCONNECTED", 10.0)
 
 
 @FAULTS.caught_by("unheard_registries_are_given_up", skip=100)

@@ -3,6 +3,7 @@
 import pytest
 
 from ghcr_push.pushing import progress, readings
+from ghcr_push.pushing.pressure import reachability
 from ghcr_push.pushing.pressure.global_limit import Share
 from ghcr_push.pushing.progress import Progress
 from tests.simulation.planting import Faults
@@ -29,3 +30,8 @@ def trouble_seen_too_late(patch: pytest.MonkeyPatch) -> None:
 @FAULTS.caught_by("healthy_registries_are_not_held_up")
 def looked_for_trouble_too_rarely(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(readings, "CHECKED_EVERY", 1000.0)
+
+
+@FAULTS.caught_by("unheard_registries_are_given_up")
+def silence_waited_out(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reachability, "UNHEARD", 10_000.0)

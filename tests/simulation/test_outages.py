@@ -7,6 +7,8 @@ import pytest
 
 from ghcr_push.model import LANDED, Kind, Outcome
 from ghcr_push.pushing.pressure.probes import PROBE_LAST
+from ghcr_push.pushing.pressure.reachability import NOBODY_THERE as NOBODY_LISTENS
+from ghcr_push.pushing.pressure.reachability import UNCONNECTED
 from tests.simulation.defaults import REGISTRY, default_run, default_seconds
 from tests.simulation.evidence import GRACE
 from tests.simulation.play import Played, play
@@ -24,6 +26,8 @@ TRANSPORTS = {"direct": True, "engine": False}
 BEGINNINGS = (0.0, 0.3, 1.0, 3.0)
 """Seconds into the run: before anything, while content goes up, among the tags."""
 
+NOBODY_THERE = "refused"
+"""From the first moment on, a mistyped port looks like that: it is given up, not ridden out."""
 
 SETTLED = 150.0
 """Seconds of outage after which probes are as far apart as they get."""
@@ -53,6 +57,8 @@ def test_an_outage_of_minutes_loses_nothing(
     length: float, kind: str, transport: str, groups: tuple[int, ...]
 ) -> None:
     for seed, begins in enumerate(BEGINNINGS):
+        if kind == NOBODY_THERE and not begins:
+            continue
         conditions = weather(begins, length, kind)
         run = default_run(seed, conditions, direct=TRANSPORTS[transport], groups=groups)
         played = play(run)
@@ -62,12 +68,39 @@ def test_an_outage_of_minutes_loses_nothing(
         assert resumed < 1.25 * PROBE_LAST + 20
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("groups", [(1, 5, 5), (1,)], ids=str)
+def test_a_port_that_refuses_from_the_first_moment_on_is_given_up_after_a_minute(
+    transport: str, groups: tuple[int, ...]
+) -> None:
+    conditions = weather(0.0, 7200.0, NOBODY_THERE)
+    played = play(default_run(7, conditions, direct=TRANSPORTS[transport], groups=groups))
+
+    assert not broken_promises(played)
+    assert UNCONNECTED <= (played.ended or 0.0) - played.start < UNCONNECTED + 1.5 * PROBE_LAST
+    for result in played.results:
+        assert result.failure is not None
+        assert (result.failure.kind, result.failure.retryable) == (Kind.NETWORK, False)
+        assert result.failure.advice == NOBODY_LISTENS
+
+
+@pytest.mark.parametrize("length", [10.0, 40.0])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_registry_that_comes_up_within_a_minute_loses_nothing(
+    length: float, transport: str
+) -> None:
+    for seed in range(4):
+        conditions = weather(0.0, length, NOBODY_THERE)
+        run = default_run(seed, conditions, direct=TRANSPORTS[transport], groups=(1, 5, 5))
+        assert_all_landed(play(run))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_outage_of_hours_ends_at_the_deadline_with_a_true_report(
     kind: str, transport: str
 ) -> None:
-    # from the first moment, a registry that refuses connections is given up sooner: ``hearing``
+    # from the first moment on, one that refuses connections is given up: ``reachability``
     for seed, begins in enumerate(BEGINNINGS[1:]):
         conditions = weather(begins, 7200.0, kind)
         run = default_run(seed, conditions, direct=TRANSPORTS[transport], groups=(5, 5, 5))

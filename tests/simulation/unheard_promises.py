@@ -4,24 +4,31 @@ from collections.abc import Iterator
 
 from ghcr_push.model import Outcome
 from ghcr_push.pushing.pressure.probes import PROBE_LAST
-from ghcr_push.pushing.pressure.reachability import UNHEARD
+from ghcr_push.pushing.pressure.reachability import UNCONNECTED, UNHEARD
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import Check, by_registry
 from tests.simulation.play import Played
 
-LATEST = UNHEARD + 1.25 * PROBE_LAST + READ_TIMEOUT
+UNTIL_ASKED = 1.25 * PROBE_LAST + READ_TIMEOUT
 """Seconds until the first probe that comes after the time of silence is over."""
+
+NOBODY = frozenset({"unreachable"})
+SILENT = NOBODY | {"none", "silent"}
+"""Answers that are none, the first of a port at which nobody listens."""
 
 
 def unheard_registries_are_given_up(played: Played) -> Iterator[str]:
     for registry, requests in by_registry(played).items():
-        silent = all(request.answer in {"unreachable", "none"} for request in requests)
+        silent = all(request.answer in SILENT for request in requests)
         if registry in played.scenario.beyond_reach:  # it answers the engine alone
             continue
         first = min(request.ended for request in requests)
-        asked = [r for r in requests if r.began > first + LATEST]
-        if silent and asked:
-            yield f"{registry} is silent, and was asked {len(asked)} times after {LATEST:g} s"
+        for answers, borne in ((NOBODY, UNCONNECTED), (SILENT, UNHEARD)):
+            latest = first + borne + UNTIL_ASKED
+            asked = [r for r in requests if r.began > latest]
+            until = [r for r in requests if r.ended <= latest]
+            if asked and all(r.answer in answers for r in until):
+                yield f"{registry} was asked on after {latest - first:g} s of silence"
         failures = [
             result.failure
             for result in played.results
@@ -32,6 +39,9 @@ def unheard_registries_are_given_up(played: Played) -> Iterator[str]:
         ]
         if failures and not silent:
             yield f"{registry} was given up as silent, and had answered"
+        last = max(request.ended for request in requests)
+        if failures and last < first + UNCONNECTED:
+            yield f"{registry} was given up after {last - first:g} s of silence"
         for failure in failures:
             if failure.retryable or "port" not in failure.advice:
                 yield f"{registry} was given up without good advice"

@@ -6,7 +6,7 @@ import pytest
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.model import Failure, Kind
-from ghcr_push.pushing.pressure.reachability import UNHEARD, Reachability
+from ghcr_push.pushing.pressure.reachability import UNCONNECTED, UNHEARD, Reachability
 
 
 @dataclass(slots=True)
@@ -20,7 +20,9 @@ class Clock:
 
 
 REFUSED = classify(ErrorInfo(origin=Origin.REGISTRY, message="connection refused"))
-SILENT = replace(REFUSED, kind=Kind.TIMEOUT)
+NO_HOST = classify(ErrorInfo(origin=Origin.ENGINE, message="dial tcp: lookup x: no such host"))
+RESET = classify(ErrorInfo(origin=Origin.REGISTRY, message="connection reset"))
+SILENT = replace(RESET, kind=Kind.TIMEOUT)
 BUSY = classify(ErrorInfo(origin=Origin.REGISTRY, message="busy", status=503))
 DENIED = classify(ErrorInfo(origin=Origin.ENGINE, message="denied: permission_denied: x"))
 
@@ -39,14 +41,42 @@ def test_a_connection_that_fails_has_no_answer() -> None:
     assert (REFUSED.kind, REFUSED.status, REFUSED.retryable) == (Kind.NETWORK, None, True)
 
 
-@pytest.mark.parametrize("kind", [REFUSED, SILENT])
+@pytest.mark.parametrize("kind", [REFUSED, NO_HOST])
+def test_a_port_that_takes_no_connection_is_borne_for_a_minute(kind: Failure) -> None:
+    assert heard((40, kind), (39 + UNCONNECTED, kind)).given_up is None
+    given_up = heard((40, kind), (41, kind), (40 + UNCONNECTED, kind)).given_up
+    assert given_up is not None
+    assert (given_up.kind, given_up.retryable) == (kind.kind, False)
+    assert given_up.message == (f"localhost:5001 has not answered once in this run: {kind.message}")
+    assert "Nobody listens" in given_up.advice
+
+
+@pytest.mark.parametrize("other", [RESET, SILENT])
+@pytest.mark.parametrize("at", [0, 30])
+def test_one_that_once_took_a_connection_is_borne_as_a_silent_one(other: Failure, at: int) -> None:
+    began = ((0, other),) if at == 0 else ((0, REFUSED), (at, other))
+    assert heard(*began, (UNHEARD - 1, REFUSED)).given_up is None
+    assert heard(*began, (UNHEARD + 30, REFUSED)).given_up is not None
+
+
+def test_one_that_has_answered_somebody_else_of_the_run_is_in_an_outage() -> None:
+    clock = Clock()
+    hearing = Reachability("localhost:5001", clock)
+    hearing.failed(REFUSED)
+    hearing.known()
+    clock.now += 9000
+    hearing.failed(REFUSED)
+    assert hearing.given_up is None
+
+
+@pytest.mark.parametrize("kind", [RESET, SILENT])
 def test_silence_is_borne_for_its_time_from_the_first_failure_on(kind: Failure) -> None:
     assert heard((40, kind), (39 + UNHEARD, kind)).given_up is None
     given_up = heard((40, kind), (41, kind), (40 + UNHEARD, kind)).given_up
     assert given_up is not None
     assert (given_up.kind, given_up.retryable) == (kind.kind, False)
     assert given_up.message == (
-        "localhost:5001 has not answered once in this run: connection refused"
+        "localhost:5001 has not answered once in this run: connection reset"
     )
     assert "port" in given_up.advice
 

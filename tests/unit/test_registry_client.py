@@ -1,5 +1,6 @@
 """What the client asks, and what it believes of the answers."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -533,6 +534,26 @@ async def test_one_failed_ping_is_one_for_all_who_wait() -> None:
         for _ in range(5):
             group.start_soon(ask, client)
     assert (pings, failures) == (1, [500] * 5)
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+async def test_a_registry_that_has_answered_once_is_never_one_at_which_nobody_is(
+    answered: int,
+) -> None:
+    left = answered
+
+    def handler(_: httpx2.Request) -> httpx2.Response:
+        nonlocal left
+        if left:
+            left -= 1
+            return httpx2.Response(200)
+        raise httpx2.ConnectError("") from ConnectionRefusedError(errno.ECONNREFUSED, "")
+
+    async with RegistryClient({}, transport=httpx2.MockTransport(handler)) as client:
+        for _ in range(2):
+            evidence = await evidence_of(client.head(IMAGE, "v1"))
+            assert evidence.kind is Kind.NETWORK
+            assert evidence.unconnected is not bool(answered)
 
 
 async def test_a_proxy_before_plain_http_that_wants_a_login_is_told_as_the_proxy() -> None:

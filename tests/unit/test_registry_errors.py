@@ -1,5 +1,6 @@
 """What is kept of answers that refuse, and of answers that never came."""
 
+import errno
 import json
 import socket
 import ssl
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghcr_push.failures import ErrorInfo
+from ghcr_push.failures import ErrorInfo, classify
 from ghcr_push.model import Kind
 from ghcr_push.registry.errors import ConnectError, broken, refusal, retry_after, shown
 
@@ -216,6 +217,26 @@ def test_only_what_was_never_connected_is_told_apart() -> None:
     assert isinstance(broken("GET x", httpx2.ConnectError("")), ConnectError)
     assert not isinstance(broken("GET x", httpx2.ConnectTimeout("")), ConnectError)
     assert not isinstance(broken("GET x", httpx2.ReadError("")), ConnectError)
+
+
+@pytest.mark.parametrize(
+    ("cause", "nobody"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), True),
+        (OSError(errno.EHOSTUNREACH, "no route"), True),
+        (OSError(errno.ENETUNREACH, "no network"), True),
+        (ExceptionGroup("", [ConnectionRefusedError(errno.ECONNREFUSED, "refused")]), True),
+        (socket.gaierror(socket.EAI_NONAME, "not known"), True),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), False),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), False),
+        (ssl.SSLEOFError(8, "EOF occurred"), False),
+        (CERTIFICATE, False),
+    ],
+)
+def test_an_address_at_which_nobody_is_is_told_apart(cause: Exception, nobody: bool) -> None:
+    error = caused(httpx2.ConnectError(""), cause)
+    assert broken("GET x", error).evidence.unconnected is nobody
+    assert classify(broken("GET x", error).evidence).unconnected is nobody
 
 
 def test_urls_are_shown_without_what_may_be_secret() -> None:

@@ -38,7 +38,9 @@ def classify(
     """
     reading = read(evidence)
     if evidence.kind is not None:
-        return _failure(Classification(kind=evidence.kind), reading)
+        return _failure(
+            Classification(kind=evidence.kind, unconnected=evidence.unconnected), reading
+        )
     rule = recognised(reading, rules)
     if evidence.origin is Origin.STORE and POLICIES[rule.classification.kind].cause not in _OWN:
         return _failure(Classification(kind=Kind.ENGINE_ERROR), reading)
@@ -82,6 +84,7 @@ def _failure(classification: Classification, reading: ErrorText) -> Failure:
         cap=classification.cap or policy.cap,
         charged=not (policy.free_with_wait and reading.wait is not None),
         holds=policy.holds and retryable,
+        unconnected=classification.unconnected,
         tag_only=policy.tag_only,
         wait=reading.wait,
         status=reading.status,

@@ -32,6 +32,8 @@ class ErrorInfo:
     status: int | None = None
     code: str | None = None
     retry_after: float | None = None
+    unconnected: bool = False
+    """No connection was made to a registry that has not answered us in this run."""
     details: str = ""
     """More for a maintainer, should nobody recognise it: the request, the answer, a traceback."""
     kind: Kind | None = None

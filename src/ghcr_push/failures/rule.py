@@ -98,6 +98,7 @@ class Classification:
     advice: str | None = None
     retryable: bool | None = None
     cap: int | None = None
+    unconnected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

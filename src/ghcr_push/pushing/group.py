@@ -152,6 +152,7 @@ class GroupPush:
         if self._only_engine and self._together.wanted:
             self._fail_all(self._unended, ours(Kind.INPUT, ONLY_ENGINE))
         elif self._only_engine and self._image.in_engine:
+            self._registry_state.limiter.outage.known_to_answer()
             await self._land_all(self._unended, self._in_engine(None))
         elif self._only_engine:
             self._fail_all(self._unended, ours(Kind.NETWORK, _OUT_OF_REACH))

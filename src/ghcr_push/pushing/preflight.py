@@ -28,8 +28,12 @@ WITHIN: Final = 30.0
 LAST_WAIT: Final = 0.5
 """Seconds that a run which ends before a registry has answered waits for that."""
 
-DOUBT_PAUSES: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
-"""Seconds between two decisions on a registry that still does not answer us."""
+DOUBT_PAUSES: Final = (5.0, 10.0, 15.0, 15.0, 40.0, 60.0)
+"""Seconds between two decisions on a registry that still does not answer us.
+
+Four of them come before a registry to which no connection could be made is given up
+(``pressure.reachability``).
+"""
 
 NO_ANSWER: Final = frozenset(
     {Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE, Kind.PROXY}

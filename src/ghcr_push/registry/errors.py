@@ -1,5 +1,6 @@
 """What went wrong with a request, as evidence: answers that refuse, and answers that never came."""
 
+import errno
 import json
 import math
 import os
@@ -201,8 +202,25 @@ def _error(cause: Exception, message: str, kind: Kind | None) -> PushError:
     causes = "\n".join(f"{type(each).__name__}: {each}" for each in _causes(cause))
     return raised(
         ErrorInfo(
-            origin=Origin.REGISTRY, message=message, kind=kind, details=f"{message}\n{causes}"
+            origin=Origin.REGISTRY,
+            message=message,
+            kind=kind,
+            unconnected=raised is ConnectError and _nobody_is_there(cause),
+            details=f"{message}\n{causes}",
         )
+    )
+
+
+_NOBODY_LISTENS = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
+
+
+def _nobody_is_there(error: Exception) -> bool:
+    """Say whether no such host is known, nobody listens there, or nothing leads there."""
+    return any(
+        cause.errno != socket.EAI_AGAIN
+        if isinstance(cause, socket.gaierror)
+        else isinstance(cause, OSError) and cause.errno in _NOBODY_LISTENS
+        for cause in _causes(error)
     )
 
 

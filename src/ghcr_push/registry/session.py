@@ -113,10 +113,16 @@ class Session:
         ``PushError`` where no answer came, ``AstrayError`` where none came after a redirect.
         """
         with tracing.about(inquiry.subject):
-            return await self._ask(inquiry)
+            endpoint = await self.endpoint(inquiry.repository.registry)
+            try:
+                return await self._ask(inquiry, endpoint)
+            except PushError as error:
+                if not error.evidence.unconnected:
+                    raise
+                # the registry itself has answered, if only once
+                raise type(error)(replace(error.evidence, unconnected=False)) from error
 
-    async def _ask(self, inquiry: ApiRequest) -> ApiResponse:
-        endpoint = await self.endpoint(inquiry.repository.registry)
+    async def _ask(self, inquiry: ApiRequest, endpoint: Endpoint) -> ApiResponse:
         authorization = await self._authorizer.authorize(endpoint, inquiry.scope)
         answer = await self._send(inquiry, endpoint, authorization)
         if (

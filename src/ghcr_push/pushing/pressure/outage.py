@@ -128,6 +128,10 @@ class Outage:
         """Learn how any request failed: by an answer, or by none."""
         self._hearing.failed(failure)
 
+    def known_to_answer(self) -> None:
+        """Learn that the registry has answered somebody of this run."""
+        self._hearing.known()
+
     def missed(self) -> None:
         """Learn that an answer is overdue."""
         self._hearing.missed()
