@@ -13,7 +13,7 @@ from ghcr_push.model import BlobOutcome, Descriptor
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.registry import RegistryClient
 from ghcr_push.sources import ClassicImage, SavedImage, SavedImages, Spool, SpooledBlob, StoredImage
-from ghcr_push.sources.command import Output, output_of
+from ghcr_push.sources.command import CommandOutput, output_of
 from tests.support.engines import Engine
 
 
@@ -36,7 +36,7 @@ def inspected(engine: Engine, name: str, platform: str | None = None) -> Classic
 
 
 def reading(
-    output: Output,
+    output: CommandOutput,
     image: ClassicImage | StoredImage,
     spool: Spool,
     *,

@@ -12,12 +12,12 @@ import pytest
 
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
-from ghcr_push.sources.command import Output, output_of
+from ghcr_push.sources.command import CommandOutput, output_of
 
 pytestmark = pytest.mark.anyio
 
 
-def everything(output: Output) -> bytes:
+def everything(output: CommandOutput) -> bytes:
     buffer, read = bytearray(1000), b""
     while count := output.reader.readinto(memoryview(buffer)):
         read += buffer[:count]
@@ -55,7 +55,7 @@ async def test_ends_the_command_and_its_children_with_the_block() -> None:
 FORKED = "import os; os.fork(); print(os.getpid(), flush=True); os.read(os.pipe()[0], 1)"
 
 
-def numbers_told(output: Output) -> set[int]:
+def numbers_told(output: CommandOutput) -> set[int]:
     """Return the numbers that a process and its fork tell, as far as they do so within 20 s."""
     numbers: set[int] = set()
     buffer = bytearray(100)

@@ -12,13 +12,13 @@ import anyio
 
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
-from ghcr_push.engine.platforms import WHOLE, Part, Platforms
+from ghcr_push.engine.platforms import WHOLE, Platforms, Selection
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
-from ghcr_push.sources.command import Output, output_of
+from ghcr_push.sources.command import CommandOutput, output_of
 
 NAMES_PER_INSPECT: Final = 50
 """Images asked for by one docker command: its start costs more than the question."""
@@ -56,7 +56,7 @@ class DockerEngine:
         self._pushes = Pushes(self._command)
         self._answered = False
         self._spool = spool or Spool()
-        self._parts: dict[Source, Part] = {}
+        self._parts: dict[Source, Selection] = {}
         self._platforms = (
             Platforms(platform, self._api, self._command, self._saved) if platform else None
         )
@@ -128,7 +128,7 @@ class DockerEngine:
 
     @asynccontextmanager
     async def _saved(
-        self, source: Source, wanted: ClassicImage | StoredImage, part: Part
+        self, source: Source, wanted: ClassicImage | StoredImage, part: Selection
     ) -> AsyncIterator[SavedImages]:
         command = self._command.words("image", "save", *part.options, "--", source.image)
         async with (
@@ -138,7 +138,7 @@ class DockerEngine:
             yield saved
 
     def _reading(
-        self, wanted: ClassicImage | StoredImage, part: Part, output: Output
+        self, wanted: ClassicImage | StoredImage, part: Selection, output: CommandOutput
     ) -> SavedImages:
         reader, spool, complaint = output.reader, self._spool, output.complaint
         if isinstance(wanted, ClassicImage):

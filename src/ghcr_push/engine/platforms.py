@@ -26,16 +26,16 @@ _SAVES_ONE: Final = (1, 48)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Selection:
     """How one platform of an image is had from the engine: by options, or by passing over blobs."""
 
     options: tuple[str, ...] = ()
     held: Container[Digest] = ()
 
 
-WHOLE: Final = Part()
+WHOLE: Final = Selection()
 
-Save = Callable[[Source, StoredImage, Part], AbstractAsyncContextManager[SavedImages]]
+Save = Callable[[Source, StoredImage, Selection], AbstractAsyncContextManager[SavedImages]]
 
 
 class Platforms:
@@ -48,14 +48,14 @@ class Platforms:
         self._save = save
         self._saves_one: bool | None = None
 
-    async def choose(self, source: Source, image: Image) -> tuple[Image, Part] | Failure:
+    async def choose(self, source: Source, image: Image) -> tuple[Image, Selection] | Failure:
         """Return what is to be pushed of ``image``; a failure lists the platforms that it has."""
         try:
             return await self._choose(source, image)
         except PushError as error:
             return classify(error.evidence)
 
-    async def _choose(self, source: Source, image: Image) -> tuple[Image, Part]:
+    async def _choose(self, source: Source, image: Image) -> tuple[Image, Selection]:
         if image.digest is None:
             the_one([Child(Digest(image.id), image.platform, None)], self._platform, ENGINES_IMAGE)
             return image, WHOLE
@@ -71,7 +71,7 @@ class Platforms:
             self._saves_one = found is not None and (int(found[1]), int(found[2])) >= _SAVES_ONE
         return self._saves_one
 
-    def _told(self, manifests: list[dict[str, Any]]) -> tuple[Image, Part]:
+    def _told(self, manifests: list[dict[str, Any]]) -> tuple[Image, Selection]:
         """Choose from what the engine tells of an image."""
         try:
             images = {
@@ -93,13 +93,13 @@ class Platforms:
         image = Image(
             id=str(chosen.digest), layers=0, digest=chosen.digest, size=size, in_engine=False
         )
-        return image, Part(options=("--platform", chosen.platform))
+        return image, Selection(options=("--platform", chosen.platform))
 
-    async def _read(self, source: Source, digest: Digest) -> tuple[Image, Part]:
+    async def _read(self, source: Source, digest: Digest) -> tuple[Image, Selection]:
         """Choose from the manifests of an image, read without its blobs."""
         wanted = StoredImage(digest=digest, platform=self._platform)
-        async with self._save(source, wanted, Part(held=AllBut(()))) as manifests:
+        async with self._save(source, wanted, Selection(held=AllBut(()))) as manifests:
             async for blob in manifests:
                 blob.release()
             [saved] = manifests.images
-        return image_of(saved), Part(held=AllBut(saved.blobs))
+        return image_of(saved), Selection(held=AllBut(saved.blobs))

@@ -29,7 +29,7 @@ INDEX_TYPES: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class NamedContent:
     """What a manifest names: a blob, or a manifest of an index."""
 
     digest: Digest
@@ -73,7 +73,7 @@ class Manifests:
                 self._whole[digest] = await self._holds(parts_of(manifest))
             return self._whole[digest]
 
-    async def _holds(self, parts: Sequence[Part]) -> bool:
+    async def _holds(self, parts: Sequence[NamedContent]) -> bool:
         """Look for every part, side by side.
 
         What a registry refuses to tell for good counts as there: nothing says that it is gone.
@@ -81,7 +81,7 @@ class Manifests:
         there: list[bool] = []
         failures: list[AttemptError] = []
 
-        async def look(part: Part) -> None:
+        async def look(part: NamedContent) -> None:
             try:
                 there.append(await self._reader.in_turn(lambda: self._holds_part(part)))
             except AttemptError as failed:
@@ -95,7 +95,7 @@ class Manifests:
             raise failures[0]
         return all(there)
 
-    async def _holds_part(self, part: Part) -> bool:
+    async def _holds_part(self, part: NamedContent) -> bool:
         if part.blob:
             return await self._registry.has_blob(self._repository, part.digest)
         return await self._registry.head(self._repository, part.digest) is not None
@@ -253,7 +253,7 @@ class ByManifestPut:
         return self.digest
 
 
-def parts_of(manifest: Manifest) -> tuple[Part, ...]:
+def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:
     """Return what ``manifest`` names and its repository must hold; nothing of one not understood.
 
     A layer with addresses of its own need not be in any repository.
@@ -262,10 +262,12 @@ def parts_of(manifest: Manifest) -> tuple[Part, ...]:
         document = json.loads(manifest.raw)
         children = document.get("manifests")
         if children is not None:
-            return tuple(Part(Digest(each["digest"]), blob=False) for each in children)
+            return tuple(NamedContent(Digest(each["digest"]), blob=False) for each in children)
         blobs = [document["config"], *document["layers"]]
         return tuple(
-            Part(Digest(each["digest"]), blob=True) for each in blobs if not each.get("urls")
+            NamedContent(Digest(each["digest"]), blob=True)
+            for each in blobs
+            if not each.get("urls")
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return ()

@@ -14,7 +14,7 @@ from ghcr_push.references import Digest, Repository
 from ghcr_push.registry.session import ApiRequest, AstrayError, Session, location_of
 
 
-class Blob(Protocol):
+class BlobBytes(Protocol):
     """What is uploaded: readable from any place, as often as it takes."""
 
     @property

@@ -16,7 +16,7 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository, is_digest
-from ghcr_push.registry.blobs import Blob, Mounts, ProbedUploads, has_blob
+from ghcr_push.registry.blobs import BlobBytes, Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Connections, TimeLimits
 from ghcr_push.registry.session import ApiRequest, Session
@@ -241,7 +241,7 @@ class RegistryClient:
         """Say whether ``origin`` holds the blob, for a mount from there into ``repository``."""
         return await has_blob(self._session, origin, digest, repository)
 
-    def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
+    def upload(self, repository: Repository, blob: BlobBytes) -> BlobUpload:
         """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
         return BlobUpload(
             self._session,

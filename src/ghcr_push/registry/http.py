@@ -259,12 +259,12 @@ def _told(
 ) -> bytes | AsyncIterator[bytes] | None:
     """Give the body to send, counted as it goes out."""
     if isinstance(content, Stream):
-        return _Counted(content.chunks(), made)
+        return _TracedBody(content.chunks(), made)
     made.sent = len(content or b"")
     return content
 
 
-class _Counted:
+class _TracedBody:
     """Chunks on their way out; no generator, for those must be closed where they are left early."""
 
     def __init__(self, chunks: AsyncIterator[bytes], made: tracing.Request) -> None:

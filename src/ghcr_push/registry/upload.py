@@ -24,7 +24,7 @@ from ghcr_push import tracing
 from ghcr_push.failures import PushError
 from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Repository, is_digest
-from ghcr_push.registry.blobs import Blob, Mounts, ProbedUploads, has_blob
+from ghcr_push.registry.blobs import BlobBytes, Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Stream
 from ghcr_push.registry.session import ApiRequest, Session, location_of
@@ -61,7 +61,7 @@ class BlobUpload:
         self,
         session: Session,
         repository: Repository,
-        blob: Blob,
+        blob: BlobBytes,
         *,
         begun: ProbedUploads,
         mounts: Mounts,
@@ -280,7 +280,7 @@ class BlobUpload:
         return httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
 
     def _counted(self, start: int, end: int) -> AsyncIterator[bytes]:
-        return _Counted(self, self._blob.chunks(start), end - start)
+        return _CountedPart(self, self._blob.chunks(start), end - start)
 
     async def _ask(self, inquiry: ApiRequest, statuses: Collection[int]) -> ApiResponse:
         answer = await self._session.send(inquiry)
@@ -299,7 +299,7 @@ class BlobUpload:
             )
 
 
-class _Counted:
+class _CountedPart:
     """The first ``most`` bytes of chunks, counted as they leave.
 
     No generator, for those must be closed where they are left early.

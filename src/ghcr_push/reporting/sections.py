@@ -29,7 +29,7 @@ _ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.H
 _Column = tuple[str, Callable[[TargetRecord], str]]
 
 
-class Room:
+class ByteBudget:
     """The bytes that a summary's sections still have."""
 
     def __init__(self) -> None:
@@ -48,19 +48,19 @@ class Room:
         return True
 
 
-def failed(report: Report, room: Room) -> str:
+def failed(report: Report, room: ByteBudget) -> str:
     """Return the failed targets, those of one cause together, with what to do about it."""
     results = [result for result in report.targets if result.outcome is Outcome.FAILED]
     return _by_cause("❌ Failed", results, (_REFERENCE, _TRIED), room, FAILED_FOLDED_FROM)
 
 
-def skipped(report: Report, room: Room) -> str:
+def skipped(report: Report, room: ByteBudget) -> str:
     """Return the targets that were never tried, by the reason."""
     results = [result for result in report.targets if result.outcome is Outcome.SKIPPED]
     return _by_cause("⏭️ Skipped, never tried", results, (_REFERENCE,), room, FOLDED_FROM)
 
 
-def retried(report: Report, room: Room) -> str:
+def retried(report: Report, room: ByteBudget) -> str:
     """Return the targets that landed, but not at the first try, with the causes and waits."""
     results = [result for result in report.landed if result.retried]
     if not results:
@@ -71,14 +71,14 @@ def retried(report: Report, room: Room) -> str:
     return _section(title, [table], len(results) - shown)
 
 
-def landed(report: Report, room: Room) -> str:
+def landed(report: Report, room: ByteBudget) -> str:
     """Return the targets that landed at the first try, by repository."""
     results = [result for result in report.landed if not result.retried]
     title = f"✅ Pushed at the first try — {count(len(results), 'tag')}"
     return _by_repository(title, results, _BEFORE, room)
 
 
-def kept(report: Report, room: Room) -> str:
+def kept(report: Report, room: ByteBudget) -> str:
     """Return the protected tags that name another image and were left so."""
     results = [result for result in report.targets if result.outcome is Outcome.KEPT]
     if not results:
@@ -89,7 +89,7 @@ def kept(report: Report, room: Room) -> str:
     return _section(title, [table], len(results) - shown)
 
 
-def planned(report: Report, room: Room) -> str:
+def planned(report: Report, room: ByteBudget) -> str:
     """Return the targets of a dry run, by repository."""
     results = [result for result in report.targets if result.outcome is Outcome.PLANNED]
     title = f"📝 Would be pushed — {count(len(results), 'tag')}"
@@ -103,7 +103,7 @@ def _by_cause(
     title: str,
     results: Sequence[TargetRecord],
     columns: tuple[_Column, ...],
-    room: Room,
+    room: ByteBudget,
     folded_from: int,
 ) -> str:
     """Return a block per cause, the run's own end last, else the most frequent first."""
@@ -125,7 +125,9 @@ def _by_cause(
     return _section(f"{title} — {count(len(results), 'tag')}", blocks, left)
 
 
-def _by_repository(title: str, results: Sequence[TargetRecord], last: _Column, room: Room) -> str:
+def _by_repository(
+    title: str, results: Sequence[TargetRecord], last: _Column, room: ByteBudget
+) -> str:
     """Return a table per repository, or one for all of many; all are folded where one would be."""
     if not results:
         return ""
@@ -155,7 +157,7 @@ def _section(title: str, blocks: Iterable[str], left: int) -> str:
 
 
 def _table(
-    columns: Sequence[_Column], results: Sequence[TargetRecord], room: Room, *, folded: bool
+    columns: Sequence[_Column], results: Sequence[TargetRecord], room: ByteBudget, *, folded: bool
 ) -> tuple[str, int]:
     """Return a table with as many rows as there is room for, and how many these are."""
     rows = []

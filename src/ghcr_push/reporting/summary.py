@@ -6,7 +6,7 @@ from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
 from ghcr_push.reporting.records import Report
-from ghcr_push.reporting.sections import Room, failed, kept, landed, planned, retried, skipped
+from ghcr_push.reporting.sections import ByteBudget, failed, kept, landed, planned, retried, skipped
 from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
 
 MOST_BYTES = 900 * 1024
@@ -40,7 +40,7 @@ def summary(report: Report, *, protected: bool = False) -> str:
     were under ``protect``, whose promise is then spelled out.
     """
     parts = [f"## {headline(report)}", _facts(report), prose(retries_told(report))]
-    room = Room()
+    room = ByteBudget()
     for section, share in _SHARES:
         room.grow(share * _KIB)
         parts.append(section(report, room))

@@ -15,7 +15,7 @@ from anyio import to_thread
 from ghcr_push import tracing
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
-from ghcr_push.sources.tarstream import Reader
+from ghcr_push.sources.tarstream import ByteReader
 
 _LAST_WORDS: Final = 2.0
 """Seconds that a command whose output ended too early gets to end and to say why."""
@@ -26,10 +26,12 @@ _GONE: Final = 5.0
 """Seconds in which a killed process is gone; what takes longer is stuck in the kernel."""
 
 
-class Output:
+class CommandOutput:
     """What a running command writes: ``reader`` its standard output, ``complaint`` its errors."""
 
-    def __init__(self, process: subprocess.Popen[bytes], errors: IO[bytes], reader: Reader) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], errors: IO[bytes], reader: ByteReader
+    ) -> None:
         self.reader = reader
         self._process = process
         self._errors = errors
@@ -43,7 +45,9 @@ class Output:
 
 
 @asynccontextmanager
-async def output_of(command: Sequence[str], environ: Mapping[str, str]) -> AsyncIterator[Output]:
+async def output_of(
+    command: Sequence[str], environ: Mapping[str, str]
+) -> AsyncIterator[CommandOutput]:
     """Run ``command`` while the block runs; its whole process group is killed at the end of it.
 
     Its exit status is not looked at: whether the output is whole, only the output can prove.
@@ -53,7 +57,7 @@ async def output_of(command: Sequence[str], environ: Mapping[str, str]) -> Async
         process = _started(command, environ, errors)
         reader = cast("FileIO", process.stdout)  # what an unbuffered pipe is
         try:
-            yield Output(process, errors, reader)
+            yield CommandOutput(process, errors, reader)
         finally:
             with suppress(ProcessLookupError):
                 if process.returncode is None:  # else the number may be somebody else's

@@ -16,7 +16,7 @@ from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
 from ghcr_push.sources.spool import Spool, SpooledBlob, Stopped
 from ghcr_push.sources.stored import read_stored
-from ghcr_push.sources.tarstream import Reader, TarStream
+from ghcr_push.sources.tarstream import ByteReader, TarStream
 
 Steps = Generator[SpooledBlob, None, tuple[SavedImage, ...]]
 
@@ -45,7 +45,7 @@ class SavedImages:
     @classmethod
     def classic(
         cls,
-        reader: Reader,
+        reader: ByteReader,
         images: Sequence[ClassicImage],
         *,
         spool: Spool,
@@ -65,7 +65,7 @@ class SavedImages:
     @classmethod
     def stored(
         cls,
-        reader: Reader,
+        reader: ByteReader,
         images: Sequence[StoredImage],
         *,
         spool: Spool,

@@ -25,7 +25,7 @@ _TAIL: Final = 4096
 _ERROR: Final = re.compile(rb'\{"errorDetail":\{.*\}', re.DOTALL)
 
 
-class Reader(Protocol):
+class ByteReader(Protocol):
     """Blocking binary input, such as a pipe; every read may bring less than asked for."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
@@ -47,7 +47,7 @@ class TarStream:
     Every method raises ``PushError`` where the archive is cut off or damaged.
     """
 
-    def __init__(self, reader: Reader, complaint: Callable[[], str] = str) -> None:
+    def __init__(self, reader: ByteReader, complaint: Callable[[], str] = str) -> None:
         self._reader = reader
         self._complaint = complaint
         self._left = 0
