@@ -5,6 +5,7 @@ a registry (``docker.io``, ``library/``) are Docker's, since the names come from
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
 from typing import NewType
@@ -146,3 +147,17 @@ def parse_tag_reference(text: str) -> TagReference:
             "not starting with '.' or '-')"
         )
     return TagReference(parse_repository(head), tag)
+
+
+def is_called(name: str, references: Iterable[str]) -> bool:
+    """Say whether ``name`` is one of ``references``, or the tag of one; Docker's defaults hold."""
+    return any(
+        name in {each, each.rpartition(":")[2]} or _is_same(name, each) for each in references
+    )
+
+
+def _is_same(name: str, other: str) -> bool:
+    try:
+        return parse_tag_reference(name) == parse_tag_reference(other)
+    except ValueError:
+        return False

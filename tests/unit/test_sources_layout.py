@@ -41,6 +41,7 @@ async def test_images_are_told_apart_by_tag_or_digest(tmp_path: Path) -> None:
         ("1.0", first),
         ("2.0", second["digest"]),
         ("docker.io/acme/app:2.0", second["digest"]),
+        ("acme/app:2.0", second["digest"]),
     ):
         image = await found(f"oci-layout:{tmp_path}:{name}")
         assert isinstance(image, Image)

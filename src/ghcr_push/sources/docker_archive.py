@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ghcr_push.model import Descriptor
-from ghcr_push.references import Digest, is_digest, parse_tag_reference
+from ghcr_push.references import Digest, is_called, is_digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import Archive, normal_name
 from ghcr_push.sources.classic import LAYER_TYPE, assembled
@@ -89,7 +89,7 @@ def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
 
 
 def _chosen(entries: list[dict[str, Any]], name: str, title: str) -> dict[str, Any]:
-    fitting = [entry for entry in entries if not name or _is_called(name, _tags(entry))]
+    fitting = [entry for entry in entries if not name or is_called(name, _tags(entry))]
     if len(fitting) == 1:
         return fitting[0]
     there = [tag for entry in entries for tag in _tags(entry)]
@@ -103,18 +103,6 @@ def _chosen(entries: list[dict[str, Any]], name: str, title: str) -> dict[str, A
 def _tags(entry: Mapping[str, Any]) -> list[str]:
     tags = entry.get("RepoTags")
     return [str(tag) for tag in tags] if isinstance(tags, list) else []
-
-
-def _is_called(name: str, tags: Iterable[str]) -> bool:
-    """Say whether an image is called ``name``: its reference, by Docker's defaults, or its tag."""
-    return any(name in {tag, tag.rpartition(":")[2]} or _same(name, tag) for tag in tags)
-
-
-def _same(name: str, tag: str) -> bool:
-    try:
-        return parse_tag_reference(name) == parse_tag_reference(tag)
-    except ValueError:
-        return False
 
 
 def read_archived(

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ghcr_push.model import Descriptor, Manifest
-from ghcr_push.references import Digest, is_digest
+from ghcr_push.references import Digest, is_called, is_digest
 from ghcr_push.sources.disk import Files, unusable
 from ghcr_push.sources.graph import (
     INDEX_TYPE,
@@ -69,7 +69,7 @@ class Layout:
             if any(entry.digest == name for entry, _ in entries) or self._has(Digest(name)):
                 return Digest(name)
             raise self._unusable(f"has no {name}; it has {_listed(_told(entries))}")
-        fitting = {entry.digest for entry, names in entries if not name or _fits(name, names)}
+        fitting = {entry.digest for entry, names in entries if not name or is_called(name, names)}
         if len(fitting) == 1:
             return fitting.pop()
         there = _listed(_told(entries))
@@ -244,11 +244,6 @@ def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
     if told in MANIFEST_TYPES:
         return str(told)
     return INDEX_TYPE if "manifests" in document else MANIFEST_TYPE
-
-
-def _fits(name: str, names: Iterable[str]) -> bool:
-    """Say whether an image is called ``name``: its tag, or its whole reference."""
-    return any(each == name or each.rpartition(":")[2] == name for each in names)
 
 
 def _told(entries: Iterable[tuple[Descriptor, tuple[str, ...]]]) -> Iterator[str]:
