@@ -16,7 +16,7 @@ from ghcr_push.model import Failure, Image, Plan, Source
 from ghcr_push.planning.locations import parse_location, repositories_of
 from ghcr_push.planning.settings import OnProtected, Settings, Transport
 from ghcr_push.pushing.context import TOLD_EVERY, RunContext
-from ghcr_push.pushing.events import Event, Noticed, Observer, unfailing
+from ghcr_push.pushing.events import Event, Noticed, Observer, Started, unfailing
 from ghcr_push.pushing.execution import Adapters, Execution
 from ghcr_push.pushing.preflight import Reach
 from ghcr_push.pushing.pressure.retry import Backoff, Tries
@@ -101,6 +101,7 @@ class Run:
             interrupted=lambda: self._interruption.signal is not None,
             observer=self._observe,
         )
+        self._observe(Started(self._execution.plan, self._settings.max_parallel))
         try:
             async with AsyncExitStack() as stack:
                 results = await self._execution.results(
@@ -117,7 +118,7 @@ class Run:
             max_parallel=self._settings.max_parallel,
             limit_changes=run.limit_changes if run else (),
             holds=run.holds if run else (),
-            notices=self._notices,
+            notices=[*self._notices, *(run.notices if run else ())],
         )
 
     async def _adapters(self, stack: AsyncExitStack) -> Adapters:

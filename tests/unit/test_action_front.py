@@ -235,7 +235,7 @@ def test_a_runner_sees_no_command_that_is_not_ours(
 ) -> None:
     Runner(files.environ).deliver(report, settings_of())
     log = capsys.readouterr().out
-    assert {obeyed(line) for line in lines_of(log)} <= {"", "error", "warning"}
+    assert {obeyed(line) for line in lines_of(log)} <= {"", "error", "warning", "group", "endgroup"}
     assert 1 <= len(commands(log, "error")) <= MOST_ANNOTATIONS
     assert len(commands(log, "warning")) <= 1
     for line in commands(log, "error"):
@@ -261,7 +261,7 @@ def test_a_line_begins_with_the_time(files: Files, capsys: pytest.CaptureFixture
     Runner(files.environ).tell(Ended(pushed(target("1"))))
     printed = capsys.readouterr().out
     assert printed.lstrip()[0].isdigit()
-    assert " s  ghcr.io/acme/app:" in printed
+    assert " s  ✓ ghcr.io/acme/app:1 pushed" in printed
 
 
 def test_notices_are_annotations_at_most_ten(

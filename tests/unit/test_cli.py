@@ -24,7 +24,7 @@ from ghcr_push.model import TransferStats
 from ghcr_push.planning.inputs import INPUTS, Input
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.context import TOLD_EVERY
-from ghcr_push.pushing.events import ContentProgress, Noticed
+from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed
 
 OPTIONS = {option.name: option for option in cli.command().params}
 # without an input: what a runner would do, and where secrets come from
@@ -343,6 +343,14 @@ def test_the_run_can_be_followed_beside_the_report(option: str) -> None:
     assert " s  ghcr-push " not in run(*arguments).stderr
 
 
+def test_beside_the_report_the_result_for_people_goes_to_standard_error() -> None:
+    arguments = ("--tags", "", "--allow-empty", "--format", "json")
+    done = run(*arguments)
+    assert json.loads(done.stdout)["result"] == "success"
+    assert "✅ Nothing to push" in done.stderr
+    assert not run(*arguments, "--quiet").stderr
+
+
 def test_secrets_come_from_the_environment() -> None:
     bad = run(
         "--tags", "ghcr.io/a/b:1", "--username", "octocat", GHCR_PUSH_REGISTRY_AUTH="- {registry: "
@@ -402,7 +410,7 @@ def test_red_is_for_failures_alone() -> None:
     arguments = ("ghcr.io/a/b:1", "--source", "app", "--dry-run")
     assert "\x1b[31m✗" in run(*arguments, "--color", PATH="").stdout
     assert "\x1b[" not in run(*arguments, PATH="").stdout
-    assert display.in_colours("a: ✓ pushed sha256:1") == "a: \x1b[32m✓ pushed\x1b[0m sha256:1"
+    assert display.in_colours("✓ a pushed") == "\x1b[32m✓\x1b[0m a pushed"
 
 
 @pytest.mark.parametrize(
@@ -429,9 +437,11 @@ def test_bars_are_for_a_person_who_looks_on(
         with display.displayed(1, quiet=quiet, coloured=False) as shown:
             shown.observer(Noticed("a line"))
             shown.observer(ContentProgress(target, TransferStats(sent=1)))
+            shown.observer(ContentDone(target, TransferStats(sent=1), 0.5))
+            shown.end()
         monkeypatch.undo()
     text = terminal.closed()
     assert ("━" in text) is bars
     assert ("a line" in text) is on_a_terminal
-    assert ("uploading layers" in text) is (on_a_terminal and not quiet and not bars)
+    assert ("1 layer uploaded" in text) is (on_a_terminal and not quiet)
     assert shown.told_every == (display.DRAWN_EVERY if bars else TOLD_EVERY)

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from ghcr_push.model import Failure, Kind
-from ghcr_push.pushing.events import Event, Held, LimitChanged, Noticed
+from ghcr_push.pushing.events import (
+    Event,
+    Held,
+    LimitChanged,
+    Noticed,
+    Resumed,
+    StillWaiting,
+    WentDown,
+)
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.pressure.limiter import (
@@ -32,6 +40,7 @@ from ghcr_push.pushing.pressure.limiter import (
 )
 from ghcr_push.pushing.pressure.outage import OUTAGE_AFTER, OWN_FAULT_AFTER
 from ghcr_push.pushing.pressure.pacing import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
+from ghcr_push.pushing.pressure.pauses import TOLD_EVERY
 from ghcr_push.pushing.pressure.probes import (
     PROBE_FIRST,
     PROBE_LAST,
@@ -209,7 +218,7 @@ async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_last
         writers = [await on.ask(limiter) for _ in range(6)]
         for writer in writers[:4]:  # what is under way does not prolong the hold
             await on.fail(writer, SECONDARY)
-        (hold,) = limiter.holds
+        (hold,) = limiter.pauses.holds
         assert THROTTLE_FIRST <= hold.seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
         assert limiter.limit == 1
 
@@ -219,9 +228,11 @@ async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_last
         assert [writer.inside for writer in writers[4:]] == [True, False]
         await on.fail(writers[4], SECONDARY)
         assert (
-            2 * THROTTLE_FIRST <= limiter.holds[-1].seconds <= 2 * THROTTLE_FIRST + THROTTLE_SPREAD
+            2 * THROTTLE_FIRST
+            <= limiter.pauses.holds[-1].seconds
+            <= 2 * THROTTLE_FIRST + THROTTLE_SPREAD
         )
-        assert [event.hold for event in on.told if isinstance(event, Held)] == limiter.holds
+        assert [event.hold for event in on.told if isinstance(event, Held)] == limiter.pauses.holds
 
 
 @played
@@ -232,7 +243,7 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
             writer = await on.ask(limiter)
             await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
             await on.fail(writer, SECONDARY)
-        assert THROTTLE_LAST <= limiter.holds[-1].seconds <= THROTTLE_LAST + THROTTLE_SPREAD
+        assert THROTTLE_LAST <= limiter.pauses.holds[-1].seconds <= THROTTLE_LAST + THROTTLE_SPREAD
 
         writer = await on.ask(limiter)
         await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
@@ -240,7 +251,7 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
         writer = await on.ask(limiter)
         await anyio.sleep(PAUSE_LAST * LONGEST)
         await on.fail(writer, SECONDARY)
-        assert limiter.holds[-1].seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
+        assert limiter.pauses.holds[-1].seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
 
 
 @played
@@ -267,7 +278,7 @@ async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_as
         await on.fail(writers[0], SECONDARY)
         await on.fail(writers[1], replace(SECONDARY, wait=500.0))
 
-        assert limiter.holds[-1].seconds == 500.0
+        assert limiter.pauses.holds[-1].seconds == 500.0
         waiting = await on.ask(limiter)
         await anyio.sleep(499)
         assert not waiting.inside
@@ -441,13 +452,43 @@ async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> Non
             await on.fail(await on.ask(limiter), BROKEN)
             await anyio.sleep(2 * PROBE_LAST)
         assert limiter.outage.lasts
-        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
-        assert told == ["ghcr.io takes nothing: one request at a time is tried until it does"]
+        down = [event for event in on.told if isinstance(event, WentDown)]
+        assert [event.failure for event in down] == [BROKEN]
+        waits = [event for event in on.told if isinstance(event, StillWaiting)]
+        assert [each.seconds for each in waits[:2]] == [TOLD_EVERY, 2 * TOLD_EVERY]
+        assert all(each.left is None for each in waits)
 
         await on.succeed(await on.ask(limiter))
-        (*_, last) = (event.sentence for event in on.told if isinstance(event, Noticed))
-        seconds = f"{8 * PROBE_LAST:.0f}"  # from the third failure on
-        assert last == f"ghcr.io took nothing for {seconds} s; now it does again"
+        [over] = (event for event in on.told if isinstance(event, Resumed))
+        assert over.outage
+        assert over.seconds == 8 * PROBE_LAST
+        [outage] = limiter.pauses.outages
+        assert (outage.seconds, outage.failure) == (over.seconds, BROKEN)
+
+
+@played
+async def test_a_hold_is_told_every_ten_seconds_and_when_it_is_over() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        limiter.hold(25.0, "secondary-limit 403")
+        await anyio.sleep(40)
+        waits = [event for event in on.told if isinstance(event, StillWaiting)]
+        assert [round(each.left or 0) for each in waits] == [15, 5]
+        [over] = (event for event in on.told if isinstance(event, Resumed))
+        assert not over.outage
+        assert round(over.seconds) == 25
+
+
+@played
+async def test_a_hold_that_another_one_prolongs_has_one_end() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        limiter.hold(5.0, "throttled 429")
+        await anyio.sleep(3)
+        limiter.hold(5.0, "throttled 429")
+        await anyio.sleep(10)
+        assert sum(isinstance(event, Resumed) for event in on.told) == 1
+        assert [hold.seconds for hold in limiter.pauses.holds] == [5.0, 5.0]
 
 
 @played
@@ -455,13 +496,13 @@ async def test_a_wait_of_seconds_that_a_429_names_is_everybodys_and_milliseconds
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
         await on.fail(await on.ask(limiter), replace(BURST, wait=0.0125))
-        assert not limiter.holds
+        assert not limiter.pauses.holds
         next_one = await on.ask(limiter)
         await anyio.sleep(PAUSE_FIRST * LONGEST + 2 * TIMER_GRACE)
         assert next_one.inside
 
         await on.fail(next_one, replace(BURST, wait=7.0))
-        assert [hold.seconds for hold in limiter.holds] == [7.0]
+        assert [hold.seconds for hold in limiter.pauses.holds] == [7.0]
         assert not (await on.ask(limiter)).inside
 
 

@@ -1,5 +1,6 @@
 """Log lines: what a run tells, and that no text from outside is obeyed by a runner or terminal."""
 
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -9,14 +10,8 @@ from hypothesis import strategies as st
 from tests.support.commands import COMMANDS, obeyed
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
-from ghcr_push.fronts.lines import (
-    Log,
-    engine_lines,
-    event_lines,
-    failure_text,
-    harmless,
-    plan_lines,
-)
+from ghcr_push.fronts.lines import MOST_OF_A_MESSAGE, engine_lines, harmless, words_of
+from ghcr_push.fronts.runlog import OFTEN, SELDOM, SINGLY, RunLog
 from ghcr_push.model import (
     Failure,
     Group,
@@ -40,14 +35,19 @@ from ghcr_push.pushing.events import (
     Held,
     LimitChanged,
     Noticed,
-    Planned,
+    Resumed,
+    Started,
+    StillWaiting,
     Waiting,
+    WentDown,
 )
 from ghcr_push.references import Digest, parse_tag_reference
 
 REFERENCE = parse_tag_reference("ghcr.io/acme/app:1.0")
 TARGET = Target(REFERENCE, Source("app"))
 DIGEST = Digest(f"sha256:{'ab' * 32}")
+OTHER = Digest(f"sha256:{'cd' * 32}")
+MORE = re.compile(r"([\d,]+) more pushed")
 
 # pieces of which commands are made, and what might hide between them
 PIECES = st.sampled_from(
@@ -154,16 +154,22 @@ def test_what_is_harmless_is_left_as_it_is(text: str) -> None:
 def test_no_event_is_obeyed(text: str) -> None:
     hostile = target(text)
     events: list[Event] = [
-        Began(hostile, Step.PUSH, 2, 4),
-        Waiting(TARGET, 1, failure(text), 2.0),
-        Ended(result(Outcome.FAILED, text)),
-        Ended(result(Outcome.SKIPPED, text)),
-        LimitChanged(LimitChange(at=0, registry=text, old=4, new=2, reason=text)),
-        Held(Hold(at=0, registry=text, seconds=60, reason=text)),
-        Planned(Plan((Group(Source(text), REFERENCE.repository, (TARGET,)),))),
         Noticed(text),
+        Started(Plan((Group(Source(text), REFERENCE.repository, (TARGET,)),)), 4),
+        Began(hostile, Step.PUSH, 2, 4),
+        Waiting(hostile, Step.READ, 1, 8, failure(text), 2.0),
+        *[Ended(result(Outcome.FAILED, text)), Ended(result(Outcome.SKIPPED, text))],
+        LimitChanged(LimitChange(at=0, registry=text, old=4, new=2, reason=text)),
+        *[Held(Hold(at=0, registry=text, seconds=60, reason=text))] * (SINGLY + 2),
+        StillWaiting(text, 10.0, 50.0),
+        WentDown(text, failure(text)),
+        StillWaiting(text, 10.0, None),
+        Resumed(text, 30.0, outage=True),
+        Resumed(text, 30.0, outage=False),
     ]
-    lines = [line for event in events for line in event_lines(event)]
+    log = RunLog()
+    lines = [line for event in events for line in log.lines(event)]
+    lines += log.rest()
     lines += engine_lines(EngineSaid(TARGET, (text, "Pushed")))
     for line in lines:
         assert obeyed(line) == ""
@@ -174,8 +180,69 @@ def test_no_event_is_obeyed(text: str) -> None:
 # -- what is told ---------------------------------------------------------------------------
 
 
-def lines_of(event: Event) -> list[str]:
-    return list(event_lines(event))
+class Told:
+    """A log under a clock of its own, and what it has told."""
+
+    def __init__(self, *repositories: str, tags: int = 200) -> None:
+        self.now = 0.0
+        self.log = RunLog(clock=lambda: self.now)
+        groups = tuple(
+            Group(Source("app"), reference.repository, (Target(reference, Source("app")),) * tags)
+            for reference in (parse_tag_reference(f"{name}:1") for name in repositories)
+        )
+        self.lines = list(self.log.lines(Started(Plan(groups), 4)) if groups else ())
+
+    def tell(self, *events: Event, after: float = 0.0) -> list[str]:
+        """Give the lines that ``events`` add, each so many seconds after the one before."""
+        added: list[str] = []
+        for event in events:
+            self.now += after
+            added += self.log.lines(event)
+        self.lines += added
+        return added
+
+
+def lines_of(*events: Event) -> list[str]:
+    return Told().tell(*events)
+
+
+def pushed(number: int, repository: str = "ghcr.io/acme/app") -> Ended:
+    reference = parse_tag_reference(f"{repository}:{number}")
+    ended = result(Outcome.PUSHED, known_before=True, verified=True)
+    return Ended(replace(ended, target=Target(reference, Source("app"))))
+
+
+def failed(number: int, status: int = 403) -> Ended:
+    why = classify(ErrorInfo(origin=Origin.REGISTRY, message="no", status=status))
+    return Ended(replace(pushed(number).result, outcome=Outcome.FAILED, failure=why))
+
+
+def waiting(status: int, *, number: int = 1, seconds: float = 0.3) -> Waiting:
+    why = classify(ErrorInfo(origin=Origin.REGISTRY, message="boom", status=status))
+    return Waiting(TARGET, Step.RETAG, number, 8, why, seconds)
+
+
+def test_the_first_line_says_what_is_pushed_and_where_to() -> None:
+    [line] = Told("ghcr.io/acme/app", tags=3).lines
+    assert re.fullmatch(
+        r"ghcr-push \S+: 3 tags of app to ghcr.io/acme/app; at most 4 writes at a time", line
+    )
+    [line] = Told("ghcr.io/acme/app", "ghcr.io/acme/web", tags=1).lines
+    assert "2 tags of app to 2 repositories: ghcr.io/acme/app, ghcr.io/acme/web;" in line
+
+
+@pytest.mark.parametrize(
+    ("repositories", "name"),
+    [
+        (["ghcr.io/acme/app"], "1"),
+        (["ghcr.io/acme/app", "ghcr.io/acme/web"], "acme/app:1"),
+        (["ghcr.io/acme/app", "quay.io/acme/app"], "ghcr.io/acme/app:1"),
+        ([], "ghcr.io/acme/app:1"),
+    ],
+)
+def test_what_all_names_have_in_common_is_left_out(repositories: list[str], name: str) -> None:
+    [line] = Told(*repositories).tell(pushed(1))
+    assert line == f"✓ {name} pushed, sha256:abababababab, new"
 
 
 def test_only_what_takes_long_is_told_when_it_starts() -> None:
@@ -183,40 +250,99 @@ def test_only_what_takes_long_is_told_when_it_starts() -> None:
     assert lines_of(Began(TARGET, Step.PUSH, 3, 1)) == ["ghcr.io/acme/app:1.0: docker push, try 3"]
 
 
-def pushed(number: int) -> Ended:
-    reference = parse_tag_reference(f"ghcr.io/acme/app:{number}")
-    ended = result(Outcome.PUSHED, known_before=True, verified=True)
-    return Ended(replace(ended, target=Target(reference, Source("app"))))
+@pytest.mark.parametrize(("tags", "most"), [(20, 8), (200, 10), (2_000, 20)])
+def test_many_clean_tags_take_few_lines(tags: int, most: int) -> None:
+    told = Told("ghcr.io/acme/app", tags=tags)
+    told.tell(*map(pushed, range(tags)), after=0.1)
+    lines = [*told.lines, *told.log.rest()]
+    assert SINGLY + 1 < len(lines) <= most
+    assert f"({tags:,} of {tags:,} tags done): " in lines[-1]
+    # none is left out
+    more = [int(each[1].replace(",", "")) for line in lines if (each := MORE.search(line))]
+    assert SINGLY + sum(more) == tags
 
 
-def test_two_hundred_clean_tags_take_few_lines() -> None:
-    log = Log()
-    lines = [line for number in range(200) for line in log.lines(pushed(number))]
-    assert len(lines) == 10 + 190 // 25
-    assert lines[10].endswith("(and 24 more like it)")
+def test_a_long_run_is_told_of_now_and_then() -> None:
+    told = Told("ghcr.io/acme/app")
+    told.tell(*map(pushed, range(SINGLY + 600)), after=3.0)
+    assert len(told.lines) == pytest.approx(1800 / SELDOM, rel=0.5)
+    last = told.now
+    [line] = told.tell(pushed(1), after=SELDOM)
+    assert told.now - last <= SELDOM
+    assert " more pushed (" in line
 
 
-def test_what_went_wrong_is_told_beside_what_went_well() -> None:
-    log = Log()
-    for number in range(12):
-        list(log.lines(pushed(number)))
-    assert len(list(log.lines(Ended(result(Outcome.FAILED, "boom"))))) == 1
-    again = replace(pushed(99).result, retried=True)
-    assert len(list(log.lines(Ended(again)))) == 1
+def test_two_hundred_that_fail_alike_are_told_once() -> None:
+    told = Told("ghcr.io/acme/app")
+    told.tell(*map(failed, range(200)))
+    assert told.lines[1:] == [f"✗ {number} FAILED: auth-blip (403)" for number in range(SINGLY)]
+    assert list(told.log.rest()) == [
+        "✗ 197 more FAILED: auth-blip (403): 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 187 more"
+    ]
 
 
-def test_a_wait_says_why_and_how_long() -> None:
-    [line] = lines_of(Waiting(TARGET, 2, failure("boom\nat night"), 3.25))
-    assert line == (
-        "ghcr.io/acme/app:1.0: try 2 failed: server-error: boom at night; "
-        "next try after 3.2 s, when a slot is free"
+def test_a_failure_of_another_kind_is_told_at_once() -> None:
+    told = Told("ghcr.io/acme/app")
+    told.tell(*map(pushed, range(20)), *map(failed, range(20)))
+    assert told.tell(failed(77, 401)) == ["✗ 77 FAILED: unauthorized (401)"]
+
+
+def test_a_failed_try_names_what_failed_how_and_which_try_it_was() -> None:
+    assert lines_of(waiting(500)) == [
+        "↻ ghcr.io/acme/app:1.0: write failed, try 1 of 8: server-error (500): boom"
+    ]
+    [line] = Told("ghcr.io/acme/app").tell(
+        replace(waiting(500, number=2, seconds=8.4), step=Step.UPLOAD, blob=DIGEST)
     )
+    assert line == (
+        "↻ layer sha256:abababababab: upload failed, try 2 of 8: server-error (500): boom; "
+        "next try in 8 s or later"
+    )
+    assert "upload failed" in lines_of(replace(waiting(500), step=Step.UPLOAD, blob=DIGEST))[0]
+    assert "failed, not counted as a try: " in lines_of(waiting(500, number=0))[0]
+
+
+def test_many_failed_tries_are_counted_and_each_kind_is_told_once() -> None:
+    told = Told("ghcr.io/acme/app")
+    added = told.tell(*[waiting(500)] * 30, waiting(502), waiting(502), waiting(503))
+    assert len(added) == 1 + SINGLY + 2
+    assert list(told.log.rest()) == [
+        (
+            "↻ 27 more tries failed and are repeated: "
+            "26 \N{MULTIPLICATION SIGN} server-error (500), "
+            "1 \N{MULTIPLICATION SIGN} server-error (502)"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "PUT https://ghcr.io/v2/a/b/manifests/1: 500 Internal Server Error, without a text",
+        (
+            "HEAD https://ghcr.io/v2/a/b/manifests/1: 429 Too Many Requests, "
+            "answers to HEAD have no text"
+        ),
+        "Internal Server Error",
+        "502 Bad Gateway",
+        "",
+    ],
+)
+def test_an_error_that_says_nothing_is_not_quoted(message: str) -> None:
+    assert words_of(replace(failure("x"), message=message)) == ""
+
+
+def test_a_page_and_a_long_message_are_told_in_a_few_words() -> None:
+    unicorn = "Unicorn! \u00b7 GitHub - We had issues producing the response to your request."
+    assert words_of(failure(unicorn)) == "GitHub's Unicorn page"
+    text = words_of(failure("x" * 1999))
+    assert text == "x" * MOST_OF_A_MESSAGE + "…"
 
 
 def test_a_failure_says_that_it_may_have_landed() -> None:
     [line] = lines_of(Ended(result(Outcome.FAILED, "boom", may_have_landed=True)))
     assert line == (
-        "ghcr.io/acme/app:1.0: ✗ FAILED: server-error: boom "
+        "✗ ghcr.io/acme/app:1.0 FAILED: server-error (500) "
         "(a write was in flight: it may have landed)"
     )
 
@@ -225,53 +351,123 @@ def test_a_failure_says_that_it_may_have_landed() -> None:
     ("ended", "said"),
     [
         (
-            result(Outcome.PUSHED, known_before=True, verified=True),
-            "✓ pushed sha256:abababababab, new",
+            result(Outcome.UNCHANGED, known_before=True, verified=True),
+            "✓ ghcr.io/acme/app:1.0 unchanged, sha256:abababababab",
         ),
         (
-            result(Outcome.UNCHANGED, known_before=True, verified=True),
-            "✓ unchanged sha256:abababababab",
+            result(Outcome.PUSHED),
+            "✓ ghcr.io/acme/app:1.0 pushed, sha256:abababababab, not verified",
         ),
-        (result(Outcome.PUSHED), "✓ pushed sha256:abababababab, not verified"),
-        (result(Outcome.PLANNED), "… planned"),
+        (
+            replace(result(Outcome.KEPT), digest=None, before=DIGEST),
+            "= ghcr.io/acme/app:1.0 kept, names sha256:abababababab",
+        ),
+        (
+            result(Outcome.PUSHED, verified=True, known_before=True, before=OTHER),
+            "✓ ghcr.io/acme/app:1.0 pushed, sha256:abababababab, was sha256:cdcdcdcdcdcd",
+        ),
     ],
 )
 def test_an_outcome_is_told_in_a_line(ended: TargetResult, said: str) -> None:
-    assert lines_of(Ended(ended)) == [f"ghcr.io/acme/app:1.0: {said}"]
+    assert lines_of(Ended(ended)) == [said]
 
 
-def test_a_moved_tag_says_what_it_was() -> None:
-    before = Digest(f"sha256:{'cd' * 32}")
-    moved = result(Outcome.PUSHED, known_before=True, before=before, verified=True)
-    assert lines_of(Ended(moved))[0].endswith(", was sha256:cdcdcdcdcdcd")
+# -- times in which nothing happens ----------------------------------------------------------
 
 
-def test_limits_and_holds_are_told() -> None:
-    change = LimitChange(at=1, registry="ghcr.io", old=4, new=2, reason="server-error 500")
-    assert lines_of(LimitChanged(change)) == ["ghcr.io: parallel writes 4 → 2 (server-error 500)"]
-    assert lines_of(LimitChanged(replace(change, new=5))) == []
+def test_an_outage_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -> None:
+    told = Told("ghcr.io/acme/app")
+    assert told.tell(
+        WentDown("ghcr.io", failure("boom")),
+        *[waiting(503)] * 3,
+        StillWaiting("ghcr.io", 10.0, None),
+        *[waiting(504)] * 3,
+        Resumed("ghcr.io", 23.4, outage=True),
+    ) == [
+        (
+            "ghcr.io: no request succeeds any more (server-error (500)); "
+            "trying one at a time until one does"
+        ),
+        "ghcr.io: no request has succeeded for 10 s",
+        "ghcr.io: requests succeed again, after 23 s",
+    ]
+    assert len(told.tell(waiting(503))) == 1
+
+
+def test_a_hold_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -> None:
     hold = Hold(at=1, registry="ghcr.io", seconds=61.4, reason="secondary-limit 403")
-    assert lines_of(Held(hold)) == ["ghcr.io: nothing is sent for 61 s (secondary-limit 403)"]
-
-
-def test_a_carriage_says_how_far_it_is() -> None:
-    half = TransferStats(sent=2, found=1, mounted=1, bytes_sent=12_300_000, bytes_saved=1_400_000)
-    told = "2 sent (12.3 MB), 2 there already (1.4 MB)"
-    assert lines_of(ContentProgress(TARGET, half, 6)) == [
-        f"ghcr.io/acme/app:1.0: uploading layers: {told}, 2 to come"
-    ]
-    assert lines_of(ContentProgress(TARGET, half)) == [
-        f"ghcr.io/acme/app:1.0: uploading layers: {told}"
-    ]
-    assert lines_of(ContentDone(TARGET, half, 7.25)) == [
-        f"ghcr.io/acme/app:1.0: layers uploaded in 7.2 s: {told}"
+    limited = replace(failure("slow down"), holds=True)
+    assert lines_of(
+        Held(hold),
+        Waiting(TARGET, Step.RETAG, 1, 8, limited, 0.0),
+        StillWaiting("ghcr.io", 10.0, 51.4),
+        Resumed("ghcr.io", 61.4, outage=False),
+    ) == [
+        "ghcr.io: on hold for 61 s (secondary-limit 403)",
+        "ghcr.io: on hold for another 51 s",
+        "ghcr.io: going on, after 61 s on hold",
     ]
 
 
-def test_a_long_message_is_cut() -> None:
-    text = failure_text(failure("x" * 1999))
-    assert len(text) < 600
-    assert text.endswith("…")
+def test_short_holds_are_counted_and_their_ends_are_no_news() -> None:
+    told = Told("ghcr.io/acme/app")
+    hold = Hold(at=1, registry="ghcr.io", seconds=2.0, reason="throttled 429")
+    for _ in range(13):
+        told.tell(Held(hold), Resumed("ghcr.io", 2.0, outage=False))
+    assert len(told.lines) == 1 + SINGLY
+    assert list(told.log.rest()) == ["10 more holds: 10 \N{MULTIPLICATION SIGN} throttled 429"]
+
+
+def test_a_limit_that_falls_again_and_again_is_told_once_in_a_while() -> None:
+    told = Told("ghcr.io/acme/app")
+    change = LimitChange(at=1, registry="ghcr.io", old=4, new=2, reason="server-error 500")
+    assert told.tell(LimitChanged(change)) == ["ghcr.io: parallel writes 4 → 2 (server-error 500)"]
+    assert told.tell(*[LimitChanged(change)] * 9, after=1.0) == []
+    assert told.tell(LimitChanged(replace(change, new=5)), after=OFTEN) == []
+    assert len(told.tell(LimitChanged(change), after=OFTEN)) == 1
+
+
+# -- uploads ---------------------------------------------------------------------------------
+
+
+def test_an_upload_is_told_with_bytes_and_rate_when_it_is_over() -> None:
+    sent = TransferStats(sent=2, bytes_sent=12_300_000)
+    assert Told("ghcr.io/acme/app").tell(ContentDone(TARGET, sent, 8.2)) == [
+        "2 layers uploaded, 12.3 MB in 8.2 s (1.5 MB/s)"
+    ]
+    some = replace(sent, found=1, mounted=1, bytes_saved=1_400_000)
+    assert lines_of(ContentDone(TARGET, some, 8.2)) == [
+        (
+            "ghcr.io/acme/app: 2 layers uploaded, 12.3 MB in 8.2 s (1.5 MB/s); "
+            "1 there already, 1 mounted (1.4 MB)"
+        )
+    ]
+    assert lines_of(ContentDone(TARGET, TransferStats(found=6, bytes_saved=1_400_000), 0.1)) == [
+        "ghcr.io/acme/app: nothing to upload: 6 there already (1.4 MB)"
+    ]
+
+
+def test_an_upload_that_takes_long_is_told_now_and_then_unless_nothing_moves() -> None:
+    told = Told("ghcr.io/acme/app")
+    carrying = ContentProgress(
+        TARGET, TransferStats(), 6, done=12_300_000, size=72_000_000, whole=True
+    )
+    assert told.tell(*[carrying] * 3, after=5.0) == ["uploading: 12.3 of 72.0 MB"]
+    part = replace(carrying, whole=False)
+    assert told.tell(part, after=OFTEN) == ["uploading: 12.3 of 72.0 MB known so far"]
+    told.tell(WentDown("ghcr.io", failure("boom")))
+    assert told.tell(carrying, after=OFTEN) == []
+
+
+def test_uploads_side_by_side_share_a_line() -> None:
+    told = Told("ghcr.io/acme/app", "ghcr.io/acme/web")
+    web = Target(parse_tag_reference("ghcr.io/acme/web:1"), Source("web"))
+    one = ContentProgress(TARGET, TransferStats(), 6, done=1_000_000, size=2_000_000, whole=True)
+    other = replace(one, seed=web)
+    assert told.tell(one, other, after=OFTEN) == ["2 repositories: uploading: 2.0 of 4.0 MB"]
+
+
+# -- what the engine says --------------------------------------------------------------------
 
 
 def test_a_countdown_of_the_engine_is_told_once() -> None:
@@ -288,12 +484,3 @@ def test_a_countdown_of_the_engine_is_told_once() -> None:
 
 def test_engine_output_is_no_event_line() -> None:
     assert lines_of(EngineSaid(TARGET, ("Pushed",))) == []
-
-
-def test_a_plan_names_ten_tags_of_a_group_and_counts_the_rest() -> None:
-    targets = tuple(
-        Target(parse_tag_reference(f"ghcr.io/acme/app:{number}"), Source("app"))
-        for number in range(12)
-    )
-    [line] = plan_lines(Plan((Group(Source("app"), REFERENCE.repository, targets),)))
-    assert line == "app → ghcr.io/acme/app: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"

@@ -12,10 +12,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.model import Failure, Image, Kind, Manifest, Source
+from ghcr_push.model import Image, Kind, Manifest, Source
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine, Registry
-from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.references import Digest, Repository
 
@@ -114,8 +114,9 @@ class Participant:
     def pass_begins(self) -> None:
         self.told.append("begins")
 
-    def pass_broke(self, failure: Failure, wait: float) -> None:
-        self.told.append(f"broke: {failure.kind}")
+    def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
+        self.told.append(f"broke: {failed.failure.kind}")
+        assert tries.charged > 0
         assert wait > 0
 
     async def receive(self, content: SharedContent) -> None:

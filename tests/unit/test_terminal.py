@@ -6,40 +6,59 @@ from hypothesis import given
 from tests.support.reports import (
     DENIED,
     all_failed,
+    all_good,
     cancelled_run,
+    digest,
+    dry_run,
     hostile_run,
     partly_failed,
     reports,
     retried_run,
 )
 
+from ghcr_push.model import Outcome
 from ghcr_push.reporting.phrases import headline
 from ghcr_push.reporting.records import Report
-from ghcr_push.reporting.terminal import terminal
+from ghcr_push.reporting.terminal import landed_lines, terminal
 
 
 def test_failed_targets_come_with_their_cause_and_the_advice_they_share() -> None:
     lines = terminal(partly_failed()).splitlines()
     assert lines[0] == headline(partly_failed())
-    assert lines[4:8] == [
-        "  ✗ ghcr.io/acme/ops:1.0.9: denied (403), 1 attempt",
-        "  ✗ ghcr.io/acme/ops:1.1.0: denied (403), 1 attempt",
-        "      denied: permission_denied: write_package",
+    assert lines[4:7] == [
+        "  ✗ ghcr.io/acme/ops: 1.0.9, 1.1.0",
+        "      denied (403), 1 attempt: denied: permission_denied: write_package",
         f"      {DENIED.advice}",
     ]
     assert lines[-1] == "17 pushed · 3 failed"
 
 
+def test_what_failed_alike_is_told_once_however_many_there_are() -> None:
+    lines = terminal(all_failed(200)).splitlines()
+    assert len(lines) == 5
+    assert lines[1].endswith("1.0.8, 1.0.9 and 190 more")
+
+
 def test_retried_and_skipped_targets_are_named() -> None:
-    assert (
-        "  ↻ ghcr.io/acme/app:1.0.7 pushed after retries: "
-        "2 \N{MULTIPLICATION SIGN} server error (500) on tag write"
-    ) in terminal(retried_run())
-    assert "  - ghcr.io/acme/app:1.1.9 skipped: cancelled" in terminal(cancelled_run())
+    retried = "2 \N{MULTIPLICATION SIGN} "
+    assert f"  ↻ ghcr.io/acme/app:1.0.7 pushed after {retried}" in terminal(retried_run())
+    assert "1.1.9 skipped: cancelled\n" in terminal(cancelled_run())
 
 
-def test_long_lists_are_cut_and_counted() -> None:
-    assert "  … 60 more tags (failed)" in terminal(all_failed(100))
+def test_what_landed_is_told_with_its_digest_as_it_can_be_pulled() -> None:
+    told = terminal(all_good(200))
+    first, *_, second = f"ghcr.io/acme/app@{digest(1)} pushed:\n      1.0.0, 1.0.1, ".split("\n")
+    assert first in told
+    assert second in told
+    assert " and 190 more\n" in told
+    [_, named] = landed_lines(all_good(12), most=12)
+    assert named.strip() == ", ".join(f"1.{n // 10}.{n % 10}" for n in range(12))
+
+
+def test_a_dry_run_names_every_tag() -> None:
+    planned = [target for target in dry_run().targets if target.outcome is Outcome.PLANNED]
+    told = terminal(dry_run())
+    assert all(f"{target.parsed.tag}" in told for target in planned)
 
 
 def test_no_text_moves_the_cursor() -> None:

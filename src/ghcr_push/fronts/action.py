@@ -16,18 +16,26 @@ from typing import Final
 from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import WorkspacePaths
-from ghcr_push.fronts.lines import Log, engine_lines, harmless
+from ghcr_push.fronts.lines import engine_lines, harmless
 from ghcr_push.fronts.log import logged
+from ghcr_push.fronts.runlog import SINGLY, RunLog
 from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import EngineSaid, Event, Noticed
 from ghcr_push.reporting.annotations import annotations
 from ghcr_push.reporting.outputs import outputs
+from ghcr_push.reporting.phrases import headline, tally
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.refusal import refused_outputs, refused_summary
 from ghcr_push.reporting.summary import summary
-from ghcr_push.reporting.terminal import terminal
+from ghcr_push.reporting.terminal import (
+    failed_lines,
+    landed_lines,
+    left_lines,
+    planned_lines,
+    retried_lines,
+)
 from ghcr_push.signals import Interruption
 
 
@@ -88,7 +96,10 @@ class Runner:
         self._environ = environ
         self._start = monotonic()
         self._notices = 0
-        self._log = Log()
+        self._log = RunLog()
+        self._pushes = 0
+        self._said: list[str] = []
+        """What the engine printed, of the pushes that have no group of their own."""
         self.places = WorkspacePaths(environ)
 
     # -- the log ----------------------------------------------------------------------------
@@ -99,12 +110,26 @@ class Runner:
             self.notice(event.sentence)
             return
         if isinstance(event, EngineSaid):
-            core.start_group(harmless(f"docker push {event.target}"))
-            for line in engine_lines(event):
-                print(line)
-            core.end_group()  # type: ignore[no-untyped-call] # the library has no types
+            self._engine_said(event)
         for line in self._log.lines(event):
             print(self._timed(line))
+
+    def _engine_said(self, event: EngineSaid) -> None:
+        """Print it in a group; that of the many pushes after the first in one group at the end."""
+        title = harmless(f"docker push {event.target}")
+        self._pushes += 1
+        if self._pushes <= SINGLY:
+            self._group(title, engine_lines(event))
+        else:
+            self._said += [title, *engine_lines(event)]
+
+    def _group(self, title: str, lines: Iterable[str]) -> None:
+        """Print lines that a runner shows folded; nothing where there are none."""
+        if told := list(lines):
+            core.start_group(title)
+            for line in told:
+                print(line)
+            core.end_group()  # type: ignore[no-untyped-call] # the library has no types
 
     def followed(self, secrets: Sequence[str]) -> AbstractContextManager[None]:
         """Print faults of ours inside and, where the job is run with debug logging, every request.
@@ -151,6 +176,8 @@ class Runner:
 
     def deliver(self, report: Report, settings: Settings) -> Delivery:
         """Write all that others read, each whatever happens to the others."""
+        for line in self._log.rest():
+            print(self._timed(line))
         delivery = deliver(report, settings, self._environ, self.places)
         for sentence in delivery.notices:
             self.notice(sentence)
@@ -164,12 +191,30 @@ class Runner:
                 "the job summary",
                 lambda: self._summarise(summary(report, protected=protected)),
             )
-        for each in annotations(report):
-            say = {"error": core.error, "warning": core.warning, "notice": core.notice}[each.level]
-            say(harmless(each.message), title=harmless(each.title))
-        for line in terminal(report).splitlines():
-            print(harmless(line))
+        self._tell_result(report)
         return delivery
+
+    def _tell_result(self, report: Report) -> None:
+        """Print how the run ended: causes as annotations, and folded what need not be read."""
+        print(harmless(headline(report)))
+        told = annotations(report)
+        for each in told:
+            say = {"error": core.error, "warning": core.warning, "notice": core.notice}[each.level]
+            if each.level == "error":
+                print(harmless(f"✗ {each.title}"))  # a runner shows it on the run's page only
+            say(harmless(each.message), title=harmless(each.title))
+        if sum(each.level == "error" for each in told) >= MOST_ANNOTATIONS:
+            self._print(failed_lines(report))
+        self._print(left_lines(report))
+        self._print(planned_lines(report))
+        self._group("What the engine printed", self._said)
+        self._group("Retried", map(harmless, retried_lines(report)))
+        self._group("Pushed", map(harmless, landed_lines(report, most=len(report.targets))))
+        print(harmless(tally(report)))
+
+    def _print(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            print(harmless(line))
 
     def _set_outputs(self, values: Mapping[str, str]) -> None:
         if not self._environ.get("GITHUB_OUTPUT"):

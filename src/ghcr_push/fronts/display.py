@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
-from ghcr_push.fronts.lines import Log, engine_lines, harmless
+from ghcr_push.fronts.lines import engine_lines, harmless
+from ghcr_push.fronts.runlog import RunLog
 from ghcr_push.fronts.wording import for_command_line
 from ghcr_push.pushing.context import TOLD_EVERY
 from ghcr_push.pushing.events import ContentProgress, EngineSaid, Event, Noticed, Observer
@@ -23,20 +24,24 @@ DRAWN_EVERY: Final = 0.2
 """Seconds between two looks at how far an upload is, for bars."""
 
 _COLOURS: Final = {"✓": "green", "✗": "red", "↻": "yellow"}
-_MARKED: Final = re.compile(r"([✓✗↻])( (?:pushed|unchanged|kept|FAILED)\b)?")
+_MARKED: Final = re.compile("([✓✗↻])")
 
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Who is told of events, how often of an upload, and who prints other lines."""
+    """Who is told of events, how often of an upload, who prints other lines, and what is left."""
 
     observer: Observer
     told_every: float
     line: Callable[[str], None]
+    end: Callable[[], None] = lambda: None
+    """Prints what was held back; to be called once the run is over."""
 
 
 @contextmanager
-def displayed(tags: int, *, quiet: bool, coloured: bool) -> Iterator[Display]:
+def displayed(
+    tags: int, *, quiet: bool, coloured: bool, verbose: bool = False
+) -> Iterator[Display]:
     """Show the progress of a run with so many ``tags`` while the block runs."""
 
     def line(text: str) -> None:
@@ -45,13 +50,15 @@ def displayed(tags: int, *, quiet: bool, coloured: bool) -> Iterator[Display]:
     if quiet:
         yield Display(_notices(line), TOLD_EVERY, line)
     elif not is_terminal(sys.stderr):
-        yield Display(_lines(line), TOLD_EVERY, line)
+        lines = _Lines(line, verbose=verbose)
+        yield Display(lines.tell, TOLD_EVERY, line, lines.end)
     else:
         # a third of a second of imports that only a person who looks on needs
         from ghcr_push.fronts.bars import Bars, console  # noqa: PLC0415 - see the line above
 
         with Bars(tags, console(coloured=coloured)) as bars:
-            yield Display(_drawing(bars), DRAWN_EVERY, bars.line)
+            lines = _Lines(bars.line, verbose=verbose)
+            yield Display(_drawing(bars, lines), DRAWN_EVERY, bars.line, lines.end)
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -71,26 +78,38 @@ def in_colours(text: str) -> str:
     return _MARKED.sub(lambda mark: click.style(mark[0], fg=_COLOURS[mark[1]]), text)
 
 
-def _lines(line: Callable[[str], None]) -> Observer:
-    """Print what happens, line by line, each with the seconds since now."""
-    start, log = monotonic(), Log()
+class _Lines:
+    """Prints what happens, line by line, each with the seconds since now."""
 
-    def tell(event: Event) -> None:
-        lines = engine_lines(event) if isinstance(event, EngineSaid) else log.lines(event)
+    def __init__(self, line: Callable[[str], None], *, verbose: bool) -> None:
+        self._line = line
+        self._verbose = verbose
+        self._start = monotonic()
+        self._log = RunLog()
+
+    def tell(self, event: Event) -> None:
+        """Print what happened; what the engine printed only where all is to be told."""
+        if not isinstance(event, EngineSaid):
+            self._print(self._log.lines(event))
+        elif self._verbose:
+            self._print(engine_lines(event))
+
+    def end(self) -> None:
+        """Print what was held back."""
+        self._print(self._log.rest())
+
+    def _print(self, lines: Iterable[str]) -> None:
         for each in lines:
-            line(f"{monotonic() - start:7.1f} s  {for_command_line(each)}")
-
-    return tell
+            self._line(f"{monotonic() - self._start:7.1f} s  {for_command_line(each)}")
 
 
-def _drawing(bars: "Bars") -> Observer:
+def _drawing(bars: "Bars", lines: _Lines) -> Observer:
     """Draw bars, and print above them what they do not show."""
-    tell = _lines(bars.line)
 
     def draw(event: Event) -> None:
         bars.draw(event)
         if not isinstance(event, ContentProgress):
-            tell(event)
+            lines.tell(event)
 
     return draw
 

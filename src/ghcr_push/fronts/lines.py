@@ -1,46 +1,62 @@
-"""A run as plain log lines: for a runner's log, for pipes, and for whoever reads them at night."""
+"""What happens in a run, each event as one log line; ``runlog`` says which of them are told."""
 
 import re
-from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from ghcr_push.model import Failure, Outcome, Plan, Step, TargetResult, TransferStats
+from ghcr_push.model import Failure, Hold, Outcome, Plan, Step, Target, TargetResult, TransferStats
 from ghcr_push.pushing.events import (
-    Began,
     ContentDone,
     ContentProgress,
-    Ended,
     EngineSaid,
-    Event,
-    Held,
-    LimitChanged,
-    Noticed,
-    Planned,
+    Started,
+    StillWaiting,
     Waiting,
 )
+from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import visible
-from ghcr_push.reporting.phrases import short
+from ghcr_push.reporting.phrases import count, short, span
 
-MOST_OF_A_MESSAGE: Final = 500
-"""Characters of a failure's text in a line; the report has all of it."""
+MOST_OF_A_MESSAGE: Final = 200
+"""Characters of a failure's text in a line; the result and the report have more of it."""
+
+MOST_NAMES: Final = 10
+"""Tags or repositories that a line names; the others are counted."""
+
+WORTH_SAYING: Final = 1.0
+"""Seconds from which the wait before another try is worth saying."""
 
 # the runner obeys ##[name] anywhere in a line, and ::name:: at its start after blanks
 _OLD_COMMAND: Final = re.compile(r"##\[")
 _NEW_COMMAND: Final = re.compile(r"^(\s*)::")
 
-SAID_SINGLY, SAID_TOGETHER = 10, 25
-"""Events of one sort that have a line each; of the others, how many one line stands for."""
-
 _COUNTDOWN: Final = re.compile(r"([0-9a-f]+): Retrying in (\d+) seconds?")
 
+_NOTHING_SAID: Final = re.compile(
+    r"(without a text|answers to HEAD have no text)$"
+    r"|^(\d{3} )?(internal server error|bad gateway|service unavailable|gateway time-?out)$"
+    r"|^(\d{3} )?too many requests$",
+    re.IGNORECASE,
+)
+
 _MARKS: Final = {
-    Outcome.PUSHED: "✓ pushed",
-    Outcome.UNCHANGED: "✓ unchanged",
-    Outcome.KEPT: "= kept",
-    Outcome.FAILED: "✗ FAILED",
-    Outcome.SKIPPED: "- skipped",
-    Outcome.PLANNED: "… planned",
+    Outcome.PUSHED: "✓",
+    Outcome.UNCHANGED: "✓",
+    Outcome.KEPT: "=",
+    Outcome.FAILED: "✗",
+    Outcome.SKIPPED: "-",
+    Outcome.PLANNED: "…",
+}
+
+_TRIED: Final = {
+    Step.INSPECT: "image inspect",
+    Step.LOOK: "read",
+    Step.PUSH: "docker push",
+    Step.READ: "reading the image",
+    Step.UPLOAD: "upload",
+    Step.FETCH: "manifest read",
+    Step.RETAG: "write",
+    Step.PROVE: "read-back",
 }
 
 
@@ -54,77 +70,157 @@ def harmless(text: str) -> str:
     return _NEW_COMMAND.sub(r"\1:\\:", line)
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """Say what is going to be written, from where."""
-    for group in plan.groups:
-        tags = ", ".join(target.reference.tag for target in group.targets[:10])
-        more = len(group.targets) - 10
-        rest = f" and {more} more" if more > 0 else ""
-        yield harmless(f"{group.source} → {group.repository}: {tags}{rest}")
+def listed(names: list[str]) -> str:
+    """Name some of ``names`` and count the rest."""
+    more = len(names) - MOST_NAMES
+    return f"{', '.join(names[:MOST_NAMES])}{f' and {more:,} more' if more > 0 else ''}"
 
 
-def event_lines(event: Event) -> Iterator[str]:
-    """Say what happened, each line standing for itself; engine output is for ``engine_lines``."""
-    match event:
-        case Began(target, Step.PUSH, number):  # it takes long; a tag's write is over at once
-            again = f", try {number}" if number > 1 else ""
-            yield harmless(f"{target}: docker push{again}")
-        case Waiting(target, number, failure, seconds):
-            yield harmless(
-                f"{target}: try {number} failed: {failure_text(failure)}; "
-                f"next try after {seconds:.1f} s, when a slot is free"
-            )
-        case Ended(result):
-            yield harmless(f"{result.target}: {_end_text(result)}")
-        case LimitChanged(change) if change.new < change.old:  # that it recovers is no news
-            yield harmless(
-                f"{change.registry}: parallel writes {change.old} → {change.new} ({change.reason})"
-            )
-        case Held(hold):
-            yield harmless(
-                f"{hold.registry}: nothing is sent for {hold.seconds:.0f} s ({hold.reason})"
-            )
-        case Planned(plan):
-            yield from plan_lines(plan)
-        case Noticed(sentence):
-            yield harmless(sentence)
-        case ContentProgress() | ContentDone():
-            yield harmless(_carriage_line(event))
-        case _:
-            return
+class Names:
+    """How a run's log calls things: what all of them have in common is left out."""
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        repositories = {group.repository for group in plan.groups} if plan else set()
+        self._same_repository = len(repositories) == 1
+        self._same_registry = len({each.registry for each in repositories}) == 1
+
+    def target(self, target: Target) -> str:
+        """Give a target's tag, with its repository where there are several."""
+        reference = target.reference
+        if self._same_repository:
+            return reference.tag
+        return f"{self._path(reference.repository)}:{reference.tag}"
+
+    def repository(self, repository: Repository) -> str:
+        """Give the beginning of a line about ``repository``; nothing where there is no other."""
+        return "" if self._same_repository else f"{self._path(repository)}: "
+
+    def _path(self, repository: Repository) -> str:
+        return repository.name if self._same_registry else str(repository)
 
 
-class Log:
-    """Keeps a log short: of what happens alike to many targets, some lines stand for all."""
-
-    def __init__(self) -> None:
-        self._seen: Counter[Hashable] = Counter()
-
-    def lines(self, event: Event) -> Iterator[str]:
-        """Say what happened, unless enough has been said that is like it."""
-        alike = _alike(event)
-        if alike is None:
-            yield from event_lines(event)
-            return
-        self._seen[alike] += 1
-        beyond = self._seen[alike] - SAID_SINGLY
-        if beyond <= 0:
-            yield from event_lines(event)
-        elif beyond % SAID_TOGETHER == 0:
-            for line in event_lines(event):
-                yield f"{line} (and {SAID_TOGETHER - 1} more like it)"
+def started_line(event: Started, version: str) -> str:
+    """Say what is going to be pushed, from where, and where to."""
+    groups = event.plan.groups
+    sources = list(dict.fromkeys(str(group.source) for group in groups))
+    repositories = list(dict.fromkeys(str(group.repository) for group in groups))
+    tags = count(len(event.plan.targets), "tag")
+    images = sources[0] if len(sources) == 1 else count(len(sources), "image")
+    where = listed(repositories)
+    if len(repositories) > 1:
+        where = f"{len(repositories):,} repositories: {where}"
+    most = count(event.max_parallel, "write")
+    return f"ghcr-push {version}: {tags} of {images} to {where}; at most {most} at a time"
 
 
-def _alike(event: Event) -> Hashable:
-    """Return what an event has in common with others like it; None where it stands for itself."""
-    match event:
-        case Ended(result) if result.failure is not None:
-            return "ended", result.outcome, result.failure.kind, result.failure.status
-        case Ended(result) if not result.retried:
-            return "ended", result.outcome, result.target.reference.repository
-        case Waiting(_, _, failure, _):
-            return "waiting", failure.kind, failure.status
-    return None
+def waiting_line(event: Waiting, names: Names) -> str:
+    """Say what failed, how, which try that was, and when there is another."""
+    what = names.target(event.target)
+    if event.blob is not None:
+        what = f"{names.repository(event.target.reference.repository)}layer {short(event.blob)}"
+    elif event.step is Step.READ:
+        what = f"{event.target.source}"
+    said = words_of(event.failure)
+    tried = f"try {event.number} of {event.most}" if event.number else "not counted as a try"
+    later = f"; next try in {event.seconds:.0f} s or later" if event.seconds >= WORTH_SAYING else ""
+    quote = f": {said}" if said else ""
+    what = f"↻ {what}: {_TRIED[event.step]} failed, {tried}"
+    return f"{what}: {kind_of(event.failure)}{quote}{later}"
+
+
+def ended_line(result: TargetResult, names: Names) -> str:
+    """Say how a target ended; why it failed in a word, since the result explains it."""
+    what = done(result.outcome)
+    if result.failure is not None:
+        landed = " (a write was in flight: it may have landed)" if result.may_have_landed else ""
+        what += f": {kind_of(result.failure)}{landed}"
+    else:
+        what += ", ".join(["", *_details(result)])
+    return f"{_MARKS[result.outcome]} {names.target(result.target)} {what}"
+
+
+def _details(result: TargetResult) -> Iterator[str]:
+    """Yield what is to be said of a target that did not fail."""
+    if result.outcome is Outcome.KEPT:
+        yield f"names {short(result.before) if result.before else 'another image'}"
+    if result.digest:
+        yield short(result.digest)
+    if result.outcome is Outcome.PUSHED and result.known_before:
+        yield "new" if result.before is None else f"was {short(result.before)}"
+    if result.digest and not result.verified:
+        yield "not verified"
+    if len(result.attempts) > 1:
+        yield f"at try {len(result.attempts)}"
+
+
+def more_ended_line(outcome: Outcome, names: list[str], what: str) -> str:
+    """Say that many targets ended alike."""
+    tags = f"{_MARKS[outcome]} {len(names):,} more {done(outcome)}"
+    return f"{tags}{what}: {listed(names)}"
+
+
+def done(outcome: Outcome) -> str:
+    """Give an outcome's word; that of a failure stands out."""
+    return "FAILED" if outcome is Outcome.FAILED else outcome.value
+
+
+def kind_of(failure: Failure) -> str:
+    """Give the word that the failure guide has for it, and the HTTP status."""
+    return str(failure.kind) if failure.status is None else f"{failure.kind} ({failure.status})"
+
+
+def words_of(failure: Failure) -> str:
+    """Give what was said, as one short line; empty where it says no more than a status does."""
+    text = " ".join(failure.message.split())
+    if "Unicorn!" in text:
+        return "GitHub's Unicorn page"
+    if _NOTHING_SAID.search(text):
+        return ""
+    return text if len(text) <= MOST_OF_A_MESSAGE else f"{text[:MOST_OF_A_MESSAGE]}…"
+
+
+def uploaded_line(event: ContentDone, names: Names) -> str:
+    """Say what was uploaded, how long that took, and what needed not be."""
+    where = names.repository(event.seed.reference.repository)
+    carriage = event.carriage
+    if not carriage.sent:
+        return f"{where}nothing to upload: {_there_already(carriage)}"
+    rate = carriage.bytes_sent / event.seconds if event.seconds else 0.0
+    told = f"{count(carriage.sent, 'layer')} uploaded, {megabytes(carriage.bytes_sent)}"
+    told += f" in {span(event.seconds)} ({megabytes(rate)}/s)"
+    rest = f"; {_there_already(carriage)}" if carriage.found + carriage.mounted else ""
+    return f"{where}{told}{rest}"
+
+
+def _there_already(carriage: TransferStats) -> str:
+    parts = []
+    if carriage.found:
+        parts.append(f"{carriage.found} there already")
+    if carriage.mounted:
+        parts.append(f"{carriage.mounted} mounted")
+    return f"{', '.join(parts) or 'no layers'} ({megabytes(carriage.bytes_saved)})"
+
+
+def uploading_line(uploads: list[ContentProgress], names: Names) -> str:
+    """Say how far the uploads are that have not ended."""
+    done, size = sum(each.done for each in uploads), sum(each.size for each in uploads)
+    more = "" if all(each.whole for each in uploads) else " known so far"
+    where = f"{len(uploads):,} repositories: "
+    if len(uploads) == 1:
+        where = names.repository(uploads[0].seed.reference.repository)
+    return f"{where}uploading: {done / 1e6:,.1f} of {megabytes(size)}{more}"
+
+
+def held_line(hold: Hold) -> str:
+    """Say for how long a registry is sent nothing, and why."""
+    return f"{hold.registry}: on hold for {hold.seconds:.0f} s ({hold.reason})"
+
+
+def still_waiting_line(event: StillWaiting) -> str:
+    """Say that a registry still does nothing."""
+    if event.left is None:
+        return f"{event.registry}: no request has succeeded for {event.seconds:.0f} s"
+    return f"{event.registry}: on hold for another {event.left:.0f} s"
 
 
 def engine_lines(event: EngineSaid) -> Iterator[str]:
@@ -140,49 +236,6 @@ def engine_lines(event: EngineSaid) -> Iterator[str]:
         yield f"  | {harmless(line)}"
 
 
-def failure_text(failure: Failure) -> str:
-    """Give kind and text of a failure as one line."""
-    text = " ".join(failure.message.split())
-    if len(text) > MOST_OF_A_MESSAGE:
-        text = f"{text[:MOST_OF_A_MESSAGE]}…"
-    return f"{failure.kind}: {text}"
-
-
-def _carriage_line(event: ContentProgress | ContentDone) -> str:
-    how_far = carriage_text(event.carriage)
-    if isinstance(event, ContentDone):
-        return f"{event.seed}: layers uploaded in {event.seconds:.1f} s: {how_far}"
-    if event.expected is not None:
-        how_far += f", {max(0, event.expected - event.carriage.blobs)} to come"
-    return f"{event.seed}: uploading layers: {how_far}"
-
-
-def carriage_text(carriage: TransferStats) -> str:
-    """Say how many blobs, and bytes, were sent and how many needed not be."""
-    parts = [f"{carriage.sent} sent ({_megabytes(carriage.bytes_sent)})"]
-    if there := carriage.found + carriage.mounted:
-        parts.append(f"{there} there already ({_megabytes(carriage.bytes_saved)})")
-    return ", ".join(parts)
-
-
-def _megabytes(size: int) -> str:
+def megabytes(size: float) -> str:
+    """Return bytes as ``1,234.5 MB``."""
     return f"{size / 1e6:,.1f} MB"
-
-
-def _end_text(result: TargetResult) -> str:
-    mark = _MARKS[result.outcome]
-    if result.failure is not None:
-        landed = " (a write was in flight: it may have landed)" if result.may_have_landed else ""
-        return f"{mark}: {failure_text(result.failure)}{landed}"
-    if result.outcome is Outcome.PLANNED:
-        return mark
-    if result.outcome is Outcome.KEPT:
-        return f"{mark}, names {short(result.before) if result.before else 'another image'}"
-    parts = [f"{mark} {short(result.digest) if result.digest else ''}"]
-    if result.outcome is Outcome.PUSHED and result.known_before:
-        parts.append("new" if result.before is None else f"was {short(result.before)}")
-    if not result.verified:
-        parts.append("not verified")
-    if len(result.attempts) > 1:
-        parts.append(f"{len(result.attempts)} attempts")
-    return ", ".join(parts)

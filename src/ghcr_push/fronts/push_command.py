@@ -44,7 +44,9 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
         settings = _settings(texts)
         coloured = wants_colours(sys.stderr, shown.color, os.environ)
         with (
-            displayed(len(settings.targets), quiet=shown.quiet, coloured=coloured) as display,
+            displayed(
+                len(settings.targets), quiet=shown.quiet, coloured=coloured, verbose=shown.verbose
+            ) as display,
             _logged(display.line, settings, verbose=shown.verbose),
         ):
             report = app.push(
@@ -54,6 +56,7 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
                 interruption=interruption,
                 told_every=display.told_every,
             )
+            display.end()
             delivery = deliver(report, settings, os.environ, WorkspacePaths({}))
     except InputError as error:
         for sentence in (*error.notices, *str(error).splitlines()):
@@ -80,15 +83,20 @@ def _logged(
 
 
 def _show(delivery: Delivery, shown: Shown) -> None:
-    """Print the result, and before it what delivering it found."""
+    """Print the result, and before it what delivering it found.
+
+    Beside JSON, the text for people goes where progress went.
+    """
     for sentence in (*delivery.notices, *delivery.undelivered):
         _warn(for_command_line(sentence))
     if shown.as_json:
         click.echo(to_json(delivery.report))
-        return
-    coloured = wants_colours(sys.stdout, shown.color, os.environ)
+        if shown.quiet:
+            return
+    stream = sys.stderr if shown.as_json else sys.stdout
+    coloured = wants_colours(stream, shown.color, os.environ)
     text = for_command_line(terminal(delivery.report))
-    click.echo(in_colours(text) if coloured else text, nl=False, color=coloured)
+    click.echo(in_colours(text) if coloured else text, stream, nl=False, color=coloured)
 
 
 def _warn(sentence: str) -> None:

@@ -12,12 +12,12 @@ import anyio
 from ghcr_push.failures import PushError
 from ghcr_push.model import BlobOutcome, Failure, Manifest, Step, Target
 from ghcr_push.pushing.context import NOT_READABLE, NotStartedError, RunContext
-from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed, Waiting
+from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Blob, ImageManifests, Upload
 from ghcr_push.pushing.pressure.limiter import Limiter
-from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader
 from ghcr_push.pushing.unheld import UnknownBlobs
@@ -195,14 +195,14 @@ class ContentPush:
         """Count an attempt from now on."""
         self._passes.journal.send(Step.READ, self._limiter.limit)
 
-    def pass_broke(self, failure: Failure, wait: float) -> None:
+    def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
         """Record how the attempt failed, and the wait after it."""
         journal = self._passes.journal
         if journal.step is None:  # another repository had it begin, and left since
             self.pass_begins()
-        self._end_pass(failure)
+        self._end_pass(failed.failure)
         journal.waits(wait)
-        self._context.observer(Waiting(self._seed, journal.number, failure, wait))
+        self._context.tell_wait(self._seed, Step.READ, failed, tries, wait)
 
     def _end_pass(self, failure: Failure | None) -> None:
         """Record the pass under way, unless there is nothing to tell, as it mostly is."""
@@ -222,7 +222,7 @@ class ContentPush:
 
     async def _bring_missing(self, blob: Blob) -> None:
         if blob.digest not in self._blobs:
-            self._blobs[blob.digest] = self._units.new()
+            self._blobs[blob.digest] = self._units.new(blob.digest)
         unit = self._blobs[blob.digest]
         upload = self._context.registry.upload(self.repository, blob)
         landed = BlobOutcome.FOUND

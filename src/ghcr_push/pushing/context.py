@@ -7,12 +7,12 @@ from typing import Final
 
 from ghcr_push import tracing
 from ghcr_push.failures import MOST_DETAILS, ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Failure, Kind
-from ghcr_push.pushing.events import Noticed, Observer
+from ghcr_push.model import Failure, Kind, Step, Target
+from ghcr_push.pushing.events import Noticed, Observer, Waiting
 from ghcr_push.pushing.ports import Engine, Registry, TagReader
 from ghcr_push.pushing.preflight import NO_ANSWER, Reach
-from ghcr_push.pushing.pressure.retry import Backoff
-from ghcr_push.references import Repository
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.references import Digest, Repository
 
 TOLD_EVERY: Final = 5.0
 """Seconds between two lines on how far a carriage is: not so many that a log drowns in them."""
@@ -76,6 +76,19 @@ class RunContext:
         if failure.kind in {Kind.UNKNOWN, Kind.ENGINE_ERROR}:
             tracing.unknown(str(repository), failure.details or failure.message)
         return failure
+
+    def tell_wait(
+        self,
+        target: Target,
+        step: Step,
+        failed: AttemptError,
+        tries: Tries,
+        seconds: float,
+        blob: Digest | None = None,
+    ) -> None:
+        """Tell that an attempt failed, and that another comes after ``seconds``."""
+        number, most = self.backoff.spent(failed.failure, tries)
+        self.observer(Waiting(target, step, number, most, failed.failure, seconds, blob))
 
     def tell_unreadable(self, repository: Repository, failure: Failure) -> None:
         """Tell, once a repository, that a policy keeps its tags from being read back."""

@@ -14,6 +14,15 @@ from ghcr_push.model import (
     TargetResult,
     TransferStats,
 )
+from ghcr_push.references import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The run begins: this is what it is going to push."""
+
+    plan: Plan
+    max_parallel: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +37,20 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An attempt failed and the next comes after ``seconds`` (and then when a slot is free)."""
+    """An attempt failed, and the next comes after ``seconds`` or, where no slot is free, later.
+
+    It was the ``number``-th of ``most`` that count; 0 where none has counted yet. ``blob`` is what
+    was to be sent of the content that goes up with ``target``; None where it was the tag, or the
+    reading of an image.
+    """
 
     target: Target
+    step: Step
     number: int
+    most: int
     failure: Failure
     seconds: float
+    blob: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +72,32 @@ class Held:
     """The whole queue of a registry waits."""
 
     hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class WentDown:
+    """No request to ``registry`` succeeds any more: one at a time is tried until one does."""
+
+    registry: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class StillWaiting:
+    """Nothing was done by ``registry`` for ``seconds``; ``left`` of a hold, None in an outage."""
+
+    registry: str
+    seconds: float
+    left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A hold or an outage of ``registry`` is over, after ``seconds``."""
+
+    registry: str
+    seconds: float
+    outage: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +149,15 @@ class Noticed:
 
 
 Event = (
-    Began
+    Started
+    | Began
     | Waiting
     | Ended
     | LimitChanged
     | Held
+    | WentDown
+    | StillWaiting
+    | Resumed
     | EngineSaid
     | ContentProgress
     | ContentDone

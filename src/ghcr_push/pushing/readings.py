@@ -14,7 +14,7 @@ from typing import Final, Protocol, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from ghcr_push.model import Failure, Image, Source
+from ghcr_push.model import Image, Source
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Blob, ImageManifests, Reading
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
@@ -46,7 +46,7 @@ class Participant(Protocol):
     def pass_begins(self) -> None:
         """Learn that the image is read from its beginning; told to one participant only."""
 
-    def pass_broke(self, failure: Failure, wait: float) -> None:
+    def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
         """Learn that the pass failed and the next comes after ``wait``; told to one only."""
 
 
@@ -369,7 +369,7 @@ class SharedContent:
         if context.backoff.gives_up(failed, self._tries, wait):
             self._given_up = error
             raise error
-        leader.pass_broke(failed.failure, wait)
+        leader.pass_broke(failed, self._tries, wait)
         await anyio.sleep(wait)
 
     def _forget(self, reading: _Reading) -> None:

@@ -19,7 +19,7 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.pushing.context import NOT_READABLE, NotStartedError, RunContext, ours
-from ghcr_push.pushing.events import Began, Ended, EngineSaid, Waiting
+from ghcr_push.pushing.events import Began, Ended, EngineSaid
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
@@ -423,7 +423,8 @@ class TagPush:
 
     def _before_wait(self, failed: AttemptError, seconds: float) -> None:
         self._journal.waits(seconds)
-        self._context.observer(Waiting(self.target, self.tries, failed.failure, seconds))
+        step = self._journal.attempts[-1].step
+        self._context.tell_wait(self.target, step, failed, self._tries, seconds)
 
     def _engine_said(self, lines: Sequence[str]) -> None:
         self._context.observer(EngineSaid(self.target, tuple(lines)))

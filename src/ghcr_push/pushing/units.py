@@ -8,7 +8,6 @@ import anyio
 
 from ghcr_push.model import Failure, Kind, Step, Target
 from ghcr_push.pushing.context import NotStartedError, RunContext, ours
-from ghcr_push.pushing.events import Waiting
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
@@ -23,6 +22,7 @@ class Unit:
     """A reading, a blob or a manifest, and what it has spent."""
 
     journal: Journal
+    blob: Digest | None = None
     tries: Tries = field(default_factory=Tries)
     rests_until: float = float("-inf")
     """Before which it is not tried again, though whoever waited for it were cut off meanwhile."""
@@ -57,11 +57,11 @@ class Units:
     def _repository(self) -> Repository:
         return self._seed.reference.repository
 
-    def new(self) -> Unit:
-        """Begin a unit that has spent nothing."""
+    def new(self, blob: Digest | None = None) -> Unit:
+        """Begin a unit, of ``blob`` where it is one, that has spent nothing."""
         journal = Journal(self._context.clock, self._context.start)
         self._log.units.append(journal)
-        return Unit(journal)
+        return Unit(journal, blob)
 
     async def send(
         self,
@@ -112,7 +112,8 @@ class Units:
         def before_wait(failed: AttemptError, seconds: float) -> None:
             unit.rests_until = clock() + seconds
             journal.waits(seconds)
-            self._context.observer(Waiting(self._seed, journal.number, failed.failure, seconds))
+            step = journal.attempts[-1].step
+            self._context.tell_wait(self._seed, step, failed, unit.tries, seconds, unit.blob)
 
         return await self._context.backoff.run(
             attempt, unit.tries, before_wait, lambda: self._limiter.spare

@@ -1,9 +1,10 @@
 """The end of a run for a terminal or a log: what the summary says, in a few plain lines."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from textwrap import wrap
 
-from ghcr_push.model import Outcome
+from ghcr_push.model import LANDED, Outcome
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import (
     cause,
@@ -17,66 +18,161 @@ from ghcr_push.reporting.phrases import (
 )
 from ghcr_push.reporting.records import Report, TargetRecord
 
-_MOST_TARGETS = 40
+_MOST_NAMES = 10
+"""Tags of a repository that are named; the others are counted."""
+_MOST_BLOCKS = 20
+"""Causes, or repositories, that are told; the others are counted."""
 _LONGEST_QUOTE = 300
+_WIDTH = 100
 
 
 def terminal(report: Report) -> str:
     """Return the run as plain text, trouble first; control characters are made visible."""
-    failed = [result for result in report.targets if result.outcome is Outcome.FAILED]
-    skipped = [result for result in report.targets if result.outcome is Outcome.SKIPPED]
-    kept = [result for result in report.targets if result.outcome is Outcome.KEPT]
-    again = [result for result in report.landed if result.retried]
     lines = [
         headline(report),
-        *_failed_blocks(failed),
-        *_listed(skipped, _skipped),
-        *_listed(kept, _kept),
-        *_listed(again, _retried),
+        *failed_lines(report),
+        *left_lines(report),
         retries_told(report),
+        *retried_lines(report),
+        *landed_lines(report),
+        *planned_lines(report),
         tally(report),
     ]
     return "".join(f"{line}\n" for line in lines if line)
 
 
-def _listed(
-    results: Sequence[TargetRecord], told: Callable[[TargetRecord], Iterator[str]]
+def failed_lines(report: Report) -> Iterator[str]:
+    """Yield the failed targets; those that failed alike share one text and one advice."""
+    failed = [target for target in report.targets if target.outcome is Outcome.FAILED]
+    yield from _blocks(failed, _alike, _failed_block, "cause")
+
+
+def _alike(target: TargetRecord) -> Hashable:
+    """Return what targets that failed alike have in common."""
+    failure = target.failure
+    return failure and (cause(failure), failure.advice, target.may_have_landed)
+
+
+def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
+    yield from _named("✗", alike)
+    failure = alike[0].failure
+    if failure is None:
+        yield "      no cause is known"
+        return
+    tried = {tries(target) for target in alike}
+    how_often = f", {tried.pop()}" if len(tried) == 1 else ""
+    landed = "; may have landed" if alike[0].may_have_landed else ""
+    quote = visible(clipped(failure.message, _LONGEST_QUOTE))
+    yield f"      {cause(failure)}{how_often}{landed}: {quote}"
+    yield f"      {visible(failure.advice)}"
+
+
+def left_lines(report: Report) -> Iterator[str]:
+    """Yield the targets that were never tried, and the protected ones that were left alone."""
+    skipped = [target for target in report.targets if target.outcome is Outcome.SKIPPED]
+    yield from _blocks(skipped, _why, _skipped_block, "cause")
+    kept = [target for target in report.targets if target.outcome is Outcome.KEPT]
+    yield from _blocks(kept, lambda target: target.before, _kept_block, "digest")
+
+
+def _why(target: TargetRecord) -> str:
+    return f": {cause(target.failure)}" if target.failure else ""
+
+
+def _skipped_block(alike: list[TargetRecord]) -> Iterator[str]:
+    yield from _named("-", alike, f" skipped{_why(alike[0])}")
+
+
+def _kept_block(alike: list[TargetRecord]) -> Iterator[str]:
+    before = alike[0].before
+    names = short(before) if before else "another image"
+    yield from _named("=", alike, f" kept: protected, and names {visible(names)}")
+
+
+def retried_lines(report: Report) -> Iterator[str]:
+    """Yield the targets that landed after retries, together where the reasons are the same."""
+    again = [target for target in report.landed if target.retried]
+    yield from _blocks(again, lambda target: causes([target]), _retried_block, "reason")
+
+
+def _retried_block(alike: list[TargetRecord]) -> Iterator[str]:
+    yield from _named("↻", alike, f" {alike[0].outcome} after {causes(alike[:1])}")
+
+
+def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
+    """Yield what the registry holds now: a line for each image of a repository.
+
+    Of its tags at most ``most`` are named.
+    """
+    landed = [target for target in report.targets if target.outcome in LANDED]
+    groups = _grouped(landed, lambda each: (_repository(each), each.digest, each.outcome)).values()
+    for alike in list(groups)[:_MOST_BLOCKS]:
+        first = alike[0]
+        image = f"{_repository(first)}@{first.digest}" if first.digest else _repository(first)
+        what = str(first.outcome) if first.verified else f"{first.outcome}, not verified"
+        yield f"  ✓ {visible(image)} {what}:"
+        yield from _wrapped(_tags(alike, most))
+    if (more := len(groups) - _MOST_BLOCKS) > 0:
+        yield f"  … and {count(more, 'more image')}"
+
+
+def planned_lines(report: Report) -> Iterator[str]:
+    """Yield what a dry run would have pushed, every tag of it."""
+    planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
+    for alike in _grouped(planned, lambda each: (each.source, _repository(each))).values():
+        yield f"  … {visible(alike[0].source)} → {visible(_repository(alike[0]))}:"
+        yield from _wrapped(_tags(alike, len(alike)))
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Yield ``text`` below a line, broken at blanks."""
+    yield from (f"      {line}" for line in wrap(text, _WIDTH, break_long_words=False))
+
+
+# -- targets by what they have in common --------------------------------------------------------
+
+
+def _grouped(
+    targets: Iterable[TargetRecord], key: Callable[[TargetRecord], Hashable]
+) -> dict[Hashable, list[TargetRecord]]:
+    groups: dict[Hashable, list[TargetRecord]] = defaultdict(list)
+    for target in targets:
+        groups[key(target)].append(target)
+    return groups
+
+
+def _blocks(
+    targets: Iterable[TargetRecord],
+    key: Callable[[TargetRecord], Hashable],
+    block: Callable[[list[TargetRecord]], Iterator[str]],
+    noun: str,
 ) -> Iterator[str]:
-    for result in results[:_MOST_TARGETS]:
-        yield from told(result)
-    if (left := len(results) - _MOST_TARGETS) > 0:
-        yield f"  … {count(left, 'more tag')} ({results[0].outcome})"
+    groups = list(_grouped(targets, key).values())
+    for alike in groups[:_MOST_BLOCKS]:
+        yield from block(alike)
+    if rest := groups[_MOST_BLOCKS:]:
+        tags = count(sum(map(len, rest)), "more tag")
+        yield f"  … {tags} ({rest[0][0].outcome}), for {count(len(rest), f'other {noun}')}"
 
 
-def _failed_blocks(results: Sequence[TargetRecord]) -> Iterator[str]:
-    """Yield the failed targets; those that failed alike share their text and advice."""
-    for told, alike in groupby(results, key=_told):
-        yield from _listed(list(alike), _failed)
-        for text in told:
-            yield f"      {visible(text)}"
+def _named(mark: str, alike: Iterable[TargetRecord], rest: str = "") -> Iterator[str]:
+    """Yield a line for each repository, with its tags."""
+    groups = list(_grouped(alike, _repository).values())
+    for group in groups[:_MOST_BLOCKS]:
+        repository = visible(_repository(group[0]))
+        joint = ":" if len(group) == 1 else ": "
+        yield f"  {mark} {repository}{joint}{_tags(group, _MOST_NAMES)}{rest}"
+    if left := groups[_MOST_BLOCKS:]:
+        tags = count(sum(map(len, left)), "more tag")
+        where = "another repository" if len(left) == 1 else f"{len(left):,} other repositories"
+        yield f"  {mark} {tags} in {where}{rest}"
 
 
-def _told(result: TargetRecord) -> tuple[str, ...]:
-    if result.failure is None:
-        return ()
-    return (clipped(result.failure.message, _LONGEST_QUOTE), result.failure.advice)
+def _repository(target: TargetRecord) -> str:
+    return target.reference.rpartition(":")[0]
 
 
-def _failed(result: TargetRecord) -> Iterator[str]:
-    landed = "; may have landed" if result.may_have_landed else ""
-    name = cause(result.failure) if result.failure else "no cause is known"
-    yield f"  ✗ {result.reference}: {name}, {tries(result)}{landed}"
-
-
-def _skipped(result: TargetRecord) -> Iterator[str]:
-    reason = f": {cause(result.failure)}" if result.failure else ""
-    yield f"  - {result.reference} skipped{reason}"
-
-
-def _retried(result: TargetRecord) -> Iterator[str]:
-    yield f"  ↻ {result.reference} {result.outcome} after retries: {causes([result])}"
-
-
-def _kept(result: TargetRecord) -> Iterator[str]:
-    names = short(result.before) if result.before else "another image"
-    yield f"  = {result.reference} kept: protected, and names {names}"
+def _tags(targets: list[TargetRecord], most: int) -> str:
+    names = [visible(target.reference.rpartition(":")[2]) for target in targets[:most]]
+    more = len(targets) - most
+    return f"{', '.join(names)}{f' and {more:,} more' if more > 0 else ''}"

@@ -9,12 +9,13 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ghcr_push.model import Failure, Hold, Kind, LimitChange
-from ghcr_push.pushing.events import Held, LimitChanged, Noticed, Observer
+from ghcr_push.model import Failure, Kind, LimitChange
+from ghcr_push.pushing.events import LimitChanged, Noticed, Observer
 from ghcr_push.pushing.pressure.global_limit import FifoQueue, GlobalLimit, Waiter
 from ghcr_push.pushing.pressure.limit import Limit, Write
 from ghcr_push.pushing.pressure.outage import Outage
 from ghcr_push.pushing.pressure.pacing import GAIN_OF_READS, GAIN_OF_WRITES, Pacing
+from ghcr_push.pushing.pressure.pauses import Pauses
 from ghcr_push.pushing.pressure.reachability import SILENT
 from ghcr_push.pushing.pressure.window import Window
 
@@ -104,7 +105,7 @@ class Limiter:
     ) -> None:
         self.registry = registry
         self.changes: list[LimitChange] = []
-        self.holds: list[Hold] = []
+        self.pauses = Pauses(registry, tasks, observer, clock, start)
         self._limit = limit
         self._tasks = tasks
         self._observer = observer
@@ -114,7 +115,9 @@ class Limiter:
         self._writes = FifoQueue()
         self._reads = FifoQueue()
         self.window = Window(lambda: READS_PER_WRITE * self.limit)
-        self.outage = Outage(registry, clock, self._after, self._notice)
+        self.outage = Outage(
+            registry, clock, self._after, self.pauses.went_down, self.pauses.came_back
+        )
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
@@ -195,11 +198,7 @@ class Limiter:
         if until <= self._closed_until:
             return
         self._closed_until = until
-        hold = Hold(
-            at=self._clock() - self._start, registry=self.registry, seconds=seconds, reason=reason
-        )
-        self.holds.append(hold)
-        self._observer(Held(hold))
+        self.pauses.held(seconds, reason)
         self._tasks.start_soon(self._admit_at, until)
 
     def admit(self) -> None:
@@ -328,7 +327,7 @@ class Limiter:
         """Say whether a failure counts; in an outage it does not, and probes are spaced."""
         if not self.outage.lasts:
             return failure.charged
-        self.outage.probe_failed()
+        self.outage.probe_failed(failure)
         return False
 
     def _obey(self, began: float, failure: Failure) -> None:

@@ -47,8 +47,8 @@ class FailureStreak:
 class Outage:
     """What the requests to one registry say of whether it is down.
 
-    ``after`` says when a pause of so many seconds, jitter on it, is over; ``tell`` takes what a
-    person should know.
+    ``after`` says when a pause of so many seconds, jitter on it, is over; ``begins`` and ``ends``
+    are called as an outage does.
     """
 
     def __init__(
@@ -56,13 +56,14 @@ class Outage:
         registry: str,
         clock: Callable[[], float],
         after: Callable[[float], float],
-        tell: Callable[[str], object],
+        begins: Callable[[Failure], object],
+        ends: Callable[[], object],
     ) -> None:
         self.writes = FailureStreak()
         self.reads = FailureStreak()
         self._clock = clock
         self._hearing = Reachability(registry, clock)
-        self._probing = OutageProbe(clock, after, tell)
+        self._probing = OutageProbe(clock, after, begins, ends)
         self._suspects: set[Hashable] = set()
         """Units that failed since a write was last taken."""
         self._outdone: set[Hashable] = set()
@@ -141,8 +142,9 @@ class Outage:
         self._hearing.answered()
         self.reads.broken()
         if self.since is not None and not self.lasts:
-            self._probing.end(taken=not self.writes.lasting)
+            self._probing.end()
 
-    def probe_failed(self) -> None:
+    def probe_failed(self, failure: Failure) -> None:
         """Learn that a request failed in the outage: the next has to wait."""
-        self._probing.failed(SHARE_OF_SILENCE if self.reads.lasting else SHARE_OF_REFUSALS)
+        share = SHARE_OF_SILENCE if self.reads.lasting else SHARE_OF_REFUSALS
+        self._probing.failed(share, failure)

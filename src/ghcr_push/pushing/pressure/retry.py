@@ -103,6 +103,12 @@ class Backoff:
             return True
         return tries.charged >= self.max_attempts
 
+    def spent(self, failure: Failure, tries: Tries) -> tuple[int, int]:
+        """Return how many tries have counted, and how many may: of the kind, where it has a cap."""
+        if failure.cap is not None and failure.cap < self.max_attempts:
+            return tries.by_kind[failure.kind], failure.cap
+        return tries.charged, self.max_attempts
+
     async def run(
         self,
         attempt: Callable[[], Awaitable[T]],
