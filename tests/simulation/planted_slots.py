@@ -57,6 +57,17 @@ def tried_too_often(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limit, "TRIAL", 0.02)
 
 
+@FAULTS.caught_by("limit_is_obeyed")
+def trials_side_by_side(patch: pytest.MonkeyPatch) -> None:
+    due = property(lambda self: self._trial_level > self.value)
+    patch.setattr(AdaptiveLimit, "trial_due", due)
+
+
+@FAULTS.caught_by("limit_moves_for_a_reason")
+def limit_falls_for_a_refused_tag(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Limiter, "_is_pressure", lambda *_, **__: True)
+
+
 @FAULTS.caught_by("limit_moves_for_a_reason")
 def limit_begins_below_the_ceiling(patch: pytest.MonkeyPatch) -> None:
     began = AdaptiveLimit.began

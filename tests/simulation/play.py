@@ -20,8 +20,9 @@ from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun, RunOptions
 from ghcr_push.references import Repository
-from tests.simulation.records import Request
+from tests.simulation.records import HeldSlot, Request
 from tests.simulation.scenario import MISSING, Scenario
+from tests.simulation.slots import noted
 from tests.simulation.world import Asker, EngineOf, World
 
 ENDLESS = 200_000.0
@@ -50,6 +51,8 @@ class Played:
     """What the preflight told."""
     unquiet: list[str] = field(default_factory=list)
     """What was wrong at moments when every task waited."""
+    slots: list[HeldSlot] = field(default_factory=list)
+    """Those that the queue gave out, in this order."""
     _named: dict[tuple[Repository, str], list[Request]] = field(default_factory=dict)
 
     @property
@@ -122,7 +125,7 @@ def play(scenario: Scenario) -> Played:
         for queue in queues:
             look_around(queue, played)
 
-    with deterministic(scenario.seed):
+    with deterministic(scenario.seed), noted(played.slots):
         trio.run(_run, played, queues, clock=watched_clock(watch))
     return played
 

@@ -19,6 +19,7 @@ from ghcr_push.pushing.pressure.probes import PROBE_FIRST, PROBE_LAST, SHARE_OF_
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,
+    PERMANENT,
     Check,
     by_registry,
     later,
@@ -27,7 +28,7 @@ from tests.simulation.evidence import (
     read_in_slot,
 )
 from tests.simulation.play import Played
-from tests.simulation.records import Request
+from tests.simulation.records import HeldSlot, Request
 from tests.simulation.scenario import Weather
 from tests.simulation.world import WRITE
 
@@ -65,27 +66,44 @@ def slots_are_used(played: Played) -> Iterator[str]:
 
 
 def limit_is_obeyed(played: Played) -> Iterator[str]:
-    """No more writes are in flight than the limit and one trial; trials that are refused grow rare.
-
-    Which write is the trial cannot be seen here: one that looks at its blob first, in its slot,
-    may begin after others that were let in later.
-    """
+    """No slot is given beyond the limit but to trials, one at a time, which grow rare."""
     for registry, requests in by_registry(played).items():
         writes = [r for r in requests if r.writes]
-        trials: list[Request] = []
         for write in writes:
             allowed = max(limits_at(played, registry, write.began))
             if write.level > allowed + 1:
                 yield f"a write began as number {write.level} under limit {allowed}"
-            if write.level <= allowed:
+        slots = [slot for slot in played.slots if slot.registry == registry]
+        trials: list[HeldSlot] = []
+        for slot in slots:
+            allowed = max(limits_at(played, registry, slot.begins))
+            if slot.level > allowed + 1:
+                yield f"slot {slot.level} was given under limit {allowed}"
+            if slot.level <= allowed:
                 continue
             if not played.scenario.adaptive:
-                yield f"a trial under a fixed limit at {write.began:.3f}"
-            trials.append(write)
+                yield f"a trial under a fixed limit at {slot.begins:.3f}"
+            if any(_is_under_way(trial, slot.begins, slots) for trial in trials):
+                yield f"a second trial began at {slot.begins:.3f}"
+            trials.append(slot)
         borne = sum(w.good for w in writes)
-        refused = sum(not w.good for w in trials)
+        refused = sum(_was_refused(trial, writes) for trial in trials)
         if refused > 3 + borne / FEWEST:
             yield f"{refused} trials were refused while {borne} writes were taken"
+
+
+def _is_under_way(trial: HeldSlot, at: float, slots: list[HeldSlot]) -> bool:
+    """Say whether a trial that began before lasts: of slots given at one moment any may be it."""
+    beside = (slot for slot in slots if abs(slot.begins - trial.begins) < HAIR)
+    return trial.begins < at - HAIR and all(slot.ends > at + HAIR for slot in beside)
+
+
+def _was_refused(slot: HeldSlot, writes: list[Request]) -> bool:
+    """Say whether the write in a slot was: it ended with it."""
+    return any(
+        not w.good and w.began >= slot.begins - HAIR and abs(w.ended - slot.ends) < HAIR
+        for w in writes
+    )
 
 
 FEWEST = 3
@@ -113,16 +131,24 @@ def limit_moves_for_a_reason(played: Played) -> Iterator[str]:
 
 
 def _rise_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
-    """Say whether it rose as a write was taken, or as an outage ended a pause."""
+    """Say whether it rose as a write was taken, or from one as an outage ended a pause.
+
+    A question whether something may be written is none, and says nothing of how much is borne.
+    """
     at = change.at + played.start
-    ended = [r for r in requests if r.writes and abs(r.ended - at) < HAIR]
-    return any(r.good or change.old == 1 for r in ended)
+    written = [r for r in requests if r.writes and r.operation != "ask" and r.ended <= at + HAIR]
+    if any(r.good and abs(r.ended - at) < HAIR for r in written):
+        return True
+    last = sorted(written, key=lambda request: request.ended)[-OUTAGE_AFTER:]
+    down = len(last) == OUTAGE_AFTER and not any(r.good for r in last)
+    return change.old == 1 and down and abs(last[-1].ended - at) < HAIR
 
 
 def _fall_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
-    """Say whether it fell as a write failed."""
+    """Say whether it fell as a write failed, for a reason that has to do with how much is sent."""
     at = change.at + played.start
-    return any(r.writes and not r.good and abs(r.ended - at) < HAIR for r in requests)
+    failed = (r for r in requests if r.writes and not r.good and abs(r.ended - at) < HAIR)
+    return any(r.answer not in PERMANENT for r in failed)
 
 
 # -- promise 5: waits that are shared -------------------------------------------------------

@@ -78,6 +78,16 @@ class Reading:
 
 
 @dataclass(slots=True)
+class HeldSlot:
+    """A slot of the queue; ``level`` is how many were held when it was given, itself among them."""
+
+    registry: str
+    begins: float
+    level: int
+    ends: float = float("inf")
+
+
+@dataclass(slots=True)
 class Traffic:
     """What one registry remembers of its requests."""
 

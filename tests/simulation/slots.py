@@ -1,0 +1,31 @@
+"""The slots that the queue gives out, noted as they are taken and left."""
+
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+
+from ghcr_push.pushing.pressure.limiter import Limiter, Slot
+from tests.simulation.records import HeldSlot
+
+
+@contextmanager
+def noted(slots: list[HeldSlot]) -> Iterator[None]:
+    """Note in ``slots`` every slot that is given out inside, whatever is done in it."""
+    original = Limiter.write
+
+    @asynccontextmanager
+    async def write(self: Limiter, unit: Hashable) -> AsyncIterator[Slot]:
+        async with original(self, unit) as slot:
+            held = HeldSlot(self.registry, anyio.current_time(), slot.level)
+            slots.append(held)
+            try:
+                yield slot
+            finally:
+                held.ends = anyio.current_time()
+
+    Limiter.write = write  # type: ignore[method-assign] # as long as the run lasts
+    try:
+        yield
+    finally:
+        Limiter.write = original  # type: ignore[method-assign]
