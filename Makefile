@@ -23,7 +23,7 @@ bench: setup ## Measure against other clients, side by side (more in bench/: car
 picture: setup ## Draw the last demo's job summary as out/summary.png
 	@scripts/picture
 
-stories: setup ## Draw the job summaries of a dozen stories, light and dark, into out/stories
+stories: setup ## Draw the job summaries of twelve stories, light and dark, folded and not, into out/stories
 	@eval "$$(scripts/chromium-get)" && $(PYTHON) -m scripts.stories out/stories
 
 record: setup ## Record anew how real docker clients word every failure

@@ -37,6 +37,8 @@ tr:nth-child(2n) td { background: #f6f8fa }
 code { font: 85% ui-monospace, "Liberation Mono", monospace; background: #818b981f;
   border-radius: 6px; padding: .2em .4em; white-space: break-spaces }
 a { color: #0969da }
+pre.code { background: #f6f8fa; border-radius: 6px; padding: 16px; margin: 0 0 16px;
+  font: 85%/1.45 ui-monospace, "Liberation Mono", monospace; overflow: auto }
 """
 
 DARK = """
@@ -45,6 +47,7 @@ th, td { border-color: #3d444d }
 tr:nth-child(2n) td { background: #151b23 }
 code { background: #656c7633 }
 a { color: #4493f8 }
+pre.code { background: #151b23 }
 """
 
 # the page's height, known when all diagrams are drawn, is told in the title

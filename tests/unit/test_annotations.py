@@ -31,7 +31,7 @@ def test_a_good_run_has_none() -> None:
 def test_targets_that_failed_alike_share_an_error_with_cause_and_advice() -> None:
     errors = [a for a in annotations(partly_failed()) if a.level is Level.ERROR]
     assert [error.title for error in errors] == [
-        "ghcr.io/acme/app:1.0.5 was not pushed: time-out",
+        "ghcr.io/acme/app:1.0.5 was not pushed: timeout",
         "2 tags were not pushed: denied (403)",
     ]
     assert errors[0].message.startswith("5 attempts: no answer after 15 minutes — ")
@@ -46,7 +46,7 @@ def test_retried_targets_share_a_notice_where_all_went_well() -> None:
     (notice,) = annotations(retried_run())
     assert notice.level is Level.NOTICE
     assert notice.title == "4 tags needed more than one try"
-    assert "3 \N{MULTIPLICATION SIGN} server error (500) on tag write" in notice.message
+    assert "3 \N{MULTIPLICATION SIGN} server-error (500) on tag write" in notice.message
     assert "ghcr.io/acme/app:1.0.3" in notice.message
 
 

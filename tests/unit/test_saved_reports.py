@@ -125,7 +125,7 @@ def test_hostile_text_stays_text_on_a_page() -> None:
     known = {
         *("html", "head", "meta", "title", "style", "body", "main", "h2", "h3", "p", "strong"),
         *("table", "thead", "tbody", "tr", "th", "td", "code", "br", "details", "summary", "a"),
-        *("ul", "li", "svg", "line", "text", "g", "rect", "i", "sub"),
+        *("ul", "li", "pre", "svg", "line", "text", "g", "rect", "i", "sub"),
     }
     assert set(Rendered(page(hostile_run())).elements) <= known
 

@@ -17,7 +17,7 @@ from tests.support.reports import (
 )
 
 from ghcr_push.model import Outcome
-from ghcr_push.reporting.phrases import headline
+from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.terminal import landed_lines, terminal
 

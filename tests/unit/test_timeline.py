@@ -18,11 +18,13 @@ from tests.support.reports import (
     retried_run,
     target,
 )
+from tests.support.stories import STORIES
 
 from ghcr_push.model import Attempt, Step
 from ghcr_push.references import Repository
 from ghcr_push.reporting.gantt import LONGEST, gantt
 from ghcr_push.reporting.records import Report
+from ghcr_push.reporting.svg import svg
 from ghcr_push.reporting.timeline import MOST_ROWS, limit_history, rows_left_out
 
 LINE = re.compile(
@@ -157,3 +159,16 @@ def test_ticks_are_told_apart(last: float, axis: str) -> None:
     tags = [pushed(target("1")), pushed(target("2"), at=last)]
     drawn = gantt(report(tags, limit_changes=limit))
     assert f"\n    axisFormat {axis}\n" in drawn
+
+
+def test_an_outage_has_a_row_and_no_layers_go_up_in_it() -> None:
+    drawn = gantt(STORIES["outage"]())
+    assert re.search(r"section ghcr.io down\n    down 21 s :crit, \S+ 00:00:00.181, 20865ms", drawn)
+    assert re.search(r"    layers :2000-01-01 00:00:21", drawn)
+
+
+def test_an_outage_is_a_band_behind_all_rows_of_a_page() -> None:
+    (band,) = re.findall(
+        r'<rect class="band" x="(\S+)" y="24" width="(\S+)"', svg(STORIES["outage"]())
+    )
+    assert float(band[1]) == pytest.approx(760 * 20.865 / 25.5, rel=0.01)

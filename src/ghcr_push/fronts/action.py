@@ -12,6 +12,7 @@ from pathlib import Path
 from time import monotonic
 from types import ModuleType
 from typing import Final
+from urllib.parse import quote
 
 from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
@@ -24,8 +25,9 @@ from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import EngineSaid, Event, Noticed
 from ghcr_push.reporting.annotations import annotations
+from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.outputs import outputs
-from ghcr_push.reporting.phrases import headline, tally
+from ghcr_push.reporting.phrases import tally
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.refusal import refused_outputs, refused_summary
 from ghcr_push.reporting.summary import summary
@@ -87,6 +89,18 @@ def inputs(environ: Mapping[str, str]) -> dict[str, str]:
         for variable, value in environ.items()
         if variable.startswith("INPUT_")
     }
+
+
+def guide(environ: Mapping[str, str]) -> str:
+    """Give the address of the guide to failures of the release that runs; empty if not known.
+
+    A runner names the action's repository and the ref that the workflow asked for; of an action
+    that lies in the workflow's own repository it does not.
+    """
+    repository, ref = environ.get("GITHUB_ACTION_REPOSITORY"), environ.get("GITHUB_ACTION_REF")
+    if not (repository and ref):
+        return ""
+    return f"https://github.com/{repository}/blob/{quote(ref)}/docs/failures.md"
 
 
 class Runner:
@@ -189,7 +203,9 @@ class Runner:
             protected = bool(settings.protect)
             self._write(
                 "the job summary",
-                lambda: self._summarise(summary(report, protected=protected)),
+                lambda: self._summarise(
+                    summary(report, protected=protected, guide=guide(self._environ))
+                ),
             )
         self._tell_result(report)
         return delivery

@@ -72,11 +72,12 @@ def _error(alike: Sequence[TargetRecord]) -> Annotation:
         return Annotation(
             Level.ERROR,
             f"{what} not pushed",
-            clipped(f"No cause is known; {tries(first)}.{named}", LONGEST),
+            clipped(f"No cause is known.{named}", LONGEST),
         )
     landed = " It may have landed all the same." if first.may_have_landed else ""
     quote = clipped(visible(failure.message), _LONGEST_QUOTE)
-    message = f"{tries(first)}: {quote} — {visible(failure.advice)}{landed}{named}"
+    tried = f"{told}: " if (told := tries(first)) else ""
+    message = f"{tried}{quote} — {visible(failure.advice)}{landed}{named}"
     return Annotation(
         Level.ERROR, f"{what} not pushed: {cause(failure)}", clipped(message, LONGEST)
     )

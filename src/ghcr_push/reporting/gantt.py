@@ -54,6 +54,7 @@ _STYLES = {
     BarKind.FAILED: "crit, ",
     BarKind.WAIT: "done, ",
     BarKind.LIMIT: "active, ",
+    BarKind.DOWN: "crit, ",
 }
 
 

@@ -1,10 +1,13 @@
 """A report as one HTML page that needs nothing else: no network, no script, light and dark."""
 
 import html
+from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
 
-from ghcr_push.reporting.phrases import headline
+from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.svg import svg
@@ -26,11 +29,14 @@ th, td { border: 1px solid var(--line); padding: 6px 13px; text-align: left }
 tr:nth-child(2n) td { background: var(--row) }
 code { font: 85% ui-monospace, "Liberation Mono", monospace; background: #818b981f;
   border-radius: 6px; padding: .2em .4em; white-space: break-spaces }
+pre { background: var(--row); border-radius: 6px; padding: 12px 16px; overflow: auto }
+pre code { background: none; padding: 0; white-space: pre }
 a { color: var(--link) }
 summary { cursor: pointer }
 .timeline { max-width: 100%; height: auto; font-size: 11px; fill: var(--text) }
 .timeline .tick { stroke: var(--line) } .timeline text.tick { stroke: none; opacity: .7 }
 .timeline .request rect { fill: var(--request) } .timeline .failed rect { fill: var(--failed) }
+.timeline .down rect { fill: var(--failed) } .timeline .band { fill: var(--failed); opacity: .2 }
 .timeline .wait rect { fill: var(--wait) } .timeline .limit rect { fill: var(--limit) }
 .timeline g text { fill: #0d1117 }
 .timeline g:focus { outline: none } .timeline g:focus rect { stroke: var(--text); stroke-width: 2 }
@@ -40,7 +46,13 @@ summary { cursor: pointer }
 def page(report: Report) -> str:
     """Return the job summary as a page, its timeline drawn in the page itself."""
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    parser.add_render_rule("fence", lambda *_: svg(report))
+
+    def fence(_: RendererHTML, tokens: Sequence[Token], index: int, *_rest: object) -> str:
+        if tokens[index].info == "mermaid":
+            return svg(report)
+        return f"<pre><code>{html.escape(tokens[index].content)}</code></pre>\n"
+
+    parser.add_render_rule("fence", fence)
     title = html.escape(headline(report))
     body = parser.render(summary(report))
     return (

@@ -3,31 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from ghcr_push.model import Kind, Outcome, Step
+from ghcr_push.model import Outcome, Step
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 _HOUR, _MINUTE = 3600, 60
 
+_KILO = 1000
+
 _SHORT_DIGEST = 12
 """Hexadecimal digits, as docker shows them."""
-
-_CAUSES = {
-    Kind.SECONDARY_LIMIT: "secondary rate limit",
-    Kind.TIMEOUT: "time-out",
-    Kind.NETWORK: "network error",
-    Kind.CUT_OFF: "upload cut off",
-    Kind.PROXY: "proxy out of order",
-    Kind.NOT_VISIBLE: "upload not visible yet",
-    Kind.AUTH_BLIP: "passing refusal",
-    Kind.MANGLED: "mangled upload",
-    Kind.UNKNOWN: "unknown error",
-    Kind.TAG_REFUSED: "tag refused",
-    Kind.QUOTA: "quota used up",
-    Kind.READ_FORBIDDEN: "reading forbidden",
-    Kind.CREDENTIALS: "credentials unreadable",
-    Kind.INPUT: "bad input",
-    Kind.INTERNAL: "internal error",
-}
 
 _STEPS = {
     Step.INSPECT: "image inspect",
@@ -58,6 +42,20 @@ def span(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def whole(seconds: float) -> str:
+    """Return a length of time as ``span``, without tenths of a second."""
+    return f"{seconds:.0f} s" if round(seconds) < _MINUTE else span(seconds)
+
+
+def size(number: float) -> str:
+    """Return a number of bytes as docker does: ``24.0 MB``, ``1.3 GB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < _KILO:
+            return f"{number:.0f} B" if unit == "B" else f"{number:,.1f} {unit}"
+        number /= _KILO
+    return f"{number:,.1f} TB"
+
+
 def short(digest: str) -> str:
     """Return a digest's algorithm and its first twelve digits."""
     algorithm, _, encoded = digest.partition(":")
@@ -65,9 +63,8 @@ def short(digest: str) -> str:
 
 
 def cause(failure: FailureRecord) -> str:
-    """Return what went wrong in a few words, with the HTTP status where there was one."""
-    name = _CAUSES.get(failure.kind, failure.kind.value.replace("-", " "))
-    return name if failure.status is None else f"{name} ({failure.status})"
+    """Return a failure's kind, as the guide names it, with the HTTP status if there was one."""
+    return failure.kind if failure.status is None else f"{failure.kind} ({failure.status})"
 
 
 def step(attempt: AttemptRecord) -> str:
@@ -76,10 +73,15 @@ def step(attempt: AttemptRecord) -> str:
 
 
 def tries(result: TargetRecord) -> str:
-    """Return how often a target was tried: ``1 attempt``; ``not tried`` where it never was."""
-    if result.attempts or not result.content_attempts:
-        return count(len(result.attempts), "attempt") if result.attempts else "not tried"
-    return f"its content in {count(len(result.content_attempts), 'attempt')}"
+    """Return how often a target was tried: ``1 attempt``; or why it has no attempt of its own."""
+    if result.attempts:
+        return count(len(result.attempts), "attempt")
+    if result.content_attempts:
+        return f"its content in {count(len(result.content_attempts), 'attempt')}"
+    if result.outcome is Outcome.SKIPPED:
+        return "never tried"
+    refused = result.failure and result.failure.status is not None
+    return "refused before its first write" if refused else ""
 
 
 def causes(results: Iterable[TargetRecord]) -> str:
@@ -96,79 +98,6 @@ def causes(results: Iterable[TargetRecord]) -> str:
     )
 
 
-def headline(report: Report) -> str:
-    """Return the run in one line: its sign, how many were pushed or failed, and the time."""
-    if report.cancelled:
-        missed = "".join(f", {each}" for each in _bad(report))
-        return f"🛑 Cancelled after {span(report.duration)}: {_pushed_of_all(report)}{missed}"
-    if not report.targets:
-        return "✅ Nothing to push: no tags were given"
-    if report.counts[Outcome.PLANNED]:
-        return _dry_run(report)
-    return _failed(report) if _bad(report) else _good(report)
-
-
-def _pushed_of_all(report: Report) -> str:
-    return f"{len(report.landed):,} of {count(len(report.targets), 'tag')} pushed"
-
-
-def _dry_run(report: Report) -> str:
-    bad, tags = _bad(report), count(len(report.targets), "tag")
-    sign, rest = ("❌", f"; {', '.join(bad)}") if bad else ("📝", ", nothing was written")
-    planned = report.counts[Outcome.PLANNED]
-    return f"{sign} Dry run: {planned:,} of {tags} would be pushed{rest}"
-
-
-def _good(report: Report) -> str:
-    took = span(report.duration)
-    if not (report.counts[Outcome.PUSHED] or report.counts[Outcome.KEPT]):
-        return f"✅ Nothing to do: {_there_already(report)} ({took})"
-    return f"✅ {_pushed_of_all(report)} in {took}{_remarks(report, ': ')}"
-
-
-def _failed(report: Report) -> str:
-    bad, tags, took = _bad(report), count(len(report.targets), "tag"), span(report.duration)
-    if not report.landed:
-        which = "The tag was not" if len(report.targets) == 1 else f"None of {tags} was"
-        return f"❌ {which} pushed: {', '.join([*bad, *_kept(report)])} in {took}"
-    first = bad[0].replace(" ", f" of {tags} ", 1)
-    told = f"{', '.join([first, *bad[1:]])}; {len(report.landed):,} pushed in {took}"
-    return f"❌ {told}{_remarks(report, ', ')}"
-
-
-def _bad(report: Report) -> list[str]:
-    """Return ``2 failed`` and ``3 skipped``, each where there are any."""
-    return [
-        f"{report.counts[outcome]:,} {outcome}"
-        for outcome in (Outcome.FAILED, Outcome.SKIPPED)
-        if report.counts[outcome]
-    ]
-
-
-def _there_already(report: Report) -> str:
-    """Say that all targets named their images before."""
-    if len(report.targets) == 1:
-        return "the tag names this image already"
-    return f"all {len(report.targets):,} tags name their images already"
-
-
-def _remarks(report: Report, joint: str) -> str:
-    """Return what the headline adds on pushed targets: retries, and proofs not made."""
-    again = tried_again(report.landed)
-    verb = "was" if again in {"1 tag", "1 layer"} else "were"
-    remarks = [f"{again} {verb} retried"] if again else []
-    remarks += _kept(report)
-    if unread := len(unproved(report)):
-        remarks.append(f"{unread:,} not read back")
-    return f"{joint}{', '.join(remarks)}" if remarks else ""
-
-
-def _kept(report: Report) -> list[str]:
-    """Return ``2 kept``, where there are any: protected tags that name another image."""
-    kept = report.counts[Outcome.KEPT]
-    return [f"{kept:,} kept"] if kept else []
-
-
 def tried_again(results: Iterable[TargetRecord]) -> str:
     """Return ``3 tags and 2 layers``: what needed more than one attempt; empty for nothing.
 
@@ -179,6 +108,12 @@ def tried_again(results: Iterable[TargetRecord]) -> str:
     tags = sum(len(result.attempts) > 1 or not result.retried_layers for result in again)
     told = [count(tags, "tag")] * bool(tags) + [count(layers, "layer")] * bool(layers)
     return " and ".join(told)
+
+
+def were_retried(results: Iterable[TargetRecord]) -> str:
+    """Return ``3 tags and 2 layers were retried``; empty where nothing was."""
+    told = tried_again(results)
+    return told and f"{told} {'was' if told in {'1 tag', '1 layer'} else 'were'} retried"
 
 
 def tally(report: Report) -> str:
@@ -203,7 +138,37 @@ def retries_told(report: Report) -> str:
     again = retried(report)
     if not again:
         return ""
-    told = tried_again(again)
-    verb = "was" if told in {"1 tag", "1 layer"} else "were"
     reasons = causes(again)
-    return f"{told} {verb} retried{': ' if reasons else ''}{reasons}."
+    return f"{were_retried(again)}{': ' if reasons else ''}{reasons}."
+
+
+def sent(report: Report) -> str:
+    """Return what went over the wire, and what needed not: empty where ``docker push`` did it."""
+    carried = [target.carriage for target in report.targets if target.carriage]
+    parts = []
+    if blobs := sum(each.blobs_sent for each in carried):
+        sent_bytes, seconds = sum(each.bytes_sent for each in carried), _uploading(report)
+        rate = f", {size(sent_bytes / seconds)}/s" if seconds else ""
+        parts.append(f"{count(blobs, 'layer')} sent: {size(sent_bytes)} in {span(seconds)}{rate}")
+    if mounted := sum(each.blobs_mounted for each in carried):
+        parts.append(f"{count(mounted, 'layer')} mounted")
+    if found := sum(each.blobs_found for each in carried):
+        parts.append(f"{count(found, 'layer')} there already")
+    if parts and (saved := sum(each.bytes_saved for each in carried)):
+        parts.append(f"{size(saved)} not sent")
+    return " · ".join(parts)
+
+
+def _uploading(report: Report) -> float:
+    """Return the seconds in which at least one blob was being uploaded."""
+    uploads = sorted(
+        (attempt.started, attempt.started + attempt.seconds)
+        for target in report.targets
+        for attempt in target.content_attempts
+        if attempt.step is Step.UPLOAD
+    )
+    total, until = 0.0, 0.0
+    for start, end in uploads:
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total

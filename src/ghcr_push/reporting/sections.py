@@ -17,6 +17,11 @@ FOLDED_FROM = 11
 FAILED_FOLDED_FROM = 26
 """The same for failed targets, which are what the reader came for."""
 
+LIST_FOLDED_FROM = 41
+"""The same for a list of tags, which takes a tenth of a table's room."""
+
+_GHCR = "ghcr.io"
+
 _MOST_REPOSITORIES = 10
 _LONGEST_QUOTE = 500
 _SHORT_QUOTE = 100
@@ -30,9 +35,10 @@ _Column = tuple[str, Callable[[TargetRecord], str]]
 
 
 class ByteBudget:
-    """The bytes that a summary's sections still have."""
+    """The bytes that a summary's sections still have, and where the guide to failures is."""
 
-    def __init__(self) -> None:
+    def __init__(self, guide: str = "") -> None:
+        self.guide = guide
         self._left = 0
 
     def grow(self, more: int) -> None:
@@ -63,19 +69,16 @@ def skipped(report: Report, room: ByteBudget) -> str:
 def retried(report: Report, room: ByteBudget) -> str:
     """Return the targets that landed, but not at the first try, with the causes and waits."""
     results = [result for result in report.landed if result.retried]
-    if not results:
-        return ""
     title = f"🔁 Pushed after retries — {count(len(results), 'tag')}"
-    columns = (_REFERENCE, _RETRIED, _DIGEST, _BEFORE)
-    table, shown = _table(columns, results, room, folded=len(results) >= FOLDED_FROM)
-    return _section(title, [table], len(results) - shown)
+    return _by_repository(title, results, (_DIGEST, _BEFORE, _RETRIED), room)
 
 
 def landed(report: Report, room: ByteBudget) -> str:
-    """Return the targets that landed at the first try, by repository."""
+    """Return the targets that landed at the first try, by repository, and how to pull them all."""
     results = [result for result in report.landed if not result.retried]
     title = f"✅ Pushed at the first try — {count(len(results), 'tag')}"
-    return _by_repository(title, results, _BEFORE, room)
+    table = _by_repository(title, results, (_DIGEST, _BEFORE), room)
+    return "\n\n".join(filter(None, [table, _pulls(report, room)]))
 
 
 def kept(report: Report, room: ByteBudget) -> str:
@@ -93,7 +96,7 @@ def planned(report: Report, room: ByteBudget) -> str:
     """Return the targets of a dry run, by repository."""
     results = [result for result in report.targets if result.outcome is Outcome.PLANNED]
     title = f"📝 Would be pushed — {count(len(results), 'tag')}"
-    return _by_repository(title, results, _SOURCE, room)
+    return _by_repository(title, results, (_SOURCE,), room)
 
 
 # -- the shapes of sections -------------------------------------------------------------------
@@ -114,21 +117,43 @@ def _by_cause(
         groups[_cause_key(result.failure)].append(result)
     blocks, left = [], len(results)
     for group in sorted(groups.values(), key=_by_weight):
-        told, same_words = _cause_told(group)
+        told, same_words = _cause_told(group, room.guide)
         if not room.take(told):
             break
         said = _SAID if len(group) < folded_from else _SAID_SHORTLY
         needed = columns if same_words else (*columns, said)
-        table, shown = _table(needed, group, room, folded=len(group) >= folded_from)
+        table, shown = _rows(needed, group, room, folded=len(group) >= folded_from)
         blocks += [told, table]
         left -= shown
     return _section(f"{title} — {count(len(results), 'tag')}", blocks, left)
 
 
+def _rows(
+    columns: tuple[_Column, ...], results: Sequence[TargetRecord], room: ByteBudget, *, folded: bool
+) -> tuple[str, int]:
+    """Return a table, or, where its rows would differ by the tag alone, a list of tags."""
+    first, *others = columns
+    if len({result.parsed.repository for result in results}) == 1:
+        first = _TAG
+    told = {tuple(cell(result) for _, cell in others) for result in results}
+    if len(told) > 1:
+        return _table((first, *others), results, room, folded=folded)
+    lines = []
+    for cell in (first[1](result) for result in results):
+        if not room.take(cell):
+            break
+        lines.append(cell)
+    listed = " · ".join(filter(None, [", ".join(lines), *told.pop()]))
+    return _fold(listed, len(lines)) if len(lines) >= LIST_FOLDED_FROM else listed, len(lines)
+
+
 def _by_repository(
-    title: str, results: Sequence[TargetRecord], last: _Column, room: ByteBudget
+    title: str, results: Sequence[TargetRecord], last: tuple[_Column, ...], room: ByteBudget
 ) -> str:
-    """Return a table per repository, or one for all of many; all are folded where one would be."""
+    """Return a table per repository, or one for all of many; all are folded where one would be.
+
+    A digest that all of a repository share stands above its table.
+    """
     if not results:
         return ""
     groups: dict[Repository, list[TargetRecord]] = defaultdict(list)
@@ -136,18 +161,39 @@ def _by_repository(
         groups[result.parsed.repository].append(result)
     folded = len(results) >= FOLDED_FROM
     if len(groups) > _MOST_REPOSITORIES:
-        table, shown = _table((_REFERENCE, _DIGEST, last), results, room, folded=folded)
+        table, shown = _table((_REFERENCE, *last), results, room, folded=folded)
         return _section(title, [table], len(results) - shown)
     blocks, left = [], len(results)
     for repository, group in groups.items():
         digests = {result.digest for result in group}
-        digest = group[0].digest if len(digests) == 1 else None
-        name = f"{repository}@{digest}" if digest else str(repository)
-        columns = (_TAG, _DIGEST, last) if len(digests) > 1 else (_TAG, last)
-        table, shown = _table(columns, group, room, folded=folded)
-        blocks += [f"{code(name)} · {count(len(group), 'tag')}", table]
+        columns = [each for each in last if each is not _DIGEST or len(digests) > 1]
+        shared = f" · {_short(digest)}" if len(digests) == 1 and (digest := group[0].digest) else ""
+        table, shown = _rows((_TAG, *columns), group, room, folded=folded)
+        blocks += [f"{_linked(repository)} · {count(len(group), 'tag')}{shared}", table]
         left -= shown
     return _section(title, blocks, left)
+
+
+def _pulls(report: Report, room: ByteBudget) -> str:
+    """Return the commands that pull what landed, to copy."""
+    images = dict.fromkeys(
+        f"{target.parsed.repository}@{target.digest}" for target in report.landed if target.digest
+    )
+    if not images or len(images) > _MOST_REPOSITORIES:
+        return ""
+    commands = "\n".join(f"docker pull {image}" for image in images)
+    block = f"```sh\n{commands}\n```"
+    return block if room.take(block) else ""
+
+
+def _linked(repository: Repository) -> str:
+    """Return a repository's name, linked to its page where its registry is known to have one.
+
+    ghcr.io sends a browser on to the package's page, be its owner a user or an organisation
+    (OctoLinker/OctoLinker#1455).
+    """
+    name = code(str(repository))
+    return f'<a href="https://{repository}">{name}</a>' if repository.registry == _GHCR else name
 
 
 def _section(title: str, blocks: Iterable[str], left: int) -> str:
@@ -170,10 +216,11 @@ def _table(
         return "", 0
     head = [_row(title for title, _ in columns), _row("---" for _ in columns)]
     table = "\n".join([*head, *rows])
-    if folded:
-        summary = f"<summary>Show {count(len(rows), 'tag')}</summary>"
-        table = f"<details>{summary}\n\n{table}\n\n</details>"
-    return table, len(rows)
+    return _fold(table, len(rows)) if folded else table, len(rows)
+
+
+def _fold(text: str, tags: int) -> str:
+    return f"<details><summary>Show {count(tags, 'tag')}</summary>\n\n{text}\n\n</details>"
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -192,19 +239,30 @@ def _by_weight(group: Sequence[TargetRecord]) -> tuple[bool, int]:
     return failure is not None and failure.kind in _ENDED_BY_RUN, -len(group)
 
 
-def _cause_told(group: Sequence[TargetRecord]) -> tuple[str, bool]:
+def _cause_told(group: Sequence[TargetRecord], guide: str) -> tuple[str, bool]:
     """Return what ended the targets of ``group``, and whether they all got the same words."""
     failure = group[0].failure
     if failure is None:
-        return "**No cause is known**", True
+        return f"**No cause is known** · {_of(group)}", True
     same = all(result.failure and result.failure.message == failure.message for result in group)
-    name, tags = escape(cause(failure)), count(len(group), "tag")
     lines = [
-        f"**{name}** · {tags} — {advice(POLICIES[failure.kind].meaning)}",
+        f"{_kind(failure, guide)} · {_of(group)} — {advice(POLICIES[failure.kind].meaning)}",
         *([_quoted(failure.message)] if same and failure.kind not in _ENDED_BY_RUN else []),
         f"👉 {advice(failure.advice)}",
     ]
     return "<br>\n".join(lines) + _for_a_maintainer(failure), same
+
+
+def _of(group: Sequence[TargetRecord]) -> str:
+    """Return ``2 tags of REPOSITORY``, where it is one."""
+    tags, repositories = count(len(group), "tag"), {each.parsed.repository for each in group}
+    return f"{tags} of {code(str(repositories.pop()))}" if len(repositories) == 1 else tags
+
+
+def _kind(failure: FailureRecord, guide: str) -> str:
+    """Return a failure's kind, linked to what the guide says of it."""
+    name = f'<a href="{guide}#{failure.kind}">{failure.kind}</a>' if guide else failure.kind
+    return f"**{cause(failure).replace(failure.kind, name, 1)}**"
 
 
 def _for_a_maintainer(failure: FailureRecord) -> str:
@@ -230,9 +288,12 @@ def _events(attempts: Sequence[AttemptRecord]) -> list[str]:
         if name is None:
             continue
         tried = list(same)
-        times = f"{len(tried)} \N{MULTIPLICATION SIGN} " if len(tried) > 1 else ""
-        waited = sum(attempt.wait for attempt in tried)
-        told.append(f"{times}{escape(name)}" + (f", waited {span(waited)}" if waited else ""))
+        if len(tried) == 1:
+            wait = tried[0].wait
+            told.append(f"{escape(name)}, waited {span(wait)}" if wait else escape(name))
+            continue
+        over = span(tried[-1].started + tried[-1].seconds - tried[0].started)
+        told.append(f"{len(tried)} \N{MULTIPLICATION SIGN} {escape(name)} over {over}")
     if (more := len(told) - _MOST_EVENTS) > 0:
         told[_MOST_EVENTS // 2 : -_MOST_EVENTS // 2] = [f"{more} more"]
     return told
@@ -248,7 +309,7 @@ def _attempt_told(attempt: AttemptRecord) -> str | None:
 def _tried(result: TargetRecord) -> str:
     """Return how often and how long a failed target was tried, and how that went."""
     told = tries(result)
-    if result.all_attempts:
+    if len(result.all_attempts) > 1:
         first, last = result.all_attempts[0], result.all_attempts[-1]
         told += f" in {span(last.started + last.seconds - first.started)}"
     events = _events(result.all_attempts)

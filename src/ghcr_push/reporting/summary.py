@@ -4,7 +4,8 @@ from ghcr_push.model import Result
 from ghcr_push.reporting.cause import CauseCategory
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
-from ghcr_push.reporting.phrases import count, headline, retries_told, tally, unproved
+from ghcr_push.reporting.headline import headline
+from ghcr_push.reporting.phrases import count, retries_told, sent, tally, unproved
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.sections import ByteBudget, failed, kept, landed, planned, retried, skipped
 from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
@@ -33,14 +34,15 @@ _PROTECTED_TOLD = (
 )
 
 
-def summary(report: Report, *, protected: bool = False) -> str:
+def summary(report: Report, *, protected: bool = False, guide: str = "") -> str:
     """Return ``report`` as Markdown of at most ``MOST_BYTES``, trouble first.
 
     What does not fit is counted, never dropped in silence. ``protected`` says that some tags
-    were under ``protect``, whose promise is then spelled out.
+    were under ``protect``, whose promise is then spelled out. ``guide`` is the address of the guide
+    to failures, which each kind is linked to; without it none is.
     """
     parts = [f"## {headline(report)}", _facts(report), prose(retries_told(report))]
-    room = ByteBudget()
+    room = ByteBudget(guide)
     for section, share in _SHARES:
         room.grow(share * _KIB)
         parts.append(section(report, room))
@@ -49,29 +51,29 @@ def summary(report: Report, *, protected: bool = False) -> str:
 
 
 def _facts(report: Report) -> str:
-    """Return the counts of the run in one line."""
+    """Return the counts of the run in one line, and what was sent in another."""
     if not report.targets:
         return ""
     repositories = len({result.parsed.repository for result in report.targets})
-    facts = [
-        f"**{tally(report)}**",
-        "1 repository" if repositories == 1 else f"{repositories:,} repositories",
-    ]
-    if report.totals.attempts:
-        retries = f", {report.totals.retries:,} of them retries" if report.totals.retries else ""
-        facts.append(f"{count(report.totals.attempts, 'attempt')}{retries}")
-        limit = f"at most {count(report.max_parallel, 'write')} at once"
-        lower = report.totals.lowest_parallel < report.max_parallel
-        facts.append(f"{limit}, down to {report.totals.lowest_parallel}" if lower else limit)
-    if (cause := report.cause) is not CauseCategory.NONE:
-        facts.append(f"cause: **{cause}**")
-    line = " · ".join(facts)
+    facts = [f"**{tally(report)}**"]
+    if repositories > 1:
+        facts.append(f"{repositories:,} repositories")
+    totals = report.totals
+    if totals.retries:
+        facts.append(f"{totals.attempts:,} attempts, {totals.retries:,} of them retries")
+    if totals.lowest_parallel < report.max_parallel:
+        facts.append(f"parallel writes: {report.max_parallel}, down to {totals.lowest_parallel}")
+    if report.cause is not CauseCategory.NONE:
+        facts.append(f"cause: **{report.cause}**")
+    lines = [" · ".join(facts)]
+    if told := sent(report):
+        lines.append(f"📦 {told}")
     if unread := len(unproved(report)):
-        line += (
-            f"\n\n⚠️ {count(unread, 'tag')} pushed by the push's own answer only: not read back, "
+        lines.append(
+            f"⚠️ {count(unread, 'tag')} pushed by the push's own answer only: not read back, "
             "so **not verified**."
         )
-    return line
+    return "\n\n".join(lines)
 
 
 def _timeline(report: Report) -> str:

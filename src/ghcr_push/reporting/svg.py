@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import span
 from ghcr_push.reporting.records import Report
-from ghcr_push.reporting.timeline import Bar, Row, rows
+from ghcr_push.reporting.timeline import Bar, BarKind, Row, rows
 
 _LABELS, _CHART, _ROW, _AXIS = 200, 760, 24, 24
 """Pixels: the width of the labels and of the chart, the height of a row and of the axis."""
@@ -25,7 +25,7 @@ def svg(report: Report) -> str:
         return ""
     length = max(bar.end for row in drawn for bar in row.bars) or 1.0
     width, height = _LABELS + _CHART + 10, _AXIS + _ROW * len(drawn)
-    body = "".join([*_axis(length, height), *_rows(drawn, length)])
+    body = "".join([*_bands(drawn, length, height), *_axis(length, height), *_rows(drawn, length)])
     return (
         f'<svg class="timeline" role="img" aria-label="Timeline of attempts" '
         f'viewBox="0 0 {width} {height}" width="{width}">{body}</svg>\n'
@@ -38,6 +38,13 @@ def _axis(length: float, height: int) -> Iterator[str]:
         yield f'<line class="tick" x1="{x:.1f}" y1="18" x2="{x:.1f}" y2="{height}"/>'
         told = span(length * number / _TICKS)
         yield f'<text class="tick" x="{x:.1f}" y="13" text-anchor="middle">{told}</text>'
+
+
+def _bands(drawn: Sequence[Row], length: float, height: int) -> Iterator[str]:
+    """Yield the times in which a registry was down, behind all rows."""
+    for bar in (bar for row in drawn for bar in row.bars if bar.kind is BarKind.DOWN):
+        x, width = _LABELS + _CHART * bar.start / length, _CHART * (bar.end - bar.start) / length
+        yield f'<rect class="band" x="{x:.1f}" y="{_AXIS}" width="{width:.1f}" height="{height}"/>'
 
 
 def _rows(drawn: Sequence[Row], length: float) -> Iterator[str]:

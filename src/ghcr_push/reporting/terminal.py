@@ -6,11 +6,11 @@ from textwrap import wrap
 
 from ghcr_push.model import LANDED, Outcome
 from ghcr_push.reporting.escape import clipped, visible
+from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.phrases import (
     cause,
     causes,
     count,
-    headline,
     retries_told,
     short,
     tally,
@@ -60,7 +60,7 @@ def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
         yield "      no cause is known"
         return
     tried = {tries(target) for target in alike}
-    how_often = f", {tried.pop()}" if len(tried) == 1 else ""
+    how_often = f", {told}" if len(tried) == 1 and (told := tried.pop()) else ""
     landed = "; may have landed" if alike[0].may_have_landed else ""
     quote = visible(clipped(failure.message, _LONGEST_QUOTE))
     yield f"      {cause(failure)}{how_often}{landed}: {quote}"

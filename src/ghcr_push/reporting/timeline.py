@@ -8,13 +8,14 @@ from itertools import islice, zip_longest
 
 from ghcr_push.model import LimitChange, Outcome, Step
 from ghcr_push.reporting.escape import clipped
-from ghcr_push.reporting.phrases import count, span
-from ghcr_push.reporting.records import AttemptRecord, Report, TargetRecord
+from ghcr_push.reporting.outages import outages
+from ghcr_push.reporting.phrases import count, span, whole
+from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 MOST_ROWS = 40
 """Targets in the picture: more are not read."""
 
-LEGEND = "Green: a request; red: one that failed; grey: waiting; blue: writes allowed in parallel."
+LEGEND = "🟩 a request · 🟥 one that failed · ⬜ waiting · 🟦 writes allowed in parallel"
 
 MOST_BARS = 16
 """Bars of one row; of more, the last ones, which tell how it ended."""
@@ -30,7 +31,7 @@ _LONGEST_REASON = 80
 _LONG_RUN = 60.0
 """Seconds from which a run is worth a picture though all went well."""
 
-_SHORTEST_FAILURE = 0.01
+_SHORTEST = 0.01
 """The least share of the run that a failed request is drawn as: many fail within milliseconds."""
 
 _LABELS = {Step.RETAG: "write", Step.LOOK: "read", Step.PROVE: "read back"}
@@ -43,6 +44,8 @@ class BarKind(StrEnum):
     FAILED = "failed"
     WAIT = "wait"
     LIMIT = "limit"
+    DOWN = "down"
+    """An outage; a picture that can shows it behind all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,18 @@ def rows(report: Report) -> tuple[Row, ...]:
     """Return the rows to draw, from top to bottom; none where a picture tells nothing.
 
     A row per target that failed or was retried, as many as have room, and one for all others. The
-    first rows show the writes allowed in flight, and the times in which the queue was held.
+    first rows show outages, the writes allowed in flight, and the holds of the queue.
     """
     shown = _most_telling(report)
     if not shown and not _is_eventful(report):
         return ()
     smooth = [result for result in _tried(report) if not _is_telling(result)]
-    drawn = [*_limit_rows(report), *_target_rows(shown, report.duration), *_smooth_row(smooth)]
+    drawn = [
+        *_outage_rows(report),
+        *_limit_rows(report),
+        *_target_rows(shown, report.duration),
+        *_smooth_row(smooth),
+    ]
     return tuple(Row(row.label, _cut(row.bars, report.duration)) for row in drawn)
 
 
@@ -122,16 +130,18 @@ def _tried(report: Report) -> list[TargetRecord]:
 
 
 def _is_telling(result: TargetRecord) -> bool:
-    """Say whether the target, or the content that went up with it, met anything."""
-    bad = result.outcome is Outcome.FAILED or result.retried
-    return bad or any(attempt.failure for attempt in result.all_attempts)
+    """Say whether the target's row shows more than a write, or a refusal for good."""
+    return result.retried or any(
+        attempt.number > 1 or (attempt.failure and attempt.failure.retryable)
+        for attempt in result.all_attempts
+    )
 
 
 def _is_eventful(report: Report) -> bool:
     """Say whether the run as a whole is worth a picture."""
     tried = any(result.all_attempts for result in report.targets)
     return tried and bool(
-        report.holds or report.limit_changes or report.cancelled or report.duration >= _LONG_RUN
+        report.holds or report.limit_changes or report.duration >= _LONG_RUN or outages(report)
     )
 
 
@@ -158,33 +168,61 @@ def _target_rows(results: Sequence[TargetRecord], duration: float) -> Iterator[R
         if result.content_attempts:
             yield Row(f"layers of {label}", _content_bars(result.content_attempts, duration))
         if result.attempts:
-            bars = [bar for attempt in result.attempts for bar in _bars(attempt, duration)]
-            yield Row(label, tuple(bars[-MOST_BARS:]))
+            yield Row(label, tuple(_bars(result.attempts, duration))[-MOST_BARS:])
 
 
 def _content_bars(attempts: Sequence[AttemptRecord], duration: float) -> tuple[Bar, ...]:
-    """Return one bar for all uploads, which go side by side, and those of the failed ones."""
-    failed = [bar for one in attempts if one.failure for bar in _bars(one, duration)]
-    return (Bar("layers", BarKind.REQUEST, *_extent(attempts)), *failed[-MOST_BARS:])
+    """Return a bar for each time in which uploads went side by side, and the failed ones."""
+    failed = [_failed_bar(one, one.failure, duration) for one in attempts if one.failure]
+    times: list[tuple[float, float]] = []
+    for start, end in sorted((one.started, _end(one)) for one in attempts if not one.failure):
+        if times and start - times[-1][1] < _SHORTEST * duration:
+            times[-1] = times[-1][0], max(end, times[-1][1])
+        else:
+            times.append((start, end))
+    sent = [Bar("layers", BarKind.REQUEST, start, end) for start, end in times]
+    return (*sent[-MOST_BARS:], *failed[-MOST_BARS:])
 
 
 def _extent(attempts: Sequence[AttemptRecord]) -> tuple[float, float]:
-    start = min(attempt.started for attempt in attempts)
-    return start, max(attempt.started + attempt.seconds for attempt in attempts)
+    return min(attempt.started for attempt in attempts), max(map(_end, attempts))
 
 
-def _bars(attempt: AttemptRecord, duration: float) -> Iterator[Bar]:
-    end = attempt.started + attempt.seconds
-    failure = attempt.failure
-    if failure is None:
-        text = _LABELS.get(attempt.step, attempt.step.value)
-        yield Bar(text, BarKind.REQUEST, attempt.started, end)
-    else:
-        text = failure.kind.value if failure.status is None else str(failure.status)
-        visible = max(end, attempt.started + _SHORTEST_FAILURE * duration)
-        yield Bar(text, BarKind.FAILED, attempt.started, visible)
-    if attempt.wait > 0:
-        yield Bar("wait", BarKind.WAIT, end, end + attempt.wait)
+def _end(attempt: AttemptRecord) -> float:
+    return attempt.started + attempt.seconds
+
+
+def _bars(attempts: Sequence[AttemptRecord], duration: float) -> Iterator[Bar]:
+    """Yield a bar per request of one target, and the waits between them."""
+    following = [*(attempt.started for attempt in attempts[1:]), None]
+    for attempt, after in zip(attempts, following, strict=True):
+        if attempt.failure is None:
+            text = _LABELS.get(attempt.step, attempt.step.value)
+            bar = Bar(text, BarKind.REQUEST, attempt.started, _end(attempt))
+        else:
+            bar = _failed_bar(attempt, attempt.failure, duration)
+        yield bar
+        waited_until = _end(attempt) + attempt.wait if after is None else after
+        if attempt.failure and waited_until > bar.end:
+            yield Bar("wait", BarKind.WAIT, bar.end, waited_until)
+
+
+def _failed_bar(attempt: AttemptRecord, failure: FailureRecord, duration: float) -> Bar:
+    text = failure.kind.value if failure.status is None else str(failure.status)
+    end = max(_end(attempt), attempt.started + _SHORTEST * duration)
+    return Bar(text, BarKind.FAILED, attempt.started, end)
+
+
+def _outage_rows(report: Report) -> Iterator[Row]:
+    """Yield a row per registry that was down, while it was."""
+    found = outages(report)
+    for registry in dict.fromkeys(outage.registry for outage in found[:MOST_BARS]):
+        bars = [
+            Bar(f"down {whole(each.seconds)}", BarKind.DOWN, each.start, each.end)
+            for each in found[:MOST_BARS]
+            if each.registry == registry
+        ]
+        yield Row(f"{registry} down", tuple(bars))
 
 
 def _limit_rows(report: Report) -> Iterator[Row]:

@@ -1,0 +1,121 @@
+"""A run in one sentence, the truth that a reader gets who reads no further."""
+
+from collections import Counter
+
+from ghcr_push.model import Outcome
+from ghcr_push.reporting.escape import clipped
+from ghcr_push.reporting.outages import Outage, outages
+from ghcr_push.reporting.phrases import cause, count, span, unproved, were_retried, whole
+from ghcr_push.reporting.records import Report
+
+_MOST_CAUSES = 3
+_LONGEST_REASON = 40
+
+_LONG_HOLD = 10.0
+"""Seconds of holds that a headline speaks of."""
+
+_AT_THE_START = 3.0
+"""Seconds in which an outage was there before us: the image is inspected first."""
+
+
+def headline(report: Report) -> str:
+    """Return the run in one sentence: its sign, what was pushed, how long it took, and why."""
+    if report.cancelled:
+        missed = "".join(f", {each}" for each in _bad(report))
+        return f"🛑 Cancelled after {span(report.duration)}: {_pushed_of_all(report)}{missed}"
+    if not report.targets:
+        return "✅ Nothing to push: no tags were given"
+    if report.counts[Outcome.PLANNED]:
+        return _dry_run(report)
+    return _failed(report) if _bad(report) else _good(report)
+
+
+def _pushed_of_all(report: Report) -> str:
+    return f"{len(report.landed):,} of {count(len(report.targets), 'tag')} pushed"
+
+
+def _dry_run(report: Report) -> str:
+    bad, tags = _bad(report), count(len(report.targets), "tag")
+    sign, rest = ("❌", f"; {', '.join(bad)}") if bad else ("📝", ", nothing was written")
+    planned = report.counts[Outcome.PLANNED]
+    return f"{sign} Dry run: {planned:,} of {tags} would be pushed{rest}"
+
+
+def _good(report: Report) -> str:
+    took = span(report.duration)
+    if not (report.counts[Outcome.PUSHED] or report.counts[Outcome.KEPT]):
+        return f"✅ Nothing to do: {_there_already(report)} ({took})"
+    remarks = [*(_troubles(report) or filter(None, [were_retried(report.landed)])), *_kept(report)]
+    if unread := len(unproved(report)):
+        remarks.append(f"{unread:,} not read back")
+    return f"✅ {_pushed_of_all(report)} in {took}" + (f": {', '.join(remarks)}" if remarks else "")
+
+
+def _failed(report: Report) -> str:
+    bad, tags, took = _bad(report), count(len(report.targets), "tag"), span(report.duration)
+    rest = "".join(f", {each}" for each in (*_kept(report), *_troubles(report)))
+    if not report.landed:
+        which = "The tag was not" if len(report.targets) == 1 else f"None of {tags} was"
+        counted = f"{', '.join(bad)}: " if len(bad) > 1 else ""
+        return f"❌ {which} pushed in {took}: {counted}{_kinds(report)}{rest}"
+    first = bad[0].replace(" ", f" of {tags} ", 1)
+    told = f"{', '.join([first, *bad[1:]])}: {_kinds(report)}"
+    return f"❌ {told}; {len(report.landed):,} pushed in {took}{rest}"
+
+
+def _bad(report: Report) -> list[str]:
+    """Return ``2 failed`` and ``3 skipped``, each where there are any."""
+    return [
+        f"{report.counts[outcome]:,} {outcome}"
+        for outcome in (Outcome.FAILED, Outcome.SKIPPED)
+        if report.counts[outcome]
+    ]
+
+
+def _kinds(report: Report) -> str:
+    """Return the causes of all that failed, the most frequent first, the rest counted."""
+    bad = (Outcome.FAILED, Outcome.SKIPPED)
+    failures = (target.failure for target in report.targets if target.outcome in bad)
+    seen = Counter(cause(failure) if failure else "no cause is known" for failure in failures)
+    named = [name for name, _ in seen.most_common(_MOST_CAUSES)]
+    more = len(seen) - len(named)
+    return ", ".join([*named, *([count(more, "more cause")] if more else [])])
+
+
+def _there_already(report: Report) -> str:
+    """Say that all targets named their images before."""
+    if len(report.targets) == 1:
+        return "the tag names this image already"
+    return f"all {len(report.targets):,} tags name their images already"
+
+
+def _troubles(report: Report) -> list[str]:
+    """Return what of the registry's made the run long: outages, and waits that it asked for."""
+    told = [_down(outage, report) for outage in outages(report)]
+    held = sum(hold.seconds for hold in report.holds)
+    if held >= _LONG_HOLD:
+        who = ", ".join(dict.fromkeys(hold.registry for hold in report.holds))
+        why = ", ".join(
+            dict.fromkeys(clipped(hold.reason, _LONGEST_REASON) for hold in report.holds)
+        )
+        told.append(f"{span(min(held, report.duration))} of it waiting for {who} ({why})")
+    return told
+
+
+def _down(outage: Outage, report: Report) -> str:
+    answers = ", ".join(outage.answers[:_MOST_CAUSES])
+    if outage.to_the_end:
+        when = f"the last {whole(outage.seconds)}"
+    elif outage.start < _AT_THE_START:
+        when = f"the first {whole(outage.end)}"
+    else:
+        when = whole(outage.seconds)
+    if outage.to_the_end and outage.start < _AT_THE_START:
+        when = f"all {whole(report.duration)}"
+    return f"{outage.registry} was down for {when} ({answers})"
+
+
+def _kept(report: Report) -> list[str]:
+    """Return ``2 kept``, where there are any: protected tags that name another image."""
+    kept = report.counts[Outcome.KEPT]
+    return [f"{kept:,} kept"] if kept else []
