@@ -112,6 +112,7 @@ def test_an_index_arrives_byte_for_byte_each_blob_once(
     stats = front.stats()
     assert set(stats.blob_uploads["acme/copy"].values()) == {1}
     assert set(stats.manifest_writes.values()) == {1}
+    assert source.stats().count(Step.BLOB_GET) == len(stats.blob_uploads["acme/copy"])
     assert not list(tmp_path.rglob("*blob*"))
 
 

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing
 from importlib.metadata import version
 from types import TracebackType
 from typing import Final, Self
@@ -172,31 +173,39 @@ class RegistryClient:
         answer = await self._read("GET", repository, reference, of_source=True)
         return self._manifest(answer, reference)
 
-    async def source_piece(
+    async def source_blob(
         self, repository: Repository, digest: Digest, start: int, size: int
-    ) -> bytes:
-        """Fetch ``size`` bytes of a blob of a source from ``start`` on.
+    ) -> AsyncGenerator[bytes]:
+        """Yield the bytes of a blob of a source as they come, from ``start`` on to its ``size``.
 
-        RFC 9110, 14.2: a server may send all of it instead, which does for a blob of one piece.
+        Must be closed where it is left early. RFC 9110, 14.2: a server may send all of the blob
+        instead of a part.
         """
+        part = {"Range": f"bytes={start}-{size - 1}"} if start else {}
         answer = await self._session.send(
             ApiRequest(
                 method="GET",
                 repository=repository,
                 path=f"blobs/{digest}",
-                headers={"Range": f"bytes={start}-{start + size - 1}"},
-                most=size,
+                headers=part,
                 of_source=True,
+                streamed=True,
             )
         )
-        self._session.expect(answer, {httpx2.codes.OK, httpx2.codes.PARTIAL_CONTENT})
-        if len(answer.body) != size or (answer.status == httpx2.codes.OK and start):
-            raise failure(
-                f"{answer.request}: asked for {size} bytes from {start}, got {len(answer.body)}",
-                Kind.NETWORK,
-                answer.status,
-            )
-        return answer.body
+        if answer.incoming is None:
+            raise self._session.refusal(answer)
+        async with aclosing(answer.incoming), aclosing(answer.incoming.chunks()) as chunks:
+            self._session.expect(answer, {httpx2.codes.PARTIAL_CONTENT, httpx2.codes.OK})
+            place = 0 if answer.status == httpx2.codes.OK else start
+            if place != start:
+                raise _other_bytes(answer, f"those from {start}, got all")
+            async for chunk in chunks:
+                place += len(chunk)
+                if place > size:
+                    raise _other_bytes(answer, f"{size}, got more")
+                yield chunk
+        if place != size:
+            raise _other_bytes(answer, f"{size}, got {place}")
 
     def _manifest(self, answer: ApiResponse, reference: str) -> Manifest:
         self._session.expect(answer, {httpx2.codes.OK})
@@ -265,6 +274,10 @@ class RegistryClient:
                 of_source=of_source,
             )
         )
+
+
+def _other_bytes(answer: ApiResponse, what: str) -> PushError:
+    return failure(f"{answer.request}: asked for bytes, {what}", Kind.NETWORK, answer.status)
 
 
 def _may_pass(answer: ApiResponse) -> bool:

@@ -5,8 +5,13 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    contextmanager,
+)
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +22,7 @@ from typing import Final, Self
 import httpx2
 
 from ghcr_push import tracing
+from ghcr_push.failures import PushError
 from ghcr_push.model import Kind
 from ghcr_push.registry.errors import (
     broken,
@@ -89,10 +95,33 @@ class TimeLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """A body that is sent piece by piece; ``chunks`` begins it anew, ``size`` is its bytes."""
+    """A body that is sent piece by piece; ``open`` begins it anew, ``size`` is its bytes."""
 
     size: int
-    chunks: Callable[[], AsyncIterator[bytes]]
+    open: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+
+
+class Incoming:
+    """The body of a success, given out as it comes; whoever has it closes it."""
+
+    def __init__(
+        self, response: httpx2.Response, asked: str, broken_by: Callable[[Exception], PushError]
+    ) -> None:
+        self.asked = asked
+        self._response = response
+        self._broken_by = broken_by
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield the bytes, once; raise ``PushError`` where they end early."""
+        try:
+            async for chunk in self._response.aiter_bytes():
+                yield chunk
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise self._broken_by(error) from error
+
+    async def aclose(self) -> None:
+        """Give up what has not come."""
+        await self._response.aclose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +136,8 @@ class ApiResponse:
     body: bytes
     redirected: bool = False
     """Whether it came from where another answer sent us."""
+    incoming: Incoming | None = None
+    """The body instead, where it was to be given out as it comes."""
 
 
 def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> TlsPolicy:
@@ -163,10 +194,12 @@ class Connections:
         headers: Mapping[str, str],
         content: bytes | Stream | None = None,
         most: int = MOST_TEXT,
+        streamed: bool = False,
     ) -> ApiResponse:
         """Send one request and read its answer, of a success at most ``most`` bytes.
 
-        Raises ``PushError`` where no whole answer came; any status is an answer.
+        ``streamed`` leaves the body of a success to whoever asked. Raises ``PushError`` where no
+        whole answer came; any status is an answer.
         """
         url = url.copy_with(username=None, password=None, fragment=None)
         asked = f"{method} {shown(url)}"
@@ -174,26 +207,31 @@ class Connections:
             raise failure(f"{asked}: there is no port {url.port}", Kind.HOST_UNKNOWN)
         proxy = None if trust is TlsPolicy.LOOPBACK else self._proxies.before(url)
         client = self._client(trust, proxy)
+
+        def broken_by(error: Exception) -> PushError:
+            refused = broken_proxy(asked, error, proxy) if proxy is not None else None
+            return refused or broken(asked, error, self._authorities.faults)
+
+        incoming, body = None, b""
         try:
             with tracing.request(method, str(url)) as made, _quiet():
-                request = client.build_request(
-                    method,
-                    url,
-                    headers=_sized(headers, content),
-                    content=_told(content, made),
-                    timeout=self._timeout(uploads=isinstance(content, Stream)),
-                )
-                response = await client.send(request, stream=True)
+                async with AsyncExitStack() as stack:
+                    request = client.build_request(
+                        method,
+                        url,
+                        headers=_sized(headers, content),
+                        content=await _told(content, made, stack),
+                        timeout=self._timeout(uploads=isinstance(content, Stream)),
+                    )
+                    response = await client.send(request, stream=True)
                 made.status = response.status_code
-                try:
-                    body = await _body(response, asked, most)
-                finally:
-                    await response.aclose()
-                made.received = len(body)
+                if streamed and response.is_success:
+                    incoming = Incoming(response, asked, broken_by)
+                else:
+                    body = await _whole(response, asked, most)
+                    made.received = len(body)
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            if proxy is not None and (refused := broken_proxy(asked, error, proxy)):
-                raise refused from error
-            raise broken(asked, error, self._authorities.faults) from error
+            raise broken_by(error) from error
         if proxy is not None and response.status_code == _PROXY_LOGIN:
             raise refused_by_proxy(asked, f"{response.status_code} {response.reason_phrase}", proxy)
         return ApiResponse(
@@ -202,6 +240,7 @@ class Connections:
             status=response.status_code,
             headers=response.headers,
             body=body,
+            incoming=incoming,
         )
 
     def _timeout(self, *, uploads: bool) -> httpx2.Timeout:
@@ -254,12 +293,12 @@ def _sized(headers: Mapping[str, str], content: bytes | Stream | None) -> dict[s
     return {**headers, **length}
 
 
-def _told(
-    content: bytes | Stream | None, made: tracing.Request
+async def _told(
+    content: bytes | Stream | None, made: tracing.Request, stack: AsyncExitStack
 ) -> bytes | AsyncIterator[bytes] | None:
-    """Give the body to send, counted as it goes out."""
+    """Give the body to send, counted as it goes out; a stream is closed with ``stack``."""
     if isinstance(content, Stream):
-        return _TracedBody(content.chunks(), made)
+        return _TracedBody(await stack.enter_async_context(content.open()), made)
     made.sent = len(content or b"")
     return content
 
@@ -278,6 +317,13 @@ class _TracedBody:
         chunk = await anext(self._chunks)
         self._made.sent += len(chunk)
         return chunk
+
+
+async def _whole(response: httpx2.Response, asked: str, most: int) -> bytes:
+    try:
+        return await _body(response, asked, most)
+    finally:
+        await response.aclose()
 
 
 async def _body(response: httpx2.Response, asked: str, most: int) -> bytes:

@@ -37,7 +37,8 @@ class ApiRequest:
     ``location`` is the whole address where the registry named one; ``mounts_from`` a second
     repository that the token must let us read; ``mounts_into`` is the one that a mount is meant
     for, where ``repository`` is only read: one token then serves the look and the mount.
-    ``of_source`` says that the repository is one that content comes from.
+    ``of_source`` says that the repository is one that content comes from; ``streamed`` leaves the
+    body of a success to whoever asks.
     """
 
     method: str
@@ -51,6 +52,7 @@ class ApiRequest:
     mounts_from: Repository | None = None
     mounts_into: Repository | None = None
     of_source: bool = False
+    streamed: bool = False
 
     @property
     def scope(self) -> str:
@@ -207,6 +209,7 @@ class Session:
             headers={**inquiry.headers, **shows} if at_home else inquiry.headers,
             content=inquiry.content,
             most=inquiry.most,
+            streamed=inquiry.streamed,
         )
 
     async def _first_ping(self, registry: str) -> Endpoint:

@@ -6,7 +6,6 @@ everything; where it breaks and the registry knows how much it has, the rest goe
 
 import re
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterator,
     Awaitable,
     Callable,
@@ -14,6 +13,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final, Self
@@ -24,6 +24,7 @@ from ghcr_push import tracing
 from ghcr_push.failures import PushError
 from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Repository, is_digest
+from ghcr_push.registry.ahead import read_ahead
 from ghcr_push.registry.blobs import BlobBytes, Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Stream
@@ -263,7 +264,7 @@ class BlobUpload:
         content = None
         if part is not None:
             start, end = part
-            content = Stream(size=end - start, chunks=partial(self._counted, start, end))
+            content = Stream(size=end - start, open=partial(self._opened, start, end))
         return ApiRequest(
             method=method,
             repository=self._repository,
@@ -279,8 +280,10 @@ class BlobUpload:
         joint = "&" if "?" in location else "?"
         return httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
 
-    def _counted(self, start: int, end: int) -> AsyncIterator[bytes]:
-        return _CountedPart(self, self._blob.chunks(start), end - start)
+    @asynccontextmanager
+    async def _opened(self, start: int, end: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with read_ahead(self._blob.chunks(start)) as chunks:
+            yield _CountedPart(self, chunks, end - start)
 
     async def _ask(self, inquiry: ApiRequest, statuses: Collection[int]) -> ApiResponse:
         answer = await self._session.send(inquiry)
@@ -300,10 +303,7 @@ class BlobUpload:
 
 
 class _CountedPart:
-    """The first ``most`` bytes of chunks, counted as they leave.
-
-    No generator, for those must be closed where they are left early.
-    """
+    """The first ``most`` bytes of chunks, counted as they leave."""
 
     def __init__(self, upload: BlobUpload, chunks: AsyncIterator[bytes], most: int) -> None:
         self._upload = upload
@@ -315,17 +315,11 @@ class _CountedPart:
 
     async def __anext__(self) -> bytes:
         if not self._left:
-            await self._end()
             raise StopAsyncIteration
         chunk = (await anext(self._chunks))[: self._left]
         self._left -= len(chunk)
         self._upload.bytes_sent += len(chunk)
         return chunk
-
-    async def _end(self) -> None:
-        """Close what is left early, where it is a generator."""
-        if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
 
 
 def _refuses_parts(error: PushError) -> bool:

@@ -1,8 +1,8 @@
-"""Content that lies in a registry: read piece by piece as it is sent on, never on disk."""
+"""Content that lies in a registry: read as it is sent on, never on disk."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Final, Protocol, Self, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Final, Protocol, TypeVar
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Failure, Image, Kind, Manifest, Source
@@ -18,9 +18,6 @@ from ghcr_push.sources.ready import Ready, image_of
 
 T = TypeVar("T")
 
-PIECE: Final = 8 << 20
-"""Bytes asked for at once: what one upload holds in memory, and what a broken connection costs."""
-
 _SERVER_ERROR: Final = 500
 
 _LARGEST_CONFIG: Final = 4 << 20
@@ -35,10 +32,10 @@ class ContentReader(Protocol):
     async def source_manifest(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index with its exact bytes, checked against its digest."""
 
-    async def source_piece(
+    def source_blob(
         self, repository: Repository, digest: Digest, start: int, size: int
-    ) -> bytes:
-        """Fetch ``size`` bytes of a blob from ``start`` on."""
+    ) -> AsyncGenerator[bytes]:
+        """Yield the bytes of a blob from ``start`` on to its ``size``."""
 
 
 class Persist(Protocol):
@@ -112,9 +109,14 @@ class RegistrySources:
         size = files.size(path_of(Digest(digest))) if isinstance(digest, str) else None
         if not isinstance(digest, str) or not size or size > _LARGEST_CONFIG:
             return
-        raw = await self._read(
-            source, lambda: self._reader.source_piece(repository, Digest(digest), 0, size)
-        )
+
+        async def config() -> bytes:
+            async with aclosing(
+                self._reader.source_blob(repository, Digest(digest), 0, size)
+            ) as pieces:
+                return b"".join([piece async for piece in pieces])
+
+        raw = await self._read(source, config)
         files.add_config(Digest(digest), raw)
 
     async def _manifest(self, source: Source, repository: Repository, reference: str) -> Manifest:
@@ -186,42 +188,21 @@ class RemoteBlob:
     def release(self) -> None:
         """Give nothing back: nothing was taken."""
 
-    def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Return the bytes from ``start`` on, in pieces; every call begins anew."""
-        return _RangeRequests(self, start)
-
-    async def read(self, start: int) -> bytes:
-        """Fetch a piece from ``start`` on; one try. Raises ``PushError`` that blames the source."""
-        size = min(PIECE, self.size - start)
-        try:
-            return await self._reader.source_piece(self._repository, self.digest, start, size)
-        except PushError as error:
-            raise of_source(error, self._title) from error
-
-    def other(self) -> PushError:
-        """Return the error for bytes that are not those of the digest."""
-        return unusable(f"{self._title} gives out other bytes under {self.digest}")
-
-
-class _RangeRequests:
-    """The pieces of a blob, one request each."""
-
-    def __init__(self, blob: RemoteBlob, start: int) -> None:
-        self._blob = blob
-        self._place = start
-        self._check = RunningDigest(blob.digest, blob.size) if start == 0 else None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._place >= self._blob.size:
-            raise StopAsyncIteration
-        piece = await self._blob.read(self._place)
-        if self._check is not None and not self._check.takes(piece):
-            raise self._blob.other()
-        self._place += len(piece)
-        return piece
+    async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        """Yield the bytes from ``start`` on, by one request. Raises ``PushError`` of the source."""
+        check = RunningDigest(self.digest, self.size) if start == 0 else None
+        wanted = self._reader.source_blob(self._repository, self.digest, start, self.size)
+        async with aclosing(wanted) as pieces:
+            try:
+                async for piece in pieces:
+                    if check is not None and not check.takes(piece):
+                        break
+                    yield piece
+                else:
+                    return
+            except PushError as error:
+                raise of_source(error, self._title) from error
+        raise unusable(f"{self._title} gives out other bytes under {self.digest}")
 
 
 def of_source(error: PushError, title: str) -> PushError:

@@ -1,0 +1,74 @@
+"""The bytes of a blob, read while those before them are sent: neither waits for the other."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Self
+
+import anyio
+
+MOST: Final = 4 << 20
+"""Bytes that are read before they are sent, and one chunk more: what evens out two wires."""
+
+
+@asynccontextmanager
+async def read_ahead(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
+    """Give out ``chunks``, read in a task of its own while the block runs; closes them at its end.
+
+    What reading them raises comes after the bytes that were read before.
+    """
+    buffer = _Buffer()
+    ended: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(buffer.fill, chunks)
+        try:
+            yield buffer
+        except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
+            ended = error
+        tasks.cancel_scope.cancel()
+    if ended is not None:
+        raise ended
+
+
+class _Buffer:
+    """Chunks between who reads and who sends."""
+
+    def __init__(self) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._held = 0
+        self._end: Exception | None = None
+        self._changed = anyio.Event()
+
+    async def fill(self, chunks: AsyncIterator[bytes]) -> None:
+        """Take all ``chunks``, as there is room; close them."""
+        try:
+            async for chunk in chunks:
+                self._chunks.append(chunk)
+                self._held += len(chunk)
+                self._tell()
+                while self._held >= MOST:
+                    await self._changed.wait()
+            self._end = StopAsyncIteration()
+        except Exception as error:  # noqa: BLE001 - raised where the chunks are taken
+            self._end = error
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
+        self._tell()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._end is not None:
+                raise self._end
+            await self._changed.wait()
+        chunk = self._chunks.popleft()
+        self._held -= len(chunk)
+        self._tell()
+        return chunk
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()

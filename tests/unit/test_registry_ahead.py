@@ -1,0 +1,81 @@
+"""Bytes read while others are sent: how many, in what order, and what becomes of errors."""
+
+from collections.abc import AsyncGenerator
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from ghcr_push.registry.ahead import MOST, read_ahead
+
+pytestmark = pytest.mark.anyio
+
+CHUNK = bytes(MOST // 4)
+
+
+class Source:
+    """Gives out ``chunks``, then raises ``error`` if there is one."""
+
+    def __init__(self, chunks: int, error: Exception | None = None) -> None:
+        self.given = 0
+        self.closed = False
+        self._chunks = chunks
+        self._error = error
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        try:
+            for _ in range(self._chunks):
+                await anyio.lowlevel.checkpoint()
+                self.given += 1
+                yield CHUNK
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.closed = True
+
+
+async def test_reads_on_while_nothing_is_taken_but_no_more_than_fits() -> None:
+    source = Source(100)
+    async with read_ahead(source.chunks()) as chunks:
+        await anyio.wait_all_tasks_blocked()
+        assert source.given == 4
+        assert await anext(chunks) == CHUNK
+        await anyio.wait_all_tasks_blocked()
+        assert source.given == 5
+        assert sum([1 async for _ in chunks]) == 99
+    assert source.closed
+
+
+async def test_what_is_left_early_is_closed() -> None:
+    source = Source(100)
+    kept = source.chunks()  # what is dropped would be closed by Python, some time
+    async with read_ahead(kept) as chunks:
+        await anyio.wait_all_tasks_blocked()
+        await anext(chunks)
+    assert source.closed
+    assert source.given < 100
+
+
+async def test_an_error_comes_after_the_bytes_before_it_and_as_it_was() -> None:
+    source = Source(2, ValueError("broken"))
+    async with read_ahead(source.chunks()) as chunks:
+        assert [await anext(chunks), await anext(chunks)] == [CHUNK, CHUNK]
+        with pytest.raises(ValueError, match="broken"):
+            await anext(chunks)
+
+
+async def test_an_error_of_the_sender_ends_the_reading_and_is_raised_as_it_was() -> None:
+    source = Source(100)
+    with pytest.raises(ValueError, match="refused"):
+        async with read_ahead(source.chunks()):
+            raise ValueError("refused")
+    assert source.closed
+
+
+async def test_a_cancelled_sender_leaves_nobody_reading() -> None:
+    source = Source(100)
+    with anyio.move_on_after(0.0):
+        async with read_ahead(source.chunks()) as chunks:
+            async for _ in chunks:
+                await anyio.sleep_forever()
+    assert source.closed
