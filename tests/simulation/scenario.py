@@ -123,6 +123,8 @@ class Carriage:
     """Images of which a part is gone."""
     breaks: float = 0.0
     """Readings that break off."""
+    late: Mapping[Source, float] = field(default_factory=dict)
+    """Seconds before an image begins to come out of the engine."""
     spool: int = 100 * BLOB_SIZE
     """Bytes of temporary space, over all images that are being read."""
     arrivals: Mapping[tuple[Repository, Digest], float] = field(default_factory=dict)

@@ -162,6 +162,8 @@ class World:
     @asynccontextmanager
     async def save(self, source: Source, _: Image) -> AsyncIterator[Saved]:
         """Let an image be read, blob by blob."""
+        if late := self.scenario.carriage.late.get(source):
+            await anyio.sleep(late)
         reading = Reading(source, anyio.current_time())
         self.readings.append(reading)
         try:
