@@ -214,6 +214,8 @@ class Failure:
     status: int | None = None
     code: str | None = None
     """The distribution-spec's error code, such as ``TOOMANYREQUESTS``."""
+    kept_failing: Kind | None = None
+    """Where the run's time was up: what had gone wrong before, told in message and advice."""
     details: str = ""
     """What a maintainer needs, where nobody knows what it was: bounded, without secrets."""
 

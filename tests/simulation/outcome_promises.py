@@ -8,6 +8,7 @@ from ghcr_push.references import TagReference
 from tests.simulation.evidence import (
     HAIR,
     Check,
+    by_registry,
     ended_at,
     reads_of,
     requests_of,
@@ -99,6 +100,30 @@ def causes_are_its_own(played: Played) -> Iterator[str]:
         met = set(_could_be_met(played, result))
         if kind not in met:
             yield f"{result.target} fails with {kind}, and met only {sorted(met)}"
+
+
+def deadlines_tell_what_kept_failing(played: Played) -> Iterator[str]:
+    """Quote at the deadline how a target's last try failed, or else what its registry met."""
+    for result in played.results:
+        failure = result.failure
+        if failure is None:
+            continue
+        kept = failure.kept_failing
+        if kept is not None and failure.kind is not Kind.DEADLINE:
+            yield f"{result.target} fails with {failure.kind}, and tells of {kept}"
+        if failure.kind is not Kind.DEADLINE:
+            continue
+        ended = [a.failure for a in result.attempts if not (a.failure and a.failure.kind in ENDS)]
+        last = ended[-1] if ended and not result.content_attempts else None
+        if last is not None and (kept is not last.kind or last.message not in failure.message):
+            yield f"{result.target} last failed with {last.kind}, and tells of {kept}"
+        registry = result.target.reference.repository.registry
+        answers = {request.answer for request in by_registry(played).get(registry, ())}
+        answers |= {reading.answer for reading in played.world.readings}
+        met = {kind for answer in answers for kind in CAUSES.get(answer, ())}
+        met |= set(_could_be_met(played, result))
+        if kept is not None and kept not in met:
+            yield f"{result.target} tells of {kept}, and its registry met only {sorted(met)}"
 
 
 def _could_be_met(played: Played, result: TargetResult) -> Iterator[Kind]:
@@ -298,6 +323,7 @@ OUTCOME_CHECKS: tuple[Check, ...] = (
     one_outcome,
     tried_or_skipped,
     causes_are_its_own,
+    deadlines_tell_what_kept_failing,
     kept_tags_are_another_images,
     tags_move_together,
     pushed_is_true,

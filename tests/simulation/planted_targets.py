@@ -10,7 +10,7 @@ import pytest
 from ghcr_push.failures import PushError
 from ghcr_push.model import Failure, Kind, Outcome, TargetResult
 from ghcr_push.pushing import context, tag_push
-from ghcr_push.pushing.context import RunContext
+from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.group import GroupPush, RunControl
 from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -321,3 +321,14 @@ def retries_made_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         TagPush, "tries_of_content", property(lambda _: 2, lambda *_: None), raising=False
     )
+
+
+@FAULTS.caught_by("deadlines_tell_what_kept_failing")
+def deadline_says_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TagPush, "failing", None)
+
+
+@FAULTS.caught_by("deadlines_tell_what_kept_failing")
+def deadline_tells_of_what_passed(patch: pytest.MonkeyPatch) -> None:
+    failure = ours(Kind.QUOTA, "no room left")
+    patch.setattr(Limiter, "trouble", failure)

@@ -81,6 +81,7 @@ def test_a_failed_target_has_all_that_is_known() -> None:
             "advice": failed[0]["attempts"][0]["failure"]["advice"],
             "retryable": True,
             "asked_wait": None,
+            "kept_failing": None,
             "details": None,
         },
         "wait": 1.3,

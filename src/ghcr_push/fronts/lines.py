@@ -166,7 +166,9 @@ def done(outcome: Outcome) -> str:
 
 def kind_of(failure: Failure) -> str:
     """Give the word that the failure guide has for it, and the HTTP status."""
-    return str(failure.kind) if failure.status is None else f"{failure.kind} ({failure.status})"
+    kept = failure.kept_failing
+    kind = str(failure.kind) if kept is None else f"{failure.kind} after {kept}"
+    return kind if failure.status is None else f"{kind} ({failure.status})"
 
 
 def words_of(failure: Failure) -> str:

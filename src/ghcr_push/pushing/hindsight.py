@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from ghcr_push.model import Kind, Outcome, Step, TargetResult
+from ghcr_push.model import Failure, Kind, Outcome, Step, TargetResult
+from ghcr_push.pushing.context import ours
 
 RULES_FOR_TAGS: Final = (
     "The repository took other tags in this run, so the permissions are there: look for a rule "
@@ -16,6 +17,22 @@ REFUSED: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP})
 """Refusals that may be of one tag alone, whatever their words."""
 
 _WRITES_OF_A_TAG: Final = frozenset({Step.RETAG, Step.PUSH})
+
+
+def out_of_time(last: Failure | None) -> Failure:
+    """Say that the run's time was up, and ``last``, what had gone wrong until then."""
+    if last is None:
+        return ours(Kind.DEADLINE, "the run's time was up")
+    ended = ours(Kind.DEADLINE, f"the run's time was up; before, it failed with: {last.message}")
+    more = "" if "`timeout`" in last.advice else " A longer `timeout` rides out what passes."
+    return replace(
+        ended,
+        advice=f"{last.advice}{more}",
+        status=last.status,
+        code=last.code,
+        details=last.details,
+        kept_failing=last.kind,
+    )
 
 
 def with_hindsight(results: Sequence[TargetResult]) -> tuple[TargetResult, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from ghcr_push.model import Attempt, Failure, Step, TransferStats
+from ghcr_push.model import Attempt, Failure, Kind, Step, TransferStats
 from ghcr_push.pushing.ports import Upload
 
 
@@ -20,6 +20,12 @@ class Journal:
         self._began = 0.0
         self._limit = 0
         self._sent: Step | None = None
+
+    @property
+    def failing(self) -> Failure | None:
+        """How the last attempt failed, where it did; one that was cut off says nothing."""
+        ended = (each.failure for each in reversed(self.attempts) if not _is_cut_off(each))
+        return next(ended, None)
 
     def open(self, step: Step, limit: int) -> None:
         """Open an attempt."""
@@ -68,6 +74,10 @@ class Journal:
         self.attempts[-1] = replace(self.attempts[-1], wait=seconds)
 
 
+def _is_cut_off(attempt: Attempt) -> bool:
+    return attempt.failure is not None and attempt.failure.kind is Kind.CANCELLED
+
+
 @dataclass(slots=True)
 class ContentLog:
     """What was tried for the content of a group, and what carrying it took so far."""
@@ -89,6 +99,13 @@ class ContentLog:
     def tries(self) -> int:
         """The most attempts that any unit of the content needed."""
         return max((attempt.number for unit in self.units for attempt in unit.attempts), default=0)
+
+    @property
+    def failing(self) -> Failure | None:
+        """How the unit that was tried last of those that fail failed."""
+        failing = (unit for unit in self.units if unit.failing is not None)
+        last = max(failing, key=lambda unit: unit.attempts[-1].started, default=None)
+        return last.failing if last else None
 
     @property
     def bytes_sent(self) -> int:

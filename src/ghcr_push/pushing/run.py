@@ -22,7 +22,7 @@ from ghcr_push.model import (
 )
 from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.group import GroupPush, RegistryState, RunControl
-from ghcr_push.pushing.hindsight import with_hindsight
+from ghcr_push.pushing.hindsight import out_of_time, with_hindsight
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
@@ -39,7 +39,6 @@ LAST_LOOK = 2.0
 
 REASONS = {
     Kind.CANCELLED: "the run was cancelled",
-    Kind.DEADLINE: "the run's time was up",
     Kind.FAIL_FAST: "another target had failed, and fail-fast is on",
 }
 
@@ -250,16 +249,20 @@ class PushRun:
             async with anyio.create_task_group() as tasks:
                 for run in unfinished:
                     tasks.start_soon(run.look_a_last_time)
-        for run in unfinished:
-            if run.result is None:
-                run.cut_off(self._what_ended(run))
+        for _, runs in self._grouped():
+            contents = (run.content.failing for run in runs if run.content is not None)
+            content_failing = next(filter(None, contents), None)
+            for run in runs:
+                if run.result is None:
+                    run.cut_off(self._what_ended(run, content_failing))
 
-    def _what_ended(self, run: TagPush) -> Failure:
-        kind = Kind.DEADLINE
+    def _what_ended(self, run: TagPush, content_failing: Failure | None) -> Failure:
+        """Say why ``run`` has no outcome, and what kept failing until then."""
         if self._control.cancelled:
-            kind = Kind.CANCELLED
-        elif self._together.refusal is not None:
+            return ours(Kind.CANCELLED, REASONS[Kind.CANCELLED])
+        if self._together.refusal is not None:
             return self._together.refusal
-        elif self._control.failing_fast and not run.tried:
-            kind = Kind.FAIL_FAST
-        return ours(kind, REASONS[kind])
+        if self._control.failing_fast and not run.tried:
+            return ours(Kind.FAIL_FAST, REASONS[Kind.FAIL_FAST])
+        registry = self._registry_states[run.repository.registry]
+        return out_of_time(run.failing or content_failing or registry.limiter.trouble)

@@ -104,6 +104,17 @@ class TagPush:
         return self._tag_state.sent or carried or bool(self._journal.attempts)
 
     @property
+    def failing(self) -> Failure | None:
+        """How its last attempt failed, where it did, be it of the content that goes up with it.
+
+        What ``docker push`` failed at is no more the matter once we carry the content.
+        """
+        own, content = self._journal.attempts, self.content.attempts if self.content else ()
+        if self.content and content and (not own or content[-1].started >= own[-1].started):
+            return self.content.failing
+        return self._journal.failing
+
+    @property
     def protected(self) -> bool:
         """Whether the tag may be created but never moved."""
         return any(fnmatchcase(self.tag, pattern) for pattern in self._context.protect)

@@ -156,6 +156,7 @@ def _failure(failure: Failure | None) -> FailureRecord | None:
         advice=_text(failure.advice),
         retryable=failure.retryable,
         asked_wait=None if failure.wait is None else _ms(failure.wait),
+        kept_failing=failure.kept_failing,
         details=_text(failure.details) or None,
     )
 

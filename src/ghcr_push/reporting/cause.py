@@ -36,13 +36,16 @@ _OF_KIND: Final = {kind: _OF_CAUSE[policy.cause] for kind, policy in POLICIES.it
 def cause_of(result: TargetResult) -> CauseCategory:
     """Return why a target did not land; none where it did.
 
-    A target that the end of the run cut off has the cause of its last failed attempt, and none
-    where nothing had failed: an end is not a cause.
+    A target that the end of the run cut off has the cause of what kept failing until then, and
+    none where nothing had failed: an end is not a cause.
     """
     if result.failure is None:
         return CauseCategory.NONE
     failed = [attempt.failure for attempt in result.all_attempts if attempt.failure]
-    verdicts = (_OF_KIND[failure.kind] for failure in (result.failure, *reversed(failed)))
+    kinds = [result.failure.kind, *(each.kind for each in reversed(failed))]
+    if result.failure.kept_failing is not None:
+        kinds.insert(1, result.failure.kept_failing)
+    verdicts = (_OF_KIND[kind] for kind in kinds)
     return next(
         (verdict for verdict in verdicts if verdict is not CauseCategory.NONE), CauseCategory.NONE
     )

@@ -63,8 +63,13 @@ def short(digest: str) -> str:
 
 
 def cause(failure: FailureRecord) -> str:
-    """Return a failure's kind, as the guide names it, with the HTTP status if there was one."""
-    return failure.kind if failure.status is None else f"{failure.kind} ({failure.status})"
+    """Return a failure's kind, as the guide names it, with the HTTP status if there was one.
+
+    Of a deadline, the kind of what kept failing until then, too.
+    """
+    kept = failure.kept_failing
+    name = failure.kind if kept is None else f"{failure.kind} after {kept}"
+    return name if failure.status is None else f"{name} ({failure.status})"
 
 
 def step(attempt: AttemptRecord) -> str:

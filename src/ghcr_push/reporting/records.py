@@ -31,6 +31,8 @@ class FailureRecord:
     """Whether trying again could help."""
     asked_wait: float | None
     """Seconds that the registry asked to wait, where it did."""
+    kept_failing: Kind | None = None
+    """Where the run's time was up: the kind of what had gone wrong until then."""
     details: str | None = None
     """What a maintainer needs where nobody knows what it was; outside text, secrets masked."""
 

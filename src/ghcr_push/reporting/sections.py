@@ -245,9 +245,10 @@ def _cause_told(group: Sequence[TargetRecord], guide: str) -> tuple[str, bool]:
     if failure is None:
         return f"**No cause is known** · {_of(group)}", True
     same = all(result.failure and result.failure.message == failure.message for result in group)
+    told = same and (failure.kind not in _ENDED_BY_RUN or failure.kept_failing is not None)
     lines = [
         f"{_kind(failure, guide)} · {_of(group)} — {advice(POLICIES[failure.kind].meaning)}",
-        *([_quoted(failure.message)] if same and failure.kind not in _ENDED_BY_RUN else []),
+        *([_quoted(failure.message)] if told else []),
         f"👉 {advice(failure.advice)}",
     ]
     return "<br>\n".join(lines) + _for_a_maintainer(failure), same
@@ -261,8 +262,11 @@ def _of(group: Sequence[TargetRecord]) -> str:
 
 def _kind(failure: FailureRecord, guide: str) -> str:
     """Return a failure's kind, linked to what the guide says of it."""
-    name = f'<a href="{guide}#{failure.kind}">{failure.kind}</a>' if guide else failure.kind
-    return f"**{cause(failure).replace(failure.kind, name, 1)}**"
+    told = cause(failure)
+    for kind in filter(None, (failure.kind, failure.kept_failing)):
+        if guide:
+            told = told.replace(kind, f'<a href="{guide}#{kind}">{kind}</a>', 1)
+    return f"**{told}**"
 
 
 def _for_a_maintainer(failure: FailureRecord) -> str:

@@ -152,6 +152,11 @@ class Limiter:
         return self.outage.lasts or self._clock() < self._closed_until
 
     @property
+    def trouble(self) -> Failure | None:
+        """How requests fail while nothing can be written; None where something can."""
+        return self.outage.last_failure if self.shut else None
+
+    @property
     def spare(self) -> bool:
         """Whether a slot is free that nobody waits for, and writes need not be kept apart."""
         free = self._writes.inside < self.limit and not self._writes.waiting

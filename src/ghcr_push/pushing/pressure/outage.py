@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ghcr_push.model import Failure
 from ghcr_push.pushing.pressure.probes import SHARE_OF_REFUSALS, SHARE_OF_SILENCE, OutageProbe
-from ghcr_push.pushing.pressure.reachability import UNHEARD, Reachability
+from ghcr_push.pushing.pressure.reachability import SILENT, UNHEARD, Reachability
 
 OUTAGE_AFTER = 3
 """Failures one after the other, with no success, that are an outage rather than load."""
@@ -69,6 +69,8 @@ class Outage:
         self._outdone: set[Hashable] = set()
         """Units that failed and then saw another's write taken."""
         self._last_taken = float("-inf")
+        self.last_failure: Failure | None = None
+        """How the last request that met trouble of the registry failed, if one did."""
 
     @property
     def given_up(self) -> Failure | None:
@@ -127,6 +129,8 @@ class Outage:
 
     def failed(self, failure: Failure) -> None:
         """Learn how any request failed: by an answer, or by none."""
+        if failure.pressure or failure.kind in SILENT:
+            self.last_failure = failure
         self._hearing.failed(failure)
 
     def known_to_answer(self) -> None:
