@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ghcr_push.fronts.python import PushFailed, PushReport, push, push_async
     from ghcr_push.model import Kind, Outcome, Result
     from ghcr_push.planning.problems import InputError
+    from ghcr_push.pushing import events
     from ghcr_push.pushing.events import Event, Observer
     from ghcr_push.reporting.records import FailureRecord, TargetRecord
 
@@ -28,6 +29,7 @@ __all__ = [
     "Result",
     "TargetRecord",
     "__version__",
+    "events",
     "push",
     "push_async",
 ]
@@ -54,10 +56,12 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version  # noqa: PLC0415 - as above
 
         return version("ghcr-push")
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - as above
 
+    if name == "events":
+        return import_module("ghcr_push.pushing.events")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 

@@ -1,6 +1,5 @@
 """The command as a stranger installs it: the built wheel in an empty environment, nothing else."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.layouts import one_image
 from tests.support.registry import Registry
 
 from ghcr_push.planning.inputs import INPUTS
@@ -52,27 +52,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "environment"
 
 
-def layout(folder: Path) -> Path:
-    """Write an image without layers as a layout."""
-
-    def blob(media_type: str, content: object) -> dict[str, object]:
-        raw = json.dumps(content).encode()
-        digest = hashlib.sha256(raw).hexdigest()
-        path = folder / "blobs" / "sha256" / digest
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(raw)
-        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(raw)}
-
-    oci = "application/vnd.oci.image"
-    empty = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}
-    config = blob(f"{oci}.config.v1+json", empty)
-    manifest = {"schemaVersion": 2, "mediaType": f"{oci}.manifest.v1+json"}
-    top = blob(f"{oci}.manifest.v1+json", manifest | {"config": config, "layers": []})
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [top]}))
-    return folder
-
-
 def test_an_empty_environment_needs_nothing_but_the_wheel(
     environment: Path, tmp_path: Path, registry: Registry
 ) -> None:
@@ -82,7 +61,7 @@ def test_an_empty_environment_needs_nothing_but_the_wheel(
     python = environment / "bin" / "python"
     assert output(python, "-m", "ghcr_push", "--version", environ=bare).startswith("ghcr-push ")
 
-    source = ("--source", f"oci-layout:{layout(tmp_path / 'layout')}")
+    source = ("--source", f"oci-layout:{one_image()[0].written(tmp_path / 'layout')}")
     targets = tuple(f"{registry.address}/acme/installed:{tag}" for tag in ("1", "latest"))
     assert "would be pushed" in output(command, *source, "--dry-run", *targets, environ=bare)
     report = tmp_path / "report.json"

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.support.screen import Terminal
 
-from ghcr_push.fronts import cli, display, push_command
+from ghcr_push.fronts import cli, colours, display, push_command
 from ghcr_push.fronts.options import GROUPS
 from ghcr_push.model import TransferStats
 from ghcr_push.planning.inputs import INPUTS, Input
@@ -216,6 +216,10 @@ def test_bad_input_is_told_in_the_words_of_a_command_line() -> None:
         ("ghcr-push --transport ", "plain,engine"),
         ("ghcr-push --max-p", "plain,--max-parallel"),
         ("ghcr-push --report-file ", "file,"),
+        ("ghcr-push re", "plain,report"),
+        ("ghcr-push report ", "file,"),
+        ("ghcr-push report --fo", "plain,--format"),
+        ("ghcr-push report a.json --format ", "plain,openmetrics"),
     ],
 )
 def test_tab_completes_options_choices_and_files(typed: str, offered: str) -> None:
@@ -228,6 +232,35 @@ def test_tab_completes_options_choices_and_files(typed: str, offered: str) -> No
         check=True,
     )
     assert offered in done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(("typed", "word"), [("ghcr-push report --fo", "--fo"), ("x rep", "rep")])
+def test_fish_completes_reports_too(typed: str, word: str) -> None:
+    asked = {"COMP_WORDS": typed, "COMP_CWORD": word}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ghcr-push")],
+        env={**os.environ, **asked, "_GHCR_PUSH_COMPLETE": "fish_complete"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    offered = done.stdout.split("\t")[0].strip()
+    assert offered.startswith(("plain,--format", "plain,report"))
+
+
+def test_a_saved_report_has_colours_and_the_words_of_a_command_line(tmp_path: Path) -> None:
+    saved = tmp_path / "report.json"
+    source = ("--source", "oci-layout:/nonexistent", "--dry-run", "--report-file", str(saved))
+    assert run("ghcr.io/a/b:1", *source).exit_code == 1
+    words = [str(Path(sys.executable).with_name("ghcr-push")), "report", str(saved)]
+
+    def shown(*options: str) -> str:
+        return subprocess.run([*words, *options], capture_output=True, text=True, check=True).stdout
+
+    assert "\x1b[31m✗\x1b[0m ghcr.io/a/b:1" in shown("--color")
+    assert "\x1b" not in shown()
+    assert "\x1b" not in shown("--color", "--format", "csv")
+    assert "the tag and the `--platform`" in shown()
 
 
 def test_python_runs_the_package_as_the_command() -> None:
@@ -403,14 +436,14 @@ def test_colours_are_for_terminals_and_for_who_asks(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = cast("TextIO", SimpleNamespace(isatty=lambda: terminal))
-    assert display.wants_colours(stream, given, {"NO_COLOR": no_color}) is coloured
+    assert colours.wants_colours(stream, given, {"NO_COLOR": no_color}) is coloured
 
 
 def test_red_is_for_failures_alone() -> None:
     arguments = ("ghcr.io/a/b:1", "--source", "app", "--dry-run")
     assert "\x1b[31m✗" in run(*arguments, "--color", PATH="").stdout
     assert "\x1b[" not in run(*arguments, PATH="").stdout
-    assert display.in_colours("✓ a pushed") == "\x1b[32m✓\x1b[0m a pushed"
+    assert colours.in_colours("✓ a pushed") == "\x1b[32m✓\x1b[0m a pushed"
 
 
 @pytest.mark.parametrize(

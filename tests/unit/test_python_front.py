@@ -1,6 +1,7 @@
 """``ghcr_push.push`` as a Python program calls it: keywords, mistakes, reports."""
 
 import asyncio
+import inspect
 import json
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def test_targets_that_are_no_text_are_refused() -> None:
 def test_bad_inputs_are_refused_all_at_once() -> None:
     with pytest.raises(ghcr_push.InputError) as refused:
         planned(max_parallel=0, timeout="soon")
-    assert "max-parallel" in str(refused.value)
+    assert "max_parallel" in str(refused.value)
     assert "timeout" in str(refused.value)
 
 
@@ -123,7 +124,7 @@ def test_a_report_answers_what_a_script_asks(monkeypatch: pytest.MonkeyPatch) ->
     assert report.retried == ()
     assert report.cause == "engine"
     assert json.loads(report.to_json())["result"] == "failure"
-    with pytest.raises(ghcr_push.PushFailed, match="2 of 2 targets were not pushed") as failed:
+    with pytest.raises(ghcr_push.PushFailed, match="2 of 2 targets not pushed") as failed:
         report.raise_for_failure()
     assert failed.value.report is report
 
@@ -148,3 +149,43 @@ def test_a_report_file_that_cannot_be_written_costs_no_report(
     report = ghcr_push.push([TAG], transport="direct", token="", report_file="/proc/no/push.json")
     assert len(report.failed) == 1
     assert report.notices[-1].startswith("/proc/no/push.json could not be written: ")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ({"max_parallel": 99}, "max_parallel: '99' is not"),
+        ({"username": "ann"}, "username: 'ann' has no `password`; give both or neither.$"),
+        ({"backoff_initial": "soon", "timeout": "x"}, "backoff_initial: 'soon'.*\ntimeout: 'x'"),
+    ],
+)
+def test_bad_input_is_told_with_the_names_of_the_keywords(
+    inputs: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ghcr_push.InputError, match=told):
+        settings_of(**inputs)
+
+
+def test_an_empty_list_is_told_in_the_words_of_python() -> None:
+    with pytest.raises(ghcr_push.InputError, match="set `allow_empty=True` where") as caught:
+        ghcr_push.push([])
+    assert "action" not in str(caught.value)
+
+
+def test_what_is_raised_says_what_to_do_in_the_words_of_python() -> None:
+    with pytest.raises(ghcr_push.PushFailed) as caught:
+        ghcr_push.push([TAG], source="oci-layout:/nonexistent", check=True)
+    assert "the `platform`, and that it was written whole" in str(caught.value)
+    assert str(caught.value).startswith("1 of 1 target not pushed\n")
+
+
+@pytest.mark.parametrize("function", [ghcr_push.push, ghcr_push.push_async])
+def test_help_and_tab_know_every_input(function: object) -> None:
+    parameters = inspect.signature(function).parameters  # type: ignore[arg-type]
+    assert set(parameters) == {"targets", "check", "observer", *Inputs.__annotations__}
+
+
+def test_events_can_be_told_apart() -> None:
+    seen: list[ghcr_push.Event] = []
+    ghcr_push.push([TAG], source="oci-layout:/nonexistent", observer=seen.append)
+    assert [type(event) for event in seen] == [ghcr_push.events.Started, ghcr_push.events.Ended]

@@ -4,6 +4,7 @@ What a run needs is imported when one begins: ``--help`` and completion are quic
 """
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -11,23 +12,42 @@ import click
 
 from ghcr_push.fronts.options import (
     DESCRIPTION,
-    PREFIX,
     PushCommand,
     parameters,
     unknown_variables,
     values,
 )
+from ghcr_push.fronts.wording import PREFIX
 from ghcr_push.signals import Interruption
+
+_COMPLETE = f"_{PREFIX}COMPLETE"
+"""The variable by which a shell asks what completes a line, as click has it."""
 
 
 def main() -> None:
     """Run the command ``ghcr-push`` and end the process with its status."""
-    if sys.argv[1:2] == ["report"]:
+    if sys.argv[1:2] == ["report"] or _completes_report():
         # no target is named so: a reference names its registry
         from ghcr_push.fronts.report_command import report_command  # noqa: PLC0415 - rarely used
 
-        report_command.main(sys.argv[2:], prog_name="ghcr-push report")
-    command().main(prog_name="ghcr-push")
+        report_command.main(sys.argv[2:], "ghcr-push report", complete_var=_COMPLETE)
+    command().main(prog_name="ghcr-push", complete_var=_COMPLETE)
+
+
+def _completes_report() -> bool:
+    """Say whether a shell asks what may follow ``report``, and leave that word out for click.
+
+    A shell says in ``COMP_WORDS`` what was typed, and in ``COMP_CWORD`` the number of the word
+    that is to be completed, or, fish, its text.
+    """
+    typed, word = os.environ.get("COMP_WORDS", ""), os.environ.get("COMP_CWORD", "")
+    found = re.match(r"\s*\S+\s+(report\s*)", typed)
+    if _COMPLETE not in os.environ or found is None or word in {"0", "1", "report"}:
+        return False
+    os.environ["COMP_WORDS"] = typed[: found.start(1)] + typed[found.end(1) :]
+    if word.isdecimal():
+        os.environ["COMP_CWORD"] = str(int(word) - 1)
+    return True
 
 
 def command() -> click.Command:

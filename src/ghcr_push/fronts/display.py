@@ -1,19 +1,18 @@
 """Progress on standard error: bars where a person looks on, lines elsewhere, or nothing."""
 
-import os
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from ghcr_push.fronts.colours import in_colours, is_terminal
 from ghcr_push.fronts.lines import engine_lines, harmless
 from ghcr_push.fronts.runlog import RunLog
-from ghcr_push.fronts.wording import for_command_line
+from ghcr_push.fronts.wording import COMMAND_LINE
 from ghcr_push.pushing.context import TOLD_EVERY
 from ghcr_push.pushing.events import ContentProgress, EngineSaid, Event, Noticed, Observer
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
 DRAWN_EVERY: Final = 0.2
 """Seconds between two looks at how far an upload is, for bars."""
-
-_COLOURS: Final = {"✓": "green", "✗": "red", "↻": "yellow"}
-_MARKED: Final = re.compile("([✓✗↻])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +57,6 @@ def displayed(
             yield Display(_drawing(bars, lines), DRAWN_EVERY, bars.line, lines.end)
 
 
-def is_terminal(stream: TextIO) -> bool:
-    """Say whether ``stream`` is a terminal on which a line can be drawn anew."""
-    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-
-
-def wants_colours(stream: TextIO, given: bool | None, environ: Mapping[str, str]) -> bool:  # noqa: FBT001 - what was given
-    """Say whether what goes to ``stream`` has colours; ``given`` is None where none was asked."""
-    if given is not None:
-        return given
-    return is_terminal(stream) and not environ.get("NO_COLOR")
-
-
-def in_colours(text: str) -> str:
-    """Colour the marks in ``text``: green for what is well, red for failures alone."""
-    return _MARKED.sub(lambda mark: click.style(mark[0], fg=_COLOURS[mark[1]]), text)
-
-
 class _Lines:
     """Prints what happens, line by line, each with the seconds since now."""
 
@@ -100,7 +79,7 @@ class _Lines:
 
     def _print(self, lines: Iterable[str]) -> None:
         for each in lines:
-            self._line(f"{monotonic() - self._start:7.1f} s  {for_command_line(each)}")
+            self._line(f"{monotonic() - self._start:7.1f} s  {COMMAND_LINE.said(each)}")
 
 
 def _drawing(bars: "Bars", lines: _Lines) -> Observer:
@@ -119,6 +98,6 @@ def _notices(line: Callable[[str], None]) -> Observer:
 
     def tell(event: Event) -> None:
         if isinstance(event, Noticed):
-            line(for_command_line(harmless(event.sentence)))
+            line(COMMAND_LINE.said(harmless(event.sentence)))
 
     return tell

@@ -26,6 +26,9 @@ MOST_NAMES: Final = 10
 WORTH_SAYING: Final = 1.0
 """Seconds from which the wait before another try is worth saying."""
 
+WORTH_A_RATE: Final = 1e5
+"""Bytes a second below which an upload mostly waited, so that its rate says nothing."""
+
 # the runner obeys ##[name] anywhere in a line, and ::name:: at its start after blanks
 _OLD_COMMAND: Final = re.compile(r"##\[")
 _NEW_COMMAND: Final = re.compile(r"^(\s*)::")
@@ -187,9 +190,10 @@ def uploaded_line(event: ContentDone, names: Names) -> str:
     carriage = event.carriage
     if not carriage.sent:
         return f"{where}nothing to upload: {_there_already(carriage)}"
-    rate = carriage.bytes_sent / event.seconds if event.seconds else 0.0
     told = f"{count(carriage.sent, 'layer')} uploaded, {megabytes(carriage.bytes_sent)}"
-    told += f" in {span(event.seconds)} ({megabytes(rate)}/s)"
+    told += f" in {span(event.seconds)}"
+    if event.seconds and (rate := carriage.bytes_sent / event.seconds) >= WORTH_A_RATE:
+        told += f" ({megabytes(rate)}/s)"
     rest = f"; {_there_already(carriage)}" if carriage.found + carriage.mounted else ""
     return f"{where}{told}{rest}"
 

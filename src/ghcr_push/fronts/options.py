@@ -12,10 +12,10 @@ from itertools import pairwise
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
+from ghcr_push.fronts.wording import PREFIX, variable
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS, Input
-
-PREFIX: Final = "GHCR_PUSH_"
 
 NOT_HERE: Final = frozenset({"summary"})
 """Inputs that mean nothing without a runner."""
@@ -117,20 +117,10 @@ standard input, one a line. `ghcr-push report FILE...` shows saved reports.
 """
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of the option or secret called ``name``."""
-    return f"{PREFIX}{name.upper().replace('-', '_')}"
-
-
-def is_flag(each: Input) -> bool:
-    """Say whether an input is on or off."""
-    return each.default in {"true", "false"}
-
-
 FLAGS: Final = {
     option: each
     for each in INPUTS
-    if is_flag(each) and each.name not in NOT_HERE
+    if each.is_flag and each.name not in NOT_HERE
     for option in (each.option, f"--no-{each.name}")
 }
 _SECRETS: Final = {each.option: each for each in INPUTS if each.secret}
@@ -139,7 +129,7 @@ _SECRETS: Final = {each.option: each for each in INPUTS if each.secret}
 def parameters() -> list[click.Parameter]:
     """Make the parameters: the targets, an option for each input, and the command line's own."""
     return [
-        click.Argument(["targets"], nargs=-1, metavar="[TARGET]..."),
+        click.Argument(["targets"], nargs=-1, metavar="[TARGET]...", shell_complete=_commands),
         *(_option(each) for each in INPUTS if not each.secret and each.name not in NOT_HERE),
         _Option([_PASSWORD], is_flag=True, help="Read the password from standard input."),
         _Option(
@@ -180,7 +170,7 @@ def parameters() -> list[click.Parameter]:
 
 def _option(each: Input) -> "_Option":
     text = _HELP.get(each.name, each.description.replace("`", ""))
-    if is_flag(each):
+    if each.is_flag:
         off = each.default == "true"
         return _Option(
             [f"{each.option}/--no-{each.name}"],
@@ -218,6 +208,12 @@ class _Option(click.Option):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)
         return (self._shown, record[1]) if record and self._shown else record
+
+
+def _commands(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the command that stands in the place of the first target."""
+    first = not context.params.get("targets")
+    return [CompletionItem("report")] if first and "report".startswith(incomplete) else []
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's

@@ -11,12 +11,13 @@ from typing import Final
 import click
 
 from ghcr_push import app
+from ghcr_push.fronts.colours import in_colours, wants_colours
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
-from ghcr_push.fronts.display import displayed, in_colours, wants_colours
+from ghcr_push.fronts.display import displayed
 from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.fronts.lines import harmless
 from ghcr_push.fronts.log import logged
-from ghcr_push.fronts.wording import for_command_line, of_an_input
+from ghcr_push.fronts.wording import COMMAND_LINE
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.reporting.report import to_json
@@ -60,7 +61,7 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
             delivery = deliver(report, settings, os.environ, WorkspacePaths({}))
     except InputError as error:
         for sentence in (*error.notices, *str(error).splitlines()):
-            _warn(of_an_input(sentence))
+            _warn(COMMAND_LINE.said_of_input(sentence))
         return BAD_INPUT
     _show(delivery, shown)
     return exit_status(delivery, settings, interruption)
@@ -68,7 +69,7 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
 
 def _settings(texts: Mapping[str, str]) -> Settings:
     settings = read_settings(texts)
-    return replace(settings, notices=tuple(map(of_an_input, settings.notices)))
+    return replace(settings, notices=tuple(map(COMMAND_LINE.said_of_input, settings.notices)))
 
 
 def _logged(
@@ -88,14 +89,14 @@ def _show(delivery: Delivery, shown: Shown) -> None:
     Beside JSON, the text for people goes where progress went.
     """
     for sentence in (*delivery.notices, *delivery.undelivered):
-        _warn(for_command_line(sentence))
+        _warn(COMMAND_LINE.said(sentence))
     if shown.as_json:
         click.echo(to_json(delivery.report))
         if shown.quiet:
             return
     stream = sys.stderr if shown.as_json else sys.stdout
     coloured = wants_colours(stream, shown.color, os.environ)
-    text = for_command_line(terminal(delivery.report))
+    text = COMMAND_LINE.said(terminal(delivery.report))
     click.echo(in_colours(text) if coloured else text, stream, nl=False, color=coloured)
 
 

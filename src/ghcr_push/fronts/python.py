@@ -3,19 +3,24 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from difflib import get_close_matches
+from inspect import Parameter, Signature, get_annotations, signature
 from typing import Protocol, TypedDict, Unpack, runtime_checkable
 
 from ghcr_push import app
 from ghcr_push.fronts.delivery import deliver
 from ghcr_push.fronts.files import WorkspacePaths
+from ghcr_push.fronts.wording import PYTHON
 from ghcr_push.model import Outcome
+from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Event, Observer
 from ghcr_push.reporting.outputs import exit_status
+from ghcr_push.reporting.phrases import cause, count
 from ghcr_push.reporting.records import Report, TargetRecord
 from ghcr_push.reporting.report import to_json
 from ghcr_push.signals import Interruption
@@ -77,12 +82,12 @@ class PushFailed(Exception):  # noqa: N818 - says what happened, as TimeoutExpir
 
     def __init__(self, report: "PushReport") -> None:
         causes = {
-            f"{target.failure.kind}: {target.failure.message}": target.reference
+            f"{cause(target.failure)}: {target.failure.message}\n  {target.failure.advice}": target
             for target in report.failed
             if target.failure is not None
         }
-        lines = [f"{reference}: {cause}" for cause, reference in causes.items()]
-        head = f"{len(report.failed)} of {len(report.targets)} targets were not pushed"
+        lines = [PYTHON.said(f"{target}: {cause}") for cause, target in causes.items()]
+        head = f"{len(report.failed)} of {count(len(report.targets), 'target')} not pushed"
         super().__init__("\n".join([head, *lines]))
         self.report = report
 
@@ -135,12 +140,9 @@ def push(
     from ``token``, ``username`` and ``password``, or the Docker configuration. Blocks; in a running
     event loop use ``await push_async(...)``.
     """
-    settings = _settings(targets, inputs)
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(_report(settings, observer, check=check))
-    raise RuntimeError("push() blocks: in a running event loop, use `await push_async(...)`")
+    if _in_a_loop():
+        raise RuntimeError("push() blocks: in a running event loop, use `await push_async(...)`")
+    return asyncio.run(_report(_settings(targets, inputs), observer, check=check))
 
 
 async def push_async(
@@ -157,13 +159,40 @@ async def push_async(
     return await _report(_settings(targets, inputs), observer, check=check)
 
 
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _spelled_out(function: Callable[..., object]) -> None:
+    """Give ``function`` a signature with every input, for ``help()`` and for TAB."""
+    own = [
+        each.replace(annotation="Observer | None") if each.name == "observer" else each
+        for each in signature(function).parameters.values()
+        if each.kind is not Parameter.VAR_KEYWORD
+    ]
+    inputs = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in get_annotations(Inputs).items()
+    ]
+    function.__signature__ = Signature([*own, *inputs])  # type: ignore[attr-defined]
+
+
+_spelled_out(push)
+_spelled_out(push_async)
+
+
 async def _report(settings: Settings, observer: Observer | None, *, check: bool) -> PushReport:
-    report = await app.push_async(
-        settings,
-        environ=os.environ,
-        observer=observer or _ignore,
-        interruption=Interruption(),
-    )
+    with _python_words():
+        report = await app.push_async(
+            settings,
+            environ=os.environ,
+            observer=observer or _ignore,
+            interruption=Interruption(),
+        )
     report = deliver(report, settings, os.environ, WorkspacePaths({})).report
     found = PushReport(**{each.name: getattr(report, each.name) for each in fields(report)})
     if check:
@@ -180,7 +209,18 @@ def _settings(targets: str | Iterable[str], inputs: Inputs) -> Settings:
             raise TypeError(f"there is no input {name!r}{hint}")
     given = {name: value for name, value in inputs.items() if value is not None}
     values = {name.replace("_", "-"): _text(value) for name, value in given.items()}
-    return read_settings({"tags": _text(targets), **values})
+    with _python_words():
+        return read_settings({"tags": _text(targets), **values})
+
+
+@contextmanager
+def _python_words() -> Iterator[None]:
+    """Have bad input told with the names that inputs have here."""
+    try:
+        yield
+    except InputError as error:
+        error.args = ("\n".join(map(PYTHON.said_of_input, str(error).splitlines())),)
+        raise
 
 
 def _text(value: object) -> str:

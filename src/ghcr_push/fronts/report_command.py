@@ -1,5 +1,6 @@
 """``ghcr-push report FILE…``: saved JSON reports for a terminal, a page or a dashboard."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Final, NoReturn
 
 import click
 
+from ghcr_push.fronts.colours import in_colours, wants_colours
+from ghcr_push.fronts.wording import COMMAND_LINE, variable
 from ghcr_push.reporting.merge import merged
 from ghcr_push.reporting.metrics import to_csv, to_openmetrics
 from ghcr_push.reporting.records import Report
@@ -46,7 +49,7 @@ RENDERERS: Final[dict[str, Callable[[Report], str]]] = {
 
 
 @click.command("report", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path())
 @click.option(
     "--format",
     "form",
@@ -55,12 +58,29 @@ RENDERERS: Final[dict[str, Callable[[Report], str]]] = {
     show_default=True,
     help="What to make of them.",
 )
-@click.option("-o", "--output", metavar="FILE", help="Write to a file, not to standard output.")
-def report_command(files: tuple[str, ...], form: str, output: str | None) -> None:
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write to a file, not to standard output.",
+)
+@click.option(
+    "--color/--no-color",
+    default=None,
+    envvar=variable("color"),
+    help="Use colours in the text, or none.  [default: on a terminal without NO_COLOR]",
+)
+def report_command(
+    files: tuple[str, ...], form: str, output: str | None, *, color: bool | None
+) -> None:
     """Show saved reports of ghcr-push."""
     text = RENDERERS[form](merged([(_name(file), _read(file)) for file in files]))
+    if form == "text":
+        text = COMMAND_LINE.said(text)
     if output is None:
-        sys.stdout.write(text)
+        coloured = form == "text" and wants_colours(sys.stdout, color, os.environ)
+        click.echo(in_colours(text) if coloured else text, nl=False, color=coloured)
         return
     try:
         Path(output).write_text(text, encoding="utf-8", newline="")

@@ -1,51 +1,98 @@
-"""Sentences that were written for a workflow, in the words of a command line."""
+"""Sentences that were written for a workflow, in the words of a command line and of Python."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from ghcr_push.fronts.options import FLAGS, NOT_HERE, variable
-from ghcr_push.planning.inputs import INPUT_BY_NAME
+from ghcr_push.planning.inputs import INPUT_BY_NAME, Input
 
-_NAMES: Final = "|".join(sorted(INPUT_BY_NAME.keys() - NOT_HERE, key=len, reverse=True))
+PREFIX: Final = "GHCR_PUSH_"
+"""How the variables of the command line begin."""
+
+_NAMES: Final = "|".join(sorted(INPUT_BY_NAME, key=len, reverse=True))
 _QUOTED: Final = re.compile(rf"`({_NAMES})(?:: ([^`]+))?`")
 _SUBJECT: Final = re.compile(rf"^({_NAMES})(?=: | )")
 
-_PHRASES: Final = (
-    ("docker/metadata-action yields no tags on many pull requests; set ", "give "),
+_OUTSIDE_A_JOB: Final = (
     (" (a secret is empty in runs from forks)", ""),
     ("in an earlier step of the same job", "first"),
     ("that an earlier step wrote it whole", "that it was written whole"),
     ("in this job", "here"),
-    ("un the job again", "un the command again"),
-    ("running the job again", "running the command again"),
     ("the runner's", "this machine's"),
     ("on the runner", "on this machine"),
     ("relative to the workspace", "relative to the current folder"),
     ("Free disk space before this step", "Free disk space"),
     ("push fewer tags in one step", "push fewer tags at once"),
+    ("Mount /var/run/docker.sock or set DOCKER_HOST", "Install docker, or set DOCKER_HOST"),
 )
+_EMPTY: Final = "docker/metadata-action yields no tags on many pull requests; set "
 
 
-def for_command_line(text: str) -> str:
-    """Name inputs as options, and leave jobs, steps and runners out, where sentences have them."""
-    for of_a_workflow, of_a_terminal in _PHRASES:
-        text = text.replace(of_a_workflow, of_a_terminal)
-    return _QUOTED.sub(lambda found: f"`{_named(found[1], found[2])}`", text)
+def variable(name: str) -> str:
+    """Return the environment variable of the option or secret called ``name``."""
+    return f"{PREFIX}{name.upper().replace('-', '_')}"
 
 
-def of_an_input(sentence: str) -> str:
-    """Do as ``for_command_line`` with a sentence that begins with the name of an input.
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What is said otherwise outside a workflow, and how an input is called there.
 
-    What ``registry-auth`` names are the keys of its entries.
+    ``named`` gives an input its name, with a value where a sentence has one.
     """
-    text = sentence if sentence.startswith("registry-auth") else for_command_line(sentence)
-    return _SUBJECT.sub(lambda found: _named(found[1], None), text)
+
+    phrases: tuple[tuple[str, str], ...]
+    named: Callable[[Input, str | None], str]
+
+    def said(self, text: str) -> str:
+        """Name inputs as they are called here, and leave jobs, steps and runners out."""
+        for of_a_workflow, otherwise in self.phrases:
+            text = text.replace(of_a_workflow, otherwise)
+        return _QUOTED.sub(lambda found: f"`{self._named(found)}`", text)
+
+    def said_of_input(self, sentence: str) -> str:
+        """Do as ``said`` with a sentence that begins with the name of an input.
+
+        What ``registry-auth`` names are the keys of its entries.
+        """
+        text = sentence if sentence.startswith("registry-auth") else self.said(sentence)
+        return _SUBJECT.sub(lambda found: self.named(INPUT_BY_NAME[found[1]], None), text)
+
+    def _named(self, found: re.Match[str]) -> str:
+        return self.named(INPUT_BY_NAME[found[1]], found[2])
 
 
-def _named(name: str, value: str | None) -> str:
-    each = INPUT_BY_NAME[name]
+def _option(each: Input, value: str | None) -> str:
     if each.secret:
-        return variable(name)
-    if each.option in FLAGS and value in {"true", "false"}:
-        return each.option if value == "true" else f"--no-{name}"
+        return variable(each.name)
+    if each.is_flag and value in {"true", "false"}:
+        return each.option if value == "true" else f"--no-{each.name}"
     return f"{each.option} {value}" if value else each.option
+
+
+def _keyword(each: Input, value: str | None) -> str:
+    name = each.name.replace("-", "_")
+    if value is None:
+        return name
+    return f"{name}={value.capitalize() if each.is_flag else repr(value)}"
+
+
+COMMAND_LINE: Final = Wording(
+    (
+        (_EMPTY, "give "),
+        ("un the job again", "un the command again"),
+        ("running the job again", "running the command again"),
+        *_OUTSIDE_A_JOB,
+    ),
+    _option,
+)
+PYTHON: Final = Wording(
+    (
+        (_EMPTY, "set "),
+        ("Run the job again", "Push again"),
+        ("run the job again", "push again"),
+        ("running the job again", "pushing again"),
+        *_OUTSIDE_A_JOB,
+    ),
+    _keyword,
+)

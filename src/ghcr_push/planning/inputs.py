@@ -29,6 +29,11 @@ class Input:
         return f"--{self.name}"
 
     @property
+    def is_flag(self) -> bool:
+        """Whether it is on or off."""
+        return self.default in {"true", "false"}
+
+    @property
     def variable(self) -> str:
         """The environment variable by which the runner hands it to a container action."""
         return f"INPUT_{self.name.upper()}"
