@@ -155,8 +155,8 @@ class Run:
         )
         sources = Sources(
             engine,
-            DiskSources(settings.path_of, spool, settings.platform),
-            RegistrySources(client, self._persist, settings.platform),
+            DiskSources(settings.path_of, spool, settings.platform, referrers=settings.referrers),
+            RegistrySources(client, self._persist, settings.platform, referrers=settings.referrers),
         )
         return Adapters(sources, client)
 

@@ -120,6 +120,36 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Referrer:
+    """A signature, SBOM or attestation of a manifest, the ``subject``: a manifest of its own.
+
+    It names its subject in its field ``subject`` (image-spec), or by cosign's ``tag``.
+    """
+
+    subject: Digest
+    manifest: Manifest
+    tag: str | None = None
+    parts: tuple[Manifest, ...] = ()
+    """Of a referrer that is an index: what it names, children before the indexes that name them."""
+    blobs: tuple[Descriptor, ...] = ()
+    """All that it and its parts name."""
+    artifact_type: str = ""
+    """What it is: the image-spec's ``artifactType``, else its config's media type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Referrers:
+    """What refers to an image, to a part of it, or to another referrer."""
+
+    found: tuple[Referrer, ...] = ()
+    notice: str | None = None
+    """A sentence for the reader where what is listed could not be had."""
+
+
+NO_REFERRERS = Referrers()
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """An image as its engine holds it.
 
@@ -140,6 +170,8 @@ class Image:
     """Whether the Docker Engine has it, so that ``docker push`` can push it."""
     whole: bool | None = None
     """Whether no platform is missing, as the engine says; None: it does not say."""
+    referrers: Referrers = NO_REFERRERS
+    """What comes along with it, where that is asked for."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -269,6 +301,17 @@ class TransferStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferrerResult:
+    """A referrer that is in its repository by now; ``uploaded``: it was not, before this run."""
+
+    digest: Digest
+    subject: Digest
+    artifact_type: str
+    tag: str | None
+    uploaded: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChange:
     """A change of the writes allowed in flight on one registry."""
 
@@ -333,6 +376,8 @@ class TargetResult:
     """Why it failed or was skipped; None where it landed."""
     carriage: TransferStats | None = None
     """On a seed: what carrying the content of its group took."""
+    referrers: tuple[ReferrerResult, ...] = ()
+    """On the target that they came along with: what refers to its image, or to parts of it."""
 
     @property
     def all_attempts(self) -> tuple[Attempt, ...]:

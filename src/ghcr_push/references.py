@@ -69,6 +69,15 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def referrers_tag(digest: Digest) -> str:
+    """Return the tag for what refers to a manifest (distribution-spec, "Referrers Tag Schema").
+
+    Cosign's tags are this one with an ending.
+    """
+    algorithm, _, encoded = digest.partition(":")
+    return f"{algorithm[:32]}-{encoded[:64]}"
+
+
 def names_registry(text: str) -> bool:
     """Say whether Docker reads the first component of ``text`` as a registry.
 

@@ -9,10 +9,11 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from multidict import CIMultiDict
 
@@ -32,11 +33,13 @@ class Serves:
     - `mounts`: else a mount's POST begins a plain upload.
     - `resumes`: else an upload whose request broke off is unknown from then on.
     - `checks_references`: else a manifest may name what is not there.
+    - `referrers`: it has the referrers API, with lists in pages of two; else it answers 404.
     """
 
     mounts: bool = True
     resumes: bool = True
     checks_references: bool = True
+    referrers: bool = False
 
 
 @dataclass(slots=True)
@@ -58,10 +61,12 @@ class MemoryRegistry:
     """Repositories in memory; a name is `repository:tag` or `repository@digest`."""
 
     def __init__(self, serves: Serves | None = None) -> None:
-        self._serves = serves or Serves()
+        self.serves = serves or Serves()
         self._held: defaultdict[str, _Held] = defaultdict(_Held)
         self._uploads: dict[str, _Upload] = {}
         self._numbers = count(1)
+        self.after_write: Callable[[str], None] = lambda _: None
+        """Is told the reference of each manifest that was written."""
 
     # -- for tests --------------------------------------------------------------------------
 
@@ -106,6 +111,28 @@ class MemoryRegistry:
         if ":" not in reference:
             held.tags[reference] = digest_of(top)
         return digest_of(top)
+
+    def hold(self, name: str, manifest: bytes, *blobs: bytes, media_type: str = MANIFEST) -> str:
+        """Have any manifest, with blobs that it names, under `name`; return its digest."""
+        repository, reference = _parts(name)
+        held, digest = self._held[repository], digest_of(manifest)
+        held.blobs |= {digest_of(blob): blob for blob in blobs}
+        held.manifests[digest] = (media_type, manifest)
+        if ":" not in reference:
+            held.tags[reference] = digest
+        return digest
+
+    def raw(self, name: str) -> bytes:
+        """Return the bytes of the manifest or index under `name`."""
+        repository, reference = _parts(name)
+        digest = self._digest(repository, reference)
+        assert digest is not None, f"{name} is not there"
+        return self._held[repository].manifests[digest][1]
+
+    def referring(self, repository: str, subject: str) -> list[str]:
+        """Return the digests of manifests with that subject, as the referrers API lists them."""
+        held = self._held[repository].manifests
+        return [each for each, (_, raw) in held.items() if _subject(json.loads(raw)) == subject]
 
     def forget(self, repository: str, digest: str) -> None:
         """Lose a blob or a manifest, as a clean-up job does; tags go on naming it."""
@@ -164,11 +191,27 @@ class MemoryRegistry:
                 return self._blob(call)
             case Step.MANIFEST_HEAD | Step.MANIFEST_GET:
                 return self._read(call)
+            case Step.REFERRERS if self.serves.referrers:
+                return self._referrers(call)
             case Step.TAGS_LIST:
                 listed = {"name": call.repository, "tags": sorted(self.tags(call.repository))}
                 return _landed(200, {}, json.dumps(listed).encode())
             case _:
                 return _refused(404, "UNSUPPORTED", "there is nothing of that name")
+
+    def _referrers(self, call: Call) -> Landed:
+        held = self._held[call.repository].manifests
+        listed = [
+            {"mediaType": held[digest][0], "digest": digest, "size": len(held[digest][1])}
+            for digest in self.referring(call.repository, call.reference)
+        ]
+        first = int(dict(parse_qsl(urlsplit(call.path).query)).get("first", "0"))
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": listed[first : first + 2]}
+        headers = {"Content-Type": INDEX}
+        if len(listed) > first + 2:
+            path = f"/v2/{call.repository}/referrers/{call.reference}?first={first + 2}"
+            headers["Link"] = f'<{path}>; rel="next"'
+        return _landed(200, headers, json.dumps(index).encode())
 
     def _blob(self, call: Call) -> Landed:
         content = self._held[call.repository].blobs.get(call.reference)
@@ -179,7 +222,7 @@ class MemoryRegistry:
 
     def _begin(self, call: Call, headers: CIMultiDict[str]) -> Landed:
         content = self._held[call.mount_from].blobs.get(call.reference) if call.mount_from else None
-        if content is not None and self._serves.mounts:
+        if content is not None and self.serves.mounts:
             self._held[call.repository].blobs[call.reference] = content
             return _landed(201, self._at_blob(call, headers))
         number = f"{next(self._numbers)}"
@@ -213,7 +256,7 @@ class MemoryRegistry:
                 upload.content += piece
             whole = True
         finally:
-            if not whole and not self._serves.resumes:
+            if not whole and not self.serves.resumes:
                 del self._uploads[number]
         if call.step is Step.UPLOAD_PATCH:
             return _landed(202, self._at_upload(number, headers))
@@ -241,7 +284,7 @@ class MemoryRegistry:
             return _refused(400, "MANIFEST_INVALID", "manifest invalid")
         if ":" in call.reference and not _is_of(raw, call.reference):
             return _refused(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
-        if self._serves.checks_references:
+        if self.serves.checks_references:
             for digest, there in _references(document, held):
                 if not there:
                     words = "blob unknown to registry"
@@ -250,8 +293,11 @@ class MemoryRegistry:
         held.manifests[digest] = (media_type, raw)
         if ":" not in call.reference:
             held.tags[call.reference] = digest
+        self.after_write(call.reference)
         where = f"/v2/{call.repository}/manifests/{digest}"
-        return _landed(201, {"Location": where, **_named(digest)})
+        subject = _subject(document) if self.serves.referrers else None
+        listed = {"OCI-Subject": subject} if subject else {}
+        return _landed(201, {"Location": where, **_named(digest), **listed})
 
     def _delete(self, call: Call) -> Landed:
         held, digest = self._held[call.repository], self._digest(call.repository, call.reference)
@@ -326,6 +372,11 @@ def _references(document: dict[str, Any], held: _Held) -> Iterable[tuple[str, bo
         yield child["digest"], child["digest"] in held.manifests
     for blob in [*filter(None, [document.get("config")]), *document.get("layers", ())]:
         yield blob["digest"], bool(blob.get("urls")) or blob["digest"] in held.blobs
+
+
+def _subject(document: dict[str, Any]) -> str | None:
+    digest = (document.get("subject") or {}).get("digest")
+    return str(digest) if digest else None
 
 
 def _is_of(content: bytes, digest: str) -> bool:

@@ -9,6 +9,7 @@ from ghcr_push.pushing.events import (
     ContentDone,
     ContentProgress,
     EngineSaid,
+    ReferrersBrought,
     Started,
     StillWaiting,
     Waiting,
@@ -16,6 +17,7 @@ from ghcr_push.pushing.events import (
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import visible
 from ghcr_push.reporting.phrases import count, short, span
+from ghcr_push.reporting.referrers import referrers_told
 
 MOST_OF_A_MESSAGE: Final = 200
 """Characters of a failure's text in a line; the result and the report have more of it."""
@@ -196,6 +198,12 @@ def uploaded_line(event: ContentDone, names: Names) -> str:
         told += f" ({megabytes(rate)}/s)"
     rest = f"; {_there_already(carriage)}" if carriage.found + carriage.mounted else ""
     return f"{where}{told}{rest}"
+
+
+def referrers_line(event: ReferrersBrought, names: Names) -> str:
+    """Say how many signatures and the like came along, and what they are."""
+    where = names.repository(event.seed.reference.repository)
+    return f"{where}{referrers_told(event.referrers)}"
 
 
 def _there_already(carriage: TransferStats) -> str:

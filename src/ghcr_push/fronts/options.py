@@ -45,7 +45,7 @@ METAVARS: Final = {
 }
 
 GROUPS: Final = {
-    "What": ("tags", "tags-file", "allow-empty", "source", "platform", "dry-run"),
+    "What": ("tags", "tags-file", "allow-empty", "source", "platform", "referrers", "dry-run"),
     "Where to": ("image", "protect", "on-protected", "all-or-nothing", "insecure-registries"),
     "How fast": ("max-parallel", "adaptive", "transport", "mount-from", "spool-size"),
     "When it fails": (
@@ -90,6 +90,7 @@ _HELP: Final = {
     "protect": "Tags that may be created but never moved to another image, such as 'v*.*.*'.",
     "on-protected": "What becomes of a protected tag that names another image.",
     "insecure-registries": "Registry that may speak plain HTTP, as localhost and 127.0.0.0/8 may.",
+    "referrers": "Bring along what refers to the image: signatures, SBOMs, attestations.",
     "mount-from": "Repository whose layers are mounted instead of sent, such as ghcr.io/acme/base.",
     "declare-artifacts": "Declare what was pushed in $GITHUB_ARTIFACTS, for actions/attest.",
 }

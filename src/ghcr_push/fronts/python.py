@@ -50,6 +50,7 @@ class Inputs(TypedDict, total=False):
     source: str | LocalImage
     transport: str
     platform: str
+    referrers: bool
     mount_from: Listed
     spool_size: str | int
     max_parallel: int

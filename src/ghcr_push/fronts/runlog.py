@@ -19,6 +19,7 @@ from ghcr_push.fronts.lines import (
     held_line,
     kind_of,
     more_ended_line,
+    referrers_line,
     started_line,
     still_waiting_line,
     uploaded_line,
@@ -35,6 +36,7 @@ from ghcr_push.pushing.events import (
     Held,
     LimitChanged,
     Noticed,
+    ReferrersBrought,
     Resumed,
     Started,
     StillWaiting,
@@ -96,10 +98,8 @@ class RunLog:
                 yield from self._waiting(event)
             case LimitChanged(change):
                 yield from self._limit(change)
-            case ContentDone():
-                self._uploads.pop(event.seed, None)
-                line = uploaded_line(event, self._names)
-                yield from self._fold("uploaded", _more_uploads).add(line, line)
+            case ContentDone() | ReferrersBrought():
+                yield from self._uploaded(event)
             case ContentProgress():
                 yield from self._uploading(event)
             case _:
@@ -144,6 +144,14 @@ class RunLog:
     @property
     def _progress(self) -> str:
         return f" ({self._done:,} of {self._tags:,} tags done)"
+
+    def _uploaded(self, event: ContentDone | ReferrersBrought) -> Iterator[str]:
+        self._uploads.pop(event.seed, None)
+        if isinstance(event, ContentDone):
+            line = uploaded_line(event, self._names)
+        else:
+            line = referrers_line(event, self._names)
+        yield from self._fold(type(event).__name__, _more_uploads).add(line, line)
 
     def _waiting(self, event: Waiting) -> Iterator[str]:
         """Tell of a failed try, unless a hold or an outage was told that explains it."""

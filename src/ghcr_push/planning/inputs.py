@@ -98,6 +98,14 @@ INPUTS = (
         ),
     ),
     Input(
+        name="referrers",
+        default="false",
+        description=(
+            "Whether to bring along what refers to an image of a layout, an OCI archive or a "
+            "registry: signatures, SBOMs and attestations."
+        ),
+    ),
+    Input(
         name="mount-from",
         description=(
             "Repositories of the same registry whose layers are mounted instead of sent, such as "

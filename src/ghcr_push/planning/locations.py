@@ -85,6 +85,12 @@ def repositories_of(location: Location | None) -> tuple[Repository, ...]:
     return ()
 
 
+def may_have_referrers(location: Location | None) -> bool:
+    """Say whether something may refer to what lies there: not in an engine or docker archive."""
+    in_docker_archive = isinstance(location, DiskLocation) and location.form is Form.DOCKER_ARCHIVE
+    return location is not None and not in_docker_archive
+
+
 def _member(text: str) -> DiskLocation | RegistryLocation:
     location = _one_location(text)
     if location is None:

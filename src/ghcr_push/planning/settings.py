@@ -13,7 +13,7 @@ from ghcr_push.model import Target
 from ghcr_push.planning.durations import format_duration, parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
-from ghcr_push.planning.locations import parse_location
+from ghcr_push.planning.locations import may_have_referrers, parse_location
 from ghcr_push.planning.logins import Login, read_logins
 from ghcr_push.planning.mounts import read_mount_from
 from ghcr_push.planning.problems import Findings, InputError, quoted
@@ -65,6 +65,8 @@ class Settings:
     transport: Transport
     platform: str | None
     """``os/architecture[/variant]``; None for all that a source has."""
+    referrers: bool
+    """Whether signatures, SBOMs and attestations of the sources come along."""
     mount_from: tuple[Repository, ...]
     spool_size: int
     """Bytes of temporary space for layers on their way."""
@@ -125,6 +127,7 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         conflicts=conflicts,
         transport=reader.choice("transport", Transport),
         platform=reader.platform(),
+        referrers=reader.referrers(targets),
         mount_from=reader.mount_from(targets),
         spool_size=reader.size("spool-size"),
         max_parallel=reader.integer("max-parallel", range(1, 65)),
@@ -276,6 +279,19 @@ class _Reader:
         if text and not _PLATFORM.fullmatch(text):
             self.findings.refuse("platform", text, "is no platform; write linux/arm64, or so")
         return text or None
+
+    def referrers(self, targets: Iterable[Target]) -> bool:
+        """Read ``referrers``, and say so of a source to which nothing can refer."""
+        asked = self.boolean("referrers")
+        sources = dict.fromkeys(target.source.image for target in targets) if asked else ()
+        without = [each for each in sources if not may_have_referrers(parse_location(each))]
+        if without:
+            more = f" and {len(without) - 1} more" if len(without) > 1 else ""
+            self.findings.notices.append(
+                "`referrers` brings along what refers to `oci-layout:`, `oci-archive:` and "
+                f"`docker://` sources; nothing refers to {quoted(without[0])}{more}."
+            )
+        return asked
 
     def mount_from(self, targets: Iterable[Target]) -> tuple[Repository, ...]:
         registries = (target.reference.repository.registry for target in targets)

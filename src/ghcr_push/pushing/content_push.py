@@ -20,6 +20,7 @@ from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader
+from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.pushing.unheld import UnknownBlobs
 from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.references import Digest, Repository
@@ -52,9 +53,9 @@ class ContentPush:
         self._content = content
         self._refusal = refusal
         self._may_begin = may_begin
-        self._units = Units(seed, context=context, limiter=limiter, may_begin=may_begin, log=log)
-        self._reader = Reader(limiter, self._units.judge)
-        self._passes = self._units.new()
+        self.units = Units(seed, context=context, limiter=limiter, may_begin=may_begin, log=log)
+        self._reader = Reader(limiter, self.units.judge)
+        self._passes = self.units.new()
         """The attempts to read the image that are told of with this repository."""
         self._blobs: dict[Digest, Unit] = {}
         """What each blob has spent, over all readings."""
@@ -67,6 +68,10 @@ class ContentPush:
         self._unbelieved: set[Digest] = set()
         """Blobs that are sent whatever a look at them says."""
         self.unheld = UnknownBlobs(self._send_again)
+        self.listed: set[Digest] = set()
+        """Manifests that the registry, as it took them, added to a list of referrers itself."""
+        self._wanted: frozenset[Digest] | None = None
+        """The blobs to bring, None for all."""
 
     @property
     def repository(self) -> Repository:
@@ -90,6 +95,16 @@ class ContentPush:
         )
         return top
 
+    async def bring(self, manifests: Sequence[Manifest], blobs: frozenset[Digest]) -> None:
+        """Bring ``manifests``, and before them those ``blobs`` of the content; no tag is theirs.
+
+        Raises as ``carry`` does.
+        """
+        if blobs:
+            self._wanted = blobs
+            await self._bring_all()
+        await self._bring_manifests(manifests)
+
     async def _send_again(self, digests: frozenset[Digest]) -> None:
         """Send blobs that the registry says it has, and has not: from another reading."""
         again = digests & self._brought
@@ -112,8 +127,8 @@ class ContentPush:
     async def _wait_for_answer(self) -> None:
         """Have no image read for a registry that does not answer; ask it until it does."""
         if not self._limiter.outage.answers:
-            unit = self._units.new()
-            await self._units.persist(unit, lambda: self._ask(unit.journal))
+            unit = self.units.new()
+            await self.units.persist(unit, lambda: self._ask(unit.journal))
 
     async def _ask(self, journal: Journal) -> None:
         tag = self._seed.reference.tag
@@ -123,7 +138,7 @@ class ContentPush:
             if self._limiter.outage.answers:
                 return
             journal.open(Step.LOOK, self._limiter.limit)
-            self._units.record_first(journal, failed.failure)
+            self.units.record_first(journal, failed.failure)
             raise
 
     async def _receive(self) -> ImageManifests | None:
@@ -171,7 +186,7 @@ class ContentPush:
         """Return what ended the content: an image that could not be read is a failed attempt."""
         if not isinstance(error, PushError):
             return error
-        failure = self._units.judge(error)
+        failure = self.units.judge(error)
         if not self._may_begin():
             return NotStartedError()
         self._end_pass(failure)
@@ -210,11 +225,13 @@ class ContentPush:
         if failure is None and journal.number == 1:
             journal.drop()
         elif journal.step is not None:
-            self._units.record(journal, failure)
+            self.units.record(journal, failure)
 
     # -- one blob ---------------------------------------------------------------------------
 
     async def _bring(self, blob: Blob) -> None:
+        if self._wanted is not None and blob.digest not in self._wanted:
+            return
         self._sizes[blob.digest] = blob.size
         async with self._known_blobs.turn(self.repository, blob.digest):
             if blob.digest not in self._brought:
@@ -222,7 +239,7 @@ class ContentPush:
 
     async def _bring_missing(self, blob: Blob) -> None:
         if blob.digest not in self._blobs:
-            self._blobs[blob.digest] = self._units.new(blob.digest)
+            self._blobs[blob.digest] = self.units.new(blob.digest)
         unit = self._blobs[blob.digest]
         upload = self._context.registry.upload(self.repository, blob)
         landed = BlobOutcome.FOUND
@@ -231,9 +248,7 @@ class ContentPush:
             self.log.uploads.append(upload)
             with self._known_blobs.progress.of(upload, blob.size):
                 attempt = self._try if believed else self._send_unseen
-                landed = await self._units.persist(
-                    unit, lambda: attempt(blob, upload, unit.journal)
-                )
+                landed = await self.units.persist(unit, lambda: attempt(blob, upload, unit.journal))
             self._known_blobs.add(self.repository, blob.digest)
         self._brought.add(blob.digest)
         self.log.count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
@@ -272,12 +287,12 @@ class ContentPush:
             if mount_candidate() is None and (refusal := await self._refusal()):
                 raise AttemptError(refusal, charged=True)
             unit = (self.repository, blob.digest)
-            return await self._units.send(unit, attempt, journal, look_again)
+            return await self.units.send(unit, attempt, journal, look_again)
 
     async def _send_unseen(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
         """Send the blob, once, without a look and without a mount."""
         unit = (self.repository, blob.digest)
-        return await self._units.send(unit, upload.attempt, journal)
+        return await self.units.send(unit, upload.attempt, journal)
 
     async def _is_there(
         self,
@@ -292,7 +307,7 @@ class ContentPush:
             if not (readable and (failed.failure.retryable or self._limiter.outage.given_up)):
                 return False  # it proves nothing: the upload's own answer tells what is wrong
             journal.open(Step.LOOK, self._limiter.limit)
-            self._units.record_first(journal, failed.failure)
+            self.units.record_first(journal, failed.failure)
             raise
         if there:
             self._record_found(journal)
@@ -302,27 +317,14 @@ class ContentPush:
         """Record that a blob needs no further attempt after one that failed."""
         if journal.attempts:
             journal.open(Step.LOOK, self._limiter.limit)
-            self._units.record(journal, None)
+            self.units.record(journal, None)
 
     # -- manifests of an index --------------------------------------------------------------
 
     async def _bring_manifests(self, children: Sequence[Manifest]) -> None:
         """Bring what names blobs only side by side, then each index after what it names."""
-        ended: list[Exception] = []
-
-        async def bring(manifest: Manifest) -> None:
-            try:
-                await self._bring_manifest(manifest)
-            except Exception as error:  # noqa: BLE001 - raised below, whatever it is
-                ended.append(error)
-                tasks.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as tasks:
-            for manifest in children:
-                if not names_manifests(manifest):
-                    tasks.start_soon(bring, manifest)
-        if ended:
-            raise ended[0]
+        leaves = (each for each in children if not names_manifests(each))
+        await for_each(leaves, self._bring_manifest)
         for manifest in filter(names_manifests, children):
             await self._bring_manifest(manifest)
 
@@ -330,11 +332,11 @@ class ContentPush:
         async with self._known_blobs.turn(self.repository, manifest.digest):
             if self._known_blobs.holds(self.repository, manifest.digest):
                 return
-            if not await self._names(manifest.digest):
+            if not await self.has_manifest(manifest.digest):
                 await self._put(manifest)
             self._known_blobs.add(self.repository, manifest.digest)
 
-    async def _names(self, digest: Digest) -> bool:
+    async def has_manifest(self, digest: Digest) -> bool:
         """Say whether the repository has a manifest; a look that fails proves nothing."""
         head = self._context.registry.head
         try:
@@ -345,7 +347,7 @@ class ContentPush:
         return seen is not None and seen.digest == digest
 
     async def _put(self, manifest: Manifest) -> None:
-        unit = self._units.new()
+        unit = self.units.new()
 
         async def request() -> None:
             try:
@@ -357,9 +359,9 @@ class ContentPush:
         async def attempt() -> None:
             await self.unheld.mend()
             key = (self.repository, manifest.digest)
-            await self._units.send(key, request, unit.journal)
+            await self.units.send(key, request, unit.journal)
 
-        await self._units.persist(unit, attempt)
+        await self.units.persist(unit, attempt)
 
     # -- how far it is ----------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from ghcr_push.model import (
     Hold,
     LimitChange,
     Plan,
+    ReferrerResult,
     Step,
     Target,
     TargetResult,
@@ -135,6 +136,14 @@ class ContentDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferrersBrought:
+    """What refers to the image of ``seed`` is in its repository."""
+
+    seed: Target
+    referrers: tuple[ReferrerResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What a dry run would write."""
 
@@ -161,6 +170,7 @@ Event = (
     | EngineSaid
     | ContentProgress
     | ContentDone
+    | ReferrersBrought
     | Planned
     | Noticed
 )

@@ -16,7 +16,7 @@ from ghcr_push.planning.settings import Settings, Transport
 from ghcr_push.pushing.context import RunContext, internal, ours
 from ghcr_push.pushing.events import Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
-from ghcr_push.pushing.ports import InspectingEngine, Registry
+from ghcr_push.pushing.ports import Registry, Sources
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.run import PushRun
 
@@ -25,7 +25,7 @@ from ghcr_push.pushing.run import PushRun
 class Adapters:
     """Where content comes from, and where it goes."""
 
-    sources: InspectingEngine
+    sources: Sources
     registry: Registry
 
 

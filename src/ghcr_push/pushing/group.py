@@ -1,6 +1,6 @@
 """One group: its content carried, by our own hand or by docker push, then its tags written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Failure, Group, Image, Kind, Manifest, Outcome, TargetResult
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import NotStartedError, RunContext, ours
-from ghcr_push.pushing.events import Noticed
+from ghcr_push.pushing.events import Noticed, ReferrersBrought
 from ghcr_push.pushing.hindsight import REFUSED
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.known_blobs import KnownBlobs
@@ -18,6 +18,7 @@ from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.referrers import ReferrerPush
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests
 from ghcr_push.pushing.together import ONLY_ENGINE, Together
@@ -140,7 +141,13 @@ class GroupPush:
         try:
             await self._push()
         finally:
-            self._content.decide(self._group.repository)
+            self._decide()
+
+    def _decide(self) -> None:
+        """Have nobody wait for this group with reading what it might have wanted."""
+        for content in (self._content, self._content.referrers):
+            if content is not None:
+                content.decide(self._group.repository)
 
     async def _push(self) -> None:
         await self._context.reach.decided(self._group.repository.registry)
@@ -161,14 +168,80 @@ class GroupPush:
 
     async def _carry_and_write(self) -> None:
         """Carry the content, unless a tag names it already; then write every tag."""
-        await self._look_first()
+        named = await self._look_first()
         if self._together.wanted and self._has_failed:
+            self._leave(named)
             return
-        digest = self._found or await self._pushed_first() or await self._carry()
+        digest = next(iter(named.values()), None)
+        digest = digest or await self._pushed_first() or await self._carry()
         if digest is not None:
             self._content.decide(self._group.repository)
+            if not await self._bring_referrers():
+                return
+            self._leave(named)
             if not self._together.wanted or await self._may_move():
                 await self._write_all(self._unended, digest)
+
+    def _leave(self, named: Iterable[TagPush]) -> None:
+        """End targets whose tags name the image, with all of its content there."""
+        for run in named:
+            self._learn(run, run.stay())
+
+    async def _bring_referrers(self) -> bool:
+        """Bring what refers to the image; False where that failed, and all targets with it.
+
+        Who asks for signatures wants no tag without them.
+        """
+        runs, referrers = self._unended, self._content.referrers
+        if not runs or referrers is None or self._only_engine:
+            return True
+        if not runs[0].may_begin:
+            return False
+        seed = runs[0]
+        seed.content = seed.content or ContentLog()
+        try:
+            seed.referrers = await self._referrer_push(seed, seed.content, referrers).push()
+        except NotStartedError:
+            return False
+        except AttemptError as failed:
+            self._fail_all(self._unended, failed.failure)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+            failure = self._context.judge(error, self._group.repository)
+            self._fail_all(self._unended, failure)
+        else:
+            self._context.observer(ReferrersBrought(seed.target, seed.referrers))
+            return True
+        finally:
+            seed.tries_of_content = max(seed.tries_of_content, seed.content.tries)
+        return False
+
+    def _referrer_push(
+        self, seed: TagPush, log: ContentLog, content: SharedContent
+    ) -> ReferrerPush:
+        state = self._registry_state
+        content_push = self._content_push(seed, content, log)
+        return ReferrerPush(
+            self._group.repository,
+            self._image.referrers.found,
+            content_push,
+            context=self._context,
+            limiter=state.limiter,
+            known_blobs=state.known_blobs,
+            units=content_push.units,
+        )
+
+    def _content_push(self, seed: TagPush, content: SharedContent, log: ContentLog) -> ContentPush:
+        state, repository = self._registry_state, self._group.repository
+        return ContentPush(
+            seed.target,
+            context=self._context,
+            limiter=state.limiter,
+            known_blobs=state.known_blobs,
+            content=content,
+            refusal=lambda: state.permission.refusal(repository),
+            may_begin=lambda: seed.may_begin,
+            log=log,
+        )
 
     async def _may_move(self) -> bool:
         """Wait for the content of the whole run; False where no tag is to move."""
@@ -181,27 +254,28 @@ class GroupPush:
     def _has_failed(self) -> bool:
         return any(run.result and run.result.failure for run in self._runs)
 
-    async def _look_first(self) -> None:
+    async def _look_first(self) -> dict[TagPush, Digest]:
         """Look at the first tag and every protected one: nothing goes up for what may not move.
 
         Where nothing is to move unless all does, look at all: what none of it needs is asked for.
+        Returns those that name the image already, with the digest that they name.
         """
         first = self._runs[0]
         first.seed = True
         every = self._together.wanted
         looking = [run for run in self._runs if every or run.protected or run is first]
+        named: dict[TagPush, Digest] = {}
+
+        async def look(run: TagPush) -> None:
+            if digest := await run.look_first(self._held):
+                named[run] = digest
+
         async with anyio.create_task_group() as tasks:
             for run in looking:
-                tasks.start_soon(run.look_first, self._held)
+                tasks.start_soon(look, run)
         for run in looking:
             self._learn(run, run.result)
-
-    @property
-    def _found(self) -> Digest | None:
-        """The digest that a tag was found to name already, with all of its content there."""
-        results = (run.result for run in self._runs)
-        digests = (r.digest for r in results if r and r.outcome is Outcome.UNCHANGED)
-        return next(digests, None)
+        return named
 
     async def _pushed_first(self) -> Digest | None:
         """Let ``docker push`` try once where it is quicker; return the digest if it is there then.
@@ -249,16 +323,7 @@ class GroupPush:
         seed = runs[0]
         seed.seed = True
         seed.content = ContentLog()
-        content_push = ContentPush(
-            seed.target,
-            context=self._context,
-            limiter=self._registry_state.limiter,
-            known_blobs=self._registry_state.known_blobs,
-            content=self._content,
-            refusal=lambda: permission.refusal(repository),
-            may_begin=lambda: seed.may_begin,
-            log=seed.content,
-        )
+        content_push = self._content_push(seed, self._content, seed.content)
         self._unheld = content_push.unheld
         carried: Manifest | None = None
         try:

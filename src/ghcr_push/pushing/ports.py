@@ -95,6 +95,13 @@ class InspectingEngine(Engine, Protocol):
         """Describe images, or say for each why it cannot be; never raises."""
 
 
+class Sources(InspectingEngine, Protocol):
+    """All that content comes from: an engine, and beside it disks and registries."""
+
+    def save_referrers(self, source: Source) -> AbstractAsyncContextManager[Reading]:
+        """Read what refers to an image, and comes along with it, while the block runs."""
+
+
 class Upload(Protocol):
     """One blob on its way into one repository, over as many tries as it takes."""
 
@@ -127,5 +134,13 @@ class Registry(Protocol):
     async def get(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index with its exact bytes."""
 
-    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
-        """Write ``manifest`` under a tag or its own digest."""
+    async def put(
+        self, repository: Repository, reference: str, manifest: Manifest
+    ) -> Digest | None:
+        """Write ``manifest`` under a tag or its own digest.
+
+        Returns its subject where the registry lists it among the referrers of that by itself.
+        """
+
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
+        """List what refers to a manifest; None where the registry has no such list."""

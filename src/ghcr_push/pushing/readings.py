@@ -7,8 +7,9 @@ for either, repositories of registries that do not answer give way, and read lat
 """
 
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Final, Protocol, Self
 
 import anyio
@@ -31,6 +32,9 @@ They look at their tags first, which takes a request each.
 
 CHECKED_EVERY: Final = 0.5
 """Seconds between two looks at whether somebody has to give way."""
+
+Save = Callable[[], AbstractAsyncContextManager[Reading]]
+"""Reads content from its beginning while a block runs."""
 
 
 class Participant(Protocol):
@@ -191,10 +195,10 @@ class _Reading:
         """Say whether ``receiver`` has blobs that it did not give back."""
         return any(receiver in holders for holders in self._held.values())
 
-    async def read(self, context: RunContext, source: Source, image: Image) -> Exception | None:
+    async def read(self, save: Save) -> Exception | None:
         """Read the image once from its beginning and give out its blobs; return what went wrong."""
         try:
-            async with context.engine.save(source, image) as saved:
+            async with save() as saved:
                 self._saved = saved
                 try:
                     async for blob in saved:
@@ -237,14 +241,14 @@ class Readings:
         """All that take part in a reading, or hold blobs of one that has ended."""
         self._changed = anyio.Event()
 
-    async def read(self, reading: _Reading, source: Source, image: Image) -> Exception | None:
+    async def read(self, reading: _Reading, save: Save) -> Exception | None:
         """Make one pass when its turn has come; see meanwhile that nobody is held up."""
         self._open.append(reading)
         try:
             await self._wait_for_turn(reading)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._watch)
-                error = await reading.read(self.context, source, image)
+                error = await reading.read(save)
                 tasks.cancel_scope.cancel()
             return error
         finally:
@@ -288,12 +292,19 @@ class Readings:
 
 
 class SharedContent:
-    """An image that the repositories of a run may want."""
+    """An image, or what refers to one, that the repositories of a run may want.
 
-    def __init__(self, readings: Readings, source: Source, image: Image) -> None:
+    ``save`` reads it, by default the image itself.
+    """
+
+    def __init__(
+        self, readings: Readings, source: Source, image: Image, save: Save | None = None
+    ) -> None:
         self.image = image
+        self.referrers: SharedContent | None = None
+        """What refers to it and comes along, where anything does."""
         self._readings = readings
-        self._source = source
+        self._save = save or partial(readings.context.engine.save, source, image)
         self._tries = Tries()
         self._undecided = set[Repository]()
         self._reading: _Reading | None = None
@@ -302,8 +313,10 @@ class SharedContent:
         self._word = anyio.Event()
 
     def expect(self, repository: Repository) -> None:
-        """Note that ``repository`` may want the image, and will say so."""
+        """Note that ``repository`` may want it and what refers to it, and will say so."""
         self._undecided.add(repository)
+        if self.referrers is not None:
+            self.referrers.expect(repository)
 
     def decide(self, repository: Repository) -> None:
         """Note that ``repository`` is not to be waited for: it takes part, or never will."""
@@ -356,7 +369,7 @@ class SharedContent:
     async def _read_all(self, reading: _Reading) -> None:
         """Read until all who take part have everything; after a broken pass, wait, and again."""
         while not reading.complete:
-            error = await self._readings.read(reading, self._source, self.image)
+            error = await self._readings.read(reading, self._save)
             if error is not None:
                 await self._wait_after(error, reading.leader.participant)
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import anyio
@@ -21,6 +22,7 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.pushing.context import RunContext, ours
+from ghcr_push.pushing.events import Noticed
 from ghcr_push.pushing.group import GroupPush, RegistryState, RunControl
 from ghcr_push.pushing.hindsight import out_of_time, with_hindsight
 from ghcr_push.pushing.known_blobs import KnownBlobs
@@ -163,11 +165,19 @@ class PushRun:
         for group in self._plan.groups:
             image = self._images[group.source]
             if isinstance(image, Image):
-                content = contents.setdefault(
-                    image.id, SharedContent(readings, group.source, image)
-                )
-                content.expect(group.repository)
+                if image.id not in contents:
+                    contents[image.id] = self._shared_content(readings, group.source, image)
+                contents[image.id].expect(group.repository)
         return contents
+
+    def _shared_content(self, readings: Readings, source: Source, image: Image) -> SharedContent:
+        content = SharedContent(readings, source, image)
+        if image.referrers.notice is not None:
+            self._context.observer(Noticed(image.referrers.notice))
+        if image.referrers.found:
+            save = partial(self._context.engine.save_referrers, source)
+            content.referrers = SharedContent(readings, source, image, save)
+        return content
 
     def _new_state(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
         limiter = Limiter(

@@ -14,6 +14,7 @@ from ghcr_push.model import (
     Failure,
     Kind,
     Outcome,
+    ReferrerResult,
     Step,
     Target,
     TargetResult,
@@ -71,6 +72,8 @@ class TagPush:
         self.content: ContentLog | None = None
         """On a seed whose content we carry ourselves: how that goes."""
         self.tries_of_content = 0
+        self.referrers: tuple[ReferrerResult, ...] = ()
+        """What came along with it."""
         self.result: TargetResult | None = None
         self._context = context
         self._limiter = limiter
@@ -399,13 +402,14 @@ class TagPush:
         message = f"{self.tag} names {seen.digest}, which this run did not send"
         return AttemptError(ours(Kind.OVERTAKEN, message), charged=True)
 
-    async def look_first(self, content: ByDockerPush) -> None:
-        """Look before anything is carried: end it where nothing of it is to be written.
+    async def look_first(self, content: ByDockerPush) -> Digest | None:
+        """Look before anything is carried: end it where the tag may not be written.
 
+        Returns the digest that it names where that is the image, with all of its content there.
         A failing look proves nothing: the target's own attempt looks again, once it may.
         """
         if not self.may_begin:
-            return
+            return None
         self._journal.open(Step.LOOK, self._limiter.limit)
         try:
             done = await self._is_done_before_all(content)
@@ -416,10 +420,15 @@ class TagPush:
             else:
                 self._journal.drop()
                 await anyio.sleep(failed.failure.wait or 0.0)
-            return
+            return None
         self._journal.drop()
-        if done:
-            self._finish(self._tag_state.outcome)
+        if done and self._tag_state.kept:
+            self.stay()
+        return self._tag_state.digest if done and self.result is None else None
+
+    def stay(self) -> TargetResult:
+        """End it as it is: it names what it should, or is kept."""
+        return self._finish(self._tag_state.outcome)
 
     async def _is_done_before_all(self, content: ByDockerPush) -> bool:
         seen = await self._reader.in_turn(self._head)
@@ -490,6 +499,7 @@ class TagPush:
             content_attempts=self.content.attempts if self.content else (),
             failure=failure,
             carriage=self.content.carriage if self.content else None,
+            referrers=self.referrers,
         )
         self._context.observer(Ended(self.result))
         return self.result

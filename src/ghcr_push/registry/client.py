@@ -20,6 +20,7 @@ from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.registry.blobs import BlobBytes, Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Connections, TimeLimits
+from ghcr_push.registry.referrers import referrers
 from ghcr_push.registry.session import ApiRequest, Session
 from ghcr_push.registry.upload import BlobUpload
 
@@ -216,8 +217,14 @@ class RegistryClient:
             _same_digest(answer, named, digest)
         return Manifest(_media_type(answer), digest, answer.body)
 
-    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
-        """Write ``manifest`` under a tag or its own digest, byte for byte."""
+    async def put(
+        self, repository: Repository, reference: str, manifest: Manifest
+    ) -> Digest | None:
+        """Write ``manifest`` under a tag or its own digest, byte for byte.
+
+        Returns the subject among whose referrers the registry lists it by itself from now on
+        (distribution-spec, ``OCI-Subject``); None where it says of none.
+        """
         answer = await self._session.send(
             ApiRequest(
                 method="PUT",
@@ -234,6 +241,18 @@ class RegistryClient:
             raise self._session.refusal(answer)
         if digest is not None:
             _same_digest(answer, manifest.digest, digest)
+        subject = answer.headers.get("OCI-Subject", "").strip()
+        return Digest(subject) if is_digest(subject) else None
+
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
+        """List what refers to a manifest; None where the registry has no referrers API."""
+        return await referrers(self._session, repository, subject)
+
+    async def source_referrers(
+        self, repository: Repository, subject: Digest
+    ) -> tuple[Digest, ...] | None:
+        """List what refers to a manifest of a source, with a token that may only read it."""
+        return await referrers(self._session, repository, subject, of_source=True)
 
     async def check_write_access(self, repository: Repository) -> None:
         """Ask whether we may write to ``repository``, by an upload that is begun; raise if not.

@@ -4,7 +4,7 @@ Within a ``schema_version`` fields are only ever added. Times are in seconds.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -80,6 +80,22 @@ class TransferRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferrerRecord:
+    """A signature, SBOM or attestation that came along with an image."""
+
+    digest: str
+    """The digest of its manifest."""
+    subject: str
+    """The digest that it refers to: of the image, of a part of it, or of another referrer."""
+    artifact_type: str
+    """What it is, by its artifactType or its config's media type."""
+    tag: str | None
+    """Cosign's tag that names it; null where it names its subject itself."""
+    uploaded: bool
+    """Whether the repository did not have it before this run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRecord:
     """One target: a reference to write, and how that ended."""
 
@@ -113,6 +129,8 @@ class TargetRecord:
     """On a seed: every attempt for the blobs and manifests that its group shares."""
     carriage: TransferRecord | None
     """On a seed whose content was carried through the registry's API: what that took."""
+    referrers: list[ReferrerRecord] = field(default_factory=list)
+    """On the target that they came along with: what refers to its image, or to parts of it."""
 
     def __str__(self) -> str:
         return self.reference

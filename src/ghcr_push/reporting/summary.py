@@ -7,6 +7,7 @@ from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.phrases import count, retries_told, sent, tally, unproved
 from ghcr_push.reporting.records import Report
+from ghcr_push.reporting.referrers import referrers_of
 from ghcr_push.reporting.sections import ByteBudget, failed, kept, landed, planned, retried, skipped
 from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
 
@@ -41,7 +42,12 @@ def summary(report: Report, *, protected: bool = False, guide: str = "") -> str:
     were under ``protect``, whose promise is then spelled out. ``guide`` is the address of the guide
     to failures, which each kind is linked to; without it none is.
     """
-    parts = [f"## {headline(report)}", _facts(report), prose(retries_told(report))]
+    parts = [
+        f"## {headline(report)}",
+        _facts(report),
+        prose(retries_told(report)),
+        prose(referrers_of(report)),
+    ]
     room = ByteBudget(guide)
     for section, share in _SHARES:
         room.grow(share * _KIB)

@@ -17,6 +17,7 @@ from ghcr_push.reporting.phrases import (
     tries,
 )
 from ghcr_push.reporting.records import Report, TargetRecord
+from ghcr_push.reporting.referrers import referrers_of
 
 _MOST_NAMES = 10
 """Tags of a repository that are named; the others are counted."""
@@ -36,6 +37,7 @@ def terminal(report: Report) -> str:
         *retried_lines(report),
         *landed_lines(report),
         *planned_lines(report),
+        visible(referrers_of(report)),
         tally(report),
     ]
     return "".join(f"{line}\n" for line in lines if line)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.model import NO_REFERRERS, Descriptor, Kind, Manifest, Referrers
 from ghcr_push.references import Digest
 
 
@@ -43,6 +43,8 @@ class SavedImage:
     """Descriptors, as JSON, by which an index lists it: of an index, those that it lists."""
     notice: str | None = None
     """A sentence for the reader where less than the whole index is pushed."""
+    referrers: Referrers = NO_REFERRERS
+    """What comes along with it, where that is asked for."""
 
     @property
     def top(self) -> Descriptor:

@@ -7,8 +7,10 @@ size; blobs are read where they lie, when a repository lacks them.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
+from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, is_called, is_digest
 from ghcr_push.sources.disk import Files, unusable
@@ -21,6 +23,7 @@ from ghcr_push.sources.graph import (
     the_one,
 )
 from ghcr_push.sources.images import SavedImage
+from ghcr_push.sources.referrers import Entry, Relations, found_in, relations_of
 
 MANIFEST_TYPES: Final = frozenset(
     {
@@ -70,6 +73,8 @@ class Layout:
                 return Digest(name)
             raise self._unusable(f"has no {name}; it has {_listed(_told(entries))}")
         fitting = {entry.digest for entry, names in entries if not name or is_called(name, names)}
+        if not name and len(fitting) > 1:  # a signature beside the image is no image of its own
+            fitting -= {each.digest for found in self.relations().values() for each in found}
         if len(fitting) == 1:
             return fitting.pop()
         there = _listed(_told(entries))
@@ -93,6 +98,31 @@ class Layout:
             if size != named.size:
                 raise self._unusable(f"has {size:,} bytes of {named.digest}, not {named.size:,}")
         return replace(saved, entries=tuple(self._entries(saved.manifests[-1], contents)))
+
+    def with_referrers(self, saved: SavedImage) -> SavedImage:
+        """Add what refers to an image that was read, or to a part of it, of all that is here."""
+        read = cache(lambda digest: self.read(digest, None))
+        return replace(saved, referrers=found_in(saved, self.relations(), read))
+
+    def relations(self) -> Relations:
+        """Return what refers to what, of all that ``index.json`` leads to and can be read."""
+        raw = self._files.content("index.json", LARGEST_INDEX) or b""
+        return relations_of(self._listed(parsed(raw) or {}, set(), 0))
+
+    def _listed(self, index: dict[str, Any], seen: set[Digest], depth: int) -> Iterator[Entry]:
+        """Yield the manifests of an index, however deep; what is damaged is no concern of ours."""
+        entries = index.get("manifests")
+        for entry in entries if isinstance(entries, list) and depth <= _DEEPEST else ():
+            try:
+                named, names = self._entry(entry)
+                raw = self._files.content(path_of(named.digest), LARGEST_MANIFEST)
+            except PushError:
+                continue
+            document = parsed(raw or b"") or {}
+            yield Entry(named.digest, names, entry.get("annotations") or {}, document)
+            if named.digest not in seen:
+                seen.add(named.digest)
+                yield from self._listed(document, seen, depth + 1)
 
     def _entries(self, manifest: Manifest, contents: ImageGraph) -> Iterator[Mapping[str, Any]]:
         """Yield descriptors for an index: those of an index one by one, nested ones flattened."""

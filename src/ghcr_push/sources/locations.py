@@ -23,13 +23,14 @@ from ghcr_push.pushing.ports import InspectingEngine, Reading
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.archive import Archive, opened
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.disk import DiskBlob, Extent, Folder, unusable
+from ghcr_push.sources.disk import DiskBlob, Extent, Files, Folder, unusable
 from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
 from ghcr_push.sources.graph import Child, the_one
 from ghcr_push.sources.images import SavedImage, StoredImage
 from ghcr_push.sources.layout import Layout, path_of
 from ghcr_push.sources.merged import MergedSources
 from ghcr_push.sources.ready import Ready, image_of
+from ghcr_push.sources.referrers import as_content
 from ghcr_push.sources.remote import RegistrySources
 from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool
@@ -47,15 +48,25 @@ class Found:
     image: Image
     saved: SavedImage | None
     read: Callable[[], AbstractAsyncContextManager[Reading]]
+    read_referrers: Callable[[], AbstractAsyncContextManager[Reading]] | None = None
 
 
 class DiskSources:
     """Layouts and archives; ``place`` finds a path as a workflow writes it.
 
-    ``platform`` chooses one of each index; None wants all that it names.
+    ``platform`` chooses one of each index; None wants all that it names. ``referrers``: what
+    refers to an image comes along.
     """
 
-    def __init__(self, place: Callable[[str], Path], spool: Spool, platform: str | None) -> None:
+    def __init__(
+        self,
+        place: Callable[[str], Path],
+        spool: Spool,
+        platform: str | None,
+        *,
+        referrers: bool = False,
+    ) -> None:
+        self._referrers = referrers
         self._place = place
         self._spool = spool
         self._platform = platform
@@ -83,6 +94,16 @@ class DiskSources:
             async with self._found[source].read() as saved:
                 yield saved
 
+    @asynccontextmanager
+    async def save_referrers(self, source: Source) -> AsyncIterator[Reading]:
+        """Read what refers to the content that ``inspect`` found."""
+        read = self._found[source].read_referrers
+        if read is None:
+            raise ValueError(f"nothing refers to {source}")
+        with _named(str(source)):
+            async with read() as saved:
+                yield saved
+
     def _find(self, location: DiskLocation) -> Found:
         match location.form:
             case Form.OCI_LAYOUT:
@@ -94,17 +115,32 @@ class DiskSources:
 
     def _layout(self, location: DiskLocation) -> Found:
         folder = Folder(self._place(location.path))
-        layout = Layout(folder, f"{location.form}:{location.path}")
-        saved = layout.read(layout.choose(location.name), self._platform)
-        return Found(image_of(saved), saved, lambda: _in_place(saved, folder.extent))
+        return self._of_layout(folder, location, lambda saved: _in_place(saved, folder.extent))
 
     def _oci_archive(self, location: DiskLocation) -> Found:
         archive = Archive(self._place(location.path))
-        layout = Layout(archive, f"{location.form}:{location.path}")
-        saved = layout.read(layout.choose(location.name), self._platform)
         if not archive.compressed:
-            return Found(image_of(saved), saved, lambda: _in_place(saved, archive.extent))
-        return Found(image_of(saved), saved, lambda: self._streamed(archive.path, saved))
+            return self._of_layout(
+                archive, location, lambda saved: _in_place(saved, archive.extent)
+            )
+        return self._of_layout(archive, location, lambda saved: self._streamed(archive.path, saved))
+
+    def _of_layout(
+        self,
+        files: Files,
+        location: DiskLocation,
+        read: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
+    ) -> Found:
+        layout = Layout(files, f"{location.form}:{location.path}")
+        saved = layout.read(layout.choose(location.name), self._platform)
+        if self._referrers:
+            saved = layout.with_referrers(saved)
+        return Found(
+            image_of(saved),
+            saved,
+            read=lambda: read(saved),
+            read_referrers=lambda: read(as_content(saved.referrers)),
+        )
 
     def _docker_archive(self, location: DiskLocation) -> Found:
         archive = Archive(self._place(location.path))
@@ -124,10 +160,10 @@ class DiskSources:
     @asynccontextmanager
     async def _streamed(self, path: Path, saved: SavedImage) -> AsyncIterator[Reading]:
         """Read a compressed archive from front to back; blobs pass through temporary space."""
-        top = StoredImage(digest=saved.top.digest)
+        wanted = [StoredImage(digest=each.digest) for each in reversed(saved.manifests)]
         with opened(path) as file:
             reading = SavedImages.stored(
-                _Input(file), [top], spool=self._spool, held=AllBut(saved.blobs)
+                _Input(file), wanted, spool=self._spool, held=AllBut(saved.blobs)
             )
             async with reading:
                 yield reading
@@ -213,6 +249,14 @@ class Sources:
         """Read one layout, archive or image in a registry."""
         on_disk = isinstance(parse_location(source.image), DiskLocation)
         return self._disk.save(source) if on_disk else self._registries.save(source)
+
+    def save_referrers(self, source: Source) -> AbstractAsyncContextManager[Reading]:
+        """Read what refers to a source while the block runs."""
+        location = parse_location(source.image)
+        if isinstance(location, MergedLocation):
+            return self._merged.save_referrers(source)
+        on_disk = isinstance(location, DiskLocation)
+        return (self._disk if on_disk else self._registries).save_referrers(source)
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, Protocol, Self
 
 from ghcr_push.failures import PushError, classify
-from ghcr_push.model import Failure, Image, Manifest, Source
+from ghcr_push.model import Failure, Image, Manifest, Referrers, Source
 from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryLocation
 from ghcr_push.pushing.ports import Blob, Reading
 from ghcr_push.references import Digest
@@ -15,6 +15,7 @@ from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.graph import INDEX_TYPE
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.ready import image_of
+from ghcr_push.sources.referrers import as_content, reaching
 
 
 class MemberSources(Protocol):
@@ -30,6 +31,9 @@ class MemberSources(Protocol):
 
     def save_one(self, source: Source) -> AbstractAsyncContextManager[Reading]:
         """Read a member while the block runs."""
+
+    def save_referrers(self, source: Source) -> AbstractAsyncContextManager[Reading]:
+        """Read what refers to a member while the block runs."""
 
 
 class MergedSources:
@@ -57,11 +61,24 @@ class MergedSources:
     async def save(self, source: Source) -> AsyncIterator[Reading]:
         """Read all members, one after the other."""
         members, saved = self._found[source]
-        async with AsyncExitStack() as stack:
-            readings = [
-                await stack.enter_async_context(self._members.save_one(each)) for each in members
-            ]
+        async with _all([self._members.save_one(each) for each in members]) as readings:
             yield _Chained(saved, readings)
+
+    @asynccontextmanager
+    async def save_referrers(self, source: Source) -> AsyncIterator[Reading]:
+        """Read what refers to the members, one after the other."""
+        members, saved = self._found[source]
+        referred = [each for each in members if self._members.saved(each).referrers.found]
+        async with _all([self._members.save_referrers(each) for each in referred]) as readings:
+            yield _Chained(as_content(saved.referrers), readings)
+
+
+@asynccontextmanager
+async def _all(
+    readings: Iterable[AbstractAsyncContextManager[Reading]],
+) -> AsyncIterator[list[Reading]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(each) for each in readings]
 
 
 class _Chained:
@@ -109,11 +126,20 @@ def merged(members: Sequence[SavedImage], title: str) -> SavedImage:
     children = (
         manifest for member in members for manifest in member.manifests if manifest.digest in listed
     )
+    manifests = (*{child.digest: child for child in children}.values(), index)
     return SavedImage(
         blobs=tuple({blob.digest: blob for each in members for blob in each.blobs}.values()),
-        manifests=(*{child.digest: child for child in children}.values(), index),
+        manifests=manifests,
         entries=tuple(entries),
+        referrers=_referrers(members, manifests),
     )
+
+
+def _referrers(members: Sequence[SavedImage], manifests: Sequence[Manifest]) -> Referrers:
+    """Return what refers to the members as the index lists them: not to what was flattened."""
+    found = (one for each in members for one in reaching(each.referrers.found, manifests))
+    notices = (each.referrers.notice for each in members)
+    return Referrers(tuple(dict.fromkeys(found)), "; ".join(filter(None, notices)) or None)
 
 
 def _distinct(entries: Iterable[Mapping[str, Any]], title: str) -> list[Mapping[str, Any]]:

@@ -31,4 +31,11 @@ def image_of(saved: SavedImage) -> Image:
     """Describe content whose digest is known beforehand."""
     size = sum(named.size for named in saved.blobs)
     digest = saved.top.digest
-    return Image(id=str(digest), layers=0, digest=digest, size=size, in_engine=False)
+    return Image(
+        id=str(digest),
+        layers=0,
+        digest=digest,
+        size=size,
+        in_engine=False,
+        referrers=saved.referrers,
+    )

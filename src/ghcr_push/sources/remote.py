@@ -1,7 +1,8 @@
 """Content that lies in a registry: read as it is sent on, never on disk."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
@@ -9,15 +10,17 @@ from ghcr_push.model import Failure, Image, Kind, Manifest, Source
 from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.pushing.ports import Reading
 from ghcr_push.pushing.pressure.retry import AttemptError
-from ghcr_push.references import Digest, Repository
+from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.sources.disk import RunningDigest, unusable
 from ghcr_push.sources.graph import parsed
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import Layout, named_by, path_of
 from ghcr_push.sources.ready import Ready, image_of
+from ghcr_push.sources.referrers import Finder, as_content, found_in, gone
 
 T = TypeVar("T")
 
+_NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 
 _LARGEST_CONFIG: Final = 4 << 20
@@ -37,6 +40,11 @@ class ContentReader(Protocol):
     ) -> AsyncGenerator[bytes]:
         """Yield the bytes of a blob from ``start`` on to its ``size``."""
 
+    async def source_referrers(
+        self, repository: Repository, subject: Digest
+    ) -> Sequence[Digest] | None:
+        """List what refers to a manifest; None where the registry has no such list."""
+
 
 class Persist(Protocol):
     """Tries again while that makes sense."""
@@ -48,7 +56,8 @@ class Persist(Protocol):
 class RegistrySources:
     """Images in registries. ``persist`` tries a read again while that makes sense.
 
-    ``platform`` chooses one of each index; None wants all that it names.
+    ``platform`` chooses one of each index; None wants all that it names. ``referrers``: what
+    refers to an image comes along.
     """
 
     def __init__(
@@ -56,8 +65,11 @@ class RegistrySources:
         reader: ContentReader,
         persist: Persist,
         platform: str | None,
+        *,
+        referrers: bool = False,
     ) -> None:
         self._reader = reader
+        self._referrers = referrers
         self._persist = persist
         self._platform = platform
         self._found: dict[Source, tuple[RegistryLocation, SavedImage]] = {}
@@ -67,6 +79,8 @@ class RegistrySources:
         try:
             top, files = await self._fetch(source, location)
             saved = Layout(files, str(source)).read(top, self._platform)
+            if self._referrers:
+                saved = await self._with_referrers(source, location.repository, saved, files)
         except AttemptError as failed:
             return failed.failure
         except PushError as error:
@@ -81,24 +95,69 @@ class RegistrySources:
     @asynccontextmanager
     async def save(self, source: Source) -> AsyncIterator[Reading]:
         """Read the content that ``inspect`` found."""
-        location, saved = self._found[source]
+        yield self._ready(source, self._found[source][1])
+
+    @asynccontextmanager
+    async def save_referrers(self, source: Source) -> AsyncIterator[Reading]:
+        """Read what refers to the content that ``inspect`` found."""
+        yield self._ready(source, as_content(self._found[source][1].referrers))
+
+    def _ready(self, source: Source, saved: SavedImage) -> Ready:
+        repository = self._found[source][0].repository
         blobs = [
-            RemoteBlob(self._reader, location.repository, named.digest, named.size, str(source))
+            RemoteBlob(self._reader, repository, named.digest, named.size, str(source))
             for named in saved.blobs
         ]
-        yield Ready(saved, blobs)
+        return Ready(saved, blobs)
 
     async def _fetch(self, source: Source, location: RegistryLocation) -> tuple[Digest, "Fetched"]:
         files = Fetched()
         first = await self._manifest(source, location.repository, location.reference)
-        waiting = files.add(first)
+        await self._fetch_children(source, location.repository, first, files)
+        await self._fetch_config(source, location.repository, first, files)
+        return first.digest, files
+
+    async def _fetch_children(
+        self, source: Source, repository: Repository, manifest: Manifest, files: "Fetched"
+    ) -> list[Digest]:
+        """Fetch all manifests that one leads to; return their digests and its own."""
+        fetched, waiting = [manifest.digest], files.add(manifest)
         while waiting:
             if len(files.manifests) >= MOST_MANIFESTS:
                 raise unusable(f"{source} names more than {MOST_MANIFESTS:,} manifests")
-            manifest = await self._manifest(source, location.repository, waiting.pop())
-            waiting += [each for each in files.add(manifest) if each not in files.manifests]
-        await self._fetch_config(source, location.repository, first, files)
-        return first.digest, files
+            child = await self._manifest(source, repository, waiting.pop())
+            fetched.append(child.digest)
+            waiting += [each for each in files.add(child) if each not in files.manifests]
+        return fetched
+
+    async def _with_referrers(
+        self, source: Source, repository: Repository, saved: SavedImage, files: "Fetched"
+    ) -> SavedImage:
+        """Add what refers to an image, found by the registry's API or by tags."""
+
+        async def fetched(reference: str) -> Manifest | None:
+            if is_digest(reference) and (known := files.manifests.get(Digest(reference))):
+                return known
+            try:
+                return await self._manifest(source, repository, reference)
+            except AttemptError as failed:
+                if failed.failure.status != _NOT_FOUND:
+                    raise
+                return None
+
+        finder = Finder(
+            lambda subject: self._read(
+                source, lambda: self._reader.source_referrers(repository, subject)
+            ),
+            fetched,
+            lambda manifest: self._fetch_children(source, repository, manifest, files),
+        )
+        await finder.search(manifest.digest for manifest in saved.manifests)
+        layout = Layout(files, str(source))
+        found = found_in(
+            saved, finder.relations, lambda digest: layout.read(digest, None), gone(finder.gone)
+        )
+        return replace(saved, referrers=found)
 
     async def _fetch_config(
         self, source: Source, repository: Repository, manifest: Manifest, files: "Fetched"

@@ -1,0 +1,213 @@
+"""What refers to an image, brought into the image's repository before any tag is written.
+
+Signatures first: whoever checks a tag at any moment finds them. The specification has registries
+take them before what they refer to.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import anyio
+
+from ghcr_push.model import Descriptor, Kind, Manifest, Referrer, ReferrerResult, Step
+from ghcr_push.pushing.content_push import ContentPush
+from ghcr_push.pushing.context import RunContext, ours
+from ghcr_push.pushing.events import Noticed
+from ghcr_push.pushing.journal import Journal
+from ghcr_push.pushing.known_blobs import KnownBlobs
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.referrers_tag import Recorded, ReferrersTag
+from ghcr_push.pushing.side_by_side import for_each
+from ghcr_push.pushing.units import Units
+from ghcr_push.references import Digest, Repository
+
+T = TypeVar("T")
+
+LAG_PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between reads while a registry shows an old tag of cosign's: 30 s, GHCR's worst."""
+
+
+class ReferrerPush:
+    """Brings referrers into one repository; ``content_push`` brings what they are made of."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        referrers: Sequence[Referrer],
+        content_push: ContentPush,
+        *,
+        context: RunContext,
+        limiter: Limiter,
+        known_blobs: KnownBlobs,
+        units: Units,
+    ) -> None:
+        self._repository = repository
+        self._referrers = referrers
+        self._content_push = content_push
+        self._context = context
+        self._limiter = limiter
+        self._known_blobs = known_blobs
+        self._units = units
+        self._reader = Reader(limiter, units.judge)
+        self._written: set[Referrer] = set()
+
+    async def push(self) -> tuple[ReferrerResult, ...]:
+        """Return what became of each; raise ``AttemptError`` where one cannot be brought."""
+        missing = await self._missing()
+        self._written = {each for each in self._referrers if each.manifest.digest in missing}
+        await self._content_push.bring(
+            [each for each in self._by_digest() if each.digest in missing],
+            frozenset(blob.digest for each in self._written for blob in each.blobs),
+        )
+        by_subject: dict[Digest, list[Manifest]] = {}
+        for each in self._referrers:
+            if each.tag is None:
+                by_subject.setdefault(each.subject, []).append(each.manifest)
+        await for_each(by_subject.items(), lambda item: self._list(*item))
+        await for_each([each for each in self._referrers if each.tag is not None], self._tag)
+        return tuple(self._result(each) for each in self._referrers)
+
+    def _by_digest(self) -> list[Manifest]:
+        """Return what is written under its digest: all but what a tag of cosign's writes."""
+        parts = [part for each in self._referrers for part in each.parts]
+        tops = [each.manifest for each in self._referrers if each.tag is None]
+        return list({each.digest: each for each in (*parts, *tops)}.values())
+
+    async def _missing(self) -> frozenset[Digest]:
+        """Return which manifests are to be written: those that the repository lacks.
+
+        A referrer that has lost a part is written anew.
+        """
+        missing: set[Digest] = set()
+
+        async def look(referrer: Referrer) -> None:
+            for manifest in (referrer.manifest, *referrer.parts):
+                if not await self._content_push.has_manifest(manifest.digest):
+                    missing.update((manifest.digest, referrer.manifest.digest))
+
+        await for_each(self._referrers, look)
+        return frozenset(missing)
+
+    def _result(self, referrer: Referrer) -> ReferrerResult:
+        return ReferrerResult(
+            digest=referrer.manifest.digest,
+            subject=referrer.subject,
+            artifact_type=referrer.artifact_type,
+            tag=referrer.tag,
+            uploaded=referrer in self._written,
+        )
+
+    # -- lists ------------------------------------------------------------------------------
+
+    async def _list(self, subject: Digest, manifests: Sequence[Manifest]) -> None:
+        """Have the registry list ``manifests`` as referrers of ``subject``, or do it by tag."""
+        rest = [each for each in manifests if each.digest not in self._content_push.listed]
+        if not rest:
+            return
+        listed = await self._read(
+            lambda: self._context.registry.referrers(self._repository, subject)
+        )
+        rest = [each for each in rest if each.digest not in (listed or ())]
+        if not rest:
+            return
+        tag = ReferrersTag(
+            self._repository,
+            subject,
+            context=self._context,
+            limiter=self._limiter,
+            units=self._units,
+            reader=self._reader,
+        )
+        async with self._known_blobs.turn(self._repository, subject):
+            await tag.add(rest)
+
+    async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
+        unit = self._units.new()
+        recorded = Recorded(self._units, self._limiter, unit.journal)
+        return await self._units.persist(
+            unit, lambda: recorded.read(Step.LOOK, lambda: self._reader.in_turn(request))
+        )
+
+    # -- cosign's tags ------------------------------------------------------------------------
+
+    async def _tag(self, referrer: Referrer) -> None:
+        """Have cosign's tag name the referrer, unless it names more than that already."""
+        unit = self._units.new()
+        if await self._units.persist(unit, lambda: self._write_tag(referrer, unit.journal)):
+            self._written.add(referrer)
+        else:
+            self._written.discard(referrer)
+
+    async def _write_tag(self, referrer: Referrer, journal: Journal) -> bool:
+        recorded = Recorded(self._units, self._limiter, journal)
+        tag, manifest = str(referrer.tag), referrer.manifest
+
+        async def head() -> Descriptor | None:
+            return await self._context.registry.head(self._repository, tag)
+
+        async def write() -> bool:
+            await self._context.registry.put(self._repository, tag, manifest)
+            return True
+
+        while True:
+            seen = await recorded.read(Step.LOOK, lambda: self._reader.in_turn(head))
+            if seen is not None and not await recorded.read(
+                Step.FETCH, partial(self._may_move, referrer, seen)
+            ):
+                return False
+
+            async def moved(seen: Descriptor | None = seen) -> bool | None:
+                return None if await self._reader.at_once(head) == seen else False
+
+            key = (self._repository, manifest.digest)
+            if await self._units.send(key, write, journal, moved):
+                await recorded.read(Step.PROVE, lambda: self._prove(head, manifest, tag))
+                return True
+
+    async def _prove(
+        self, head: Callable[[], Awaitable[Descriptor | None]], manifest: Manifest, tag: str
+    ) -> None:
+        for pause in LAG_PAUSES if self._context.verify else ():
+            await anyio.sleep(pause)
+            seen = await self._reader.in_turn(head)
+            if seen is not None and seen.digest == manifest.digest:
+                return
+        if self._context.verify:
+            sentence = f"{self._repository}:{tag} does not name {manifest.digest} after the write"
+            raise AttemptError(ours(Kind.NOT_VISIBLE, sentence), charged=True)
+
+    async def _may_move(self, referrer: Referrer, seen: Descriptor) -> bool:
+        """Say whether the tag may be moved from what it names: no signature there may get lost.
+
+        What is there stays where it has all of ours; where each has what the other lacks, a
+        reader is told.
+        """
+        if seen.digest == referrer.manifest.digest:
+            return False
+        there = await self._reader.in_turn(
+            lambda: self._context.registry.get(self._repository, seen.digest)
+        )
+        others, own = _layers(there), _layers(referrer.manifest)
+        if others <= own:
+            return True
+        if not own <= others:
+            self._context.observer(
+                Noticed(
+                    f"{self._repository}:{referrer.tag} was left as it is: it has what the source "
+                    "lacks, and lacks what that has; sign again, or delete it and run again"
+                )
+            )
+        return False
+
+
+def _layers(manifest: Manifest) -> frozenset[str]:
+    """Return the layers as cosign tells them apart: signatures stand in their annotations."""
+    try:
+        layers = json.loads(manifest.raw)["layers"]
+        return frozenset(json.dumps(each, sort_keys=True) for each in layers)
+    except (ValueError, KeyError, TypeError):
+        return frozenset({manifest.digest})

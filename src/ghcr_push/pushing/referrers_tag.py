@@ -1,0 +1,184 @@
+"""The tag that stands in for a list of referrers where a registry keeps none.
+
+distribution-spec, "Referrers Tag Schema": an index under ``sha256-<hex>``, which every client
+reads, adds to and writes again. No registry offers a lock between read and write. So it is read
+again right before each write, and read back after it: an entry that another client's write
+overwrote, ours or one seen before, is added again.
+"""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import anyio
+
+from ghcr_push.failures import PushError
+from ghcr_push.model import Descriptor, Kind, Manifest, Step
+from ghcr_push.pushing.context import RunContext, ours
+from ghcr_push.pushing.journal import Journal
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.reads import Reader
+from ghcr_push.pushing.units import Units
+from ghcr_push.references import Digest, Repository, referrers_tag
+
+T = TypeVar("T")
+Read = Callable[[Callable[[], Awaitable[Manifest | None]]], Awaitable[Manifest | None]]
+Entry = Mapping[str, Any]
+
+SETTLED_AFTER: Final = (0.0, 1.0)
+"""Seconds after a write at which it must be seen: at once, and when whoever had read the index
+before that write has written, too. A client's read and write are a round trip apart."""
+
+_INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+
+_NOT_THERE: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
+"""Codes of registries that take no index of what they do not hold."""
+
+
+class ReferrersTag:
+    """The list of what refers to ``subject`` in one repository, kept by tag."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        subject: Digest,
+        *,
+        context: RunContext,
+        limiter: Limiter,
+        units: Units,
+        reader: Reader,
+    ) -> None:
+        self._repository = repository
+        self._subject = subject
+        self._tag = referrers_tag(subject)
+        self._context = context
+        self._limiter = limiter
+        self._units = units
+        self._reader = reader
+        self._index: Manifest | None = None
+        self._wanted: dict[str, Entry] = {}
+        """Entries by digest: ours, and all that were seen."""
+        self._lost: set[str] = set()
+        """What the list named and the repository had not."""
+        self._doubted = False
+        """Whether the registry refused an index for what it names."""
+
+    async def add(self, manifests: Sequence[Manifest]) -> None:
+        """Have the list name ``manifests``; raise ``AttemptError`` where that cannot be."""
+        self._wanted |= {each.digest: described(each) for each in manifests}
+        unit = self._units.new()
+        await self._units.persist(unit, lambda: self._attempt(unit.journal))
+
+    async def _attempt(self, journal: Journal) -> None:
+        recorded = Recorded(self._units, self._limiter, journal)
+        if await recorded.read(Step.LOOK, lambda: self._is_complete(self._reader.in_turn)):
+            return
+        if self._doubted:
+            await recorded.read(Step.LOOK, self._drop_lost)
+        key = (self._repository, self._subject)
+        if await self._units.send(key, self._write, journal, self._look_again):
+            await recorded.read(Step.PROVE, self._settle)
+
+    async def _look_again(self) -> bool | None:
+        """Read it in the slot, right before the write; False where there is nothing to write."""
+        return False if await self._is_complete(self._reader.at_once) else None
+
+    async def _is_complete(self, read: Read) -> bool:
+        """Read the list; say whether it names all that it should."""
+        self._index = await read(self._fetch)
+        entries = {str(entry["digest"]): entry for entry in self._entries()}
+        listed = {digest: each for digest, each in entries.items() if digest not in self._lost}
+        lacking = self._wanted.keys() - listed.keys()
+        self._wanted = {**listed, **self._wanted}
+        return not lacking
+
+    async def _fetch(self) -> Manifest | None:
+        seen = await self._head(self._tag)
+        if seen is None:
+            return None
+        return await self._context.registry.get(self._repository, seen.digest)
+
+    def _entries(self) -> list[Entry]:
+        """Return the entries of the index; what another index stands in for, is left alone."""
+        if self._index is None:
+            return []
+        try:
+            return [{**entry} for entry in json.loads(self._index.raw)["manifests"]]
+        except (ValueError, KeyError, TypeError) as error:
+            sentence = f"{self._repository}:{self._tag} should list referrers, and is no index"
+            raise AttemptError(ours(Kind.UNSUPPORTED, sentence), charged=True) from error
+
+    async def _write(self) -> bool:
+        index = with_entries(self._index, self._wanted)
+        try:
+            await self._context.registry.put(self._repository, self._tag, index)
+        except PushError as error:
+            self._doubted |= error.evidence.code in _NOT_THERE
+            raise
+        return True
+
+    async def _settle(self) -> None:
+        for pause in SETTLED_AFTER:
+            await anyio.sleep(pause * self._context.backoff.random.uniform(1.0, 1.5))
+            if not await self._is_complete(self._reader.in_turn):
+                sentence = f"{self._repository}:{self._tag} lost an entry to another writer"
+                failure = replace(ours(Kind.NOT_VISIBLE, sentence), cap=None)
+                raise AttemptError(failure, charged=True)
+
+    async def _drop_lost(self) -> None:
+        """Leave out what the list names and the repository has not: a clean-up may have run."""
+        for digest in list(self._wanted):
+            if await self._reader.in_turn(partial(self._head, digest)) is None:
+                del self._wanted[digest]
+                self._lost.add(digest)
+
+    async def _head(self, reference: str) -> Descriptor | None:
+        return await self._context.registry.head(self._repository, reference)
+
+
+class Recorded:
+    """Does the reads of an attempt, which is recorded where one of them fails."""
+
+    def __init__(self, units: Units, limiter: Limiter, journal: Journal) -> None:
+        self._units = units
+        self._limiter = limiter
+        self._journal = journal
+
+    async def read(self, step: Step, do: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``do`` gives; note its ``AttemptError`` and raise it."""
+        try:
+            return await do()
+        except AttemptError as failed:
+            self._journal.open(step, self._limiter.limit)
+            self._units.record_first(self._journal, failed.failure)
+            raise
+
+
+def described(manifest: Manifest) -> Entry:
+    """Return the entry by which a list of referrers names a manifest, as the spec wants it."""
+    document = json.loads(manifest.raw)
+    named = document.get("config")
+    of_config = named.get("mediaType") if isinstance(named, dict) else None
+    more = {
+        "annotations": document.get("annotations"),
+        "artifactType": document.get("artifactType") or of_config,
+    }
+    return {
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest,
+        "size": len(manifest.raw),
+        **{key: value for key, value in more.items() if value},
+    }
+
+
+def with_entries(index: Manifest | None, entries: Mapping[str, Entry]) -> Manifest:
+    """Return an index with exactly ``entries``; what else it says stays as it is."""
+    new = {"schemaVersion": 2, "mediaType": _INDEX_TYPE}
+    document = {**(json.loads(index.raw) if index else new), "manifests": [*entries.values()]}
+    raw = json.dumps(document, separators=(",", ":")).encode()
+    media_type = index.media_type if index else _INDEX_TYPE
+    return Manifest(media_type, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)

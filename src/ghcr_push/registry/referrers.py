@@ -1,0 +1,101 @@
+"""What refers to a manifest, as a registry lists it: the referrers API of distribution-spec 1.1."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import httpx2
+
+from ghcr_push.model import Kind
+from ghcr_push.references import Digest, Repository, is_digest
+from ghcr_push.registry.errors import failure
+from ghcr_push.registry.http import ApiResponse
+from ghcr_push.registry.session import ApiRequest, Session
+
+MOST_PAGES: Final = 100
+"""Pages of one list that are followed."""
+
+_INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+
+_LARGEST: Final = 4 << 20
+
+_UNKNOWN: Final = frozenset({400, 404, 405, 406, 501})
+"""Besides 404, which the specification names, what servers answer to a path they do not know."""
+
+_NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next\b')
+
+
+async def referrers(
+    session: Session, repository: Repository, subject: Digest, *, of_source: bool = False
+) -> tuple[Digest, ...] | None:
+    """Return the digests of what refers to ``subject``, all pages; None: there is no such API."""
+    request = ApiRequest(
+        method="GET",
+        repository=repository,
+        path=f"referrers/{subject}",
+        headers={"Accept": _INDEX_TYPE},
+        most=_LARGEST,
+        of_source=of_source,
+    )
+    listed: list[Digest] = []
+    for page in range(MOST_PAGES):
+        answer = await session.send(request)
+        if page == 0 and answer.status in _UNKNOWN:
+            return None
+        session.expect(answer, {httpx2.codes.OK})
+        found = _digests(answer)
+        if found is None and page == 0:
+            return None  # a page for people, or another API under that path
+        listed += found or ()
+        following = _next(answer)
+        if following is None:
+            return tuple(dict.fromkeys(listed))
+        request = ApiRequest(
+            method="GET",
+            repository=repository,
+            path=request.path,
+            headers=request.headers,
+            most=_LARGEST,
+            location=following,
+            of_source=of_source,
+        )
+    raise failure(
+        f"{answer.request}: more than {MOST_PAGES} pages of referrers", Kind.UNSUPPORTED, None
+    )
+
+
+def _digests(answer: ApiResponse) -> tuple[Digest, ...] | None:
+    """Read an index; None where the answer is none."""
+    try:
+        document = json.loads(answer.body)
+        return tuple(_named(document["manifests"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _named(entries: object) -> Iterator[Digest]:
+    if not isinstance(entries, list):
+        raise TypeError(entries)
+    for entry in entries:
+        digest = str(entry["digest"])
+        if is_digest(digest):
+            yield Digest(digest)
+
+
+def _next(answer: ApiResponse) -> httpx2.URL | None:
+    """Return the address of the next page (RFC 8288), of the registry's own origin only."""
+    match = _NEXT.search(answer.headers.get("Link", ""))
+    if match is None:
+        return None
+    try:
+        url = answer.url.join(match[1])
+    except httpx2.InvalidURL:
+        url = httpx2.URL()
+    if url.origin != answer.url.origin:
+        raise failure(
+            f"{answer.request}: the next page is said to be elsewhere, at {url.host or 'nowhere'}",
+            Kind.UNSUPPORTED,
+            answer.status,
+        )
+    return url

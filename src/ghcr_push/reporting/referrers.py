@@ -1,0 +1,36 @@
+"""What came along with the images of a run, in a sentence; plain text, not escaped."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ghcr_push.model import ReferrerResult
+from ghcr_push.reporting.phrases import count
+from ghcr_push.reporting.records import ReferrerRecord, Report
+
+_COSIGN = {"sig": "cosign signature", "att": "cosign attestation", "sbom": "cosign SBOM"}
+"""What cosign's tags are of, by their endings."""
+
+_MOST_TYPES = 4
+
+
+def referrers_of(report: Report) -> str:
+    """Return the sentence for a whole run; empty where nothing came along."""
+    return referrers_told(each for target in report.targets for each in target.referrers)
+
+
+def referrers_told(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
+    """Return how many signatures and the like came along, and what they are; empty for none."""
+    brought = tuple(referrers)
+    if not brought:
+        return ""
+    uploaded = sum(each.uploaded for each in brought)
+    new = f"{uploaded:,} of them uploaded" if uploaded else "all of them there already"
+    types = Counter(map(_type, brought)).most_common()
+    told = ", ".join(f"{n:,} \N{MULTIPLICATION SIGN} {name}" for name, n in types[:_MOST_TYPES])
+    more = f", {count(len(types) - _MOST_TYPES, 'more type')}" if len(types) > _MOST_TYPES else ""
+    return f"{count(len(brought), 'referrer')} came along, {new}: {told}{more}"
+
+
+def _type(referrer: ReferrerRecord | ReferrerResult) -> str:
+    ending = (referrer.tag or "").rpartition(".")[2]
+    return _COSIGN.get(ending) or referrer.artifact_type or "no type"

@@ -1,0 +1,223 @@
+"""What refers to an image: its signatures, SBOMs and attestations, and those of its parts.
+
+By the field ``subject`` of the image-spec, or by cosign's tags. What refers to a referrer counts,
+too: the signature of an SBOM.
+"""
+
+import re
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import anyio
+
+from ghcr_push.model import Manifest, Referrer, Referrers
+from ghcr_push.pushing.side_by_side import for_each
+from ghcr_push.references import Digest, is_digest, referrers_tag
+from ghcr_push.sources.graph import parsed
+from ghcr_push.sources.images import SavedImage
+
+COSIGN: Final = (".sig", ".att", ".sbom")
+"""Endings of cosign's tags (cosign, ``specs/SIGNATURE_SPEC.md`` and its like)."""
+
+ASKED_AT_ONCE: Final = 8
+"""Questions to a source registry side by side."""
+
+_COSIGN_TAG: Final = re.compile(r"(sha256)-([0-9a-f]{64})\.(?:sig|att|sbom)")
+
+_KIND: Final = "kind"
+_KINDS: Final = {
+    "dev.cosignproject.cosign/sigs": ".sig",
+    "dev.cosignproject.cosign/atts": ".att",
+}
+_SIGNED: Final = frozenset(
+    {"dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex"}
+)
+"""By these annotations `cosign save` says what is what in a layout of one image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A manifest that refers to another: by its ``subject``, or by cosign's ``tag``."""
+
+    digest: Digest
+    tag: str | None = None
+
+
+Relations = Mapping[Digest, Sequence[Relation]]
+"""By the digest that is referred to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A manifest that a layout lists, with what its entry says of it."""
+
+    digest: Digest
+    names: tuple[str, ...]
+    annotations: Mapping[str, Any]
+    document: Mapping[str, Any]
+
+
+def relations_of(entries: Iterable[Entry]) -> Relations:
+    """Return how the manifests of a layout refer to one another."""
+    found: defaultdict[Digest, list[Relation]] = defaultdict(list)
+    listed = list(entries)
+    signed = [entry.digest for entry in listed if entry.annotations.get(_KIND) in _SIGNED]
+    for entry in listed:
+        if subject := subject_of(entry.document):
+            found[subject].append(Relation(entry.digest))
+        for tag in (name.rpartition(":")[2] for name in entry.names):
+            if match := _COSIGN_TAG.fullmatch(tag):
+                found[Digest(f"{match[1]}:{match[2]}")].append(Relation(entry.digest, tag))
+        ending = _KINDS.get(str(entry.annotations.get(_KIND)))
+        if ending and len(signed) == 1:
+            tag = referrers_tag(signed[0]) + ending
+            found[signed[0]].append(Relation(entry.digest, tag))
+    return {subject: tuple(dict.fromkeys(each)) for subject, each in found.items()}
+
+
+def subject_of(document: Mapping[str, Any]) -> Digest | None:
+    """Return the digest of what a manifest says it refers to."""
+    subject = document.get("subject")
+    digest = str(subject.get("digest")) if isinstance(subject, dict) else ""
+    return Digest(digest) if is_digest(digest) else None
+
+
+def found_in(
+    image: SavedImage,
+    relations: Relations,
+    read: Callable[[Digest], SavedImage],
+    notice: str | None = None,
+) -> Referrers:
+    """Return all that refers to a part of ``image``, or to what does; each once.
+
+    ``read`` returns a manifest once all that it names is known to be there, or raises.
+    """
+    waiting = deque(manifest.digest for manifest in image.manifests)
+    asked: set[Digest] = set()
+    found: list[Referrer] = []
+    while waiting:
+        subject = waiting.popleft()
+        if subject in asked:
+            continue
+        asked.add(subject)
+        for relation in relations.get(subject, ()):
+            saved = read(relation.digest)
+            found.append(_referrer(subject, relation, saved))
+            waiting += [manifest.digest for manifest in saved.manifests]
+    return Referrers(tuple(found), notice)
+
+
+def _referrer(subject: Digest, relation: Relation, saved: SavedImage) -> Referrer:
+    *parts, top = saved.manifests
+    document = parsed(top.raw) or {}
+    config = document.get("config")
+    of_config = config.get("mediaType") if isinstance(config, dict) else None
+    return Referrer(
+        subject=subject,
+        manifest=top,
+        tag=relation.tag,
+        parts=tuple(parts),
+        blobs=saved.blobs,
+        artifact_type=str(document.get("artifactType") or of_config or ""),
+    )
+
+
+def as_content(referrers: Referrers) -> SavedImage:
+    """Return all referrers as one content, to be read in one pass."""
+    manifests = [each for one in referrers.found for each in (*one.parts, one.manifest)]
+    return SavedImage(
+        blobs=tuple({blob.digest: blob for one in referrers.found for blob in one.blobs}.values()),
+        manifests=tuple({each.digest: each for each in manifests}.values()),
+    )
+
+
+def reaching(referrers: Iterable[Referrer], manifests: Iterable[Manifest]) -> Iterator[Referrer]:
+    """Yield those that refer to one of ``manifests``, or to one that does.
+
+    ``referrers`` come after what they refer to, as ``found_in`` returns them.
+    """
+    there = {manifest.digest for manifest in manifests}
+    for one in referrers:
+        if one.subject in there:
+            there |= {each.digest for each in (*one.parts, one.manifest)}
+            yield one
+
+
+class Finder:
+    """Finds what refers to manifests in one repository of a registry, by API and by tags.
+
+    ``listed`` asks the referrers API, None where there is none. ``fetched`` returns a manifest by
+    tag or digest, None where it is not there; ``completed`` fetches all manifests that one leads
+    to and returns their digests. What they raise ends the search.
+    """
+
+    def __init__(
+        self,
+        listed: Callable[[Digest], Awaitable[Sequence[Digest] | None]],
+        fetched: Callable[[str], Awaitable[Manifest | None]],
+        completed: Callable[[Manifest], Awaitable[Iterable[Digest]]],
+    ) -> None:
+        self.relations: dict[Digest, list[Relation]] = {}
+        self.gone: list[Digest] = []
+        """What is listed and not there."""
+        self._listed = listed
+        self._fetched = fetched
+        self._completed = completed
+        self._has_api = True
+        self._new: set[Digest] = set()
+        self._slots = anyio.CapacityLimiter(ASKED_AT_ONCE)
+
+    async def search(self, digests: Iterable[Digest]) -> None:
+        """Find what refers to ``digests``, and what refers to that, and so on."""
+        self._new = set(digests)
+        while self._new:
+            waiting, self._new = self._new, set()
+            self.relations |= {digest: [] for digest in waiting}
+            await for_each(waiting, self._ask)
+            self._new -= self.relations.keys()
+
+    async def _ask(self, subject: Digest) -> None:
+        for digest in await self._referrers(subject):
+            if not await self._add(subject, digest, None):
+                self.gone.append(digest)
+        for ending in COSIGN:
+            tag = referrers_tag(subject) + ending
+            await self._add(subject, tag, tag)
+
+    async def _referrers(self, subject: Digest) -> Sequence[Digest]:
+        async with self._slots:
+            listed = await self._listed(subject) if self._has_api else None
+            if listed is not None:
+                return listed
+            self._has_api = False
+            index = await self._fetched(referrers_tag(subject))
+        return [Digest(str(entry["digest"])) for entry in entries_of(index)]
+
+    async def _add(self, subject: Digest, reference: str, tag: str | None) -> bool:
+        async with self._slots:
+            manifest = await self._fetched(reference)
+            if manifest is None:
+                return False
+            self._new.update(await self._completed(manifest))
+        self.relations[subject].append(Relation(manifest.digest, tag))
+        return True
+
+
+def gone(digests: Sequence[Digest]) -> str | None:
+    """Say so where the source lists what it has not: a clean-up of untagged versions, mostly."""
+    if not digests:
+        return None
+    more = f" and {len(digests) - 1} more" if len(digests) > 1 else ""
+    return f"the source lists referrers that it has not: {digests[0]}{more}; they stay behind"
+
+
+def entries_of(index: Manifest | None) -> list[Mapping[str, Any]]:
+    """Return the descriptors that an index lists; none of what is no index."""
+    entries = (parsed(index.raw) or {}).get("manifests") if index else None
+    if not isinstance(entries, list):
+        return []
+    return [
+        each for each in entries if isinstance(each, dict) and is_digest(str(each.get("digest")))
+    ]

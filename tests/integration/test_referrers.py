@@ -1,0 +1,284 @@
+"""`referrers: true`: signatures, SBOMs and attestations come along, and none gets lost."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.attached import (
+    REPOSITORY,
+    SBOM,
+    Attached,
+    artifact,
+    attach,
+    described,
+    list_by_tag,
+    listed_by_tag,
+    signatures,
+    tag_of,
+)
+from tests.support.cases import End, World
+from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on, running_front
+from tests.support.front.steps import WRITES
+from tests.support.memory import MemoryRegistry, Serves
+from tests.support.saved import digest_of
+
+COPY = "acme/copy"
+APIS = pytest.mark.parametrize(
+    ("source_api", "target_api"), [(True, True), (True, False), (False, True), (False, False)]
+)
+
+
+class Pair:
+    """A source registry that holds what `Attached` makes, and an empty target."""
+
+    def __init__(self, source: World, target: World, attached: Attached) -> None:
+        self.source = source
+        self.target = target
+        self.attached = attached
+
+    def push(self, **inputs: str) -> End:
+        given = {
+            "tags": "\n".join(f"{self.target.front.address}/{COPY}:{tag}" for tag in ("1", "2")),
+            "source": f"docker://{self.source.front.address}/{REPOSITORY}:1",
+            "referrers": "true",
+        }
+        more = {name.replace("_", "-"): value for name, value in inputs.items()}
+        return self.target.run({**given, **more})
+
+    def listed(self, subject: str) -> list[str]:
+        """Return what a client of the target finds to refer to `subject`."""
+        if self.target.registry.serves.referrers:
+            return self.target.registry.referring(COPY, subject)
+        return listed_by_tag(self.target.registry, COPY, subject)
+
+    def writes(self) -> list[str]:
+        """Return under what manifests were written at the target, in order."""
+        return [entry.reference for entry in self.target.requests(Step.MANIFEST_PUT)]
+
+
+@contextmanager
+def running_pair(folder: Path, *, source_api: bool, target_api: bool) -> Iterator[Pair]:
+    here, there = (MemoryRegistry(Serves(referrers=api)) for api in (source_api, target_api))
+    with running_front(here) as source, running_front(there) as target:
+        attached = Attached(here, api=source_api)
+        yield Pair(
+            World(folder=folder, registry=here, front=source, docker=None),
+            World(folder=folder, registry=there, front=target, docker=None),
+            attached,
+        )
+        assert (source.stats().front_errors, target.stats().front_errors) == (0, 0)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    """Give two registries, neither with a referrers API, as ghcr.io has none."""
+    with running_pair(tmp_path, source_api=False, target_api=False) as pair:
+        yield pair
+
+
+@APIS
+def test_all_that_refers_to_an_image_comes_along(
+    source_api: bool, target_api: bool, tmp_path: Path
+) -> None:
+    with running_pair(tmp_path, source_api=source_api, target_api=target_api) as pair:
+        end = pair.push()
+        assert end.status == 0, end.log
+        for subject, manifest in pair.attached.subjects.items():
+            assert pair.listed(subject) == [digest_of(manifest)]
+            there = pair.target.registry.raw(f"{COPY}@{digest_of(manifest)}")
+            assert there == manifest
+            assert not pair.target.registry.lacking(f"{COPY}@{digest_of(manifest)}")
+        signed = pair.source.registry.raw(f"{REPOSITORY}:{pair.attached.signature}")
+        assert pair.target.registry.raw(f"{COPY}:{pair.attached.signature}") == signed
+        [first, second] = end.report["targets"]
+        assert [each["uploaded"] for each in first["referrers"]] == [True] * 4
+        assert second["referrers"] == []
+        sboms = "2 \N{MULTIPLICATION SIGN} application/spdx+json"
+        assert f"4 referrers came along, 4 of them uploaded: {sboms}" in end.log
+        assert "4 referrers came along" in end.summary
+        tags = {"1", "2", pair.attached.signature}
+        tags |= set() if target_api else {tag_of(each) for each in pair.attached.subjects}
+        assert set(pair.target.registry.tags(COPY)) == tags
+
+
+@APIS
+def test_a_second_run_writes_nothing(source_api: bool, target_api: bool, tmp_path: Path) -> None:
+    with running_pair(tmp_path, source_api=source_api, target_api=target_api) as pair:
+        pair.push()
+        pair.target.front.reset()
+        end = pair.push()
+        assert end.outcomes == {f"{COPY}:1": "unchanged", f"{COPY}:2": "unchanged"}
+        assert not pair.target.requests(*WRITES)
+        assert "4 referrers came along, all of them there already" in end.log
+
+
+def test_a_signature_lies_there_before_the_tag_moves(pair: Pair) -> None:
+    pair.push()
+    *before, last, first = pair.writes()
+    assert {first, last} == {"1", "2"}
+    assert pair.attached.signature in before
+    assert tag_of(pair.attached.index) in before
+
+
+def test_without_the_input_nothing_comes_along(pair: Pair) -> None:
+    end = pair.push(referrers="false")
+    assert end.status == 0
+    assert set(pair.target.registry.tags(COPY)) == {"1", "2"}
+    assert not pair.source.requests(Step.REFERRERS)
+
+
+def test_what_was_attached_later_comes_along_without_a_write_of_the_tag(pair: Pair) -> None:
+    pair.push()
+    later = artifact(described(pair.source.registry.raw(f"{REPOSITORY}:1"), "x"), SBOM, b"more")
+    attach(pair.source.registry, REPOSITORY, later, b"more")
+    sbom = pair.attached.subjects[pair.attached.index]
+    list_by_tag(pair.source.registry, REPOSITORY, pair.attached.index, sbom, later)
+    pair.target.front.reset()
+    end = pair.push()
+    assert end.outcomes == {f"{COPY}:1": "unchanged", f"{COPY}:2": "unchanged"}
+    assert pair.listed(pair.attached.index) == [digest_of(sbom), digest_of(later)]
+    assert pair.writes() == [digest_of(later), tag_of(pair.attached.index)]
+
+
+def test_entries_of_others_stay_in_the_list(pair: Pair) -> None:
+    registry, subject = pair.target.registry, pair.attached.index
+    other = artifact({"digest": subject, "mediaType": "x", "size": 1}, SBOM, b"another's")
+    attach(registry, COPY, other, b"another's")
+    list_by_tag(registry, COPY, subject, other)
+    assert pair.push().status == 0
+    sbom = pair.attached.subjects[subject]
+    assert pair.listed(subject) == [digest_of(other), digest_of(sbom)]
+    entry = registry.manifest(f"{COPY}:{tag_of(subject)}")["manifests"][1]
+    assert entry["artifactType"] == SBOM
+    assert entry["annotations"] == json.loads(sbom)["annotations"]
+
+
+def test_a_list_of_what_a_clean_up_took_is_written_without_that(pair: Pair) -> None:
+    registry, subject = pair.target.registry, pair.attached.index
+    gone = artifact({"digest": subject, "mediaType": "x", "size": 1}, SBOM, b"gone")
+    list_by_tag(registry, COPY, subject, gone)
+    end = pair.push()
+    assert end.status == 0, end.log
+    assert pair.listed(subject) == [digest_of(pair.attached.subjects[subject])]
+
+
+def test_what_the_source_lists_and_has_not_is_told_and_left_behind(pair: Pair) -> None:
+    lost = digest_of(pair.attached.subjects[pair.attached.index])
+    pair.source.registry.forget(REPOSITORY, lost)
+    end = pair.push()
+    assert end.status == 0, end.log
+    assert f"lists referrers that it has not: {lost}" in end.log
+    assert pair.listed(pair.attached.index) == []
+
+
+def test_where_a_referrer_cannot_be_had_no_tag_moves(pair: Pair) -> None:
+    sbom = json.loads(pair.attached.subjects[pair.attached.index])
+    blob = sbom["layers"][0]["digest"]
+    pair.source.registry.forget(REPOSITORY, blob)
+    end = pair.push()
+    assert end.outcomes == {f"{COPY}:1": "failed", f"{COPY}:2": "failed"}
+    assert end.failure(f"{COPY}:2")["kind"] == "source-invalid"
+    assert blob in end.failure(f"{COPY}:1")["message"]
+    assert not {"1", "2"} & pair.target.registry.tags(COPY).keys()
+
+
+def test_a_refused_list_fails_the_targets_with_its_own_words(pair: Pair) -> None:
+    tag = tag_of(pair.attached.index)
+    answer = oci_error(412, "PRECONDITION", "the tag is configured as immutable")
+    rule = Rule(match=on(Step.MANIFEST_PUT, reference=tag), answer=answer)
+    pair.target.front.set(Behaviour(rules=(rule,)))
+    end = pair.push()
+    assert end.outcomes == {f"{COPY}:1": "failed", f"{COPY}:2": "failed"}
+    assert "immutable" in end.failure(f"{COPY}:1")["message"]
+
+
+@pytest.mark.parametrize(
+    "step", [Step.MANIFEST_PUT, Step.MANIFEST_HEAD, Step.REFERRERS, Step.UPLOAD_PUT]
+)
+def test_a_registry_that_stumbles_is_asked_again(step: Step, tmp_path: Path) -> None:
+    with running_pair(tmp_path, source_api=False, target_api=True) as pair:
+        rule = Rule(match=on(step), answer=Answer(status=503), first=3)
+        pair.target.front.set(Behaviour(rules=(rule,)))
+        end = pair.push()
+        assert end.status == 0, end.log
+        for subject, manifest in pair.attached.subjects.items():
+            assert pair.listed(subject) == [digest_of(manifest)]
+
+
+# -- cosign's tags ----------------------------------------------------------------------------
+
+
+def test_more_signatures_at_the_source_replace_fewer(pair: Pair) -> None:
+    pair.push()
+    signed = pair.attached.sign("first", "second")
+    assert pair.push().status == 0
+    assert pair.target.registry.tags(COPY)[pair.attached.signature] == signed
+
+
+def test_more_signatures_at_the_target_stay(pair: Pair) -> None:
+    pair.push()
+    manifest, blobs = signatures("first", "of the target")
+    kept = pair.target.registry.hold(f"{COPY}:{pair.attached.signature}", manifest, *blobs)
+    end = pair.push()
+    assert end.status == 0
+    assert pair.target.registry.tags(COPY)[pair.attached.signature] == kept
+    assert "left as it is" not in end.log
+
+
+def test_signatures_that_each_side_lacks_are_left_and_told(pair: Pair) -> None:
+    manifest, blobs = signatures("of the target")
+    kept = pair.target.registry.hold(f"{COPY}:{pair.attached.signature}", manifest, *blobs)
+    end = pair.push()
+    assert end.status == 0
+    assert pair.target.registry.tags(COPY)[pair.attached.signature] == kept
+    assert f"{COPY}:{pair.attached.signature} was left as it is" in end.log
+
+
+def test_tags_that_lead_round_in_a_circle_come_to_an_end(pair: Pair) -> None:
+    registry = pair.source.registry
+    signature = registry.tags(REPOSITORY)[pair.attached.signature]
+    registry.hold(
+        f"{REPOSITORY}:{tag_of(signature)}.sig", registry.raw(f"{REPOSITORY}@{signature}")
+    )
+    end = pair.push()
+    assert end.status == 0, end.log
+    assert pair.target.registry.tags(COPY)[f"{tag_of(signature)}.sig"] == signature
+
+
+# -- many writers -----------------------------------------------------------------------------
+
+
+def test_an_entry_that_another_writer_overwrote_is_added_again(pair: Pair) -> None:
+    """Another writer read the list before our write, and writes right after it."""
+    registry, subject = pair.target.registry, pair.attached.index
+    other = artifact({"digest": subject, "mediaType": "x", "size": 1}, SBOM, b"another's")
+    attach(registry, COPY, other, b"another's")
+    written: list[str] = []
+
+    def overwrite(reference: str) -> None:
+        if reference == tag_of(subject) and not written:
+            written.append(reference)
+            list_by_tag(registry, COPY, subject, other)
+
+    registry.after_write = overwrite
+    assert pair.push().status == 0
+    assert written
+    sbom = digest_of(pair.attached.subjects[subject])
+    assert sorted(pair.listed(subject)) == sorted([sbom, digest_of(other)])
+
+
+# -- other sources ----------------------------------------------------------------------------
+
+
+def test_an_image_of_the_engine_has_none_and_that_is_said(tmp_path: Path) -> None:
+    with running_pair(tmp_path, source_api=False, target_api=False) as pair:
+        end = pair.push(source="app:1", dry_run="true")
+        assert "`referrers` brings along what refers to" in end.log
+
+
+def test_one_platform_brings_what_refers_to_it_alone(pair: Pair) -> None:
+    assert pair.push(platform="linux/amd64").status == 0
+    assert pair.listed(pair.attached.child) != []
+    assert pair.listed(pair.attached.index) == []
