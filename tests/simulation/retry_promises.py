@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ghcr_push.model import Failure, Kind, Outcome, TargetResult
+from ghcr_push.model import Failure, Kind, Outcome, Step, TargetResult
 from ghcr_push.pushing.events import Ended
 from ghcr_push.pushing.pressure.retry import (
     BURST_DOUBLINGS,
@@ -115,11 +115,14 @@ def _failed(played: Played, begins: float, ends: float) -> bool:
 
 
 def attempts_follow(played: Played) -> Iterator[str]:
+    """Find attempts one after the other, each after the wait; the last look waits for nothing."""
     for result in played.results:
         if result.attempts and result.attempts[0].number != 1:
             yield f"{result.target} begins with attempt {result.attempts[0].number}"
         for one, next_one in pairwise(result.attempts):
-            if next_one.started < one.started + one.seconds + one.wait - HAIR:
+            last_look = next_one.step is Step.LOOK and next_one is result.attempts[-1]
+            ended = last_look and played.start + next_one.started > played.broken_off - HAIR
+            if next_one.started < one.started + one.seconds + one.wait - HAIR and not ended:
                 yield f"{result.target} did not wait {one.wait} s"
             if next_one.number != one.number + 1:
                 yield f"{result.target} has attempts {one.number} and {next_one.number}"
