@@ -16,6 +16,7 @@ from ghcr_push.model import (
     Failure,
     Group,
     Hold,
+    Kind,
     LimitChange,
     Outcome,
     Plan,
@@ -279,6 +280,15 @@ def test_two_hundred_that_fail_alike_are_told_once() -> None:
     assert list(told.log.rest()) == [
         "✗ 197 more FAILED: auth-blip (403): 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 187 more"
     ]
+
+
+def test_the_end_of_a_run_is_no_news_for_each_tag() -> None:
+    told = Told("ghcr.io/acme/app")
+    ended = classify(ErrorInfo(origin=Origin.RUN, kind=Kind.CANCELLED, message="cancelled"))
+    results = [replace(failed(number).result, failure=ended) for number in range(20)]
+    assert told.tell(*map(Ended, results)) == ["✗ 0 FAILED: cancelled"]
+    [line] = told.log.rest()
+    assert line.startswith("✗ 19 more FAILED: cancelled: 1, 2, ")
 
 
 def test_a_failure_of_another_kind_is_told_at_once() -> None:

@@ -26,7 +26,7 @@ from ghcr_push.fronts.lines import (
     uploading_line,
     waiting_line,
 )
-from ghcr_push.model import LimitChange, Step, Target, TargetResult
+from ghcr_push.model import Kind, LimitChange, Step, Target, TargetResult
 from ghcr_push.pushing.events import (
     Began,
     ContentDone,
@@ -52,6 +52,10 @@ OFTEN, SELDOM = 10.0, 60.0
 
 LONG_HOLD: Final = 10.0
 """Seconds of a hold from which its end is told."""
+
+
+_ENDS: Final = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
+"""Kinds that say no more than that the run came to its end."""
 
 
 class RunLog:
@@ -138,7 +142,10 @@ class RunLog:
             )
         else:
             why = f": {kind_of(result.failure)}"
-            fold = self._fold((outcome, why), lambda names: more_ended_line(outcome, names, why))
+            singly = 1 if result.failure.kind in _ENDS else SINGLY
+            fold = self._fold(
+                (outcome, why), lambda names: more_ended_line(outcome, names, why), singly
+            )
         yield from fold.add(line, name)
 
     @property
