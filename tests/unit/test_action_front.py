@@ -73,8 +73,8 @@ def test_every_input_is_read_from_its_variable() -> None:
 def test_a_slip_in_a_name_is_handed_on_to_be_named() -> None:
     given_names = inputs({"INPUT_MAX_PARALLEL": "2", "INPUT_TAGS": "x"})
     assert given_names == {"max_parallel": "2", "tags": "x"}
-    notices = read_settings({"tags": "ghcr.io/a/b:1", "max_parallel": "2"}).notices
-    assert any("'max_parallel'" in each and "`max-parallel`" in each for each in notices)
+    with pytest.raises(InputError, match=r"'max_parallel' is no input; .* `max-parallel`"):
+        read_settings({"tags": "ghcr.io/a/b:1", "max_parallel": "2"})
 
 
 # -- outputs ----------------------------------------------------------------------------------
@@ -285,22 +285,22 @@ def test_notices_about_the_inputs_come_first_of_all(
         "INPUT_TAGS": "1",
         "INPUT_DRY-RUN": "true",
         "INPUT_SUMMARY": wanted,
-        "INPUT_MAX_PARALLEL": "2",
         "PATH": "",
     }
     main(Interruption(), environ)
     lines = lines_of(capsys.readouterr().out)
-    assert lines[0].startswith("::notice::There is no input 'max_parallel'")
-    assert lines[1].startswith("::notice::image 'GHCR.io/Acme/App' was lowered to")
+    assert lines[0].startswith("::notice::image 'GHCR.io/Acme/App' was lowered to")
 
 
 def test_what_was_noticed_is_told_beside_bad_input(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(Interruption(), files.environ | {"INPUT_TAG": "x"}) == BAD_INPUT
+    given = {"INPUT_IMAGE": "ghcr.io/Acme/app", "INPUT_TAGS": "1", "INPUT_DRYRUN": "true"}
+    assert main(Interruption(), files.environ | given) == BAD_INPUT
     log = capsys.readouterr().out
-    assert log.startswith("::notice::There is no input 'tag'; it was ignored.")
-    assert len(commands(log, "error")) == 1
+    assert log.startswith("::notice::image 'ghcr.io/Acme/app' was lowered to")
+    (error,) = commands(log, "error")
+    assert "'dryrun' is no input; the nearest is `dry-run`." in error
 
 
 def test_secrets_are_masked_where_there_is_a_runner(

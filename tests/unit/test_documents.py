@@ -13,7 +13,6 @@ from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
 
 from ghcr_push.fronts import cli
-from ghcr_push.model import Kind
 from ghcr_push.planning.inputs import INPUT_BY_NAME, OUTPUTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,11 +102,3 @@ def test_every_page_of_docs_is_linked_from_another_document() -> None:
         if not any(page.name in words for other, words in text.items() if other != page)
     ]
     assert unlinked == []
-
-
-def test_the_readme_explains_kinds_of_failures_that_exist() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = text.partition("## When it goes red")[2].partition("\n\n[docs/")[0]
-    named = {word for row in table.splitlines() for word in re.findall(r"`([a-z-]+)`", row[:60])}
-    assert named - {"permission_denied"} <= set(Kind)
-    assert len(named) >= 6

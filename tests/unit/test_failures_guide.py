@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from ghcr_push.failures.guide import guide
+from ghcr_push.failures.guide import guide, usual
 from ghcr_push.failures.policies import POLICIES
 from ghcr_push.failures.rules import RULES
 from ghcr_push.model import Kind
@@ -41,4 +41,10 @@ def test_the_page_is_sound_markdown() -> None:
     shown = [t.content for t in tokens if t.type == "fence"]
     assert len(shown) == len(RULES)
     rows = [t for t in tokens if t.type == "tr_open"]
-    assert len(rows) == 1 + len(Kind)
+    assert len(rows) == 1 + 6 + 1 + len(Kind)
+
+
+def test_the_page_opens_with_the_six_usual_failures_as_the_readme_has_them() -> None:
+    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(usual("docs/failures.md")) in readme
+    assert guide().index("## The six usual ones") < guide().index("## All kinds")

@@ -202,25 +202,24 @@ def test_docker_push_takes_nothing_from_disk() -> None:
     assert told.startswith("transport: 'engine' pushes images of the Docker Engine only")
 
 
-def test_unknown_names_are_noticed_with_the_nearest() -> None:
-    notices = read(max_paralel="8", MAX_ATTEMPTS="2", zzz="1").notices
-    assert notices == (
-        "There is no input 'MAX-ATTEMPTS'; it was ignored. Did you mean `max-attempts`?",
-        "There is no input 'max-paralel'; it was ignored. Did you mean `max-parallel`?",
-        "There is no input 'zzz'; it was ignored.",
-    )
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    assert str(refusal(dryrun="true", MAX_ATTEMPTS="2", zzz="1")).splitlines() == [
+        "'MAX-ATTEMPTS' is no input; the nearest is `max-attempts`.",
+        "'dryrun' is no input; the nearest is `dry-run`.",
+        "'zzz' is no input; leave it out.",
+    ]
 
 
 def test_what_the_runner_itself_understands_is_no_slip() -> None:
     assert read(args="x", entrypoint="y").notices == ()
 
 
-def test_a_slip_in_a_name_is_told_beside_the_problem_it_makes() -> None:
+def test_a_slip_in_a_name_is_told_before_the_problem_it_makes() -> None:
     with pytest.raises(InputError) as caught:
         read_settings({"tag": "ghcr.io/acme/app:1"})
-    assert caught.value.notices == (
-        "There is no input 'tag'; it was ignored. Did you mean `tags`?",
-    )
+    first, second = str(caught.value).splitlines()
+    assert first == "'tag' is no input; the nearest is `tags`."
+    assert second.startswith("tags is empty")
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_inputs() -> None:
@@ -297,9 +296,26 @@ def test_any_text_splits_into_trimmed_entries(text: str) -> None:
 
 
 def test_credentials_for_one_registry_are_a_login() -> None:
-    settings = read(registry="Quay.io", username="me", password=" hunter2\n")
+    settings = read(
+        tags="quay.io/acme/app:1", registry="Quay.io", username="me", password=" hunter2\n"
+    )
     assert settings.logins == (Login(registry="quay.io", username="me", password="hunter2"),)
     assert settings.secrets == ("hunter2",)
+
+
+def test_a_user_whom_no_registry_would_see_is_refused() -> None:
+    assert only_line(tags="localhost:5000/a/b:1", username="me", password="hunter2") == (
+        "username: 'me' would never be used: it is for ghcr.io, and what is pushed is on "
+        "localhost:5000; set `registry`."
+    )
+    settings = read(
+        tags="localhost:5000/a/b:1",
+        source="docker://quay.io/a/b:1",
+        registry="quay.io",
+        username="me",
+        password="hunter2",
+    )
+    assert settings.logins[0].registry == "quay.io"
 
 
 def test_halves_of_credentials_are_refused_without_showing_secrets() -> None:

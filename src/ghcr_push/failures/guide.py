@@ -19,11 +19,13 @@ _HEADINGS = {
 _INTRODUCTION = """\
 # When a push fails
 
-Every failure in the summary, the annotations and the report has a *kind*. Find the kind here, or
-search this page for the text that you see: it lists what is known, in the words of each client.
+Every failure in the log, the summary, the annotations and the report has a *kind*, always by the
+same name. Find the kind here, or search this page for the text that you see: it lists what is
+known, in the words of each client.
 
-This page is made from the table in `src/ghcr_push/failures` (`python -m ghcr_push.failures >
-docs/failures.md`); change the table, not the page.
+## The six usual ones
+
+USUAL
 
 *Tried again* says how many attempts one piece of work (a blob, a manifest, a tag) gets; where it
 says `max-attempts`, that input decides. *Slows down* says whether the failure is taken as a sign
@@ -31,9 +33,73 @@ that the registry has more than it bears, so that fewer writes go out at once.
 """
 
 
+_MADE_FROM = """\
+This page is made from the table in `src/ghcr_push/failures` (`python -m ghcr_push.failures >
+docs/failures.md`); change the table, not the page.
+"""
+
+_USUAL: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
+    (
+        (Kind.DENIED, Kind.AUTH_BLIP),
+        "`permission_denied: write_package`, `denied`",
+        (
+            "the job lacks `permissions: packages: write`, "
+            "or the package's settings do not list this "
+            "repository under *Manage Actions access*"
+        ),
+    ),
+    (
+        (Kind.UNAUTHORIZED,),
+        "",
+        "no credentials for that registry, or a pull request from a fork, whose token is read-only",
+    ),
+    (
+        (Kind.IMAGE_MISSING,),
+        "",
+        (
+            "the image is not in the runner's engine: build it in this job; "
+            "docker/build-push-action "
+            "keeps it only with `load: true`"
+        ),
+    ),
+    (
+        (Kind.SERVER_ERROR, Kind.TIMEOUT),
+        "500, 502, 503, 504",
+        (
+            "an incident: look at [githubstatus.com](https://www.githubstatus.com), "
+            "run the job again; "
+            "what was pushed is not sent again"
+        ),
+    ),
+    (
+        (Kind.SECONDARY_LIMIT, Kind.THROTTLED),
+        "",
+        "too many jobs push at once: `strategy.max-parallel`, fewer tags",
+    ),
+    (
+        (Kind.OVERTAKEN,),
+        "",
+        "another job moved the same tag meanwhile: give both one `concurrency:` group",
+    ),
+)
+
+
 def guide(rules: Sequence[Rule] = RULES) -> str:
     """Return the page as Markdown."""
-    return "\n".join([_INTRODUCTION, *_overview(), *_chapters(rules)])
+    introduction = _INTRODUCTION.replace("USUAL", "\n".join(usual()))
+    return "\n".join([introduction, *_overview(), *_chapters(rules), _MADE_FROM])
+
+
+def usual(page: str = "") -> Iterator[str]:
+    """Yield a table of the failures that most people meet, linked to this guide at ``page``.
+
+    By how often public reports of pushes to ghcr.io tell of them.
+    """
+    yield "| it says | it is mostly |"
+    yield "| --- | --- |"
+    for kinds, text, mostly in _USUAL:
+        named = ", ".join(f"[`{kind}`]({page}#{kind})" for kind in kinds)
+        yield f"| {named}{f': {text}' if text else ''} | {mostly} |"
 
 
 def _overview() -> Iterator[str]:

@@ -120,9 +120,10 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.AUTH_BLIP: RetryPolicy(
         cause=Cause.PERMISSION,
-        meaning="access was refused in a way that often passes",
-        advice="If it stays, check that the token or password is valid and may push there: on "
-        "ghcr.io the job needs `permissions: packages: write`.",
+        meaning="access was refused, in a way that may pass at the next try",
+        advice="Check that the token or password is valid and may push there: on ghcr.io the job "
+        "needs `permissions: packages: write`, and the package must list this repository under "
+        "Manage Actions access. GHCR also answers so in incidents: https://www.githubstatus.com",
         retryable=True,
         cap=3,
     ),
@@ -168,7 +169,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.DENIED: RetryPolicy(
         cause=Cause.PERMISSION,
-        meaning="the registry knows us and says no",
+        meaning="the credentials are valid and may not do this",
         advice="Give the account the right to push there. On ghcr.io give the job `permissions: "
         "packages: write`, and this repository the Write role in the package's settings under "
         "Manage Actions access.",

@@ -13,7 +13,7 @@ from ghcr_push.model import Target
 from ghcr_push.planning.durations import format_duration, parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
-from ghcr_push.planning.locations import may_have_referrers, parse_location
+from ghcr_push.planning.locations import may_have_referrers, parse_location, repositories_of
 from ghcr_push.planning.logins import Login, read_logins
 from ghcr_push.planning.mounts import read_mount_from
 from ghcr_push.planning.problems import Findings, InputError, quoted
@@ -106,9 +106,10 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
 
     ``path_of`` finds the file that a path in ``values`` means, where that is not the process's own.
     Surrounding white space is dropped; an empty text means the default, as the runner gives one
-    for every input that is not set. A name that is no input is a notice, with the nearest that is.
+    for every input that is not set. A name that is no input is refused, with the nearest that is.
     """
-    findings = Findings(notices=_unknown_names(values))
+    findings = Findings()
+    _refuse_unknown_names(values, findings)
     texts = {each.name: values.get(each.name, "").strip() or each.default for each in INPUTS}
     reader = _Reader(texts, findings)
     lists: dict[str, str | None] = {"tags": texts["tags"]}
@@ -154,6 +155,8 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         path_of=path_of,
     )
     _check_sources(settings, findings)
+    if texts["username"] and settings.logins:
+        _check_use(settings.logins[0], settings, findings)
     if settings.all_or_nothing and settings.transport is Transport.ENGINE:
         findings.refuse(
             "all-or-nothing",
@@ -163,7 +166,7 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         )
     if findings.problems:
         order = {name: place for place, name in enumerate(INPUT_BY_NAME)}
-        problems = sorted(findings.problems, key=lambda problem: order[problem.input])
+        problems = sorted(findings.problems, key=lambda problem: order.get(problem.input, -1))
         raise InputError(problems, findings.notices)
     return settings
 
@@ -191,13 +194,25 @@ def _check_sources(settings: Settings, findings: Findings) -> None:
         )
 
 
-def _unknown_names(values: Mapping[str, str]) -> list[str]:
-    notices = []
+def _check_use(login: Login, settings: Settings, findings: Findings) -> None:
+    """Refuse a login that no registry would ever see."""
+    sources = (parse_location(target.source.image) for target in settings.targets)
+    used = {each.registry for source in sources for each in repositories_of(source)}
+    used |= {target.reference.repository.registry for target in settings.targets}
+    if used and login.registry not in used:
+        findings.refuse(
+            "username",
+            login.username,
+            f"would never be used: it is for {login.registry}, and what is pushed is on "
+            f"{', '.join(sorted(used))}; set `registry`",
+        )
+
+
+def _refuse_unknown_names(values: Mapping[str, str], findings: Findings) -> None:
     for name in sorted(values.keys() - INPUT_BY_NAME.keys() - _RUNNERS_OWN):
         nearest = get_close_matches(name.lower().replace("_", "-"), INPUT_BY_NAME, n=1)
-        hint = f" Did you mean `{nearest[0]}`?" if nearest else ""
-        notices.append(f"There is no input {quoted(name)}; it was ignored.{hint}")
-    return notices
+        hint = f"; the nearest is `{nearest[0]}`" if nearest else "; leave it out"
+        findings.refuse(quoted(name), None, f"is no input{hint}")
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
