@@ -157,6 +157,7 @@ class Run:
             engine,
             DiskSources(settings.path_of, spool, settings.platform, referrers=settings.referrers),
             RegistrySources(client, self._persist, settings.platform, referrers=settings.referrers),
+            settings.annotations,
         )
         return Adapters(sources, client)
 

@@ -50,8 +50,8 @@ async def test_what_is_left_early_is_closed() -> None:
     source = Source(100)
     kept = source.chunks()  # what is dropped would be closed by Python, some time
     async with read_ahead(kept) as chunks:
-        await anyio.wait_all_tasks_blocked()
         await anext(chunks)
+        await anyio.wait_all_tasks_blocked()
     assert source.closed
     assert source.given < 100
 

@@ -1,6 +1,7 @@
 """Several sources as one index."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -23,12 +24,15 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def merged(text: str, tmp_path: Path) -> tuple[Image | Failure, list[Digest], list[Digest]]:
+async def merged(
+    text: str, tmp_path: Path, annotations: Sequence[tuple[str, str]] = ()
+) -> tuple[Image | Failure, list[Digest], list[Digest]]:
     """Inspect and read a merged source; return its image, the blobs and the manifests."""
     sources = Sources(
         cast("InspectingEngine", None),
         DiskSources(lambda path: tmp_path / path, Spool(), None),
         cast("RegistrySources", None),
+        annotations,
     )
     source = Source(text)
     image = (await sources.inspect_all([source]))[source]
@@ -41,6 +45,7 @@ async def merged(text: str, tmp_path: Path) -> tuple[Image | Failure, list[Diges
             blob.release()
         whole = saved.images[0].manifests
     document = json.loads(whole[-1].raw)
+    assert document.get("annotations", {}) == dict(annotations)
     assert digest_of(whole[-1].raw) == image.digest == whole[-1].digest
     assert [each["digest"] for each in document["manifests"]] == [
         each.digest for each in whole[:-1]
@@ -96,3 +101,15 @@ async def test_a_member_that_is_not_there_is_the_failure(tmp_path: Path) -> None
     image, _, _ = await merged("oci-layout:a + oci-layout:b", tmp_path)
     assert isinstance(image, Failure)
     assert "b is not there" in image.message
+
+
+async def test_annotations_are_the_index_s_own_and_change_its_digest_alone(tmp_path: Path) -> None:
+    made, _, _ = platforms()
+    made.written(tmp_path / "all")
+    text = "oci-layout:all@{} + oci-layout:all".format(made.entries[0]["digest"])
+    plain, _, children = await merged(text, tmp_path)
+    noted, _, same = await merged(text, tmp_path, [("org.opencontainers.image.title", "App")])
+    assert isinstance(plain, Image)
+    assert isinstance(noted, Image)
+    assert plain.digest != noted.digest
+    assert children[:-1] == same[:-1]

@@ -20,7 +20,7 @@ from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS, Input
 NOT_HERE: Final = frozenset({"summary"})
 """Inputs that mean nothing without a runner."""
 
-LISTS: Final = frozenset({"tags", "mount-from", "protect", "insecure-registries"})
+LISTS: Final = frozenset({"tags", "annotations", "mount-from", "protect", "insecure-registries"})
 CHOICES: Final = {"transport": ("auto", "direct", "engine"), "on-protected": ("fail", "keep")}
 
 METAVARS: Final = {
@@ -29,6 +29,7 @@ METAVARS: Final = {
     "image": "REPOSITORY",
     "source": "SOURCE",
     "platform": "OS/ARCH",
+    "annotations": "ANNOTATION",
     "mount-from": "REPOSITORY",
     "spool-size": "SIZE",
     "max-parallel": "N",
@@ -45,7 +46,16 @@ METAVARS: Final = {
 }
 
 GROUPS: Final = {
-    "What": ("tags", "tags-file", "allow-empty", "source", "platform", "referrers", "dry-run"),
+    "What": (
+        "tags",
+        "tags-file",
+        "allow-empty",
+        "source",
+        "platform",
+        "annotations",
+        "referrers",
+        "dry-run",
+    ),
     "Where to": ("image", "protect", "on-protected", "all-or-nothing", "insecure-registries"),
     "How fast": ("max-parallel", "adaptive", "transport", "mount-from", "spool-size"),
     "When it fails": (
@@ -77,6 +87,7 @@ _HELP: Final = {
     "tags": "The same as an argument TARGET; both add up.",
     "tags-file": "File with more targets, one a line.",
     "allow-empty": "Without a target, do nothing and succeed.",
+    "annotations": "KEY=VALUE for the index that several sources become.",
     "dry-run": "Plan, validate and print only; write nothing to a registry.",
     "adaptive": "Keep to --max-parallel whatever the registry answers.",
     "all-or-nothing": "Move no tag before the content of every target is in its registry.",

@@ -106,6 +106,13 @@ INPUTS = (
         ),
     ),
     Input(
+        name="annotations",
+        description=(
+            "Annotations for the index that several sources become, one `KEY=VALUE` or "
+            "`index:KEY=VALUE` a line, as docker/metadata-action gives them."
+        ),
+    ),
+    Input(
         name="mount-from",
         description=(
             "Repositories of the same registry whose layers are mounted instead of sent, such as "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghcr_push.model import Target
+from ghcr_push.planning.annotations import read_annotations
 from ghcr_push.planning.durations import format_duration, parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
@@ -67,6 +68,8 @@ class Settings:
     """``os/architecture[/variant]``; None for all that a source has."""
     referrers: bool
     """Whether signatures, SBOMs and attestations of the sources come along."""
+    annotations: tuple[tuple[str, str], ...]
+    """Keys and values for the index of a merged source."""
     mount_from: tuple[Repository, ...]
     spool_size: int
     """Bytes of temporary space for layers on their way."""
@@ -129,6 +132,7 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         transport=reader.choice("transport", Transport),
         platform=reader.platform(),
         referrers=reader.referrers(targets),
+        annotations=reader.annotations(targets),
         mount_from=reader.mount_from(targets),
         spool_size=reader.size("spool-size"),
         max_parallel=reader.integer("max-parallel", range(1, 65)),
@@ -307,6 +311,10 @@ class _Reader:
                 f"`docker://` sources; nothing refers to {quoted(without[0])}{more}."
             )
         return asked
+
+    def annotations(self, targets: Iterable[Target]) -> tuple[tuple[str, str], ...]:
+        sources = dict.fromkeys(target.source for target in targets)
+        return read_annotations(self.texts["annotations"], sources, self.findings)
 
     def mount_from(self, targets: Iterable[Target]) -> tuple[Repository, ...]:
         registries = (target.reference.repository.registry for target in targets)

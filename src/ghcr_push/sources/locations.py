@@ -191,15 +191,22 @@ class _Input:
 
 
 class Sources:
-    """Every source of a run, and the engine's other services, as one port."""
+    """Every source of a run, and the engine's other services, as one port.
+
+    ``annotations`` are for the index of a merged source.
+    """
 
     def __init__(
-        self, engine: InspectingEngine, disk: DiskSources, registries: RegistrySources
+        self,
+        engine: InspectingEngine,
+        disk: DiskSources,
+        registries: RegistrySources,
+        annotations: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._engine = engine
         self._disk = disk
         self._registries = registries
-        self._merged = MergedSources(self)
+        self._merged = MergedSources(self, annotations)
 
     async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         """Describe each source, or say why it cannot be; the engine is asked only for its own."""

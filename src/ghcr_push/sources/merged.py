@@ -37,10 +37,11 @@ class MemberSources(Protocol):
 
 
 class MergedSources:
-    """Indexes made of members."""
+    """Indexes made of members; ``annotations`` are what each says of itself."""
 
-    def __init__(self, members: MemberSources) -> None:
+    def __init__(self, members: MemberSources, annotations: Sequence[tuple[str, str]]) -> None:
         self._members = members
+        self._annotations = annotations
         self._found: dict[Source, tuple[list[Source], SavedImage]] = {}
 
     async def inspect(self, source: Source, location: MergedLocation) -> Image | Failure:
@@ -51,7 +52,9 @@ class MergedSources:
             if isinstance(image, Failure):
                 return image
         try:
-            saved = merged([self._members.saved(member) for member in members], str(source))
+            saved = merged(
+                [self._members.saved(member) for member in members], str(source), self._annotations
+            )
         except PushError as error:
             return classify(error.evidence)
         self._found[source] = members, saved
@@ -112,14 +115,17 @@ class _Chained:
         raise StopAsyncIteration
 
 
-def merged(members: Sequence[SavedImage], title: str) -> SavedImage:
+def merged(
+    members: Sequence[SavedImage], title: str, annotations: Sequence[tuple[str, str]]
+) -> SavedImage:
     """Return one index of all that the members list, in their order; its bytes follow from theirs.
 
-    What two members list alike is listed once. Raises ``PushError`` where two images are of one
-    platform.
+    ``annotations`` are the index's own. What two members list alike is listed once. Raises
+    ``PushError`` where two images are of one platform.
     """
     entries = _distinct((entry for member in members for entry in member.entries), title)
     document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    document |= {"annotations": dict(annotations)} if annotations else {}
     raw = json.dumps(document, separators=(",", ":")).encode()
     index = Manifest(INDEX_TYPE, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
     listed = {entry["digest"] for entry in entries}

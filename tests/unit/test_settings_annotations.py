@@ -1,0 +1,70 @@
+"""The input ``annotations``: of what level a line is, and for which sources."""
+
+from typing import Any
+
+import pytest
+
+from ghcr_push.planning.problems import InputError
+from ghcr_push.planning.settings import Settings, read_settings
+
+MERGED = "oci-layout:a + oci-layout:b"
+TITLE = "org.opencontainers.image.title"
+
+
+def read(annotations: str, source: str = MERGED) -> Settings:
+    texts = {"tags": "ghcr.io/acme/app:1", "source": source, "annotations": annotations}
+    return read_settings(texts)
+
+
+def refused(*given: Any) -> str:
+    with pytest.raises(InputError) as raised:
+        read(*given)
+    [line] = str(raised.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("text", "read_as"),
+    [
+        (f"{TITLE}=App", {TITLE: "App"}),
+        (f"index:{TITLE}=App", {TITLE: "App"}),
+        (f"manifest,index:{TITLE}=App", {TITLE: "App"}),
+        (f"index:{TITLE}=a = b, c:d", {TITLE: "a = b, c:d"}),
+        (f"{TITLE}=", {TITLE: ""}),
+        (f"{TITLE}=first\n\n  {TITLE}=last  \nb=1\na=2", {"a": "2", "b": "1", TITLE: "last"}),
+        ("com.acme:key=1", {"com.acme:key": "1"}),
+        ("", {}),
+    ],
+)
+def test_lines_of_the_index_are_read(text: str, read_as: dict[str, str]) -> None:
+    settings = read(text)
+    assert dict(settings.annotations) == read_as
+    assert list(settings.annotations) == sorted(settings.annotations)
+    assert not settings.notices
+
+
+def test_lines_of_manifests_are_left_out_and_told() -> None:
+    settings = read(f"manifest:{TITLE}=App\nmanifest-descriptor[linux/amd64]:a=b\nindex:{TITLE}=I")
+    assert dict(settings.annotations) == {TITLE: "I"}
+    [notice] = settings.notices
+    assert f"'manifest:{TITLE}=App', 'manifest-descriptor[linux/amd64]:a=b' were left out" in notice
+
+
+def test_where_no_line_is_of_the_index_that_is_bad_input() -> None:
+    told = refused(f"manifest:{TITLE}=App")
+    assert "is of another level than `index`" in told
+    assert "DOCKER_METADATA_ANNOTATIONS_LEVELS" in told
+
+
+@pytest.mark.parametrize("line", ["title", "=App", "index:=App", "a key=App"])
+def test_what_is_no_annotation_is_refused(line: str) -> None:
+    assert refused(line) == (
+        f"annotations: {line!r} is no annotation; write KEY=VALUE or index:KEY=VALUE."
+    )
+
+
+@pytest.mark.parametrize("source", ["app:1", "oci-layout:a", "docker://ghcr.io/acme/app:1"])
+def test_what_passes_unchanged_takes_no_annotations(source: str) -> None:
+    told = refused(f"{TITLE}=App", source)
+    assert told.startswith("annotations go into an index that is made of several sources")
+    assert f"{source!r} passes unchanged" in told
