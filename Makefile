@@ -8,8 +8,8 @@ PYTHON := .venv/bin/python
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## Watch the main job: twenty tags through the built image, at a registry that refuses
-	@$(PYTHON) -m scripts.demo
+demo: setup ## Watch the main job: twenty tags to a registry that refuses (DEMO=--no-engine)
+	@$(PYTHON) -m scripts.demo $(DEMO)
 
 test: setup ## Run the whole suite: unit, simulation, integration, end to end
 	@scripts/test

@@ -1,21 +1,27 @@
 """The main job for a person to watch: `make demo`.
 
-Twenty tags of two images go through the action's built image, run as GitHub's runner runs it,
-to a real registry behind a front that refuses every write beyond two in flight and, by chance,
-every tenth. What a later step would read lies in out/ afterwards.
+Twenty tags of two images go to a registry behind a front that refuses every write beyond two in
+flight and, by chance, every tenth. Where a Docker Engine can run, the engine holds the images and
+the action's built image pushes them, run as GitHub's runner runs it. Where none can (no Linux, no
+root), or with `--no-engine`, the images are OCI layouts and the installed package pushes them. What
+a later step would read lies in out/ afterwards.
 """
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.engines import ROOT, SCRIPTS, Engine, running_engine
 from tests.support.front import WRITES, Behaviour, Faults, Front, Step, running_front
+from tests.support.front.upstream import Backend
+from tests.support.layouts import Made
+from tests.support.memory import MemoryRegistry
 from tests.support.registry import running_registry
 from tests.support.runner import Job, build_action_image
 from tests.support.runner import Step as StepOfJob
@@ -34,14 +40,18 @@ BEHAVIOUR = Behaviour(
 
 def main() -> int:
     """Run the demo; the exit status is the action's own."""
-    with (
-        usable_engine() as engine,
-        running_registry() as registry,
-        running_front(registry.address, BEHAVIOUR, seed=2) as front,
-        tempfile.TemporaryDirectory(prefix="ghcr-push-demo-") as folder,
-    ):
-        tags = make_images(engine, front.address)
-        step = run_action(engine, Path(folder), {"tags": tags, "max-parallel": "4"})
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--no-engine", action="store_true", help="push OCI layouts, as a runner")
+    given = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghcr-push-demo-")))
+        engine = None if given.no_engine else usable_engine(stack)
+        front = stack.enter_context(running_front(registry(stack), BEHAVIOUR, seed=2))
+        if engine is None:
+            step = push_layouts(folder, front.address)
+        else:
+            inputs = {"tags": make_images(engine, front.address), "max-parallel": "4"}
+            step = run_action(engine, folder, inputs)
         show(step, front)
     return step.status
 
@@ -51,19 +61,44 @@ def say(text: str) -> None:
     print(f"\n\033[1m==> {text}\033[0m" if sys.stdout.isatty() else f"\n==> {text}", flush=True)
 
 
-@contextmanager
-def usable_engine() -> Iterator[Engine]:
-    """Use the machine's own engine, else start one beside it."""
+def usable_engine(stack: ExitStack) -> Engine | None:
+    """Return the machine's own engine, else one started beside it, else None."""
     found = subprocess.run(
         [str(SCRIPTS / "engine-usable")], capture_output=True, text=True, check=False
     )
     if found.returncode == 0:
         say(f"using the {found.stdout.strip()}")
-        yield Engine({"DOCKER_HOST": "unix:///var/run/docker.sock", **os.environ})
-        return
+        return Engine({"DOCKER_HOST": "unix:///var/run/docker.sock", **os.environ})
     say("no Docker Engine is usable here: starting one, with stand-ins for the base images")
-    with running_engine("demo", images=STAND_INS) as engine:
-        yield engine
+    try:
+        return stack.enter_context(running_engine("demo", images=STAND_INS))
+    except RuntimeError as error:
+        say(f"no Docker Engine can run here, so without one: {error}")
+        return None
+
+
+def registry(stack: ExitStack) -> str | Backend:
+    """Return the address of a real registry, or, where none can be had, one in memory."""
+    try:
+        return stack.enter_context(running_registry()).address
+    except RuntimeError as error:
+        say(f"no registry can be had here, so one in memory: {error}")
+        return MemoryRegistry()
+
+
+def push_layouts(folder: Path, address: str) -> StepOfJob:
+    """Write an OCI layout of each image and push it from .venv, where nothing finds an engine."""
+    lines = []
+    for seed, name in enumerate(("web", "worker")):
+        say(f"writing the OCI layout {name} (5 layers)")
+        made = Made()
+        made.tag(made.image(10 * seed, layers=5, size=200_000), None)
+        made.written(folder / "workspace" / name)
+        lines += [f"oci-layout:{name} => {address}/acme/{name}:1.{minor}" for minor in range(10)]
+    say("running the action from .venv, with no docker command and no socket to be found")
+    environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
+    job = Job(folder, Engine({**environ, "PATH": "/nonexistent"}))
+    return job.run_here({"tags": "\n".join(lines), "max-parallel": "4"}, echo=True)
 
 
 def make_images(engine: Engine, address: str) -> str:

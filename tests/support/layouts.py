@@ -35,14 +35,16 @@ class Made:
     def named(self, raw: bytes, media_type: str, **more: Any) -> dict[str, Any]:
         return {"mediaType": media_type, "digest": self.blob(raw), "size": len(raw), **more}
 
-    def image(self, seed: int, **config: Any) -> dict[str, Any]:
-        """Add an image of two layers; return its descriptor."""
-        layers = [layer(seed), layer(seed + 1)]
+    def image(
+        self, seed: int, *, layers: int = 2, size: int = 3000, **config: Any
+    ) -> dict[str, Any]:
+        """Add an image of so many layers of ``size`` bytes; return its descriptor."""
+        contents = [layer(seed + number, size) for number in range(layers)]
         document = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
-            "config": self.named(config_of(layers, **config), CONFIG),
-            "layers": [self.named(gzip.compress(one, mtime=0), LAYER) for one in layers],
+            "config": self.named(config_of(contents, **config), CONFIG),
+            "layers": [self.named(gzip.compress(one, mtime=0), LAYER) for one in contents],
         }
         return self.named(json.dumps(document).encode(), MANIFEST)
 
