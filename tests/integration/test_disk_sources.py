@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,14 @@ def layout(tmp_path: Path) -> Path:
 
 
 def push(layout: Path, repository: str, *more: str) -> Pushed:
-    """Push the layout under three tags, with neither a docker command nor a socket to be found."""
+    """Push the layout under three tags."""
+    return push_to(layout, [f"{repository}:{tag}" for tag in TAGS], *more)
+
+
+def push_to(layout: Path, references: Sequence[str], *more: str) -> Pushed:
+    """Push the layout, with neither a docker command nor a socket to be found."""
     environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
-    tags = ",".join(f"{repository}:{tag}" for tag in TAGS)
+    tags = ",".join(references)
     source = f"oci-layout:{layout}"
     done = subprocess.run(
         [COMMAND, "--tags", tags, "--source", source, "--format", "json", *more],
@@ -68,6 +74,33 @@ def test_a_second_run_writes_nothing(layout: Path, front: Front) -> None:
     after = front.stats()
     assert after.manifest_writes == before.manifest_writes
     assert after.blob_uploads == before.blob_uploads
+
+
+def test_twenty_tags_in_five_repositories_cost_each_part_once(layout: Path, front: Front) -> None:
+    """Push a layout to four tags in each of five repositories, and again."""
+    names = [f"acme/five-{number}" for number in range(5)]
+    tags = [f"{name}:{tag}" for name in names for tag in ("1", "1.4", "1.4.2", "latest")]
+    references = [f"{front.address}/{tag}" for tag in tags]
+    pushed = push_to(layout, references)
+    assert pushed.status == 0, pushed.report
+    top = manifest_of(front, "acme/five-0", "latest")
+    children = [each["digest"] for each in top["manifests"]]
+    manifests = [manifest_of(front, "acme/five-0", child) for child in children]
+    blobs = {each["digest"] for one in manifests for each in (one["config"], *one["layers"])}
+    stats = front.stats()
+    for name in names:
+        uploads = stats.blob_uploads.get(name, {})
+        assert set(uploads.values()) <= {1}
+        assert len(uploads) + stats.blob_mounts.get(name, 0) == len(blobs)
+    assert {times for one in stats.blob_uploads.values() for times in one.values()} == {1}
+    written = {*tags, *(f"{name}@{child}" for name in names for child in children)}
+    mine = {key: n for key, n in stats.manifest_writes.items() if key.startswith("acme/five-")}
+    assert mine == dict.fromkeys(written, 1)
+    front.reset()
+    again = push_to(layout, references)
+    assert {target["outcome"] for target in again.report["targets"]} == {"unchanged"}
+    stats = front.stats()
+    assert (stats.manifest_writes, stats.blob_uploads, stats.blob_mounts) == ({}, {}, {})
 
 
 def test_one_platform_is_pushed_alone(layout: Path, front: Front) -> None:

@@ -44,9 +44,9 @@ def digest_of(raw: bytes) -> str:
     return f"sha256:{hashlib.sha256(raw).hexdigest()}"
 
 
-def fill(front: Front) -> None:
+def fill(front: Front, name: str = "acme/base") -> None:
     """Put an index of two platforms into a registry, one layer of 20 MiB, with plain requests."""
-    base = f"http://{front.address}/v2/acme/base"
+    base = f"http://{front.address}/v2/{name}"
 
     def blob(raw: bytes, media_type: str) -> dict[str, Any]:
         begun = httpx2.post(f"{base}/blobs/uploads/")
@@ -166,6 +166,7 @@ def test_a_source_in_trouble_lowers_nothing_at_the_target(
         if attempt["failure"]
     }
     assert kinds == {"source-unreachable"}
+    assert set(front.stats().blob_uploads["acme/copy"].values()) == {1}
     assert raw(front, "acme/copy", "latest") == raw(source, "acme/base", "1")
 
 
@@ -184,6 +185,37 @@ def test_a_source_that_may_not_be_read_sinks_no_other(
     assert outcomes["good"]["outcome"] == "pushed"
     assert outcomes["bad"]["failure"]["kind"] == "source-invalid"
     assert "acme/private" in outcomes["bad"]["failure"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (oci_error(429, "TOOMANYREQUESTS", "slow down"), "source-unreachable"),
+        (oci_error(403, "DENIED", "not for you"), "source-invalid"),
+        (Answer(status=206, body="x" * 20, connection="midway"), "source-unreachable"),
+    ],
+    ids=["throttled", "denied", "cut"],
+)
+def test_a_source_whose_blobs_never_come_moves_no_tag_and_holds_up_no_other(
+    answer: Answer, kind: str, source: Front, front: Front, tmp_path: Path
+) -> None:
+    fill(source, "acme/bad")
+    match = on(Step.BLOB_GET, repository="acme/bad")
+    source.set(Behaviour(rules=(Rule(match=match, answer=answer),)))
+    lines = [
+        f"docker://{source.address}/acme/bad:1 => {front.address}/acme/bad:1",
+        f"docker://{source.address}/acme/base:1 => {front.address}/acme/good:1",
+    ]
+    options = ("--max-attempts", "3", "--backoff-max", "400ms")
+    status, report = push(tmp_path, "--tags", "\n".join(lines), *options)
+    assert status == 1
+    bad, good = report["targets"]
+    assert (bad["outcome"], bad["failure"]["kind"]) == ("failed", kind)
+    assert good["outcome"] == "pushed"
+    assert not any(key.startswith("acme/bad:") for key in front.stats().manifest_writes)
+    assert raw(front, "acme/good", "1") == raw(source, "acme/base", "1")
+    assert report["totals"]["lowest_parallel"] == report["max_parallel"]
+    assert not [hold for hold in report["holds"] if hold["registry"] == front.address]
 
 
 def test_a_blob_with_other_bytes_is_never_written(
