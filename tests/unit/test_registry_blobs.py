@@ -129,6 +129,23 @@ async def refused(answers: dict[str, httpx2.Response]) -> PushError:
     return raised.value
 
 
+async def test_a_layer_larger_than_the_registry_takes_is_not_sent() -> None:
+    seen = []
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(202, headers={"Location": f"{UPLOADS}one"})
+
+    blob = Bytes(b"content")
+    blob.size = (10 << 30) + 1
+    async with RegistryClient({}, transport=httpx2.MockTransport(handle)) as client:
+        with pytest.raises(PushError, match="takes at most") as raised:
+            await client.upload(IMAGE, blob).attempt(Repository("ghcr.io", "acme/base"))
+    assert raised.value.evidence.kind is Kind.TOO_LARGE
+    assert blob.digest in raised.value.evidence.message
+    assert not seen
+
+
 @pytest.mark.parametrize("location", [None, "", "http://ghcr.io/elsewhere", "ftp://ghcr.io/"])
 async def test_refuses_a_location_that_is_none_or_leaves_https(location: str | None) -> None:
     headers = {} if location is None else {"Location": location}

@@ -127,7 +127,13 @@ class Execution:
         ids = {source: image.id for source, image in images.items() if isinstance(image, Image)}
         if problems := unresolved(self._settings.conflicts, ids):
             raise InputError(problems)
-        self.plan = regroup(self.plan, ids)
+        # another copy of an image is another source: one that is damaged says nothing of the other
+        in_engine = {
+            source: image.id
+            for source, image in images.items()
+            if isinstance(image, Image) and image.in_engine
+        }
+        self.plan = regroup(self.plan, in_engine)
 
     def _tell_who_pushes_first(
         self, images: Mapping[Source, Image | Failure], context: RunContext

@@ -76,7 +76,7 @@ class PushRun:
         self._together = Together(plan.groups, wanted=context.all_or_nothing)
         self._control = RunControl(fail_fast=limits.fail_fast, together=self._together)
         self._registry_states: dict[str, RegistryState] = {}
-        self._contents: dict[str, SharedContent] = {}
+        self._contents: dict[str | Source, SharedContent] = {}
         self._turns: dict[Repository, anyio.Lock] = {}
         self._runs: list[TagPush] = []
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
@@ -159,15 +159,16 @@ class PushRun:
 
         self._contents = self._shared_contents(Readings(self._context, timers))
 
-    def _shared_contents(self, readings: Readings) -> dict[str, SharedContent]:
-        """Give each image, by its ID, what the groups of it share."""
-        contents: dict[str, SharedContent] = {}
+    def _shared_contents(self, readings: Readings) -> dict[str | Source, SharedContent]:
+        """Give each image what the groups of it share."""
+        contents: dict[str | Source, SharedContent] = {}
         for group in self._plan.groups:
             image = self._images[group.source]
             if isinstance(image, Image):
-                if image.id not in contents:
-                    contents[image.id] = self._shared_content(readings, group.source, image)
-                contents[image.id].expect(group.repository)
+                key = content_key(group.source, image)
+                if key not in contents:
+                    contents[key] = self._shared_content(readings, group.source, image)
+                contents[key].expect(group.repository)
         return contents
 
     def _shared_content(self, readings: Readings, source: Source, image: Image) -> SharedContent:
@@ -246,7 +247,7 @@ class PushRun:
             context=self._context,
             control=self._control,
             registry_state=self._registry_states[group.repository.registry],
-            content=self._contents[image.id],
+            content=self._contents[content_key(group.source, image)],
             turn=self._turns.setdefault(group.repository, anyio.Lock()),
         ).run()
 
@@ -276,3 +277,11 @@ class PushRun:
             return ours(Kind.FAIL_FAST, REASONS[Kind.FAIL_FAST])
         registry = self._registry_states[run.repository.registry]
         return out_of_time(run.failing or content_failing or registry.limiter.trouble)
+
+
+def content_key(source: Source, image: Image) -> str | Source:
+    """Return what groups of one content share: the engine's ID of an image, else the source.
+
+    Two copies of an image outside an engine are two sources: one of them may be damaged.
+    """
+    return image.id if image.in_engine else source

@@ -40,6 +40,10 @@ PIECE: Final = 4 << 20
 """Bytes of a piece where a blob goes up in pieces; ghcr.io takes no more in one (its limit is told
 in ocx-sh/ocx#237 and wasmCloud/wash-archive#268)."""
 
+LARGEST: Final[Mapping[str, int]] = {"ghcr.io": 10 << 30}
+"""Bytes of a blob that a registry takes at most (GitHub Docs, "Working with the Container
+registry": 10 GB a layer; read as the larger unit, so that nothing is refused that may go)."""
+
 CUTS: Final = 2
 """Times that an upload is cut off before the blob goes up in pieces."""
 
@@ -87,6 +91,13 @@ class BlobUpload:
         ``mount_from``, a repository of the same registry that holds the blob, saves the upload; a
         refused mount is not tried again and no failure.
         """
+        largest = LARGEST.get(self._repository.registry)
+        if largest is not None and self._blob.size > largest:
+            raise failure(
+                f"{self._blob.digest} has {self._blob.size:,} bytes; {self._repository.registry} "
+                f"takes at most {largest:,} in one layer",
+                Kind.TOO_LARGE,
+            )
         with tracing.about(f"{self._repository}@{self._blob.digest}"):
             return await self._attempt(mount_from)
 

@@ -86,7 +86,8 @@ class Folder:
 def read_small(extent: Extent, name: str, most: int) -> bytes:
     """Return the bytes of an extent of at most ``most``; raise ``PushError`` where it has more."""
     if extent.size > most:
-        raise unusable(f"{name} has {extent.size:,} bytes, more than the {most:,} that are read")
+        size = f"{extent.size:,} bytes of {name}, more than the {most:,} that are read"
+        raise unusable(f"{extent.path} has {size}")
     try:
         with extent.path.open("rb") as file:
             file.seek(extent.start)

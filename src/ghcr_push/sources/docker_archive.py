@@ -33,6 +33,8 @@ _MOST_LISTED: Final = 10
 class ArchivedImage:
     """One image of a docker archive: its config, and where its layers lie."""
 
+    title: str
+    """What a reader calls the archive."""
     image: ClassicImage
     config: bytes
     layers: Mapping[str, Digest]
@@ -66,7 +68,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
     digest = Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}")
     image = ClassicImage(id=digest, diff_ids=diff_ids)
     return ArchivedImage(
-        image=image, config=raw, layers=layers, size=size, platform=_platform(config)
+        title=title, image=image, config=raw, layers=layers, size=size, platform=_platform(config)
     )
 
 
@@ -115,16 +117,17 @@ def read_archived(
         diff_id = archived.layers.get(normal_name(entry.name))
         if diff_id is None or diff_id in layers:
             continue
-        blob = _layer(tar, entry.size, workshop)
+        name = f"{archived.title}: layer {entry.name}"
+        blob = _layer(tar, entry.size, workshop, name)
         if blob.diff_id != diff_id:
             blob.release()
-            raise unusable(f"layer {entry.name} is {blob.diff_id}; the config names {diff_id}")
+            raise unusable(f"{name} is {blob.diff_id}; the config names {diff_id}")
         layers[diff_id] = Descriptor(LAYER_TYPE, blob.digest, blob.size)
         yield blob
     return (assembled(archived.image, {archived.image.id: archived.config}, layers),)
 
 
-def _layer(tar: TarStream, size: int, workshop: LayerCompressor) -> SpooledBlob:
+def _layer(tar: TarStream, size: int, workshop: LayerCompressor, name: str) -> SpooledBlob:
     """Return a layer as it is where it is compressed, else compressed by the recipe."""
     pieces = tar.pieces(recipe.CHUNK_SIZE)
     first = next(pieces, bytearray())
@@ -136,15 +139,16 @@ def _layer(tar: TarStream, size: int, workshop: LayerCompressor) -> SpooledBlob:
 
     if not first.startswith(_GZIP):
         return workshop.compressed(all_pieces(), size)
-    inside = _Inside()
+    inside = _Inside(name)
     checked = inside.watched(all_pieces())
     return workshop.spooled(checked, diff_id=inside.diff_id, most=size)
 
 
 class _Inside:
-    """The DiffID of a layer that passes by compressed."""
+    """The DiffID of a layer that passes by compressed; ``name`` is what a reader calls it."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._sha256 = hashlib.sha256()
         self._inflater = zlib.decompressobj(wbits=31)
 
@@ -166,11 +170,11 @@ class _Inside:
                 tail = self._inflater.unconsumed_tail
                 self._sha256.update(self._inflater.decompress(tail, _STEP))
         except zlib.error as error:
-            raise unusable(f"a compressed layer is damaged: {error}") from error
+            raise unusable(f"{self._name} is damaged: {error}") from error
 
     def diff_id(self) -> Digest:
         if not self._inflater.eof:
-            raise unusable("a compressed layer is cut off")
+            raise unusable(f"{self._name} is cut off")
         return Digest(f"sha256:{self._sha256.hexdigest()}")
 
 

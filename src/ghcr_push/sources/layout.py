@@ -38,6 +38,9 @@ MANIFEST_TYPES: Final = frozenset(
 LARGEST_INDEX: Final = 8 << 20
 """Bytes of ``index.json`` that are read: some ten thousand images."""
 
+_MAJOR: Final = "1"
+"""Of the versions of layouts; the image-spec has 1.0.0 alone."""
+
 _LARGEST_CONFIG: Final = 4 << 20
 
 _DEEPEST: Final = 8
@@ -154,6 +157,7 @@ class Layout:
     # -- the index --------------------------------------------------------------------------
 
     def _index(self) -> list[tuple[Descriptor, tuple[str, ...]]]:
+        self._check_version()
         raw = self._files.content("index.json", LARGEST_INDEX)
         if raw is None:
             there = _listed(self._files.names())
@@ -165,6 +169,13 @@ class Layout:
         if not isinstance(entries, list):
             raise self._unusable("is no OCI layout: its index.json lists no manifests")
         return [self._entry(entry) for entry in entries]
+
+    def _check_version(self) -> None:
+        """Refuse a layout that says it is of another major version; some tools' say nothing."""
+        raw = self._files.content("oci-layout", LARGEST_MANIFEST)
+        version = (parsed(raw) or {}).get("imageLayoutVersion") if raw is not None else None
+        if version is not None and str(version).partition(".")[0] != _MAJOR:
+            raise self._unusable(f"is a layout of version {version}; only {_MAJOR}.x is known")
 
     def _entry(self, entry: Any) -> tuple[Descriptor, tuple[str, ...]]:
         try:
