@@ -1,0 +1,1 @@
+"""Layouts and images in registries, pushed by several clients in turn."""
