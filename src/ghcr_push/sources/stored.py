@@ -11,6 +11,7 @@ from typing import Final
 
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, is_digest
+from ghcr_push.sources.archive import normal_name
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.graph import (
     INDEX_TYPE,
@@ -79,7 +80,7 @@ def read_stored(
 
 
 def _digest(entry: Entry) -> Digest | None:
-    named = _BLOB.fullmatch(entry.name)
+    named = _BLOB.fullmatch(normal_name(entry.name))
     digest = f"{named[1]}:{named[2]}" if named else ""
     return Digest(digest) if is_digest(digest) else None
 
