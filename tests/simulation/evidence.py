@@ -90,21 +90,6 @@ def read_in_slot(played: Played, write: Request) -> Request | None:
     return max(reads, key=lambda read: read.ended, default=None)
 
 
-def slots_for_reads(played: Played, registry: str, begins: float, ends: float) -> int:
-    """Say how many slots at most were held for reads between two moments.
-
-    They count for the queue, and the registry sees no write.
-    """
-    return sum(
-        read.repository.registry == registry
-        and read.began <= ends + HAIR
-        and read.ended >= begins - HAIR
-        and may_be_in_slot(played, read)
-        for read in played.log
-        if not read.writes
-    )
-
-
 def may_be_in_slot(played: Played, read: Request) -> bool:
     """Say whether a read may be one that is made in a slot, right before its write.
 
@@ -153,14 +138,16 @@ def surely_charged(
 
 
 def may_be_owed(played: Played, write: Request) -> bool:
-    """Say whether the limit may be to blame: others were in flight beside the write."""
-    registry = write.repository.registry
-    since = (read_in_slot(played, write) or write).began  # a slot may begin with a read
-    beside = (
-        r for r in played.log if r is not write and r.writes and r.repository.registry == registry
+    """Say whether the limit may be to blame: others held slots beside the write."""
+    slots = [slot for slot in played.slots if slot.registry == write.repository.registry]
+    own = next(
+        slot
+        for slot in slots
+        if slot.begins < write.began + HAIR and abs(slot.ends - write.ended) < HAIR
     )
-    others = sum(r.began <= write.ended and r.ended >= since for r in beside)
-    return others + slots_for_reads(played, registry, since, write.ended) > 0
+    return any(
+        slot.begins <= own.ends and slot.ends >= own.begins for slot in slots if slot is not own
+    )
 
 
 def was_charged(played: Played, target: Target, attempt: Attempt, failure: Failure) -> bool:

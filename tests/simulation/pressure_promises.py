@@ -1,7 +1,7 @@
 """How much is in flight at once, and what the whole queue of a registry waits for."""
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from ghcr_push.model import Hold, Kind, LimitChange
 from ghcr_push.pushing.events import Held, LimitChanged
@@ -25,7 +25,6 @@ from tests.simulation.evidence import (
     later,
     limits_at,
     may_be_in_slot,
-    read_in_slot,
 )
 from tests.simulation.play import Played
 from tests.simulation.records import HeldSlot, Request
@@ -36,15 +35,17 @@ from tests.simulation.world import WRITE
 
 
 def max_parallel_is_kept(played: Played) -> Iterator[str]:
-    changes = sorted(
-        [(r.began, 1) for r in played.log if r.writes]
-        + [(r.ended, -1) for r in played.log if r.writes]
-    )
-    in_flight = 0
-    for at, change in changes:
-        in_flight += change
-        if in_flight > played.scenario.max_parallel:
-            yield f"{in_flight} writes in flight at {at:.3f}"
+    slots = [(slot.begins, slot.ends) for slot in played.slots]
+    writes = [(write.began, write.ended) for write in played.log if write.writes]
+    for what, spans in (("slots", slots), ("writes", writes)):
+        most = _most_at_once(spans)
+        if most > played.scenario.max_parallel:
+            yield f"{most} {what} at once"
+
+
+def _most_at_once(spans: list[tuple[float, float]]) -> int:
+    changes = sorted([(begins, 1) for begins, _ in spans] + [(ends, -1) for _, ends in spans])
+    return max(accumulate(change for _, change in changes), default=0)
 
 
 def reads_are_bounded(played: Played) -> Iterator[str]:
@@ -133,10 +134,14 @@ def limit_moves_for_a_reason(played: Played) -> Iterator[str]:
 def _rise_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
     """Say whether it rose as a write was taken, or from one as an outage ended a pause.
 
-    A question whether something may be written is none, and says nothing of how much is borne.
+    That a question is answered well speaks for no write; that it is refused, against them.
     """
     at = change.at + played.start
-    written = [r for r in requests if r.writes and r.operation != "ask" and r.ended <= at + HAIR]
+    written = [
+        r
+        for r in requests
+        if r.writes and not (r.operation == "ask" and r.good) and r.ended <= at + HAIR
+    ]
     if any(r.good and abs(r.ended - at) < HAIR for r in written):
         return True
     last = sorted(written, key=lambda request: request.ended)[-OUTAGE_AFTER:]
@@ -207,16 +212,12 @@ def _is_of(hold: Hold, refused: Request, length: float, played: Played) -> bool:
 
 def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
     """After a secondary limit no two slots are given out within a second."""
-    for requests in by_registry(played).values():
-        first = min((r.ended for r in requests if r.answer == "secondary"), default=None)
-        if first is None:
-            continue
-        writes = [r for r in requests if r.writes and r.began > first]
-        # a slot may begin with a read
-        starts = sorted((read_in_slot(played, write) or write).began for write in writes)
+    for registry, requests in by_registry(played).items():
+        first = min((r.ended for r in requests if r.answer == "secondary"), default=float("inf"))
+        starts = [s.begins for s in played.slots if s.registry == registry and s.begins > first]
         for one, next_one in pairwise(starts):
             if next_one - one < SPACING_AFTER_THROTTLE - HAIR:
-                yield f"writes began {next_one - one:.3f} s apart after a secondary limit"
+                yield f"slots were given {next_one - one:.3f} s apart after a secondary limit"
 
 
 # -- outages --------------------------------------------------------------------------------
