@@ -1,4 +1,4 @@
-"""A dozen runs to look at, played by the real queue on a virtual clock: what is drawn is true.
+"""Runs to look at, played by the real queue on a virtual clock: what is drawn is true.
 
 The world they meet is that of the simulation; names, sizes and texts are those of a usual job.
 """
@@ -107,6 +107,16 @@ def protected() -> Report:
     return run(replace(plain, protect=("1.*",), standing={taken: digest(3)}))
 
 
+def partly_failed() -> Report:
+    """Push to a repository without the right to write, and over a protected tag."""
+    app, ops = (Repository(REGISTRY, f"acme/{name}") for name in ("app", "ops"))
+    plain = job(ROUGH, {"acme/app": versions(12), "acme/ops": versions(3)}, seed=5)
+    taken = {TagReference(app, "1.0.2"): digest(3)}
+    return run(
+        replace(plain, protect=("1.*",), standing=taken, denied=frozenset({ops})),
+    )
+
+
 def denied() -> Report:
     """Play a job without the right to write."""
     plain = job(CALM, 20)
@@ -181,4 +191,5 @@ STORIES: Final[Mapping[str, Callable[[], Report]]] = {
     "rate-limit": rate_limit,
     "cancelled": cancelled,
     "five-jobs": five_jobs,
+    "partly-failed": partly_failed,
 }

@@ -29,6 +29,7 @@ from ghcr_push.reporting.timeline import MOST_ROWS, limit_history, rows_left_out
 
 LINE = re.compile(
     r"    (?:section [A-Za-z0-9 ._/+\N{RATIO}\N{MIDDLE DOT}-]+|dateFormat .*|axisFormat .*|"
+    r"tickInterval 1second|"
     r"[a-z0-9\N{ZERO WIDTH SPACE} -]+ :(?:(?:active|crit|done), )?"
     r"2000-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}, \d+ms)"
 )
@@ -152,7 +153,12 @@ def test_a_long_history_is_cut_in_its_middle() -> None:
 
 @pytest.mark.parametrize(
     ("last", "axis"),
-    [(0.0, "%-S.%L s"), (6.0, "%-S.%L s"), (60.0, "%M:%S"), (3599.9, "%H:%M:%S")],
+    [
+        (0.0, "%-S.%L s"),
+        (6.0, "%-S s\n    tickInterval 1second"),
+        (60.0, "%M:%S"),
+        (3599.9, "%H:%M:%S"),
+    ],
 )
 def test_ticks_are_told_apart(last: float, axis: str) -> None:
     limit = (change(0.0, 4, 3),)

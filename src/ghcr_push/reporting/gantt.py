@@ -17,8 +17,8 @@ _LONGEST_LABEL = 24
 
 _HOUR = 3600
 
-# d3 puts ticks at half seconds in shorter pictures (7.1 s), with some to spare
-_TICKS_BELOW_A_SECOND = 10
+# seconds of a picture up to which ticks are parts of a second, and then whole seconds
+_TICKS_BELOW_A_SECOND, _TICKS_OF_A_SECOND = 3, 15
 
 # at GitHub's usual width of the chart, in characters of the font size below
 _CHART_WIDTH = 110
@@ -97,6 +97,8 @@ def _axis(drawn: Sequence[Row]) -> str:
     length = max(bar.end for bar in bars) - min(bar.start for bar in bars)
     if length < _TICKS_BELOW_A_SECOND:
         return "%-S.%L s"
+    if length < _TICKS_OF_A_SECOND:
+        return "%-S s\n    tickInterval 1second"
     return "%M:%S" if length < _HOUR else "%H:%M:%S"
 
 

@@ -76,7 +76,8 @@ def retried(report: Report, room: ByteBudget) -> str:
 def landed(report: Report, room: ByteBudget) -> str:
     """Return the targets that landed at the first try, by repository, and how to pull them all."""
     results = [result for result in report.landed if not result.retried]
-    title = f"✅ Pushed at the first try — {count(len(results), 'tag')}"
+    first = " at the first try" if len(results) < len(report.landed) else ""
+    title = f"✅ Pushed{first} — {count(len(results), 'tag')}"
     table = _by_repository(title, results, (_DIGEST, _BEFORE), room)
     return "\n\n".join(filter(None, [table, _pulls(report, room)]))
 

@@ -74,6 +74,8 @@ def _facts(report: Report) -> str:
     lines = [" · ".join(facts)]
     if told := sent(report):
         lines.append(f"📦 {told}")
+    if len(facts) == 1:  # the counts alone are no line
+        lines = [" · ".join(lines)]
     if unread := len(unproved(report)):
         lines.append(
             f"⚠️ {count(unread, 'tag')} pushed by the push's own answer only: not read back, "
