@@ -159,7 +159,7 @@ class Run:
             RegistrySources(client, self._persist, settings.platform, referrers=settings.referrers),
             settings.annotations,
         )
-        return Adapters(sources, client)
+        return Adapters(sources, client, engine)
 
     def _new_run(
         self,
@@ -170,8 +170,9 @@ class Run:
     ) -> PushRun:
         settings = self._settings
         context = RunContext(
-            engine=adapters.sources,
+            sources=adapters.sources,
             registry=adapters.registry,
+            engine=adapters.engine,
             backoff=self._backoff,
             observer=self._observe,
             clock=anyio.current_time,

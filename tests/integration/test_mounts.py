@@ -15,7 +15,7 @@ from tests.support.saved import Choppy, classic_image, layer, saved_as_layout
 from ghcr_push.credentials import Credential
 from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target, TargetResult
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.ports import Sources
+from ghcr_push.pushing.ports import Engine, Sources
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun, RunOptions
 from ghcr_push.references import Repository, TagReference
@@ -58,7 +58,8 @@ async def pushed(
     """Push the image's one tag."""
     start = anyio.current_time()
     context = RunContext(
-        engine=cast("Sources", Saving()),
+        sources=cast("Sources", Saving()),
+        engine=cast("Engine", Saving()),
         registry=client,
         backoff=Backoff(initial=0.1, maximum=1.0, max_attempts=3, random=Random(1)),
         observer=lambda _: None,

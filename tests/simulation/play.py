@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from ghcr_push.model import Hold, LimitChange, TargetResult
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.events import Event
-from ghcr_push.pushing.ports import Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry, Sources
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.pressure.retry import Backoff
@@ -168,7 +168,8 @@ def _preflight(played: Played) -> AbstractAsyncContextManager[None]:
 def _queue(played: Played) -> PushRun:
     scenario, random = played.scenario, Random(played.scenario.seed + 2)
     context = RunContext(
-        engine=cast("Sources", EngineOf(played.world)),
+        sources=cast("Sources", EngineOf(played.world)),
+        engine=cast("Engine", EngineOf(played.world)),
         registry=cast("Registry", played.world),
         backoff=Backoff(
             initial=scenario.backoff_initial,

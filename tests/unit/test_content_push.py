@@ -17,7 +17,7 @@ from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.events import Event, Noticed
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.known_blobs import KnownBlobs
-from ghcr_push.pushing.ports import Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry, Sources
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import FixedLimit
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -163,7 +163,8 @@ class Bench:
 async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> AsyncIterator[Bench]:
     told: list[Event] = []
     context = RunContext(
-        engine=cast("Sources", world),
+        sources=cast("Sources", world),
+        engine=cast("Engine", world),
         registry=cast("Registry", world),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
         observer=told.append,

@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Image, Kind, Manifest, Source
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.ports import Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry, Sources
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.references import Digest, Repository
@@ -146,7 +146,8 @@ class Bench:
 @asynccontextmanager
 async def bench(engine: ScriptedEngine) -> AsyncIterator[Bench]:
     context = RunContext(
-        engine=cast("Sources", engine),
+        sources=cast("Sources", engine),
+        engine=cast("Engine", engine),
         registry=cast("Registry", None),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=3, random=Random(1)),
         observer=lambda _: None,

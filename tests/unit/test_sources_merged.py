@@ -10,7 +10,7 @@ from tests.support.layouts import Made, one_image, platforms
 from tests.support.saved import digest_of
 
 from ghcr_push.model import Failure, Image, Source
-from ghcr_push.pushing.ports import InspectingEngine
+from ghcr_push.pushing.ports import ImageStore
 from ghcr_push.references import Digest
 from ghcr_push.sources import Spool
 from ghcr_push.sources.locations import DiskSources, Sources
@@ -29,7 +29,7 @@ async def merged(
 ) -> tuple[Image | Failure, list[Digest], list[Digest]]:
     """Inspect and read a merged source; return its image, the blobs and the manifests."""
     sources = Sources(
-        cast("InspectingEngine", None),
+        cast("ImageStore", None),
         DiskSources(lambda path: tmp_path / path, Spool(), None),
         cast("RegistrySources", None),
         annotations,

@@ -16,7 +16,7 @@ from ghcr_push.planning.settings import Settings, Transport
 from ghcr_push.pushing.context import RunContext, internal, ours
 from ghcr_push.pushing.events import Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
-from ghcr_push.pushing.ports import Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry, Sources
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.run import PushRun
 
@@ -27,6 +27,7 @@ class Adapters:
 
     sources: Sources
     registry: Registry
+    engine: Engine
 
 
 class Execution:
@@ -111,7 +112,7 @@ class Execution:
             reach,
             [group.repository for group in self.plan.groups],
             ours=made.registry,
-            engine=made.sources,
+            engine=made.engine,
             notice=self._notice,
         )
         return preflight.asking()

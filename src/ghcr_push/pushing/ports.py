@@ -1,4 +1,4 @@
-"""What the queue needs from the world: an engine, a registry. Adapters stand above and fit in.
+"""What a run needs from the world: sources, registries, an engine. Adapters stand above and fit in.
 
 Every method is one try; it raises ``PushError`` and nothing else on purpose.
 """
@@ -70,11 +70,25 @@ class TagReader(Protocol):
         """Say what a tag names; None: nothing."""
 
 
-class Engine(Protocol):
-    """A Docker Engine."""
+class ImageStore(Protocol):
+    """Where images come from that are described and read: an engine's store, or every source."""
+
+    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+        """Describe images, or say for each why it cannot be; never raises."""
 
     def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Reading]:
-        """Read an image out of the engine while the block runs."""
+        """Read an image while the block runs."""
+
+
+class Sources(ImageStore, Protocol):
+    """All that content comes from: an engine, disks and registries."""
+
+    def save_referrers(self, source: Source) -> AbstractAsyncContextManager[Reading]:
+        """Read what refers to an image, and comes along with it, while the block runs."""
+
+
+class Engine(TagReader, Protocol):
+    """A Docker Engine as it reaches registries in our place."""
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
@@ -83,23 +97,6 @@ class Engine(Protocol):
 
         Cancelling ends the docker command before it returns.
         """
-
-    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Have the engine ask the registry itself what a tag names; None: nothing."""
-
-
-class InspectingEngine(Engine, Protocol):
-    """An engine that also describes its images."""
-
-    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
-        """Describe images, or say for each why it cannot be; never raises."""
-
-
-class Sources(InspectingEngine, Protocol):
-    """All that content comes from: an engine, and beside it disks and registries."""
-
-    def save_referrers(self, source: Source) -> AbstractAsyncContextManager[Reading]:
-        """Read what refers to an image, and comes along with it, while the block runs."""
 
 
 class Upload(Protocol):

@@ -304,7 +304,7 @@ class SharedContent:
         self.referrers: SharedContent | None = None
         """What refers to it and comes along, where anything does."""
         self._readings = readings
-        self._save = save or partial(readings.context.engine.save, source, image)
+        self._save = save or partial(readings.context.sources.save, source, image)
         self._tries = Tries()
         self._undecided = set[Repository]()
         self._reading: _Reading | None = None

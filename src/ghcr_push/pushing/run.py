@@ -176,7 +176,7 @@ class PushRun:
         if image.referrers.notice is not None:
             self._context.observer(Noticed(image.referrers.notice))
         if image.referrers.found:
-            save = partial(self._context.engine.save_referrers, source)
+            save = partial(self._context.sources.save_referrers, source)
             content.referrers = SharedContent(readings, source, image, save)
         return content
 

@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
+from ghcr_push.model import Failure, Image, Kind, Source
 from ghcr_push.planning.locations import (
     DiskLocation,
     Form,
@@ -19,8 +19,7 @@ from ghcr_push.planning.locations import (
     RegistryLocation,
     parse_location,
 )
-from ghcr_push.pushing.ports import InspectingEngine, Reading
-from ghcr_push.references import Digest, Repository, TagReference
+from ghcr_push.pushing.ports import ImageStore, Reading
 from ghcr_push.sources.archive import Archive, opened
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import DiskBlob, Extent, Files, Folder, unusable
@@ -191,14 +190,14 @@ class _Input:
 
 
 class Sources:
-    """Every source of a run, and the engine's other services, as one port.
+    """Every source of a run as one port; ``engine`` has those that are images of its own.
 
     ``annotations`` are for the index of a merged source.
     """
 
     def __init__(
         self,
-        engine: InspectingEngine,
+        engine: ImageStore,
         disk: DiskSources,
         registries: RegistrySources,
         annotations: Sequence[tuple[str, str]] = (),
@@ -264,16 +263,6 @@ class Sources:
             return self._merged.save_referrers(source)
         on_disk = isinstance(location, DiskLocation)
         return (self._disk if on_disk else self._registries).save_referrers(source)
-
-    async def push(
-        self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
-    ) -> Digest:
-        """Run one ``docker push``."""
-        return await self._engine.push(source, target, said)
-
-    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Have the engine ask a registry."""
-        return await self._engine.head(repository, reference)
 
 
 @asynccontextmanager
