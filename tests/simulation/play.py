@@ -168,7 +168,7 @@ def _preflight(played: Played) -> AbstractAsyncContextManager[None]:
 def _queue(played: Played) -> PushRun:
     scenario, random = played.scenario, Random(played.scenario.seed + 2)
     context = RunContext(
-        sources=cast("Sources", EngineOf(played.world)),
+        sources=cast("Sources", played.world),
         engine=cast("Engine", EngineOf(played.world)),
         registry=cast("Registry", played.world),
         backoff=Backoff(

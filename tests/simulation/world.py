@@ -364,7 +364,6 @@ class EngineOf:
     def __init__(self, world: World) -> None:
         self._world = world
         self.push = world.push
-        self.save = world.save
         self.head = world.engine_head
 
 
