@@ -131,8 +131,8 @@ def surely_charged(
     if failure.holds:  # the first of them is the whole client's fault
         before = [r.ended for r in known if r.answer == "secondary" and r.ended < began - HAIR]
         return bool(before) and not any(r.good and r.writes and r.ended > before[-1] for r in known)
-    # what is asked before a push is no push: that it is answered well speaks for nothing
-    written = [r.good for r in known if r.writes and r.operation != "ask"][-2:]
+    # what is asked before a push is no push: well answered, it speaks for nothing
+    written = [r.good for r in known if r.writes and not (r.operation == "ask" and r.good)][-2:]
     read = [r.good for r in known if not r.writes][-2:]
     return any(written) and any(read)
 
