@@ -8,6 +8,7 @@ from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Write
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.pressure.window import Window
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import TagWriter
 from tests.simulation.planting import Faults
@@ -43,6 +44,12 @@ def reader_lets_none_in(patch: pytest.MonkeyPatch) -> None:
             self.share.give_back()
 
     patch.setattr(Limiter, "_leave", leave)
+
+
+@FAULTS.caught_by("slots_are_used")
+def one_looks_at_a_time(patch: pytest.MonkeyPatch) -> None:
+    admit = Window.admit
+    patch.setattr(Window, "admit", lambda self: None if self._inside else admit(self))
 
 
 @FAULTS.caught_by("slots_are_used")

@@ -221,10 +221,15 @@ def look_around(queue: PushRun, played: Played) -> None:
         shut = (
             max(limiter._closed_until, limiter._next_start, limiter.outage.next_probe) + TIMER_GRACE
         )
-        allowed = 1 if limiter.outage.lasts else limiter.limit
+        # where writes are kept apart, none is let in beside one that reads in its slot first
+        first = limiter._apart and limiter._begun < inside
+        allowed = 1 if limiter.outage.lasts or first else limiter.limit
         free = inside < allowed and limiter.share.free and now > shut
         if limiter._writes.waiting and free and now < played.broken_off:
             played.unquiet.append(f"a free slot is not taken at {now:.3f}")
+        near = limiter.window._inside < limiter._writers_soon and now > shut
+        if limiter.window.waiting and near and now < played.broken_off:
+            played.unquiet.append(f"nobody looks who could write soon at {now:.3f}")
         reads = 1 if limiter.outage.lasts else READS_PER_WRITE * limiter.limit
         free = limiter._reads.inside < reads and now > limiter._next_read + TIMER_GRACE
         if limiter._reads.waiting and free and shut < now < played.broken_off:

@@ -211,13 +211,13 @@ def _is_of(hold: Hold, refused: Request, length: float, played: Played) -> bool:
 
 
 def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
-    """After a secondary limit no two slots are given out within a second."""
-    for registry, requests in by_registry(played).items():
+    """After a secondary limit no two writes begin within a second."""
+    for requests in by_registry(played).values():
         first = min((r.ended for r in requests if r.answer == "secondary"), default=float("inf"))
-        starts = [s.begins for s in played.slots if s.registry == registry and s.begins > first]
+        starts = sorted(r.began for r in requests if r.writes and r.began > first)
         for one, next_one in pairwise(starts):
             if next_one - one < SPACING_AFTER_THROTTLE - HAIR:
-                yield f"slots were given {next_one - one:.3f} s apart after a secondary limit"
+                yield f"writes began {next_one - one:.3f} s apart after a secondary limit"
 
 
 # -- outages --------------------------------------------------------------------------------

@@ -56,10 +56,14 @@ BURST = replace(BROKEN, kind=Kind.THROTTLED, charged=False)
 
 @dataclass(slots=True)
 class Writer:
-    """A write that asks for a slot at once and ends when told to."""
+    """A write that asks for a slot at once and ends when told to.
+
+    It begins as soon as it has the slot, unless it ``reads_first``.
+    """
 
     limiter: Limiter
     unit: str
+    reads_first: bool = False
     slot: Slot | None = None
     cancelled: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     let_in: anyio.Event = field(default_factory=anyio.Event)
@@ -69,6 +73,8 @@ class Writer:
         with self.cancelled:
             async with self.limiter.write(self.unit) as self.slot:
                 self.let_in.set()
+                if not self.reads_first:
+                    self.slot.begin()
                 await self.done.wait()
 
     @property
@@ -94,8 +100,10 @@ class Bench:
             random=Random(1),
         )
 
-    async def ask(self, limiter: Limiter, unit: str = "unit") -> Writer:
-        writer = Writer(limiter, unit)
+    async def ask(
+        self, limiter: Limiter, unit: str = "unit", *, reads_first: bool = False
+    ) -> Writer:
+        writer = Writer(limiter, unit, reads_first)
         self.tasks.start_soon(writer.run)
         await wait_all_tasks_blocked()
         return writer
@@ -297,6 +305,37 @@ async def test_starts_are_spaced_after_a_secondary_limit() -> None:
         assert [writer.inside for writer in writers] == [True, False, False]
         await anyio.sleep(SPACING_AFTER_THROTTLE + 2 * TIMER_GRACE)
         assert [writer.inside for writer in writers] == [True, True, False]
+
+
+@played
+async def test_starts_are_spaced_from_where_a_write_begins_that_reads_in_its_slot_first() -> None:
+    async with bench() as on:
+        limiter = on.limiter(FixedLimit(4))
+        await on.fail(await on.ask(limiter), SECONDARY)
+        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+
+        reading, waiting = await on.ask(limiter, reads_first=True), await on.ask(limiter)
+        await anyio.sleep(2 * SPACING_AFTER_THROTTLE)
+        assert not waiting.inside
+        assert reading.slot is not None
+        assert reading.slot.begin()
+        await anyio.sleep(SPACING_AFTER_THROTTLE - TIMER_GRACE)
+        assert not waiting.inside
+        await anyio.sleep(3 * TIMER_GRACE)
+        assert waiting.inside
+
+
+@played
+async def test_one_who_reads_in_its_slot_and_writes_nothing_spaces_nothing() -> None:
+    async with bench() as on:
+        limiter = on.limiter(FixedLimit(4))
+        await on.fail(await on.ask(limiter), SECONDARY)
+        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+
+        reading, waiting = await on.ask(limiter, reads_first=True), await on.ask(limiter)
+        assert not waiting.inside
+        await on.end(reading)
+        assert waiting.inside
 
 
 @played
@@ -515,7 +554,7 @@ async def test_a_slot_that_was_given_before_a_hold_is_no_longer_open() -> None:
         assert early.slot.open
 
         await on.fail(failing, SECONDARY)
-        assert not early.slot.open
+        assert not early.slot.begin()
 
 
 @played

@@ -269,10 +269,10 @@ class TagPush:
         sent: Sent | None = None
         while sent is None:
             async with content.turn(), self._limiter.write(self.target.reference) as slot:
-                moved = await self._has_moved()
+                moved = slot.open and await self._has_moved()
                 if not self.may_begin:
                     raise NotStartedError
-                if not moved and slot.open:
+                if not moved and slot.begin():
                     await turn.aclose()
                     sent = await self._send(content, slot)
             if moved and self._last_look and await self._weigh(self._last_look.seen, content):
@@ -282,21 +282,19 @@ class TagPush:
     async def _has_moved(self) -> bool:
         """Look again, in the slot, where the last look may not hold; say whether it does not.
 
-        A protected tag is read right before every write of it. For others no request is added
-        where the registry has more than it bears: that takes three times as long for a fleet.
+        A protected tag is read right before every write of it.
         """
         last = self._last_look
         if last is None:  # it may not be read
             return False
-        age = self._context.clock() - last.at
-        if not self.protected and (age <= LOOK_STAYS_TRUE or not self._limiter.at_ease):
+        if not self.protected and self._context.clock() - last.at <= LOOK_STAYS_TRUE:
             return False
         try:
             seen = await self._reader.at_once(self._head)
         except AttemptError as failed:
-            if self.protected or failed.failure.wait is not None:
-                raise
-            return False  # the earlier look is as good as it gets
+            if self._may_be_written_unread(failed.failure):
+                return False
+            raise
         self._note(seen)
         return self._last_look is not None and self._last_look.digest != last.digest
 

@@ -76,11 +76,10 @@ class Units:
                 found = await look_again() if slot.open else None
                 if found is not None:
                     return found
-                if not slot.open:  # it may have been closed while we looked
-                    continue
                 if not self._may_begin():
                     raise NotStartedError
-                return await self._write(request, journal, slot)
+                if slot.begin():
+                    return await self._write(request, journal, slot)
 
     async def _write(self, request: Callable[[], Awaitable[T]], journal: Journal, slot: Slot) -> T:
         """Write once, in the slot, and learn from how it ended."""

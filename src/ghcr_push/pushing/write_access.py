@@ -53,7 +53,7 @@ class WriteAccess:
             async with self._limiter.write(repository) as slot:
                 if self._limiter.outage.given_up is not None:
                     return
-                if slot.open:  # else a hold came between admission and now: it is waited out
+                if slot.begin():  # else a hold came between admission and now: it is waited out
                     asked = True
                     await self._ask_in(slot, repository)
 

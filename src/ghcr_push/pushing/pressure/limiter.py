@@ -37,13 +37,16 @@ OUTBREAK = 10.0
 SHORTEST, LONGEST = 0.75, 1.25
 """What jitter makes of a pause between starts or probes, as multiples of it."""
 
+LOOK_LEAD = 0.5
+"""Seconds before a start when those who will write may look at their tags."""
+
 TIMER_GRACE = 0.001
 """Seconds added to timers: rounding, and asyncio's clock, may end a sleep a hair early."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slot:
-    """A write's place; tell it how the write ended, once, before leaving."""
+    """A write's place; begin the write in it, and tell it how that ended, before leaving."""
 
     limiter: "Limiter"
     unit: Hashable
@@ -53,11 +56,19 @@ class Slot:
     """How many were in flight when it began, itself among them."""
     began: float
     limit: int
+    begun: bool = False
 
     @property
     def open(self) -> bool:
-        """Whether a write may still begin in it: a hold or a cut may have come meanwhile."""
+        """Whether the write may begin: a hold or a cut may have come meanwhile."""
         return self.limiter.lets_begin(self)
+
+    def begin(self) -> bool:
+        """Begin the write, if it may; the next one's start is apart from this moment."""
+        self.begun = self.open
+        if self.begun:
+            self.limiter.note_start()
+        return self.begun
 
     def succeeded(self) -> None:
         """Say that the registry took the write."""
@@ -114,13 +125,15 @@ class Limiter:
         self._start = start
         self._writes = FifoQueue()
         self._reads = FifoQueue()
-        self.window = Window(lambda: READS_PER_WRITE * self.limit)
+        self.window = Window(lambda: self._writers_soon)
         self.outage = Outage(
             registry, clock, self._after, self.pauses.went_down, self.pauses.came_back
         )
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
+        self._begun = 0
+        """Slots in which the write has begun; in others the tag is being read once more."""
         self._next_read = float("-inf")
         self._pace = Pacing(GAIN_OF_WRITES)
         self._pace_before = 0.0
@@ -159,23 +172,39 @@ class Limiter:
     @property
     def spare(self) -> bool:
         """Whether a slot is free that nobody waits for, and writes need not be kept apart."""
-        free = self._writes.inside < self.limit and not self._writes.waiting
+        free = self._writes.inside < self.limit and not self._queued
         return free and not self._pace.pause and not self.outage.lasts
 
     @property
-    def at_ease(self) -> bool:
-        """Whether the registry has borne all of this run so far, neither slowed nor throttled."""
-        slowed = self._spacing or self._pace.pause or self._read_pace.pause
-        return not (self.changes or slowed or self.outage.lasts)
+    def _queued(self) -> int:
+        """How many wait to write, those among them who have not looked yet."""
+        return len(self._writes.waiting) + self.window.waiting
+
+    @property
+    def _writers_soon(self) -> int:
+        """How many of those who would write may look at their tags now, to write them soon."""
+        starts = max(self._closed_until, self._next_start)
+        if self.outage.lasts:
+            starts = max(starts, self.outage.next_probe)
+        if self._clock() < starts - LOOK_LEAD:
+            return 0
+        return 1 if self._apart else self.limit
+
+    @property
+    def _apart(self) -> bool:
+        """Whether each write has to begin some time after the one before."""
+        return bool(self._pace.pause or self._spacing)
 
     @asynccontextmanager
     async def write(self, unit: Hashable) -> AsyncIterator[Slot]:
         """Wait for a slot and hold it for the length of one write of ``unit``."""
         level = await self._enter(self._writes)
         write, order = self._limit.began(), self.outage.writes.began()
+        slot = Slot(self, unit, write, order, level, self._clock(), self.limit)
         try:
-            yield Slot(self, unit, write, order, level, self._clock(), self.limit)
+            yield slot
         finally:
+            self._begun -= slot.begun
             self._limit.left(write)
             self._leave(self._writes)
 
@@ -197,6 +226,11 @@ class Limiter:
         fits = self._writes.inside <= self.limit or self.limit >= slot.limit
         return self._clock() >= self._closed_until and fits
 
+    def note_start(self) -> None:
+        """Note that a write begins now: where they are kept apart, the next one has to wait."""
+        self._begun += 1
+        self._next_start = self._after(self._pace.pause, self._spacing)
+
     def hold(self, seconds: float, reason: str) -> None:
         """Let nothing start for ``seconds`` from now."""
         until = self._clock() + seconds
@@ -208,13 +242,14 @@ class Limiter:
 
     def admit(self) -> None:
         """Let in whoever may start now."""
+        self.window.admit()
         now = self._clock()
         down = self.outage.lasts
         if now < self._closed_until or (down and now < self.outage.next_probe):
             return
         reads, slots = READS_PER_WRITE * self.limit, self.limit
         # with fewer waiting a trial costs more than it could gain
-        if len(self._writes.waiting) > slots and not self._pace.pause:
+        if self._queued > slots and not self._pace.pause:
             slots += self._limit.trial_due
         if down:
             reads = slots = 1
@@ -222,10 +257,11 @@ class Limiter:
             self._reads.admit()
             self._next_read = self._after(self._read_pace.pause)
         while self._writes.waiting and self._writes.inside < slots:
-            if now < self._next_start or not self.share.take():
+            unbegun = self._begun < self._writes.inside
+            early = now < self._next_start or (self._apart and unbegun)
+            if early or not self.share.take():
                 return
             self._writes.admit()
-            self._next_start = self._after(self._pace.pause, self._spacing)
             if not self.wants_more:
                 self.share.ceiling.offer_round()
 
@@ -235,6 +271,8 @@ class Limiter:
         if not seconds:
             return float("-inf")
         self._tasks.start_soon(self._admit_at, self._clock() + seconds)
+        if seconds > LOOK_LEAD:
+            self._tasks.start_soon(self._admit_at, self._clock() + seconds - LOOK_LEAD)
         return self._clock() + seconds
 
     # -- what is learnt: whoever tells it leaves next, and lets in whom it allows --------------

@@ -20,12 +20,17 @@ class Window:
         self._inside = 0
         self._waiting: deque[anyio.Event] = deque()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait to be let in."""
+        return len(self._waiting)
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Wait to be let in; the end of the block lets in others."""
         turn = anyio.Event()
         self._waiting.append(turn)
-        self._admit()
+        self.admit()
         try:
             await turn.wait()
             await anyio.lowlevel.checkpoint_if_cancelled()
@@ -42,9 +47,10 @@ class Window:
 
     def _leave(self) -> None:
         self._inside -= 1
-        self._admit()
+        self.admit()
 
-    def _admit(self) -> None:
+    def admit(self) -> None:
+        """Let in whom ``most`` allows now."""
         while self._waiting and self._inside < self._most():
             self._inside += 1
             self._waiting.popleft().set()
