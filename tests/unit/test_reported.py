@@ -1,4 +1,4 @@
-"""docs/reported.md names tests that exist."""
+"""docs/reported.md and docs/tried.md name tests that exist."""
 
 import re
 from pathlib import Path
@@ -30,3 +30,14 @@ def test_each_row_names_a_report_what_happens_and_tests_that_exist() -> None:
 
 def _is_file(name: str) -> bool:
     return any(path.stem == name for path in TESTS.values())
+
+
+def test_each_finding_of_a_newcomer_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "tried.md").read_text()
+    rows = [line for line in text.splitlines() if re.match(r"\| \d\.", line)]
+    assert len(rows) > 50
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("| ").split(" | ")]
+        assert len(cells) == 4 and all(cells), row  # noqa: PT018 - one shape
+        named = re.findall(r"\b(test_\w+)", cells[3])
+        assert [name for name in named if name not in TESTS and not _is_file(name)] == [], row

@@ -399,10 +399,16 @@ def test_the_headline_says_that_a_registry_was_down_and_what_it_answered() -> No
 def test_an_outage_to_the_end_and_one_in_the_middle() -> None:
     bad = [replace(SERVER_ERROR, status=status) for status in (503, 504, 503)]
     lost = [not_landed(target(tag), *bad * 2, at=1.0) for tag in "ab"]
-    assert "ghcr.io was down for all 44 s (503, 504)" in headline(report(lost))
+    assert "ghcr.io was down all the time (503, 504)" in headline(report(lost))
     seen = pushed(target("first"), at=0.1)
     late = [pushed(target(tag), failures=tuple(bad), at=5.0) for tag in "ab"]
     assert "ghcr.io was down for 10 s (503, 504)" in headline(report([seen, *late]))
+
+
+def test_a_registry_that_nobody_reaches_is_not_called_down() -> None:
+    away = failure(Kind.NETWORK, "connection refused")
+    line = headline(report([not_landed(target("a"), *[away] * 6, at=1.0)]))
+    assert line.endswith(": network, ghcr.io was out of reach all the time (network)")
 
 
 def test_a_tag_that_alone_fails_on_where_others_were_taken_is_no_outage() -> None:

@@ -18,6 +18,14 @@ _OUTSIDE_A_JOB: Final = (
     (" (a secret is empty in runs from forks)", ""),
     ("in an earlier step of the same job", "first"),
     ("that an earlier step wrote it whole", "that it was written whole"),
+    (
+        (
+            " and that its socket is mounted: "
+            "`-v /var/run/docker.sock:/var/run/docker.sock`, or DOCKER_HOST for another place"
+        ),
+        ", and set DOCKER_HOST if it does not listen at /var/run/docker.sock",
+    ),
+    ("Mount /var/run/docker.sock or set DOCKER_HOST, check", "Check"),
     ("in this job", "here"),
     ("the runner's", "this machine's"),
     ("on the runner", "on this machine"),

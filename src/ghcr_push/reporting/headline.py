@@ -91,7 +91,7 @@ def _there_already(report: Report) -> str:
 
 def _troubles(report: Report) -> list[str]:
     """Return what of the registry's made the run long: outages, and waits that it asked for."""
-    told = [_down(outage, report) for outage in outages(report)]
+    told = [_down(outage) for outage in outages(report)]
     held = sum(hold.seconds for hold in report.holds)
     if held >= _LONG_HOLD:
         who = ", ".join(dict.fromkeys(hold.registry for hold in report.holds))
@@ -102,17 +102,17 @@ def _troubles(report: Report) -> list[str]:
     return told
 
 
-def _down(outage: Outage, report: Report) -> str:
-    answers = ", ".join(outage.answers[:_MOST_CAUSES])
-    if outage.to_the_end:
-        when = f"the last {whole(outage.seconds)}"
-    elif outage.start < _AT_THE_START:
-        when = f"the first {whole(outage.end)}"
+def _down(outage: Outage) -> str:
+    what = "was down" if any(map(str.isdigit, outage.answers)) else "was out of reach"
+    from_the_start = outage.start < _AT_THE_START
+    if from_the_start and outage.to_the_end:
+        when = "all the time"
+    elif outage.to_the_end:
+        when = f"for the last {whole(outage.seconds)}"
     else:
-        when = whole(outage.seconds)
-    if outage.to_the_end and outage.start < _AT_THE_START:
-        when = f"all {whole(report.duration)}"
-    return f"{outage.registry} was down for {when} ({answers})"
+        first, seconds = ("the first ", outage.end) if from_the_start else ("", outage.seconds)
+        when = f"for {first}{whole(seconds)}"
+    return f"{outage.registry} {what} {when} ({', '.join(outage.answers[:_MOST_CAUSES])})"
 
 
 def _kept(report: Report) -> list[str]:
