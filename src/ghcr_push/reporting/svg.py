@@ -24,7 +24,7 @@ def svg(report: Report) -> str:
     if not drawn:
         return ""
     length = max(bar.end for row in drawn for bar in row.bars) or 1.0
-    width, height = _LABELS + _CHART + 10, _AXIS + _ROW * len(drawn)
+    width, height = _LABELS + _CHART + 28, _AXIS + _ROW * len(drawn)
     body = "".join([*_bands(drawn, length, height), *_axis(length, height), *_rows(drawn, length)])
     return (
         f'<svg class="timeline" role="img" aria-label="Timeline of attempts" '
