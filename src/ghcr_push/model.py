@@ -264,6 +264,8 @@ class Attempt:
     failure: Failure | None = None
     wait: float = 0.0
     """Seconds waited after it, before the next attempt."""
+    answered: float | None = None
+    """Seconds until its write was answered; what follows read it back. None where nothing did."""
 
 
 class BlobOutcome(StrEnum):

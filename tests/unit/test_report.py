@@ -85,6 +85,7 @@ def test_a_failed_target_has_all_that_is_known() -> None:
             "details": None,
         },
         "wait": 1.3,
+        "answered": None,
     }
 
 

@@ -144,6 +144,21 @@ def test_a_wait_that_the_run_did_not_live_through_ends_with_it() -> None:
     assert "wait :done, 2000-01-01 00:00:00.400, 1600ms" in gantt(subject)
 
 
+def test_a_read_back_that_took_long_is_no_part_of_the_write() -> None:
+    (result,) = (pushed(target("1"), failures=(SERVER_ERROR,)),)
+    held = replace(result.attempts[1], seconds=60.0, answered=0.5)
+    drawn = gantt(report([replace(result, attempts=(result.attempts[0], held))]))
+    assert re.search(
+        r":2000-01-01 00:00:01.700, 500ms\n    read back :done, \S+ \S+, 59500ms", drawn
+    )
+
+
+def test_a_hold_makes_no_write_longer() -> None:
+    attempts = [each for result in STORIES["rate-limit"]().targets for each in result.attempts]
+    assert max(each.seconds for each in attempts) > 60
+    assert max(each.answered or 0.0 for each in attempts) < 2
+
+
 def test_a_long_history_is_cut_in_its_middle() -> None:
     changes = tuple(change(float(n), n % 9 + 1, n % 9 + 2) for n in range(100))
     (told,) = limit_history(report((), limit_changes=changes))

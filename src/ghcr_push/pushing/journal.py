@@ -20,6 +20,7 @@ class Journal:
         self._began = 0.0
         self._limit = 0
         self._sent: Step | None = None
+        self._answered: float | None = None
 
     @property
     def failing(self) -> Failure | None:
@@ -44,6 +45,12 @@ class Journal:
         self.step = step
         self._began = self._clock()
         self._limit = limit
+        self._answered = None
+
+    def prove(self) -> None:
+        """Note that the write was answered: what follows reads back what it wrote."""
+        self.step = Step.PROVE
+        self._answered = self._clock() - self._began
 
     def close(self, failure: Failure | None) -> None:
         """Record the attempt under way, if one is; one that went well is named by its write."""
@@ -59,6 +66,7 @@ class Journal:
                 seconds=self._clock() - self._began,
                 limit=self._limit,
                 failure=failure,
+                answered=self._answered,
             )
         )
         self.step = None

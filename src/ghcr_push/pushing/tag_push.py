@@ -356,7 +356,7 @@ class TagPush:
         """Read the tag until it names what was sent, for about 30 s of lag."""
         if self._tag_state.verified or self._tag_state.kept or not self._context.verify:
             return
-        self._journal.step = Step.PROVE
+        self._journal.prove()
         for pause in LAG_PAUSES:
             try:
                 if await self._is_proved():

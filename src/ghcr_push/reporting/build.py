@@ -155,6 +155,7 @@ def _attempt(attempt: Attempt) -> AttemptRecord:
         limit=attempt.limit,
         failure=_failure(attempt.failure),
         wait=_ms(attempt.wait),
+        answered=None if attempt.answered is None else _ms(attempt.answered),
     )
 
 

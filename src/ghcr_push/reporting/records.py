@@ -55,6 +55,8 @@ class AttemptRecord:
     """How it failed; null where it did not."""
     wait: float
     """Seconds waited after it, before the next try."""
+    answered: float | None = None
+    """Seconds until its write was answered, the rest being its read-back; null without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

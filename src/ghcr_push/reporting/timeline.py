@@ -15,7 +15,10 @@ from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, Ta
 MOST_ROWS = 40
 """Targets in the picture: more are not read."""
 
-LEGEND = "🟩 a request · 🟥 one that failed · ⬜ waiting · 🟦 writes allowed in parallel"
+LEGEND = (
+    "🟩 a request · 🟥 one that failed · ⬜ waiting, or reading a tag back · "
+    "🟦 writes allowed in parallel"
+)
 
 MOST_BARS = 16
 """Bars of one row; of more, the last ones, which tell how it ended."""
@@ -198,10 +201,13 @@ def _bars(attempts: Sequence[AttemptRecord], duration: float) -> Iterator[Bar]:
     for attempt, after in zip(attempts, following, strict=True):
         if attempt.failure is None:
             text = _LABELS.get(attempt.step, attempt.step.value)
-            bar = Bar(text, BarKind.REQUEST, attempt.started, _end(attempt))
+            answered = attempt.seconds if attempt.answered is None else attempt.answered
+            bar = Bar(text, BarKind.REQUEST, attempt.started, attempt.started + answered)
         else:
             bar = _failed_bar(attempt, attempt.failure, duration)
         yield bar
+        if not attempt.failure and _end(attempt) - bar.end > _SHORTEST * duration:
+            yield Bar("read back", BarKind.WAIT, bar.end, _end(attempt))
         waited_until = _end(attempt) + attempt.wait if after is None else after
         if attempt.failure and waited_until > bar.end:
             yield Bar("wait", BarKind.WAIT, bar.end, waited_until)
