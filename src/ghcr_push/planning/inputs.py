@@ -85,9 +85,9 @@ INPUTS = (
         name="transport",
         default="auto",
         description=(
-            "Who carries the layers: `direct` (the action itself), `engine` (`docker push`), or "
-            "`auto` (the action wherever it can; large images of a containerd image store by "
-            "`docker push` first)."
+            "How layers are uploaded: `direct` (by the action itself), `engine` (by `docker "
+            "push`), or `auto` (the action wherever it can; large images of a containerd image "
+            "store by `docker push` first)."
         ),
     ),
     Input(
@@ -123,14 +123,14 @@ INPUTS = (
         name="spool-size",
         default="2GiB",
         description=(
-            "Temporary space for layers on their way, such as `2GiB` or `500MB`; while it is full, "
-            "reading the image waits."
+            "Disk space for layers that are being uploaded, such as `2GiB` or `500MB`; while it is "
+            "full, reading the image waits."
         ),
     ),
     Input(
         name="max-parallel",
         default="4",
-        description="Most writes in flight at a time, 1 to 64.",
+        description="Most requests that write at a time, 1 to 64.",
     ),
     Input(
         name="adaptive",
