@@ -149,7 +149,7 @@ def check_no_engine(step: StepOfJob, front: Front, sentence: str) -> None:
     assert outcomes(step) == {reference(front): "failed"}
     assert step.outputs["result"] == "failure"
     assert sentence in step.log
-    assert "**engine unreachable**" in step.summary
+    assert "**engine-unreachable**" in step.summary
     assert step.log.count("::error ") == 1
 
 
