@@ -118,7 +118,7 @@ class Run:
             max_parallel=self._settings.max_parallel,
             limit_changes=run.limit_changes if run else (),
             holds=run.holds if run else (),
-            notices=[*self._notices, *(run.notices if run else ())],
+            notices=self._notices,
         )
 
     async def _adapters(self, stack: AsyncExitStack) -> Adapters:

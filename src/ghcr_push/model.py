@@ -344,16 +344,6 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
-    """A time in which no request to a registry succeeded; ``failure`` is how it began."""
-
-    at: float
-    registry: str
-    seconds: float
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetResult:
     """How one target ended.
 

@@ -267,8 +267,8 @@ def test_long_tables_are_folded(number: int, folded: int) -> None:
 
 def test_a_dry_run_shows_where_the_content_would_come_from() -> None:
     told = Rendered(summary(dry_run(4))).text
-    assert f"{APP} · 2 tags\n1.0.0, 1.0.2 · app:build\n" in told
-    assert f"{OPS} · 2 tags\n1.0.1, 1.0.3 · app:build\n" in told
+    assert f"{APP} · 2 tags\n1.0.0, 1.0.2 · app:build · not read\n" in told
+    assert f"{OPS} · 2 tags\n1.0.1, 1.0.3 · app:build · not read\n" in told
 
 
 def test_the_picture_is_folded_away_where_all_went_well() -> None:

@@ -88,7 +88,7 @@ _HELP: Final = {
     "tags-file": "File with more targets, one a line.",
     "allow-empty": "Without a target, do nothing and succeed.",
     "annotations": "KEY=VALUE for the index that several sources become.",
-    "dry-run": "Plan, validate and print only; write nothing to a registry.",
+    "dry-run": "Read each tag and tell what would be pushed; write nothing.",
     "adaptive": "Keep to --max-parallel whatever the registry answers.",
     "all-or-nothing": "Move no tag before the content of every target is in its registry.",
     "transport": "Who uploads the layers: this process, `docker push`, or what suits.",

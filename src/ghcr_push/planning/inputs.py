@@ -250,7 +250,9 @@ INPUTS = (
     Input(
         name="dry-run",
         default="false",
-        description="Whether to plan, validate and print only, writing nothing to a registry.",
+        description=(
+            "Whether to read each tag and tell what would be pushed, writing nothing to a registry."
+        ),
     ),
     Input(
         name="summary",

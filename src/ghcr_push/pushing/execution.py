@@ -14,6 +14,7 @@ from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, Transport
 from ghcr_push.pushing.context import RunContext, internal, ours
+from ghcr_push.pushing.dry_run import DryRun
 from ghcr_push.pushing.events import Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.ports import Engine, Registry, Sources
@@ -94,7 +95,8 @@ class Execution:
                 self._learn(images)
                 if self._settings.dry_run:
                     self._observer(Planned(self.plan))
-                    return _planned(self.plan, images)
+                    read = DryRun(self.plan, images, made.registry, self._settings, self._notice)
+                    return await read.results()
                 self.run = new_run(self.plan, images, made, reach)
                 self._tell_who_pushes_first(images, self.run.context)
                 self._listen(self.run.cancel)
@@ -171,17 +173,3 @@ class Execution:
             TargetResult(target=target, outcome=outcome, failure=failure)
             for target in self.plan.targets
         )
-
-
-def _planned(plan: Plan, images: Mapping[Source, Image | Failure]) -> tuple[TargetResult, ...]:
-    """Say what a run would write; what has no image fails here already."""
-    results = []
-    for group in plan.groups:
-        image = images[group.source]
-        failure = image if isinstance(image, Failure) else None
-        outcome = Outcome.FAILED if failure else Outcome.PLANNED
-        results += [
-            TargetResult(target=target, outcome=outcome, failure=failure)
-            for target in group.targets
-        ]
-    return tuple(results)

@@ -16,7 +16,6 @@ from ghcr_push.model import (
     Image,
     Kind,
     LimitChange,
-    Outage,
     Plan,
     Source,
     TargetResult,
@@ -29,7 +28,6 @@ from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
-from ghcr_push.pushing.pressure.pauses import TOLD_EVERY
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.together import Together
@@ -105,26 +103,6 @@ class PushRun:
             for hold in registry_state.limiter.pauses.holds
         )
         return tuple(sorted(holds, key=lambda hold: hold.at))
-
-    @property
-    def outages(self) -> tuple[Outage, ...]:
-        """Every outage of a registry, in the order of time."""
-        outages = (
-            outage
-            for registry_state in self._registry_states.values()
-            for outage in registry_state.limiter.pauses.outages
-        )
-        return tuple(sorted(outages, key=lambda outage: outage.at))
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """A sentence for each outage that lasted long enough to be worth one."""
-        return tuple(
-            f"{each.registry} took nothing for {each.seconds:.0f} s, from second {each.at:.0f} on "
-            f"({each.failure.kind})"
-            for each in self.outages
-            if each.seconds >= TOLD_EVERY
-        )
 
     def cancel(self) -> None:
         """End the run now; callable at any time, also before it began."""

@@ -169,21 +169,15 @@ class ByDockerPush:
             if failed.failure.status == NOT_FOUND:
                 return False
             raise
-        return _is_of(manifest, self._image)
+        return is_of(manifest, self._image)
 
     async def is_whole(self, digest: Digest) -> bool:
         """Look for its parts, where our process can."""
         return self._manifests is None or await self._manifests.is_whole(digest)
 
     def may_turn_out_to_be(self, seen: Descriptor) -> bool:
-        """Say whether ``seen`` may be what goes up in the end.
-
-        Of an index one platform alone goes up where the engine has no other, and which digest that
-        has is known only then.
-        """
-        image = self._image
-        surely_whole = image.whole is True or image.digest is None or not image.in_engine
-        return not surely_whole and seen.media_type not in INDEX_TYPES
+        """Say whether ``seen`` may be what goes up in the end."""
+        return may_turn_out_to_be(self._image, seen)
 
     async def prepare(self) -> None:
         """Nothing: the engine reads for itself."""
@@ -273,7 +267,17 @@ def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:
         return ()
 
 
-def _is_of(manifest: Manifest, image: Image) -> bool:
+def may_turn_out_to_be(image: Image, seen: Descriptor) -> bool:
+    """Say whether ``seen`` may be what goes up of ``image`` in the end.
+
+    Of an index one platform alone goes up where the engine has no other, and which digest that has
+    is known only then.
+    """
+    surely_whole = image.whole is True or image.digest is None or not image.in_engine
+    return not surely_whole and seen.media_type not in INDEX_TYPES
+
+
+def is_of(manifest: Manifest, image: Image) -> bool:
     """Say whether ``manifest`` is of an image of the classic store.
 
     The config's digest is the image ID there, and covers the DiffIDs of all layers.

@@ -5,7 +5,15 @@ from collections import Counter
 from ghcr_push.model import Outcome
 from ghcr_push.reporting.escape import clipped
 from ghcr_push.reporting.outages import Outage, outages
-from ghcr_push.reporting.phrases import cause, count, span, unproved, were_retried, whole
+from ghcr_push.reporting.phrases import (
+    cause,
+    count,
+    planned_state,
+    span,
+    unproved,
+    were_retried,
+    whole,
+)
 from ghcr_push.reporting.records import Report
 
 _MOST_CAUSES = 3
@@ -37,8 +45,13 @@ def _pushed_of_all(report: Report) -> str:
 def _dry_run(report: Report) -> str:
     bad, tags = _bad(report), count(len(report.targets), "tag")
     sign, rest = ("❌", f"; {', '.join(bad)}") if bad else ("📝", ", nothing was written")
-    planned = report.counts[Outcome.PLANNED]
-    return f"{sign} Dry run: {planned:,} of {tags} would be pushed{rest}"
+    planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
+    states = Counter(planned_state(target).partition(" ")[0] for target in planned)
+    there = states.pop("unchanged", 0)
+    known = [f"{states[state]:,} {state}" for state in ("new", "moved") if states[state]]
+    told = f" ({', '.join(known)})" if known else ""
+    told += f"; {there:,} unchanged" if there else ""
+    return f"{sign} Dry run: {len(planned) - there:,} of {tags} would be pushed{told}{rest}"
 
 
 def _good(report: Report) -> str:

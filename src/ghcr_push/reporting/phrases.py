@@ -177,3 +177,12 @@ def _uploading(report: Report) -> float:
         total += max(0.0, end - max(start, until))
         until = max(until, end)
     return total
+
+
+def planned_state(target: TargetRecord) -> str:
+    """Return what a dry run found out of a tag: ``new``, ``unchanged``, ``moved from sha256:…``."""
+    if not target.before_known:
+        return "not read"
+    if target.before is None:
+        return "new"
+    return "unchanged" if target.before == target.digest else f"moved from {short(target.before)}"

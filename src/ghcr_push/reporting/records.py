@@ -108,7 +108,7 @@ class TargetRecord:
     outcome: Outcome
     """How it ended; every target has exactly one outcome."""
     digest: str | None
-    """The digest that the tag names now; null unless it landed."""
+    """The digest that the tag names now; null unless it landed, or a dry run found it there."""
     before: str | None
     """The digest that the tag named at first; null where it was new, or was not read."""
     before_known: bool

@@ -8,7 +8,7 @@ from ghcr_push.failures.policies import POLICIES
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape
-from ghcr_push.reporting.phrases import cause, count, short, span, step, tries
+from ghcr_push.reporting.phrases import cause, count, planned_state, short, span, step, tries
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 FOLDED_FROM = 11
@@ -97,7 +97,7 @@ def planned(report: Report, room: ByteBudget) -> str:
     """Return the targets of a dry run, by repository."""
     results = [result for result in report.targets if result.outcome is Outcome.PLANNED]
     title = f"📝 Would be pushed — {count(len(results), 'tag')}"
-    return _by_repository(title, results, (_SOURCE,), room)
+    return _by_repository(title, results, (_SOURCE, _STATE), room)
 
 
 # -- the shapes of sections -------------------------------------------------------------------
@@ -368,4 +368,5 @@ _RETRIED: _Column = ("What was retried", _retried)
 _DIGEST: _Column = ("Digest", _digest)
 _BEFORE: _Column = ("Before", _before)
 _NAMES: _Column = ("Names", lambda result: _short(result.before) if result.before else "?")
+_STATE: _Column = ("Now", lambda result: escape(planned_state(result)))
 _SOURCE: _Column = ("From", lambda result: code(str(result.source)))

@@ -11,6 +11,7 @@ from ghcr_push.reporting.phrases import (
     cause,
     causes,
     count,
+    planned_state,
     retries_told,
     short,
     tally,
@@ -123,7 +124,8 @@ def planned_lines(report: Report) -> Iterator[str]:
     planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
     for alike in _grouped(planned, lambda each: (each.source, _repository(each))).values():
         yield f"  … {visible(alike[0].source)} → {visible(_repository(alike[0]))}:"
-        yield from _wrapped(_tags(alike, len(alike)))
+        for state, targets in _grouped(alike, planned_state).items():
+            yield from _wrapped(f"{visible(str(state))}: {_tags(targets, len(targets))}")
 
 
 def _wrapped(text: str) -> Iterator[str]:

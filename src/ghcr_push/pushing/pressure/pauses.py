@@ -1,13 +1,12 @@
 """What is told of the times in which a registry does nothing: their beginning, length and end."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ghcr_push.model import Failure, Hold, Outage
+from ghcr_push.model import Failure, Hold
 from ghcr_push.pushing.events import Held, Observer, Resumed, StillWaiting, WentDown
 
 TOLD_EVERY: Final = 10.0
@@ -18,7 +17,7 @@ _GRACE: Final = 0.001
 
 
 class Pauses:
-    """The holds and outages of one registry, as they are told and recorded.
+    """The holds and outages of one registry, as they are told; holds are recorded, too.
 
     ``start`` is the run's, on the same clock as ``clock``; ``tasks`` runs what tells of them.
     """
@@ -32,7 +31,6 @@ class Pauses:
         start: float,
     ) -> None:
         self.holds: list[Hold] = []
-        self._outages: list[Outage] = []
         self._down_since: float | None = None
         self._held_until = float("-inf")
         self._registry = registry
@@ -40,14 +38,6 @@ class Pauses:
         self._observer = observer
         self._clock = clock
         self._start = start
-
-    @property
-    def outages(self) -> tuple[Outage, ...]:
-        """The outages so far; one that lasts still has lasted until now."""
-        if self._down_since is None:
-            return tuple(self._outages)
-        *over, last = self._outages
-        return (*over, replace(last, seconds=self._clock() - self._down_since))
 
     def held(self, seconds: float, reason: str) -> None:
         """Tell of a hold that begins now, or goes on for longer than was told."""
@@ -60,18 +50,16 @@ class Pauses:
 
     def went_down(self, failure: Failure) -> None:
         """Tell of an outage that begins now: ``failure`` is how the last request ended."""
-        now = self._down_since = self._clock()
-        self._outages.append(
-            Outage(at=now - self._start, registry=self._registry, seconds=0.0, failure=failure)
-        )
+        self._down_since = self._clock()
         self._observer(WentDown(self._registry, failure))
-        self._tasks.start_soon(self._tell_of_outage, now)
+        self._tasks.start_soon(self._tell_of_outage, self._down_since)
 
     def came_back(self) -> None:
         """Tell that the outage is over."""
-        self._outages = list(self.outages)
-        self._down_since = None
-        self._observer(Resumed(self._registry, self._outages[-1].seconds, outage=True))
+        if self._down_since is not None:
+            lasted = self._clock() - self._down_since
+            self._down_since = None
+            self._observer(Resumed(self._registry, lasted, outage=True))
 
     async def _tell_of_hold(self, began: float, until: float) -> None:
         """Tell how much is left, until it is over or another hold has taken its place."""

@@ -1,0 +1,136 @@
+"""What a run would do: each tag is read, and nothing is written."""
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Final
+
+import anyio
+
+from ghcr_push import tracing
+from ghcr_push.failures import PushError, classify
+from ghcr_push.model import (
+    Descriptor,
+    Failure,
+    Image,
+    Kind,
+    Outcome,
+    Plan,
+    Source,
+    Target,
+    TargetResult,
+)
+from ghcr_push.planning.settings import OnProtected, Settings
+from ghcr_push.pushing.context import internal, ours
+from ghcr_push.pushing.ports import Registry
+from ghcr_push.pushing.preflight import NO_ANSWER
+from ghcr_push.pushing.reads import answered
+from ghcr_push.pushing.tag_writers import is_of, may_turn_out_to_be
+
+READS_AT_ONCE: Final = 8
+READ_TIMEOUT: Final = 10.0
+"""Seconds after which a read is given up: what a tag names is worth no long wait here."""
+
+
+class DryRun:
+    """Reads the tags of ``plan``; ``notice`` is told what could not be read, and why.
+
+    A target ends as planned; ``before`` says what its tag names, and ``digest`` the same where that
+    is this image already. A protected tag that names another one ends as it would in a run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        images: Mapping[Source, Image | Failure],
+        registry: Registry,
+        settings: Settings,
+        notice: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._images = images
+        self._registry = registry
+        self._settings = settings
+        self._notice = notice
+        self._places = anyio.CapacityLimiter(READS_AT_ONCE)
+        self._unread: set[str] = set()
+        """Registries, and repositories, of which nothing more is asked."""
+
+    async def results(self) -> tuple[TargetResult, ...]:
+        """Return a result for each target; nothing is raised."""
+        results: dict[Target, TargetResult] = {}
+
+        async def look(target: Target, image: Image | Failure) -> None:
+            results[target] = await self._result(target, image)
+
+        async with anyio.create_task_group() as tasks:
+            for group in self._plan.groups:
+                for target in group.targets:
+                    tasks.start_soon(look, target, self._images[group.source])
+        return tuple(results[target] for target in self._plan.targets)
+
+    async def _result(self, target: Target, image: Image | Failure) -> TargetResult:
+        if isinstance(image, Failure):
+            return TargetResult(target=target, outcome=Outcome.FAILED, failure=image)
+        repository = target.reference.repository
+        async with self._places:
+            if {repository.registry, str(repository)} & self._unread:
+                return TargetResult(target=target, outcome=Outcome.PLANNED)
+            try:
+                seen = await self._head(target)
+                same = seen is not None and await self._named_by(target, seen, image)
+            except Exception as error:  # noqa: BLE001 - costs what would have been told of the tag
+                self._tell_unread(target, error)
+                return TargetResult(target=target, outcome=Outcome.PLANNED)
+        return self._planned(target, image, seen, same=same)
+
+    async def _head(self, target: Target) -> Descriptor | None:
+        reference = target.reference
+        read = self._registry.head(reference.repository, reference.tag)
+        return await answered(read, within=READ_TIMEOUT)
+
+    async def _named_by(self, target: Target, seen: Descriptor, image: Image) -> bool:
+        if image.digest is not None:
+            return seen.digest == image.digest
+        read = self._registry.get(target.reference.repository, seen.digest)
+        return is_of(await answered(read, within=READ_TIMEOUT), image)
+
+    def _planned(
+        self, target: Target, image: Image, seen: Descriptor | None, *, same: bool
+    ) -> TargetResult:
+        before = seen.digest if seen is not None else None
+        failure: Failure | None = None
+        outcome = Outcome.PLANNED
+        if seen is not None and not same and not may_turn_out_to_be(image, seen):
+            tag = target.reference.tag
+            if any(fnmatchcase(tag, pattern) for pattern in self._settings.protect):
+                keep = self._settings.on_protected is OnProtected.KEEP
+                outcome = Outcome.KEPT if keep else Outcome.FAILED
+                message = f"{tag} is protected and names {seen.digest}"
+                failure = None if keep else ours(Kind.PROTECTED, message)
+        return TargetResult(
+            target=target,
+            outcome=outcome,
+            before=before,
+            known_before=True,
+            digest=before if same else None,
+            failure=failure,
+        )
+
+    def _tell_unread(self, target: Target, error: Exception) -> None:
+        """Tell, once, what could not be read; where no answer came, ask nothing more there."""
+        repository = target.reference.repository
+        causes = tracing.leaves(error)
+        first = causes[0]
+        failure = (
+            classify(first.evidence)
+            if isinstance(first, PushError)
+            else internal(error, str(repository))
+        )
+        place = repository.registry if failure.kind in NO_ANSWER else str(repository)
+        if place not in self._unread:
+            self._unread.add(place)
+            status = "" if failure.status is None else f" ({failure.status})"
+            self._notice(
+                f"{place} could not be read, so that nothing is told of what its tags name: "
+                f"{failure.kind}{status}: {failure.message}. {failure.advice}"
+            )
