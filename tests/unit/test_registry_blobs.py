@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from tests.support.saved import digest_of
 
-from ghcr_push.failures import PushError
+from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
@@ -91,6 +91,27 @@ async def test_sends_only_the_rest_where_the_registry_tells_what_it_has() -> Non
         ("PUT", ""),
     ]
     assert upload.bytes_sent == 100
+
+
+class Unreadable(Bytes):
+    """A blob whose source breaks off in the middle, every time."""
+
+    async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
+        yield self.content[start : start + 10]
+        message = "docker://ghcr.io/acme/base:1: the connection broke"
+        raise PushError(ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_UNREACHABLE, message=message))
+
+
+async def test_a_source_that_breaks_off_is_no_upload_that_was_cut_off() -> None:
+    registry, blob = Resumable(), Unreadable(b"0123456789" * 10)
+    async with registry.client() as client:
+        upload = client.upload(IMAGE, blob)
+        for _ in range(3):
+            with pytest.raises(PushError) as raised:
+                await upload.attempt()
+            assert raised.value.evidence.kind is Kind.SOURCE_UNREACHABLE
+            assert "cut off" not in raised.value.evidence.message
+    assert "HEAD" not in {method for method, _ in registry.seen}
 
 
 async def test_only_commits_what_the_registry_has_whole() -> None:

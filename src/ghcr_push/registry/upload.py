@@ -21,7 +21,7 @@ from typing import Final, Self
 import httpx2
 
 from ghcr_push import tracing
-from ghcr_push.failures import PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Repository, is_digest
 from ghcr_push.registry.ahead import read_ahead
@@ -112,7 +112,7 @@ class BlobUpload:
         try:
             return await self._sending(offset, self._send_rest(offset))
         except PushError as error:
-            if not _refuses_parts(error):
+            if _is_ours(error) or not _refuses_parts(error):
                 raise
         # it takes no rest, or no pieces, or lost what it had: the blob goes up whole
         if self._in_pieces:
@@ -212,6 +212,8 @@ class BlobUpload:
         try:
             await requests
         except PushError as error:
+            if _is_ours(error):
+                raise
             if error.evidence.status in _FORGOTTEN or error.evidence.kind is Kind.MANGLED:
                 self._location = None
             if _may_have_landed(error) and await self._is_there():
@@ -341,6 +343,11 @@ def _refuses_parts(error: PushError) -> bool:
         status == httpx2.codes.NOT_IMPLEMENTED
         or (httpx2.codes.is_client_error(status) and status not in passes)
     )
+
+
+def _is_ours(error: PushError) -> bool:
+    """Say whether it was the blob that could not be read: the registry had no part in it."""
+    return error.evidence.origin is Origin.RUN
 
 
 def _is_cut(error: PushError, *, whole: bool) -> bool:
