@@ -60,8 +60,8 @@ SMALL = "healthy-small"
 
 SCENES: Mapping[str, Scene] = {
     "healthy-large": Scene(
-        title="8 layers of 64 MiB, 1 Gbit/s, 30 ms",
-        layers=8,
+        title="6 layers of 64 MiB, 1 Gbit/s, 30 ms",
+        layers=6,
         size=64 << 20,
         tags=1,
         behaviour=_NEAR,

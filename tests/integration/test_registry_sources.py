@@ -16,6 +16,9 @@ import pytest
 from tests.support.front import Answer, Behaviour, Front, Rule, Step, oci_error, on, running_front
 from tests.support.registry import running_registry
 
+from ghcr_push.references import Repository
+from ghcr_push.registry import RegistryClient
+
 COMMAND = Path(sys.executable).with_name("ghcr-push")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -114,6 +117,18 @@ def test_an_index_arrives_byte_for_byte_each_blob_once(
     assert set(stats.manifest_writes.values()) == {1}
     assert source.stats().count(Step.BLOB_GET) == len(stats.blob_uploads["acme/copy"])
     assert not list(tmp_path.rglob("*blob*"))
+
+
+@pytest.mark.anyio
+async def test_a_large_blob_comes_in_pieces_that_are_worth_it(source: Front) -> None:
+    """See more bytes in a piece than the library reads of its own accord (64 KiB)."""
+    amd64 = json.loads(raw(source, "acme/base", "1"))["manifests"][0]["digest"]
+    layer = json.loads(raw(source, "acme/base", amd64))["layers"][1]["digest"]
+    async with RegistryClient({}) as client:
+        base = Repository(source.address, "acme/base")
+        sizes = [len(piece) async for piece in client.source_blob(base, layer, 0, LARGE)]
+    assert sum(sizes) == LARGE
+    assert max(sizes) > 64 << 10
 
 
 def test_a_second_run_writes_nothing(source: Front, front: Front, tmp_path: Path) -> None:
