@@ -1,0 +1,193 @@
+"""What refers to an image in a layout, and how it is found."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from tests.support.layouts import REF, Made, one_image, platforms, refused
+from tests.support.saved import MANIFEST
+
+from ghcr_push.model import Image, Referrer, Source
+from ghcr_push.planning.locations import DiskLocation, parse_location
+from ghcr_push.pushing.ports import ImageStore
+from ghcr_push.references import Digest, referrers_tag
+from ghcr_push.sources import Spool
+from ghcr_push.sources.locations import DiskSources, Sources
+from ghcr_push.sources.remote import RegistrySources
+
+pytestmark = pytest.mark.anyio
+
+KIND = "dev.cosignproject.cosign"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def artifact(made: Made, content: bytes, subject: Digest | None = None) -> dict[str, Any]:
+    """Add a manifest of one blob that refers to `subject`; return its descriptor."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": "x/sbom",
+        "config": made.named(b"{}", "application/vnd.oci.empty.v1+json"),
+        "layers": [made.named(content, "x/sbom")],
+        **({"subject": {"mediaType": "m", "digest": subject, "size": 1}} if subject else {}),
+    }
+    return made.named(json.dumps(document).encode(), MANIFEST)
+
+
+def digest_of(descriptor: Mapping[str, Any]) -> Digest:
+    return Digest(descriptor["digest"])
+
+
+async def referrers(folder: Path, text: str = "", platform: str | None = None) -> list[Referrer]:
+    """Find the image of a layout; return what comes along with it, and check that it is read."""
+    location = parse_location(f"oci-layout:{folder}{text}")
+    assert isinstance(location, DiskLocation)
+    disk, source = DiskSources(Path, Spool(), platform, referrers=True), Source(str(location))
+    image = await disk.inspect(source, location)
+    assert isinstance(image, Image), image
+    found = list(image.referrers.found)
+    async with disk.save_referrers(source) as saved:
+        read = {blob.digest async for blob in saved}
+    assert read == {blob.digest for each in found for blob in each.blobs}
+    return found
+
+
+def relations(found: list[Referrer]) -> list[tuple[Digest, Digest, str | None]]:
+    return [(each.subject, each.manifest.digest, each.tag) for each in found]
+
+
+async def test_what_has_the_image_for_its_subject_comes_along(tmp_path: Path) -> None:
+    made, digest = one_image()
+    sbom = artifact(made, b"sbom", digest)
+    signature = artifact(made, b"signature", digest_of(sbom))
+    for each in (signature, sbom, artifact(made, b"other", Digest(f"sha256:{'0' * 64}"))):
+        made.tag(each, None)
+    found = await referrers(made.written(tmp_path))
+    assert relations(found) == [
+        (digest, digest_of(sbom), None),
+        (digest_of(sbom), digest_of(signature), None),
+    ]
+    assert found[0].artifact_type == "x/sbom"
+
+
+async def test_what_a_nested_index_lists_counts(tmp_path: Path) -> None:
+    made, digest = one_image()
+    sbom = artifact(made, b"sbom", digest)
+    made.tag(made.index(sbom), "lists")
+    assert relations(await referrers(made.written(tmp_path), ":1.0")) == [
+        (digest, digest_of(sbom), None)
+    ]
+
+
+@pytest.mark.parametrize("ending", [".sig", ".att", ".sbom"])
+@pytest.mark.parametrize("before", ["", "ghcr.io/acme/app:"])
+async def test_cosigns_tags_come_along(ending: str, before: str, tmp_path: Path) -> None:
+    made, digest = one_image()
+    signature, tag = artifact(made, b"signature"), referrers_tag(digest) + ending
+    made.tag(signature, before + tag)
+    assert relations(await referrers(made.written(tmp_path))) == [
+        (digest, digest_of(signature), tag)
+    ]
+
+
+async def test_what_cosign_saved_comes_along(tmp_path: Path) -> None:
+    made, digest = one_image(None)
+    made.entries[0]["annotations"] = {"kind": f"{KIND}/image"}
+    for kind in ("sigs", "atts"):
+        entry = artifact(made, kind.encode())
+        made.entries.append({**entry, "annotations": {"kind": f"{KIND}/{kind}"}})
+    tags = [tag for _, _, tag in relations(await referrers(made.written(tmp_path)))]
+    assert tags == [f"{referrers_tag(digest)}.sig", f"{referrers_tag(digest)}.att"]
+
+
+async def test_a_platform_brings_what_refers_to_it_alone(tmp_path: Path) -> None:
+    made, digests, top = platforms()
+    of_top = artifact(made, b"top", top)
+    of_arm = artifact(made, b"arm", digests["linux/arm64"])
+    made.tag(of_top, None)
+    made.tag(of_arm, None)
+    folder = made.written(tmp_path)
+    assert [each.subject for each in await referrers(folder)] == [digests["linux/arm64"], top]
+    only = await referrers(folder, ":multi", platform="linux/arm64")
+    assert [each.subject for each in only] == [digests["linux/arm64"]]
+
+
+async def test_tags_that_lead_in_a_circle_come_to_an_end(tmp_path: Path) -> None:
+    made, digest = one_image()
+    signature = artifact(made, b"signature")
+    made.tag(signature, f"{referrers_tag(digest)}.sig")
+    again = {**signature, "annotations": {REF: f"{referrers_tag(digest_of(signature))}.sig"}}
+    made.entries.append(again)
+    assert len(await referrers(made.written(tmp_path), ":1.0")) == 2
+
+
+async def test_a_damaged_manifest_of_another_image_is_no_concern_of_ours(tmp_path: Path) -> None:
+    made, digest = one_image()
+    sbom, other = artifact(made, b"sbom", digest), artifact(made, b"other")
+    made.tag(sbom, None)
+    made.tag(other, "other")
+    made.files[f"blobs/sha256/{other['digest'][7:]}"] = b"damaged"
+    made.entries.append({"digest": "no digest"})
+    folder = made.written(tmp_path)
+    document = json.loads((folder / "index.json").read_text())
+    document["manifests"].pop()
+    (folder / "index.json").write_text(json.dumps(document))
+    assert len(await referrers(folder, ":1.0")) == 1
+
+
+async def test_a_referrer_that_lacks_a_blob_is_refused(tmp_path: Path) -> None:
+    made, digest = one_image()
+    made.tag(artifact(made, b"sbom", digest), None)
+    lost = next(name for name, raw in made.files.items() if raw == b"sbom")
+    del made.files[lost]
+    folder = made.written(tmp_path)
+    location = parse_location(f"oci-layout:{folder}")
+    assert isinstance(location, DiskLocation)
+    disk = DiskSources(Path, Spool(), None, referrers=True)
+    failure = await disk.inspect(Source(str(location)), location)
+    assert "lacks sha256:" in getattr(failure, "message", "")
+
+
+async def test_without_a_name_a_signature_is_no_second_image(tmp_path: Path) -> None:
+    made, digest = one_image(None)
+    made.tag(artifact(made, b"sbom", digest), None)
+    assert len(await referrers(made.written(tmp_path))) == 1
+    made.tag(made.image(5), None)
+    del made.files["index.json"]
+    assert "holds 2 images" in await refused(f"oci-layout:{made.written(tmp_path / 'two')}")
+
+
+async def test_an_index_of_several_sources_brings_what_refers_to_its_members(
+    tmp_path: Path,
+) -> None:
+    subjects = []
+    for number, architecture in enumerate(("amd64", "arm64")):
+        made = Made()
+        image = made.image(10 * number, architecture=architecture)
+        index = made.index({**image, "platform": {"os": "linux", "architecture": architecture}})
+        made.tag(index, None)
+        made.tag(artifact(made, b"of the index", digest_of(index)), None)
+        sbom = artifact(made, f"sbom {number}".encode(), digest_of(image))
+        made.tag(sbom, None)
+        made.tag(artifact(made, f"signature {number}".encode(), digest_of(sbom)), None)
+        made.written(tmp_path / architecture)
+        subjects += [digest_of(image), digest_of(sbom)]
+    sources = Sources(
+        cast("ImageStore", None),
+        DiskSources(lambda path: tmp_path / path, Spool(), None, referrers=True),
+        cast("RegistrySources", None),
+    )
+    source = Source("oci-layout:amd64 + oci-layout:arm64")
+    image_found = (await sources.inspect_all([source]))[source]
+    assert isinstance(image_found, Image), image_found
+    found = image_found.referrers.found
+    assert [each.subject for each in found] == subjects
+    async with sources.save_referrers(source) as saved:
+        read = {blob.digest async for blob in saved}
+    assert {blob.digest for each in found for blob in each.blobs} <= read
