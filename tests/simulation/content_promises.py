@@ -327,10 +327,9 @@ def carriages_add_up(played: Played) -> Iterator[str]:
         carriage = seed.carriage
         if carriage is None or not any(r.outcome is Outcome.PUSHED for r in results):
             continue
-        if any(
-            r.operation == "push" and r.whole for r in requests_of(played, seed.target.reference)
-        ):
-            continue  # the engine had carried it, and the answer was lost
+        pushes = (r for target in group.targets for r in requests_of(played, target.reference))
+        if any(push.operation == "push" and push.whole for push in pushes):
+            continue  # the engine had carried it: the answer was lost, or it took over
         blobs = played.scenario.carriage.contents[group.source].blobs
         if carriage.sent + carriage.mounted + carriage.found != len(blobs):
             yield f"{seed.target} tells of other blobs than its image has: {carriage}"

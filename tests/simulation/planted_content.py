@@ -172,7 +172,7 @@ def blob_not_looked_for_again(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("blobs_are_mounted_from_where_they_are")
 def blob_sent_that_could_be_mounted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(KnownBlobs, "elsewhere", lambda *_: None)
+    patch.setattr(KnownBlobs, "mount_candidate", lambda *_: None)
 
 
 @FAULTS.caught_by("origins_are_asked_once")
