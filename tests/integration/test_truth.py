@@ -86,7 +86,7 @@ def test_a_protected_tag_that_names_another_image_is_kept_where_that_is_wished(
     assert end.target("acme/app:v1")["before"] == there
     assert world.registry.tags("acme/app")["v1"] == there
     assert "Kept, protected" in end.summary
-    assert "= kept" in end.log
+    assert "= v1 kept" in end.log
     assert "acme/app:v1" not in end.outputs["digests"]
 
 

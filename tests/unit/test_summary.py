@@ -161,6 +161,14 @@ def test_every_target_has_one_row(subject: Report) -> None:
     assert named(summary(subject)) == Counter(result.reference for result in subject.targets)
 
 
+@pytest.mark.parametrize("name", STORIES)
+def test_every_story_names_each_of_its_tags_once(name: str) -> None:
+    subject = STORIES[name]()
+    told = summary(subject)
+    assert named(told) == Counter(result.reference for result in subject.targets)
+    assert len(told) < 30_000
+
+
 @given(reports)
 def test_nothing_breaks_out(subject: Report) -> None:
     shown = Rendered(summary(subject, protected=True))
