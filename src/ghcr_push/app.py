@@ -28,7 +28,7 @@ from ghcr_push.reporting.build import build
 from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 from ghcr_push.sources import Spool, temporary_folder
-from ghcr_push.sources.locations import DiskSources, Sources
+from ghcr_push.sources.locations import DiskSources, SourcesByLocation
 from ghcr_push.sources.remote import RegistrySources
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ class Run:
                 environ=environ,
             )
         )
-        sources = Sources(
+        sources = SourcesByLocation(
             engine,
             DiskSources(settings.path_of, spool, settings.platform, referrers=settings.referrers),
             RegistrySources(client, self._persist, settings.platform, referrers=settings.referrers),

@@ -13,7 +13,7 @@ from ghcr_push.model import Failure, Image, Source
 from ghcr_push.pushing.ports import ImageStore
 from ghcr_push.references import Digest
 from ghcr_push.sources import Spool
-from ghcr_push.sources.locations import DiskSources, Sources
+from ghcr_push.sources.locations import DiskSources, SourcesByLocation
 from ghcr_push.sources.remote import RegistrySources
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ async def merged(
     text: str, tmp_path: Path, annotations: Sequence[tuple[str, str]] = ()
 ) -> tuple[Image | Failure, list[Digest], list[Digest]]:
     """Inspect and read a merged source; return its image, the blobs and the manifests."""
-    sources = Sources(
+    sources = SourcesByLocation(
         cast("ImageStore", None),
         DiskSources(lambda path: tmp_path / path, Spool(), None),
         cast("RegistrySources", None),

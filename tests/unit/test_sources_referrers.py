@@ -14,7 +14,7 @@ from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.pushing.ports import ImageStore
 from ghcr_push.references import Digest, referrers_tag
 from ghcr_push.sources import Spool
-from ghcr_push.sources.locations import DiskSources, Sources
+from ghcr_push.sources.locations import DiskSources, SourcesByLocation
 from ghcr_push.sources.remote import RegistrySources
 
 pytestmark = pytest.mark.anyio
@@ -178,7 +178,7 @@ async def test_an_index_of_several_sources_brings_what_refers_to_its_members(
         made.tag(artifact(made, f"signature {number}".encode(), digest_of(sbom)), None)
         made.written(tmp_path / architecture)
         subjects += [digest_of(image), digest_of(sbom)]
-    sources = Sources(
+    sources = SourcesByLocation(
         cast("ImageStore", None),
         DiskSources(lambda path: tmp_path / path, Spool(), None, referrers=True),
         cast("RegistrySources", None),

@@ -20,7 +20,7 @@ def logged(
 
     ``secrets`` are masked wherever a line has them, though none of ours should.
     """
-    handler = _Lines(fault, detail, secrets)
+    handler = _LogLines(fault, detail, secrets)
     level = ROOT.level
     if detail is not None:
         ROOT.setLevel(logging.DEBUG)
@@ -33,7 +33,7 @@ def logged(
         ROOT.setLevel(level)
 
 
-class _Lines(logging.Handler):
+class _LogLines(logging.Handler):
     """Hands records on as single lines; a traceback that was shown before is not shown again."""
 
     def __init__(self, fault: Write, detail: Write | None, secrets: Sequence[str]) -> None:

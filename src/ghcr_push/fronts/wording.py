@@ -43,7 +43,7 @@ def variable(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class FrontWording:
     """What is said otherwise outside a workflow, and how an input is called there.
 
     ``named`` gives an input its name, with a value where a sentence has one.
@@ -85,7 +85,7 @@ def _keyword(each: Input, value: str | None) -> str:
     return f"{name}={value.capitalize() if each.is_flag else repr(value)}"
 
 
-COMMAND_LINE: Final = Wording(
+COMMAND_LINE: Final = FrontWording(
     (
         (_EMPTY, "give "),
         ("un the job again", "un the command again"),
@@ -94,7 +94,7 @@ COMMAND_LINE: Final = Wording(
     ),
     _option,
 )
-PYTHON: Final = Wording(
+PYTHON: Final = FrontWording(
     (
         (_EMPTY, "set "),
         ("Run the job again", "Push again"),

@@ -4,7 +4,7 @@ from collections import Counter
 
 from ghcr_push.model import Outcome
 from ghcr_push.reporting.escape import clipped
-from ghcr_push.reporting.outages import Outage, outages
+from ghcr_push.reporting.outages import Downtime, outages
 from ghcr_push.reporting.phrases import (
     cause,
     count,
@@ -115,7 +115,7 @@ def _troubles(report: Report) -> list[str]:
     return told
 
 
-def _down(outage: Outage) -> str:
+def _down(outage: Downtime) -> str:
     what = "was down" if any(map(str.isdigit, outage.answers)) else "was out of reach"
     from_the_start = outage.start < _AT_THE_START
     if from_the_start and outage.to_the_end:

@@ -18,7 +18,7 @@ _Tried = tuple[str, AttemptRecord]
 
 
 @dataclass(frozen=True, slots=True)
-class Outage:
+class Downtime:
     """A time in which every request to a registry that ended failed as if it were down."""
 
     registry: str
@@ -36,7 +36,7 @@ class Outage:
         return self.end - self.start
 
 
-def outages(report: Report) -> list[Outage]:
+def outages(report: Report) -> list[Downtime]:
     """Return the outages of all registries, in the order of time.
 
     A tag or blob that alone fails on and on after others were taken is no outage: the fault may be
@@ -62,7 +62,7 @@ def _ended(tried: _Tried) -> float:
     return tried[1].started + tried[1].seconds
 
 
-def _of(registry: str, attempts: Iterable[_Tried], duration: float) -> Iterator[Outage]:
+def _of(registry: str, attempts: Iterable[_Tried], duration: float) -> Iterator[Downtime]:
     down: list[_Tried] = []
     taken = False
     for tried in attempts:
@@ -77,7 +77,7 @@ def _of(registry: str, attempts: Iterable[_Tried], duration: float) -> Iterator[
 
 def _outage(
     registry: str, down: Sequence[_Tried], end: float, *, taken: bool, to_the_end: bool = False
-) -> Iterator[Outage]:
+) -> Iterator[Downtime]:
     if len(down) < _LEAST_FAILURES or (taken and _units(down) == 1):
         return
     start = min(attempt.started for _, attempt in down)
@@ -88,7 +88,7 @@ def _outage(
             for _, attempt in down
             if attempt.failure
         )
-        yield Outage(registry, start, end, tuple(answers), to_the_end)
+        yield Downtime(registry, start, end, tuple(answers), to_the_end)
 
 
 def _units(down: Iterable[_Tried]) -> int:

@@ -23,7 +23,7 @@ from ghcr_push.sources.graph import (
     the_one,
 )
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.referrers import Entry, Relations, found_in, relations_of
+from ghcr_push.sources.referrers import Listed, Relations, found_in, relations_of
 
 MANIFEST_TYPES: Final = frozenset(
     {
@@ -112,7 +112,7 @@ class Layout:
         raw = self._files.content("index.json", LARGEST_INDEX) or b""
         return relations_of(self._listed(parsed(raw) or {}, set(), 0))
 
-    def _listed(self, index: dict[str, Any], seen: set[Digest], depth: int) -> Iterator[Entry]:
+    def _listed(self, index: dict[str, Any], seen: set[Digest], depth: int) -> Iterator[Listed]:
         """Yield the manifests of an index, however deep; what is damaged is no concern of ours."""
         entries = index.get("manifests")
         for entry in entries if isinstance(entries, list) and depth <= _DEEPEST else ():
@@ -122,7 +122,7 @@ class Layout:
             except PushError:
                 continue
             document = parsed(raw or b"") or {}
-            yield Entry(named.digest, names, entry.get("annotations") or {}, document)
+            yield Listed(named.digest, names, entry.get("annotations") or {}, document)
             if named.digest not in seen:
                 seen.add(named.digest)
                 yield from self._listed(document, seen, depth + 1)

@@ -189,7 +189,7 @@ class _Input:
         return len(piece)
 
 
-class Sources:
+class SourcesByLocation:
     """Every source of a run as one port; ``engine`` has those that are images of its own.
 
     ``annotations`` are for the index of a merged source.

@@ -50,7 +50,7 @@ Relations = Mapping[Digest, Sequence[Relation]]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Listed:
     """A manifest that a layout lists, with what its entry says of it."""
 
     digest: Digest
@@ -59,7 +59,7 @@ class Entry:
     document: Mapping[str, Any]
 
 
-def relations_of(entries: Iterable[Entry]) -> Relations:
+def relations_of(entries: Iterable[Listed]) -> Relations:
     """Return how the manifests of a layout refer to one another."""
     found: defaultdict[Digest, list[Relation]] = defaultdict(list)
     listed = list(entries)
