@@ -47,6 +47,8 @@ class World:
         self.refusals: list[ErrorInfo] = []
         self.writes = 0
         self.looks = 0
+        self.failing: set[int] = set()
+        """Which of the looks at the tag fail, from 1."""
         self.others: Manifest | None = None
         """What another client, which looks at nothing again, lists after our first look."""
 
@@ -60,6 +62,8 @@ class World:
                 index = with_entries(None, {self.others.digest: described(self.others)})
                 self.index = self.held[index.digest] = index
             self.looks += reference == TAG
+            if reference == TAG and self.looks in self.failing:
+                raise PushError(BUSY)
             found = self.index if reference == TAG else self.held.get(reference)
         return Descriptor(found.media_type, found.digest, len(found.raw)) if found else None
 
@@ -191,6 +195,15 @@ def test_a_refused_write_is_tried_again_and_recorded() -> None:
     log = played(world, referrer(1), referrer(2))
     assert world.listed == [referrer(1).digest, referrer(2).digest]
     assert [attempt.failure is None for attempt in log.attempts] == [False, False, True]
+
+
+@pytest.mark.parametrize("look", [1, 2, 3, 4])
+def test_a_look_that_fails_is_an_attempt_and_costs_no_more(look: int) -> None:
+    world = World(Random(1))
+    world.failing = {look}
+    log = played(world, referrer(1))
+    assert world.listed == [referrer(1).digest]
+    assert sum(attempt.failure is not None for attempt in log.attempts) == 1
 
 
 def test_a_tag_that_names_no_index_is_left_alone() -> None:

@@ -43,6 +43,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (settings.protect, settings.insecure_registries) == ((), ())
     assert settings.on_protected is OnProtected.FAIL
     assert (settings.all_or_nothing, settings.declare_artifacts) == (False, False)
+    assert settings.referrers is False
     assert (settings.report_file, settings.notices, settings.conflicts) == ("", (), ())
 
 
@@ -441,3 +442,18 @@ def test_any_inputs_are_either_read_or_refused_in_whole_sentences(values: dict[s
         return
     assert lines
     assert all(line.endswith(".") and line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("source", ["app:1", "docker-daemon:app:1", "docker-archive:app.tar"])
+def test_that_nothing_can_refer_to_a_source_is_said(source: str) -> None:
+    (notice,) = read(source=source, referrers="true").notices
+    assert f"nothing refers to '{source.removeprefix('docker-daemon:')}'" in notice
+    assert read(source=source).notices == ()
+
+
+@pytest.mark.parametrize(
+    "source", ["oci-layout:dist", "oci-archive:app.tar", "docker://quay.io/acme/app:1"]
+)
+def test_what_may_have_referrers_needs_no_notice(source: str) -> None:
+    settings = read(source=source, referrers="true")
+    assert (settings.referrers, settings.notices) == (True, ())

@@ -62,6 +62,10 @@ class DryRun:
         async def look(target: Target, image: Image | Failure) -> None:
             results[target] = await self._result(target, image)
 
+        for source, image in self._images.items():
+            if isinstance(image, Image) and image.referrers.found:
+                found = len(image.referrers.found)
+                self._notice(f"{found:,} of what refers to {source} would come along")
         async with anyio.create_task_group() as tasks:
             for group in self._plan.groups:
                 for target in group.targets:

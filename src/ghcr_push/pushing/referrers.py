@@ -161,7 +161,8 @@ class ReferrerPush:
                 return False
 
             async def moved(seen: Descriptor | None = seen) -> bool | None:
-                return None if await self._reader.at_once(head) == seen else False
+                at_once = partial(self._reader.at_once, head)
+                return None if await recorded.read(Step.LOOK, at_once) == seen else False
 
             key = (self._repository, manifest.digest)
             if await self._units.send(key, write, journal, moved):

@@ -80,12 +80,14 @@ class ReferrersTag:
         if self._doubted:
             await recorded.read(Step.LOOK, self._drop_lost)
         key = (self._repository, self._subject)
-        if await self._units.send(key, self._write, journal, self._look_again):
-            await recorded.read(Step.PROVE, self._settle)
 
-    async def _look_again(self) -> bool | None:
-        """Read it in the slot, right before the write; False where there is nothing to write."""
-        return False if await self._is_complete(self._reader.at_once) else None
+        async def look_again() -> bool | None:
+            """Read it in the slot, right before the write; False where there is none to make."""
+            complete = partial(self._is_complete, self._reader.at_once)
+            return False if await recorded.read(Step.LOOK, complete) else None
+
+        if await self._units.send(key, self._write, journal, look_again):
+            await recorded.read(Step.PROVE, self._settle)
 
     async def _is_complete(self, read: Read) -> bool:
         """Read the list; say whether it names all that it should."""

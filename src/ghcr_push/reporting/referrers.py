@@ -24,11 +24,12 @@ def referrers_told(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
     if not brought:
         return ""
     uploaded = sum(each.uploaded for each in brought)
-    new = f"{uploaded:,} of them uploaded" if uploaded else "all of them there already"
+    there = len(brought) - uploaded
+    parts = [f"{uploaded:,} uploaded"] * bool(uploaded) + [f"{there:,} there already"] * bool(there)
     types = Counter(map(_type, brought)).most_common()
     told = ", ".join(f"{n:,} \N{MULTIPLICATION SIGN} {name}" for name, n in types[:_MOST_TYPES])
     more = f", {count(len(types) - _MOST_TYPES, 'more type')}" if len(types) > _MOST_TYPES else ""
-    return f"{count(len(brought), 'referrer')} came along, {new}: {told}{more}"
+    return f"{count(len(brought), 'referrer')}, {' and '.join(parts)}: {told}{more}"
 
 
 def _type(referrer: ReferrerRecord | ReferrerResult) -> str:

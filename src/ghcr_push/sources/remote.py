@@ -121,10 +121,10 @@ class RegistrySources:
         self, source: Source, repository: Repository, manifest: Manifest, files: "Fetched"
     ) -> list[Digest]:
         """Fetch all manifests that one leads to; return their digests and its own."""
+        _check_number(source, files)
         fetched, waiting = [manifest.digest], files.add(manifest)
         while waiting:
-            if len(files.manifests) >= MOST_MANIFESTS:
-                raise unusable(f"{source} names more than {MOST_MANIFESTS:,} manifests")
+            _check_number(source, files)
             child = await self._manifest(source, repository, waiting.pop())
             fetched.append(child.digest)
             waiting += [each for each in files.add(child) if each not in files.manifests]
@@ -190,6 +190,11 @@ class RegistrySources:
                 raise AttemptError(failure, charged=True) from error
 
         return await self._persist(attempt)
+
+
+def _check_number(source: Source, files: "Fetched") -> None:
+    if len(files.manifests) >= MOST_MANIFESTS:
+        raise unusable(f"{source} leads to more than {MOST_MANIFESTS:,} manifests")
 
 
 class Fetched:
