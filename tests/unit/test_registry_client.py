@@ -388,8 +388,9 @@ async def test_writes_follow_a_redirect_that_keeps_the_method(status: int, locat
     assert [each.content for each in registry.seen] == [RAW, RAW]
 
 
-async def test_a_redirected_write_shows_nothing_to_another_origin() -> None:
-    registry = moving(307, "https://writes.test/v2/x")
+@pytest.mark.parametrize("location", ["https://writes.test/v2/x", "https://ghcr.io:8443/v2/x"])
+async def test_a_redirected_write_shows_nothing_to_another_origin(location: str) -> None:
+    registry = moving(307, location)
 
     def ask(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/v2/":

@@ -1,0 +1,18 @@
+"""Each wait in the report stands with the attempt that it came after, however alike they are."""
+
+from tests.support.cases import World
+from tests.support.front import Behaviour, Rule, Step, oci_error, on
+
+
+def test_every_failed_attempt_is_told_with_its_own_wait(world: World) -> None:
+    unwell = oci_error(500, "UNKNOWN", "unwell")
+    steps = on(Step.UPLOAD_PUT, Step.MANIFEST_PUT)
+    world.front.set(Behaviour(rules=(Rule(match=steps, answer=unwell, first=3, per="reference"),)))
+    end = world.push("acme/app:1", transport="direct")
+    assert end.outcomes == {"acme/app:1": "pushed"}, end.log
+    told = end.target("acme/app:1")
+    for attempts in (told["attempts"], told["content_attempts"]):
+        failed = [each for each in attempts if each["failure"]]
+        assert len(failed) > 2
+        assert all(each["wait"] > 0 for each in failed), failed
+        assert not any(each["wait"] for each in attempts if not each["failure"])

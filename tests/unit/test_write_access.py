@@ -1,0 +1,70 @@
+"""Whether we may write is asked once, and never while the registry has asked us to wait."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import cast
+
+import anyio
+import trio
+from trio.testing import MockClock
+
+from ghcr_push.pushing.context import RunContext
+from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.limit import FixedLimit
+from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.pushing.write_access import WriteAccess
+from ghcr_push.references import Repository
+
+APP = Repository("ghcr.io", "acme/app")
+
+
+@dataclass
+class Asked:
+    """A registry that says yes, and when it was asked."""
+
+    at: list[float] = field(default_factory=list)
+
+    async def check_write_access(self, _: Repository) -> None:
+        self.at.append(anyio.current_time())
+
+
+def test_a_hold_that_comes_as_the_slot_is_given_out_is_waited_out() -> None:
+    registry = Asked()
+
+    async def run() -> None:
+        context = RunContext(
+            sources=cast("Sources", None),
+            engine=cast("Engine", None),
+            registry=cast("Registry", registry),
+            backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
+            observer=lambda _: None,
+            clock=anyio.current_time,
+            start=0.0,
+            attempt_timeout=900.0,
+            verify=True,
+            protect=(),
+        )
+        async with anyio.create_task_group() as tasks:
+            limiter = Limiter(
+                "ghcr.io",
+                limit=FixedLimit(1),
+                ceiling=GlobalLimit(1),
+                tasks=tasks,
+                observer=lambda _: None,
+                random=Random(1),
+            )
+            access = WriteAccess(context, limiter, lambda: True)
+            async with anyio.create_task_group() as asking:
+                async with limiter.write("another"):
+                    asking.start_soon(access.refusal, APP)
+                    await anyio.sleep(1.0)
+                # the slot is handed on as it is left, and not used yet
+                limiter.hold(30.0, "throttled")
+                began = anyio.current_time()
+            assert await access.refusal(APP) is None
+            assert [at - began >= 30.0 for at in registry.at] == [True]
+            tasks.cancel_scope.cancel()
+
+    trio.run(run, clock=MockClock(autojump_threshold=0))
