@@ -357,6 +357,8 @@ class TargetResult:
     digest: Digest | None = None
     before: Digest | None = None
     known_before: bool = False
+    expected: Outcome | None = None
+    """In a dry run: how it would end, as its tag is now; None where that could not be told."""
     verified: bool = False
     may_have_landed: bool = False
     seed: bool = False

@@ -94,14 +94,19 @@ def test_an_image_of_the_classic_store_is_known_by_its_config() -> None:
     assert moved.digest is None
 
 
-def test_a_protected_tag_ends_as_it_would() -> None:
+def test_a_protected_tag_is_planned_and_told_how_it_would_end() -> None:
     tags = Tags({"v1": OTHER, "v2": OURS})
     [moved, same, new], _ = played(tags, "v1", "v2", "v3", protect="v*")
-    assert moved.failure is not None
-    assert (moved.outcome, moved.failure.kind) == (Outcome.FAILED, Kind.PROTECTED)
-    assert {same.outcome, new.outcome} == {Outcome.PLANNED}
+    assert {each.outcome for each in (moved, same, new)} == {Outcome.PLANNED}
+    assert (moved.expected, moved.before, moved.failure) == (Outcome.FAILED, OTHER, None)
+    assert (same.expected, new.expected) == (Outcome.UNCHANGED, Outcome.PUSHED)
     [kept, *_], _ = played(tags, "v1", "v2", "v3", protect="v*", on_protected="keep")
-    assert (kept.outcome, kept.before, kept.failure) == (Outcome.KEPT, OTHER, None)
+    assert (kept.outcome, kept.expected, kept.before) == (Outcome.PLANNED, Outcome.KEPT, OTHER)
+    for result, fate in ((moved, "refused"), (kept, "kept")):
+        report = build([result], started_at="", duration=0.1, cancelled=False, max_parallel=4)
+        told = terminal(report)
+        assert f"0 of 1 tag would be pushed; 1 protected and {fate}, nothing was written" in told
+        assert f"protected, names sha256:cdcdcdcdcdcd, would be {fate}: v1" in told
 
 
 def test_what_may_not_be_read_is_noticed_once_and_is_no_failure() -> None:

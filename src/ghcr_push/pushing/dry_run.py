@@ -12,7 +12,6 @@ from ghcr_push.model import (
     Descriptor,
     Failure,
     Image,
-    Kind,
     Outcome,
     Plan,
     Source,
@@ -20,7 +19,7 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.planning.settings import OnProtected, Settings
-from ghcr_push.pushing.context import internal, ours
+from ghcr_push.pushing.context import internal
 from ghcr_push.pushing.ports import Registry
 from ghcr_push.pushing.preflight import NO_ANSWER
 from ghcr_push.pushing.reads import answered
@@ -34,8 +33,8 @@ READ_TIMEOUT: Final = 10.0
 class DryRun:
     """Reads the tags of ``plan``; ``notice`` is told what could not be read, and why.
 
-    A target ends as planned; ``before`` says what its tag names, and ``digest`` the same where that
-    is this image already. A protected tag that names another one ends as it would in a run.
+    A target ends as planned, whatever is found; ``before`` says what its tag names, ``digest`` the
+    same where that is this image already, and ``expected`` how a run would end it.
     """
 
     def __init__(
@@ -102,22 +101,19 @@ class DryRun:
         self, target: Target, image: Image, seen: Descriptor | None, *, same: bool
     ) -> TargetResult:
         before = seen.digest if seen is not None else None
-        failure: Failure | None = None
-        outcome = Outcome.PLANNED
+        expected = Outcome.UNCHANGED if same else Outcome.PUSHED
         if seen is not None and not same and not may_turn_out_to_be(image, seen):
             tag = target.reference.tag
             if any(fnmatchcase(tag, pattern) for pattern in self._settings.protect):
                 keep = self._settings.on_protected is OnProtected.KEEP
-                outcome = Outcome.KEPT if keep else Outcome.FAILED
-                message = f"{tag} is protected and names {seen.digest}"
-                failure = None if keep else ours(Kind.PROTECTED, message)
+                expected = Outcome.KEPT if keep else Outcome.FAILED
         return TargetResult(
             target=target,
-            outcome=outcome,
+            outcome=Outcome.PLANNED,
+            expected=expected,
             before=before,
             known_before=True,
             digest=before if same else None,
-            failure=failure,
         )
 
     def _tell_unread(self, target: Target, error: Exception) -> None:

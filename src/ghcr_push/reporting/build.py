@@ -113,6 +113,7 @@ def _target(result: TargetResult) -> TargetRecord:
         seed=result.seed,
         retried=result.retried,
         cause=cause_of(result),
+        expected=result.expected,
         failure=_failure(result.failure),
         attempts=[_attempt(attempt) for attempt in result.attempts],
         content_attempts=[_attempt(attempt) for attempt in result.content_attempts],

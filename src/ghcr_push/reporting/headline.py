@@ -48,10 +48,15 @@ def _dry_run(report: Report) -> str:
     planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
     states = Counter(planned_state(target).partition(" ")[0] for target in planned)
     there = states.pop("unchanged", 0)
+    fates = Counter(target.expected for target in planned)
+    kept, refused = fates[Outcome.KEPT], fates[Outcome.FAILED]
     known = [f"{states[state]:,} {state}" for state in ("new", "moved") if states[state]]
     told = f" ({', '.join(known)})" if known else ""
     told += f"; {there:,} unchanged" if there else ""
-    return f"{sign} Dry run: {len(planned) - there:,} of {tags} would be pushed{told}{rest}"
+    told += f"; {kept:,} protected and kept" if kept else ""
+    told += f"; {refused:,} protected and refused" if refused else ""
+    pushed = len(planned) - there - kept - refused
+    return f"{sign} Dry run: {pushed:,} of {tags} would be pushed{told}{rest}"
 
 
 def _good(report: Report) -> str:

@@ -180,9 +180,16 @@ def _uploading(report: Report) -> float:
 
 
 def planned_state(target: TargetRecord) -> str:
-    """Return what a dry run found out of a tag: ``new``, ``unchanged``, ``moved from sha256:…``."""
+    """Return what a dry run found out of a tag: ``new``, ``unchanged``, ``moved from sha256:…``.
+
+    A protected tag that names another image is told with what a run would make of it.
+    """
     if not target.before_known:
         return "not read"
     if target.before is None:
         return "new"
-    return "unchanged" if target.before == target.digest else f"moved from {short(target.before)}"
+    names = short(target.before)
+    if target.expected in {Outcome.KEPT, Outcome.FAILED}:
+        fate = "kept" if target.expected is Outcome.KEPT else "refused"
+        return f"protected, names {names}, would be {fate}"
+    return "unchanged" if target.before == target.digest else f"moved from {names}"

@@ -123,6 +123,8 @@ class TargetRecord:
     """Whether its own write, or the content that went up with it, needed more than one attempt."""
     cause: CauseCategory
     """Where to look for the remedy; none where it landed."""
+    expected: Outcome | None = None
+    """In a dry run: how it would end, as its tag is now; null where that could not be told."""
     failure: FailureRecord | None
     """Why it failed or was skipped; null where it landed."""
     attempts: list[AttemptRecord]
