@@ -14,7 +14,7 @@ SEEDS, DIRECT_SEEDS = 1750, 750
 ONCE_BROKEN = (
     *(3088, 4432, 6372 + DIRECT, 7128, 8696, 8732),
     *(DIRECT + seed for seed in (680, 1745, 3545, 4592, 5105, 5373, 407556, 1007054)),
-    *(331591, 505670, 636970, *(DIRECT + seed for seed in (300083, 300468, 1000201))),
+    *(331591, 505670, 636970, *(DIRECT + seed for seed in (300083, 300468, 1000201, 1020388))),
     *(DIRECT + 1030686, DIRECT + 1031751),
 )
 """Seeds beyond those, each of which a fault of the queue or of a check once showed itself in."""

@@ -103,6 +103,7 @@ class Participant:
     repository: Repository
     seconds: float = 0.1
     silent: bool = False
+    goes_on: bool = True
     got: list[Digest] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     gave_way: bool = False
@@ -110,6 +111,9 @@ class Participant:
 
     def stalled(self) -> bool:
         return self.silent
+
+    def may_begin(self) -> bool:
+        return self.goes_on
 
     def pass_begins(self) -> None:
         self.told.append("begins")
@@ -260,6 +264,22 @@ async def test_a_reading_that_nobody_wants_any_more_ends() -> None:
         assert (on.engine.open, on.engine.held) == (0, 0)
         await leaving.receive(content)
     assert on.engine.saves == ["app", "app"]
+
+
+@played
+async def test_nothing_is_read_for_who_may_not_begin_any_more() -> None:
+    one, other, undecided = participants(3)
+    async with bench(ScriptedEngine()) as on:
+        for staying in (False, True):
+            content = on.content("app", undecided.repository)
+            one.goes_on = other.goes_on = True
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(received, content, one, other)
+                await anyio.sleep(0.1)
+                one.goes_on, other.goes_on = False, staying
+            assert (one.gave_way, other.gave_way) == (True, not staying)
+            assert on.engine.saves == ["app"] * staying
+    assert (one.told, one.got, other.told, other.got) == ([], [], ["begins"], BLOBS)
 
 
 @played

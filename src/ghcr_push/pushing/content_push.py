@@ -122,6 +122,8 @@ class ContentPush:
             whole = await self._receive()
             if whole is not None:
                 return whole
+            if not self._may_begin():
+                raise NotStartedError
             await self._content.until_read()
 
     async def _wait_for_answer(self) -> None:
@@ -205,6 +207,10 @@ class ContentPush:
     def stalled(self) -> bool:
         """Say whether the registry does nothing for us at present."""
         return self._known_blobs.progress.stalled()
+
+    def may_begin(self) -> bool:
+        """Say whether the run goes on to what was not tried yet, or something of it was."""
+        return self._may_begin()
 
     def pass_begins(self) -> None:
         """Count an attempt from now on."""

@@ -47,6 +47,9 @@ class Participant(Protocol):
     def stalled(self) -> bool:
         """Say whether the registry does nothing for it at present."""
 
+    def may_begin(self) -> bool:
+        """Say whether it goes on: what was not tried yet ends with a run that fails fast."""
+
     def pass_begins(self) -> None:
         """Learn that the image is read from its beginning; told to one participant only."""
 
@@ -151,7 +154,8 @@ class _Reading:
     @property
     def leader(self) -> Receiver:
         """The one that is told of what there is to tell once."""
-        return self.receivers[0]
+        staying = (receiver for receiver in self.receivers if not receiver.gave_way)
+        return next(staying, self.receivers[0])
 
     @property
     def stalled(self) -> bool:
@@ -167,6 +171,13 @@ class _Reading:
     def complete(self) -> bool:
         """Whether all who take part were given everything."""
         return all(receiver.complete for receiver in self.receivers)
+
+    def is_wanted(self) -> bool:
+        """Let those go who may not begin; say whether any stays."""
+        for receiver in self.receivers:
+            if not receiver.participant.may_begin():
+                receiver.give_way()
+        return not all(receiver.gave_way for receiver in self.receivers)
 
     def join(self, receiver: Receiver) -> None:
         """Have ``receiver`` take part from now on, and take what is still there."""
@@ -368,7 +379,7 @@ class SharedContent:
 
     async def _read_all(self, reading: _Reading) -> None:
         """Read until all who take part have everything; after a broken pass, wait, and again."""
-        while not reading.complete:
+        while not reading.complete and reading.is_wanted():
             error = await self._readings.read(reading, self._save)
             if error is not None:
                 await self._wait_after(error, reading.leader.participant)
