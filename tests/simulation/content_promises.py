@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise, permutations
 
 from ghcr_push.model import Attempt, Group, Kind, Outcome, Source, Step, TargetResult
+from ghcr_push.pushing.events import ContentDone
 from ghcr_push.references import Digest, Repository
 from tests.simulation.end_promises import first_failure
 from tests.simulation.evidence import (
@@ -165,28 +166,31 @@ def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> 
             continue
         if any(first is not None and first >= other.began for first in firsts):
             return True
-        wanted = _seed_of(played, group).carriage is not None
-        if wanted and not any(firsts) and _decided(played, group, other.began) > one.began:
-            return True  # and the other broke off before it looked for a blob
+        seed = _seed_of(played, group)
+        if seed.carriage is not None and _decided(played, group, seed, other) > one.began:
+            return True  # what was given out before has to be read again
     return False
 
 
-def _decided(played: Played, group: Group, before: float) -> float:
+def _decided(played: Played, group: Group, seed: TargetResult, before: Reading) -> float:
     """Return when ``group`` had looked at its tags and let docker push try; 0 where it did not.
 
-    That is the end of the last of those requests that began ``before``, with the wait after it.
+    That is the end of the last such request, with the wait after it, that began before its content
+    was there and ``before`` another reading.
     """
+    done = (at for at, e in played.events if isinstance(e, ContentDone) and e.seed == seed.target)
+    until = min(before.began, *done, float("inf"))
     tags = {target.reference.tag for target in group.targets}
     ends = [
         r.ended + r.asked
         for r in played.log
         if r.repository == group.repository and (r.operation == "ask" or tags & set(r.tags))
-        if r.began <= before
+        if r.began <= until
     ]
     ends += [
         played.start + attempt.started + attempt.seconds + attempt.wait
-        for attempt in _seed_of(played, group).attempts
-        if played.start + attempt.started <= before
+        for attempt in seed.attempts
+        if played.start + attempt.started <= until
     ]
     return max(ends, default=0.0)
 
