@@ -144,7 +144,12 @@ class Run:
             name: credentials.engine_auth(name, given) for name, given in known.credentials.items()
         }
         engine = DockerEngine(
-            stack.enter_context(folder), environ, headers, spool, settings.platform
+            stack.enter_context(folder),
+            environ,
+            headers,
+            spool,
+            settings.platform,
+            compress=settings.compress_layers,
         )
         client = await stack.enter_async_context(
             RegistryClient(
@@ -155,7 +160,13 @@ class Run:
         )
         sources = SourcesByLocation(
             engine,
-            DiskSources(settings.path_of, spool, settings.platform, referrers=settings.referrers),
+            DiskSources(
+                settings.path_of,
+                spool,
+                settings.platform,
+                referrers=settings.referrers,
+                compress=settings.compress_layers,
+            ),
             RegistrySources(client, self._persist, settings.platform, referrers=settings.referrers),
             settings.annotations,
         )

@@ -1,5 +1,6 @@
-"""One platform of an engine's image, on engines that save one alone and on those that do not."""
+"""One platform of an engine's image, or its layers compressed, on engines old and new."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import httpx2
 import pytest
 from tests.support.engines import Engine, running_engine
 from tests.support.front import Front, running_front
+from tests.support.loadable import Loadable, archive_of_classic, file, layer_of
 from tests.support.registry import Registry
 
 from ghcr_push import push
@@ -140,3 +142,35 @@ def test_an_image_of_the_classic_store_has_the_platform_or_not(
     assert refused.failure.kind is Kind.SOURCE_INVALID
     assert f"has no image of {other}; it has linux/{there}" in refused.failure.message
     assert pushed(target, "app:1", f"linux/{there}").outcome is Outcome.PUSHED
+
+
+def test_layers_that_docker_load_left_plain_are_compressed_where_asked_for(
+    engine: Engine,
+    registry: Registry,
+    front: Front,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    use(engine, monkeypatch, tmp_path)
+    content = layer_of(file("text", b"a line of text\n" * 200_000))
+    archive = archive_of_classic("plain:1", Loadable(layers=(content,), architecture="amd64"))
+    engine.docker("load", "--quiet", stdin=archive)
+    name = f"acme/{token_hex(4)}"
+    target = f"{front.address}/{name}:1"
+    [plain] = push([f"{target}-plain"], source="plain:1").targets
+    [result] = push([target], source="plain:1", compress_layers=True).targets
+    assert result.outcome is Outcome.PUSHED, result.failure
+    assert result.digest != plain.digest
+    before, after = (manifest(registry, f"{target}{more}").json() for more in ("-plain", ""))
+    assert after["config"] == before["config"]
+    [layer] = after["layers"]
+    assert layer["mediaType"].endswith("gzip")
+    assert layer["size"] < before["layers"][0]["size"] / 10
+    url = f"http://{registry.address}/v2/{name}/blobs/{layer['digest']}"
+    assert gzip.decompress(httpx2.get(url).raise_for_status().content) == content
+    engine.docker("pull", "--quiet", target)
+    with running_front(registry.address) as again:
+        where = f"{again.address}/{name}:1"
+        [repeated] = push([where], source="plain:1", compress_layers=True).targets
+        assert (repeated.outcome, repeated.digest) == (Outcome.UNCHANGED, result.digest)
+        assert not again.stats().blob_uploads

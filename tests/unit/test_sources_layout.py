@@ -13,7 +13,7 @@ from tests.support.saved import MANIFEST, digest_of
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Image
 from ghcr_push.planning.locations import Form
-from ghcr_push.sources.graph import uncompressed
+from ghcr_push.sources.images import uncompressed
 
 pytestmark = pytest.mark.anyio
 

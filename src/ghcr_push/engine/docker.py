@@ -41,6 +41,7 @@ class DockerEngine:
 
     ``authorizations`` are the values of ``X-Registry-Auth`` by registry; in ``spool`` lie the
     blobs on their way out. ``platform`` chooses one of each image; None wants all.
+    ``compress``: layers of a containerd store that are not compressed become so.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class DockerEngine:
         authorizations: Mapping[str, str],
         spool: Spool | None = None,
         platform: str | None = None,
+        *,
+        compress: bool = False,
     ) -> None:
         self._command = DockerCommand(config, environ)
         self._api = EngineApi(self._command, authorizations)
@@ -57,14 +60,18 @@ class DockerEngine:
         self._answered = False
         self._spool = spool or Spool()
         self._parts: dict[Source, Selection] = {}
-        self._platforms = (
-            Platforms(platform, self._api, self._command, self._saved) if platform else None
+        self._platforms = Platforms(
+            platform, self._api, self._command, self._saved, compress=compress
         )
 
     # -- images -----------------------------------------------------------------------------
 
     async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         """Describe local images, or say for each why it cannot be; never raises."""
+        found = await self._inspect_all(sources)
+        return {source: await self._chosen(source, image) for source, image in found.items()}
+
+    async def _inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         found: dict[Source, Image | Failure] = {}
         for start in range(0, len(sources), NAMES_PER_INSPECT):
             chunk = sources[start : start + NAMES_PER_INSPECT]
@@ -72,11 +79,11 @@ class DockerEngine:
                 found.update(await self._inspect(chunk))
             except PushError as error:
                 found.update(dict.fromkeys(chunk, classify(error.evidence)))
-        return {source: await self._chosen(source, image) for source, image in found.items()}
+        return found
 
     async def _chosen(self, source: Source, image: Image | Failure) -> Image | Failure:
         """Return what is to be pushed of an image; keep how it is read."""
-        if self._platforms is None or isinstance(image, Failure):
+        if isinstance(image, Failure):
             return image
         chosen = await self._platforms.choose(source, image)
         if isinstance(chosen, Failure):
@@ -118,12 +125,14 @@ class DockerEngine:
     @asynccontextmanager
     async def save(self, source: Source, image: Image) -> AsyncIterator[SavedImages]:
         """Have the engine save ``image`` and read it as it comes."""
+        part = self._parts.get(source, WHOLE)
+        wanted: ClassicImage | StoredImage
         if image.digest is not None:
-            wanted: ClassicImage | StoredImage = StoredImage(digest=image.digest)
+            wanted = StoredImage(digest=image.digest)
         else:
-            wanted = ClassicImage(id=Digest(image.id), diff_ids=image.diff_ids)
+            wanted = part.wanted or ClassicImage(id=Digest(image.id), diff_ids=image.diff_ids)
         with self._lost():
-            async with self._saved(source, wanted, self._parts.get(source, WHOLE)) as saved:
+            async with self._saved(source, wanted, part) as saved:
                 yield saved
 
     @asynccontextmanager
@@ -144,7 +153,12 @@ class DockerEngine:
         if isinstance(wanted, ClassicImage):
             return SavedImages.classic(reader, [wanted], spool=spool, complaint=complaint)
         return SavedImages.stored(
-            reader, [wanted], spool=spool, held=part.held, complaint=complaint
+            reader,
+            [wanted],
+            spool=spool,
+            held=part.held,
+            plain=part.plain,
+            complaint=complaint,
         )
 
     # -- push -------------------------------------------------------------------------------
@@ -173,7 +187,7 @@ class DockerEngine:
         if _same_name(source.image, target):
             yield
             return
-        images = await self.inspect_all([source, Source(str(target))])
+        images = await self._inspect_all([source, Source(str(target))])
         wanted, before = images[source], images[Source(str(target))]
         if isinstance(wanted, Failure):
             raise PushError(

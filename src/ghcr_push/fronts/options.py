@@ -52,6 +52,7 @@ GROUPS: Final = {
         "allow-empty",
         "source",
         "platform",
+        "compress-layers",
         "annotations",
         "referrers",
         "dry-run",

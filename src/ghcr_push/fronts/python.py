@@ -51,6 +51,7 @@ class Inputs(TypedDict, total=False):
     transport: str
     platform: str
     referrers: bool
+    compress_layers: bool
     annotations: Listed
     mount_from: Listed
     spool_size: str | int

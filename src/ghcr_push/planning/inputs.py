@@ -106,6 +106,14 @@ INPUTS = (
         ),
     ),
     Input(
+        name="compress-layers",
+        default="false",
+        description=(
+            "Whether to compress layers of a containerd image store, a layout or an OCI archive "
+            "that are not compressed; the digest of such an image changes."
+        ),
+    ),
+    Input(
         name="annotations",
         description=(
             "Annotations for the index that several sources become, one `KEY=VALUE` or "

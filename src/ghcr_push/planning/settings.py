@@ -14,7 +14,13 @@ from ghcr_push.planning.annotations import read_annotations
 from ghcr_push.planning.durations import format_duration, parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
-from ghcr_push.planning.locations import may_have_referrers, parse_location, repositories_of
+from ghcr_push.planning.locations import (
+    MergedLocation,
+    RegistryLocation,
+    may_have_referrers,
+    parse_location,
+    repositories_of,
+)
 from ghcr_push.planning.logins import Login, read_logins
 from ghcr_push.planning.mounts import read_mount_from
 from ghcr_push.planning.problems import Findings, InputError, quoted
@@ -68,6 +74,8 @@ class Settings:
     """``os/architecture[/variant]``; None for all that a source has."""
     referrers: bool
     """Whether signatures, SBOMs and attestations of the sources come along."""
+    compress_layers: bool
+    """Whether layers that are not compressed become so."""
     annotations: tuple[tuple[str, str], ...]
     """Keys and values for the index of a merged source."""
     mount_from: tuple[Repository, ...]
@@ -132,6 +140,7 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         transport=reader.choice("transport", Transport),
         platform=reader.platform(),
         referrers=reader.referrers(targets),
+        compress_layers=reader.boolean("compress-layers"),
         annotations=reader.annotations(targets),
         mount_from=reader.mount_from(targets),
         spool_size=reader.size("spool-size"),
@@ -189,6 +198,8 @@ def _check_sources(settings: Settings, findings: Findings) -> None:
             f"pushes images of the Docker Engine only, and {quoted(str(source))} is none; "
             "leave `transport` out",
         )
+    if settings.compress_layers:
+        _check_compression(settings, findings)
     if settings.platform is not None and settings.transport is Transport.ENGINE:
         findings.refuse(
             "platform",
@@ -196,6 +207,28 @@ def _check_sources(settings: Settings, findings: Findings) -> None:
             "cannot be chosen with `transport: engine`, since `docker push` pushes all platforms "
             "that the engine has; leave `transport` out",
         )
+
+
+def _check_compression(settings: Settings, findings: Findings) -> None:
+    """Refuse to compress what is read where it lies, or what others refer to by its digest."""
+
+    def refuse(sentence: str) -> None:
+        findings.refuse("compress-layers", "true", sentence)
+
+    if settings.transport is Transport.ENGINE:
+        refuse(
+            "cannot be done with `transport: engine`, since `docker push` pushes layers as they "
+            "are; leave `transport` out"
+        )
+    if settings.referrers:
+        refuse("changes the digest that referrers name; leave one of the two out")
+    for source in dict.fromkeys(target.source for target in settings.targets):
+        if isinstance(parse_location(source.image), RegistryLocation | MergedLocation):
+            refuse(
+                "is for images of the engine, layouts and archives, and "
+                f"{quoted(str(source))} passes unchanged; compress its layers where it is built"
+            )
+            return
 
 
 def _check_use(login: Login, settings: Settings, findings: Findings) -> None:

@@ -401,7 +401,7 @@ class ContentPush:
         What the containerd store saves may be an index of more images than the one it describes.
         """
         image = self._content.image
-        return len({*image.diff_ids}) + 1 if image.digest is None else None
+        return len({*image.diff_ids}) + 1 if image.digest is None and image.diff_ids else None
 
 
 def names_manifests(manifest: Manifest) -> bool:

@@ -30,6 +30,11 @@ def unpacker(first: bytes) -> Unpack | None:
     return _unzstd if first.startswith(_ZSTD) else None
 
 
+def is_compressed(first: bytes | bytearray) -> bool:
+    """Say whether a file that begins with ``first`` is compressed by what is read here."""
+    return unpacker(bytes(first[:LONGEST_SIGN])) is not None
+
+
 class _Unpacked:
     """The bytes inside of a compressed file, whose library's errors become ``ValueError``."""
 

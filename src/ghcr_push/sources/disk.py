@@ -135,6 +135,10 @@ class DiskBlob:
             raise unusable(f"{self.path} ends within {self.digest}")
         return piece
 
+    def other(self) -> PushError:
+        """Return the error for bytes that are not those of the digest."""
+        return unusable(f"{self.path} is not what its digest {self.digest} says")
+
 
 class RunningDigest:
     """Checks the bytes of a blob that is read from its first byte to its last."""
@@ -144,7 +148,7 @@ class RunningDigest:
         self._left = size
         self._hash = hashlib.new(digest.partition(":")[0])
 
-    def takes(self, piece: bytes) -> bool:
+    def takes(self, piece: bytes | bytearray) -> bool:
         """Add a piece; False where it is the last one and the digest is another."""
         self._hash.update(piece)
         self._left -= len(piece)
@@ -172,7 +176,7 @@ class _Pieces:
     def _next(self) -> bytes:
         piece = self._blob.read(self._place)
         if self._check is not None and not self._check.takes(piece):
-            raise unusable(f"{self._blob.path} is not what its digest {self._blob.digest} says")
+            raise self._blob.other()
         return piece
 
 

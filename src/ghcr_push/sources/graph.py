@@ -5,7 +5,7 @@ one), the choice is docker's: the one platform that is complete, else a failure.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,13 +23,7 @@ LARGEST_MANIFEST: Final = 4 << 20
 
 # set by buildkit: a child of an index that describes another one, and is no platform of its own
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
-_REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
-
-_PLAIN_LAYERS: Final = ("layer.v1.tar", "rootfs.diff.tar")
-"""Ends of the media types of layers that are not compressed, of OCI and of Docker."""
-
-_WORTH_COMPRESSING: Final = 10_000_000
-"""Bytes of plain layers from which a reader is told."""
+REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
 
 ENGINES_IMAGE: Final = "the engine's image"
 """What a reader calls an image of the engine, whose name stands beside the failure."""
@@ -95,7 +89,7 @@ class ImageGraph:
                 if blob.digest not in self.blobs and blob.digest not in self.manifests:
                     yield blob.digest
 
-    def saved(self, digest: Digest, notice: str | None = None) -> SavedImage:
+    def saved(self, digest: Digest, left_out: str | None = None) -> SavedImage:
         """Return a complete image, manifest or index."""
         order = tuple(dict.fromkeys(self._children_first(digest)))
         named = (
@@ -105,11 +99,10 @@ class ImageGraph:
             for blob in blobs_of(self.documents[one])
         )
         blobs = tuple({blob.digest: blob for blob in named}.values())
-        told = [sentence for sentence in (notice, uncompressed(blobs)) if sentence]
         return SavedImage(
             blobs=blobs,
             manifests=tuple(self.manifests[one] for one in order),
-            notice="; ".join(told) or None,
+            left_out=left_out,
         )
 
     def _children_first(self, digest: Digest) -> Iterator[Digest]:
@@ -122,7 +115,7 @@ class ImageGraph:
         for descriptor in self.documents[digest]["manifests"]:
             named = Digest(descriptor["digest"])
             notes = descriptor.get("annotations") or {}
-            attests = notes.get(_REFERENCE_DIGEST) if _REFERENCE_TYPE in notes else None
+            attests = notes.get(REFERENCE_DIGEST) if _REFERENCE_TYPE in notes else None
             told = descriptor.get("platform")
             platform = platform_of(told) if told else self._platform_of(named)
             yield Child(named, platform, attests)
@@ -130,21 +123,6 @@ class ImageGraph:
     def _platform_of(self, digest: Digest) -> str:
         config = self.documents.get(digest, {}).get("config", {}).get("digest")
         return self.platforms.get(config, str(digest))
-
-
-def uncompressed(blobs: Iterable[Descriptor]) -> str | None:
-    """Say so where layers worth compressing are not: what `docker load` made of a Nix image, say.
-
-    NixOS/nix#15252: 138 MB became 505 MB on the wire.
-    """
-    plain = [blob.size for blob in blobs if blob.media_type.endswith(_PLAIN_LAYERS)]
-    if sum(plain) < _WORTH_COMPRESSING:
-        return None
-    layers = "1 layer" if len(plain) == 1 else f"{len(plain)} layers"
-    return (
-        f"{layers} of {sum(plain) / 1e6:.1f} MB go up uncompressed, as they are in the source; a "
-        "`docker-archive:` source compresses them, and so does buildx with `compression=gzip`"
-    )
 
 
 def blobs_of(manifest: Document) -> Iterator[Descriptor]:

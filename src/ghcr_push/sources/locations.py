@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import anyio
 from anyio import to_thread
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Failure, Image, Kind, Source
+from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.planning.locations import (
     DiskLocation,
     Form,
@@ -28,10 +28,11 @@ from ghcr_push.sources.graph import Child, the_one
 from ghcr_push.sources.images import SavedImage, StoredImage
 from ghcr_push.sources.layout import Layout, path_of
 from ghcr_push.sources.merged import MergedSources
-from ghcr_push.sources.ready import Ready, image_of
+from ghcr_push.sources.plain import plain_layers, read_in_place
+from ghcr_push.sources.ready import Ready, image_of, unnamed
 from ghcr_push.sources.referrers import as_content
 from ghcr_push.sources.remote import RegistrySources
-from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool
 from ghcr_push.sources.stored import AllBut
 from ghcr_push.sources.tarstream import TarStream
@@ -54,7 +55,7 @@ class DiskSources:
     """Layouts and archives; ``place`` finds a path as a workflow writes it.
 
     ``platform`` chooses one of each index; None wants all that it names. ``referrers``: what
-    refers to an image comes along.
+    refers to an image comes along. ``compress``: layers that are not compressed become so.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class DiskSources:
         platform: str | None,
         *,
         referrers: bool = False,
+        compress: bool = False,
     ) -> None:
         self._referrers = referrers
+        self._compress = compress
         self._place = place
         self._spool = spool
         self._platform = platform
@@ -114,24 +117,40 @@ class DiskSources:
 
     def _layout(self, location: DiskLocation) -> Found:
         folder = Folder(self._place(location.path))
-        return self._of_layout(folder, location, lambda saved: _in_place(saved, folder.extent))
+        return self._of_layout(
+            folder,
+            location,
+            lambda saved: _in_place(saved, folder.extent),
+            lambda saved: self._recompressed(saved, folder.extent),
+        )
 
     def _oci_archive(self, location: DiskLocation) -> Found:
         archive = Archive(self._place(location.path))
         if not archive.compressed:
             return self._of_layout(
-                archive, location, lambda saved: _in_place(saved, archive.extent)
+                archive,
+                location,
+                lambda saved: _in_place(saved, archive.extent),
+                lambda saved: self._recompressed(saved, archive.extent),
             )
-        return self._of_layout(archive, location, lambda saved: self._streamed(archive.path, saved))
+        return self._of_layout(
+            archive,
+            location,
+            lambda saved: self._streamed(archive.path, saved),
+            lambda saved: self._streamed(archive.path, saved, compress=True),
+        )
 
     def _of_layout(
         self,
         files: Files,
         location: DiskLocation,
         read: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
+        recompress: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
     ) -> Found:
         layout = Layout(files, f"{location.form}:{location.path}")
         saved = layout.read(layout.choose(location.name), self._platform)
+        if self._compress and plain_layers(saved):
+            return Found(unnamed(image_of(saved)), None, read=lambda: recompress(saved))
         if self._referrers:
             saved = layout.with_referrers(saved)
         return Found(
@@ -157,15 +176,32 @@ class DiskSources:
         return Found(image, None, lambda: self._compressed(archive.path, found))
 
     @asynccontextmanager
-    async def _streamed(self, path: Path, saved: SavedImage) -> AsyncIterator[Reading]:
+    async def _streamed(
+        self, path: Path, saved: SavedImage, *, compress: bool = False
+    ) -> AsyncIterator[Reading]:
         """Read a compressed archive from front to back; blobs pass through temporary space."""
         wanted = [StoredImage(digest=each.digest) for each in reversed(saved.manifests)]
         with opened(path) as file:
             reading = SavedImages.stored(
-                _Input(file), wanted, spool=self._spool, held=AllBut(saved.blobs)
+                _Input(file),
+                wanted,
+                spool=self._spool,
+                held=AllBut(saved.blobs),
+                plain=plain_layers(saved) if compress else {},
             )
             async with reading:
                 yield reading
+
+    @asynccontextmanager
+    async def _recompressed(
+        self, saved: SavedImage, extent: Callable[[str], Extent | None]
+    ) -> AsyncIterator[Reading]:
+        """Read blobs where they lie, and compress layers that are not."""
+        workshop = LayerCompressor.on_all_cores(self._spool)
+        steps = read_in_place(saved, lambda named: _blob(named, extent), workshop)
+        # a blob on disk is one that takes no temporary space
+        async with SavedImages(cast("Steps", steps), workshop) as reading:
+            yield reading
 
     @asynccontextmanager
     async def _compressed(self, path: Path, found: ArchivedImage) -> AsyncIterator[Reading]:
@@ -269,13 +305,14 @@ class SourcesByLocation:
 async def _in_place(
     saved: SavedImage, extent: Callable[[str], Extent | None]
 ) -> AsyncIterator[Reading]:
-    blobs = []
-    for named in saved.blobs:
-        place = extent(path_of(named.digest))
-        if place is None:
-            raise unusable(f"{named.digest} is not there any more")
-        blobs.append(DiskBlob(named.digest, place))
-    yield Ready(saved, blobs)
+    yield Ready(saved, [_blob(named, extent) for named in saved.blobs])
+
+
+def _blob(named: Descriptor, extent: Callable[[str], Extent | None]) -> DiskBlob:
+    place = extent(path_of(named.digest))
+    if place is None:
+        raise unusable(f"{named.digest} is not there any more")
+    return DiskBlob(named.digest, place)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Content whose manifests are known before its blobs are read, and which is read where it lies."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Self
 
 from ghcr_push.model import Image
@@ -39,3 +40,8 @@ def image_of(saved: SavedImage) -> Image:
         in_engine=False,
         referrers=saved.referrers,
     )
+
+
+def unnamed(image: Image) -> Image:
+    """Describe content whose digest comes to be only as it is read."""
+    return replace(image, digest=None, in_engine=False, diff_ids=(), layers=0)

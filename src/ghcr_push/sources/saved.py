@@ -70,11 +70,16 @@ class SavedImages:
         *,
         spool: Spool,
         held: Container[Digest] = (),
+        plain: Mapping[Digest, Descriptor] | None = None,
         complaint: Callable[[], str] = str,
     ) -> Self:
-        """Read images of the containerd store; blobs in ``held`` are passed over."""
-        workshop = LayerCompressor(spool=spool, cores=1)
-        return cls(read_stored(TarStream(reader, complaint), images, workshop, held), workshop)
+        """Read images of the containerd store; blobs in ``held`` are passed over.
+
+        Layers in ``plain`` are compressed by the recipe on all cores.
+        """
+        workshop = LayerCompressor.on_all_cores(spool)
+        tar = TarStream(reader, complaint)
+        return cls(read_stored(tar, images, workshop, held, plain or {}), workshop)
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,11 +6,13 @@ kept in memory and told by what they say of themselves; all else is handed on at
 
 import hashlib
 import re
-from collections.abc import Container, Generator, Iterable, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, is_digest
+from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import normal_name
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.graph import (
@@ -23,6 +25,7 @@ from ghcr_push.sources.graph import (
     parsed,
 )
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+from ghcr_push.sources.plain import COMPRESSED_AS, compressed_layer, with_layers
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
 
@@ -47,18 +50,30 @@ def read_stored(
     images: Sequence[StoredImage],
     workshop: LayerCompressor,
     held: Container[Digest],
+    plain: Mapping[Digest, Descriptor],
 ) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
     """Yield blobs byte for byte as they come; return the images, in the order asked for.
 
-    Blobs in ``held`` are passed over. Which platforms a blob belongs to is known at the end only:
-    blobs of platforms that are then left out have been yielded too.
+    Blobs in ``held`` are passed over, layers in ``plain`` compressed. Which platforms a blob is of
+    is known at the end only: blobs of platforms that are then left out have been yielded too.
     """
     contents = ImageGraph()
+    layers: dict[Digest, Descriptor] = {}
     for entry in tar.entries():
         digest = _digest(entry)
         if digest is None or digest in contents.blobs or digest in contents.manifests:
             continue
         pieces: Iterable[bytes | bytearray] = tar.pieces(_PIECE)
+        if digest in plain:
+            contents.blobs[digest] = entry.size
+            made = _compressed(tar, plain[digest], workshop)
+            if isinstance(made, SpooledBlob):
+                media_type = COMPRESSED_AS[plain[digest].media_type]
+                layers[digest] = Descriptor(media_type, made.digest, made.size)
+                yield made
+            else:
+                yield _spooled(made, digest, workshop, entry.size)
+            continue
         if entry.size <= LARGEST_MANIFEST:
             raw = tar.content()
             document = (parsed(raw) if raw.startswith(b"{") else None) or {}
@@ -76,7 +91,16 @@ def read_stored(
         if digest not in held:
             raw = contents.manifests[digest].raw
             yield _spooled((raw,), digest, workshop, len(raw))
-    return saved
+    return tuple(with_layers(image, layers) for image in saved) if layers else saved
+
+
+def _compressed(
+    tar: TarStream, named: Descriptor, workshop: LayerCompressor
+) -> SpooledBlob | Iterator[bytearray]:
+    def damaged() -> PushError:
+        return not_whole(f"{named.digest} arrived with other bytes")
+
+    return compressed_layer(tar.pieces(recipe.CHUNK_SIZE), named, workshop, damaged)
 
 
 def _digest(entry: Entry) -> Digest | None:

@@ -1,0 +1,189 @@
+"""Layers that are not compressed: which they are, and what an image is once they are.
+
+The config stays, for it names layers by their uncompressed bytes. Manifests and the indexes above
+them change, and with them the image's digest. Attestations of an image point to its new manifest;
+the statements inside are theirs, and name the old one.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import chain
+from typing import Any, Final
+
+from ghcr_push.model import Descriptor, Manifest
+from ghcr_push.pushing.ports import Blob
+from ghcr_push.references import Digest
+from ghcr_push.sources import recipe
+from ghcr_push.sources.compression import is_compressed
+from ghcr_push.sources.compressor import LayerCompressor
+from ghcr_push.sources.disk import DiskBlob, RunningDigest, unusable
+from ghcr_push.sources.graph import REFERENCE_DIGEST, Document, blobs_of
+from ghcr_push.sources.images import SavedImage
+from ghcr_push.sources.spool import SpooledBlob
+
+COMPRESSED_AS: Final = {
+    "application/vnd.oci.image.layer.v1.tar": "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar": (
+        "application/vnd.docker.image.rootfs.diff.tar.gzip"
+    ),
+}
+"""Media types of layers that are not compressed, and of the same layers compressed."""
+
+_IMAGE_CONFIGS: Final = frozenset(
+    {
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    }
+)
+"""Other manifests are artifacts: what they call a layer may be any file."""
+
+
+def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
+    """Return the layers of images that are not compressed, and are nothing else beside."""
+    plain: dict[Digest, Descriptor] = {}
+    other = set[Digest]()
+    for document in map(_document, saved.manifests):
+        if "manifests" in document:
+            continue
+        of_image = document["config"]["mediaType"] in _IMAGE_CONFIGS
+        for blob in blobs_of(document):
+            if of_image and blob.media_type in COMPRESSED_AS:
+                plain[blob.digest] = blob
+            else:
+                other.add(blob.digest)
+    return {digest: blob for digest, blob in plain.items() if digest not in other}
+
+
+def compressed_layer(
+    pieces: Iterator[bytearray],
+    named: Descriptor,
+    workshop: LayerCompressor,
+    damaged: Callable[[], Exception],
+) -> SpooledBlob | Iterator[bytearray]:
+    """Return a layer compressed by the recipe; its pieces where it turns out to be compressed.
+
+    ``pieces`` are cut as the recipe wants them. Raises what ``damaged`` returns where they are not
+    those of the digest.
+    """
+    first = next(pieces, bytearray())
+    all_pieces = chain([first] if first else [], pieces)
+    if is_compressed(first):
+        return all_pieces
+    check = RunningDigest(named.digest, named.size)
+
+    def checked() -> Iterator[bytearray]:
+        for piece in all_pieces:
+            if not check.takes(piece):
+                raise damaged()
+            yield piece
+
+    return workshop.compressed(checked(), named.size)
+
+
+def read_in_place(
+    saved: SavedImage, blob_of: Callable[[Descriptor], DiskBlob], workshop: LayerCompressor
+) -> Generator[Blob, None, tuple[SavedImage, ...]]:
+    """Yield the blobs of an image on disk, its plain layers compressed; return what it is then."""
+    plain = plain_layers(saved)
+    layers: dict[Digest, Descriptor] = {}
+    for named in sorted(saved.blobs, key=lambda blob: -blob.size):
+        blob = blob_of(named)
+        made: SpooledBlob | Iterator[bytearray] | None = None
+        if named.digest in plain:
+            made = compressed_layer(_pieces(blob), named, workshop, blob.other)
+        if isinstance(made, SpooledBlob):
+            layers[named.digest] = Descriptor(
+                COMPRESSED_AS[named.media_type], made.digest, made.size
+            )
+            blob.release()
+            yield made
+        else:
+            yield blob
+    return (with_layers(saved, layers),)
+
+
+def _pieces(blob: DiskBlob) -> Iterator[bytearray]:
+    place = 0
+    while place < blob.size:
+        piece = bytearray()
+        while len(piece) < min(recipe.CHUNK_SIZE, blob.size - place):
+            piece += blob.read(place + len(piece))
+        place += len(piece)
+        yield piece
+
+
+def with_layers(saved: SavedImage, layers: Mapping[Digest, Descriptor]) -> SavedImage:
+    """Return the image with other layers in place of those in ``layers``."""
+    renamed: dict[str, Manifest] = {}
+    for change in (_with_layers(layers), _with_subject(renamed), _with_children(renamed)):
+        for manifest in saved.manifests:
+            document = _document(manifest)
+            if manifest.digest not in renamed and change(document):
+                renamed[manifest.digest] = _manifest(manifest.media_type, document)
+    manifests = tuple(renamed.get(one.digest, one) for one in saved.manifests)
+    documents = [each for each in map(_document, manifests) if "manifests" not in each]
+    named = {blob.digest: blob for each in documents for blob in blobs_of(each)}
+    return SavedImage(blobs=tuple(named.values()), manifests=manifests, left_out=saved.left_out)
+
+
+Change = Callable[[Document], bool]
+"""Changes a document where it must, and says whether it did."""
+
+
+def _with_layers(layers: Mapping[Digest, Descriptor]) -> Change:
+    def change(document: Document) -> bool:
+        if document.get("config", {}).get("mediaType") not in _IMAGE_CONFIGS:
+            return False
+        changes = [_replace(each, layers.get(each["digest"])) for each in document["layers"]]
+        return any(changes)
+
+    return change
+
+
+def _with_subject(renamed: Mapping[str, Manifest]) -> Change:
+    def change(document: Document) -> bool:
+        subject = document.get("subject")
+        return isinstance(subject, dict) and _rename(subject, renamed)
+
+    return change
+
+
+def _with_children(renamed: Mapping[str, Manifest]) -> Change:
+    def change(document: Document) -> bool:
+        changes = []
+        for child in document.get("manifests", ()):
+            notes = child.get("annotations") or {}
+            changes.append(_rename(child, renamed))
+            if (of := renamed.get(str(notes.get(REFERENCE_DIGEST)))) is not None:
+                notes[REFERENCE_DIGEST] = of.digest
+                changes.append(True)
+        return any(changes)
+
+    return change
+
+
+def _rename(descriptor: dict[str, Any], renamed: Mapping[str, Manifest]) -> bool:
+    new = renamed.get(str(descriptor.get("digest")))
+    named = Descriptor(new.media_type, new.digest, len(new.raw)) if new else None
+    return _replace(descriptor, named)
+
+
+def _replace(descriptor: dict[str, Any], named: Descriptor | None) -> bool:
+    if named is None:
+        return False
+    descriptor |= {"mediaType": named.media_type, "digest": named.digest, "size": named.size}
+    return True
+
+
+def _document(manifest: Manifest) -> Document:
+    """Return what a manifest says; whoever found it has read it before."""
+    try:
+        return dict(json.loads(manifest.raw))
+    except (ValueError, TypeError) as error:
+        raise unusable(f"{manifest.digest} is no manifest") from error
+
+
+def _manifest(media_type: str, document: Document) -> Manifest:
+    raw = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return Manifest(media_type, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
