@@ -33,7 +33,7 @@ from tests.support.reports import (
 from tests.support.stories import STORIES
 
 from ghcr_push.model import Kind, Outcome, Step, TargetResult
-from ghcr_push.references import Repository
+from ghcr_push.references import Digest, Repository
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.summary import MOST_BYTES, summary
 
@@ -309,6 +309,11 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     assert shown.elements.count("details") == 0
     assert "<script>alert(1)</script>" in shown.text
     assert HOSTILE.splitlines()[0].partition(" @")[0] in shown.text
+
+
+def test_a_digest_of_a_saved_report_ends_no_block() -> None:
+    odd = replace(pushed(target("1")), digest=Digest("sha256:a\n```\n# broken"))
+    assert "h1" not in Rendered(summary(report([odd]))).elements
 
 
 def test_ten_thousand_targets_fit_and_what_is_left_out_is_counted() -> None:

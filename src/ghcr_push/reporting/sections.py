@@ -7,7 +7,7 @@ from itertools import groupby
 from ghcr_push.failures.policies import POLICIES
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.references import Repository
-from ghcr_push.reporting.escape import advice, clipped, code, escape
+from ghcr_push.reporting.escape import advice, clipped, code, escape, visible
 from ghcr_push.reporting.phrases import cause, count, planned_state, short, span, step, tries
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
@@ -182,7 +182,7 @@ def _pulls(report: Report, room: ByteBudget) -> str:
     )
     if not images or len(images) > _MOST_REPOSITORIES:
         return ""
-    commands = "\n".join(f"docker pull {image}" for image in images)
+    commands = "\n".join(f"docker pull {visible(image)}" for image in images)
     block = f"```sh\n{commands}\n```"
     return block if room.take(block) else ""
 
