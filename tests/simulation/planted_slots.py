@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from ghcr_push.pushing.pressure import global_limit, limit, limiter, probes
+from ghcr_push.pushing.pressure import global_limit, limit, limiter, outage
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Write
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -107,8 +107,8 @@ def reads_unbounded(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("outages_are_probed")
 def outage_hammered(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(probes, "PROBE_LAST", 0.5)
-    patch.setattr(probes, "PROBE_FIRST", 0.5)
+    patch.setattr(outage, "PROBE_LAST", 0.5)
+    patch.setattr(outage, "PROBE_FIRST", 0.5)
 
 
 @FAULTS.caught_by("holds_are_shared")

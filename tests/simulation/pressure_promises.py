@@ -14,8 +14,12 @@ from ghcr_push.pushing.pressure.limiter import (
     THROTTLE_LAST,
     THROTTLE_SPREAD,
 )
-from ghcr_push.pushing.pressure.outage import OUTAGE_AFTER
-from ghcr_push.pushing.pressure.probes import PROBE_FIRST, PROBE_LAST, SHARE_OF_SILENCE
+from ghcr_push.pushing.pressure.outage import (
+    OUTAGE_AFTER,
+    PROBE_FIRST,
+    PROBE_LAST,
+    SHARE_OF_SILENCE,
+)
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from ghcr_push.model import LANDED, Kind, Outcome
-from ghcr_push.pushing.pressure.probes import PROBE_LAST
+from ghcr_push.pushing.pressure.outage import PROBE_LAST
 from ghcr_push.pushing.pressure.reachability import NOBODY_THERE as NOBODY_LISTENS
 from ghcr_push.pushing.pressure.reachability import UNCONNECTED
 from tests.simulation.defaults import REGISTRY, default_run, default_seconds

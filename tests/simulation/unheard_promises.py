@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ghcr_push.model import Outcome
-from ghcr_push.pushing.pressure.probes import PROBE_LAST
+from ghcr_push.pushing.pressure.outage import PROBE_LAST
 from ghcr_push.pushing.pressure.reachability import UNCONNECTED, UNHEARD
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import Check, by_registry

@@ -38,15 +38,16 @@ from ghcr_push.pushing.pressure.limiter import (
     Limiter,
     Slot,
 )
-from ghcr_push.pushing.pressure.outage import OUTAGE_AFTER, OWN_FAULT_AFTER
-from ghcr_push.pushing.pressure.pacing import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
-from ghcr_push.pushing.pressure.pauses import TOLD_EVERY
-from ghcr_push.pushing.pressure.probes import (
+from ghcr_push.pushing.pressure.outage import (
+    OUTAGE_AFTER,
+    OWN_FAULT_AFTER,
     PROBE_FIRST,
     PROBE_LAST,
     SHARE_OF_REFUSALS,
     SHARE_OF_SILENCE,
 )
+from ghcr_push.pushing.pressure.pacing import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
+from ghcr_push.pushing.pressure.pauses import TOLD_EVERY
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CHUNK_SIZE = replace(BROKEN, kind=Kind.NETWORK, pressure=False)

@@ -63,7 +63,7 @@ def test_one_that_has_answered_somebody_else_of_the_run_is_in_an_outage() -> Non
     clock = Clock()
     hearing = Reachability("localhost:5001", clock)
     hearing.failed(REFUSED)
-    hearing.known()
+    hearing.known_to_answer()
     clock.now += 9000
     hearing.failed(REFUSED)
     assert hearing.given_up is None

@@ -59,11 +59,9 @@ class WriteAccess:
 
     async def _ask_in(self, slot: Slot, repository: Repository) -> None:
         try:
-            # its success says little of how a push fares: the slot is not told
             request = self._context.registry.check_write_access(repository)
             await answered(request, within=READ_TIMEOUT)
-            self._limiter.outage.answered()
-            self._limiter.share.answers = True
+            slot.answered()
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
             failure = self._context.judge(error, repository)
             slot.failed(failure)

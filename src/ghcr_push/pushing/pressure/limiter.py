@@ -74,6 +74,10 @@ class Slot:
         """Say that the registry took the write."""
         self.limiter.learn_success(self)
 
+    def answered(self) -> None:
+        """Say that the registry answered, which does not say that it would take a push."""
+        self.limiter.learn_answer()
+
     def failed(self, failure: Failure) -> bool:
         """Say that the write failed; return whether that costs the unit an attempt."""
         return self.limiter.learn_failure(self, failure)
@@ -282,10 +286,14 @@ class Limiter:
         if slot.began >= self._closed_until:
             self._throttles = 0
         self.share.answers = True
-        self.outage.write_taken(slot.unit)
         with self._watching("writes succeed"):
             self._pace.taken()
             self._limit.accepted(slot.write)
+        self.outage.write_taken(slot.unit)
+
+    def learn_answer(self) -> None:
+        """Pass on that a write was answered that says nothing of how others fare."""
+        self.share.answers = True
         self.outage.answered()
 
     def learn_failure(self, slot: Slot, failure: Failure) -> bool:

@@ -66,9 +66,9 @@ class Reachability:
     def answered(self) -> None:
         """Note that it did what was asked."""
         self.answers, self.heard_at = True, self.clock()
-        self.known()
+        self.known_to_answer()
 
-    def known(self) -> None:
+    def known_to_answer(self) -> None:
         """Note that it has answered in this run."""
         self._heard, self.given_up = True, None
 
