@@ -140,10 +140,12 @@ JOB = "ghs_token-of-the-server"
 def dry(world: World, tag: str, environ: dict[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return what docker is given as logins for a push to `tag`, and the notices."""
     inputs = {"tags": tag, "source": "app:1", "dry-run": "true", "token": JOB}
-    end = world.run(inputs, environ)
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9"}  # the tags are read, but not from out there
+    end = world.run(inputs, {**nowhere, **environ})
     assert JOB not in shown_by(end)
     assert world.docker is not None
-    return world.docker.logins, end.report["notices"]
+    notices = [each for each in end.report["notices"] if "could not be read" not in each]
+    return world.docker.logins, notices
 
 
 def test_the_token_of_an_enterprise_server_is_for_its_own_registry(world: World) -> None:

@@ -10,7 +10,7 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Image, Kind, Manifest, Outcome, Source, TargetResult
 from ghcr_push.planning.plan import build_plan
 from ghcr_push.planning.settings import read_settings
-from ghcr_push.pushing.dry_run import DryRun
+from ghcr_push.pushing.dry_run import MOST_READ, DryRun
 from ghcr_push.pushing.ports import Registry
 from ghcr_push.references import Digest, Repository
 from ghcr_push.reporting.build import build
@@ -133,3 +133,12 @@ def test_a_fault_of_ours_costs_one_sentence() -> None:
     [result], [notice] = played(broken, "1")
     assert result.outcome is Outcome.PLANNED
     assert "internal" in notice
+
+
+def test_of_a_long_list_the_beginning_is_read() -> None:
+    tags = Tags()
+    results, [notice] = played(tags, *map(str, range(MOST_READ + 7)))
+    assert len(tags.asked) == MOST_READ
+    assert sum(result.known_before for result in results) == MOST_READ
+    assert len(results) == MOST_READ + 7
+    assert notice == f"Of {MOST_READ + 7} tags the first {MOST_READ} were read."

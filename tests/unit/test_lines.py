@@ -11,7 +11,7 @@ from tests.support.commands import COMMANDS, obeyed
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.fronts.lines import MOST_OF_A_MESSAGE, engine_lines, harmless, words_of
-from ghcr_push.fronts.runlog import OFTEN, SELDOM, SINGLY, RunLog
+from ghcr_push.fronts.runlog import MOST_QUOTES, OFTEN, SELDOM, SINGLY, RunLog
 from ghcr_push.model import (
     Failure,
     Group,
@@ -276,10 +276,24 @@ def test_a_long_run_is_told_of_now_and_then() -> None:
 def test_two_hundred_that_fail_alike_are_told_once() -> None:
     told = Told("ghcr.io/acme/app")
     told.tell(*map(failed, range(200)))
-    assert told.lines[1:] == [f"✗ {number} FAILED: auth-blip (403)" for number in range(SINGLY)]
-    assert list(told.log.rest()) == [
-        "✗ 197 more FAILED: auth-blip (403): 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 and 187 more"
+    assert told.lines[1:] == [
+        "✗ 0 FAILED: auth-blip (403): no",
+        *[f"✗ {number} FAILED: auth-blip (403)" for number in range(1, SINGLY + 1)],
     ]
+    assert list(told.log.rest()) == [
+        "✗ 196 more FAILED: auth-blip (403): 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 and 186 more"
+    ]
+
+
+def test_what_was_said_of_each_failure_is_told_as_long_as_there_are_few() -> None:
+    told = Told("ghcr.io/acme/app")
+    for number in range(200):
+        why = replace(failure(f"no image {number}"), status=None)
+        told.tell(Ended(replace(failed(number).result, failure=why)))
+    assert [line for line in told.lines if "no image" in line] == [
+        f"✗ {number} FAILED: server-error: no image {number}" for number in range(MOST_QUOTES)
+    ]
+    assert len(told.lines) == 1 + MOST_QUOTES + SINGLY
 
 
 def test_the_end_of_a_run_is_no_news_for_each_tag() -> None:
@@ -353,7 +367,7 @@ def test_a_failure_says_that_it_may_have_landed() -> None:
     [line] = lines_of(Ended(result(Outcome.FAILED, "boom", may_have_landed=True)))
     assert line == (
         "✗ ghcr.io/acme/app:1.0 FAILED: server-error (500) "
-        "(a write was in flight: it may have landed)"
+        "(a write was in flight: it may have landed): boom"
     )
 
 

@@ -1,6 +1,7 @@
 """A terminal shows the run in a few lines, and obeys none of its texts."""
 
 import unicodedata
+from dataclasses import replace
 
 from hypothesis import given
 from tests.support.reports import (
@@ -11,9 +12,12 @@ from tests.support.reports import (
     digest,
     dry_run,
     hostile_run,
+    not_landed,
     partly_failed,
+    report,
     reports,
     retried_run,
+    target,
 )
 
 from ghcr_push.model import Outcome
@@ -37,6 +41,13 @@ def test_what_failed_alike_is_told_once_however_many_there_are() -> None:
     lines = terminal(all_failed(200)).splitlines()
     assert len(lines) == 5
     assert lines[1].endswith("1.0.8, 1.0.9 and 190 more")
+
+
+def test_three_texts_of_a_cause_are_told() -> None:
+    failures = [replace(DENIED, message=f"no image {number}") for number in range(9)]
+    told = terminal(report(not_landed(target(f"{n}"), each) for n, each in enumerate(failures)))
+    assert [f"no image {number}" in told for number in range(9)] == [True] * 3 + [False] * 6
+    assert "      … and 6 other texts\n" in told
 
 
 def test_retried_and_skipped_targets_are_named() -> None:

@@ -25,6 +25,7 @@ from ghcr_push.fronts.lines import (
     uploaded_line,
     uploading_line,
     waiting_line,
+    words_of,
 )
 from ghcr_push.model import Kind, LimitChange, Step, Target, TargetResult
 from ghcr_push.pushing.events import (
@@ -50,6 +51,9 @@ SINGLY: Final = 3
 OFTEN, SELDOM = 10.0, 60.0
 """Seconds between two lines of one sort that stand for many, at least and at most."""
 
+MOST_QUOTES: Final = 10
+"""Texts of failed targets that are told as they happen; the result has more."""
+
 LONG_HOLD: Final = 10.0
 """Seconds of a hold from which its end is told."""
 
@@ -72,6 +76,8 @@ class RunLog:
         self._uploads: dict[Target, ContentProgress] = {}
         self._uploads_due = float("inf")
         self._down: set[str] = set()
+        self._quoted: set[str] = set()
+        """What was said of targets that failed, as far as it was told."""
 
     def lines(self, event: Event) -> Iterator[str]:
         """Say what happened, and what was held back until now."""
@@ -136,6 +142,9 @@ class RunLog:
         line = ended_line(result, self._names)
         name = self._names.target(result.target)
         outcome = result.outcome
+        if quote := self._new_words(result):
+            yield f"{line}: {quote}"
+            return
         if result.failure is None:
             fold = self._fold(
                 outcome, lambda names: more_ended_line(outcome, names, self._progress)
@@ -147,6 +156,15 @@ class RunLog:
                 (outcome, why), lambda names: more_ended_line(outcome, names, why), singly
             )
         yield from fold.add(line, name)
+
+    def _new_words(self, result: TargetResult) -> str:
+        """Return what was said of a failure, where that was not told yet; empty elsewhere."""
+        words = words_of(result.failure) if result.failure else ""
+        ends = result.failure is not None and result.failure.kind in _ENDS
+        if not words or ends or words in self._quoted or len(self._quoted) >= MOST_QUOTES:
+            return ""
+        self._quoted.add(words)
+        return words
 
     @property
     def _progress(self) -> str:

@@ -26,6 +26,9 @@ from ghcr_push.pushing.reads import answered
 from ghcr_push.pushing.tag_writers import is_of, may_turn_out_to_be
 
 READS_AT_ONCE: Final = 8
+MOST_READ: Final = 500
+"""Tags that are read; a longer list is for planning, and no reason for thousands of requests."""
+
 READ_TIMEOUT: Final = 10.0
 """Seconds after which a read is given up: what a tag names is worth no long wait here."""
 
@@ -65,26 +68,35 @@ class DryRun:
             if isinstance(image, Image) and image.referrers.found:
                 found = len(image.referrers.found)
                 self._notice(f"{found:,} of what refers to {source} would come along")
+        asked = [(target, each.source) for each in self._plan.groups for target in each.targets]
         async with anyio.create_task_group() as tasks:
-            for group in self._plan.groups:
-                for target in group.targets:
-                    tasks.start_soon(look, target, self._images[group.source])
-        return tuple(results[target] for target in self._plan.targets)
+            for target, source in asked[:MOST_READ]:
+                tasks.start_soon(look, target, self._images[source])
+        for target, source in asked[MOST_READ:]:
+            results[target] = self._unlooked(target, self._images[source])
+        if len(asked) > MOST_READ:
+            self._notice(f"Of {len(asked):,} tags the first {MOST_READ} were read.")
+        return tuple(results[target] for target, _ in asked)
 
     async def _result(self, target: Target, image: Image | Failure) -> TargetResult:
-        if isinstance(image, Failure):
-            return TargetResult(target=target, outcome=Outcome.FAILED, failure=image)
         repository = target.reference.repository
         async with self._places:
-            if {repository.registry, str(repository)} & self._unread:
-                return TargetResult(target=target, outcome=Outcome.PLANNED)
+            unread = {repository.registry, str(repository)} & self._unread
+            if isinstance(image, Failure) or unread:
+                return self._unlooked(target, image)
             try:
                 seen = await self._head(target)
                 same = seen is not None and await self._named_by(target, seen, image)
             except Exception as error:  # noqa: BLE001 - costs what would have been told of the tag
                 self._tell_unread(target, error)
-                return TargetResult(target=target, outcome=Outcome.PLANNED)
+                return self._unlooked(target, image)
         return self._planned(target, image, seen, same=same)
+
+    def _unlooked(self, target: Target, image: Image | Failure) -> TargetResult:
+        """Return what is known of a target whose tag was not read."""
+        failure = image if isinstance(image, Failure) else None
+        outcome = Outcome.FAILED if failure else Outcome.PLANNED
+        return TargetResult(target=target, outcome=outcome, failure=failure)
 
     async def _head(self, target: Target) -> Descriptor | None:
         reference = target.reference

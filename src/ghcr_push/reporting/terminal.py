@@ -24,6 +24,8 @@ _MOST_NAMES = 10
 """Tags of a repository that are named; the others are counted."""
 _MOST_BLOCKS = 20
 """Causes, or repositories, that are told; the others are counted."""
+_MOST_QUOTES = 3
+"""Texts of a cause that are told; they may differ by the tag that they name."""
 _LONGEST_QUOTE = 300
 _WIDTH = 100
 
@@ -31,7 +33,7 @@ _WIDTH = 100
 def terminal(report: Report) -> str:
     """Return the run as plain text, trouble first; control characters are made visible."""
     lines = [
-        headline(report),
+        visible(headline(report)),
         *failed_lines(report),
         *left_lines(report),
         retries_told(report),
@@ -65,9 +67,16 @@ def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
     tried = {tries(target) for target in alike}
     how_often = f", {told}" if len(tried) == 1 and (told := tried.pop()) else ""
     landed = "; may have landed" if alike[0].may_have_landed else ""
-    quote = visible(clipped(failure.message, _LONGEST_QUOTE))
-    yield f"      {cause(failure)}{how_often}{landed}: {quote}"
+    first, *others = dict.fromkeys(each.failure.message for each in alike if each.failure)
+    yield f"      {cause(failure)}{how_often}{landed}: {_quoted(first)}"
+    yield from (f"      {_quoted(other)}" for other in others[: _MOST_QUOTES - 1])
+    if (more := len(others) + 1 - _MOST_QUOTES) > 0:
+        yield f"      … and {count(more, 'other text')}"
     yield f"      {visible(failure.advice)}"
+
+
+def _quoted(message: str) -> str:
+    return visible(clipped(message, _LONGEST_QUOTE))
 
 
 def left_lines(report: Report) -> Iterator[str]:
