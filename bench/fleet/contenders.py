@@ -11,6 +11,7 @@ from bench.fleet.registry import MINUTE, RunnerWorld, Setting, SharedRegistry
 from tests.simulation.defaults import default_seconds
 from tests.simulation.play import LEAD, Played, _queue, deterministic
 from tests.simulation.scenario import BLOB_SIZE, Carriage, Content, Scenario, Weather, digest_of
+from tests.simulation.slots import noted
 from tests.simulation.world import MANIFEST, WRITE
 from trio.testing import MockClock
 
@@ -187,7 +188,7 @@ def play(name: str, runners: Sequence[Runner], seed: int) -> None:
             for runner in runners:
                 tasks.start_soon(job, runner)
 
-    with deterministic(seed):
+    with deterministic(seed), noted():
         trio.run(fleet, clock=MockClock(autojump_threshold=0))
 
 

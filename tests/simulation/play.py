@@ -22,7 +22,7 @@ from ghcr_push.pushing.run import PushRun, RunOptions
 from ghcr_push.references import Repository
 from tests.simulation.records import HeldSlot, Request
 from tests.simulation.scenario import MISSING, Scenario
-from tests.simulation.slots import noted
+from tests.simulation.slots import SLOTS, noted
 from tests.simulation.world import Asker, EngineOf, World
 
 ENDLESS = 200_000.0
@@ -125,7 +125,7 @@ def play(scenario: Scenario) -> Played:
         for queue in queues:
             look_around(queue, played)
 
-    with deterministic(scenario.seed), noted(played.slots):
+    with deterministic(scenario.seed), noted():
         trio.run(_run, played, queues, clock=watched_clock(watch))
     return played
 
@@ -167,6 +167,7 @@ def _preflight(played: Played) -> AbstractAsyncContextManager[None]:
 
 def _queue(played: Played) -> PushRun:
     scenario, random = played.scenario, Random(played.scenario.seed + 2)
+    SLOTS.set(played.slots)
     context = RunContext(
         sources=cast("Sources", played.world),
         engine=cast("Engine", EngineOf(played.world)),

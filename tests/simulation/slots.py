@@ -2,23 +2,27 @@
 
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 import anyio
 
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from tests.simulation.records import HeldSlot
 
+SLOTS: ContextVar[list[HeldSlot]] = ContextVar("SLOTS")
+"""Where the slots of a task's queue are noted; many queues may run in one loop."""
+
 
 @contextmanager
-def noted(slots: list[HeldSlot]) -> Iterator[None]:
-    """Note in ``slots`` every slot that is given out inside, whatever is done in it."""
+def noted() -> Iterator[None]:
+    """Note every slot that is given out inside in the ``SLOTS`` of the task that takes it."""
     original = Limiter.write
 
     @asynccontextmanager
     async def write(self: Limiter, unit: Hashable) -> AsyncIterator[Slot]:
         async with original(self, unit) as slot:
             held = HeldSlot(self.registry, anyio.current_time(), slot.level)
-            slots.append(held)
+            SLOTS.get().append(held)
             try:
                 yield slot
             finally:
