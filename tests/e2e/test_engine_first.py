@@ -28,7 +28,7 @@ def test_docker_push_carries_it(large: Job, front: Front, registry: Registry) ->
     [seed] = [each for each in step.report["targets"] if each["seed"]]
     assert [attempt["step"] for attempt in seed["attempts"]] == ["push"]
     assert seed["carriage"] is None
-    [notice] = [each for each in step.report["notices"] if "docker push first" in each]
+    [notice] = [each for each in step.report["notices"] if "`docker push` first" in each]
     assert notice in step.log
     again = large.run(inputs(front))
     assert set(outcomes(again).values()) == {"unchanged"}

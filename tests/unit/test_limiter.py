@@ -424,7 +424,7 @@ async def test_that_writes_are_kept_apart_is_told_once() -> None:
             await on.succeed(await on.ask(limiter))
             await anyio.sleep(PAUSE_LAST * LONGEST)
         told = [event.sentence for event in on.told if isinstance(event, Noticed)]
-        assert told == ["ghcr.io throttles us: from now on writes begin seconds apart"]
+        assert told == ["ghcr.io is rate limiting us: from now on writes begin seconds apart"]
 
 
 @played

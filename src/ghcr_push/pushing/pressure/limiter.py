@@ -388,7 +388,7 @@ class Limiter:
             floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
             self._throttles += 1
             if not self._spacing:
-                self._notice("throttles us: from now on writes begin seconds apart")
+                self._notice("is rate limiting us: from now on writes begin seconds apart")
             self._spacing = SPACING_AFTER_THROTTLE
             asked = max(asked, floor) + self._random.uniform(0, THROTTLE_SPREAD)
             self.hold(asked, _reason(failure))
