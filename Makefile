@@ -3,7 +3,7 @@
 SHELL := bash
 PYTHON := .venv/bin/python
 
-.PHONY: help demo test lint bench picture stories record docs setup clean
+.PHONY: help demo test lint bench picture stories record setup clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -4,7 +4,7 @@
 
 The model: a write takes 0.43 s times U(0.8, 1.25); one that begins while K others are being
 carried out is refused after 0.2 s, or longer. Reads (the look, the read-back, the proof) cost
-nothing, since they hold no slot. The rules, the waits and what is charged are the package's own;
+nothing, since they hold no slot. The rules, the waits and what is spent are the package's own;
 queues, slots and clock are a few lines here, because a thousand seeds of a thousand tags would take
 the real queue hours. The oracle knows K at every time, keeps K writes in flight, meets the same
 faults and writes again at once.
@@ -182,7 +182,7 @@ def play(
             limit.accepted(ended)
         else:
             wasted += 1
-            failed = AttemptError(REFUSED, charged=not limit.refused(ended))
+            failed = AttemptError(REFUSED, counts=not limit.refused(ended))
             tries[target].spend(failed)
             spare = not registry_state and inside <= limit.value
             wait = backoff.wait(failed, tries[target], spare=spare)

@@ -10,7 +10,7 @@ import trio
 from bench.fleet.registry import MINUTE, RunnerWorld, Setting, SharedRegistry
 from tests.simulation.defaults import default_seconds
 from tests.simulation.play import LEAD, Played, _queue, deterministic
-from tests.simulation.scenario import BLOB_SIZE, Carriage, Content, Scenario, Weather, digest_of
+from tests.simulation.scenario import BLOB_SIZE, Content, Scenario, Transfer, Weather, digest_of
 from tests.simulation.slots import noted
 from tests.simulation.world import MANIFEST, WRITE
 from trio.testing import MockClock
@@ -88,7 +88,7 @@ def _scenario(number: int, seed: int, tags: int, timeout: float) -> Scenario:
         max_parallel=PARALLEL,
         backoff_initial=default_seconds("backoff-initial"),
         timeout=timeout,
-        carriage=Carriage(
+        transfer=Transfer(
             contents={source: Content(blobs=tuple(blobs))},
             seconds=dict(zip(blobs, BLOBS.values(), strict=True)),
             sizes=dict.fromkeys(blobs, BLOB_SIZE),
@@ -144,7 +144,7 @@ class ByHand:
 
 async def _push(played: Played, target: Target, sending: anyio.Lock) -> None:
     repository, digest = target.reference.repository, played.scenario.digests[target.source]
-    for blob in played.scenario.carriage.contents[target.source].blobs:
+    for blob in played.scenario.transfer.contents[target.source].blobs:
         async with sending:
             if not played.world.holds(repository, blob):
                 await played.world.take_blob(repository, blob, None, lambda: None)

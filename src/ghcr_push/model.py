@@ -233,7 +233,7 @@ class Failure:
     """A sign that the registry has more than it bears: lowers the limit."""
     cap: int | None = None
     """Attempts per unit for this kind, where fewer than ``max-attempts`` make sense."""
-    charged: bool = True
+    counts: bool = True
     """Whether the attempt counts against ``max-attempts``; not where the registry named a wait."""
     holds: bool = False
     """Whether the whole queue of the registry waits, not this unit alone."""
@@ -279,7 +279,7 @@ class BlobOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferStats:
-    """What carrying a group's content took, where we carried it ourselves."""
+    """What uploading a group's content took, where we uploaded it ourselves."""
 
     sent: int = 0
     mounted: int = 0
@@ -368,13 +368,13 @@ class TargetResult:
     """On a seed: attempts of the blobs and manifests that its group shares."""
     failure: Failure | None = None
     """Why it failed or was skipped; None where it landed."""
-    carriage: TransferStats | None = None
-    """On a seed: what carrying the content of its group took."""
+    transfer: TransferStats | None = None
+    """On a seed: what uploading the content of its group took."""
     referrers: tuple[ReferrerResult, ...] = ()
     """On the target that they came along with: what refers to its image, or to parts of it."""
 
     @property
     def all_attempts(self) -> tuple[Attempt, ...]:
-        """Its own attempts and those of the content that it carried, in the order of time."""
+        """Its own attempts and those of the content that it uploaded, in the order of time."""
         together = (*self.content_attempts, *self.attempts)
         return tuple(sorted(together, key=lambda attempt: attempt.started))

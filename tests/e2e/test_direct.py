@@ -47,8 +47,8 @@ def test_what_was_carried_is_what_the_engine_had(
     stats = front.stats()
     assert set(stats.blob_uploads["acme/app"].values()) == {1}
     [seed] = [each for each in step.report["targets"] if each["seed"]]
-    assert seed["carriage"]["blobs_sent"] == len(stats.blob_uploads["acme/app"])
-    assert seed["carriage"]["bytes_sent"] == stats.upload_bytes
+    assert seed["transfer"]["blobs_sent"] == len(stats.blob_uploads["acme/app"])
+    assert seed["transfer"]["bytes_sent"] == stats.upload_bytes
 
 
 def test_a_second_run_reads_nothing_from_the_engine_and_writes_nothing(
@@ -59,7 +59,7 @@ def test_a_second_run_reads_nothing_from_the_engine_and_writes_nothing(
     step = either_job.run(inputs(front))
     assert set(outcomes(step).values()) == {"unchanged"}
     assert front.stats().count(Step.UPLOAD_POST, Step.UPLOAD_PUT, Step.MANIFEST_PUT) == 0
-    assert all(each["carriage"] is None for each in step.report["targets"])
+    assert all(each["transfer"] is None for each in step.report["targets"])
 
 
 def test_a_new_tag_of_a_known_image_sends_no_blob(either_job: Job, front: Front) -> None:

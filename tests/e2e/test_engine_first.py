@@ -27,7 +27,7 @@ def test_docker_push_carries_it(large: Job, front: Front, registry: Registry) ->
     prove(step, registry.address)
     [seed] = [each for each in step.report["targets"] if each["seed"]]
     assert [attempt["step"] for attempt in seed["attempts"]] == ["push"]
-    assert seed["carriage"] is None
+    assert seed["transfer"] is None
     [notice] = [each for each in step.report["notices"] if "`docker push` first" in each]
     assert notice in step.log
     again = large.run(inputs(front))
@@ -48,7 +48,7 @@ def test_what_docker_push_fails_at_is_carried(
     [seed] = [each for each in step.report["targets"] if each["seed"]]
     assert seed["attempts"][0]["step"] == "push"
     assert seed["attempts"][0]["failure"]["kind"] == "server-error"
-    assert seed["carriage"]["blobs_found"] == len(front.stats().blob_uploads["acme/app"])
+    assert seed["transfer"]["blobs_found"] == len(front.stats().blob_uploads["acme/app"])
     assert seed["retried"]
 
 
@@ -56,4 +56,4 @@ def test_direct_leaves_docker_push_out_of_it(large: Job, front: Front) -> None:
     step = large.run(inputs(front, transport="direct"))
     assert step.status == 0, step.log
     [seed] = [each for each in step.report["targets"] if each["seed"]]
-    assert seed["carriage"]["blobs_sent"] == len(front.stats().blob_uploads["acme/app"])
+    assert seed["transfer"]["blobs_sent"] == len(front.stats().blob_uploads["acme/app"])

@@ -29,7 +29,7 @@ def test_an_unknown_failure_is_tried_again_capped_and_told_verbatim(
     assert outcomes(step) == {f"{base}:even": "pushed", f"{base}:odd": "failed"}
     [odd] = [each for each in step.report["targets"] if each["reference"].endswith(":odd")]
     assert odd["failure"]["kind"] == "unknown"
-    # four are charged; one that lowered the limit costs none
+    # four count; one that lowered the limit costs none
     assert len(odd["attempts"]) == front.stats().answers[Step.MANIFEST_PUT][418]
     assert 4 <= len(odd["attempts"]) <= 5
     assert WORDS in odd["failure"]["message"]

@@ -15,7 +15,7 @@ from tests.simulation.evidence import (
     ended_at,
     later,
     requests_of,
-    surely_charged,
+    surely_counts,
 )
 from tests.simulation.mount_promises import MOUNT_CHECKS
 from tests.simulation.play import Played
@@ -40,7 +40,7 @@ def _groups(played: Played) -> Iterator[tuple[Group, TargetResult, list[TargetRe
 
 def _content_push(results: list[TargetResult]) -> TargetResult:
     """Return the target with which content was carried; the first is where none was."""
-    return next((result for result in results if result.carriage is not None), results[0])
+    return next((result for result in results if result.transfer is not None), results[0])
 
 
 def _sent(played: Played) -> dict[Part, list[Request]]:
@@ -54,7 +54,7 @@ def _sent(played: Played) -> dict[Part, list[Request]]:
 
 def _owners(played: Played, part: Part) -> list[Group]:
     repository, digest = part
-    contents = played.scenario.carriage.contents
+    contents = played.scenario.transfer.contents
     return [
         group
         for group in played.scenario.plan.groups
@@ -68,7 +68,7 @@ def _seed_of(played: Played, group: Group) -> TargetResult:
 
 def tags_name_what_is_whole(played: Played) -> Iterator[str]:
     for group, _, results in _groups(played):
-        parts = played.scenario.carriage.contents[group.source].parts
+        parts = played.scenario.transfer.contents[group.source].parts
         since = [played.world.parts.get((group.repository, part), float("inf")) for part in parts]
         if group.repository.registry in played.scenario.beyond_reach:
             continue
@@ -85,7 +85,7 @@ def unchanged_is_whole(played: Played) -> Iterator[str]:
     """
     for group, _, results in _groups(played):
         image = played.scenario.images[group.source]
-        children = played.scenario.carriage.contents[group.source].children
+        children = played.scenario.transfer.contents[group.source].children
         beyond = group.repository.registry in played.scenario.beyond_reach
         if image is None or image.digest is None or beyond:
             continue
@@ -96,7 +96,7 @@ def unchanged_is_whole(played: Played) -> Iterator[str]:
 
 
 def blobs_go_up_once(played: Played) -> Iterator[str]:
-    held = played.scenario.carriage.held
+    held = played.scenario.transfer.held
     for (repository, digest), requests in _sent(played).items():
         uploads = [r for r in requests if r.operation == "upload"]
         what = f"{digest[-6:]} in {repository}"
@@ -130,8 +130,8 @@ def nothing_is_left_behind(played: Played) -> Iterator[str]:
 
 
 def space_is_bounded(played: Played) -> Iterator[str]:
-    carriage, highest = played.scenario.carriage, played.world.space.room.highest
-    bound = max(carriage.spool, *carriage.sizes.values(), 0)
+    transfer, highest = played.scenario.transfer, played.world.space.room.highest
+    bound = max(transfer.spool, *transfer.sizes.values(), 0)
     if highest > bound:
         yield f"{highest} bytes of temporary space were in use, and may be {bound}"
 
@@ -154,7 +154,7 @@ def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
 
 def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> bool:
     """Say whether a repository looked for a blob of the image only after it had been read once."""
-    blobs = played.scenario.carriage.contents[source].blobs
+    blobs = played.scenario.transfer.contents[source].blobs
     looks = [request for request in played.log if request.operation == "has-blob"]
     for group in played.scenario.plan.groups:
         own = [look for look in looks if look.repository == group.repository]
@@ -167,7 +167,7 @@ def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> 
         if any(first is not None and first >= other.began for first in firsts):
             return True
         seed = _seed_of(played, group)
-        if seed.carriage is not None and _decided(played, group, seed, other) > one.began:
+        if seed.transfer is not None and _decided(played, group, seed, other) > one.began:
             return True  # what was given out before has to be read again
     return False
 
@@ -200,7 +200,7 @@ def units_are_capped(played: Played) -> Iterator[str]:
         owners = _owners(played, part)
         if len(owners) != 1:
             continue
-        charged = 0
+        spent = 0
         seed = _seed_of(played, owners[0])
         for request in (r for r in requests if not r.good):
             attempt = _attempt_of(played, seed, request)
@@ -208,10 +208,10 @@ def units_are_capped(played: Played) -> Iterator[str]:
                 continue
             registry = request.repository.registry
             cut_off = attempt.failure.kind is Kind.CANCELLED
-            charged += not cut_off and surely_charged(
+            spent += not cut_off and surely_counts(
                 played, registry, [request], attempt, attempt.failure
             )
-            if charged > played.scenario.max_attempts:
+            if spent > played.scenario.max_attempts:
                 yield f"{part[1][-6:]} was sent more often than it may"
 
 
@@ -281,11 +281,11 @@ def content_waits_as_the_policy_says(played: Played) -> Iterator[str]:
             failure = attempt.failure
             if failure is None or not failure.retryable or not attempt.wait:
                 continue
-            # which attempts were charged is not told: one that may have been free, waits a moment
-            charged, number = 0, attempt.number
-            if attempt.step is Step.READ:  # each is charged, whichever repository it is told with
-                charged = number = _waits_for_readings(played, group.source, attempt)
-            shortest = shortest_wait(played, failure, charged, 1)
+            # which attempts count is not told: one that may have been free, waits a moment
+            spent, number = 0, attempt.number
+            if attempt.step is Step.READ:  # each counts, whichever repository it is told with
+                spent = number = _waits_for_readings(played, group.source, attempt)
+            shortest = shortest_wait(played, failure, spent, 1)
             longest = longest_wait(played, failure, number)
             if not shortest - HAIR <= attempt.wait <= longest + HAIR:
                 yield f"the content of {seed.target} waits {attempt.wait:.3f} s"
@@ -326,17 +326,17 @@ def content_attempts_are_recorded(played: Played) -> Iterator[str]:
         yield f"attempts are not what was seen: missing {missing}, invented {invented}"
 
 
-def carriages_add_up(played: Played) -> Iterator[str]:
+def transfers_add_up(played: Played) -> Iterator[str]:
     for group, seed, results in _groups(played):
-        carriage = seed.carriage
-        if carriage is None or not any(r.outcome is Outcome.PUSHED for r in results):
+        transfer = seed.transfer
+        if transfer is None or not any(r.outcome is Outcome.PUSHED for r in results):
             continue
         pushes = (r for target in group.targets for r in requests_of(played, target.reference))
         if any(push.operation == "push" and push.whole for push in pushes):
             continue  # the engine had carried it: the answer was lost, or it took over
-        blobs = played.scenario.carriage.contents[group.source].blobs
-        if carriage.sent + carriage.mounted + carriage.found != len(blobs):
-            yield f"{seed.target} tells of other blobs than its image has: {carriage}"
+        blobs = played.scenario.transfer.contents[group.source].blobs
+        if transfer.sent + transfer.mounted + transfer.found != len(blobs):
+            yield f"{seed.target} tells of other blobs than its image has: {transfer}"
 
 
 def refusing_repositories_are_asked_once(played: Played) -> Iterator[str]:
@@ -366,12 +366,12 @@ def refusing_repositories_are_asked_once(played: Played) -> Iterator[str]:
 
 def content_fails_alone(played: Played) -> Iterator[str]:
     """Find the failure of a group's content in that group alone."""
-    carriage, weather = played.scenario.carriage, played.scenario.weather
+    transfer, weather = played.scenario.transfer, played.scenario.weather
     for group, _, results in _groups(played):
         kinds = {result.failure.kind for result in results if result.failure}
         repository = group.repository
         if Kind.CONTENT_MISSING in kinds:
-            if group.source not in carriage.unreadable:
+            if group.source not in transfer.unreadable:
                 yield f"{group.source} is whole, and fails as if it were not"
             if any(result.outcome is Outcome.PUSHED for result in results):
                 yield f"{group.source} is not whole, and was pushed"
@@ -417,7 +417,7 @@ CONTENT_CHECKS: tuple[Check, ...] = (
     content_is_retried,
     content_waits_as_the_policy_says,
     content_attempts_are_recorded,
-    carriages_add_up,
+    transfers_add_up,
     refusing_repositories_are_asked_once,
     content_fails_alone,
     nothing_is_begun_after_fail_fast,

@@ -6,7 +6,7 @@ from ghcr_push.model import Group, Image, Plan, Source, Target
 from ghcr_push.planning.durations import parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME
 from ghcr_push.references import Repository, TagReference
-from tests.simulation.scenario import BLOB_SIZE, Carriage, Content, Scenario, Weather, digest_of
+from tests.simulation.scenario import BLOB_SIZE, Content, Scenario, Transfer, Weather, digest_of
 
 REGISTRY = "ghcr.io"
 
@@ -69,13 +69,13 @@ def default_run(
         timeout=default_seconds("timeout"),
         fail_fast=default("fail-fast") == "true",
         verify=default("verify") == "true",
-        carriage=_carriage(sources, shared_layer=shared_layer)
+        transfer=_transfer(sources, shared_layer=shared_layer)
         if direct
-        else Carriage(contents={}, seconds={}, sizes={}, held=frozenset()),
+        else Transfer(contents={}, seconds={}, sizes={}, held=frozenset()),
     )
 
 
-def _carriage(sources: list[Source], *, shared_layer: bool) -> Carriage:
+def _transfer(sources: list[Source], *, shared_layer: bool) -> Transfer:
     """Make an image of a layer, which all may share, and a config of its own."""
     contents = {
         source: Content(
@@ -87,7 +87,7 @@ def _carriage(sources: list[Source], *, shared_layer: bool) -> Carriage:
         for source in sources
     }
     blobs = {blob for content in contents.values() for blob in content.blobs}
-    return Carriage(
+    return Transfer(
         contents=contents,
         seconds=dict.fromkeys(blobs, 1.0),
         sizes=dict.fromkeys(blobs, BLOB_SIZE),

@@ -108,7 +108,7 @@ def failures_of(result: TargetResult) -> Iterator[tuple[Attempt, Failure]]:
     return ((a, a.failure) for a in result.attempts if a.failure is not None)
 
 
-def surely_charged(
+def surely_counts(
     played: Played, registry: str, writes: list[Request], attempt: Attempt, failure: Failure
 ) -> bool:
     """Say whether no rule lets the attempt go free: the registry had just taken another's.
@@ -122,7 +122,7 @@ def surely_charged(
             at = write.ended
             if played.scenario.adaptive and may_be_owed(played, write):
                 return False
-    if not failure.charged:
+    if not failure.counts:
         return False
     known = sorted(
         (r for r in played.log if r.repository.registry == registry and r.ended < at - HAIR),
@@ -153,4 +153,4 @@ def may_be_owed(played: Played, write: Request) -> bool:
 def was_charged(played: Played, target: Target, attempt: Attempt, failure: Failure) -> bool:
     """Say so of an attempt of a target."""
     registry = target.reference.repository.registry
-    return surely_charged(played, registry, writes_of(played, target.reference), attempt, failure)
+    return surely_counts(played, registry, writes_of(played, target.reference), attempt, failure)

@@ -13,7 +13,7 @@ from ghcr_push.model import BlobOutcome, Kind, Manifest
 from ghcr_push.references import Digest, Repository
 from ghcr_push.sources.spool import Claim, Room
 from tests.simulation.records import Reading
-from tests.simulation.scenario import Carriage
+from tests.simulation.scenario import Transfer
 
 PIECES = 4
 """Writes in which a blob goes into temporary space."""
@@ -105,18 +105,18 @@ class Saved:
         reading: Reading,
         manifests: tuple[Manifest, ...],
         *,
-        carriage: Carriage,
+        transfer: Transfer,
         space: Space,
         out: list[BlobOut],
         random: Random,
     ) -> None:
         self._reading = reading
         self._manifests = manifests
-        self._carriage = carriage
+        self._transfer = transfer
         self._space = space
         self._out = out
-        self._left = list(carriage.contents[reading.source].blobs)
-        breaks = random.random() < carriage.breaks
+        self._left = list(transfer.contents[reading.source].blobs)
+        breaks = random.random() < transfer.breaks
         self._breaks_at = random.randrange(len(self._left) + 1) if breaks else -1
         self._pause = random.choice((0.01, 0.01, 0.5, 3.0))
         self.seconds_compressing = 0.0
@@ -130,11 +130,11 @@ class Saved:
         if len(self._left) == self._breaks_at:
             self._break("cut off", Kind.NETWORK)
         if not self._left:
-            if self._reading.source in self._carriage.unreadable:
+            if self._reading.source in self._transfer.unreadable:
                 self._break("not whole", Kind.CONTENT_MISSING)
             self._reading.answer = "ok"
             raise StopAsyncIteration
-        size = self._carriage.sizes[self._left[0]]
+        size = self._transfer.sizes[self._left[0]]
         await self._space.write(size, self._wait_for_space)
         blob = BlobOut(self._left.pop(0), size, self._space)
         self._out.append(blob)

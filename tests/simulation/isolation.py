@@ -18,10 +18,10 @@ from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
 from tests.simulation.scenario import (
     BLOB_SIZE,
-    Carriage,
     Content,
     Outage,
     Scenario,
+    Transfer,
     Weather,
     digest_of,
 )
@@ -57,9 +57,9 @@ def isolated(seed: int) -> Scenario:
         max_parallel=random.choice((2, 4, 4, 8)),
         attempt_timeout=900.0,
         timeout=random.choice((1800.0, 300.0)),
-        carriage=_carriage(random, sources)
+        transfer=_transfer(random, sources)
         if direct
-        else Carriage(contents={}, seconds={}, sizes={}, held=frozenset()),
+        else Transfer(contents={}, seconds={}, sizes={}, held=frozenset()),
         steady=True,
     )
 
@@ -101,7 +101,7 @@ def _dead(random: Random, way: str) -> Weather:
     return Weather(limits=ALWAYS, outages=(outage,))
 
 
-def _carriage(random: Random, sources: list[Source]) -> Carriage:
+def _transfer(random: Random, sources: list[Source]) -> Transfer:
     """Make images that do not fit into temporary space, mostly."""
     contents = {
         source: Content(
@@ -113,7 +113,7 @@ def _carriage(random: Random, sources: list[Source]) -> Carriage:
         for source in sources
     }
     blobs = [digest for content in contents.values() for digest in content.blobs]
-    return Carriage(
+    return Transfer(
         contents=contents,
         seconds={digest: random.choice((0.3, 1.0, 3.0)) for digest in blobs},
         sizes={digest: int(BLOB_SIZE * random.choice((0.5, 1, 2))) for digest in blobs},
@@ -142,7 +142,7 @@ def read_late(scenario: Scenario) -> Scenario:
     groups = scenario.plan.groups
     wanted = {group.source for group in groups if group.repository.registry == DEAD}
     late = dict.fromkeys(sorted(wanted), GATHERING)
-    return replace(scenario, carriage=replace(scenario.carriage, late=late))
+    return replace(scenario, transfer=replace(scenario.transfer, late=late))
 
 
 def broken_beside_the_dead(seed: int) -> list[str]:

@@ -84,7 +84,7 @@ def origins_are_asked_once(played: Played) -> Iterator[str]:
         ):
             yield f"{refused.repository} was asked again after it had refused"
     for request in asked:
-        if request.repository not in played.scenario.carriage.mount_from:
+        if request.repository not in played.scenario.transfer.mount_from:
             yield f"{request.repository} was asked, and is not to be mounted from"
 
 

@@ -139,7 +139,7 @@ def _could_be_met(played: Played, result: TargetResult) -> Iterator[Kind]:
     if reference.repository in scenario.denied:
         yield Kind.DENIED
     by_engine = scenario.engine_first or reference.repository.registry in scenario.beyond_reach
-    if by_engine and result.target.source in scenario.carriage.unreadable:
+    if by_engine and result.target.source in scenario.transfer.unreadable:
         yield Kind.CONTENT_MISSING
     wanted = scenario.digests[result.target.source]
     seen = [r for r in own if r.seen not in {None, wanted}]
@@ -210,7 +210,7 @@ def tags_move_together(played: Played) -> Iterator[str]:
         results = [r for r in played.results if r.target in group.targets]
         if all(r.outcome in {Outcome.UNCHANGED, Outcome.KEPT} for r in results):
             continue
-        parts = scenario.carriage.contents[group.source].parts
+        parts = scenario.transfer.contents[group.source].parts
         since = (world.parts.get((group.repository, part), float("inf")) for part in parts)
         sought = [r for r in results if r.failure is None or r.failure.kind is not Kind.PROTECTED]
         if moved < float("inf") and sought and max(since, default=0.0) > moved + HAIR:

@@ -52,7 +52,7 @@ def tag_before_child_manifests(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("blobs_go_up_once", skip=250)
 def blob_sent_by_two_groups(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(KnownBlobs, "turn", lambda *_: nullcontext())
+    patch.setattr(KnownBlobs, "lock", lambda *_: nullcontext())
 
 
 @FAULTS.caught_by("blobs_go_up_once")
@@ -128,7 +128,7 @@ def content_retried_in_silence(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-@FAULTS.caught_by("carriages_add_up")
+@FAULTS.caught_by("transfers_add_up")
 def blobs_counted_with_each_reading(patch: pytest.MonkeyPatch) -> None:
     bring_missing = ContentPush._bring_missing
 
@@ -192,7 +192,7 @@ def refused_blob_tried_again(patch: pytest.MonkeyPatch) -> None:
     gives_up = Backoff.gives_up
 
     def stubborn(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
-        again = AttemptError(replace(failed.failure, retryable=True), charged=failed.charged)
+        again = AttemptError(replace(failed.failure, retryable=True), counts=failed.counts)
         return gives_up(self, again, tries, wait)
 
     patch.setattr(Backoff, "gives_up", stubborn)

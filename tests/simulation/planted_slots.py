@@ -21,7 +21,7 @@ FAULTS = Faults()
 @FAULTS.caught_by("slots_are_used")
 def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
     async def write(self: TagPush, content: TagWriter, _: object) -> None:
-        async with content.turn(), self._limiter.write(self.target) as slot:
+        async with content.lock(), self._limiter.write(self.target) as slot:
             try:
                 await self._settle(await self._send(content, slot), content)
             except AttemptError:

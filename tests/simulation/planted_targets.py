@@ -66,7 +66,7 @@ def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("causes_are_its_own", skip=350)
 def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
-    async def land(self: TagPush, content: TagWriter) -> Any:
+    async def push(self: TagPush, content: TagWriter) -> Any:
         try:
             await self._context.backoff.run(
                 lambda: self._attempt(content),
@@ -80,7 +80,7 @@ def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
             return self.fail(failed.failure)
         return self._finish(self._tag_state.outcome)
 
-    patch.setattr(TagPush, "land", land)
+    patch.setattr(TagPush, "push", push)
 
 
 @FAULTS.caught_by("causes_are_its_own")
@@ -156,7 +156,7 @@ def permanent_retried(patch: pytest.MonkeyPatch) -> None:
     gives_up = Backoff.gives_up
 
     def stubborn(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
-        again = AttemptError(replace(failed.failure, retryable=True), charged=failed.charged)
+        again = AttemptError(replace(failed.failure, retryable=True), counts=failed.counts)
         return gives_up(self, again, tries, wait)
 
     patch.setattr(Backoff, "gives_up", stubborn)
@@ -168,7 +168,7 @@ def overtaken_retried(patch: pytest.MonkeyPatch) -> None:
 
     def again(self: TagPush, seen: Any) -> AttemptError:
         self._tag_state.before = seen.digest
-        return AttemptError(replace(overtaken(self, seen).failure, retryable=True), charged=True)
+        return AttemptError(replace(overtaken(self, seen).failure, retryable=True), counts=True)
 
     patch.setattr(TagPush, "_overtaken", again)
 
@@ -183,14 +183,14 @@ def given_up_early(patch: pytest.MonkeyPatch) -> None:
     gives_up = Backoff.gives_up
 
     def early(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
-        return gives_up(self, failed, tries, wait) or tries.charged >= 2
+        return gives_up(self, failed, tries, wait) or tries.counted >= 2
 
     patch.setattr(Backoff, "gives_up", early)
 
 
 @FAULTS.caught_by("plain_troubles_lose_nothing")
 def outage_charged(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Limiter, "_charge", lambda _, failure: failure.charged)
+    patch.setattr(Limiter, "_charge", lambda _, failure: failure.counts)
 
 
 @FAULTS.caught_by("jitter_has_a_floor")
@@ -209,7 +209,7 @@ def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
 
     def impatient(self: Backoff, failed: AttemptError, tries: Tries, *, spare: bool) -> float:
-        unasked = AttemptError(replace(failed.failure, wait=None), charged=failed.charged)
+        unasked = AttemptError(replace(failed.failure, wait=None), counts=failed.counts)
         return wait(self, unasked, tries, spare=spare)
 
     patch.setattr(Backoff, "wait", impatient)
@@ -221,7 +221,7 @@ def read_back_although_told_to_wait(patch: pytest.MonkeyPatch) -> None:
 
     async def at_once(self: TagPush, sent: Sent, content: TagWriter) -> None:
         if sent.failed is not None:
-            failed = AttemptError(replace(sent.failed.failure, wait=None), charged=True)
+            failed = AttemptError(replace(sent.failed.failure, wait=None), counts=True)
             sent = Sent(failed, doubtful=sent.doubtful)
         await settle(self, sent, content)
 
@@ -239,7 +239,7 @@ def waits_without_end(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("content_goes_up_once")
 def pushes_side_by_side(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ByDockerPush, "turn", lambda _: nullcontext())
+    patch.setattr(ByDockerPush, "lock", lambda _: nullcontext())
 
 
 @FAULTS.caught_by("seeds_push_alone")

@@ -189,7 +189,7 @@ def _queue(played: Played) -> PushRun:
         keep_protected=scenario.keep_protected,
         all_or_nothing=scenario.all_or_nothing,
         engine_first=scenario.engine_first,
-        mount_from=scenario.carriage.mount_from,
+        mount_from=scenario.transfer.mount_from,
         reach=played.reach,
     )
     limits = RunOptions(

@@ -65,28 +65,28 @@ def fell_with_content(result: TargetResult) -> bool:
 def may_give_up(played: Played, at: float, own: Sequence[Failure]) -> bool:
     """Say whether a unit that failed so often may be left at that, ``at`` seconds into the run.
 
-    Which failures were charged is not told, so all count here that may have been.
+    Which failures count is not told, so all count here that may have been.
     """
     failure = own[-1]
-    charged = [f.kind for f in own if f.charged]
-    if len(charged) >= played.scenario.max_attempts:
+    spent = [f.kind for f in own if f.counts]
+    if len(spent) >= played.scenario.max_attempts:
         return True
-    if failure.cap is not None and charged.count(failure.kind) >= failure.cap:
+    if failure.cap is not None and spent.count(failure.kind) >= failure.cap:
         return True
     return at + longest_wait(played, failure, len(own)) > played.scenario.timeout - HAIR
 
 
 def attempts_are_capped(played: Played) -> Iterator[str]:
     for result in played.results:
-        charged: dict[Kind | None, int] = defaultdict(int)
+        spent: dict[Kind | None, int] = defaultdict(int)
         for attempt, failure in failures_of(result):
             if played.scenario.engine_first and result.seed and attempt.number == 1:
                 continue  # docker push had its one try, and the tag's own write is another unit
             if was_charged(played, result.target, attempt, failure):
-                charged[None] += 1
-                charged[failure.kind] += 1
+                spent[None] += 1
+                spent[failure.kind] += 1
             cap = failure.cap or played.scenario.max_attempts
-            if charged[None] > played.scenario.max_attempts or charged[failure.kind] > cap:
+            if spent[None] > played.scenario.max_attempts or spent[failure.kind] > cap:
                 yield f"{result.target} was tried more often than it may: {failure.kind}"
 
 
@@ -131,25 +131,25 @@ def attempts_follow(played: Played) -> Iterator[str]:
 
 
 def jitter_has_a_floor(played: Played) -> Iterator[str]:
-    """No wait is shorter than the policy says, by the failures that were charged for sure."""
+    """No wait is shorter than the policy says, by the failures that counted for sure."""
     for result in played.results:
-        charged = throttled = 0
+        spent = throttled = 0
         for attempt, failure in failures_of(result):
             throttled = throttled + 1 if failure.kind is Kind.THROTTLED else 0
             sure = was_charged(played, result.target, attempt, failure)
-            charged += sure
+            spent += sure
             # none follows, or none of its kind: what docker push fails at for good, we carry
             if attempt is result.attempts[-1] or not failure.retryable:
                 continue
             # one that may have been free, waits a moment
-            counted = charged if sure else 0
+            counted = spent if sure else 0
             floor = shortest_wait(played, failure, counted, throttled)
             if attempt.wait < floor - HAIR:
                 yield f"{result.target} waits {attempt.wait:.3f} s, not {floor:.3f} s"
 
 
 def waits_end(played: Played) -> Iterator[str]:
-    """No wait is longer than the policy says, had all failures so far been charged."""
+    """No wait is longer than the policy says, had all failures so far counted."""
     for result in played.results:
         for number, (attempt, failure) in enumerate(failures_of(result), 1):
             longest = longest_wait(played, failure, number)
@@ -157,14 +157,14 @@ def waits_end(played: Played) -> Iterator[str]:
                 yield f"{result.target} waits {attempt.wait:.3f} s, not {longest:.3f} s"
 
 
-def shortest_wait(played: Played, failure: Failure, charged: int, throttled: int) -> float:
-    """Return the shortest wait of a failure, by how many were charged; 0: this one may be free."""
+def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) -> float:
+    """Return the shortest wait of a failure, by how many counted; 0: this one may be free."""
     asked = failure.wait or 0.0
     if failure.holds:
         return 0.0  # the whole queue is held instead
     if failure.kind is Kind.THROTTLED:
         return max(asked, BURST_FLOOR * 2.0 ** min(throttled - 1, BURST_DOUBLINGS))
-    return max(asked, _grown(played, failure, charged) / 2) if charged else asked
+    return max(asked, _grown(played, failure, spent) / 2) if spent else asked
 
 
 def longest_wait(played: Played, failure: Failure, failures: int) -> float:
@@ -178,9 +178,9 @@ def longest_wait(played: Played, failure: Failure, failures: int) -> float:
     return max(asked + MOMENT, max(asked, grown / 2) + grown / 2)
 
 
-def _grown(played: Played, failure: Failure, charged: int) -> float:
+def _grown(played: Played, failure: Failure, spent: int) -> float:
     first = played.scenario.backoff_initial * SLOWER.get(failure.kind, 1.0)
-    return min(played.scenario.backoff_max, first * 2.0 ** (charged - 1))
+    return min(played.scenario.backoff_max, first * 2.0 ** (spent - 1))
 
 
 RETRY_CHECKS: tuple[Check, ...] = (

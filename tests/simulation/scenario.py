@@ -109,7 +109,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carriage:
+class Transfer:
     """What is to be carried by ourselves, and what goes wrong in the engine."""
 
     contents: dict[Source, Content]
@@ -166,8 +166,8 @@ class Scenario:
     keep_protected: bool = False
     all_or_nothing: bool = False
     cancel_at: float | None = None
-    carriage: Carriage = field(
-        default_factory=lambda: Carriage(contents={}, seconds={}, sizes={}, held=frozenset())
+    transfer: Transfer = field(
+        default_factory=lambda: Transfer(contents={}, seconds={}, sizes={}, held=frozenset())
     )
     """Empty where ``docker push`` carries the layers."""
     steady: bool = False
@@ -186,7 +186,7 @@ class Scenario:
     @property
     def direct(self) -> bool:
         """Whether the layers are carried by ourselves."""
-        return bool(self.carriage.contents)
+        return bool(self.transfer.contents)
 
     def protects(self, tag: str) -> bool:
         """Say whether ``tag`` may be created but never moved."""
@@ -202,11 +202,11 @@ def scenario(seed: int) -> Scenario:
     if seed < DIRECT:
         return made
     made = replace(made, plan=_copies(Random(seed + 5), made.plan, sorted(made.weather)))
-    carriage = _carriage(Random(seed + 3), made)
-    carriage = _neighbours(Random(seed + 4), made, carriage)
+    transfer = _transfer(Random(seed + 3), made)
+    transfer = _neighbours(Random(seed + 4), made, transfer)
     return replace(
         made,
-        carriage=_without_children(Random(seed + 8), made, carriage),
+        transfer=_without_children(Random(seed + 8), made, transfer),
         all_or_nothing=Random(seed + 7).random() < TOGETHER and not made.beyond_reach,
     )
 
@@ -222,20 +222,20 @@ def _rougher(random: Random, scenario: Scenario) -> Scenario:
     return replace(scenario, weather=weather, keep_protected=random.random() < KEPT)
 
 
-def _without_children(random: Random, scenario: Scenario, carriage: Carriage) -> Carriage:
+def _without_children(random: Random, scenario: Scenario, transfer: Transfer) -> Transfer:
     """Lose parts of indexes that repositories had, and whose tags are still there."""
     if random.random() >= LOST_CHILDREN:
-        return carriage
+        return transfer
     children = {
         child
-        for source, content in carriage.contents.items()
+        for source, content in transfer.contents.items()
         if (image := scenario.images[source]) and image.digest is not None
         for child in content.children
     }
     held = {
-        part for part in sorted(carriage.held) if part[1] not in children or random.random() < 0.5
+        part for part in sorted(transfer.held) if part[1] not in children or random.random() < 0.5
     }
-    return replace(carriage, held=frozenset(held))
+    return replace(transfer, held=frozenset(held))
 
 
 def _scenario(seed: int) -> Scenario:
@@ -322,7 +322,7 @@ def _standing(
     }
 
 
-def _carriage(random: Random, scenario: Scenario) -> Carriage:
+def _transfer(random: Random, scenario: Scenario) -> Transfer:
     shared = [digest_of(20_000 + number) for number in range(10)]
     contents = {
         source: Content(
@@ -352,7 +352,7 @@ def _carriage(random: Random, scenario: Scenario) -> Carriage:
         for part in contents[source].parts
     }
     blobs = {digest for content in contents.values() for digest in content.blobs}
-    return Carriage(
+    return Transfer(
         contents=contents,
         seconds={digest: random.choice((0.1, 1.0, 8.0)) for digest in sorted(blobs)},
         held=frozenset(held | standing),
@@ -368,10 +368,10 @@ def _sizes(random: Random, blobs: list[Digest]) -> dict[Digest, int]:
     return {digest: int(BLOB_SIZE * random.choice((0.1, 0.5, 1, 2.5))) for digest in blobs}
 
 
-def _neighbours(random: Random, scenario: Scenario, carriage: Carriage) -> Carriage:
+def _neighbours(random: Random, scenario: Scenario, transfer: Transfer) -> Transfer:
     """Have other jobs send blobs meanwhile, and other repositories offer some."""
     repositories = sorted({group.repository for group in scenario.plan.groups})
-    blobs = sorted({digest for content in carriage.contents.values() for digest in content.blobs})
+    blobs = sorted({digest for content in transfer.contents.values() for digest in content.blobs})
     soon, often = random.choice((2.0, 20.0)), random.choice((0.0, 0.0, 0.3))
     arrivals = {
         (repository, digest): random.uniform(0, soon)
@@ -387,9 +387,9 @@ def _neighbours(random: Random, scenario: Scenario, carriage: Carriage) -> Carri
     share = random.choice((0.2, 0.9))
     offered = {(o, digest) for o in origins for digest in blobs if random.random() < share}
     return replace(
-        carriage,
+        transfer,
         arrivals=arrivals,
-        held=carriage.held | {part for part in offered if part[0] not in repositories},
+        held=transfer.held | {part for part in offered if part[0] not in repositories},
         mount_from=tuple(origins),
         closed=frozenset(o for o in origins if o not in repositories and random.random() < 0.15),
     )

@@ -146,8 +146,8 @@ def waiting_for_one_layer(seed: int, *, begins: float, direct: bool = True) -> S
         groups=(1, 1, 1, 2, 2, 5),
         shared_layer=True,
     )
-    seconds = {**dict.fromkeys(run.carriage.seconds, 0.1), digest_of(20_000): 8.0}
-    return replace(run, carriage=replace(run.carriage, seconds=seconds))
+    seconds = {**dict.fromkeys(run.transfer.seconds, 0.1), digest_of(20_000): 8.0}
+    return replace(run, transfer=replace(run.transfer, seconds=seconds))
 
 
 @pytest.mark.parametrize("begins", [2.0, 4.0, 6.0, 8.5])

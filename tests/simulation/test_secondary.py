@@ -94,7 +94,7 @@ def test_a_burst_over_the_allowance_costs_a_moment_and_no_fault(transport: str) 
         for attempt in throttled:
             assert attempt.failure is not None
             assert attempt.failure.kind is Kind.THROTTLED
-            assert not attempt.failure.charged
+            assert not attempt.failure.counts
         first = [attempt.wait for attempt in throttled if attempt.number == 1]
         assert all(BURST_FLOOR <= wait <= BURST_FLOOR + BURST_SPREAD for wait in first)
         assert not played.holds

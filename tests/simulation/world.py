@@ -44,7 +44,7 @@ class World:
         self.readings: list[Reading] = []
         self.blobs: list[BlobOut] = []
         """All that came out of the engine."""
-        self.space = Space(scenario.carriage.spool)
+        self.space = Space(scenario.transfer.spool)
         self.parts: dict[tuple[Repository, Digest], float] = {}
         """Since when a repository holds a blob or a child manifest."""
         self._blobs: set[tuple[Repository, Source]] = set()
@@ -55,9 +55,9 @@ class World:
             if (image := scenario.images[source])
         }
         self._indexes = {
-            digest: scenario.carriage.contents[source].children
+            digest: scenario.transfer.contents[source].children
             for source, digest in scenario.digests.items()
-            if source in scenario.carriage.contents
+            if source in scenario.transfer.contents
             and (image := scenario.images[source])
             and image.digest is not None
         }
@@ -73,9 +73,9 @@ class World:
         self.refusals.begin()
         for reference, digest in self.scenario.standing.items():
             self.history[reference].append(Version(self.start, self.start, digest, ours=False))
-        carriage = self.scenario.carriage
-        self.parts = {part: self.start + at for part, at in carriage.arrivals.items()}
-        self.parts |= dict.fromkeys(carriage.held, self.start)
+        transfer = self.scenario.transfer
+        self.parts = {part: self.start + at for part, at in transfer.arrivals.items()}
+        self.parts |= dict.fromkeys(transfer.held, self.start)
 
     # -- the registry's port -----------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class World:
     async def can_mount(self, _: Repository, digest: Digest, origin: Repository) -> bool:
         """Answer whether a blob is in an origin, to who may read that."""
         async with self._reading("can-mount", origin, digest) as request:
-            if origin in self.scenario.carriage.closed:
+            if origin in self.scenario.transfer.closed:
                 self.refusals.refuse(
                     request, "denied", 403, "requested access to the resource is denied"
                 )
@@ -136,7 +136,7 @@ class World:
                 self._effect(request, ())
                 return BlobOutcome.MOUNTED
             for _ in range(PARTS):
-                await pass_time(self._random, self.scenario.carriage.seconds[digest] / PARTS)
+                await pass_time(self._random, self.scenario.transfer.seconds[digest] / PARTS)
                 sent()
             request.uploaded = True
             try:
@@ -162,7 +162,7 @@ class World:
     @asynccontextmanager
     async def save(self, source: Source, _: Image) -> AsyncIterator[Saved]:
         """Let an image be read, blob by blob."""
-        if late := self.scenario.carriage.late.get(source):
+        if late := self.scenario.transfer.late.get(source):
             await anyio.sleep(late)
         reading = Reading(source, anyio.current_time())
         self.readings.append(reading)
@@ -170,7 +170,7 @@ class World:
             yield Saved(
                 reading,
                 self.manifests(source),
-                carriage=self.scenario.carriage,
+                transfer=self.scenario.transfer,
                 space=self.space,
                 out=self.blobs,
                 random=self._random,
@@ -180,7 +180,7 @@ class World:
 
     def manifests(self, source: Source) -> tuple[Manifest, ...]:
         """Return the manifests of an image, the image's own at last."""
-        digests = (*self.scenario.carriage.contents[source].children, self.scenario.digests[source])
+        digests = (*self.scenario.transfer.contents[source].children, self.scenario.digests[source])
         return tuple(self._manifest(digest) for digest in digests)
 
     async def push(
@@ -202,12 +202,12 @@ class World:
 
     def _hold_all(self, repository: Repository, source: Source) -> None:
         """Note that the repository has all of an image; raise where the engine has not."""
-        if source in self.scenario.carriage.unreadable:
+        if source in self.scenario.transfer.unreadable:
             raise PushError(
                 ErrorInfo(origin=Origin.ENGINE, message="no content", kind=Kind.CONTENT_MISSING)
             )
         now = anyio.current_time()
-        content = self.scenario.carriage.contents.get(source)
+        content = self.scenario.transfer.contents.get(source)
         for digest in content.parts if content else ():
             part = (repository, digest)
             self.parts[part] = min(now, self.parts.get(part, now))

@@ -16,7 +16,7 @@ from ghcr_push.reporting.merge import merged
 from ghcr_push.reporting.records import Report
 from tests.simulation.defaults import default_run
 from tests.simulation.play import play
-from tests.simulation.scenario import Carriage, Content, Outage, Scenario, Weather
+from tests.simulation.scenario import Content, Outage, Scenario, Transfer, Weather
 from tests.support.reports import digest
 
 REGISTRY: Final = "ghcr.io"
@@ -63,7 +63,7 @@ def job(
         },
         digests={source: digest(9 + number) for number, source in enumerate(contents, 1)},
         uploads=dict.fromkeys(contents, 2.0),
-        carriage=Carriage(
+        transfer=Transfer(
             contents=contents,
             seconds=dict.fromkeys(blobs, 0.8),
             sizes=dict.fromkeys(blobs, SIZE),

@@ -101,7 +101,7 @@ def test_no_more_uploads_have_bars_than_a_screen_can_show() -> None:
 
 def test_the_next_upload_takes_the_place_of_one_that_ended() -> None:
     several = [carrying(1, 2, name=f"a{each}") for each in range(MOST_UPLOADS + 1)]
-    lines = seen(*several, ContentDone(several[0].seed, several[0].carriage, 1.0))
+    lines = seen(*several, ContentDone(several[0].seed, several[0].transfer, 1.0))
     assert [line.split()[0] for line in lines[1:]] == [
         f"ghcr.io/acme/a{each}" for each in range(1, MOST_UPLOADS + 1)
     ]

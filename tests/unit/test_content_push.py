@@ -138,7 +138,7 @@ class Bench:
     readings: Readings
     told: list[Event]
 
-    async def carry(self, repository: Repository = APP) -> TransferStats:
+    async def push(self, repository: Repository = APP) -> TransferStats:
         """Carry the image into a repository; return what that took."""
         source, log = Source("app"), ContentLog()
         target = Target(TagReference(repository, "1"), source)
@@ -155,8 +155,8 @@ class Bench:
             may_begin=lambda: True,
             log=log,
         )
-        assert await content_push.carry() == TOP
-        return log.carriage
+        assert await content_push.push() == TOP
+        return log.transfer
 
 
 @asynccontextmanager
@@ -207,8 +207,8 @@ def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 @played
 async def test_what_an_origin_holds_is_mounted_from_there() -> None:
     async with bench(World({(TOOLS, LAYER)}), BASE, TOOLS) as on:
-        carriage = await on.carry()
-    assert (carriage.mounted, carriage.sent, carriage.bytes_saved) == (1, 1, 100)
+        transfer = await on.push()
+    assert (transfer.mounted, transfer.sent, transfer.bytes_saved) == (1, 1, 100)
     assert on.world.of("mount") == [TOOLS]
     assert on.world.of("look") == [APP, BASE, TOOLS]
     assert on.world.of("mount", CONFIG) == []
@@ -217,23 +217,23 @@ async def test_what_an_origin_holds_is_mounted_from_there() -> None:
 @played
 async def test_a_refused_mount_is_an_upload_and_no_failure() -> None:
     async with bench(World({(BASE, LAYER)}, mounts=False), BASE) as on:
-        carriage = await on.carry()
-    assert (carriage.mounted, carriage.sent) == (0, 2)
+        transfer = await on.push()
+    assert (transfer.mounted, transfer.sent) == (0, 2)
 
 
 @played
 async def test_what_the_repository_has_is_looked_for_nowhere_else() -> None:
     async with bench(World({(APP, LAYER), (BASE, LAYER)}), BASE) as on:
-        await on.carry()
+        await on.push()
     assert on.world.of("look") == [APP]
 
 
 @played
 async def test_what_the_run_itself_sent_elsewhere_is_mounted_without_a_further_look() -> None:
     async with bench(World(), BASE) as on:
-        await on.carry(OTHER)
-        carriage = await on.carry()
-    assert carriage.mounted == 2
+        await on.push(OTHER)
+        transfer = await on.push()
+    assert transfer.mounted == 2
     assert on.world.of("mount") == [OTHER]
     assert on.world.of("look") == [OTHER, BASE, APP]
 
@@ -242,15 +242,15 @@ async def test_what_the_run_itself_sent_elsewhere_is_mounted_without_a_further_l
 async def test_an_origin_is_asked_once_for_a_blob_whoever_wants_it() -> None:
     world = World(writing=5.0)
     async with bench(world, BASE) as on, anyio.create_task_group() as tasks:
-        tasks.start_soon(on.carry, APP)
-        tasks.start_soon(on.carry, OTHER)
+        tasks.start_soon(on.push, APP)
+        tasks.start_soon(on.push, OTHER)
     assert world.of("look").count(BASE) == 1
 
 
 @played
 async def test_a_repository_is_not_mounted_into_itself() -> None:
     async with bench(World(), APP) as on:
-        await on.carry()
+        await on.push()
     assert on.world.of("look") == [APP]
 
 
@@ -259,10 +259,10 @@ async def test_what_another_saw_here_for_a_mount_is_there_and_not_mounted_from_h
     world = World({(APP, CONFIG)})
     async with anyio.create_task_group() as tasks, bench(world, APP, parallel=1) as on:
         async with on.limiter.write("another"):
-            tasks.start_soon(on.carry)
+            tasks.start_soon(on.push)
             await anyio.sleep(LOOK_STAYS_TRUE / 2)
             world.held.add((APP, LAYER))
-            tasks.start_soon(on.carry, OTHER)
+            tasks.start_soon(on.push, OTHER)
             await anyio.sleep(LOOK_STAYS_TRUE / 4)
         await anyio.sleep(10)
     assert world.of("mount") == [APP]
@@ -272,8 +272,8 @@ async def test_what_another_saw_here_for_a_mount_is_there_and_not_mounted_from_h
 @played
 async def test_an_origin_that_may_not_be_read_is_left_alone_and_told_of() -> None:
     async with bench(World({(BASE, CONFIG)}, refusals={BASE: [DENIED]}), BASE) as on:
-        await on.carry(OTHER)
-        await on.carry()
+        await on.push(OTHER)
+        await on.push()
     assert on.world.of("look").count(BASE) + on.world.of("look", CONFIG).count(BASE) <= 2
     [notice] = [event for event in on.told if isinstance(event, Noticed)]
     assert notice.sentence == f"nothing is mounted from {BASE}: {NO_ACCESS}"
@@ -284,11 +284,11 @@ async def test_a_look_that_failed_in_passing_is_waited_out_and_made_again_by_the
     world = World(refusals={BASE: [BUSY, BUSY]})
     async with bench(world, BASE) as on:
         began = anyio.current_time()
-        await on.carry(OTHER)
+        await on.push(OTHER)
         assert anyio.current_time() - began >= 7
         world.held = {(BASE, LAYER)}
         on.known_blobs._held.clear()
-        await on.carry()
+        await on.push()
     assert on.world.of("mount") == [BASE]
 
 
@@ -296,7 +296,7 @@ async def test_a_look_that_failed_in_passing_is_waited_out_and_made_again_by_the
 async def test_mounts_stay_within_a_registry() -> None:
     elsewhere = Repository("quay.io", "acme/base")
     async with bench(World({(elsewhere, LAYER)}), elsewhere) as on:
-        await on.carry()
+        await on.push()
     assert on.world.of("look") == [APP]
 
 
@@ -306,8 +306,8 @@ async def test_mounts_stay_within_a_registry() -> None:
 @played
 async def test_time_in_compression_is_told_apart_from_time_on_the_wire() -> None:
     async with bench(World(writing=5.0)) as on:
-        carriage = await on.carry()
-    assert (carriage.seconds_compressing, carriage.seconds_sending) == (0.25, 10.0)
+        transfer = await on.push()
+    assert (transfer.seconds_compressing, transfer.seconds_sending) == (0.25, 10.0)
 
 
 # -- looking again --------------------------------------------------------------------------
@@ -318,7 +318,7 @@ async def waited(seconds: float, held: set[tuple[Repository, Digest]]) -> World:
     world = World({(APP, CONFIG)})
     async with anyio.create_task_group() as tasks, bench(world, parallel=1) as on:
         async with on.limiter.write("another"):
-            tasks.start_soon(on.carry)
+            tasks.start_soon(on.push)
             await anyio.sleep(seconds)
         world.held |= held
         await anyio.sleep(10)
@@ -348,7 +348,7 @@ async def test_a_hold_that_came_during_the_second_look_is_obeyed() -> None:
     world = World({(APP, CONFIG)})
     async with anyio.create_task_group() as tasks, bench(world, parallel=1) as on:
         async with on.limiter.write("another"):
-            tasks.start_soon(on.carry)
+            tasks.start_soon(on.push)
             await anyio.sleep(LOOK_STAYS_TRUE * 3)
         await anyio.sleep(0.05)
         on.limiter.hold(60, "the registry asked")
@@ -370,7 +370,7 @@ async def test_a_wait_that_was_cut_off_is_kept_by_the_next_who_try() -> None:
         async def attempt() -> None:
             tried.append(anyio.current_time())
             if len(tried) == 1:
-                raise AttemptError(on.context.judge(PushError(BUSY), APP), charged=True)
+                raise AttemptError(on.context.judge(PushError(BUSY), APP), counts=True)
 
         unit.journal.open(Step.UPLOAD, 1)
         unit.journal.close(None)

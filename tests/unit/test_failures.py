@@ -127,13 +127,13 @@ def test_a_kind_that_is_known_already_is_kept_and_treated_by_its_kind(kind: Kind
     assert failure.cap == CAPS.get(kind)
     assert failure.holds is (kind is Kind.SECONDARY_LIMIT)
     assert failure.tag_only is (kind in ABOUT_TAG)
-    assert failure.charged
+    assert failure.counts
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_only_a_throttle_that_names_a_wait_is_free(kind: Kind) -> None:
     failure = classify(engine("retry-after: 12.5ms", kind=kind))
-    assert failure.charged is (kind not in {Kind.THROTTLED, Kind.SECONDARY_LIMIT})
+    assert failure.counts is (kind not in {Kind.THROTTLED, Kind.SECONDARY_LIMIT})
 
 
 # --- order, and a success seen before

@@ -52,7 +52,7 @@ from ghcr_push.pushing.pressure.pauses import TOLD_EVERY
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CHUNK_SIZE = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
 SECONDARY = replace(BROKEN, kind=Kind.SECONDARY_LIMIT, holds=True)
-BURST = replace(BROKEN, kind=Kind.THROTTLED, charged=False)
+BURST = replace(BROKEN, kind=Kind.THROTTLED, counts=False)
 
 
 @dataclass(slots=True)
@@ -111,9 +111,9 @@ class Bench:
 
     async def fail(self, writer: Writer, failure: Failure) -> bool:
         assert writer.slot is not None
-        charged = writer.slot.failed(failure)
+        spent = writer.slot.failed(failure)
         await self.end(writer)
-        return charged
+        return spent
 
     async def succeed(self, writer: Writer) -> None:
         assert writer.slot is not None
@@ -596,12 +596,12 @@ def assert_spaced(starts: Sequence[float], share: float) -> None:
 async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_is_probed() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
-        charged = [
+        spent = [
             await on.fail(await on.ask(limiter, f"unit {n % 2}"), BROKEN)
             for n in range(OUTAGE_AFTER)
         ]
         assert limiter.outage.lasts
-        assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
+        assert spent == [True] * (OUTAGE_AFTER - 1) + [False]
 
         starts = [anyio.current_time()]
         for _ in range(40):
@@ -631,23 +631,23 @@ async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
 async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_no_outage() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
-        charged = [await on.fail(await on.ask(limiter, "poison"), BROKEN)]
+        spent = [await on.fail(await on.ask(limiter, "poison"), BROKEN)]
         await on.succeed(await on.ask(limiter, "another"))
         taken = anyio.current_time()
 
         while anyio.current_time() - taken <= OWN_FAULT_AFTER:
-            charged.append(await on.fail(await on.ask(limiter, "poison"), BROKEN))
+            spent.append(await on.fail(await on.ask(limiter, "poison"), BROKEN))
             async with limiter.read() as reading:
                 reading.succeeded()
             await anyio.sleep(PROBE_LAST * LONGEST)
-        assert charged[: OUTAGE_AFTER + 1] == [True] * OUTAGE_AFTER + [False]
-        assert not any(charged[OUTAGE_AFTER:])
+        assert spent[: OUTAGE_AFTER + 1] == [True] * OUTAGE_AFTER + [False]
+        assert not any(spent[OUTAGE_AFTER:])
 
         assert not limiter.outage.lasts
         async with limiter.read() as reading:
             reading.succeeded()
-        charged = [await on.fail(await on.ask(limiter, "poison"), BROKEN) for _ in range(6)]
-        assert charged == [True] * 6
+        spent = [await on.fail(await on.ask(limiter, "poison"), BROKEN) for _ in range(6)]
+        assert spent == [True] * 6
         told = [event.sentence for event in on.told if isinstance(event, Noticed)]
         assert not any("again" in sentence for sentence in told)
 
@@ -658,12 +658,10 @@ async def test_the_last_unit_may_be_in_an_outage_although_others_were_taken_befo
         limiter = on.limiter(AdaptiveLimit(4))
         await on.succeed(await on.ask(limiter, "another"))
 
-        charged = [
-            await on.fail(await on.ask(limiter, "last"), BROKEN) for _ in range(OUTAGE_AFTER)
-        ]
+        spent = [await on.fail(await on.ask(limiter, "last"), BROKEN) for _ in range(OUTAGE_AFTER)]
 
         assert limiter.outage.lasts
-        assert charged == [True] * (OUTAGE_AFTER - 1) + [False]
+        assert spent == [True] * (OUTAGE_AFTER - 1) + [False]
 
 
 @played

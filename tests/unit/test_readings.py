@@ -120,7 +120,7 @@ class Participant:
 
     def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
         self.told.append(f"broke: {failed.failure.kind}")
-        assert tries.charged > 0
+        assert tries.counted > 0
         assert wait > 0
 
     async def receive(self, content: SharedContent) -> None:

@@ -24,7 +24,7 @@ from ghcr_push.pushing.pressure.retry import (
 )
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="500", advice="", retryable=True, pressure=True)
-THROTTLED = replace(BROKEN, kind=Kind.THROTTLED, charged=False)
+THROTTLED = replace(BROKEN, kind=Kind.THROTTLED, counts=False)
 
 
 def policy(
@@ -40,7 +40,7 @@ def policy(
     )
 
 
-def spent(failed: AttemptError, times: int) -> Tries:
+def counted(failed: AttemptError, times: int) -> Tries:
     tries = Tries()
     for _ in range(times):
         tries.spend(failed)
@@ -55,9 +55,9 @@ waits = st.one_of(st.none(), st.floats(0, 10_000))
 def test_a_charged_failure_waits_longer_each_time_with_a_floor(
     kind: Kind, asked: float | None, times: int
 ) -> None:
-    failed = AttemptError(replace(BROKEN, kind=kind, wait=asked), charged=True)
+    failed = AttemptError(replace(BROKEN, kind=kind, wait=asked), counts=True)
 
-    wait = policy().wait(failed, spent(failed, times))
+    wait = policy().wait(failed, counted(failed, times))
 
     grown = min(60.0, 2.0 * SLOWER.get(kind, 1.0) * 2.0 ** min(times - 1, 40))
     least = max(asked or 0.0, grown / 2)
@@ -68,9 +68,9 @@ def test_a_charged_failure_waits_longer_each_time_with_a_floor(
 def test_a_wait_ends_soon_after_its_floor_where_a_slot_is_spare(
     asked: float | None, times: int, seed: int
 ) -> None:
-    failed = AttemptError(replace(BROKEN, wait=asked), charged=True)
+    failed = AttemptError(replace(BROKEN, wait=asked), counts=True)
 
-    wait = policy(seed=seed).wait(failed, spent(failed, times), spare=True)
+    wait = policy(seed=seed).wait(failed, counted(failed, times), spare=True)
 
     floor = min(60.0, 2.0 * 2.0 ** (times - 1)) / 2
     least = max(asked or 0.0, floor)
@@ -79,42 +79,42 @@ def test_a_wait_ends_soon_after_its_floor_where_a_slot_is_spare(
 
 @given(asked=waits, times=st.integers(1, 5))
 def test_a_refusal_that_costs_nothing_waits_a_moment(asked: float | None, times: int) -> None:
-    failed = AttemptError(replace(BROKEN, wait=asked), charged=False)
+    failed = AttemptError(replace(BROKEN, wait=asked), counts=False)
 
-    wait = policy().wait(failed, spent(failed, times))
+    wait = policy().wait(failed, counted(failed, times))
 
     assert (asked or 0.0) <= wait <= (asked or 0.0) + MOMENT
 
 
-@given(asked=st.floats(0, 100), charged=st.booleans(), times=st.integers(1, 50))
+@given(asked=st.floats(0, 100), spent=st.booleans(), times=st.integers(1, 50))
 def test_throttles_one_after_the_other_wait_longer_charged_or_not(
-    asked: float, charged: bool, times: int
+    asked: float, spent: bool, times: int
 ) -> None:
-    failed = AttemptError(replace(THROTTLED, wait=asked), charged=charged)
+    failed = AttemptError(replace(THROTTLED, wait=asked), counts=spent)
 
-    wait = policy().wait(failed, spent(failed, times))
+    wait = policy().wait(failed, counted(failed, times))
 
     least = max(asked, BURST_FLOOR * 2.0 ** min(times - 1, 5))
     assert least <= wait <= least + BURST_SPREAD
 
 
 def test_another_failure_between_ends_a_row_of_throttles() -> None:
-    throttled = AttemptError(replace(THROTTLED, wait=0.01), charged=False)
-    tries = spent(throttled, 5)
-    tries.spend(AttemptError(BROKEN, charged=True))
+    throttled = AttemptError(replace(THROTTLED, wait=0.01), counts=False)
+    tries = counted(throttled, 5)
+    tries.spend(AttemptError(BROKEN, counts=True))
     tries.spend(throttled)
 
     assert policy().wait(throttled, tries) <= BURST_FLOOR + BURST_SPREAD
 
 
 def test_a_hold_is_waited_out_at_the_gate() -> None:
-    failed = AttemptError(replace(BROKEN, holds=True, wait=60.0), charged=True)
+    failed = AttemptError(replace(BROKEN, holds=True, wait=60.0), counts=True)
 
-    assert policy().wait(failed, spent(failed, 1)) == 0.0
+    assert policy().wait(failed, counted(failed, 1)) == 0.0
 
 
 @pytest.mark.parametrize(
-    ("failure", "charged", "times", "ends"),
+    ("failure", "spent", "times", "ends"),
     [
         (BROKEN, True, 7, False),
         (BROKEN, True, 8, True),
@@ -126,25 +126,25 @@ def test_a_hold_is_waited_out_at_the_gate() -> None:
         (replace(BROKEN, cap=3), False, 30, False),
     ],
 )
-def test_it_gives_up(failure: Failure, charged: bool, times: int, ends: bool) -> None:
-    failed = AttemptError(failure, charged=charged)
+def test_it_gives_up(failure: Failure, spent: bool, times: int, ends: bool) -> None:
+    failed = AttemptError(failure, counts=spent)
 
-    assert policy().gives_up(failed, spent(failed, times), 1.0) is ends
+    assert policy().gives_up(failed, counted(failed, times), 1.0) is ends
 
 
 def test_a_cap_counts_its_own_kind_only() -> None:
-    tries = spent(AttemptError(BROKEN, charged=True), 5)
-    odd = AttemptError(replace(BROKEN, kind=Kind.UNKNOWN, cap=4), charged=True)
+    tries = counted(AttemptError(BROKEN, counts=True), 5)
+    odd = AttemptError(replace(BROKEN, kind=Kind.UNKNOWN, cap=4), counts=True)
     tries.spend(odd)
 
     assert not policy().gives_up(odd, tries, 1.0)
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
-    failed = AttemptError(BROKEN, charged=True)
+    failed = AttemptError(BROKEN, counts=True)
 
-    assert policy(now=99.0, deadline=100.0).gives_up(failed, spent(failed, 1), 1.5)
-    assert not policy(now=99.0, deadline=100.0).gives_up(failed, spent(failed, 1), 0.5)
+    assert policy(now=99.0, deadline=100.0).gives_up(failed, counted(failed, 1), 1.5)
+    assert not policy(now=99.0, deadline=100.0).gives_up(failed, counted(failed, 1), 0.5)
 
 
 def test_no_attempts_are_made_beyond_the_last_and_each_wait_is_told() -> None:
@@ -153,7 +153,7 @@ def test_no_attempts_are_made_beyond_the_last_and_each_wait_is_told() -> None:
 
     async def attempt() -> None:
         began.append(trio.current_time())
-        raise AttemptError(BROKEN, charged=True)
+        raise AttemptError(BROKEN, counts=True)
 
     failed = _run(attempt, told, attempts=4)
 

@@ -84,7 +84,7 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
             IMAGE,
             engine=shared.engine,
             manifests=None,
-            turn=anyio.Lock(),
+            lock=anyio.Lock(),
             sent_other=lambda *_: None,
         )
         yield TagPush(APP, shared, limiter, lambda: True), content
@@ -105,7 +105,7 @@ def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 async def test_a_wait_that_a_read_back_named_is_kept_before_another_way_is_tried() -> None:
     world = World([None, BUSY], [INCOMPLETE])
     async with bench(world) as (run, content):
-        assert await run.land_at_once(content) is None
+        assert await run.push_once(content) is None
         assert anyio.current_time() - world.asked[-1] >= 30.0
 
 
@@ -114,7 +114,7 @@ async def test_a_push_that_shows_as_time_is_up_is_told_with_the_look_that_showed
     named = Descriptor("application/vnd.oci.image.manifest.v1+json", DIGEST, 1)
     async with bench(World([None, None, named], [BROKEN])) as (run, content):
         with anyio.move_on_after(0.5):  # while it waits for its second attempt
-            await run.land(content)
+            await run.push(content)
         await run.look_a_last_time()
 
     assert run.result is not None

@@ -24,7 +24,7 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 LINES_KEPT: Final = 400
 """Lines of a push's output that are kept; progress of huge images is cut in the middle."""
 
-_LEASH: Final = ("sh", "-c", 'echo $$ >"$0"; . "$0.environ"; exec "$@"')
+_WITH_PID_FILE: Final = ("sh", "-c", 'echo $$ >"$0"; . "$0.environ"; exec "$@"')
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a shell takes for the name of a variable."""
@@ -42,19 +42,24 @@ class Pushes:
 
         Cancelling kills the docker command; the engine then drops the push by itself.
         """
-        with self._leash() as leash, tracing.command(self._command.words("image", "push", target)):
-            await _killable(leash, lambda: _stream(self._command.config, leash, target, lines))
+        with (
+            self._pid_file() as pid_file,
+            tracing.command(self._command.words("image", "push", target)),
+        ):
+            await _killable(
+                pid_file, lambda: _stream(self._command.config, pid_file, target, lines)
+            )
 
     @contextmanager
-    def _leash(self) -> Iterator[Path]:
+    def _pid_file(self) -> Iterator[Path]:
         self._begun += 1
-        leash = self._command.config / f"push-{self._begun}.pid"
-        environ = Path(f"{leash}.environ")
+        pid_file = self._command.config / f"push-{self._begun}.pid"
+        environ = Path(f"{pid_file}.environ")
         environ.write_text(_difference(self._command.environ, os.environ))
         try:
-            yield leash
+            yield pid_file
         finally:
-            leash.unlink(missing_ok=True)
+            pid_file.unlink(missing_ok=True)
             environ.unlink(missing_ok=True)
 
 
@@ -69,7 +74,7 @@ def _difference(wanted: Mapping[str, str], inherited: Mapping[str, str]) -> str:
     return "\n".join([*(f"unset {name}" for name in surplus), *other, ""])
 
 
-async def _killable(leash: Path, work: Callable[[], None]) -> None:
+async def _killable(pid_file: Path, work: Callable[[], None]) -> None:
     """Run ``work`` in a thread; when cancelled, kill its docker until the thread ends."""
     done = False
     failed: PushError | None = None
@@ -80,7 +85,7 @@ async def _killable(leash: Path, work: Callable[[], None]) -> None:
         finally:
             with anyio.CancelScope(shield=True):
                 while not done:
-                    _kill(leash)
+                    _kill(pid_file)
                     await anyio.sleep(0.05)
 
     async with anyio.create_task_group() as tasks:
@@ -97,12 +102,12 @@ async def _killable(leash: Path, work: Callable[[], None]) -> None:
         raise failed
 
 
-def _stream(config: Path, leash: Path, target: str, lines: list[str]) -> None:
+def _stream(config: Path, pid_file: Path, target: str, lines: list[str]) -> None:
     # imported in a thread and only for a push: it takes longer than everything else together
     from python_on_whales import DockerClient  # noqa: PLC0415
     from python_on_whales.exceptions import DockerException  # noqa: PLC0415
 
-    client = DockerClient(config=config, client_call=[*_LEASH, str(leash), "docker"])
+    client = DockerClient(config=config, client_call=[*_WITH_PID_FILE, str(pid_file), "docker"])
     try:
         for _, line in client.image.push(target, stream_logs=True) or ():
             lines.append(line.decode(errors="replace").rstrip("\r\n"))
@@ -120,10 +125,10 @@ def _stream(config: Path, leash: Path, target: str, lines: list[str]) -> None:
         raise PushError(ErrorInfo(origin=Origin.ENGINE, message=text)) from error
 
 
-def _kill(leash: Path) -> None:
-    """Kill the process named in ``leash`` if it still is a child of ours."""
+def _kill(pid_file: Path) -> None:
+    """Kill the process named in ``pid_file`` if it still is a child of ours."""
     try:
-        number = int(leash.read_text())
+        number = int(pid_file.read_text())
         parent = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1]
         if int(parent) == os.getpid():
             os.kill(number, signal.SIGKILL)

@@ -82,7 +82,7 @@ def _failure(classification: Classification, reading: ErrorText) -> Failure:
         retryable=retryable,
         pressure=policy.pressure and retryable,
         cap=classification.cap or policy.cap,
-        charged=not (policy.free_with_wait and reading.wait is not None),
+        counts=not (policy.free_with_wait and reading.wait is not None),
         holds=policy.holds and retryable,
         unconnected=classification.unconnected,
         tag_only=policy.tag_only,

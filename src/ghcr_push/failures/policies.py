@@ -40,7 +40,7 @@ class RetryPolicy:
     holds: bool = False
     tag_only: bool = False
     free_with_wait: bool = False
-    """An attempt is not charged where the registry named the wait."""
+    """An attempt does not count where the registry named the wait."""
 
 
 _REGISTRY, _NETWORK = Cause.REGISTRY, Cause.NETWORK

@@ -42,7 +42,7 @@ from ghcr_push.signals import Interruption
 
 
 @contextmanager
-def _withheld(name: str) -> Iterator[None]:
+def _stubbed_import(name: str) -> Iterator[None]:
     """Have ``name`` import as an empty module inside, unless it was imported before."""
     empty = sys.modules.setdefault(name, ModuleType(name))
     yield
@@ -50,7 +50,7 @@ def _withheld(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-with _withheld("requests"):
+with _stubbed_import("requests"):
     # it takes the toolkit a tenth of a second, half of our start, for OpenID Connect alone
     from actions_toolkit import core
 

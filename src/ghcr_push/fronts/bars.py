@@ -144,7 +144,7 @@ class _Upload:
     def moved(self, event: ContentProgress, now: float) -> None:
         """Take in how far the upload is ``now``."""
         self._event = event
-        self._seen.append((now, event.carriage.bytes_sent))
+        self._seen.append((now, event.transfer.bytes_sent))
         while len(self._seen) > 2 and now - self._seen[1][0] >= MEASURED_OVER:  # noqa: PLR2004 - two make a rate
             self._seen.popleft()
 
@@ -155,7 +155,7 @@ class _Upload:
     @property
     def active(self) -> bool:
         """Whether anything was sent, or found, so far."""
-        return self._event.done > 0 or self._event.carriage.blobs > 0
+        return self._event.done > 0 or self._event.transfer.blobs > 0
 
     @property
     def done(self) -> int:
@@ -176,7 +176,7 @@ class _Upload:
             if event.whole:
                 parts.append(_left((event.size - event.done) / rate))
         if event.expected is not None:
-            parts.append(f"({event.carriage.blobs} of {event.expected} layers)")
+            parts.append(f"({event.transfer.blobs} of {event.expected} layers)")
         return "  ".join(parts)
 
     @property

@@ -189,14 +189,14 @@ def words_of(failure: Failure) -> str:
 def uploaded_line(event: ContentDone, names: Names) -> str:
     """Say what was uploaded, how long that took, and what needed not be."""
     where = names.repository(event.seed.reference.repository)
-    carriage = event.carriage
-    if not carriage.sent:
-        return f"{where}nothing to upload: {_there_already(carriage)}"
-    told = f"{count(carriage.sent, 'layer')} uploaded, {megabytes(carriage.bytes_sent)}"
+    transfer = event.transfer
+    if not transfer.sent:
+        return f"{where}nothing to upload: {_there_already(transfer)}"
+    told = f"{count(transfer.sent, 'layer')} uploaded, {megabytes(transfer.bytes_sent)}"
     told += f" in {span(event.seconds)}"
-    if event.seconds and (rate := carriage.bytes_sent / event.seconds) >= WORTH_A_RATE:
+    if event.seconds and (rate := transfer.bytes_sent / event.seconds) >= WORTH_A_RATE:
         told += f" ({megabytes(rate)}/s)"
-    rest = f"; {_there_already(carriage)}" if carriage.found + carriage.mounted else ""
+    rest = f"; {_there_already(transfer)}" if transfer.found + transfer.mounted else ""
     return f"{where}{told}{rest}"
 
 
@@ -206,13 +206,13 @@ def referrers_line(event: ReferrersBrought, names: Names) -> str:
     return f"{where}{referrers_told(event.referrers)}"
 
 
-def _there_already(carriage: TransferStats) -> str:
+def _there_already(transfer: TransferStats) -> str:
     parts = []
-    if carriage.found:
-        parts.append(f"{carriage.found} there already")
-    if carriage.mounted:
-        parts.append(f"{carriage.mounted} mounted")
-    return f"{', '.join(parts) or 'no layers'} ({megabytes(carriage.bytes_saved)})"
+    if transfer.found:
+        parts.append(f"{transfer.found} there already")
+    if transfer.mounted:
+        parts.append(f"{transfer.mounted} mounted")
+    return f"{', '.join(parts) or 'no layers'} ({megabytes(transfer.bytes_saved)})"
 
 
 def uploading_line(uploads: list[ContentProgress], names: Names) -> str:

@@ -145,7 +145,7 @@ INPUTS = (
         default="true",
         description=(
             "Whether to lower and raise parallelism with the registry's condition, up to "
-            "`max-parallel`."
+            "`max-parallel`; if not, more than the registry takes can cost tags."
         ),
     ),
     Input(

@@ -31,7 +31,7 @@ from ghcr_push.references import Repository, parse_registry
 
 
 class Transport(StrEnum):
-    """Who carries the layers."""
+    """Who uploads the layers."""
 
     AUTO = "auto"
     DIRECT = "direct"

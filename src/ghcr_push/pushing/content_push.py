@@ -1,4 +1,4 @@
-"""The content of a group, carried by ourselves: every blob and child manifest a unit of work.
+"""The content of a group, uploaded by ourselves: every blob and child manifest a unit of work.
 
 Blobs go before the manifests that name them, child manifests before their index; the top manifest
 is left to the tags. So a tag never points at something incomplete.
@@ -21,8 +21,8 @@ from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader
 from ghcr_push.pushing.side_by_side import for_each
-from ghcr_push.pushing.unheld import UnknownBlobs
 from ghcr_push.pushing.units import Unit, Units
+from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.references import Digest, Repository
 
 
@@ -67,7 +67,7 @@ class ContentPush:
         """Whether all blobs are known."""
         self._unbelieved: set[Digest] = set()
         """Blobs that are sent whatever a look at them says."""
-        self.unheld = UnknownBlobs(self._send_again)
+        self.unknown_blobs = UnknownBlobs(self._send_again)
         self.listed: set[Digest] = set()
         """Manifests that the registry, as it took them, added to a list of referrers itself."""
         self._wanted: frozenset[Digest] | None = None
@@ -78,7 +78,7 @@ class ContentPush:
         """Where the content goes."""
         return self._seed.reference.repository
 
-    async def carry(self) -> Manifest:
+    async def push(self) -> Manifest:
         """Return the image's own manifest once all that it names is in the repository.
 
         Raises ``AttemptError`` where that cannot be, ``NotStartedError`` where the run was ended
@@ -91,14 +91,14 @@ class ContentPush:
         *children, top = whole.manifests
         await self._bring_manifests(children)
         self._context.observer(
-            ContentDone(self._seed, self.log.carriage, self._context.clock() - began)
+            ContentDone(self._seed, self.log.transfer, self._context.clock() - began)
         )
         return top
 
     async def bring(self, manifests: Sequence[Manifest], blobs: frozenset[Digest]) -> None:
         """Bring ``manifests``, and before them those ``blobs`` of the content; no tag is theirs.
 
-        Raises as ``carry`` does.
+        Raises as ``push`` does.
         """
         if blobs:
             self._wanted = blobs
@@ -192,7 +192,7 @@ class ContentPush:
         if not self._may_begin():
             return NotStartedError()
         self._end_pass(failure)
-        return AttemptError(failure, charged=True)
+        return AttemptError(failure, counts=True)
 
     async def _timed(self, receiver: Receiver) -> AsyncIterator[Blob]:
         """Yield the blobs, counting the time that each is waited for."""
@@ -239,7 +239,7 @@ class ContentPush:
         if self._wanted is not None and blob.digest not in self._wanted:
             return
         self._sizes[blob.digest] = blob.size
-        async with self._known_blobs.turn(self.repository, blob.digest):
+        async with self._known_blobs.lock(self.repository, blob.digest):
             if blob.digest not in self._brought:
                 await self._bring_missing(blob)
 
@@ -291,7 +291,7 @@ class ContentPush:
 
         async with self._known_blobs.sending(self.repository, blob.digest):
             if mount_candidate() is None and (refusal := await self._refusal()):
-                raise AttemptError(refusal, charged=True)
+                raise AttemptError(refusal, counts=True)
             unit = (self.repository, blob.digest)
             return await self.units.send(unit, attempt, journal, look_again)
 
@@ -335,7 +335,7 @@ class ContentPush:
             await self._bring_manifest(manifest)
 
     async def _bring_manifest(self, manifest: Manifest) -> None:
-        async with self._known_blobs.turn(self.repository, manifest.digest):
+        async with self._known_blobs.lock(self.repository, manifest.digest):
             if self._known_blobs.holds(self.repository, manifest.digest):
                 return
             if not await self.has_manifest(manifest.digest):
@@ -359,11 +359,11 @@ class ContentPush:
             try:
                 await self._context.registry.put(self.repository, manifest.digest, manifest)
             except PushError as error:
-                self.unheld.note(manifest.digest, error)
+                self.unknown_blobs.note(manifest.digest, error)
                 raise
 
         async def attempt() -> None:
-            await self.unheld.mend()
+            await self.unknown_blobs.mend()
             key = (self.repository, manifest.digest)
             await self.units.send(key, request, unit.journal)
 
@@ -378,7 +378,7 @@ class ContentPush:
             self._context.observer(
                 ContentProgress(
                     self._seed,
-                    self.log.carriage,
+                    self.log.transfer,
                     self._expected,
                     done=sum(map(self._bytes_there, self._sizes)),
                     size=sum(self._sizes.values()),

@@ -15,7 +15,7 @@ from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.references import Digest, Repository
 
 TOLD_EVERY: Final = 5.0
-"""Seconds between two lines on how far a carriage is: not so many that a log drowns in them."""
+"""Seconds between two lines on how far a transfer is: not so many that a log drowns in them."""
 
 NOT_READABLE: Final = frozenset(
     {Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND, Kind.READ_FORBIDDEN}
@@ -43,13 +43,13 @@ class RunContext:
     all_or_nothing: bool = False
     """Whether no tag moves before the content of every target is in its registry."""
     direct: bool = False
-    """Whether we carry the layers ourselves, where our process reaches the registry."""
+    """Whether we upload the layers ourselves, where our process reaches the registry."""
     engine_first: bool = False
     """Whether `docker push` may try first where the engine pushes sooner than it hands out."""
     mount_from: tuple[Repository, ...] = ()
     """Repositories whose blobs may be mounted into others of their registry."""
     told_every: float = TOLD_EVERY
-    """Seconds between two events on how far a carriage is."""
+    """Seconds between two events on how far a transfer is."""
     welcomed: set[Repository] = field(default_factory=set)
     """Repositories that accepted a write in this run: later refusals there are transient."""
     unreadable: set[Repository] = field(default_factory=set)

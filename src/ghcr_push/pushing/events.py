@@ -119,7 +119,7 @@ class ContentProgress:
     """
 
     seed: Target
-    carriage: TransferStats
+    transfer: TransferStats
     expected: int | None = None
     done: int = 0
     size: int = 0
@@ -131,7 +131,7 @@ class ContentDone:
     """The content of ``seed``'s group is in its repository, after ``seconds``."""
 
     seed: Target
-    carriage: TransferStats
+    transfer: TransferStats
     seconds: float
 
 

@@ -32,7 +32,7 @@ class Adapters:
 
 
 class Execution:
-    """Carries out what ``settings`` ask, and gives every target a result, whatever ends the run.
+    """Does what ``settings`` ask, and gives every target a result, whatever ends the run.
 
     ``deadline`` is a time of the event loop's clock. ``listen`` has a signal call the function that
     it is given, and ``interrupted`` says whether one came.
@@ -70,13 +70,13 @@ class Execution:
     ) -> tuple[TargetResult, ...]:
         """Return one result per target; raise ``InputError`` where one target has two images."""
         try:
-            return await self._carried_out(adapters, new_run)
+            return await self._run(adapters, new_run)
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001 - what landed must be told all the same
             return self._broken_off(error)
 
-    async def _carried_out(
+    async def _run(
         self,
         adapters: Callable[[], Awaitable[Adapters]],
         new_run: Callable[[Plan, Mapping[Source, Image | Failure], Adapters, Reach], PushRun],

@@ -1,4 +1,4 @@
-"""One group: its content carried, by our own hand or by docker push, then its tags written."""
+"""One group: its content uploaded, by ourselves or by docker push, then its tags written."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from ghcr_push.pushing.referrers import ReferrerPush
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests
 from ghcr_push.pushing.together import ONLY_ENGINE, Together
-from ghcr_push.pushing.unheld import UnknownBlobs
+from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, TagReference
 
@@ -72,13 +72,13 @@ class RegistryState:
 
     limiter: Limiter
     known_blobs: KnownBlobs
-    permission: WriteAccess
+    write_access: WriteAccess
 
 
 class GroupPush:
     """A group on its way: ``runs`` are its targets, the first of them the seed.
 
-    ``turn`` is shared by the groups of one repository, ``content`` by those of one image.
+    ``lock`` is shared by the groups of one repository, ``content`` by those of one image.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class GroupPush:
         control: RunControl,
         registry_state: RegistryState,
         content: SharedContent,
-        turn: anyio.Lock,
+        lock: anyio.Lock,
     ) -> None:
         self._group = group
         self._image = image
@@ -104,8 +104,8 @@ class GroupPush:
             registry_state.limiter, lambda error: context.judge(error, group.repository)
         )
         self._manifests = Manifests(group.repository, context.registry, reader)
-        self._turn = turn
-        self._unheld: UnknownBlobs | None = None
+        self._lock = lock
+        self._unknown_blobs: UnknownBlobs | None = None
         self._together = control.together
         self._doubted = False
         """Whether a refusal was taken for one of a tag alone already."""
@@ -117,7 +117,7 @@ class GroupPush:
             self._image,
             engine=self._context.engine,
             manifests=manifests,
-            turn=self._turn,
+            lock=self._lock,
             sent_other=self._sent_other,
         )
 
@@ -153,7 +153,7 @@ class GroupPush:
         await self._context.reach.decided(self._group.repository.registry)
         if not self._only_engine:
             if self._context.direct:
-                await self._carry_and_write()
+                await self._upload_and_write()
             else:
                 await self._push_and_retag()
         if self._only_engine and self._together.wanted:
@@ -166,14 +166,14 @@ class GroupPush:
 
     # -- the layers go up by our own hand ---------------------------------------------------
 
-    async def _carry_and_write(self) -> None:
-        """Carry the content, unless a tag names it already; then write every tag."""
+    async def _upload_and_write(self) -> None:
+        """Upload the content, unless a tag names it already; then write every tag."""
         named = await self._look_first()
         if self._together.wanted and self._has_failed:
             self._leave(named)
             return
         digest = next(iter(named.values()), None)
-        digest = digest or await self._pushed_first() or await self._carry()
+        digest = digest or await self._pushed_first() or await self._upload()
         if digest is not None:
             self._content.decide(self._group.repository)
             if not await self._bring_referrers():
@@ -238,15 +238,15 @@ class GroupPush:
             limiter=state.limiter,
             known_blobs=state.known_blobs,
             content=content,
-            refusal=lambda: state.permission.refusal(repository),
+            refusal=lambda: state.write_access.refusal(repository),
             may_begin=lambda: seed.may_begin,
             log=log,
         )
 
     async def _may_move(self) -> bool:
         """Wait for the content of the whole run; False where no tag is to move."""
-        repository, permission = self._group.repository, self._registry_state.permission
-        if self._unended and (refusal := await permission.refusal(repository)):
+        repository, write_access = self._group.repository, self._registry_state.write_access
+        if self._unended and (refusal := await write_access.refusal(repository)):
             self._fail_all(self._unended, refusal)
         return not self._has_failed and await self._together.all_ready(self._group)
 
@@ -301,34 +301,34 @@ class GroupPush:
     async def _pushed_once(self, seed: TagPush) -> Digest | None:
         if not (self._context.engine_first and self._image.in_engine and seed.may_begin):
             return None
-        if await self._registry_state.permission.refusal(self._group.repository):
+        if await self._registry_state.write_access.refusal(self._group.repository):
             return None
         seed.seed = True
-        result = await seed.land_at_once(self._held)
+        result = await seed.push_once(self._held)
         self._learn(seed, result)
         return result.digest if result else None
 
-    async def _carry(self) -> Digest | None:
-        """Return the digest of the carried content; None where there is none.
+    async def _upload(self) -> Digest | None:
+        """Return the digest of the uploaded content; None where there is none.
 
         All targets have failed with it then, unless the run was ended before it was tried.
         """
         runs = self._unended
         if not runs or not runs[0].may_begin:
             return None
-        repository, permission = self._group.repository, self._registry_state.permission
-        if refusal := permission.known_refusal(repository):
+        repository, write_access = self._group.repository, self._registry_state.write_access
+        if refusal := write_access.known_refusal(repository):
             self._fail_all(runs, refusal)
             return None
         seed = runs[0]
         seed.seed = True
         seed.content = ContentLog()
         content_push = self._content_push(seed, self._content, seed.content)
-        self._unheld = content_push.unheld
-        carried: Manifest | None = None
+        self._unknown_blobs = content_push.unknown_blobs
+        uploaded: Manifest | None = None
         try:
             with self._context.reach.direct_work(repository.registry):
-                carried = await content_push.carry()
+                uploaded = await content_push.push()
         except NotStartedError:
             return None
         except AttemptError as failed:
@@ -336,26 +336,26 @@ class GroupPush:
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
             failure = self._context.judge(error, repository)
         else:
-            return self._known(carried)
+            return self._known(uploaded)
         finally:
             tries = seed.tries + seed.content.tries  # docker push may have tried before
             seed.tries_of_content = tries
-        permission.learn(repository, failure)
+        write_access.learn(repository, failure)
         if digest := await self._pushed_in_our_place(seed, failure):
             return digest
         self._fail_all(self._unended, failure)
         return None
 
-    def _known(self, carried: Manifest | None) -> Digest | None:
+    def _known(self, uploaded: Manifest | None) -> Digest | None:
         """Keep the manifest at hand; None where only the engine reaches the registry."""
-        if carried is not None:
-            self._manifests.know(carried)
-        return carried.digest if carried else None
+        if uploaded is not None:
+            self._manifests.know(uploaded)
+        return uploaded.digest if uploaded else None
 
     # -- the layers go up by docker push ----------------------------------------------------
 
     async def _push_and_retag(self) -> None:
-        if refusal := await self._registry_state.permission.refusal(self._group.repository):
+        if refusal := await self._registry_state.write_access.refusal(self._group.repository):
             self._fail_all(self._runs, refusal)
             return
         rest = list(self._runs)
@@ -371,12 +371,12 @@ class GroupPush:
                 return
 
     def _is_seeded(self, seed: TagPush, rest: Sequence[TagPush]) -> bool:
-        """Say whether ``seed`` carried the content; where it failed for all, end ``rest`` too."""
+        """Say whether ``seed`` brought the content; where it failed for all, end ``rest`` too."""
         result = seed.result
         if result is None or result.failure is None:
             return result is not None and result.outcome is not Outcome.KEPT
         if not (result.failure.tag_only or self._is_doubtful(result.failure)):
-            self._fail_all(rest, _not_carried(result.failure, seed))
+            self._fail_all(rest, _not_uploaded(result.failure, seed))
         return False
 
     def _is_doubtful(self, failure: Failure) -> bool:
@@ -399,7 +399,7 @@ class GroupPush:
             digest,
             registry=self._context.registry,
             manifests=self._manifests,
-            unheld=self._unheld,
+            unknown_blobs=self._unknown_blobs,
         )
         await self._land_all(runs, content)
 
@@ -409,11 +409,11 @@ class GroupPush:
                 tasks.start_soon(self._land, run, content)
 
     async def _land(self, run: TagPush, content: ByDockerPush | ByManifestPut) -> None:
-        refusal = self._registry_state.permission.known_refusal(run.repository)
+        refusal = self._registry_state.write_access.known_refusal(run.repository)
         if refusal is not None and not run.tried:
             run.fail(refusal)
             return
-        self._learn(run, await run.land(content))
+        self._learn(run, await run.push(content))
 
     def _learn(self, run: TagPush, result: TargetResult | None) -> None:
         """Note a failure; that a tag is refused says nothing of its neighbours.
@@ -424,7 +424,7 @@ class GroupPush:
         if result is None or result.failure is None:
             return
         if self._only_engine:
-            self._registry_state.permission.learn(run.repository, result.failure)
+            self._registry_state.write_access.learn(run.repository, result.failure)
         self._control.note_failure()
 
     def _fail_all(self, runs: Sequence[TagPush], failure: Failure) -> None:
@@ -433,8 +433,8 @@ class GroupPush:
             self._control.note_failure()
 
 
-def _not_carried(failure: Failure, seed: TagPush) -> Failure:
+def _not_uploaded(failure: Failure, seed: TagPush) -> Failure:
     """Say for the other targets of a group why their content is not there."""
     return replace(
-        failure, message=f"the image was not carried with {seed.target}: {failure.message}"
+        failure, message=f"uploading the image failed, with {seed.target}: {failure.message}"
     )

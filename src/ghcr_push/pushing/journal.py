@@ -88,10 +88,10 @@ def _is_cut_off(attempt: Attempt) -> bool:
 
 @dataclass(slots=True)
 class ContentLog:
-    """What was tried for the content of a group, and what carrying it took so far."""
+    """What was tried for the content of a group, and what uploading it took so far."""
 
     units: list[Journal] = field(default_factory=list)
-    carriage: TransferStats = field(default_factory=TransferStats)
+    transfer: TransferStats = field(default_factory=TransferStats)
     uploads: list[Upload] = field(default_factory=list)
     """The blobs on their way, which count the bytes that they send."""
     begun: bool = False
@@ -121,7 +121,7 @@ class ContentLog:
         return sum(upload.bytes_sent for upload in self.uploads)
 
     def count(self, **more: float) -> None:
-        """Add to the named figures of the carriage, and bring its bytes up to date."""
-        values = {name: getattr(self.carriage, name) + value for name, value in more.items()}
+        """Add to the named figures of the transfer, and bring its bytes up to date."""
+        values = {name: getattr(self.transfer, name) + value for name, value in more.items()}
         values["bytes_sent"] = self.bytes_sent
-        self.carriage = replace(self.carriage, **values)
+        self.transfer = replace(self.transfer, **values)

@@ -44,7 +44,7 @@ class KnownBlobs:
                 await stack.aclose()
             yield
 
-    def turn(self, repository: Repository, digest: Digest) -> anyio.Lock:
+    def lock(self, repository: Repository, digest: Digest) -> anyio.Lock:
         """Return what keeps two groups from bringing one blob at the same moment."""
         return self._turns.setdefault((repository, digest), anyio.Lock())
 

@@ -387,7 +387,7 @@ class SharedContent:
     async def _wait_after(self, error: Exception, leader: Participant) -> None:
         """Wait as the policy says before another pass; raise ``error`` where there is none."""
         context = self._readings.context
-        failed = AttemptError(context.judge(error, leader.repository), charged=True)
+        failed = AttemptError(context.judge(error, leader.repository), counts=True)
         self._tries.spend(failed)
         wait = context.backoff.wait(failed, self._tries)
         if context.backoff.gives_up(failed, self._tries, wait):

@@ -44,14 +44,14 @@ class Reader:
 
     async def _told(self, request: Callable[[], Awaitable[T]], reading: ReadSlot) -> T:
         if given_up := self._limiter.outage.given_up:
-            raise AttemptError(given_up, charged=True)
+            raise AttemptError(given_up, counts=True)
         try:
             result = await answered(request(), within=READ_TIMEOUT)
         except Exception as error:  # a fault of ours, too, is the failure of this read alone
             failure = self._judge(error)
-            charged = reading.failed(failure)
+            counts = reading.failed(failure)
             given_up = self._limiter.outage.given_up
-            raise AttemptError(given_up or failure, charged=charged) from error
+            raise AttemptError(given_up or failure, counts=counts) from error
         reading.succeeded()
         return result
 

@@ -122,7 +122,7 @@ class ReferrerPush:
             units=self._units,
             reader=self._reader,
         )
-        async with self._known_blobs.turn(self._repository, subject):
+        async with self._known_blobs.lock(self._repository, subject):
             await tag.add(rest)
 
     async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
@@ -179,7 +179,7 @@ class ReferrerPush:
                 return
         if self._context.verify:
             sentence = f"{self._repository}:{tag} does not name {manifest.digest} after the write"
-            raise AttemptError(ours(Kind.NOT_VISIBLE, sentence), charged=True)
+            raise AttemptError(ours(Kind.NOT_VISIBLE, sentence), counts=True)
 
     async def _may_move(self, referrer: Referrer, seen: Descriptor) -> bool:
         """Say whether the tag may be moved from what it names: no signature there may get lost.

@@ -112,7 +112,7 @@ class ReferrersTag:
             return [{**entry} for entry in json.loads(self._index.raw)["manifests"]]
         except (ValueError, KeyError, TypeError) as error:
             sentence = f"{self._repository}:{self._tag} should list referrers, and is no index"
-            raise AttemptError(ours(Kind.UNSUPPORTED, sentence), charged=True) from error
+            raise AttemptError(ours(Kind.UNSUPPORTED, sentence), counts=True) from error
 
     async def _write(self) -> bool:
         index = with_entries(self._index, self._wanted)
@@ -129,7 +129,7 @@ class ReferrersTag:
             if not await self._is_complete(self._reader.in_turn):
                 sentence = f"{self._repository}:{self._tag} lost an entry to another writer"
                 failure = replace(ours(Kind.NOT_VISIBLE, sentence), cap=None)
-                raise AttemptError(failure, charged=True)
+                raise AttemptError(failure, counts=True)
 
     async def _drop_lost(self) -> None:
         """Leave out what the list names and the repository has not: a clean-up may have run."""

@@ -75,7 +75,7 @@ class PushRun:
         self._control = RunControl(fail_fast=limits.fail_fast, together=self._together)
         self._registry_states: dict[str, RegistryState] = {}
         self._contents: dict[str | Source, SharedContent] = {}
-        self._turns: dict[Repository, anyio.Lock] = {}
+        self._locks: dict[Repository, anyio.Lock] = {}
         self._runs: list[TagPush] = []
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
 
@@ -172,7 +172,7 @@ class PushRun:
         return RegistryState(
             limiter=limiter,
             known_blobs=KnownBlobs(self._context, limiter),
-            permission=WriteAccess(self._context, limiter, self._may_start),
+            write_access=WriteAccess(self._context, limiter, self._may_start),
         )
 
     def _may_start(self) -> bool:
@@ -226,7 +226,7 @@ class PushRun:
             control=self._control,
             registry_state=self._registry_states[group.repository.registry],
             content=self._contents[content_key(group.source, image)],
-            turn=self._turns.setdefault(group.repository, anyio.Lock()),
+            lock=self._locks.setdefault(group.repository, anyio.Lock()),
         ).run()
 
     # -- the end ------------------------------------------------------------------------------

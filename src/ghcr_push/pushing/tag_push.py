@@ -70,7 +70,7 @@ class TagPush:
         self.target = target
         self.seed = False
         self.content: ContentLog | None = None
-        """On a seed whose content we carry ourselves: how that goes."""
+        """On a seed whose content we upload ourselves: how that goes."""
         self.tries_of_content = 0
         self.referrers: tuple[ReferrerResult, ...] = ()
         """What came along with it."""
@@ -103,14 +103,14 @@ class TagPush:
     @property
     def tried(self) -> bool:
         """Whether a write began, be it of its content, or an attempt failed."""
-        carried = self.content is not None and self.content.begun
-        return self._tag_state.sent or carried or bool(self._journal.attempts)
+        uploading = self.content is not None and self.content.begun
+        return self._tag_state.sent or uploading or bool(self._journal.attempts)
 
     @property
     def failing(self) -> Failure | None:
         """How its last attempt failed, where it did, be it of the content that goes up with it.
 
-        What ``docker push`` failed at is no more the matter once we carry the content.
+        What ``docker push`` failed at is no more the matter once we upload the content.
         """
         own, content = self._journal.attempts, self.content.attempts if self.content else ()
         if self.content and content and (not own or content[-1].started >= own[-1].started):
@@ -127,7 +127,7 @@ class TagPush:
         """Whether a write of it may begin now."""
         return self.tried or self._may_start()
 
-    async def land(self, content: TagWriter) -> TargetResult | None:
+    async def push(self, content: TagWriter) -> TargetResult | None:
         """Bring the target to its outcome; failures are in the result, never raised.
 
         Returns None where the run was ended before the target was tried.
@@ -141,11 +141,11 @@ class TagPush:
             )
         )
 
-    async def land_at_once(self, content: TagWriter) -> TargetResult | None:
+    async def push_once(self, content: TagWriter) -> TargetResult | None:
         """Bring the target to its outcome in one attempt, or wait as it asks and return None.
 
         What fails so, fails for good only where it is the tag's own fault: another way of writing
-        may succeed. None, too, where the run was ended before; in both cases ``land`` may go on.
+        may succeed. None, too, where the run was ended before; in both cases ``push`` may go on.
         """
 
         async def attempt() -> None:
@@ -192,14 +192,14 @@ class TagPush:
 
         Those who wait for their turn wait before they look, so that no look grows old in a queue.
         """
-        async with AsyncExitStack() as turn:
-            await turn.enter_async_context(self._limiter.window.open())
+        async with AsyncExitStack() as place:
+            await place.enter_async_context(self._limiter.window.open())
             self._open()
             if await self._look(content):
                 return False
             self._journal.step = Step.FETCH
             await content.prepare()
-            await self._write(content, turn)
+            await self._write(content, place)
         return True
 
     def _open(self) -> None:
@@ -254,26 +254,26 @@ class TagPush:
             self._tag_state.kept = self._context.keep_protected and not self._tag_state.sent
             if not self._tag_state.kept:
                 failure = ours(Kind.PROTECTED, f"{self.tag} is protected and names {seen.digest}")
-                raise AttemptError(failure, charged=True)
+                raise AttemptError(failure, counts=True)
         return self._tag_state.kept
 
     def _note(self, seen: Descriptor | None) -> None:
         self._last_look = Look(seen, self._context.clock())
         self._tag_state.looked(seen)
 
-    async def _write(self, content: TagWriter, turn: AsyncExitStack) -> None:
+    async def _write(self, content: TagWriter, place: AsyncExitStack) -> None:
         """Write in a slot, unless another job moved the tag since the last look.
 
-        ``turn`` is given up to others as soon as the write begins.
+        ``place`` is given up to others as soon as the write begins.
         """
         sent: Sent | None = None
         while sent is None:
-            async with content.turn(), self._limiter.write(self.target.reference) as slot:
+            async with content.lock(), self._limiter.write(self.target.reference) as slot:
                 moved = slot.open and await self._has_moved()
                 if not self.may_begin:
                     raise NotStartedError
                 if not moved and slot.begin():
-                    await turn.aclose()
+                    await place.aclose()
                     sent = await self._send(content, slot)
             if moved and self._last_look and await self._weigh(self._last_look.seen, content):
                 return
@@ -312,7 +312,7 @@ class TagPush:
             # a tag of a manifest that its repository holds: the bytes were accepted before
             held = content.step is Step.RETAG
             failure = self._context.judge(error, self.repository, held=held)
-            failed = AttemptError(failure, charged=slot.failed(failure))
+            failed = AttemptError(failure, counts=slot.failed(failure))
             # only the containerd store, which knows the digest beforehand, pushes an index
             self._tag_state.in_part |= content.step is Step.PUSH and content.digest is not None
             return Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED)
@@ -344,7 +344,7 @@ class TagPush:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as unread:
             failure = replace(failed.failure, wait=unread.failure.wait)
-            raise AttemptError(failure, charged=failed.charged) from unread
+            raise AttemptError(failure, counts=failed.counts) from unread
         if sent.doubtful:
             return await self._weigh(seen, content)
         if seen is None or self._tag_state.incomplete or not await content.named_by(seen):
@@ -370,7 +370,7 @@ class TagPush:
         if not await self._is_proved():
             names = f"still names {self._tag_state.before or 'nothing'}"
             failure = ours(Kind.NOT_VISIBLE, f"{self.tag} {names} after the write")
-            raise AttemptError(failure, charged=True)
+            raise AttemptError(failure, counts=True)
 
     async def _is_proved(self) -> bool:
         try:
@@ -398,10 +398,10 @@ class TagPush:
 
     def _overtaken(self, seen: Descriptor) -> AttemptError:
         message = f"{self.tag} names {seen.digest}, which this run did not send"
-        return AttemptError(ours(Kind.OVERTAKEN, message), charged=True)
+        return AttemptError(ours(Kind.OVERTAKEN, message), counts=True)
 
     async def look_first(self, content: ByDockerPush) -> Digest | None:
-        """Look before anything is carried: end it where the tag may not be written.
+        """Look before anything is uploaded: end it where the tag may not be written.
 
         Returns the digest that it names where that is the image, with all of its content there.
         A failing look proves nothing: the target's own attempt looks again, once it may.
@@ -496,7 +496,7 @@ class TagPush:
             attempts=tuple(self._journal.attempts),
             content_attempts=self.content.attempts if self.content else (),
             failure=failure,
-            carriage=self.content.carriage if self.content else None,
+            transfer=self.content.transfer if self.content else None,
             referrers=self.referrers,
         )
         self._context.observer(Ended(self.result))

@@ -13,7 +13,7 @@ from ghcr_push.model import Descriptor, Image, Kind, Manifest, Source, Step
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.reads import Reader
-from ghcr_push.pushing.unheld import UnknownBlobs
+from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.references import Digest, Repository, TagReference
 
 Said = Callable[[Sequence[str]], None]
@@ -44,7 +44,7 @@ class Manifests:
         self._registry = registry
         self._reader = reader
         self._known: dict[Digest, Manifest] = {}
-        self._turn = anyio.Lock()
+        self._lock = anyio.Lock()
         self._whole: dict[Digest, bool] = {}
         self._looking = anyio.Lock()
 
@@ -54,7 +54,7 @@ class Manifests:
 
     async def fetch(self, digest: Digest) -> Manifest:
         """Return the manifest with that digest; raise ``AttemptError`` where it cannot be read."""
-        async with self._turn:
+        async with self._lock:
             if digest not in self._known:
                 self._known[digest] = await self._reader.in_turn(
                     lambda: self._registry.get(self._repository, digest)
@@ -124,7 +124,7 @@ class TagWriter(Protocol):
     async def prepare(self) -> None:
         """Do the reads that a write needs, before a slot is asked for."""
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def lock(self) -> AbstractAsyncContextManager[None]:
         """Wait for the right to write it; it is given back between attempts."""
 
     async def send(self, target: TagReference, said: Said) -> Digest:
@@ -134,7 +134,7 @@ class TagWriter(Protocol):
 class ByDockerPush:
     """An image in the engine, sent by ``docker push``.
 
-    ``manifests`` is None where our process cannot read the repository. ``turn`` is shared by
+    ``manifests`` is None where our process cannot read the repository. ``lock`` is shared by
     the contents of one repository: pushed side by side, they would upload common layers twice.
     ``sent_other`` is told where a push sent another digest than the engine's, and may raise.
     """
@@ -148,7 +148,7 @@ class ByDockerPush:
         *,
         engine: Engine,
         manifests: Manifests | None,
-        turn: anyio.Lock,
+        lock: anyio.Lock,
         sent_other: Callable[[TagReference, Digest], None],
     ) -> None:
         self.digest = image.digest
@@ -156,7 +156,7 @@ class ByDockerPush:
         self._image = image
         self._engine = engine
         self._manifests = manifests
-        self._turn = turn
+        self._lock = lock
         self._sent_other = sent_other
 
     async def named_by(self, seen: Descriptor) -> bool:
@@ -182,9 +182,9 @@ class ByDockerPush:
     async def prepare(self) -> None:
         """Nothing: the engine reads for itself."""
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def lock(self) -> AbstractAsyncContextManager[None]:
         """One push at a time in a repository."""
-        return self._turn
+        return self._lock
 
     async def send(self, target: TagReference, said: Said) -> Digest:
         """Run one ``docker push``; another digest than the engine's own is not silently taken."""
@@ -197,7 +197,7 @@ class ByDockerPush:
 class ByManifestPut:
     """A manifest whose content the repository holds, to be written under tags.
 
-    ``unheld``, where we brought the content, mends what turns out to be missing of it.
+    ``unknown_blobs``, where we brought the content, mends what turns out to be missing of it.
     """
 
     step = Step.RETAG
@@ -209,13 +209,13 @@ class ByManifestPut:
         *,
         registry: Registry,
         manifests: Manifests,
-        unheld: UnknownBlobs | None = None,
+        unknown_blobs: UnknownBlobs | None = None,
     ) -> None:
         self.digest = digest
         self._repository = repository
         self._registry = registry
         self._manifests = manifests
-        self._unheld = unheld
+        self._unknown_blobs = unknown_blobs
 
     async def named_by(self, seen: Descriptor) -> bool:
         """Compare digests."""
@@ -227,12 +227,12 @@ class ByManifestPut:
 
     async def prepare(self) -> None:
         """Have the manifest's bytes at hand, and what was found missing there."""
-        if self._unheld is not None:
-            await self._unheld.mend()
+        if self._unknown_blobs is not None:
+            await self._unknown_blobs.mend()
         await self._manifests.fetch(self.digest)
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Any time: a retag carries no layers."""
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """Any time: a retag uploads no layers."""
         return nullcontext()
 
     async def send(self, target: TagReference, said: Said) -> Digest:  # noqa: ARG002 - the port's
@@ -241,8 +241,8 @@ class ByManifestPut:
         try:
             await self._registry.put(self._repository, target.tag, manifest)
         except PushError as error:
-            if self._unheld is not None:
-                self._unheld.note(target.tag, error)
+            if self._unknown_blobs is not None:
+                self._unknown_blobs.note(target.tag, error)
             raise
         return self.digest
 

@@ -90,9 +90,9 @@ class Units:
             result = await answered(request(), within=self._context.attempt_timeout)
         except Exception as error:  # a fault of ours, too, is the failure of this unit
             failure = self.judge(error)
-            charged = slot.failed(failure)
+            counts = slot.failed(failure)
             self.record(journal, failure)
-            raise AttemptError(failure, charged=charged) from error
+            raise AttemptError(failure, counts=counts) from error
         else:
             slot.succeeded()
             self._context.welcomed.add(self._repository)

@@ -117,7 +117,7 @@ def _target(result: TargetResult) -> TargetRecord:
         failure=_failure(result.failure),
         attempts=[_attempt(attempt) for attempt in result.attempts],
         content_attempts=[_attempt(attempt) for attempt in result.content_attempts],
-        carriage=_carriage(result.carriage),
+        transfer=_transfer(result.transfer),
         referrers=[_referrer(each) for each in result.referrers],
     )
 
@@ -132,18 +132,18 @@ def _referrer(referrer: ReferrerResult) -> ReferrerRecord:
     )
 
 
-def _carriage(carriage: TransferStats | None) -> TransferRecord | None:
-    if carriage is None:
+def _transfer(transfer: TransferStats | None) -> TransferRecord | None:
+    if transfer is None:
         return None
     return TransferRecord(
-        blobs_sent=carriage.sent,
-        blobs_mounted=carriage.mounted,
-        blobs_found=carriage.found,
-        bytes_sent=carriage.bytes_sent,
-        bytes_saved=carriage.bytes_saved,
-        seconds_reading=_ms(carriage.seconds_reading),
-        seconds_compressing=_ms(carriage.seconds_compressing),
-        seconds_sending=_ms(carriage.seconds_sending),
+        blobs_sent=transfer.sent,
+        blobs_mounted=transfer.mounted,
+        blobs_found=transfer.found,
+        bytes_sent=transfer.bytes_sent,
+        bytes_saved=transfer.bytes_saved,
+        seconds_reading=_ms(transfer.seconds_reading),
+        seconds_compressing=_ms(transfer.seconds_compressing),
+        seconds_sending=_ms(transfer.seconds_sending),
     )
 
 

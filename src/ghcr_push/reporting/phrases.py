@@ -149,17 +149,17 @@ def retries_told(report: Report) -> str:
 
 def sent(report: Report) -> str:
     """Return what went over the wire, and what needed not: empty where ``docker push`` did it."""
-    carried = [target.carriage for target in report.targets if target.carriage]
+    transfers = [target.transfer for target in report.targets if target.transfer]
     parts = []
-    if blobs := sum(each.blobs_sent for each in carried):
-        sent_bytes, seconds = sum(each.bytes_sent for each in carried), _uploading(report)
+    if blobs := sum(each.blobs_sent for each in transfers):
+        sent_bytes, seconds = sum(each.bytes_sent for each in transfers), _uploading(report)
         rate = f", {size(sent_bytes / seconds)}/s" if seconds else ""
         parts.append(f"{count(blobs, 'layer')} sent: {size(sent_bytes)} in {span(seconds)}{rate}")
-    if mounted := sum(each.blobs_mounted for each in carried):
+    if mounted := sum(each.blobs_mounted for each in transfers):
         parts.append(f"{count(mounted, 'layer')} mounted")
-    if found := sum(each.blobs_found for each in carried):
+    if found := sum(each.blobs_found for each in transfers):
         parts.append(f"{count(found, 'layer')} there already")
-    if parts and (saved := sum(each.bytes_saved for each in carried)):
+    if parts and (saved := sum(each.bytes_saved for each in transfers)):
         parts.append(f"{size(saved)} not sent")
     return " · ".join(parts)
 

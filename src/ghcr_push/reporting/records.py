@@ -61,7 +61,7 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferRecord:
-    """What carrying the content of a group took."""
+    """What uploading the content of a group took."""
 
     blobs_sent: int
     """Configs and layers that were uploaded."""
@@ -118,7 +118,7 @@ class TargetRecord:
     may_have_landed: bool
     """Whether a write was in flight whose end is not known."""
     seed: bool
-    """Whether this target carried the layers of its group."""
+    """Whether the layers of its group were uploaded with this target."""
     retried: bool
     """Whether its own write, or the content that went up with it, needed more than one attempt."""
     cause: CauseCategory
@@ -131,8 +131,8 @@ class TargetRecord:
     """Every attempt for it, in the order of time."""
     content_attempts: list[AttemptRecord]
     """On a seed: every attempt for the blobs and manifests that its group shares."""
-    carriage: TransferRecord | None
-    """On a seed whose content was carried through the registry's API: what that took."""
+    transfer: TransferRecord | None
+    """On a seed whose content was uploaded through the registry's API: what that took."""
     referrers: list[ReferrerRecord] = field(default_factory=list)
     """On the target that they came along with: what refers to its image, or to parts of it."""
 
@@ -152,7 +152,7 @@ class TargetRecord:
 
     @property
     def all_attempts(self) -> list[AttemptRecord]:
-        """Its own attempts and those of the content that it carried, in the order of time."""
+        """Its own attempts and those of the content that it uploaded, in the order of time."""
         together = (*self.content_attempts, *self.attempts)
         return sorted(together, key=lambda attempt: attempt.started)
 

@@ -1,4 +1,4 @@
-"""Where manifests and blobs come from when we carry them ourselves.
+"""Where manifests and blobs come from when we upload them ourselves.
 
 Nothing here starts a process or opens a socket: byte streams are handed in.
 """

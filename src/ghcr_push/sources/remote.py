@@ -187,7 +187,7 @@ class RegistrySources:
                 return await request()
             except PushError as error:
                 failure = classify(of_source(error, str(source)).evidence)
-                raise AttemptError(failure, charged=True) from error
+                raise AttemptError(failure, counts=True) from error
 
         return await self._persist(attempt)
 

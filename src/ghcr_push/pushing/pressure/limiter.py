@@ -305,7 +305,7 @@ class Limiter:
             return self._charge_for_hold(failure)
         alone = self._is_alone(slot)
         if not self._is_pressure(slot, failure, alone=alone):
-            return failure.charged
+            return failure.counts
         counts = alone or self._limit.fixed
         self.outage.write_failed(slot.unit, slot.order if counts else None)
         with self._watching(_reason(failure)):
@@ -347,7 +347,7 @@ class Limiter:
         if failure.holds:
             return self._charge_for_hold(failure)
         if not (failure.pressure or failure.kind is Kind.NETWORK):
-            return failure.charged
+            return failure.counts
         if failure.kind is Kind.THROTTLED and reading.began >= self._reads_slowed:
             self._reads_slowed = self._clock()
             self._read_pace.refused()
@@ -357,7 +357,7 @@ class Limiter:
 
     def _charge_for_hold(self, failure: Failure) -> bool:
         """Say whether a hold counts: the whole client brought it about, unless it comes again."""
-        return failure.charged and self._throttles > 1
+        return failure.counts and self._throttles > 1
 
     def _is_pressure(self, slot: Slot, failure: Failure, *, alone: bool) -> bool:
         """Judge a broken connection by whether another unit's broke just before.
@@ -377,7 +377,7 @@ class Limiter:
     def _charge(self, failure: Failure) -> bool:
         """Say whether a failure counts; in an outage it does not, and probes are spaced."""
         if not self.outage.lasts:
-            return failure.charged
+            return failure.counts
         self.outage.probe_failed(failure)
         return False
 

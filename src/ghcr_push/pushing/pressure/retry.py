@@ -36,27 +36,27 @@ These kinds take their time to clear.
 
 
 class AttemptError(Exception):
-    """One attempt of a unit failed; ``charged`` says whether that spends one of its attempts."""
+    """One attempt of a unit failed; ``counts`` says whether that spends one of its attempts."""
 
-    def __init__(self, failure: Failure, *, charged: bool) -> None:
+    def __init__(self, failure: Failure, *, counts: bool) -> None:
         super().__init__(failure.message)
         self.failure = failure
-        self.charged = charged
+        self.counts = counts
 
 
 @dataclass(slots=True)
 class Tries:
     """What one unit has spent so far."""
 
-    charged: int = 0
+    counted: int = 0
     by_kind: Counter[Kind] = field(default_factory=Counter)
     throttled: int = 0
-    """Throttles one after the other, charged or not: their waits grow all the same."""
+    """Throttles one after the other, counted or not: their waits grow all the same."""
 
     def spend(self, failed: AttemptError) -> None:
         """Count a failed attempt."""
-        self.by_kind[failed.failure.kind] += failed.charged
-        self.charged += failed.charged
+        self.by_kind[failed.failure.kind] += failed.counts
+        self.counted += failed.counts
         self.throttled = self.throttled + 1 if failed.failure.kind is Kind.THROTTLED else 0
 
 
@@ -86,11 +86,11 @@ class Backoff:
         if failure.kind is Kind.THROTTLED:
             doubled = BURST_FLOOR * 2.0 ** min(tries.throttled - 1, BURST_DOUBLINGS)
             return max(asked, doubled) + self.random.uniform(0, BURST_SPREAD)
-        if not failed.charged:
+        if not failed.counts:
             return asked + self.random.uniform(0, MOMENT)
         first = self.initial * SLOWER.get(failure.kind, 1.0)
         # the exponent is bounded because 2.0**1024 overflows
-        grown = min(self.maximum, first * 2.0 ** min(tries.charged - 1, 32))
+        grown = min(self.maximum, first * 2.0 ** min(tries.counted - 1, 32))
         spread = grown / 2 * (HASTE if spare else 1.0)
         return max(asked, grown / 2) + self.random.uniform(0, spread)
 
@@ -101,13 +101,13 @@ class Backoff:
             return True
         if failure.cap is not None and tries.by_kind[failure.kind] >= failure.cap:
             return True
-        return tries.charged >= self.max_attempts
+        return tries.counted >= self.max_attempts
 
     def spent(self, failure: Failure, tries: Tries) -> tuple[int, int]:
         """Return how many tries have counted, and how many may: of the kind, where it has a cap."""
         if failure.cap is not None and failure.cap < self.max_attempts:
             return tries.by_kind[failure.kind], failure.cap
-        return tries.charged, self.max_attempts
+        return tries.counted, self.max_attempts
 
     async def run(
         self,
