@@ -36,6 +36,9 @@ WAYS = ("refuses connections", "answers 503", "never answers")
 LONGER, LATER = 1.2, 1.0
 """How much longer the healthy one's tags may take, as a factor and in seconds."""
 
+OTHER_CHANCES = 8
+"""Runs of the healthy registry alone that are played where one looks held up."""
+
 ALWAYS = ((float("-inf"), 64),)
 
 
@@ -150,10 +153,20 @@ def broken_beside_the_dead(seed: int) -> list[str]:
     scenario = isolated(seed)
     whole, alone = play(scenario), play(without_the_dead(scenario))
     broken = [*broken_promises(whole), *(f"alone: {each}" for each in broken_promises(alone))]
-    held = list(held_up(whole, alone))
+    held = list(held_up(whole, [alone]))
     if held and scenario.direct:
-        held = list(held_up(whole, play(without_the_dead(read_late(scenario)))))
+        held = list(held_up(whole, [alone, *by_other_chances(scenario)]))
     return broken or [f"healthy_registries_are_not_held_up: {each}" for each in held]
+
+
+def by_other_chances(scenario: Scenario) -> list[Played]:
+    """Play the healthy registry's run alone, as it may go as well.
+
+    Which blobs come first into temporary space that does not hold all of them decides more than a
+    dead registry does: alone, one seed's run takes 7 s or 11 s (20003860).
+    """
+    alone = without_the_dead(read_late(scenario))
+    return [play(replace(alone, seed=scenario.seed + chance)) for chance in range(OTHER_CHANCES)]
 
 
 def known_dead_at(whole: Played) -> float:
@@ -172,16 +185,16 @@ def known_dead_at(whole: Played) -> float:
     return max([died, *under_way]) + QUIET + CHECKED_EVERY if died > 0 else 0.0
 
 
-def held_up(whole: Played, alone: Played) -> Iterator[str]:
+def held_up(whole: Played, alone: list[Played]) -> Iterator[str]:
     """Say which tags of the healthy registry did not land, or later than they may."""
-    ends = {target: at - alone.start for target, at in ended_at(alone).items()}
-    allowed = LONGER * max(ends.values()) + LATER + known_dead_at(whole)
+    slowest = max(at - each.start for each in alone for at in ended_at(each).values())
+    allowed = LONGER * slowest + LATER + known_dead_at(whole)
     times = ended_at(whole)
     for result in whole.results:
-        if result.target not in ends:
+        if result.target.reference.repository.registry != HEALTHY:
             continue
         took = times[result.target] - whole.start
         if result.outcome is not Outcome.PUSHED:
             yield f"{result.target} is {result.outcome}: {result.failure}"
         elif took > allowed:
-            yield f"{result.target} took {took:.1f} s, alone all took {max(ends.values()):.1f} s"
+            yield f"{result.target} took {took:.1f} s, alone all took {slowest:.1f} s"
