@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ghcr_push.model import Outcome
+from ghcr_push.model import Kind, Outcome
 from ghcr_push.pushing.pressure.outage import PROBE_LAST
 from ghcr_push.pushing.pressure.reachability import UNCONNECTED, UNHEARD
 from ghcr_push.pushing.reads import READ_TIMEOUT
@@ -35,6 +35,7 @@ def unheard_registries_are_given_up(played: Played) -> Iterator[str]:
             if result.target.reference.repository.registry == registry
             and result.outcome is Outcome.FAILED
             and result.failure is not None
+            and result.failure.kind is not Kind.HELD_BACK  # quotes what failed elsewhere
             and "has not answered once" in result.failure.message
         ]
         if failures and not silent:

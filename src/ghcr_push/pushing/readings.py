@@ -381,7 +381,7 @@ class SharedContent:
         """Read until all who take part have everything; after a broken pass, wait, and again."""
         while not reading.complete and reading.is_wanted():
             error = await self._readings.read(reading, self._save)
-            if error is not None:
+            if error is not None and reading.is_wanted():
                 await self._wait_after(error, reading.leader.participant)
 
     async def _wait_after(self, error: Exception, leader: Participant) -> None:
