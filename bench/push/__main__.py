@@ -7,35 +7,13 @@ done in pieces. Needs root on Debian.
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import count, product
+from itertools import product
 from pathlib import Path
 
 from bench import plots
 from bench.push import measuring, tables
-from bench.push.conditions import CONDITIONS
+from bench.push.conditions import COMPARED
 from bench.push.contenders import CONTENDERS
-from bench.push.measuring import Measurement
-from tests.support.engines import running_engine
-from tests.support.runner import build_action_image
-
-BASES = ("python:3.13-slim", "docker:cli")
-"""What the action's image is built from."""
-
-
-def measurements(
-    conditions: Sequence[str], contenders: Sequence[str], rounds: int, done: Sequence[Measurement]
-) -> Iterator[Measurement]:
-    """Measure every contender under every condition; rounds go on where those `done` ended."""
-    turns = Counter((each.condition, each.contender) for each in done)
-    with running_engine("bench", images=BASES) as engine:
-        build_action_image(engine)
-        number = count()
-        for _, condition, contender in product(range(rounds), conditions, contenders):
-            turn = turns[condition, contender]
-            yield measuring.measure(engine, condition, contender, turn, next(number))
-            turns[condition, contender] += 1
 
 
 def report(results: Path, folder: Path) -> None:
@@ -54,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.push", description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument(
-        "--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS), metavar="NAME"
+        "--conditions", nargs="+", choices=COMPARED, default=list(COMPARED), metavar="NAME"
     )
     parser.add_argument(
         "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS), metavar="NAME"
@@ -69,7 +47,8 @@ def main() -> None:
         return
     done = measuring.read(given.append) if given.append else []
     measured = []
-    for each in measurements(given.conditions, given.contenders, given.rounds, done):
+    turns = list(product(given.conditions, given.contenders)) * given.rounds
+    for each in measuring.measurements(turns, done):
         print(each, file=sys.stderr)
         measured.append(each)
         if given.append:

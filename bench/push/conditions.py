@@ -7,6 +7,8 @@ from math import ceil
 from tests.support.front import Auth, Behaviour, Faults, Outage, Step, User
 
 TAGS = 20
+"""Tags that are pushed where clients are compared."""
+
 LAYERS = 15
 BLOBS = LAYERS + 1
 """The layers and the config."""
@@ -20,7 +22,6 @@ a manifest, about."""
 
 USER, PASSWORD = "octocat", "bench-password"
 
-_FAULTS = Faults(rate=0.1)
 _OUTAGE = Outage(start=1, end=31)
 
 
@@ -42,11 +43,12 @@ def _behaviour(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """A registry's state, and how many repositories the tags are spread over."""
+    """A registry's state, how many tags there are, and over how many repositories."""
 
     title: str
     meaning: str
     behaviour: Behaviour
+    tags: int = TAGS
     repositories: int = 1
 
     @property
@@ -54,8 +56,8 @@ class Condition:
         """Return every tag to write, as `repository:tag`; neighbours share a repository."""
         repositories = ["acme/app", *(f"acme/app-{n}" for n in range(2, self.repositories + 1))]
         return [
-            f"{repositories[number * self.repositories // TAGS]}:v{number}"
-            for number in range(TAGS)
+            f"{repositories[number * self.repositories // self.tags]}:v{number}"
+            for number in range(self.tags)
         ]
 
     @property
@@ -72,7 +74,7 @@ class Condition:
         a PUT. The registry takes a manifest only when it has all its blobs. So::
 
             uploads = BLOBS * (POST + PUT) / slots
-            bound   = uploads + ceil(TAGS / slots) * TAG
+            bound   = uploads + ceil(tags / slots) * TAG
 
         Reads, tokens, the engine and the client itself count as nothing. With random faults every
         request is needed 1 / (1 - rate) times on average. In an outage nothing begins from its
@@ -83,24 +85,29 @@ class Condition:
         uploads = BLOBS * (POST + PUT) / self.slots
         if self.repositories > 1:
             mounts = BLOBS * (self.repositories - 1) * POST / self.slots
-            return uploads + mounts + TAGS * TAG / self.slots
+            return uploads + mounts + self.tags * TAG / self.slots
         if self.behaviour.faults:
             needed = 1 / (1 - self.behaviour.faults.rate)
-            return needed * uploads + max(_rounds(self.slots), needed * TAGS / self.slots) * TAG
-        if self.behaviour.outages:
-            return _across(self.behaviour.outages[0], uploads, self.slots)
-        return uploads + _rounds(self.slots) * TAG
+            rounds = max(ceil(self.tags / self.slots), needed * self.tags / self.slots)
+            return needed * uploads + rounds * TAG
+        for outage in self.behaviour.outages:
+            begun = self.slots * max(0, ceil((outage.start - uploads) / TAG))
+            if begun < self.tags:
+                return (outage.end or 0) + ceil((self.tags - begun) / self.slots) * TAG
+        return self.bound_with({})
 
+    def bound_with(self, failed: Mapping[Step, int]) -> float:
+        """Return the bound for a client that met so many failed writes, by step.
 
-def _rounds(slots: int, tags: int = TAGS) -> int:
-    return ceil(tags / slots)
+        A failed write takes as long as a good one, and is made once more::
 
-
-def _across(outage: Outage, uploads: float, slots: int) -> float:
-    """Return the bound where an outage falls into it."""
-    begun = slots * max(0, ceil((outage.start - uploads) / TAG))
-    left = _rounds(slots, max(0, TAGS - begun)) * TAG
-    return (outage.end or 0) + left if left else uploads + _rounds(slots) * TAG
+            uploads = ((BLOBS + failed POSTs) * POST + (BLOBS + failed PUTs) * PUT) / slots
+            bound   = uploads + ceil((tags + failed tags' PUTs) / slots) * TAG
+        """
+        posts = BLOBS + failed.get(Step.UPLOAD_POST, 0)
+        puts = BLOBS + failed.get(Step.UPLOAD_PUT, 0)
+        tags = self.tags + failed.get(Step.MANIFEST_PUT, 0)
+        return (posts * POST + puts * PUT) / self.slots + ceil(tags / self.slots) * TAG
 
 
 def _limited(writes: int) -> Condition:
@@ -112,6 +119,15 @@ def _limited(writes: int) -> Condition:
     )
 
 
+def _sixty(rate: float) -> Condition:
+    return Condition(
+        title=f"60 tags, {100 * rate:.0f} % of writes fail",
+        meaning=f"one at a drawn place of every {1 / rate:.0f}",
+        behaviour=_behaviour(faults=Faults(rate=rate, evenly=True)),
+        tags=60,
+    )
+
+
 CONDITIONS: Mapping[str, Condition] = {
     "healthy": Condition(title="Healthy", meaning="nothing is refused", behaviour=_behaviour()),
     "limit-1": _limited(1),
@@ -120,7 +136,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "faults": Condition(
         title="10 % of writes fail",
         meaning="at random, with 500, 502, 503 or 504",
-        behaviour=_behaviour(faults=_FAULTS),
+        behaviour=_behaviour(faults=Faults(rate=0.1)),
     ),
     "outage": Condition(
         title="Outage of 30 s",
@@ -133,5 +149,13 @@ CONDITIONS: Mapping[str, Condition] = {
         behaviour=_behaviour(),
         repositories=5,
     ),
+    "sixty": Condition(
+        title="60 tags", meaning="nothing is refused", behaviour=_behaviour(), tags=60
+    ),
+    "sixty-10": _sixty(0.1),
+    "sixty-20": _sixty(0.2),
 }
 """By the name that the command line and the results have for it."""
+
+COMPARED = tuple(name for name, condition in CONDITIONS.items() if condition.tags == TAGS)
+"""Those under which clients are compared."""

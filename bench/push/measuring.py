@@ -2,16 +2,22 @@
 
 import json
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
-from bench.push.conditions import CONDITIONS, LAYERS, TAGS
+from bench.push.conditions import CONDITIONS, LAYERS
 from bench.push.contenders import CONTENDERS, Task
-from tests.support.engines import Engine
-from tests.support.front import Front, Step, running_front
+from tests.support.engines import Engine, running_engine
+from tests.support.front import WRITES, Front, Step, running_front
 from tests.support.registry import running_registry
+from tests.support.runner import build_action_image
+
+BASES = ("python:3.13-slim", "docker:cli")
+"""What the action's image is built from."""
 
 LIMIT = 180.0
 """Seconds after which a contender is ended; what it has not pushed by then is lost."""
@@ -23,7 +29,8 @@ class Measurement:
 
     `lost` counts tags that were not there at the end; `requests` and writes are what the
     registry was asked, refused or not; `peak_writes` were in flight at a time as the
-    contender saw it. `engine` is the Docker Engine's version.
+    contender saw it. `engine` is the Docker Engine's version. `failed_writes` counts by step; older
+    measurements have none.
     """
 
     condition: str
@@ -36,6 +43,22 @@ class Measurement:
     refused: int
     peak_writes: int
     engine: str
+    failed_writes: Mapping[Step, int] = field(default_factory=dict)
+
+
+def measurements(
+    turns: Sequence[tuple[str, str]], done: Iterable[Measurement], engine: str = "bench"
+) -> Iterator[Measurement]:
+    """Measure each pair of condition and contender in turn, on one engine of that name.
+
+    The rounds of each pair go on where those `done` ended.
+    """
+    rounds = Counter((each.condition, each.contender) for each in done)
+    with running_engine(engine, images=BASES) as running:
+        build_action_image(running)
+        for number, turn in enumerate(turns):
+            yield measure(running, *turn, rounds[turn], number)
+            rounds[turn] += 1
 
 
 def measure(engine: Engine, condition: str, contender: str, turn: int, number: int) -> Measurement:
@@ -69,20 +92,22 @@ def measure(engine: Engine, condition: str, contender: str, turn: int, number: i
         )
 
 
-def _seen(front: Front, names: Iterable[str]) -> dict[str, int]:
+def _seen(front: Front, names: Iterable[str]) -> dict[str, Any]:
     """Return the counts of a measurement, as the front has them."""
     stats = front.stats()
+    failed = {
+        step: sum(number for status, number in by_status.items() if status >= 500)
+        for step, by_status in stats.answers.items()
+    }
     return {
-        "lost": TAGS - sum(name in stats.manifest_writes for name in names),
+        "lost": sum(name not in stats.manifest_writes for name in names),
         "manifest_writes": stats.count(Step.MANIFEST_PUT),
         "requests": stats.requests,
-        "refused": sum(
-            number
-            for by_status in stats.answers.values()
-            for status, number in by_status.items()
-            if status >= 500
-        ),
+        "refused": sum(failed.values()),
         "peak_writes": stats.peak_offered,
+        "failed_writes": {
+            step: number for step, number in failed.items() if step in WRITES and number
+        },
     }
 
 

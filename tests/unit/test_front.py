@@ -2,6 +2,7 @@
 
 import base64
 import json
+from itertools import islice
 from random import Random
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.front import (
     Behaviour,
     Bucket,
     Event,
+    Faults,
     Match,
     Rule,
     Secondary,
@@ -31,6 +33,7 @@ from tests.support.front.limits import (
     TokenBucket,
     WriteSlots,
     limit_at,
+    strikes,
 )
 from tests.support.front.rules import RuleBook
 from tests.support.front.steps import Call, classify
@@ -114,6 +117,13 @@ def test_a_schedule_holds_from_its_times_on() -> None:
     schedule = ((1.0, 8), (5.0, 1))
     assert (limit_at(None, 3), limit_at(4, 3)) == (None, 4)
     assert [limit_at(schedule, t) for t in (0.5, 1, 4.9, 5, 99)] == [None, 8, 8, 1, 1]
+
+
+def test_faults_that_are_spread_evenly_keep_their_rate_in_every_short_run() -> None:
+    drawn = strikes(Faults(rate=0.2, evenly=True), Random(0))
+    runs = [tuple(islice(drawn, 5)) for _ in range(50)]
+    assert all(sum(run) == 1 for run in runs)
+    assert len(set(runs)) == 5, "the place is drawn"
 
 
 def test_slots_are_never_more_than_the_limit() -> None:

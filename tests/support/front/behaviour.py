@@ -140,10 +140,13 @@ class Outage(Window):
 class Faults(Model):
     """Random faults: a share `rate` of the requests of `steps` gets one of `answers`.
 
-    A share `lost` of the faults strikes after the registry did the work.
+    Each request by a draw of its own; `evenly`, one at a drawn place of every 1 / `rate`, so that
+    short runs meet that share, too. A share `lost` of the faults strikes after the registry did
+    the work.
     """
 
     rate: Share
+    evenly: bool = False
     steps: Steps = WRITES
     answers: tuple[Answer, ...] = Field(default=answers.FAULTS, min_length=1)
     lost: Share = 0

@@ -16,7 +16,7 @@ from tests.support.front import answers
 from tests.support.front.answers import Answer
 from tests.support.front.behaviour import Behaviour, Rule
 from tests.support.front.delivery import Delivery, Shared
-from tests.support.front.limits import SecondaryLimit, TokenBucket, limit_at
+from tests.support.front.limits import SecondaryLimit, TokenBucket, limit_at, strikes
 from tests.support.front.rules import RuleBook
 from tests.support.front.stats import Entry
 from tests.support.front.steps import WRITES, Call, Step
@@ -38,7 +38,9 @@ class Handling:
         self._secondary = SecondaryLimit(behaviour.secondary) if behaviour.secondary else None
         self._delivery = Delivery(behaviour, shared)
         self._refusals = itertools.cycle(behaviour.refusals)
-        self._faults = itertools.cycle(behaviour.faults.answers) if behaviour.faults else None
+        if faults := behaviour.faults:
+            self._strikes = strikes(faults, shared.random)
+            self._faults = itertools.cycle(faults.answers)
         self._outages: list[Iterator[Answer]] = [
             itertools.cycle(outage.answers) for outage in behaviour.outages
         ]
@@ -128,12 +130,10 @@ class Handling:
 
     def _fault(self, call: Call) -> Rule | None:
         """Return a random fault as a rule, or None."""
-        faults, draw = self.behaviour.faults, self._shared.random.random
-        if faults is None or self._faults is None or call.step not in faults.steps:
+        faults = self.behaviour.faults
+        if faults is None or call.step not in faults.steps or not next(self._strikes):
             return None
-        if draw() >= faults.rate:
-            return None
-        lost = draw() < faults.lost
+        lost = self._shared.random.random() < faults.lost
         return Rule(answer=next(self._faults), effect="after" if lost else "before")
 
     def _delay(self, step: Step) -> float:

@@ -4,9 +4,10 @@ Every `now` is in seconds on one clock that never goes back; none of these objec
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from random import Random
 
-from tests.support.front.behaviour import Bucket, Schedule, Secondary
+from tests.support.front.behaviour import Bucket, Faults, Schedule, Secondary
 
 
 def limit_at(given: int | Schedule | None, now: float) -> int | None:
@@ -14,6 +15,17 @@ def limit_at(given: int | Schedule | None, now: float) -> int | None:
     if given is None or isinstance(given, int):
         return given
     return next((number for start, number in reversed(given) if start <= now), None)
+
+
+def strikes(faults: Faults, random: Random) -> Iterator[bool]:
+    """Say of one request after the other whether a fault strikes it."""
+    while True:
+        if faults.evenly and faults.rate:
+            among = round(1 / faults.rate)
+            struck = random.randrange(among)
+            yield from (place == struck for place in range(among))
+        else:
+            yield random.random() < faults.rate
 
 
 class WriteSlots:

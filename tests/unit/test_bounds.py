@@ -1,0 +1,26 @@
+"""The least time that a registry leaves who pushes to it, as the benchmarks have it."""
+
+import pytest
+from bench.push.conditions import CONDITIONS
+from tests.support.front import Step
+
+
+@pytest.mark.parametrize(
+    ("failed", "more"),
+    [
+        ({}, 0),
+        ({Step.UPLOAD_POST: 8}, 0.1),
+        ({Step.UPLOAD_PUT: 4, Step.UPLOAD_PATCH: 9}, 0.125),
+        ({Step.MANIFEST_PUT: 4}, 0),  # the last of three rounds of eight has four places free
+        ({Step.MANIFEST_PUT: 5}, 0.4),
+    ],
+)
+def test_each_failed_write_is_made_once_more(failed: dict[Step, int], more: float) -> None:
+    healthy = CONDITIONS["healthy"].bound
+    assert healthy == pytest.approx(16 * 0.35 / 8 + 3 * 0.4)
+    assert CONDITIONS["faults"].bound_with(failed) == pytest.approx(healthy + more)
+
+
+def test_an_outage_holds_back_what_had_not_begun() -> None:
+    # 0.7 s of uploads, one round of eight before 1 s, twelve tags after the outage's end
+    assert CONDITIONS["outage"].bound == pytest.approx(31 + 2 * 0.4)
