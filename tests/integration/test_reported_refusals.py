@@ -13,6 +13,13 @@ from ghcr_push.model import Manifest
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 
+
+def in_detail(detail: dict[str, str]) -> Answer:
+    """Return an answer that says why in its detail only."""
+    error = {"code": "MANIFEST_INVALID", "message": "manifest invalid", "detail": detail}
+    return Answer(status=400, body=json.dumps({"errors": [error]}))
+
+
 IMMUTABLE = {
     "harbor": oci_error(
         412, "PRECONDITION", "Failed to process request due to 'app:1' configured as immutable."
@@ -47,6 +54,18 @@ IMMUTABLE = {
     ),
     "aliyun": oci_error(
         400, "UNKNOWN", "The requested tag already exists and cannot be overwritten."
+    ),
+    "azure-short": oci_error(405, "UNSUPPORTED", "The operation is disallowed."),
+    "artifactory-400": in_detail({"description": "HTTP 403 Forbidden"}),
+    "zot": in_detail(
+        {
+            "description": "During upload, manifests undergo several checks ensuring validity. If "
+            "those checks fail, this error MAY be returned, unless a more specific error is "
+            "included. The detail will contain information the failed validation.",
+            "reason": 'changing manifest media-type from "application/vnd.oci.image.manifest.v1+'
+            'json" to "application/vnd.oci.image.index.v1+json" is disallowed',
+            "reference": "1",
+        }
     ),
     "mirantis": oci_error(
         400, "UNKNOWN", "tag=1 cannot be overwritten because h/app is an immutable repository"

@@ -101,6 +101,15 @@ def test_a_detail_is_shown_if_it_is_short() -> None:
     assert (long.message, object_.message) == ("m", 'm ({"Tag": "v1"})')
 
 
+def test_of_a_detail_the_reason_is_shown_and_not_what_the_code_means() -> None:
+    """As zot words it, which says both; Artifactory has its reason where others explain."""
+    both = {"description": "During upload, manifests undergo checks. " * 6, "reason": "too old"}
+    zot = refused(error_list({"code": "MANIFEST_INVALID", "message": "m", "detail": both}))
+    one = refused(error_list({"code": "X", "message": "m", "detail": {"description": "HTTP 403"}}))
+    assert zot.message == 'm ({"reason": "too old"})'
+    assert one.message == 'm ({"description": "HTTP 403"})'
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -110,6 +110,9 @@ def _text(error: dict[str, object]) -> str:
     message, detail = error.get("message"), error.get("detail")
     said = message if isinstance(message, str) and message else ""
     said = said or str(error.get("code") or "").lower().replace("_", " ")
+    if isinstance(detail, dict) and len(detail) > 1:
+        # what the code means, as the specification has it: zot says so before it says what is wrong
+        detail = {name: value for name, value in detail.items() if name != "description"}
     hint = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
     if isinstance(detail, str | dict) and detail and len(hint) <= _LONGEST_DETAIL:
         return f"{said} ({hint})"

@@ -80,11 +80,15 @@ ACCESS: tuple[Rule, ...] = (
         rows=("D7",),
         title="The network that the job runs in is kept out",
         why="Azure's firewall (docker/build-push-action#1214), an organisation's list of allowed "
-        "addresses (docker/metadata-action#342), or a proxy's filter in front of the registry "
+        "addresses (docker/metadata-action#342), Google's perimeter "
+        "(GoogleCloudPlatform/cloud-sql-proxy#1686), or a proxy's filter in front of the registry "
         "(docker/hub-feedback#273). The credentials may be good.",
         signs=(
             Match(text=r"\bclient with ip\b.{0,80}\bnot allowed\b"),
             Match(text=r"\bip address is not permitted\b"),
+            # Google's VPC Service Controls, and Quay's rules for countries
+            Match(text=r"\bprohibited by organization's policy\b"),
+            Match(text=r"\bgeo-ip blocked\b"),
             Match(text=r"\bforbidden by administrative rules\b"),
             Match(text=r"\byou have been blocked\b"),
             Match(text=r"\battention required! \| cloudflare\b"),
@@ -109,6 +113,13 @@ ACCESS: tuple[Rule, ...] = (
             api(403, "DENIED", "client with IP '172.214.169.102' is not allowed access."),
             api(
                 403,
+                "DENIED",
+                "Request is prohibited by organization's policy. "
+                "vpcServiceControlsUniqueIdentifier: x",
+            ),
+            api(403, "DENIED", "The region from which you are pulling has been geo-ip blocked."),
+            api(
+                403,
                 None,
                 "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules."
                 "\n</body></html>",
@@ -122,17 +133,23 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("D8",),
         title="The organisation wants single sign-on",
-        why="A personal access token must be allowed for an organisation that enforces SAML.",
-        signs=(Match(text=r"\bSAML (?:SSO|enforcement|single sign-on)\b"),),
+        why="A personal access token must be allowed for an organisation that enforces SAML; "
+        "Docker Hub takes no password then (docker/hub-feedback#2181).",
+        signs=(
+            Match(text=r"\bSAML (?:SSO|enforcement|single sign-on)\b"),
+            Match(text=r"\bwhen SSO is enforced\b"),
+        ),
         classification=Classification(
             kind=Kind.DENIED,
             advice="Authorise the token for the organisation (Settings, Developer settings, "
-            "Configure SSO), or use `${{ github.token }}`.",
+            "Configure SSO), or use `${{ github.token }}`; Docker Hub wants a personal access "
+            "token in place of the password.",
         ),
         examples=(
             classic(
                 "denied: permission_denied: Resource protected by organization SAML enforcement"
             ),
+            classic("unauthorized: please use personal access token to login when SSO is enforced"),
             api(403, "DENIED", "Resource protected by organization SAML enforcement."),
         ),
     ),
@@ -261,14 +278,21 @@ ACCESS: tuple[Rule, ...] = (
         rows=("N18",),
         title="A proxy does not let us through",
         why="It answered and said no, by a rule of its own; asking again changes no rule.",
-        signs=(Match(text=r" names, refused: 4(?!08|29)\d\d\b", answered=False),),
+        signs=(
+            Match(text=r" names, refused: 4(?!08|29)\d\d\b", answered=False),
+            # all that the engine tells of it: what stands behind the status (moby/moby#40507)
+            Match(text=r'\b(?:get|head|post|put) "?<url>"?: forbidden(?: port)?$', answered=False),
+        ),
         classification=Classification(
             kind=Kind.PROXY,
             retryable=False,
             advice="Have the proxy let the job through to this registry, or name the registry in "
-            "NO_PROXY where it can be reached without one.",
+            "NO_PROXY where it can be reached without one; the engine has settings of its own.",
         ),
         examples=(
+            classic("Get https://registry-1.docker.io/v2/: Forbidden"),
+            classic('Get "https://r.example:5000/v2/": Forbidden port'),
+            containerd('failed to do request: Head "https://r.example/v2/o/i": Forbidden'),
             api(None, None, "the proxy p:3128, which HTTPS_PROXY names, refused: 403 Forbidden"),
         ),
     ),
@@ -285,15 +309,18 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("D6",),
         title="The token's scopes do not cover it",
-        why="A refusal in words that name a permission is meant, whichever permission it is.",
+        why="A refusal in words that name a permission is meant, whichever permission it is; "
+        "Docker Hub's token service names scopes (roboreg/roboreg#117).",
         signs=(
             Match(text=r"\bdoes not match expected scopes\b"),
+            Match(text=r"\binsufficient scopes?\b"),
             Match(text=r"\bpermission_denied: "),
         ),
         classification=Classification(
             kind=Kind.DENIED,
             advice="The token lacks a right: a personal access token (classic) needs the scope "
-            "`write:packages`, `github.token` needs `permissions: packages: write`.",
+            "`write:packages`, `github.token` needs `permissions: packages: write`, a token of "
+            "Docker Hub needs Read & Write.",
         ),
         after_success=_BLIP,
         examples=(
@@ -302,6 +329,11 @@ ACCESS: tuple[Rule, ...] = (
             ),
             containerd("error from registry: The token provided does not match expected scopes."),
             containerd("error from registry: permission_denied: some_other_right"),
+            buildkit(
+                "failed to fetch oauth token: unexpected status from GET request to "
+                "https://auth.docker.io/token: 401 Unauthorized: access token has insufficient "
+                "scopes"
+            ),
             api(403, "DENIED", "permission_denied: some_other_right"),
         ),
     ),
@@ -405,6 +437,8 @@ REFUSALS: tuple[Rule, ...] = (
             Match(text=r"\bcredentials are invalid\b"),
             Match(text=r"\bhttp basic: access denied\b"),
             Match(text=r"\bauthentication failed\b"),
+            # buildkit's words for a token service that refuses (docker/build-push-action#556)
+            Match(text=r"\bauthorization status: 401\b"),
             Match(code="UNAUTHORIZED"),
             Match(status=(401,)),
         ),
@@ -420,6 +454,7 @@ REFUSALS: tuple[Rule, ...] = (
             api(403, "DENIED", "HTTP Basic: Access denied. The provided password is incorrect"),
             containerd("error from registry: authentication required"),
             containerd(f"failed to push: {_HEAD}: 401 Unauthorized"),
+            buildkit("authorization status: 401: authorization failed"),
             api(401, "UNAUTHORIZED", "authentication required"),
             api(401),
         ),
@@ -458,7 +493,8 @@ BARE_REFUSALS: tuple[Rule, ...] = (
         why="Seen to pass at the third try (nextstrain/docker-base#131) and for lasting refusals "
         "(docker/build-push-action#981); also for some tags with a branch's name "
         "(tue-robotics/tue-env#708). The containerd store of engine 26 drops the text of every "
-        "refusal, so that lasting ones and secondary limits look like this too.",
+        "refusal, so that lasting ones and secondary limits look like this too, and ECR's limit on "
+        "images (medic/cht-core#9175).",
         signs=(
             Match(status=(403,)),
             Match(text=r"\b403 forbidden\b"),
@@ -468,7 +504,8 @@ BARE_REFUSALS: tuple[Rule, ...] = (
             advice="Check that the account may push there: on ghcr.io that the job has "
             "`permissions: packages: write` and that the package's settings, Manage Actions "
             "access, list this repository with the role Write. After many pushes it may be a rate "
-            "limit: run the job again some minutes later.",
+            "limit: run the job again some minutes later. In ECR look whether the repository is "
+            "full.",
         ),
         examples=(
             classic("unknown: 403 Forbidden"),

@@ -32,6 +32,8 @@ FAULTS: tuple[Rule, ...] = (
             Match(text=r"\bsomething went wrong\b"),
             Match(text=r"\bno space left on device\b"),
             Match(text=r"\begress is over the account limit\b"),
+            # Artifactory's, under the code of an invalid manifest (GoogleContainerTools/jib#1445)
+            Match(text=r"\bcircuit breaker threshold reached\b"),
         ),
         classification=Classification(kind=Kind.SERVER_ERROR),
         examples=(
@@ -64,6 +66,7 @@ FAULTS: tuple[Rule, ...] = (
             api(421),
             api(499),
             api(400, "UNAVAILABLE", "later"),
+            api(400, "MANIFEST_INVALID", "manifest invalid (Circuit Breaker Threshold Reached)"),
         ),
     ),
 )
@@ -162,6 +165,25 @@ CONTENT: tuple[Rule, ...] = (
                 "400 Bad Request"
             ),
             api(400, "NAME_INVALID", "not here"),
+        ),
+    ),
+    Rule(
+        rows=("S21",),
+        title="The image has more layers than the registry takes",
+        why="ECR's limit, under the code of another thing (openai/tart#890).",
+        signs=(Match(text=r"\blimit on number of layers\b"),),
+        classification=Classification(
+            kind=Kind.MANIFEST_REFUSED,
+            advice="Build the image with fewer layers: join `RUN` and `COPY` lines, or copy the "
+            "result into a last stage.",
+        ),
+        examples=(
+            api(
+                405,
+                "UNSUPPORTED",
+                "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Limit on "
+                "number of layers per image exceeded'",
+            ),
         ),
     ),
     Rule(
@@ -295,6 +317,8 @@ PAGES: tuple[Rule, ...] = (
             Match(text=r"\bunable to decode token response\b"),
             # an upload that begins with a page instead of a location
             Match(text=r"\bno host in request url\b"),
+            # a load balancer's 400 (podman-container-tools/skopeo#2723)
+            Match(text=r"\byour browser sent an? (?:invalid )?request\b"),
         ),
         classification=Classification(
             kind=Kind.UNSUPPORTED,
@@ -318,6 +342,7 @@ PAGES: tuple[Rule, ...] = (
                 'value: "<html><title>Welcome</title></html>"'
             ),
             api(200, None, "<html><title>Sign in</title></html>"),
+            api(400, None, "<html><h1>400 Bad request</h1>Your browser sent an invalid request."),
             api(511, None, "<html><title>Network login</title></html>"),
         ),
     ),

@@ -31,13 +31,16 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N15",),
         title="The registry speaks plain HTTP",
-        why="The client speaks TLS to a port that does not.",
+        why="The client speaks TLS to a port that does not (vfarcic/books-ms#7), or the other way "
+        "round (moby/moby#20104).",
         signs=(
             Match(text=r"\bserver gave http response to https client\b", answered=False),
             Match(text=r"\bfirst record does not look like a tls handshake\b", answered=False),
+            Match(text=r"\btls: oversized record received\b", answered=False),
             Match(text=r"\b(?:wrong[ _]version[ _]number|record layer failure)\b", answered=False),
             # the other way round: plain http was spoken to a port that wants TLS
             Match(text=r"\bsent (?:an http request to an|to) https (?:server|port)\b"),
+            Match(text=r'\bmalformed http response "\\x15', answered=False),
         ),
         classification=Classification(
             kind=Kind.CERTIFICATE,
@@ -47,6 +50,8 @@ NETWORK: tuple[Rule, ...] = (
         examples=(
             classic(f"{_GET}http: server gave HTTP response to HTTPS client"),
             containerd(f"{_GET}tls: first record does not look like a TLS handshake"),
+            classic(f"{_GET}tls: oversized record received with length 20527"),
+            classic('Get "http://h:5000/v2/": malformed HTTP response "\\x15\\x03\\x01\\x00"'),
             api(None, None, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
             api(None, None, "[SSL] record layer failure (_ssl.c:1016)"),
             api(400, None, "Client sent an HTTP request to an HTTPS server."),
@@ -69,6 +74,21 @@ NETWORK: tuple[Rule, ...] = (
         examples=(
             classic(f"{_GET}remote error: tls: certificate required"),
             api(400, None, "<html><title>400 No required SSL certificate was sent</title></html>"),
+        ),
+    ),
+    Rule(
+        rows=("N21",),
+        title="The engine's proxy cannot be reached",
+        why="Its settings name a proxy that is gone (docker-archive-public/docker.kitematic#3573).",
+        signs=(Match(text=r"\bproxyconnect tcp: ", answered=False),),
+        classification=Classification(
+            kind=Kind.PROXY,
+            advice="Check HTTPS_PROXY and NO_PROXY in the engine's settings (`docker info` shows "
+            "them), and that the proxy runs.",
+        ),
+        examples=(
+            classic(f"{_GET}proxyconnect tcp: dial tcp 10.0.0.1:3128: connect: connection refused"),
+            containerd(f"{_GET}proxyconnect tcp: dial tcp: lookup proxy.example: no such host"),
         ),
     ),
     Rule(

@@ -68,8 +68,12 @@ TAGS: tuple[Rule, ...] = (
     Rule(
         rows=("R2",),
         title="The account may add tags but not move them",
-        why="Artifactory wants a right of its own for it, and answers 403 or unauthorized.",
-        signs=(Match(text=r"\bpermissions? to delete/overwrite\b"),),
+        why="Artifactory wants a right of its own for it, and answers 403, unauthorized, or that "
+        "the manifest is invalid (GoogleContainerTools/kaniko#1095).",
+        signs=(
+            Match(text=r"\bpermissions? to delete/overwrite\b"),
+            Match(text=r"\bmanifest invalid\b.{0,60}\bHTTP 403 Forbidden\b"),
+        ),
         classification=Classification(
             kind=Kind.TAG_REFUSED,
             advice="Give the account the permission Delete/Overwrite on the repository, or give "
@@ -82,6 +86,11 @@ TAGS: tuple[Rule, ...] = (
                 "DENIED",
                 "Not enough permissions to delete/overwrite artifact 'docker:o/i/t/manifest.json' "
                 "(user 'u' needs DELETE permission).",
+            ),
+            api(
+                400,
+                "MANIFEST_INVALID",
+                'manifest invalid ({"description": "HTTP 403 Forbidden"})',
             ),
         ),
     ),
@@ -106,9 +115,9 @@ TAGS: tuple[Rule, ...] = (
         rows=("R4",),
         title="The tag, image or repository is locked",
         why="Azure's locks (`write-enabled` is false) read so, and so does its limit on storage "
-        "(Azure/acr#561). Any registry may answer 423.",
+        "(Azure/acr#561, #84). Any registry may answer 423.",
         signs=(
-            Match(text=r"\boperation is disallowed on this registry\b"),
+            Match(text=r"\boperation is disallowed\b"),
             Match(status=(423,)),
         ),
         classification=Classification(
@@ -119,6 +128,7 @@ TAGS: tuple[Rule, ...] = (
         ),
         examples=(
             classic("unknown: The operation is disallowed on this registry, repository or image."),
+            classic("unknown: The operation is disallowed."),
             api(405, "UNSUPPORTED", "The operation is disallowed on this registry, repository"),
             api(403, "DENIED", "The operation is disallowed on this registry, repository or image"),
             api(423),
@@ -134,6 +144,28 @@ TAGS: tuple[Rule, ...] = (
         examples=(
             classic("tag invalid: manifest tag did not match URI"),
             api(400, "TAG_INVALID", "no such tag here"),
+        ),
+    ),
+    Rule(
+        rows=("R6",),
+        title="The tag names a manifest of another media type",
+        why="zot lets a tag that named an image not name an index, nor the other way round "
+        "(knative/func#2721).",
+        signs=(Match(text=r"\bchanging manifest media-type from\b"),),
+        classification=Classification(
+            kind=Kind.TAG_REFUSED,
+            advice="Delete the tag from the registry first, or use another one: the registry keeps "
+            "a tag from changing between an image and an index, or between Docker's media types "
+            "and OCI's.",
+        ),
+        examples=(
+            api(
+                400,
+                "MANIFEST_INVALID",
+                'manifest invalid ({"reason": "changing manifest media-type from '
+                '\\"application/vnd.oci.image.manifest.v1+json\\" to '
+                '\\"application/vnd.oci.image.index.v1+json\\" is disallowed"})',
+            ),
         ),
     ),
     Rule(
