@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from tests.support.commands import COMMANDS, file_values, lines_of, obeyed
 from tests.support.reports import all_failed, all_good, hostile_run, partly_failed, pushed, target
 
-from ghcr_push.app import exit_status
 from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, guide, inputs, main
-from ghcr_push.fronts.delivery import exit_status as status
+from ghcr_push.fronts.delivery import Delivery, exit_status
 from ghcr_push.planning.inputs import INPUTS, OUTPUTS
 from ghcr_push.planning.problems import InputError, Problem
 from ghcr_push.planning.settings import Settings, read_settings
@@ -126,7 +125,7 @@ def test_what_cannot_be_written_costs_nothing_else(
     assert "could not be written" in log
     assert "3 of 3 tags pushed" in log
     # the report alone was asked for by name, so its absence alone fails the step
-    assert status(delivery, given, Interruption()) == (1 if lost == "workspace" else 0)
+    assert exit_status(delivery, given, Interruption()) == (1 if lost == "workspace" else 0)
     if lost != "output":
         assert files.outputs()["result"] == "success"
         assert files.outputs()["report"] == ("" if lost == "workspace" else "push.json")
@@ -147,7 +146,7 @@ def test_a_file_of_the_runner_that_is_a_folder_costs_itself_alone(
     delivery = Runner(files.environ).deliver(partly_failed(), settings_of())
     log = capsys.readouterr().out
     assert any("could not be written" in line for line in commands(log, "error"))
-    assert status(delivery, settings_of(), Interruption()) == 1
+    assert exit_status(delivery, settings_of(), Interruption()) == 1
     if lost == "summary":
         assert files.outputs()["result"] == "partial"
     else:
@@ -170,7 +169,7 @@ def test_a_report_that_could_not_be_written_fails_a_step_that_is_green_otherwise
     interruption = Interruption()
     interruption.signal = signal
     delivery = Runner(files.environ).deliver(report, given_settings)
-    assert status(delivery, given_settings, interruption) == expected
+    assert exit_status(delivery, given_settings, interruption) == expected
     assert files.outputs()["report"] == ""
     assert files.outputs()["result"] == report.result
 
@@ -356,8 +355,9 @@ def test_main_has_nothing_to_do_where_that_is_allowed(files: Files) -> None:
 def test_a_report_says_whether_the_run_was_cancelled_not_when_a_signal_came() -> None:
     late = Interruption()
     late.signal = 15
-    assert exit_status(all_good(1), settings_of(), late) == 0
-    assert exit_status(replace(all_good(1), cancelled=True), settings_of(), late) == 143
+    ended, cancelled = all_good(1), replace(all_good(1), cancelled=True)
+    assert exit_status(Delivery(ended, "", (), ()), settings_of(), late) == 0
+    assert exit_status(Delivery(cancelled, "", (), ()), settings_of(), late) == 143
 
 
 def test_what_a_step_does_not_need_is_not_loaded() -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ghcr_push import app, tracing
+from ghcr_push import tracing
 from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.planning.settings import Settings
+from ghcr_push.reporting import outputs
 from ghcr_push.reporting.artifacts import declaration
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.report import to_json
@@ -56,8 +57,13 @@ def deliver(
 
 
 def exit_status(delivery: Delivery, settings: Settings, interruption: Interruption) -> int:
-    """Return the run's status, 1 where all is well but for what could not be delivered."""
-    status = app.exit_status(delivery.report, settings, interruption)
+    """Return 0, 1 or, where a signal ended the run, 130 or 143.
+
+    It is 1 also where all is well but for what could not be delivered.
+    """
+    if delivery.report.cancelled and interruption.exit_status is not None:
+        return interruption.exit_status
+    status = outputs.exit_status(delivery.report, fail_on_error=settings.fail_on_error)
     if delivery.undelivered and settings.fail_on_error:
         return status or 1
     return status

@@ -1,25 +1,27 @@
 """One run from a plan to results: find its sources, learn who reaches which registry, push."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
 import anyio
 
 from ghcr_push import tracing
 from ghcr_push.failures import ErrorInfo, Origin, classify
-from ghcr_push.model import Failure, Image, Kind, Outcome, Plan, Source, TargetResult
-from ghcr_push.planning.locations import parse_location
+from ghcr_push.model import Failure, Image, Kind, Outcome, Source, TargetResult
+from ghcr_push.planning.locations import parse_location, repositories_of
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
-from ghcr_push.planning.settings import Settings, Transport
-from ghcr_push.pushing.context import RunContext, internal, ours
+from ghcr_push.planning.settings import OnProtected, Settings, Transport
+from ghcr_push.pushing.context import TOLD_EVERY, RunContext, internal, ours
 from ghcr_push.pushing.dry_run import DryRun
 from ghcr_push.pushing.events import Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.ports import Engine, Registry, Sources
 from ghcr_push.pushing.preflight import Preflight, Reach
-from ghcr_push.pushing.run import PushRun
+from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.pushing.run import PushRun, RunOptions
+from ghcr_push.references import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,79 +36,125 @@ class Adapters:
 class Execution:
     """Does what ``settings`` ask, and gives every target a result, whatever ends the run.
 
-    ``deadline`` is a time of the event loop's clock. ``listen`` has a signal call the function that
-    it is given, and ``interrupted`` says whether one came.
+    ``start`` is a time of the event loop's clock, as is the deadline of ``backoff``. ``listen`` has
+    a signal call the function that it is given, and ``interrupted`` says whether one came.
     """
 
     def __init__(
         self,
         settings: Settings,
         *,
-        deadline: float,
+        start: float,
+        backoff: Backoff,
         listen: Callable[[Callable[[], None]], None],
         interrupted: Callable[[], bool],
         observer: Observer,
+        told_every: float = TOLD_EVERY,
     ) -> None:
         self.plan = build_plan(settings)
         self.run: PushRun | None = None
         """The push itself; None until it begins."""
         self._settings = settings
-        self._deadline = deadline
+        self._start = start
+        self._backoff = backoff
         self._listen = listen
         self._interrupted = interrupted
         self._observer = observer
+        self._told_every = told_every
 
     @property
-    def sources(self) -> list[Source]:
+    def registries(self) -> list[str]:
+        """The registries that the run writes to or reads content from."""
+        targets = {group.repository.registry for group in self.plan.groups}
+        return sorted(targets.union(each.registry for each in self._source_repositories))
+
+    @property
+    def _sources(self) -> list[Source]:
         """The distinct sources, those of conflicting targets among them."""
         conflicting = (source for each in self._settings.conflicts for source in each.sources)
         sources = (target.source for target in self.plan.targets)
         return list(dict.fromkeys([*sources, *conflicting]))
 
+    @property
+    def _source_repositories(self) -> list[Repository]:
+        """The repositories that content comes from."""
+        locations = (parse_location(source.image) for source in self._sources)
+        return [each for location in locations for each in repositories_of(location)]
+
     async def results(
-        self,
-        adapters: Callable[[], Awaitable[Adapters]],
-        new_run: Callable[[Plan, Mapping[Source, Image | Failure], Adapters, Reach], PushRun],
+        self, adapters: AbstractAsyncContextManager[Adapters]
     ) -> tuple[TargetResult, ...]:
         """Return one result per target; raise ``InputError`` where one target has two images."""
         try:
-            return await self._run(adapters, new_run)
+            async with AsyncExitStack() as stack:
+                return await self._results(stack, adapters)
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001 - what landed must be told all the same
             return self._broken_off(error)
 
-    async def _run(
-        self,
-        adapters: Callable[[], Awaitable[Adapters]],
-        new_run: Callable[[Plan, Mapping[Source, Image | Failure], Adapters, Reach], PushRun],
+    async def _results(
+        self, stack: AsyncExitStack, adapters: AbstractAsyncContextManager[Adapters]
     ) -> tuple[TargetResult, ...]:
         made: Adapters | None = None
         with self._before_run():
-            made = await adapters()
+            made = await stack.enter_async_context(adapters)
             if self._settings.conflicts:  # no registry is asked before the inputs are good
-                self._learn(await made.sources.inspect_all(self.sources))
+                self._learn(await made.sources.inspect_all(self._sources))
         if made is None:
             return self._ended_before_run()
         reach = Reach()
         async with self._preflight(reach, made):
             with self._before_run():
-                images = await made.sources.inspect_all(self.sources)
+                images = await made.sources.inspect_all(self._sources)
                 self._learn(images)
                 if self._settings.dry_run:
                     self._observer(Planned(self.plan))
                     read = DryRun(self.plan, images, made.registry, self._settings, self._notice)
                     return await read.results()
-                self.run = new_run(self.plan, images, made, reach)
+                self.run = self._new_run(images, made, reach)
                 self._tell_who_pushes_first(images, self.run.context)
                 self._listen(self.run.cancel)
             if self.run is None:
                 return self._ended_before_run()
             return await self.run.run()
 
+    def _new_run(
+        self, images: Mapping[Source, Image | Failure], adapters: Adapters, reach: Reach
+    ) -> PushRun:
+        settings = self._settings
+        context = RunContext(
+            sources=adapters.sources,
+            registry=adapters.registry,
+            engine=adapters.engine,
+            backoff=self._backoff,
+            observer=self._observer,
+            clock=anyio.current_time,
+            start=self._start,
+            attempt_timeout=settings.attempt_timeout,
+            verify=settings.verify,
+            protect=settings.protect,
+            all_or_nothing=settings.all_or_nothing,
+            keep_protected=settings.on_protected is OnProtected.KEEP,
+            direct=settings.transport is not Transport.ENGINE,
+            engine_first=settings.transport is Transport.AUTO and not settings.all_or_nothing,
+            mount_from=(*settings.mount_from, *self._source_repositories),
+            told_every=self._told_every,
+            reach=reach,
+        )
+        options = RunOptions(
+            max_parallel=settings.max_parallel,
+            adaptive=settings.adaptive,
+            timeout=self._backoff.deadline - self._start,
+            fail_fast=settings.fail_fast,
+        )
+        return PushRun(
+            self.plan, images, context=context, limits=options, random=self._backoff.random
+        )
+
     def _preflight(self, reach: Reach, made: Adapters) -> AbstractAsyncContextManager[None]:
         """Ask who reaches which registry, while the block runs."""
-        without_engine = all(parse_location(source.image) for source in self.sources)
+        without_engine = all(parse_location(source.image) for source in self._sources)
         direct = self._settings.transport is Transport.DIRECT or without_engine
         if direct or self._settings.dry_run:
             return nullcontext()
@@ -121,7 +169,7 @@ class Execution:
 
     def _before_run(self) -> anyio.CancelScope:
         """Return a scope that ends where the run's time is up or a signal comes."""
-        scope = anyio.CancelScope(deadline=self._deadline)
+        scope = anyio.CancelScope(deadline=self._backoff.deadline)
         self._listen(scope.cancel)
         return scope
 

@@ -146,6 +146,10 @@ class Backoff:
         )
         return await retrying(one)
 
+    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Do as ``run`` does with an attempt that needs no slot, and tell nobody of its waits."""
+        return await self.run(attempt, Tries(), lambda *_: None, lambda: True)
+
 
 def _failure_of(state: RetryCallState) -> AttemptError:
     error = state.outcome.exception() if state.outcome else None

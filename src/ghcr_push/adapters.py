@@ -1,0 +1,71 @@
+"""The only place that knows every adapter: builds those of one run."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
+
+from ghcr_push import credentials
+from ghcr_push.engine import DockerEngine, content_trust_notices
+from ghcr_push.planning.settings import Settings
+from ghcr_push.pushing.execution import Adapters
+from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.registry.client import RegistryClient
+from ghcr_push.sources import Spool, temporary_folder
+from ghcr_push.sources.locations import DiskSources, SourcesByLocation
+from ghcr_push.sources.remote import RegistrySources
+
+
+@asynccontextmanager
+async def new_adapters(
+    settings: Settings,
+    environ: Mapping[str, str],
+    registries: Sequence[str],
+    *,
+    backoff: Backoff,
+    notice: Callable[[str], None],
+) -> AsyncIterator[Adapters]:
+    """Log in to ``registries`` and yield what the run needs of the world, while the block runs.
+
+    ``backoff`` tries reads of a source again; ``notice`` is told what a reader should know.
+    """
+    known = await to_thread.run_sync(
+        credentials.resolve_for_job,
+        registries,
+        settings.token,
+        settings.logins,
+        environ,
+        abandon_on_cancel=True,
+    )
+    for sentence in (*known.notices, *content_trust_notices(environ)):
+        notice(sentence)
+    place = temporary_folder(environ)
+    spool = Spool(settings.spool_size, place)
+    folder = credentials.private_docker_config(
+        known.credentials, credentials.docker_config_folder(environ), place
+    )
+    client = RegistryClient(
+        known.credentials, insecure_registries=settings.insecure_registries, environ=environ
+    )
+    with folder as docker_config:
+        engine = DockerEngine(
+            docker_config,
+            environ,
+            {name: credentials.engine_auth(name, of) for name, of in known.credentials.items()},
+            spool,
+            settings.platform,
+            compress=settings.compress_layers,
+        )
+        disk = DiskSources(
+            settings.path_of,
+            spool,
+            settings.platform,
+            referrers=settings.referrers,
+            compress=settings.compress_layers,
+        )
+        async with client:
+            remote = RegistrySources(
+                client, backoff.persist, settings.platform, referrers=settings.referrers
+            )
+            sources = SourcesByLocation(engine, disk, remote, settings.annotations)
+            yield Adapters(sources, client, engine)
