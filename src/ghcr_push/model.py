@@ -170,6 +170,8 @@ class Image:
     """Whether the Docker Engine has it, so that ``docker push`` can push it."""
     whole: bool | None = None
     """Whether no platform is missing, as the engine says; None: it does not say."""
+    template: bytes | None = None
+    """Its manifest, where layers are compressed as they are read: those without digest and size."""
     referrers: Referrers = NO_REFERRERS
     """What comes along with it, where that is asked for."""
 

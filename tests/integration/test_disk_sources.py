@@ -12,11 +12,12 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.front import Behaviour, Front, Rule, Step, on
-from tests.support.layouts import platforms
-from tests.support.saved import INDEX, MANIFEST, digest_of
+from tests.support.layouts import CONFIG, Made, platforms
+from tests.support.saved import INDEX, MANIFEST, config_of, digest_of, layer
 
 COMMAND = Path(sys.executable).with_name("ghcr-push")
 TAGS = ("1", "1.4", "latest")
+PLAIN = "application/vnd.oci.image.layer.v1.tar"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,40 @@ def test_twenty_tags_in_five_repositories_cost_each_part_once(layout: Path, fron
     front.reset()
     again = push_to(layout, references)
     assert {target["outcome"] for target in again.report["targets"]} == {"unchanged"}
+    stats = front.stats()
+    assert (stats.manifest_writes, stats.blob_uploads, stats.blob_mounts) == ({}, {}, {})
+
+
+def plain_image(made: Made, number: int) -> dict[str, Any]:
+    """Add an image with a layer that is not compressed; return its descriptor."""
+    content = layer(number)
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": made.named(config_of([content]), CONFIG),
+        "layers": [made.named(content, PLAIN)],
+    }
+    return made.named(json.dumps(document).encode(), MANIFEST)
+
+
+@pytest.mark.parametrize("index", [False, True], ids=["image", "index"])
+def test_layers_that_were_compressed_once_are_not_sent_again(
+    index: bool, front: Front, tmp_path: Path
+) -> None:
+    made = Made()
+    images = [plain_image(made, number) for number in (1, 2)]
+    made.tag(made.index(*images) if index else images[0], None)
+    layout = made.written(tmp_path / "layout")
+    repository = f"{front.address}/acme/compressed-{'index' if index else 'image'}"
+    assert push(layout, repository).status == 0
+    first = push(layout, repository, "--compress-layers")
+    assert {target["outcome"] for target in first.report["targets"]} == {"pushed"}
+    front.reset()
+    if not index:  # its layer is not even read: any bytes would do
+        (layout / "blobs/sha256" / digest_of(layer(1))[7:]).write_bytes(bytes(len(layer(1))))
+    for more in ([], ["--protect", "1*"]):  # what a protected tag names is what it would get
+        again = push(layout, repository, "--compress-layers", *more)
+        assert {target["outcome"] for target in again.report["targets"]} == {"unchanged"}
     stats = front.stats()
     assert (stats.manifest_writes, stats.blob_uploads, stats.blob_mounts) == ({}, {}, {})
 

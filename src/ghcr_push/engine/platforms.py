@@ -19,7 +19,7 @@ from ghcr_push.references import Digest
 from ghcr_push.sources import SavedImages, StoredImage
 from ghcr_push.sources.graph import ENGINES_IMAGE, Child, platform_of, the_one
 from ghcr_push.sources.images import SavedImage, not_whole
-from ghcr_push.sources.plain import plain_layers
+from ghcr_push.sources.plain import plain_layers, template_of
 from ghcr_push.sources.ready import image_of, unnamed
 from ghcr_push.sources.stored import AllBut
 
@@ -88,7 +88,7 @@ class Platforms:
         if not plain:
             return image, selection
         changed = replace(selection, held=AllBut(saved.blobs), plain=plain, wanted=wanted)
-        return unnamed(image_of(saved)), changed
+        return unnamed(saved, template_of(saved, plain)), changed
 
     async def _choose(self, source: Source, image: Image, platform: str) -> tuple[Image, Selection]:
         if image.digest is None:

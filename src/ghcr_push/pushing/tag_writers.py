@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
@@ -271,21 +271,35 @@ def may_turn_out_to_be(image: Image, seen: Descriptor) -> bool:
     """Say whether ``seen`` may be what goes up of ``image`` in the end.
 
     Of an index one platform alone goes up where the engine has no other, and which digest that has
-    is known only then.
+    is known only then. So is the digest of an index whose layers are compressed.
     """
-    surely_whole = image.whole is True or image.digest is None or not image.in_engine
+    if image.digest is None:
+        known_by_config = image.in_engine or image.diff_ids or image.template is not None
+        return not known_by_config and seen.media_type in INDEX_TYPES
+    surely_whole = image.whole is True or not image.in_engine
     return not surely_whole and seen.media_type not in INDEX_TYPES
 
 
 def is_of(manifest: Manifest, image: Image) -> bool:
-    """Say whether ``manifest`` is of an image of the classic store.
+    """Say whether ``manifest`` is of an image whose digest is known only once it was read.
 
-    The config's digest is the image ID there, and covers the DiffIDs of all layers.
+    In the classic store the config's digest is the image ID, and covers the DiffIDs of all layers.
+    So it does where layers are compressed as they are read; all else that the manifest says is
+    known then, too.
     """
     try:
         document = json.loads(manifest.raw)
+        if image.template is not None:
+            return _fits(document, json.loads(image.template))
         return bool(
             document["config"]["digest"] == image.id and len(document["layers"]) == image.layers
         )
     except (ValueError, KeyError, TypeError):
         return False
+
+
+def _fits(document: dict[str, Any], template: dict[str, Any]) -> bool:
+    for found, wanted in zip(document["layers"], template["layers"], strict=True):
+        if "digest" not in wanted:
+            del found["digest"], found["size"]
+    return document == template

@@ -28,7 +28,7 @@ from ghcr_push.sources.graph import Child, the_one
 from ghcr_push.sources.images import SavedImage, StoredImage
 from ghcr_push.sources.layout import Layout, path_of
 from ghcr_push.sources.merged import MergedSources
-from ghcr_push.sources.plain import plain_layers, read_in_place
+from ghcr_push.sources.plain import plain_layers, read_in_place, template_of
 from ghcr_push.sources.ready import Ready, image_of, unnamed
 from ghcr_push.sources.referrers import as_content
 from ghcr_push.sources.remote import RegistrySources
@@ -149,8 +149,9 @@ class DiskSources:
     ) -> Found:
         layout = Layout(files, f"{location.form}:{location.path}")
         saved = layout.read(layout.choose(location.name), self._platform)
-        if self._compress and plain_layers(saved):
-            return Found(unnamed(image_of(saved)), None, read=lambda: recompress(saved))
+        if self._compress and (plain := plain_layers(saved)):
+            image = unnamed(saved, template_of(saved, plain))
+            return Found(image, None, read=lambda: recompress(saved))
         if self._referrers:
             saved = layout.with_referrers(saved)
         return Found(

@@ -7,7 +7,7 @@ the statements inside are theirs, and name the old one.
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 
@@ -53,6 +53,21 @@ def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
             else:
                 other.add(blob.digest)
     return {digest: blob for digest, blob in plain.items() if digest not in other}
+
+
+def template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
+    """Return an image's manifest with ``plain`` layers compressed, but for their digests and sizes.
+
+    By it a tag that names the image is known before a layer is read. An index has none.
+    """
+    document = _document(saved.manifests[-1])
+    if "manifests" in document:
+        return None
+    for layer in document["layers"]:
+        if layer["digest"] in plain:
+            layer["mediaType"] = COMPRESSED_AS[layer["mediaType"]]
+            del layer["digest"], layer["size"]
+    return json.dumps(document).encode()
 
 
 def compressed_layer(

@@ -42,6 +42,6 @@ def image_of(saved: SavedImage) -> Image:
     )
 
 
-def unnamed(image: Image) -> Image:
+def unnamed(saved: SavedImage, template: bytes | None) -> Image:
     """Describe content whose digest comes to be only as it is read."""
-    return replace(image, digest=None, in_engine=False, diff_ids=(), layers=0)
+    return replace(image_of(saved), digest=None, template=template)
