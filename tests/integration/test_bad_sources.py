@@ -6,7 +6,6 @@ All go up in one run beside a good one, to which nothing happens.
 import gzip
 import json
 import os
-import subprocess
 import sys
 import tarfile
 import zlib
@@ -20,21 +19,14 @@ from tests.support.front import Front, Stats, running_front
 from tests.support.layouts import Made, docker_archive, one_image, platforms, with_links
 from tests.support.memory import MemoryRegistry
 from tests.support.saved import MANIFEST, layer, tar
+from tests.support.watched import watched
 
-COMMAND = Path(sys.executable).with_name("ghcr-push")
+COMMAND = str(Path(sys.executable).with_name("ghcr-push"))
 HUGE = 64 << 20
 """Bytes of an `index.json` that is none."""
 
 MOST_MEMORY = 100 << 10
 """In KiB; half of it was seen."""
-
-WATCHED = """
-import resource, subprocess, sys
-status = subprocess.run(sys.argv[1:]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, end="")
-sys.exit(status)
-"""
-"""Runs a command and adds its peak; of a child of ours the system would count our own too."""
 
 Case = tuple[str, tuple[str, ...]]
 """A source, and what its failure must name."""
@@ -295,19 +287,15 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
 def run(folder: Path, front: Front, lines: list[str], told: Mapping[str, tuple[str, ...]]) -> Ended:
     """Run the command without an engine; watch its memory."""
     environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
-    done = subprocess.run(
-        [sys.executable, "-c", WATCHED, COMMAND, "--tags", "\n".join(lines), "--format", "json"],
-        env={**environ, "PATH": "/nonexistent", "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
+    done = watched(
+        [COMMAND, "--tags", "\n".join(lines), "--format", "json"],
+        {**environ, "PATH": "/nonexistent", "HOME": str(folder)},
     )
-    report, memory = done.stdout.rsplit("\n", maxsplit=1)
     by_name = {
         each["reference"].rpartition("/")[2].removesuffix(":1"): each
-        for each in json.loads(report)["targets"]
+        for each in json.loads(done.out)["targets"]
     }
-    return Ended(done.returncode, by_name, told, front.stats(), int(memory))
+    return Ended(done.status, by_name, told, front.stats(), done.memory)
 
 
 @pytest.mark.parametrize("name", [case.__name__ for case in CASES])
