@@ -12,6 +12,7 @@ Operation = Literal[
     "get",
     "has-blob",
     "can-mount",
+    "referrers",
     "ask",
     "upload",
     "child",

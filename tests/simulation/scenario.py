@@ -31,6 +31,11 @@ def digest_of(number: int) -> Digest:
     return Digest(f"sha256:{number:064x}")
 
 
+def referring_to(source: Source) -> Source:
+    """Return what stands in ``Transfer`` for all that refers to an image."""
+    return Source(f"{source}, referrers")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """A time in which a registry answers nothing useful."""
@@ -170,6 +175,10 @@ class Scenario:
         default_factory=lambda: Transfer(contents={}, seconds={}, sizes={}, held=frozenset())
     )
     """Empty where ``docker push`` carries the layers."""
+    lists_referrers: frozenset[str] = frozenset()
+    """Registries that list by themselves what refers to a manifest."""
+    refused_manifests: frozenset[Digest] = frozenset()
+    """What no registry takes under its digest."""
     steady: bool = False
     """Whether each thing takes the time that it takes on the whole."""
 

@@ -17,7 +17,7 @@ from ghcr_push.references import Digest, Repository, TagReference
 from tests.simulation.images import PARTS, BlobOut, Saved, Space, Upload
 from tests.simulation.records import Operation, Reading, Request, Traffic, Version
 from tests.simulation.refusals import REFUSAL, Refusals, pass_time
-from tests.simulation.scenario import Scenario, digest_of
+from tests.simulation.scenario import Scenario, digest_of, referring_to
 
 WRITE, READ = 0.43, 0.05
 """Seconds that a manifest write and a read take, give or take a quarter."""
@@ -61,6 +61,10 @@ class World:
             and (image := scenario.images[source])
             and image.digest is not None
         }
+        self._put: dict[Digest, Manifest] = {}
+        """Every manifest that was sent here."""
+        found = (image.referrers.found for image in scenario.images.values() if image)
+        self._subjects = {each.manifest.digest: each.subject for all_ in found for each in all_}
         self._children = {child for children in self._indexes.values() for child in children}
 
     def preflight_of(self, registry: str) -> list[Request]:
@@ -93,13 +97,29 @@ class World:
                 self.refusals.refuse(request, "gone", 404, "manifest unknown", "MANIFEST_UNKNOWN")
             return self._manifest(Digest(reference))
 
-    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
-        """Write a tag, or a manifest under its digest."""
+    async def put(
+        self, repository: Repository, reference: str, manifest: Manifest
+    ) -> Digest | None:
+        """Write a tag, or a manifest under its digest; return its subject if that is listed."""
         child = reference == manifest.digest
         operation: Operation = "child" if child else "put"
         tags = () if child else (reference,)
         async with self._writing(operation, repository, tags, manifest.digest) as request:
+            if child and manifest.digest in self.scenario.refused_manifests:
+                self.refusals.refuse(request, "denied", 403, "this manifest is not allowed")
+            self._put[manifest.digest] = manifest
             await self._take(request, tags)
+        listed = repository.registry in self.scenario.lists_referrers
+        return self._subjects.get(manifest.digest) if listed else None
+
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
+        """List what refers to a manifest, where the registry does."""
+        async with self._reading("referrers", repository, subject):
+            if repository.registry not in self.scenario.lists_referrers:
+                return None
+            subjects = self._subjects.items()
+            found = (each for each, of in subjects if of == subject)
+            return tuple(each for each in found if self.holds(repository, each))
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Answer whether a blob is there."""
@@ -162,6 +182,17 @@ class World:
     @asynccontextmanager
     async def save(self, source: Source, _: Image) -> AsyncIterator[Saved]:
         """Let an image be read, blob by blob."""
+        async with self._saved(source, self.manifests(source)) as saved:
+            yield saved
+
+    @asynccontextmanager
+    async def save_referrers(self, source: Source) -> AsyncIterator[Saved]:
+        """Let what refers to an image be read, blob by blob."""
+        async with self._saved(referring_to(source), ()) as saved:
+            yield saved
+
+    @asynccontextmanager
+    async def _saved(self, source: Source, manifests: tuple[Manifest, ...]) -> AsyncIterator[Saved]:
         if late := self.scenario.transfer.late.get(source):
             await anyio.sleep(late)
         reading = Reading(source, anyio.current_time())
@@ -169,7 +200,7 @@ class World:
         try:
             yield Saved(
                 reading,
-                self.manifests(source),
+                manifests,
                 transfer=self.scenario.transfer,
                 space=self.space,
                 out=self.blobs,
@@ -345,6 +376,8 @@ class World:
             self.history[move.reference].sort(key=lambda version: version.at)
 
     def _manifest(self, digest: Digest) -> Manifest:
+        if digest in self._put:
+            return self._put[digest]
         config = self._config.get(digest, digest_of(9999))
         document: dict[str, object] = {"config": {"digest": config}, "layers": [1, 2, 3]}
         if children := self._indexes.get(digest, ()):
