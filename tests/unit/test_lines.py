@@ -409,7 +409,7 @@ def test_an_outage_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -
         Resumed("ghcr.io", 23.4, outage=True),
     ) == [
         (
-            "ghcr.io: no request succeeds any more (server-error (500)); "
+            "ghcr.io: no request succeeds any more: server-error (500); "
             "trying one at a time until one does"
         ),
         "ghcr.io: no request has succeeded for 10 s",
@@ -419,7 +419,7 @@ def test_an_outage_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -
 
 
 def test_a_hold_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -> None:
-    hold = Hold(at=1, registry="ghcr.io", seconds=61.4, reason="secondary-limit 403")
+    hold = Hold(at=1, registry="ghcr.io", seconds=61.4, reason="secondary-limit (403)")
     limited = replace(failure("slow down"), holds=True)
     assert lines_of(
         Held(hold),
@@ -427,7 +427,7 @@ def test_a_hold_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -> N
         StillWaiting("ghcr.io", 10.0, 51.4),
         Resumed("ghcr.io", 61.4, outage=False),
     ) == [
-        "ghcr.io: on hold for 61 s (secondary-limit 403)",
+        "ghcr.io: on hold for 61 s: secondary-limit (403)",
         "ghcr.io: on hold for another 51 s",
         "ghcr.io: going on, after 61 s on hold",
     ]
@@ -444,8 +444,8 @@ def test_short_holds_are_counted_and_their_ends_are_no_news() -> None:
 
 def test_a_limit_that_falls_again_and_again_is_told_once_in_a_while() -> None:
     told = Told("ghcr.io/acme/app")
-    change = LimitChange(at=1, registry="ghcr.io", old=4, new=2, reason="server-error 500")
-    assert told.tell(LimitChanged(change)) == ["ghcr.io: parallel writes 4 → 2 (server-error 500)"]
+    change = LimitChange(at=1, registry="ghcr.io", old=4, new=2, reason="server-error (500)")
+    assert told.tell(LimitChanged(change)) == ["ghcr.io: parallel writes 4 → 2: server-error (500)"]
     assert told.tell(*[LimitChanged(change)] * 9, after=1.0) == []
     assert told.tell(LimitChanged(replace(change, new=5)), after=OFTEN) == []
     assert len(told.tell(LimitChanged(change), after=OFTEN)) == 1

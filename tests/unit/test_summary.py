@@ -32,7 +32,7 @@ from tests.support.reports import (
 )
 from tests.support.stories import STORIES
 
-from ghcr_push.model import Kind, Outcome, Step, TargetResult
+from ghcr_push.model import Hold, Kind, Outcome, Step, TargetResult
 from ghcr_push.references import Digest, Repository
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.summary import MOST_BYTES, summary
@@ -200,7 +200,7 @@ def test_failures_are_grouped_by_cause_with_what_to_do() -> None:
     assert "1.0.9, 1.1.0 · 1 attempt" in told.text
     assert (
         "1.0.5 · 5 attempts in 21.5 s: 4 \N{MULTIPLICATION SIGN} server-error (500) on tag write "
-        "over 10.7 s → timeout on tag write⚠️ may have landed"
+        "over 10.7 s → timeout on tag write · ⚠️ may have landed"
     ) in told.text
 
 
@@ -220,7 +220,7 @@ def test_different_words_for_one_cause_stand_with_each_target() -> None:
 
 def test_retries_are_told_by_cause() -> None:
     assert (
-        "4 tags were retried: 3 \N{MULTIPLICATION SIGN} server-error (500) on tag write, "
+        "4 tags were retried: 3 \N{MULTIPLICATION SIGN} server-error (500) on tag write; "
         "1 \N{MULTIPLICATION SIGN} secondary-limit (403) on tag write."
     ) in summary(retried_run())
 
@@ -237,6 +237,38 @@ def test_retried_targets_have_causes_waits_and_what_was_there() -> None:
             f"2 {times} server-error (500) on tag write over 2.1 s",
         ],
     ]
+
+
+def test_the_statuses_and_steps_of_a_kind_are_told_together() -> None:
+    times = "\N{MULTIPLICATION SIGN}"
+    told = f"12 {times} server-error (503, 500, 502), 9 on tag write, 3 on upload."
+    assert f"5 tags and 1 layer were retried: {told}" in summary(STORIES["partly-failed"]())
+
+
+def test_a_wait_is_the_one_until_the_next_try() -> None:
+    result = pushed(target("1"), failures=(SERVER_ERROR,))
+    first, second = result.attempts
+    queued = replace(result, attempts=(first, replace(second, started=40.4)))
+    assert "server-error (500) on tag write, waited 40.0 s" in summary(report([queued]))
+
+
+def test_a_wait_of_a_layer_is_that_until_its_own_next_try() -> None:
+    once, again = tried([SERVER_ERROR], started=0.0, step=Step.UPLOAD)  # waits 1.3 s
+    other = replace(again, started=0.9)  # the second try of another layer
+    content = (once, other, replace(again, started=2.4))
+    result = replace(pushed(target("1")), content_attempts=content, seed=True, retried=True)
+    assert "server-error (500) on upload, waited 2.0 s" in summary(report([result]))
+
+
+def test_what_a_registry_says_of_a_hold_does_not_break_the_headline() -> None:
+    hold = Hold(at=0.0, registry="ghcr.io", seconds=60.0, reason=HOSTILE)
+    subject = replace(report([pushed(target("1"))]), holds=[hold])
+    (title,) = re.findall(r"^## .*$", summary(subject), re.MULTILINE)
+    assert not re.search(r"[<>`*]|\]\(", title)
+
+
+def test_advice_that_stands_above_is_not_repeated() -> None:
+    assert summary(STORIES["cancelled"]()).count("Run the job again") == 1
 
 
 def test_landed_targets_say_what_the_tag_named_before() -> None:
@@ -287,12 +319,12 @@ def test_the_picture_is_folded_away_where_all_went_well() -> None:
 def test_the_history_of_the_limit_is_told() -> None:
     told = Rendered(summary(retried_run())).text
     assert (
-        "Parallel writes to ghcr.io: 4 → 2 at 3.1 s (server error (500)) → "
-        "3 at 5.0 s (writes succeed) → 4 at 7.4 s (writes succeed)."
+        "Parallel writes to ghcr.io: from 4 to 2 at 3.1 s, server error (500); "
+        "to 3 at 5.0 s, writes succeed; to 4 at 7.4 s, writes succeed."
     ) in told
     assert (
-        "The whole queue was held: 1.2 s at 4.6 s, as ghcr.io asked (secondary rate limit)." in told
-    )
+        "The whole queue waited 1.2 s from 4.6 s on, as ghcr.io asked: secondary rate limit."
+    ) in told
 
 
 def test_protection_is_promised_with_its_limit() -> None:
@@ -431,4 +463,5 @@ def test_a_tag_that_alone_fails_on_where_others_were_taken_is_no_outage() -> Non
 
 def test_the_headline_says_how_long_a_registry_had_the_run_wait() -> None:
     line = headline(STORIES["rate-limit"]())
-    assert line.endswith("of it waiting for ghcr.io (secondary-limit 403)")
+    assert line.endswith("of it waiting for ghcr.io, secondary-limit (403)")
+    assert "to 1 at 6.8 s, secondary-limit (403)" in summary(STORIES["rate-limit"]())

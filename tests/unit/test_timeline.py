@@ -25,12 +25,12 @@ from ghcr_push.references import Repository
 from ghcr_push.reporting.gantt import LONGEST, gantt
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.svg import svg
-from ghcr_push.reporting.timeline import MOST_ROWS, limit_history, rows_left_out
+from ghcr_push.reporting.timeline import MOST_ROWS, legend, limit_history, rows_left_out
 
 LINE = re.compile(
     r"    (?:section [A-Za-z0-9 ._/+\N{RATIO}\N{MIDDLE DOT}-]+|dateFormat .*|axisFormat .*|"
     r"tickInterval 1second|"
-    r"[a-z0-9\N{ZERO WIDTH SPACE} -]+ :(?:(?:active|crit|done), )?"
+    r"[a-z0-9\N{ZERO WIDTH SPACE} -]+ :(?:(?:active|crit|done), )?(?:down\d+x\d+, )?"
     r"2000-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}, \d+ms)"
 )
 
@@ -184,8 +184,31 @@ def test_ticks_are_told_apart(last: float, axis: str) -> None:
 
 def test_an_outage_has_a_row_and_no_layers_go_up_in_it() -> None:
     drawn = gantt(STORIES["outage"]())
-    assert re.search(r"section ghcr.io down\n    down 21 s :crit, \S+ 00:00:00.181, 20865ms", drawn)
+    row = r"section ghcr.io down\n    down 21 s :crit, down0x0, \S+ 00:00:00.181, 20865ms"
+    assert re.search(row, drawn)
     assert re.search(r"    layers :2000-01-01 00:00:21", drawn)
+
+
+def test_an_outage_reaches_through_all_rows_where_styles_are_obeyed() -> None:
+    assert "rect[id*=down0x]{height:calc(100% - 102px);" in gantt(STORIES["outage"]())
+    assert "themeCSS" not in gantt(STORIES["rate-limit"]())
+
+
+def test_a_tag_that_was_refused_is_seen_and_not_among_those_that_went_well() -> None:
+    drawn = gantt(STORIES["partly-failed"]())
+    assert re.search(r"section app\N{RATIO}1.0.2\n    \S+ :crit, ", drawn)
+    assert "section 5 other tags" in drawn
+
+
+def test_rows_name_the_repository_where_the_run_had_several() -> None:
+    assert "layers of part3\N{RATIO}latest" in sections(STORIES["five-jobs"]())
+
+
+def test_the_legend_has_what_is_drawn() -> None:
+    assert legend(STORIES["outage"]()) == (
+        "🟩 a request · 🟥 one that failed · light red: the registry was down"
+    )
+    assert "🟦 writes allowed in parallel" in legend(STORIES["rate-limit"]())
 
 
 def test_an_outage_is_a_band_behind_all_rows_of_a_page() -> None:

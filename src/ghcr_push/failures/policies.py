@@ -139,7 +139,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         cause=Cause.ENGINE,
         meaning="the Docker Engine answered in this run, and then no more",
         advice="Look why the engine stopped (`journalctl -u docker`; memory and disk of the "
-        "runner), then run the job again: what landed is not sent again.",
+        "runner), then run the job again: what was pushed is not sent again.",
         retryable=True,
     ),
     Kind.ENGINE_ERROR: RetryPolicy(
@@ -323,13 +323,14 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     Kind.CANCELLED: RetryPolicy(
         cause=Cause.RUN,
         meaning="the run was cancelled first",
-        advice="Run the job again to push what is missing; what landed stays and is not sent "
+        advice="Run the job again to push what is missing; what was pushed stays and is not sent "
         "again.",
     ),
     Kind.DEADLINE: RetryPolicy(
         cause=Cause.RUN,
         meaning="the run's `timeout` passed first",
-        advice="Raise `timeout`, or push fewer tags in one step; what landed is not sent again.",
+        advice="Raise `timeout`, or push fewer tags in one step; what was pushed is not sent "
+        "again.",
     ),
     Kind.FAIL_FAST: RetryPolicy(
         cause=Cause.RUN,

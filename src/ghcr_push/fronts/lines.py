@@ -227,7 +227,7 @@ def uploading_line(uploads: list[ContentProgress], names: Names) -> str:
 
 def held_line(hold: Hold) -> str:
     """Say for how long a registry is sent nothing, and why."""
-    return f"{hold.registry}: on hold for {hold.seconds:.0f} s ({hold.reason})"
+    return f"{hold.registry}: on hold for {hold.seconds:.0f} s: {hold.reason}"
 
 
 def still_waiting_line(event: StillWaiting) -> str:

@@ -124,7 +124,7 @@ class RunLog:
             case WentDown(registry, failure):
                 self._down.add(registry)
                 yield (
-                    f"{registry}: no request succeeds any more ({kind_of(failure)}); "
+                    f"{registry}: no request succeeds any more: {kind_of(failure)}; "
                     "trying one at a time until one does"
                 )
             case StillWaiting():
@@ -207,7 +207,7 @@ class RunLog:
         if change.new < change.old and now >= self._limit_due.get(change.registry, now):
             self._limit_due[change.registry] = now + self._spaced()
             yield (
-                f"{change.registry}: parallel writes {change.old} → {change.new} ({change.reason})"
+                f"{change.registry}: parallel writes {change.old} → {change.new}: {change.reason}"
             )
 
     # -- what is held back ----------------------------------------------------------------------

@@ -29,10 +29,15 @@ _NO_LABEL = "\N{ZERO WIDTH SPACE}"
 # no date of a change to summer time: Mermaid reads and shows local time
 _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - a length of time from zero, no point in time
 
+_HEIGHT, _GAP, _PADDING = 18, 4, 50
+"""Pixels of a bar, between two, and above and below all."""
+_LINE = _HEIGHT + _GAP
+
 _LAYOUT = {
     "leftPadding": 170,
-    "barHeight": 18,
-    "barGap": 4,
+    "barHeight": _HEIGHT,
+    "barGap": _GAP,
+    "topPadding": _PADDING,
     "fontSize": 11,
     "sectionFontSize": 12,
 }
@@ -63,7 +68,9 @@ def gantt(report: Report) -> str:
     drawn = rows(report)
     if not drawn:
         return ""
-    config = json.dumps({"gantt": _LAYOUT, "themeVariables": _COLOURS})
+    css = _bands(drawn)
+    styles = {"themeCSS": css} if css else {}
+    config = json.dumps({"gantt": _LAYOUT, "themeVariables": _COLOURS, **styles})
     head = f"---\ndisplayMode: compact\nconfig: {config}\n---\ngantt\n"
     head += f"    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat {_axis(drawn)}\n"
     return "".join([head, *_sections(drawn, report.duration)])
@@ -76,19 +83,39 @@ def _sections(drawn: Sequence[Row], duration: float) -> Iterator[str]:
     lists such names first. The labels of tags have a colon.
     """
     seen: Counter[str] = Counter()
-    for row in drawn:
+    for number, row in enumerate(drawn):
         label = _clip(mermaid(row.label))
         seen[label] += 1
         name = label if seen[label] == 1 else f"{label} +{seen[label]}"
-        yield f"    section {name}\n{''.join(_bar(bar, duration) for bar in row.bars)}"
+        yield f"    section {name}\n"
+        for place, bar in enumerate(row.bars):
+            yield _bar(bar, duration, f"down{number}x{place}, " * (bar.kind is BarKind.DOWN))
 
 
-def _bar(bar: Bar, duration: float) -> str:
-    """Return one bar, without its text where that has no room: Mermaid writes over the next."""
+def _bands(drawn: Sequence[Row]) -> str:
+    """Return the style by which the bars of outages reach down through all rows, seen through.
+
+    Rows of outages are the first, a line each. Who draws Mermaid without styles of the diagram's
+    own shows them as bars.
+    """
+    rules = [
+        f"rect[id*=down{number}x]{{height:calc(100% - {2 * _PADDING + 2 + number * _LINE}px);"
+        "fill-opacity:.25;stroke:none}"
+        for number, row in enumerate(drawn)
+        if any(bar.kind is BarKind.DOWN for bar in row.bars)
+    ]
+    return "".join([*rules, "text[id*=down]{fill:#e5534b!important}"] if rules else [])
+
+
+def _bar(bar: Bar, duration: float, name: str) -> str:
+    """Return one bar, without its text where that has no room: Mermaid writes over the next.
+
+    ``name`` is what a style knows it by, with a comma, or empty.
+    """
     length = bar.end - bar.start
     label = bar.text if length * _CHART_WIDTH > (len(bar.text) + 1) * duration else _NO_LABEL
     begin = (_EPOCH + timedelta(seconds=bar.start)).isoformat(" ", "milliseconds")
-    return f"    {label} :{_STYLES[bar.kind]}{begin}, {length * 1000:.0f}ms\n"
+    return f"    {label} :{_STYLES[bar.kind]}{name}{begin}, {length * 1000:.0f}ms\n"
 
 
 def _axis(drawn: Sequence[Row]) -> str:

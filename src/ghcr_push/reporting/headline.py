@@ -116,7 +116,7 @@ def _troubles(report: Report) -> list[str]:
         why = ", ".join(
             dict.fromkeys(clipped(hold.reason, _LONGEST_REASON) for hold in report.holds)
         )
-        told.append(f"{span(min(held, report.duration))} of it waiting for {who} ({why})")
+        told.append(f"{span(min(held, report.duration))} of it waiting for {who}, {why}")
     return told
 
 

@@ -1,7 +1,7 @@
 """The words that summaries, annotations, logs and terminals share; plain text, not escaped."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 from ghcr_push.model import Outcome, Step
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
@@ -86,21 +86,32 @@ def tries(result: TargetRecord) -> str:
     if result.outcome is Outcome.SKIPPED:
         return "never tried"
     refused = result.failure and result.failure.status is not None
-    return "refused before its first write" if refused else ""
+    return "refused before the first write" if refused else ""
 
 
 def causes(results: Iterable[TargetRecord]) -> str:
-    """Return the failures of all attempts by cause and step, the most frequent first."""
-    seen = Counter(
-        (cause(attempt.failure), step(attempt))
-        for result in results
-        for attempt in result.all_attempts
-        if attempt.failure is not None
-    )
-    return ", ".join(
-        f"{n:,} \N{MULTIPLICATION SIGN} {what} on {doing}"
-        for (what, doing), n in seen.most_common()
-    )
+    """Return the failures of all attempts, the most frequent first.
+
+    Each kind is told once, with its statuses and with the steps that it failed on.
+    """
+    seen: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for result in results:
+        for attempt in result.all_attempts:
+            if (failure := attempt.failure) is not None:
+                seen[failure.kind].append((str(failure.status or ""), step(attempt)))
+    by_number = sorted(seen.items(), key=lambda of_kind: -len(of_kind[1]))
+    return "; ".join(_cause_counted(kind, failures) for kind, failures in by_number)
+
+
+def _cause_counted(kind: str, failures: Sequence[tuple[str, str]]) -> str:
+    """Return one kind's ``failures``, each its status and its step."""
+    statuses = Counter(status for status, _ in failures if status).most_common()
+    steps = Counter(doing for _, doing in failures).most_common()
+    answers = f" ({', '.join(status for status, _ in statuses)})" if statuses else ""
+    where = f" on {steps[0][0]}"
+    if len(steps) > 1:
+        where = "".join(f", {n:,} on {doing}" for doing, n in steps)
+    return f"{len(failures):,} \N{MULTIPLICATION SIGN} {kind}{answers}{where}"
 
 
 def tried_again(results: Iterable[TargetRecord]) -> str:

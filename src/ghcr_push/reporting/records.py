@@ -54,7 +54,7 @@ class AttemptRecord:
     failure: FailureRecord | None
     """How it failed; null where it did not."""
     wait: float
-    """Seconds waited after it, before the next try."""
+    """Seconds of back-off after it; the next try may have waited for a slot or a hold beyond."""
     answered: float | None = None
     """Seconds until its write was answered, the rest being its read-back; null without one."""
 

@@ -1,7 +1,7 @@
 """The summary's sections of targets: each target has one row in one of them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import groupby
 
 from ghcr_push.failures.policies import POLICIES
@@ -28,6 +28,9 @@ _SHORT_QUOTE = 100
 _MOST_LINES = 6
 _MOST_DETAILS = 3_000
 _MOST_EVENTS = 8
+
+_MILLISECONDS = 0.005
+"""Seconds by which times that were rounded may differ."""
 
 _ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
 
@@ -63,7 +66,12 @@ def failed(report: Report, room: ByteBudget) -> str:
 def skipped(report: Report, room: ByteBudget) -> str:
     """Return the targets that were never tried, by the reason."""
     results = [result for result in report.targets if result.outcome is Outcome.SKIPPED]
-    return _by_cause("⏭️ Skipped, never tried", results, (_REFERENCE,), room, FOLDED_FROM)
+    above = {
+        result.failure.advice
+        for result in report.targets
+        if result.outcome is Outcome.FAILED and result.failure
+    }
+    return _by_cause("⏭️ Skipped, never tried", results, (_REFERENCE,), room, FOLDED_FROM, above)
 
 
 def retried(report: Report, room: ByteBudget) -> str:
@@ -109,8 +117,12 @@ def _by_cause(
     columns: tuple[_Column, ...],
     room: ByteBudget,
     folded_from: int,
+    above: Container[str] = (),
 ) -> str:
-    """Return a block per cause, the run's own end last, else the most frequent first."""
+    """Return a block per cause, the run's own end last, else the most frequent first.
+
+    Advice that stands ``above`` is not repeated.
+    """
     if not results:
         return ""
     groups: dict[tuple[str, ...], list[TargetRecord]] = defaultdict(list)
@@ -118,7 +130,7 @@ def _by_cause(
         groups[_cause_key(result.failure)].append(result)
     blocks, left = [], len(results)
     for group in sorted(groups.values(), key=_by_weight):
-        told, same_words = _cause_told(group, room.guide)
+        told, same_words = _cause_told(group, room.guide, above)
         if not room.take(told):
             break
         said = _SAID if len(group) < folded_from else _SAID_SHORTLY
@@ -240,7 +252,9 @@ def _by_weight(group: Sequence[TargetRecord]) -> tuple[bool, int]:
     return failure is not None and failure.kind in _ENDED_BY_RUN, -len(group)
 
 
-def _cause_told(group: Sequence[TargetRecord], guide: str) -> tuple[str, bool]:
+def _cause_told(
+    group: Sequence[TargetRecord], guide: str, above: Container[str]
+) -> tuple[str, bool]:
     """Return what ended the targets of ``group``, and whether they all got the same words."""
     failure = group[0].failure
     if failure is None:
@@ -250,7 +264,7 @@ def _cause_told(group: Sequence[TargetRecord], guide: str) -> tuple[str, bool]:
     lines = [
         f"{_kind(failure, guide)} · {_of(group)} — {advice(POLICIES[failure.kind].meaning)}",
         *([_quoted(failure.message)] if told else []),
-        f"👉 {advice(failure.advice)}",
+        *([] if failure.advice in above else [f"👉 {advice(failure.advice)}"]),
     ]
     return "<br>\n".join(lines) + _for_a_maintainer(failure), same
 
@@ -286,22 +300,42 @@ def _quoted(message: str) -> str:
     return "<br>".join(map(code, kept)) or "<i>without a word</i>"
 
 
-def _events(attempts: Sequence[AttemptRecord]) -> list[str]:
+def _events(result: TargetRecord) -> list[str]:
     """Return the failed attempts in the order of time, equal ones in a row as one, with waits."""
-    told = []
-    for name, same in groupby(attempts, key=_attempt_told):
-        if name is None:
-            continue
-        tried = list(same)
-        if len(tried) == 1:
-            wait = tried[0].wait
-            told.append(f"{escape(name)}, waited {span(wait)}" if wait else escape(name))
-            continue
-        over = span(tried[-1].started + tried[-1].seconds - tried[0].started)
-        told.append(f"{len(tried)} \N{MULTIPLICATION SIGN} {escape(name)} over {over}")
-    if (more := len(told) - _MOST_EVENTS) > 0:
-        told[_MOST_EVENTS // 2 : -_MOST_EVENTS // 2] = [f"{more} more"]
-    return told
+    runs = [
+        (name, list(same)) for name, same in groupby(result.all_attempts, key=_attempt_told) if name
+    ]
+    more = len(runs) - _MOST_EVENTS
+    half = _MOST_EVENTS // 2
+    shown = [*runs[:half], *runs[-half:]] if more > 0 else runs
+    events = [_event(name, tried, result) for name, tried in shown]
+    return [*events[:half], f"{more} more", *events[half:]] if more > 0 else events
+
+
+def _event(name: str, tried: Sequence[AttemptRecord], result: TargetRecord) -> str:
+    """Return attempts that failed alike, one after the other, as one event."""
+    if len(tried) == 1:
+        wait = _waited(tried[0], result)
+        return f"{escape(name)}, waited {span(wait)}" if wait else escape(name)
+    over = span(_end(tried[-1]) - tried[0].started)
+    return f"{len(tried)} \N{MULTIPLICATION SIGN} {escape(name)} over {over}"
+
+
+def _waited(attempt: AttemptRecord, result: TargetRecord) -> float:
+    """Return the seconds until the next try of what failed, its time in the queue included."""
+    own = attempt in result.attempts
+    again = (
+        other.started - _end(attempt)
+        for other in (result.attempts if own else result.content_attempts)
+        if other.number == attempt.number + 1
+    )
+    # blobs have no names here: of several that may be the next try, the first
+    late = (seconds for seconds in again if seconds > attempt.wait - _MILLISECONDS)
+    return min(late, default=attempt.wait)
+
+
+def _end(attempt: AttemptRecord) -> float:
+    return attempt.started + attempt.seconds
 
 
 def _attempt_told(attempt: AttemptRecord) -> str | None:
@@ -314,17 +348,17 @@ def _attempt_told(attempt: AttemptRecord) -> str | None:
 def _tried(result: TargetRecord) -> str:
     """Return how often and how long a failed target was tried, and how that went."""
     told = tries(result)
-    if len(result.all_attempts) > 1:
-        first, last = result.all_attempts[0], result.all_attempts[-1]
-        told += f" in {span(last.started + last.seconds - first.started)}"
-    events = _events(result.all_attempts)
+    counted = result.attempts or result.content_attempts
+    if len(counted) > 1:
+        told += f" in {span(max(map(_end, counted)) - counted[0].started)}"
+    events = _events(result)
     # a single one is what the block's first line says
     told += f": {' → '.join(events)}" if len(events) > 1 else ""
-    return f"{told}<br>⚠️ **may have landed**" if result.may_have_landed else told
+    return f"{told} · ⚠️ **may have landed**" if result.may_have_landed else told
 
 
 def _retried(result: TargetRecord) -> str:
-    return " → ".join(_events(result.all_attempts))
+    return " → ".join(_events(result))
 
 
 def _said(result: TargetRecord) -> str:

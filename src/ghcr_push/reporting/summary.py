@@ -9,7 +9,7 @@ from ghcr_push.reporting.phrases import count, retries_told, sent, tally, unprov
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.referrers import referrers_of
 from ghcr_push.reporting.sections import ByteBudget, failed, kept, landed, planned, retried, skipped
-from ghcr_push.reporting.timeline import LEGEND, hold_history, limit_history, rows_left_out
+from ghcr_push.reporting.timeline import hold_history, legend, limit_history, rows_left_out
 
 MOST_BYTES = 900 * 1024
 """UTF-8 bytes of a summary; GitHub drops one over 1 MiB whole, and some near it."""
@@ -43,7 +43,7 @@ def summary(report: Report, *, protected: bool = False, guide: str = "") -> str:
     to failures, which each kind is linked to; without it none is.
     """
     parts = [
-        f"## {headline(report)}",
+        f"## {escape(headline(report))}",
         _facts(report),
         prose(retries_told(report)),
         prose(referrers_of(report)),
@@ -89,7 +89,7 @@ def _timeline(report: Report) -> str:
     diagram = gantt(report)
     if not diagram:
         return ""
-    lines = [f"```mermaid\n{diagram}```", LEGEND]
+    lines = [f"```mermaid\n{diagram}```", legend(report)]
     if left := rows_left_out(report):
         lines.append(f"{count(left, 'more tag')} had no room in the picture.")
     lines += [escape(told) for told in (*limit_history(report), *hold_history(report))]

@@ -15,11 +15,6 @@ from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, Ta
 MOST_ROWS = 40
 """Targets in the picture: more are not read."""
 
-LEGEND = (
-    "🟩 a request · 🟥 one that failed · ⬜ waiting, or reading a tag back · "
-    "🟦 writes allowed in parallel"
-)
-
 MOST_BARS = 16
 """Bars of one row; of more, the last ones, which tell how it ended."""
 
@@ -51,6 +46,15 @@ class BarKind(StrEnum):
     """An outage; a picture that can shows it behind all rows."""
 
 
+_LEGEND = {
+    BarKind.REQUEST: "🟩 a request",
+    BarKind.FAILED: "🟥 one that failed",
+    BarKind.WAIT: "⬜ waiting, or reading a tag back",
+    BarKind.LIMIT: "🟦 writes allowed in parallel",
+    BarKind.DOWN: "light red: the registry was down",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Bar:
     """A length of time, in seconds from the start of the run."""
@@ -75,14 +79,13 @@ def rows(report: Report) -> tuple[Row, ...]:
     A row per target that failed or was retried, as many as have room, and one for all others. The
     first rows show outages, the writes allowed in flight, and the holds of the queue.
     """
-    shown = _most_telling(report)
-    if not shown and not _is_eventful(report):
+    if not any(map(_is_telling, report.targets)) and not _is_eventful(report):
         return ()
-    smooth = [result for result in _tried(report) if not _is_telling(result)]
+    smooth = [result for result in _tried(report) if not _has_row(result)]
     drawn = [
         *_outage_rows(report),
         *_limit_rows(report),
-        *_target_rows(shown, report.duration),
+        *_target_rows(_most_telling(report), report),
         *_smooth_row(smooth),
     ]
     return tuple(Row(row.label, _cut(row.bars, report.duration)) for row in drawn)
@@ -90,16 +93,24 @@ def rows(report: Report) -> tuple[Row, ...]:
 
 def rows_left_out(report: Report) -> int:
     """Return how many targets that failed or were retried have no row, for their number."""
-    return max(0, sum(_is_telling(result) for result in _tried(report)) - MOST_ROWS)
+    return max(0, sum(map(_has_row, _tried(report))) - MOST_ROWS)
+
+
+def legend(report: Report) -> str:
+    """Return what the colours of the picture mean, those that are in it."""
+    drawn = {bar.kind for row in rows(report) for bar in row.bars}
+    return " · ".join(text for kind, text in _LEGEND.items() if kind in drawn)
 
 
 def limit_history(report: Report) -> list[str]:
     """Return the changes of each registry's limit as a sentence of plain text."""
     told = []
     for registry, changes in list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]:
-        steps = [f"{c.new} at {span(c.at)} ({clipped(c.reason, _LONGEST_REASON)})" for c in changes]
-        line = " → ".join([str(changes[0].old), *_shortened(steps, "changes")])
-        told.append(f"Parallel writes to {registry}: {line}.")
+        steps = [
+            f"to {c.new} at {span(c.at)}, {clipped(c.reason, _LONGEST_REASON)}" for c in changes
+        ]
+        line = "; ".join(_shortened(steps, "changes"))
+        told.append(f"Parallel writes to {registry}: from {changes[0].old} {line}.")
     return told
 
 
@@ -108,11 +119,11 @@ def hold_history(report: Report) -> list[str]:
     if not report.holds:
         return []
     holds = [
-        f"{span(h.seconds)} at {span(h.at)}, as {h.registry} asked "
-        f"({clipped(h.reason, _LONGEST_REASON)})"
+        f"{span(h.seconds)} from {span(h.at)} on, as {h.registry} asked: "
+        f"{clipped(h.reason, _LONGEST_REASON)}"
         for h in report.holds
     ]
-    return [f"The whole queue was held: {'; '.join(_shortened(holds, 'holds'))}."]
+    return [f"The whole queue waited {'; '.join(_shortened(holds, 'holds'))}."]
 
 
 def _shortened(told: list[str], noun: str) -> list[str]:
@@ -140,6 +151,11 @@ def _is_telling(result: TargetRecord) -> bool:
     )
 
 
+def _has_row(result: TargetRecord) -> bool:
+    """Say whether the target has a row of its own in a picture that is drawn."""
+    return _is_telling(result) or result.outcome is Outcome.FAILED
+
+
 def _is_eventful(report: Report) -> bool:
     """Say whether the run as a whole is worth a picture."""
     tried = any(result.all_attempts for result in report.targets)
@@ -150,7 +166,7 @@ def _is_eventful(report: Report) -> bool:
 
 def _most_telling(report: Report) -> list[TargetRecord]:
     """Return the targets to show, in the order of their first attempts: failed, retried in turn."""
-    telling = [result for result in _tried(report) if _is_telling(result)]
+    telling = [result for result in _tried(report) if _has_row(result)]
     failed = [result for result in telling if result.outcome is Outcome.FAILED]
     retried = [result for result in telling if result.outcome is not Outcome.FAILED]
     in_turn = (result for pair in zip_longest(failed, retried) for result in pair if result)
@@ -166,8 +182,9 @@ def _smooth_row(results: Sequence[TargetRecord]) -> Iterator[Row]:
         yield Row(count(len(results), "other tag"), (bar,))
 
 
-def _target_rows(results: Sequence[TargetRecord], duration: float) -> Iterator[Row]:
-    for result, label in zip(results, _labels(results), strict=True):
+def _target_rows(results: Sequence[TargetRecord], report: Report) -> Iterator[Row]:
+    duration = report.duration
+    for result, label in zip(results, _labels(results, report), strict=True):
         if result.content_attempts:
             yield Row(f"layers of {label}", _content_bars(result.content_attempts, duration))
         if result.attempts:
@@ -258,9 +275,12 @@ def _cut(bars: Sequence[Bar], duration: float) -> tuple[Bar, ...]:
     )
 
 
-def _labels(results: Sequence[TargetRecord]) -> Iterator[str]:
-    """Yield a label per target, the tag with its colon, no two alike."""
-    one_repository = len({result.parsed.repository for result in results}) == 1
+def _labels(results: Sequence[TargetRecord], report: Report) -> Iterator[str]:
+    """Yield a label per target, the tag with its colon, no two alike.
+
+    Where the run pushed to several repositories it begins with the last part of their names.
+    """
+    one_repository = len({target.parsed.repository for target in report.targets}) == 1
     seen: Counter[str] = Counter()
     for result in results:
         reference = result.parsed

@@ -453,4 +453,4 @@ class Limiter:
 
 
 def _reason(failure: Failure) -> str:
-    return f"{failure.kind} {failure.status}" if failure.status else str(failure.kind)
+    return f"{failure.kind} ({failure.status})" if failure.status else str(failure.kind)
