@@ -38,22 +38,44 @@ def refused(*given: Any) -> str:
 )
 def test_lines_of_the_index_are_read(text: str, read_as: dict[str, str]) -> None:
     settings = read(text)
-    assert dict(settings.annotations) == read_as
-    assert list(settings.annotations) == sorted(settings.annotations)
+    assert dict(settings.annotations.index) == read_as
+    assert list(settings.annotations.index) == sorted(settings.annotations.index)
+    assert not settings.notices
+
+
+def test_lines_of_descriptors_are_of_images_by_platform() -> None:
+    settings = read(
+        f"index,manifest-descriptor:{TITLE}=App\n"
+        "manifest-descriptor[linux/arm64]:b=2\nmanifest-descriptor[linux/arm64]:a=1\n"
+        "manifest,manifest-descriptor[linux/amd64]:a=b"
+    )
+    assert dict(settings.annotations.index) == {TITLE: "App"}
+    assert settings.annotations.images == (
+        ("", TITLE, "App"),
+        ("linux/amd64", "a", "b"),
+        ("linux/arm64", "a", "1"),
+        ("linux/arm64", "b", "2"),
+    )
     assert not settings.notices
 
 
 def test_lines_of_manifests_are_left_out_and_told() -> None:
-    settings = read(f"manifest:{TITLE}=App\nmanifest-descriptor[linux/amd64]:a=b\nindex:{TITLE}=I")
-    assert dict(settings.annotations) == {TITLE: "I"}
+    settings = read(f"manifest:{TITLE}=App\nindex-descriptor:a=b\nindex:{TITLE}=I")
+    assert dict(settings.annotations.index) == {TITLE: "I"}
     [notice] = settings.notices
-    assert f"'manifest:{TITLE}=App', 'manifest-descriptor[linux/amd64]:a=b' were left out" in notice
+    assert f"'manifest:{TITLE}=App', 'index-descriptor:a=b' were left out" in notice
 
 
-def test_where_no_line_is_of_the_index_that_is_bad_input() -> None:
-    told = refused(f"manifest:{TITLE}=App")
-    assert "is of another level than `index`" in told
+@pytest.mark.parametrize("level", ["manifest", "manifest[linux/amd64]", "index-descriptor"])
+def test_where_no_line_is_of_the_index_that_is_bad_input(level: str) -> None:
+    told = refused(f"{level}:{TITLE}=App")
+    assert "is of another level than `index` and `manifest-descriptor`" in told
     assert "DOCKER_METADATA_ANNOTATIONS_LEVELS" in told
+
+
+def test_an_index_of_one_platform_is_refused() -> None:
+    told = refused(f"index[linux/amd64]:{TITLE}=App")
+    assert "names a platform, and the index is of all" in told
 
 
 @pytest.mark.parametrize("line", ["title", "=App", "index:=App", "a key=App"])

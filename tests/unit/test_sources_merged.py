@@ -1,7 +1,6 @@
 """Several sources as one index."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -10,10 +9,13 @@ from tests.support.layouts import Made, one_image, platforms
 from tests.support.saved import digest_of
 
 from ghcr_push.model import Failure, Image, Source
+from ghcr_push.planning.annotations import NO_ANNOTATIONS, Annotations
 from ghcr_push.pushing.ports import ImageStore
 from ghcr_push.references import Digest
 from ghcr_push.sources import Spool
+from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.locations import DiskSources, SourcesByLocation
+from ghcr_push.sources.merged import merged as merge
 from ghcr_push.sources.remote import RegistrySources
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +27,7 @@ def anyio_backend() -> str:
 
 
 async def merged(
-    text: str, tmp_path: Path, annotations: Sequence[tuple[str, str]] = ()
+    text: str, tmp_path: Path, annotations: Annotations = NO_ANNOTATIONS
 ) -> tuple[Image | Failure, list[Digest], list[Digest]]:
     """Inspect and read a merged source; return its image, the blobs and the manifests."""
     sources = SourcesByLocation(
@@ -45,7 +47,7 @@ async def merged(
             blob.release()
         whole = saved.images[0].manifests
     document = json.loads(whole[-1].raw)
-    assert document.get("annotations", {}) == dict(annotations)
+    assert document.get("annotations", {}) == dict(annotations.index)
     assert digest_of(whole[-1].raw) == image.digest == whole[-1].digest
     assert [each["digest"] for each in document["manifests"]] == [
         each.digest for each in whole[:-1]
@@ -108,8 +110,36 @@ async def test_annotations_are_the_index_s_own_and_change_its_digest_alone(tmp_p
     made.written(tmp_path / "all")
     text = "oci-layout:all@{} + oci-layout:all".format(made.entries[0]["digest"])
     plain, _, children = await merged(text, tmp_path)
-    noted, _, same = await merged(text, tmp_path, [("org.opencontainers.image.title", "App")])
+    title = (("org.opencontainers.image.title", "App"),)
+    noted, _, same = await merged(text, tmp_path, Annotations(title))
     assert isinstance(plain, Image)
     assert isinstance(noted, Image)
     assert plain.digest != noted.digest
     assert children[:-1] == same[:-1]
+
+
+async def test_annotations_of_images_go_into_their_entries(tmp_path: Path) -> None:
+    made, digests, _ = platforms()
+    made.written(tmp_path / "all")
+    index = json.loads(made.files[f"blobs/sha256/{made.entries[0]['digest'][7:]}"])
+    members = [SavedImage(blobs=(), manifests=(), entries=tuple(index["manifests"]))]
+    notes = Annotations(images=(("", "a", "each"), ("linux/arm", "b", "one")))
+    entries = {each["digest"]: each for each in merge(members, "all", notes).entries}
+    for was in index["manifests"]:
+        now = entries[was["digest"]]
+        before, after = was.get("annotations", {}), now.get("annotations", {})
+        added = {key: value for key, value in after.items() if key not in before}
+        arm = was["digest"] == digests["linux/arm/v7"]
+        image = was["digest"] in digests.values()
+        assert added == ({"a": "each"} if image else {}) | ({"b": "one"} if arm else {})
+        assert {**now, "annotations": before} == {"annotations": {}, **was}
+
+
+async def test_annotations_of_a_platform_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    made, _, _ = platforms()
+    made.written(tmp_path / "all")
+    notes = Annotations(images=(("linux/s390x", "a", "b"),))
+    text = "oci-layout:all@{} + oci-layout:all".format(made.entries[0]["digest"])
+    image, _, _ = await merged(text, tmp_path, notes)
+    assert isinstance(image, Failure)
+    assert "no image of linux/s390x; it has linux/amd64, linux/arm64" in image.message

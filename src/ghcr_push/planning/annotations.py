@@ -1,4 +1,4 @@
-"""Reading ``annotations``: what the index of a merged source says of itself.
+"""Reading ``annotations``: what the index of a merged source says of itself and of its images.
 
 The form is that of ``docker buildx imagetools create --annotation`` and of docker/metadata-action's
 output: ``LEVEL:KEY=VALUE``, several levels with commas, a platform behind one in brackets.
@@ -6,6 +6,7 @@ output: ``LEVEL:KEY=VALUE``, several levels with commas, a platform behind one i
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from ghcr_push.model import Source
@@ -14,7 +15,11 @@ from ghcr_push.planning.problems import Findings, listed, quoted
 
 _NAME: Final = "annotations"
 
-_LEVELS: Final = ("index", "index-descriptor", "manifest", "manifest-descriptor")
+_INDEX: Final = "index"
+_DESCRIPTOR: Final = "manifest-descriptor"
+_LEVELS: Final = ("index-descriptor", _INDEX, _DESCRIPTOR, "manifest")
+"""None after one that it begins with: a level that matched is not looked at again."""
+
 _LEVEL: Final = re.compile(rf"(?:{'|'.join(_LEVELS)})(?:\[[^\]]*\])?")
 _LINE: Final = re.compile(
     rf"(?:(?P<levels>{_LEVEL.pattern}(?:,{_LEVEL.pattern})*+):)?+(?P<key>[^\s=]+)=(?P<value>.*)"
@@ -22,32 +27,49 @@ _LINE: Final = re.compile(
 """Possessive: what begins as a level is none of the key."""
 
 
-def read_annotations(
-    text: str, sources: Iterable[Source], findings: Findings
-) -> tuple[tuple[str, str], ...]:
-    """Read the annotations of the index, sorted by key; of one key the last value counts.
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """Keys and values, sorted: of an index, and of its images by platform (empty: of each)."""
 
-    A line without a level is one of the index. Lines of other levels are of manifests that pass
-    unchanged: they are left out with a notice, and refused where no line is of the index.
-    ``sources`` that are not merged are refused, for their bytes pass unchanged too.
+    index: tuple[tuple[str, str], ...] = ()
+    images: tuple[tuple[str, str, str], ...] = ()
+
+
+NO_ANNOTATIONS: Final = Annotations()
+
+
+def read_annotations(text: str, sources: Iterable[Source], findings: Findings) -> Annotations:
+    """Read the annotations of the index and of its entries; of one key the last value counts.
+
+    A line without a level is one of the index. Lines of other levels are of manifests, which pass
+    unchanged, or of what only a layout has: they are left out with a notice, and refused where all
+    are such. ``sources`` that are not merged are refused, for their bytes pass unchanged too.
     """
-    found: dict[str, str] = {}
+    found: dict[tuple[str, str, str], str] = {}
     others: list[str] = []
     lines = [line for each in text.splitlines() if (line := each.strip())]
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
             findings.refuse(_NAME, line, "is no annotation; write KEY=VALUE or index:KEY=VALUE")
-        elif "index" in (match["levels"] or "index").split(","):
-            found[match["key"]] = match["value"]
-        else:
+            continue
+        levels = [
+            (level, platform)
+            for each in (match["levels"] or _INDEX).split(",")
+            for level, _, platform in [each.removesuffix("]").partition("[")]
+            if level in {_INDEX, _DESCRIPTOR}
+        ]
+        if any(level == _INDEX and platform for level, platform in levels):
+            findings.refuse(_NAME, line, "names a platform, and the index is of all")
+        if not levels:
             others.append(line)
+        found |= {(*level, match["key"]): match["value"] for level in levels}
     if others and not found:
         findings.refuse(
             _NAME,
             others[0],
-            "is of another level than `index`, and so are all: only the index is made here; "
-            "write `index:` (with docker/metadata-action set the variable "
+            "is of another level than `index` and `manifest-descriptor`, and so are all: only the "
+            "index is made here; write `index:` (with docker/metadata-action set the variable "
             "DOCKER_METADATA_ANNOTATIONS_LEVELS to `index`)",
         )
     elif others:
@@ -57,7 +79,13 @@ def read_annotations(
         )
     if lines:
         _check(sources, findings)
-    return tuple(sorted(found.items()))
+    each = sorted((*key, value) for key, value in found.items())
+    return Annotations(
+        index=tuple((key, value) for level, _, key, value in each if level == _INDEX),
+        images=tuple(
+            (platform, key, value) for level, platform, key, value in each if level == _DESCRIPTOR
+        ),
+    )
 
 
 def _check(sources: Iterable[Source], findings: Findings) -> None:

@@ -117,7 +117,8 @@ INPUTS = (
         name="annotations",
         description=(
             "Annotations for the index that several sources become, one `KEY=VALUE` or "
-            "`index:KEY=VALUE` a line, as docker/metadata-action gives them."
+            "`index:KEY=VALUE` a line, as docker/metadata-action gives them; those of its images "
+            "in it with `manifest-descriptor:` or `manifest-descriptor[PLATFORM]:`."
         ),
     ),
     Input(

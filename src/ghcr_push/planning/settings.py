@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ghcr_push.model import Target
-from ghcr_push.planning.annotations import read_annotations
+from ghcr_push.planning.annotations import Annotations, read_annotations
 from ghcr_push.planning.durations import format_duration, parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
@@ -76,7 +76,7 @@ class Settings:
     """Whether signatures, SBOMs and attestations of the sources come along."""
     compress_layers: bool
     """Whether layers that are not compressed become so."""
-    annotations: tuple[tuple[str, str], ...]
+    annotations: Annotations
     """Keys and values for the index of a merged source."""
     mount_from: tuple[Repository, ...]
     spool_size: int
@@ -345,7 +345,7 @@ class _Reader:
             )
         return asked
 
-    def annotations(self, targets: Iterable[Target]) -> tuple[tuple[str, str], ...]:
+    def annotations(self, targets: Iterable[Target]) -> Annotations:
         sources = dict.fromkeys(target.source for target in targets)
         return read_annotations(self.texts["annotations"], sources, self.findings)
 

@@ -11,6 +11,7 @@ from anyio import to_thread
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
+from ghcr_push.planning.annotations import NO_ANNOTATIONS, Annotations
 from ghcr_push.planning.locations import (
     DiskLocation,
     Form,
@@ -237,7 +238,7 @@ class SourcesByLocation:
         engine: ImageStore,
         disk: DiskSources,
         registries: RegistrySources,
-        annotations: Sequence[tuple[str, str]] = (),
+        annotations: Annotations = NO_ANNOTATIONS,
     ) -> None:
         self._engine = engine
         self._disk = disk

@@ -8,11 +8,12 @@ from typing import Any, Protocol, Self
 
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Manifest, Referrers, Source
+from ghcr_push.planning.annotations import Annotations
 from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryLocation
 from ghcr_push.pushing.ports import Blob, Reading
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.graph import INDEX_TYPE
+from ghcr_push.sources.graph import INDEX_TYPE, Child, platform_of, the_one
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.ready import image_of
 from ghcr_push.sources.referrers import as_content, reaching
@@ -37,9 +38,9 @@ class MemberSources(Protocol):
 
 
 class MergedSources:
-    """Indexes made of members; ``annotations`` are what each says of itself."""
+    """Indexes made of members; ``annotations`` are what each says of itself and of its images."""
 
-    def __init__(self, members: MemberSources, annotations: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, members: MemberSources, annotations: Annotations) -> None:
         self._members = members
         self._annotations = annotations
         self._found: dict[Source, tuple[list[Source], SavedImage]] = {}
@@ -115,17 +116,16 @@ class _Chained:
         raise StopAsyncIteration
 
 
-def merged(
-    members: Sequence[SavedImage], title: str, annotations: Sequence[tuple[str, str]]
-) -> SavedImage:
+def merged(members: Sequence[SavedImage], title: str, annotations: Annotations) -> SavedImage:
     """Return one index of all that the members list, in their order; its bytes follow from theirs.
 
-    ``annotations`` are the index's own. What two members list alike is listed once. Raises
-    ``PushError`` where two images are of one platform.
+    What two members list alike is listed once. Raises ``PushError`` where two images are of one
+    platform, or none is of one that ``annotations`` name.
     """
     entries = _distinct((entry for member in members for entry in member.entries), title)
+    entries = _annotated(entries, annotations, title)
     document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
-    document |= {"annotations": dict(annotations)} if annotations else {}
+    document |= {"annotations": dict(annotations.index)} if annotations.index else {}
     raw = json.dumps(document, separators=(",", ":")).encode()
     index = Manifest(INDEX_TYPE, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
     listed = {entry["digest"] for entry in entries}
@@ -161,6 +161,27 @@ def _distinct(entries: Iterable[Mapping[str, Any]], title: str) -> list[Mapping[
             )
         found[digest] = entry
     return list(found.values())
+
+
+def _annotated(
+    entries: Sequence[Mapping[str, Any]], annotations: Annotations, title: str
+) -> list[Mapping[str, Any]]:
+    """Return the entries with what is to be said of the images among them."""
+    images = [
+        Child(Digest(entry["digest"]), platform_of({"architecture": "", **entry["platform"]}), None)
+        for entry in entries
+        if _platform(entry)
+    ]
+    added: dict[str, dict[str, str]] = {image.digest: {} for image in images}
+    for platform, key, value in annotations.images:
+        for image in [the_one(images, platform, title)] if platform else images:
+            added[image.digest][key] = value
+    return [
+        {**entry, "annotations": {**(entry.get("annotations") or {}), **notes}}
+        if (notes := added.get(str(entry["digest"])))
+        else entry
+        for entry in entries
+    ]
 
 
 def _platform(entry: Mapping[str, Any]) -> str:
