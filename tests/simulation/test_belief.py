@@ -1,12 +1,13 @@
 """The limit's belief against a registry that keeps it guessing, and faults planted in it."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from bench.limits import Case, measure
 
 from ghcr_push.pushing.pressure import limit
-from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Burst
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Burst, Write
 
 SEEDS = range(12)
 
@@ -33,6 +34,28 @@ def notices_that_more_is_borne() -> bool:
     return time < 1.25
 
 
+def notices_that_less_is_borne() -> bool:
+    time, refused = time_and_refusals(Case(100, 8, 8, 3))
+    return time < 1.05 and refused < 16
+
+
+def takes_chance_that_begins_late_for_chance() -> bool:
+    endings = [True] * 300 + [number % 3 > 0 for number in range(150)]
+    return min(limits_after(endings, AdaptiveLimit(8))) >= 6
+
+
+def limits_after(endings: Iterable[bool], registry: AdaptiveLimit) -> Iterator[int]:
+    """Keep the limit full, have the oldest write taken or refused in turn, and give each limit."""
+    running = deque[Write]()
+    for taken in endings:
+        while len(running) < registry.value:
+            running.append(registry.began())
+        write = running.popleft()
+        registry.accepted(write) if taken else registry.refused(write)
+        registry.left(write)
+        yield registry.value
+
+
 def stays_at_one_in_a_crowd() -> bool:
     registry = AdaptiveLimit(8)
     highest = 0
@@ -48,6 +71,8 @@ PROMISES = (
     finds_what_is_borne,
     takes_chance_for_chance,
     notices_that_more_is_borne,
+    notices_that_less_is_borne,
+    takes_chance_that_begins_late_for_chance,
     stays_at_one_in_a_crowd,
 )
 
@@ -76,9 +101,16 @@ def evidence_counted_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limit, "_weighed", twice)
 
 
-def drift_off(patch: pytest.MonkeyPatch) -> None:
+def drift_for_the_better_off(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limit, "BETTER", 0.0)
+
+
+def drift_for_the_worse_off(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(limit, "WORSE", 0.0)
+
+
+def drift_of_chance_off(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(limit, "OTHER_FAULTS", 0.0)
 
 
 def social_cost_off(patch: pytest.MonkeyPatch) -> None:
@@ -90,7 +122,9 @@ def social_cost_off(patch: pytest.MonkeyPatch) -> None:
     [
         (evidence_forgotten, finds_what_is_borne),
         (evidence_counted_twice, takes_chance_for_chance),
-        (drift_off, notices_that_more_is_borne),
+        (drift_for_the_better_off, notices_that_more_is_borne),
+        (drift_for_the_worse_off, notices_that_less_is_borne),
+        (drift_of_chance_off, takes_chance_that_begins_late_for_chance),
         (social_cost_off, stays_at_one_in_a_crowd),
     ],
 )
