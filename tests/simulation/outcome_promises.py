@@ -17,6 +17,7 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.play import Played
 from tests.simulation.records import Request
+from tests.simulation.unheard_promises import SILENT
 
 ENDS = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST})
 
@@ -134,6 +135,7 @@ def _could_be_met(played: Played, result: TargetResult) -> Iterator[Kind]:
     for reading in played.world.readings:
         if reading.source == result.target.source and reading.answer in CAUSES:
             yield from CAUSES[reading.answer]
+    yield from _given_up_with(played, reference.repository.registry)
     if scenario.images[result.target.source] is None:
         yield Kind.IMAGE_MISSING
     if reference.repository in scenario.denied:
@@ -150,6 +152,13 @@ def _could_be_met(played: Played, result: TargetResult) -> Iterator[Kind]:
     writes = [r for r in own if r.writes]
     if writes and any(r.seen != result.before and r.ended > writes[0].began for r in seen):
         yield Kind.OVERTAKEN
+
+
+def _given_up_with(played: Played, registry: str) -> Iterator[Kind]:
+    """Yield what a registry that never answered is given up with: for all, whoever had asked."""
+    answers = {request.answer for request in by_registry(played).get(registry, ())}
+    if answers <= SILENT:
+        yield from (kind for answer in answers for kind in CAUSES[answer])
 
 
 def _about_content(played: Played, result: TargetResult) -> Iterator[Request]:

@@ -133,15 +133,18 @@ class ContentPush:
             await self.units.persist(unit, lambda: self._ask(unit.journal))
 
     async def _ask(self, journal: Journal) -> None:
-        tag = self._seed.reference.tag
-        try:
-            await self._reader.in_turn(lambda: self._context.registry.head(self.repository, tag))
-        except AttemptError as failed:
-            if self._limiter.outage.answers:
-                return
+        async def head() -> None:
             journal.open(Step.LOOK, self._limiter.limit)
-            self.units.record_first(journal, failed.failure)
-            raise
+            await self._context.registry.head(self.repository, self._seed.reference.tag)
+
+        try:
+            await self._reader.in_turn(head)
+        except AttemptError as failed:
+            if not self._limiter.outage.answers:
+                if journal.step is not None:  # a registry that is given up was not asked
+                    self.units.record_first(journal, failed.failure)
+                raise
+        journal.drop()
 
     async def _receive(self) -> ImageManifests | None:
         """Take part in a reading; None where another one is needed, for this one had to give way.
