@@ -207,9 +207,10 @@ def test_a_source_that_may_not_be_read_sinks_no_other(
     [
         (oci_error(429, "TOOMANYREQUESTS", "slow down"), "source-unreachable"),
         (oci_error(403, "DENIED", "not for you"), "source-invalid"),
+        (oci_error(404, "BLOB_UNKNOWN", "blob unknown to registry"), "source-invalid"),
         (Answer(status=206, body="x" * 20, connection="midway"), "source-unreachable"),
     ],
-    ids=["throttled", "denied", "cut"],
+    ids=["throttled", "denied", "gone", "cut"],
 )
 def test_a_source_whose_blobs_never_come_moves_no_tag_and_holds_up_no_other(
     answer: Answer, kind: str, source: Front, front: Front, tmp_path: Path

@@ -1,5 +1,7 @@
 """Uploads that break, are cut off, or may not go on: sent again as often as it helps."""
 
+import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,11 @@ from pathlib import Path
 import pytest
 from tests.support.cases import World, image, running_world
 from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
+from tests.support.layouts import one_image
 from tests.support.memory import Serves
+from tests.support.saved import digest_of
+
+from ghcr_push.registry import upload
 
 MIB = 1 << 20
 LARGE = image("large", layers=1, size=9 * MIB)
@@ -68,6 +74,33 @@ def test_an_upload_whose_rest_is_refused_is_forgotten_and_the_blob_sent_whole(
     assert "too-large" not in end.log
     assert (wholes(large), large.count(Step.UPLOAD_PATCH)) == (2, 1)
     assert large.registry.lacking("acme/app:1") == []
+
+
+def test_a_layer_that_the_registry_takes_from_nobody_is_one_failure(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Push a layout with a layer of a byte over 10 GB, which is not read."""
+    monkeypatch.setattr(upload, "LARGEST", {world.front.address: upload.LARGEST["ghcr.io"]})
+    made, _ = one_image()
+    layout = made.written(tmp_path / "layout")
+    [manifest] = (path for path in layout.rglob("blobs/*/*") if b'"layers"' in path.read_bytes())
+    document = json.loads(manifest.read_bytes())
+    document["layers"][0]["size"] = size = upload.LARGEST[world.front.address] + 1
+    layer = document["layers"][0]["digest"]
+    os.truncate(layout / "blobs" / "sha256" / layer[7:], size)
+    index = json.loads((layout / "index.json").read_bytes())
+    raw = json.dumps(document).encode()
+    index["manifests"][0] |= {"digest": digest_of(raw), "size": len(raw)}
+    (layout / "blobs" / "sha256" / digest_of(raw)[7:]).write_bytes(raw)
+    (layout / "index.json").write_text(json.dumps(index))
+    end = world.push("acme/app:1", "acme/app:2", source=f"oci-layout:{layout}")
+    assert set(end.outcomes.values()) == {"failed"}
+    failure = end.failure("acme/app:2")
+    assert (failure["kind"], failure["retryable"]) == ("too-large", False)
+    assert f"{layer} has {size:,} bytes" in failure["message"]
+    assert str(layout) in end.report["targets"][0]["source"]
+    assert world.count(Step.MANIFEST_PUT) == 0
+    assert all(entry.size < MIB for entry in world.requests(Step.UPLOAD_PUT))
 
 
 @pytest.mark.parametrize("status", [404, 410, 416])
