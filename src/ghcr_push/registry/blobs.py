@@ -41,11 +41,11 @@ async def has_blob(
     A registry may redirect us to its storage, which is not always for us to reach: what goes
     wrong there says nothing of the blob, and what is not seen to be there counts as missing.
     """
-    inquiry = ApiRequest(
+    request = ApiRequest(
         method="HEAD", repository=repository, path=f"blobs/{digest}", mounts_into=mounts_into
     )
     try:
-        answer = await session.send(inquiry)
+        answer = await session.send(request)
     except AstrayError:
         return False
     if answer.status == httpx2.codes.NOT_FOUND:

@@ -108,33 +108,33 @@ class Session:
         self._endpoints: dict[str, Endpoint] = {}
         self._pings: SingleFlight[str, Endpoint] = SingleFlight()
 
-    async def send(self, inquiry: ApiRequest) -> ApiResponse:
+    async def send(self, request: ApiRequest) -> ApiResponse:
         """Return the answer, whatever its status; ask once more if our token is not good any more.
 
         Up to five redirects are followed, of a write those that keep its method. Raises
         ``PushError`` where no answer came, ``AstrayError`` where none came after a redirect.
         """
-        with tracing.about(inquiry.subject):
-            endpoint = await self.endpoint(inquiry.repository.registry)
+        with tracing.about(request.subject):
+            endpoint = await self.endpoint(request.repository.registry)
             try:
-                return await self._ask(inquiry, endpoint)
+                return await self._ask(request, endpoint)
             except PushError as error:
                 if not error.evidence.unconnected:
                     raise
                 # the registry itself has answered, if only once
                 raise type(error)(replace(error.evidence, unconnected=False)) from error
 
-    async def _ask(self, inquiry: ApiRequest, endpoint: Endpoint) -> ApiResponse:
-        authorization = await self._authorizer.authorize(endpoint, inquiry.scope)
-        answer = await self._send(inquiry, endpoint, authorization)
+    async def _ask(self, request: ApiRequest, endpoint: Endpoint) -> ApiResponse:
+        authorization = await self._authorizer.authorize(endpoint, request.scope)
+        answer = await self._send(request, endpoint, authorization)
         if (
             answer.status == httpx2.codes.UNAUTHORIZED
             and answer.url.origin == endpoint.origin.origin
         ):
             endpoint = self._learn(endpoint, answer)
-            renewed = await self._authorizer.renew(endpoint, inquiry.scope, authorization)
+            renewed = await self._authorizer.renew(endpoint, request.scope, authorization)
             if renewed is not None:
-                return await self._send(inquiry, endpoint, renewed)
+                return await self._send(request, endpoint, renewed)
         return answer
 
     async def endpoint(self, registry: str) -> Endpoint:
@@ -170,24 +170,24 @@ class Session:
             raise self.refusal(answer)
 
     async def _send(
-        self, inquiry: ApiRequest, endpoint: Endpoint, authorization: Authorization
+        self, request: ApiRequest, endpoint: Endpoint, authorization: Authorization
     ) -> ApiResponse:
         """Send one request, and those that redirects lead to.
 
         The authorization goes to the registry's own origin only, and https is never left.
         """
-        answer = await self._send_to(inquiry.url(endpoint), inquiry, endpoint, authorization)
+        answer = await self._send_to(request.url(endpoint), request, endpoint, authorization)
         try:
             for _ in range(_MOST_REDIRECTS):
-                if not _is_followed(answer, inquiry.method):
+                if not _is_followed(answer, request.method):
                     return answer
                 followed = await self._send_to(
-                    location_of(answer), inquiry, endpoint, authorization
+                    location_of(answer), request, endpoint, authorization
                 )
                 answer = replace(followed, redirected=True)
         except PushError as error:
             raise AstrayError(error.evidence) from error
-        if not _is_followed(answer, inquiry.method):
+        if not _is_followed(answer, request.method):
             return answer
         raise AstrayError(
             failure(
@@ -198,18 +198,18 @@ class Session:
         )
 
     async def _send_to(
-        self, url: httpx2.URL, inquiry: ApiRequest, endpoint: Endpoint, authorization: Authorization
+        self, url: httpx2.URL, request: ApiRequest, endpoint: Endpoint, authorization: Authorization
     ) -> ApiResponse:
         at_home = url.origin == endpoint.origin.origin
         shows = {"Authorization": authorization.header} if authorization.header else {}
         return await self._connections.send(
-            inquiry.method,
+            request.method,
             url,
             trust=endpoint.trust if at_home else trust_in(url, self._insecure_registries),
-            headers={**inquiry.headers, **shows} if at_home else inquiry.headers,
-            content=inquiry.content,
-            most=inquiry.most,
-            streamed=inquiry.streamed,
+            headers={**request.headers, **shows} if at_home else request.headers,
+            content=request.content,
+            most=request.most,
+            streamed=request.streamed,
         )
 
     async def _first_ping(self, registry: str) -> Endpoint:

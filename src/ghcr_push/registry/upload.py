@@ -124,9 +124,9 @@ class BlobUpload:
     async def cancel(self) -> None:
         """Have the registry forget an upload that was begun and will not be ended."""
         if self._location is not None:
-            inquiry = self._at_location("DELETE")
+            request = self._at_location("DELETE")
             self._location = None
-            await self._session.send(inquiry)
+            await self._session.send(request)
 
     # -- steps ------------------------------------------------------------------------------
 
@@ -196,15 +196,15 @@ class BlobUpload:
         for start in range(offset, size, most):
             end = min(start + most, size)
             where = {**_OCTETS, "Content-Range": f"{start}-{end - 1}"}
-            inquiry = self._at_location("PATCH", headers=where, part=(start, end))
-            self._follow(await self._ask(inquiry, {202, 204}))
+            request = self._at_location("PATCH", headers=where, part=(start, end))
+            self._follow(await self._ask(request, {202, 204}))
         await self._commit(size)
 
     async def _commit(self, start: int) -> None:
         """Send the bytes from ``start`` on with the request that ends the upload."""
         part = (start, self._blob.size)
-        inquiry = self._at_location("PUT", headers=_OCTETS, part=part, commit=True)
-        self._right_digest(await self._ask(inquiry, _WRITTEN))
+        request = self._at_location("PUT", headers=_OCTETS, part=part, commit=True)
+        self._right_digest(await self._ask(request, _WRITTEN))
 
     async def _sending(self, offset: int, requests: Awaitable[None]) -> BlobOutcome:
         """Await the requests that send all from ``offset`` on, and make sense of how they fail."""
@@ -273,7 +273,7 @@ class BlobUpload:
         part: tuple[int, int] | None = None,
         commit: bool = False,
     ) -> ApiRequest:
-        """Return an inquiry at the upload's location, with the bytes of ``part`` of the blob."""
+        """Return a request at the upload's location, with the bytes of ``part`` of the blob."""
         content = None
         if part is not None:
             start, end = part
@@ -298,8 +298,8 @@ class BlobUpload:
         async with read_ahead(self._blob.chunks(start)) as chunks:
             yield _CountedPart(self, chunks, end - start)
 
-    async def _ask(self, inquiry: ApiRequest, statuses: Collection[int]) -> ApiResponse:
-        answer = await self._session.send(inquiry)
+    async def _ask(self, request: ApiRequest, statuses: Collection[int]) -> ApiResponse:
+        answer = await self._session.send(request)
         self._session.expect(answer, statuses)
         return answer
 

@@ -45,10 +45,8 @@ def cause_of(result: TargetResult) -> CauseCategory:
     kinds = [result.failure.kind, *(each.kind for each in reversed(failed))]
     if result.failure.kept_failing is not None:
         kinds.insert(1, result.failure.kept_failing)
-    verdicts = (_OF_KIND[kind] for kind in kinds)
-    return next(
-        (verdict for verdict in verdicts if verdict is not CauseCategory.NONE), CauseCategory.NONE
-    )
+    causes = (_OF_KIND[kind] for kind in kinds)
+    return next((cause for cause in causes if cause is not CauseCategory.NONE), CauseCategory.NONE)
 
 
 def joined(causes: Iterable[CauseCategory]) -> CauseCategory:

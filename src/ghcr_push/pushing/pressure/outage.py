@@ -80,9 +80,9 @@ class Outage(Reachability):
         self._after = after
         self._begins = begins
         self._ends = ends
-        self._suspects: set[Hashable] = set()
+        self._failing: set[Hashable] = set()
         """Units that failed since a write was last taken."""
-        self._outdone: set[Hashable] = set()
+        self._passed_by: set[Hashable] = set()
         """Units that failed and then saw another's write taken."""
         self._last_taken = float("-inf")
         self.last_failure: Failure | None = None
@@ -97,21 +97,21 @@ class Outage(Reachability):
         """
         if self.given_up is not None:
             return False  # whoever waits is let in to learn of it
-        alone = len(self._suspects) == 1 and self._suspects <= self._outdone
+        alone = len(self._failing) == 1 and self._failing <= self._passed_by
         own_fault = alone and self.clock() - self._last_taken > OWN_FAULT_AFTER
         return self.reads.lasting or (self.writes.lasting and not own_fault)
 
     def write_taken(self, unit: Hashable) -> None:
         """Learn that the registry took a write of ``unit``."""
         self._last_taken = self.clock()
-        self._outdone |= self._suspects - {unit}
-        self._suspects.clear()
+        self._passed_by |= self._failing - {unit}
+        self._failing.clear()
         self.writes.broken()
         self.answered()
 
     def write_failed(self, unit: Hashable, order: int | None) -> None:
         """Learn that a write met pressure; ``order`` is None where it was one of several."""
-        self._suspects.add(unit)
+        self._failing.add(unit)
         if order is not None:
             self.writes.failed(order)
 
