@@ -5,8 +5,9 @@ Times are seconds on the run's own clock, zero at its start; lengths and waits a
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
-from ghcr_push.references import Digest, Repository, TagReference
+from ghcr_push.references import Digest, Repository, TagReference, digest_of
 
 
 class Kind(StrEnum):
@@ -117,6 +118,11 @@ class Manifest:
     media_type: str
     digest: Digest
     raw: bytes
+
+    @classmethod
+    def of(cls, media_type: str, raw: bytes) -> Self:
+        """Return what ``raw`` is, by its digest."""
+        return cls(media_type, digest_of(raw), raw)
 
 
 @dataclass(frozen=True, slots=True)

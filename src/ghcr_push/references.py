@@ -4,6 +4,7 @@ The grammar is that of "Pulling manifests" in the distribution-spec; the default
 a registry (``docker.io``, ``library/``) are Docker's, since the names come from Docker's users.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,6 +55,11 @@ class TagReference:
 
     def __str__(self) -> str:
         return f"{self.repository}:{self.tag}"
+
+
+def digest_of(raw: bytes, algorithm: str = "sha256") -> Digest:
+    """Return the digest of ``raw``."""
+    return Digest(f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}")
 
 
 def is_tag(text: str) -> bool:

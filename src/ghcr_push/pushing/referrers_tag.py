@@ -6,7 +6,6 @@ again right before each write, and read back after it: an entry that another cli
 overwrote, ours or one seen before, is added again.
 """
 
-import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
+from ghcr_push import media_types
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest, Step
 from ghcr_push.pushing.context import RunContext, ours
@@ -32,8 +32,6 @@ Entry = Mapping[str, Any]
 SETTLED_AFTER: Final = (0.0, 1.0)
 """Seconds after a write at which it must be seen: at once, and when whoever had read the index
 before that write has written, too. A client's read and write are a round trip apart."""
-
-_INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 
 _NOT_THERE: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
 """Codes of registries that take no index of what they do not hold."""
@@ -179,8 +177,8 @@ def described(manifest: Manifest) -> Entry:
 
 def with_entries(index: Manifest | None, entries: Mapping[str, Entry]) -> Manifest:
     """Return an index with exactly ``entries``; what else it says stays as it is."""
-    new = {"schemaVersion": 2, "mediaType": _INDEX_TYPE}
+    new = {"schemaVersion": 2, "mediaType": media_types.INDEX}
     document = {**(json.loads(index.raw) if index else new), "manifests": [*entries.values()]}
     raw = json.dumps(document, separators=(",", ":")).encode()
-    media_type = index.media_type if index else _INDEX_TYPE
-    return Manifest(media_type, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
+    media_type = index.media_type if index else media_types.INDEX
+    return Manifest.of(media_type, raw)

@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
 
+from ghcr_push import media_types
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Image, Kind, Manifest, Source, Step
 from ghcr_push.pushing.ports import Engine, Registry
@@ -19,13 +20,6 @@ from ghcr_push.references import Digest, Repository, TagReference
 Said = Callable[[Sequence[str]], None]
 
 NOT_FOUND = 404
-
-INDEX_TYPES: Final = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +269,9 @@ def may_turn_out_to_be(image: Image, seen: Descriptor) -> bool:
     """
     if image.digest is None:
         known_by_config = image.in_engine or image.diff_ids or image.template is not None
-        return not known_by_config and seen.media_type in INDEX_TYPES
+        return not known_by_config and seen.media_type in media_types.INDEXES
     surely_whole = image.whole is True or not image.in_engine
-    return not surely_whole and seen.media_type not in INDEX_TYPES
+    return not surely_whole and seen.media_type not in media_types.INDEXES
 
 
 def is_of(manifest: Manifest, image: Image) -> bool:

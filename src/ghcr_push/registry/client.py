@@ -1,6 +1,5 @@
 """The OCI distribution client: manifests looked at, fetched and written under tags."""
 
-import hashlib
 import json
 import os
 import time
@@ -13,10 +12,11 @@ from typing import Final, Self
 import anyio
 import httpx2
 
+from ghcr_push import media_types
 from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
-from ghcr_push.references import Digest, Repository, is_digest
+from ghcr_push.references import Digest, Repository, digest_of, is_digest
 from ghcr_push.registry.blobs import BlobBytes, Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Connections, TimeLimits
@@ -24,18 +24,10 @@ from ghcr_push.registry.referrers import referrers
 from ghcr_push.registry.session import ApiRequest, Session
 from ghcr_push.registry.upload import BlobUpload
 
-MANIFEST_TYPES: Final = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-"""All that a registry is asked for, of OCI and of Docker's schema 2."""
-
 LAST_WORDS: Final = 1.0
 """Seconds, at most, for uploads that were begun in vain to be abandoned at the end of a run."""
 
-_ACCEPT = ", ".join(MANIFEST_TYPES)
+_ACCEPT = ", ".join(media_types.MANIFESTS)
 
 _MOST_MANIFEST = 4 * 1024 * 1024
 # distribution-spec, "Pushing Manifests": registries take at least this much, and most not more
@@ -320,7 +312,7 @@ def _digest_of(answer: ApiResponse, algorithm: str) -> Digest:
             Kind.UNSUPPORTED,
             answer.status,
         )
-    return Digest(f"{algorithm}:{hashlib.new(algorithm, answer.body).hexdigest()}")
+    return digest_of(answer.body, algorithm)
 
 
 def _same_digest(answer: ApiResponse, hoped: str, seen: str) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import httpx2
 
+from ghcr_push import media_types
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.registry.errors import failure
@@ -15,8 +16,6 @@ from ghcr_push.registry.session import ApiRequest, Session
 
 MOST_PAGES: Final = 100
 """Pages of one list that are followed."""
-
-_INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 
 _LARGEST: Final = 4 << 20
 
@@ -34,7 +33,7 @@ async def referrers(
         method="GET",
         repository=repository,
         path=f"referrers/{subject}",
-        headers={"Accept": _INDEX_TYPE},
+        headers={"Accept": media_types.INDEX},
         most=_LARGEST,
         of_source=of_source,
     )

@@ -5,14 +5,14 @@ Three forms: folders of layers (engine 20.10), an OCI layout whose layers are un
 none do layers come in an order that means anything.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Final
 
+from ghcr_push import media_types
 from ghcr_push.model import Descriptor, Manifest
-from ghcr_push.references import Digest
+from ghcr_push.references import Digest, digest_of
 from ghcr_push.sources import recipe
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.images import ClassicImage, SavedImage, not_whole
@@ -20,9 +20,7 @@ from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
 
 # docker's image manifest version 2, schema 2: the media types that the classic store pushes
-MANIFEST_TYPE: Final = "application/vnd.docker.distribution.manifest.v2+json"
-CONFIG_TYPE: Final = "application/vnd.docker.container.image.v1+json"
-LAYER_TYPE: Final = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+LAYER_TYPE: Final = media_types.COMPRESSED[media_types.DOCKER_LAYER]
 
 _NAMED: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.(?:json|tar)")
 _LAYER_FOLDER: Final = re.compile(r"[0-9a-f]{64}/layer\.tar")
@@ -74,7 +72,7 @@ def _config(tar: TarStream, entry: Entry, digest: Digest) -> bytes:
     if entry.size > _LARGEST_CONFIG:
         raise not_whole(f"its config has {entry.size} bytes")
     raw = tar.content()
-    found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    found = digest_of(raw)
     if found != digest:
         raise not_whole(f"config {digest} arrived as {found}")
     return raw
@@ -92,7 +90,7 @@ def assembled(
     missing = [diff_id for diff_id in image.diff_ids if diff_id not in layers]
     if missing:
         raise not_whole(f"layer {missing[0]} is missing")
-    config = Descriptor(CONFIG_TYPE, image.id, len(raw))
+    config = Descriptor(media_types.DOCKER_CONFIG, image.id, len(raw))
     own = [layers[diff_id] for diff_id in image.diff_ids]
     return SavedImage(
         blobs=tuple(dict.fromkeys([config, *own])), manifests=(_manifest(config, own),)
@@ -110,12 +108,12 @@ def _manifest(config: Descriptor, layers: Iterable[Descriptor]) -> Manifest:
     """Return the manifest in the form that docker's engine gives it, down to the indent."""
     document = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPE,
+        "mediaType": media_types.DOCKER_MANIFEST,
         "config": _written(config),
         "layers": [_written(layer) for layer in layers],
     }
     raw = json.dumps(document, indent=3).encode()
-    return Manifest(MANIFEST_TYPE, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
+    return Manifest.of(media_types.DOCKER_MANIFEST, raw)
 
 
 def _written(descriptor: Descriptor) -> dict[str, str | int]:

@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ghcr_push.model import Descriptor
-from ghcr_push.references import Digest, is_called, is_digest
+from ghcr_push.references import Digest, digest_of, is_called, is_digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import Archive, normal_name
 from ghcr_push.sources.classic import LAYER_TYPE, assembled
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.graph import platform_of
+from ghcr_push.sources.graph import listed, platform_of
 from ghcr_push.sources.images import ClassicImage, SavedImage
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import TarStream
 
 _LARGEST: Final = 4 << 20
 _GZIP: Final = b"\x1f\x8b"
-_MOST_LISTED: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +64,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
             raise unusable(f"{title} lacks its layer {layer_name}")
         layers[member.name] = diff_id
         size += member.size
-    digest = Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}")
-    image = ClassicImage(id=digest, diff_ids=diff_ids)
+    image = ClassicImage(id=digest_of(raw), diff_ids=diff_ids)
     return ArchivedImage(
         title=title, image=image, config=raw, layers=layers, size=size, platform=_platform(config)
     )
@@ -95,11 +93,10 @@ def _chosen(entries: list[dict[str, Any]], name: str, title: str) -> dict[str, A
     if len(fitting) == 1:
         return fitting[0]
     there = [tag for entry in entries for tag in _tags(entry)]
-    more = f" and {len(there) - _MOST_LISTED} more" if len(there) > _MOST_LISTED else ""
-    listed = ", ".join(there[:_MOST_LISTED]) + more or "images without a name"
+    names = listed(there) or "images without a name"
     if not name:
-        raise unusable(f"{title} holds {len(entries)} images; name one of {listed}")
-    raise unusable(f"{title} has {len(fitting) or 'no'} images named {name}; it has {listed}")
+        raise unusable(f"{title} holds {len(entries)} images; name one of {names}")
+    raise unusable(f"{title} has {len(fitting) or 'no'} images named {name}; it has {names}")
 
 
 def _tags(entry: Mapping[str, Any]) -> list[str]:

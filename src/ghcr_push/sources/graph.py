@@ -5,7 +5,7 @@ one), the choice is docker's: the one platform that is complete, else a failure.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,10 +13,6 @@ from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
-
-# image-spec: a manifest or index need not name its media type; docker's own always do
-INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
-MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
 
 LARGEST_MANIFEST: Final = 4 << 20
 """Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
@@ -177,7 +173,8 @@ def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
     if len(fitting) == 1:
         return fitting[0]
     found = f"{len(fitting)} images" if fitting else "no image"
-    raise unusable(f"{title} has {found} of {platform}; it has {_listed(images)}")
+    there = listed(one.platform for one in images)
+    raise unusable(f"{title} has {found} of {platform}; it has {there}")
 
 
 def _usual(platform: str) -> str:
@@ -185,8 +182,9 @@ def _usual(platform: str) -> str:
     return "linux/arm64" if platform == "linux/arm64/v8" else platform
 
 
-def _listed(images: Sequence[Child]) -> str:
-    told = list(dict.fromkeys(one.platform for one in images))
+def listed(names: Iterable[str]) -> str:
+    """Return the first of ``names`` and how many more there are; empty where there are none."""
+    told = list(dict.fromkeys(names))
     more = f" and {len(told) - _MOST_LISTED} more" if len(told) > _MOST_LISTED else ""
     return ", ".join(told[:_MOST_LISTED]) + more
 

@@ -4,36 +4,27 @@ The image-spec, "OCI Image Layout". Manifests are read at once, each checked aga
 size; blobs are read where they lie, when a repository lacks them.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
+from ghcr_push import media_types
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
-from ghcr_push.references import Digest, is_called, is_digest
+from ghcr_push.references import Digest, digest_of, is_called, is_digest
 from ghcr_push.sources.disk import Files, unusable
 from ghcr_push.sources.graph import (
-    INDEX_TYPE,
     LARGEST_MANIFEST,
-    MANIFEST_TYPE,
     ImageGraph,
+    listed,
     parsed,
     the_one,
 )
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.referrers import Listed, Relations, found_in, relations_of
 
-MANIFEST_TYPES: Final = frozenset(
-    {
-        INDEX_TYPE,
-        MANIFEST_TYPE,
-        "application/vnd.oci.artifact.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
+_TYPES: Final = frozenset({*media_types.MANIFESTS, "application/vnd.oci.artifact.manifest.v1+json"})
 
 LARGEST_INDEX: Final = 8 << 20
 """Bytes of ``index.json`` that are read: some ten thousand images."""
@@ -51,8 +42,6 @@ _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
 
 _PLATFORM: Final = ("architecture", "os", "os.version", "os.features", "variant")
 """The fields of a config that an index repeats (image-spec, "Image Index", platform)."""
-
-_MOST_LISTED: Final = 10
 
 # what tools write beside the names of the image-spec: buildkit and containerd the whole reference
 _NAMES: Final = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
@@ -74,13 +63,13 @@ class Layout:
         if is_digest(name):
             if any(entry.digest == name for entry, _ in entries) or self._has(Digest(name)):
                 return Digest(name)
-            raise self._unusable(f"has no {name}; it has {_listed(_told(entries))}")
+            raise self._unusable(f"has no {name}; it has {listed(_told(entries))}")
         fitting = {entry.digest for entry, names in entries if not name or is_called(name, names)}
         if not name and len(fitting) > 1:  # a signature beside the image is no image of its own
             fitting -= {each.digest for found in self.relations().values() for each in found}
         if len(fitting) == 1:
             return fitting.pop()
-        there = _listed(_told(entries))
+        there = listed(_told(entries))
         if not entries:
             raise self._unusable("holds no image")
         if not name:
@@ -150,7 +139,7 @@ class Layout:
         wanted = digest
         if platform is not None:
             wanted = the_one(list(contents.platforms_of(digest)), platform, self._title).digest
-        if lacking := _listed(contents.lacking(wanted)):
+        if lacking := listed(contents.lacking(wanted)):
             raise self._unusable(f"lacks {lacking}, which {wanted} names")
         return contents.saved(wanted)
 
@@ -160,7 +149,7 @@ class Layout:
         self._check_version()
         raw = self._files.content("index.json", LARGEST_INDEX)
         if raw is None:
-            there = _listed(self._files.names())
+            there = listed(self._files.names())
             raise self._unusable(
                 f"is no OCI layout: it has no index.json, but {there or 'nothing'}"
             )
@@ -229,8 +218,7 @@ class Layout:
             raise self._unusable(f"has a manifest {digest} that is none") from error
 
     def _check(self, digest: Digest, raw: bytes, named: Descriptor | None) -> None:
-        algorithm = digest.partition(":")[0]
-        found = f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
+        found = digest_of(raw, digest.partition(":")[0])
         if found != digest:
             raise self._unusable(f"has other bytes under {digest}: theirs is {found}")
         if named is not None and named.size != len(raw):
@@ -282,18 +270,11 @@ def _list(value: Any) -> list[Any]:
 def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
     """Return what a manifest says it is, or what it was named as, or what it looks like."""
     told = document.get("mediaType") or (named.media_type if named else None)
-    if told in MANIFEST_TYPES:
+    if told in _TYPES:
         return str(told)
-    return INDEX_TYPE if "manifests" in document else MANIFEST_TYPE
+    return media_types.INDEX if "manifests" in document else media_types.MANIFEST
 
 
 def _told(entries: Iterable[tuple[Descriptor, tuple[str, ...]]]) -> Iterator[str]:
     for entry, names in entries:
         yield names[0] if names else entry.digest
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Return the first of ``names`` and how many more there are; empty where there are none."""
-    told = list(dict.fromkeys(names))
-    more = f" and {len(told) - _MOST_LISTED} more" if len(told) > _MOST_LISTED else ""
-    return ", ".join(told[:_MOST_LISTED]) + more

@@ -1,11 +1,11 @@
 """Several images or indexes as one index: what the jobs of a matrix pushed, under one tag."""
 
-import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Protocol, Self
 
+from ghcr_push import media_types
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Manifest, Referrers, Source
 from ghcr_push.planning.annotations import Annotations
@@ -13,7 +13,7 @@ from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryL
 from ghcr_push.pushing.ports import Blob, Reading
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.graph import INDEX_TYPE, Child, platform_of, the_one
+from ghcr_push.sources.graph import Child, platform_of, the_one
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.ready import image_of
 from ghcr_push.sources.referrers import as_content, reaching
@@ -124,10 +124,10 @@ def merged(members: Sequence[SavedImage], title: str, annotations: Annotations) 
     """
     entries = _distinct((entry for member in members for entry in member.entries), title)
     entries = _annotated(entries, annotations, title)
-    document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+    document = {"schemaVersion": 2, "mediaType": media_types.INDEX, "manifests": entries}
     document |= {"annotations": dict(annotations.index)} if annotations.index else {}
     raw = json.dumps(document, separators=(",", ":")).encode()
-    index = Manifest(INDEX_TYPE, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
+    index = Manifest.of(media_types.INDEX, raw)
     listed = {entry["digest"] for entry in entries}
     children = (
         manifest for member in members for manifest in member.manifests if manifest.digest in listed

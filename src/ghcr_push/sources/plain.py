@@ -5,12 +5,12 @@ them change, and with them the image's digest. Attestations of an image point to
 the statements inside are theirs, and name the old one.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
+from ghcr_push import media_types
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest
@@ -22,22 +22,6 @@ from ghcr_push.sources.graph import REFERENCE_DIGEST, Document, blobs_of
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.spool import SpooledBlob
 
-COMPRESSED_AS: Final = {
-    "application/vnd.oci.image.layer.v1.tar": "application/vnd.oci.image.layer.v1.tar+gzip",
-    "application/vnd.docker.image.rootfs.diff.tar": (
-        "application/vnd.docker.image.rootfs.diff.tar.gzip"
-    ),
-}
-"""Media types of layers that are not compressed, and of the same layers compressed."""
-
-_IMAGE_CONFIGS: Final = frozenset(
-    {
-        "application/vnd.oci.image.config.v1+json",
-        "application/vnd.docker.container.image.v1+json",
-    }
-)
-"""Other manifests are artifacts: what they call a layer may be any file."""
-
 
 def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
     """Return the layers of images that are not compressed, and are nothing else beside."""
@@ -46,9 +30,9 @@ def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
     for document in map(_document, saved.manifests):
         if "manifests" in document:
             continue
-        of_image = document["config"]["mediaType"] in _IMAGE_CONFIGS
+        of_image = document["config"]["mediaType"] in media_types.CONFIGS
         for blob in blobs_of(document):
-            if of_image and blob.media_type in COMPRESSED_AS:
+            if of_image and blob.media_type in media_types.COMPRESSED:
                 plain[blob.digest] = blob
             else:
                 other.add(blob.digest)
@@ -65,7 +49,7 @@ def template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
         return None
     for layer in document["layers"]:
         if layer["digest"] in plain:
-            layer["mediaType"] = COMPRESSED_AS[layer["mediaType"]]
+            layer["mediaType"] = media_types.COMPRESSED[layer["mediaType"]]
             del layer["digest"], layer["size"]
     return json.dumps(document).encode()
 
@@ -109,7 +93,7 @@ def read_in_place(
             made = compressed_layer(_pieces(blob), named, workshop, blob.other)
         if isinstance(made, SpooledBlob):
             layers[named.digest] = Descriptor(
-                COMPRESSED_AS[named.media_type], made.digest, made.size
+                media_types.COMPRESSED[named.media_type], made.digest, made.size
             )
             blob.release()
             yield made
@@ -148,7 +132,7 @@ Change = Callable[[Document], bool]
 
 def _with_layers(layers: Mapping[Digest, Descriptor]) -> Change:
     def change(document: Document) -> bool:
-        if document.get("config", {}).get("mediaType") not in _IMAGE_CONFIGS:
+        if document.get("config", {}).get("mediaType") not in media_types.CONFIGS:
             return False
         changes = [_replace(each, layers.get(each["digest"])) for each in document["layers"]]
         return any(changes)
@@ -201,4 +185,4 @@ def _document(manifest: Manifest) -> Document:
 
 def _manifest(media_type: str, document: Document) -> Manifest:
     raw = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return Manifest(media_type, Digest(f"sha256:{hashlib.sha256(raw).hexdigest()}"), raw)
+    return Manifest.of(media_type, raw)

@@ -4,28 +4,26 @@ Blobs come sorted by digest, so a manifest may come after the blobs that it name
 kept in memory and told by what they say of themselves; all else is handed on at once.
 """
 
-import hashlib
 import re
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from ghcr_push import media_types
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
-from ghcr_push.references import Digest, is_digest
+from ghcr_push.references import Digest, digest_of, is_digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import normal_name
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.graph import (
-    INDEX_TYPE,
     LARGEST_MANIFEST,
-    MANIFEST_TYPE,
     Document,
     ImageGraph,
     chosen,
     parsed,
 )
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
-from ghcr_push.sources.plain import COMPRESSED_AS, compressed_layer, with_layers
+from ghcr_push.sources.plain import compressed_layer, with_layers
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
 
@@ -68,7 +66,7 @@ def read_stored(
             contents.blobs[digest] = entry.size
             made = _compressed(tar, plain[digest], workshop)
             if isinstance(made, SpooledBlob):
-                media_type = COMPRESSED_AS[plain[digest].media_type]
+                media_type = media_types.COMPRESSED[plain[digest].media_type]
                 layers[digest] = Descriptor(media_type, made.digest, made.size)
                 yield made
             else:
@@ -113,17 +111,16 @@ def _manifest(digest: Digest, raw: bytes, document: Document) -> Manifest | None
     if document.get("schemaVersion") != 2:  # noqa: PLR2004 - image-spec: shall be 2
         return None
     if isinstance(document.get("manifests"), list):
-        usual = INDEX_TYPE
+        usual = media_types.INDEX
     elif isinstance(document.get("layers"), list) and isinstance(document.get("config"), dict):
-        usual = MANIFEST_TYPE
+        usual = media_types.MANIFEST
     else:
         return None
     return Manifest(str(document.get("mediaType") or usual), digest, raw)
 
 
 def _check(digest: Digest, raw: bytes) -> None:
-    algorithm = digest.partition(":")[0]
-    found = f"{algorithm}:{hashlib.new(algorithm, raw).hexdigest()}"
+    found = digest_of(raw, digest.partition(":")[0])
     if found != digest:
         raise not_whole(f"{digest} arrived as {found}")
 
