@@ -184,7 +184,7 @@ def test_ticks_are_told_apart(last: float, axis: str) -> None:
 
 def test_an_outage_has_a_row_and_no_layers_go_up_in_it() -> None:
     drawn = gantt(STORIES["outage"]())
-    row = r"section ghcr.io down\n    down 21 s :crit, down0x0, \S+ 00:00:00.181, 20865ms"
+    row = r"section ghcr.io down\n    down 21 s :crit, down0x0, \S+ 00:00:00.119, 20927ms"
     assert re.search(row, drawn)
     assert re.search(r"    layers :2000-01-01 00:00:21", drawn)
 
