@@ -273,7 +273,7 @@ def test_a_read_only_root(job: Job, front: Front, registry: Registry) -> None:
     """The private configuration goes where no later step publishes it."""
     front.set(Behaviour(delays={Step.MANIFEST_PUT: 3}))
     running = job.start(one(front), options=["--read-only"])
-    running.wait_for("layers uploaded")
+    running.wait_for("blobs uploaded")
     workspace = [path.name for path in (job.folder / "workspace").iterdir()]
     temporary = [path.name for path in (job.folder / "runner_temp").iterdir()]
     check_pushed(running.wait(), front, registry)

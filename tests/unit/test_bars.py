@@ -70,7 +70,7 @@ def test_an_upload_is_told_in_bytes_with_rate_and_time_left() -> None:
     assert tags.startswith("tags ")
     assert "0 of 2" in tags
     assert image.startswith("ghcr.io/acme/app ")
-    assert "24.0 / 72.0 MB  10.0 MB/s  5 s left  (1 of 6 layers)" in image
+    assert "24.0 / 72.0 MB  10.0 MB/s  5 s left  (1 of 6 blobs)" in image
 
 
 def test_the_rate_is_that_of_late() -> None:
@@ -82,7 +82,7 @@ def test_the_rate_is_that_of_late() -> None:
 
 def test_what_only_the_last_byte_tells_has_no_end_yet() -> None:
     _, image = seen(carrying(4, 20, whole=False), carrying(8, 30, whole=False))
-    assert "8.0 / 30.0+ MB  4.0 MB/s  (1 of 6 layers)" in image
+    assert "8.0 / 30.0+ MB  4.0 MB/s  (1 of 6 blobs)" in image
     assert "left" not in image
 
 

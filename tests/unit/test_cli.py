@@ -476,5 +476,5 @@ def test_bars_are_for_a_person_who_looks_on(
     text = terminal.closed()
     assert ("━" in text) is bars
     assert ("a line" in text) is on_a_terminal
-    assert ("1 layer uploaded" in text) is (on_a_terminal and not quiet)
+    assert ("1 blob uploaded" in text) is (on_a_terminal and not quiet)
     assert shown.told_every == (display.DRAWN_EVERY if bars else TOLD_EVERY)

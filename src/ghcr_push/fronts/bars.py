@@ -176,7 +176,7 @@ class _Upload:
             if event.whole:
                 parts.append(_left((event.size - event.done) / rate))
         if event.expected is not None:
-            parts.append(f"({event.transfer.blobs} of {event.expected} layers)")
+            parts.append(f"({event.transfer.blobs} of {event.expected} blobs)")
         return "  ".join(parts)
 
     @property

@@ -192,7 +192,7 @@ def uploaded_line(event: ContentDone, names: Names) -> str:
     transfer = event.transfer
     if not transfer.sent:
         return f"{where}nothing to upload: {_there_already(transfer)}"
-    told = f"{count(transfer.sent, 'layer')} uploaded, {megabytes(transfer.bytes_sent)}"
+    told = f"{count(transfer.sent, 'blob')} uploaded, {megabytes(transfer.bytes_sent)}"
     told += f" in {span(event.seconds)}"
     if event.seconds and (rate := transfer.bytes_sent / event.seconds) >= WORTH_A_RATE:
         told += f" ({megabytes(rate)}/s)"
@@ -212,7 +212,7 @@ def _there_already(transfer: TransferStats) -> str:
         parts.append(f"{transfer.found} there already")
     if transfer.mounted:
         parts.append(f"{transfer.mounted} mounted")
-    return f"{', '.join(parts) or 'no layers'} ({megabytes(transfer.bytes_saved)})"
+    return f"{', '.join(parts) or 'no blobs'} ({megabytes(transfer.bytes_saved)})"
 
 
 def uploading_line(uploads: list[ContentProgress], names: Names) -> str:

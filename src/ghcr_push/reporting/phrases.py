@@ -159,17 +159,20 @@ def retries_told(report: Report) -> str:
 
 
 def sent(report: Report) -> str:
-    """Return what went over the wire, and what needed not: empty where ``docker push`` did it."""
+    """Return the blobs that were sent, and those that needed not be; empty for `docker push`'s."""
     transfers = [target.transfer for target in report.targets if target.transfer]
     parts = []
     if blobs := sum(each.blobs_sent for each in transfers):
         sent_bytes, seconds = sum(each.bytes_sent for each in transfers), _uploading(report)
         rate = f", {size(sent_bytes / seconds)}/s" if seconds else ""
-        parts.append(f"{count(blobs, 'layer')} sent: {size(sent_bytes)} in {span(seconds)}{rate}")
-    if mounted := sum(each.blobs_mounted for each in transfers):
-        parts.append(f"{count(mounted, 'layer')} mounted")
-    if found := sum(each.blobs_found for each in transfers):
-        parts.append(f"{count(found, 'layer')} there already")
+        parts.append(f"{count(blobs, 'blob')} sent: {size(sent_bytes)} in {span(seconds)}{rate}")
+    there = {
+        "mounted": sum(each.blobs_mounted for each in transfers),
+        "there already": sum(each.blobs_found for each in transfers),
+    }
+    for how, number in there.items():
+        if number:
+            parts.append(f"{number:,} {how}" if parts else f"{count(number, 'blob')} {how}")
     if parts and (saved := sum(each.bytes_saved for each in transfers)):
         parts.append(f"{size(saved)} not sent")
     return " · ".join(parts)
