@@ -1,17 +1,27 @@
-"""How large the action's image is and how soon it asks its registry: `python -m bench.start`."""
+"""How large the action's image is, and how soon image and command ask: `python -m bench.start`."""
 
+import os
+import socket
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from time import monotonic
 
-from tests.support.engines import running_engine
+from tests.support.engines import ROOT, running_engine
 from tests.support.front import Front, running_front
 from tests.support.registry import running_registry
 from tests.support.runner import ACTION_IMAGE, Job, build_action_image
 
 ROUNDS = 5
+COMMAND_ROUNDS = 15
 BASES = ("python:3.13-slim", "docker:cli")
+
+Taken = tuple[float, float]
+"""Seconds of processor time, and of the clock."""
 
 
 def first_request(job: Job, front: Front) -> float:
@@ -28,8 +38,59 @@ def empty_container(job: Job) -> float:
     return monotonic() - began
 
 
-def main() -> None:
-    """Measure and print."""
+@contextmanager
+def installed() -> Iterator[Path]:
+    """Give the programs of an environment that has the package and what it needs, no more.
+
+    Of our own, httpcore2 would load trio.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        programs = Path(folder, "bin")
+        subprocess.run([programs / "pip", "install", "--quiet", str(ROOT)], check=True)
+        yield programs
+
+
+def ended(command: list[str | Path]) -> Taken:
+    """Return what a command took."""
+    began = monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, _, used = os.wait4(process.pid, 0)
+    return used.ru_utime + used.ru_stime, monotonic() - began
+
+
+def asked(programs: Path) -> Taken:
+    """Return what a run took until it connected to its registry, which then says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = f"127.0.0.1:{server.getsockname()[1]}/acme/app"
+        began = monotonic()
+        process = subprocess.Popen(
+            [programs / "ghcr-push", "--quiet", "--source", f"docker://{there}:1", f"{there}:2"]
+        )
+        with server.accept()[0]:
+            took = monotonic() - began
+            process.kill()
+            _, _, used = os.wait4(process.pid, 0)
+    return used.ru_utime + used.ru_stime, took
+
+
+def measure_command() -> None:
+    """Measure the command beside bare Python, in turns, and print; with its modules compiled."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with installed() as programs:
+        taken_by: dict[str, list[Taken]] = {"bare Python": [], "--help": [], "first request": []}
+        asked(programs)  # compiles
+        for _ in range(COMMAND_ROUNDS):
+            taken_by["bare Python"].append(ended([programs / "python", "-c", "pass"]))
+            taken_by["--help"].append(ended([programs / "ghcr-push", "--help"]))
+            taken_by["first request"].append(asked(programs))
+    for name, taken in taken_by.items():
+        cpu, clock = (median(column) for column in zip(*taken, strict=True))
+        print(f"ghcr-push, {name}: {cpu:.3f} s of processor time, {clock:.3f} s")
+
+
+def measure_image() -> None:
+    """Measure the action's image and print."""
     with (
         running_engine("bench-start", images=BASES) as engine,
         running_registry() as registry,
@@ -43,10 +104,11 @@ def main() -> None:
             size = int(engine.docker("image", "inspect", "--format", "{{.Size}}", name))
             print(f"{name}: {size / 1e6:.0f} MB")
         empty = median(empty_container(job) for _ in range(ROUNDS))
-        asked = median(first_request(job, front) for _ in range(ROUNDS))
+        soon = median(first_request(job, front) for _ in range(ROUNDS))
         print(f"docker run of an empty container: {empty:.2f} s")
-        print(f"docker run to the first request at the registry: {asked:.2f} s")
+        print(f"docker run to the first request at the registry: {soon:.2f} s")
 
 
 if __name__ == "__main__":
-    main()
+    measure_command()
+    measure_image()

@@ -1,5 +1,6 @@
 """The command line: one option per input, secrets aside, and what it prints where."""
 
+import gc
 import json
 import os
 import re
@@ -295,6 +296,11 @@ def test_help_loads_nothing_that_only_a_run_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"httpx2", "pydantic", "anyio", "rich", "ghcr_push.app"} & {*done.stderr.split()}
+
+
+def test_garbage_is_collected_again_once_all_is_loaded() -> None:
+    run("--tags", "no tag")
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("secret", [each.option for each in INPUTS if each.secret])

@@ -409,9 +409,7 @@ def test_kept_targets_have_a_place_of_their_own_and_are_no_failure() -> None:
 
 def test_what_was_sent_and_what_needed_not_be_is_told_in_a_line() -> None:
     parts = Rendered(summary(STORIES["retried-layers"]())).text.splitlines()
-    assert (
-        "📦 11 blobs sent: 44.0 MB in 5.3 s, 8.3 MB/s · 1 mounted · 4.0 MB not sent" in parts
-    )
+    assert "📦 11 blobs sent: 44.0 MB in 5.3 s, 8.3 MB/s · 1 mounted · 4.0 MB not sent" in parts
     assert "📦" not in summary(partly_failed())
 
 

@@ -3,6 +3,7 @@
 What a run needs is imported when one begins: ``--help`` and completion are quick.
 """
 
+import gc
 import os
 import re
 import sys
@@ -81,9 +82,13 @@ def _run(
     if password_stdin:
         texts["password"] = _password()
     interruption = Interruption.installed()
-    # the signals are held before it loads, which takes longer than all of the above
-    from ghcr_push.fronts import push_command  # noqa: PLC0415 - see the line above
+    # the signals are held before it loads, which takes longer than all of the above; looking for
+    # garbage, of which there is none yet, would be a tenth of that
+    gc.disable()
+    from ghcr_push.fronts import push_command  # noqa: PLC0415 - see the lines above
 
+    gc.freeze()
+    gc.enable()
     shown = push_command.Shown(output_format == "json", quiet, verbose, color)
     sys.exit(push_command.run(texts, shown, interruption))
 
