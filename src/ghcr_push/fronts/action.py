@@ -139,9 +139,9 @@ class Runner:
 
     def _group(self, title: str, lines: Iterable[str]) -> None:
         """Print lines that a runner shows folded; nothing where there are none."""
-        if told := list(lines):
+        if printed := list(lines):
             core.start_group(title)
-            for line in told:
+            for line in printed:
                 print(line)
             core.end_group()  # type: ignore[no-untyped-call] # the library has no types
 
@@ -213,13 +213,13 @@ class Runner:
     def _tell_result(self, report: Report) -> None:
         """Print how the run ended: causes as annotations, and folded what need not be read."""
         print(harmless(headline(report)))
-        told = annotations(report)
-        for each in told:
+        shown = annotations(report)
+        for each in shown:
             say = {"error": core.error, "warning": core.warning, "notice": core.notice}[each.level]
             if each.level == "error":
                 print(harmless(f"✗ {each.title}"))  # a runner shows it on the run's page only
             say(harmless(each.message), title=harmless(each.title))
-        if sum(each.level == "error" for each in told) >= MOST_ANNOTATIONS:
+        if sum(each.level == "error" for each in shown) >= MOST_ANNOTATIONS:
             self._print(failed_lines(report))
         self._print(left_lines(report))
         self._print(planned_lines(report))

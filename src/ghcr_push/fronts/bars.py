@@ -48,7 +48,7 @@ class Bars:
             BarColumn(
                 bar_width=None, complete_style="blue", finished_style="green", pulse_style="blue"
             ),
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[status]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             refresh_per_second=REFRESHED,
@@ -61,7 +61,7 @@ class Bars:
         self._clock = clock
         self._tags = tags
         self._ended = 0
-        self._all = self._frame.add_task("tags", total=tags, told=f"0 of {tags}")
+        self._all = self._frame.add_task("tags", total=tags, status=f"0 of {tags}")
         self._uploads: dict[Target, _Upload] = {}
 
     def __enter__(self) -> Self:
@@ -91,16 +91,16 @@ class Bars:
             case Ended(result):
                 self._drop(result.target)
                 self._ended += 1
-                told = f"{self._ended} of {self._tags}"
-                self._frame.update(self._all, completed=self._ended, told=told)
+                status = f"{self._ended} of {self._tags}"
+                self._frame.update(self._all, completed=self._ended, status=status)
 
     def _show_uploads(self) -> None:
         """Give a bar to the first uploads that have begun, and count what has none."""
         active = [each for each in self._uploads.values() if each.active]
         for each in active[:MOST_UPLOADS]:
             if each.bar is None:
-                each.bar = self._frame.add_task(each.name, total=None, told="")
-            self._frame.update(each.bar, completed=each.done, total=each.total, told=each.told)
+                each.bar = self._frame.add_task(each.name, total=None, status="")
+            self._frame.update(each.bar, completed=each.done, total=each.total, status=each.status)
         without = sum(each.bar is None for each in self._uploads.values())
         more = "more" if len(active) > MOST_UPLOADS else "waiting"
         self._frame.rest = f"… and {without} {more}" if without else ""
@@ -167,7 +167,7 @@ class _Upload:
         return self._event.size if self._event.whole else None
 
     @property
-    def told(self) -> str:
+    def status(self) -> str:
         event = self._event
         more = "" if event.whole else "+"
         parts = [f"{event.done / 1e6:,.1f} / {event.size / 1e6:,.1f}{more} MB"]

@@ -70,7 +70,7 @@ def exit_status(delivery: Delivery, settings: Settings, interruption: Interrupti
 
 
 def unwritten(what: str, error: Exception) -> str:
-    """Say that ``what`` could not be written; a fault of ours is told with its traceback, too."""
+    """Say that ``what`` could not be written; log a fault of ours with its traceback, too."""
     if not isinstance(error, OSError | ValueError) and type(error) is not Exception:
         tracing.fault(f"{what} could not be made", error)  # actions-toolkit raises mere Exceptions
     reason = getattr(error, "strerror", None) or tracing.described(error)
@@ -79,19 +79,19 @@ def unwritten(what: str, error: Exception) -> str:
 
 def _declare(report: Report, environ: Mapping[str, str]) -> tuple[str, ...]:
     """Append what landed to the runner's file; return what is to be said of it."""
-    told = declaration(report, _declared(environ))
-    if not told.lines:
-        return told.notices
+    declared = declaration(report, _declared(environ))
+    if not declared.lines:
+        return declared.notices
     path = environ.get(_ARTIFACTS)
     if not path:
         missing = (
             f"no artifact was declared: there is no {_ARTIFACTS} here, which runners have from "
             "2.336 on"
         )
-        return (*told.notices, missing)
+        return (*declared.notices, missing)
     with Path(path).open("a", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in told.lines)
-    return told.notices
+        file.writelines(f"{line}\n" for line in declared.lines)
+    return declared.notices
 
 
 def _declared(environ: Mapping[str, str]) -> dict[str, str]:

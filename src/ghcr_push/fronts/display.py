@@ -25,7 +25,7 @@ DRAWN_EVERY: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Who is told of events, how often of an upload, who prints other lines, and what is left."""
+    """Who gets the events, how often one of an upload, who prints other lines, and what is left."""
 
     observer: Observer
     told_every: float
@@ -67,7 +67,7 @@ class _Lines:
         self._log = RunLog()
 
     def tell(self, event: Event) -> None:
-        """Print what happened; what the engine printed only where all is to be told."""
+        """Print what happened; what the engine printed only where all is wanted."""
         if not isinstance(event, EngineSaid):
             self._print(self._log.lines(event))
         elif self._verbose:

@@ -1,4 +1,4 @@
-"""What happens in a run, each event as one log line; ``runlog`` says which of them are told."""
+"""What happens in a run, each event as one log line; ``runlog`` chooses which of them to print."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from ghcr_push.pushing.events import (
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import visible
 from ghcr_push.reporting.phrases import count, short, span
-from ghcr_push.reporting.referrers import referrers_told
+from ghcr_push.reporting.referrers import referrers_text
 
 MOST_OF_A_MESSAGE: Final = 200
 """Characters of a failure's text in a line; the result and the report have more of it."""
@@ -192,18 +192,18 @@ def uploaded_line(event: ContentDone, names: Names) -> str:
     transfer = event.transfer
     if not transfer.sent:
         return f"{where}nothing to upload: {_there_already(transfer)}"
-    told = f"{count(transfer.sent, 'blob')} uploaded, {megabytes(transfer.bytes_sent)}"
-    told += f" in {span(event.seconds)}"
+    line = f"{count(transfer.sent, 'blob')} uploaded, {megabytes(transfer.bytes_sent)}"
+    line += f" in {span(event.seconds)}"
     if event.seconds and (rate := transfer.bytes_sent / event.seconds) >= WORTH_A_RATE:
-        told += f" ({megabytes(rate)}/s)"
+        line += f" ({megabytes(rate)}/s)"
     rest = f"; {_there_already(transfer)}" if transfer.found + transfer.mounted else ""
-    return f"{where}{told}{rest}"
+    return f"{where}{line}{rest}"
 
 
 def referrers_line(event: ReferrersBrought, names: Names) -> str:
     """Say how many signatures and the like came along, and what they are."""
     where = names.repository(event.seed.reference.repository)
-    return f"{where}{referrers_told(event.referrers)}"
+    return f"{where}{referrers_text(event.referrers)}"
 
 
 def _there_already(transfer: TransferStats) -> str:

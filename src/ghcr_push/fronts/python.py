@@ -218,7 +218,7 @@ def _settings(targets: str | Iterable[str], inputs: Inputs) -> Settings:
 
 @contextmanager
 def _python_words() -> Iterator[None]:
-    """Have bad input told with the names that inputs have here."""
+    """Name inputs in the sentences about bad input as they are named here."""
     try:
         yield
     except InputError as error:

@@ -1,7 +1,7 @@
 """The log of a run, short enough for whoever reads it at night.
 
-Of what happens alike to many targets the first are told one by one; the others are counted, and
-told together now and then. What makes a reader act is never held back: the first failure of each
+Of what happens alike to many targets the first have a line each; the others are counted, and
+share a line now and then. What makes a reader act is never held back: the first failure of each
 kind, and the beginning and end of each hold and outage.
 """
 
@@ -52,10 +52,10 @@ OFTEN, SELDOM = 10.0, 60.0
 """Seconds between two lines of one sort that stand for many, at least and at most."""
 
 MOST_QUOTES: Final = 10
-"""Texts of failed targets that are told as they happen; the result has more."""
+"""Texts of failed targets that are printed as they happen; the result has more."""
 
 LONG_HOLD: Final = 10.0
-"""Seconds of a hold from which its end is told."""
+"""Seconds of a hold from which its end has a line."""
 
 
 _ENDS: Final = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
@@ -77,7 +77,7 @@ class RunLog:
         self._uploads_due = float("inf")
         self._down: set[str] = set()
         self._quoted: set[str] = set()
-        """What was said of targets that failed, as far as it was told."""
+        """What was said of targets that failed, as far as it was printed."""
 
     def lines(self, event: Event) -> Iterator[str]:
         """Say what happened, and what was held back until now."""
@@ -87,7 +87,7 @@ class RunLog:
     def rest(self) -> Iterator[str]:
         """Say what was held back: the run is over."""
         for fold in self._folds.values():
-            yield from map(harmless, fold.told())
+            yield from map(harmless, fold.rest())
 
     def _lines(self, event: Event) -> Iterator[str]:
         match event:
@@ -158,7 +158,7 @@ class RunLog:
         yield from fold.add(line, name)
 
     def _new_words(self, result: TargetResult) -> str:
-        """Return what was said of a failure, where that was not told yet; empty elsewhere."""
+        """Return what was said of a failure, where that was not printed yet; empty elsewhere."""
         words = words_of(result.failure) if result.failure else ""
         ends = result.failure is not None and result.failure.kind in _ENDS
         if not words or ends or words in self._quoted or len(self._quoted) >= MOST_QUOTES:
@@ -179,7 +179,7 @@ class RunLog:
         yield from self._fold(type(event).__name__, _more_uploads).add(line, line)
 
     def _waiting(self, event: Waiting) -> Iterator[str]:
-        """Tell of a failed try, unless a hold or an outage was told that explains it."""
+        """Tell of a failed try, unless a line on a hold or an outage explains it."""
         registry = event.target.reference.repository.registry
         if event.failure.holds or registry in self._down:
             return
@@ -192,7 +192,7 @@ class RunLog:
             yield from self._fold("waiting", _more_tries).add(line, why)
 
     def _uploading(self, event: ContentProgress) -> Iterator[str]:
-        """Tell how far uploads are that take long; where nothing moves, that is told already."""
+        """Tell how far uploads are that take long; where nothing moves, another line says so."""
         now = self._clock()
         if not self._uploads:
             self._uploads_due = now + OFTEN
@@ -229,7 +229,7 @@ class RunLog:
             if fold.held and fold.since is None:
                 fold.since = now
             elif fold.held and fold.since is not None and now - fold.since >= self._spaced():
-                yield from fold.told()
+                yield from fold.rest()
 
 
 @dataclass(slots=True)
@@ -250,7 +250,7 @@ class _Fold:
         else:
             self.held.append(short)
 
-    def told(self) -> Iterator[str]:
+    def rest(self) -> Iterator[str]:
         """Yield the line for all that were held back."""
         if self.held:
             yield self.together(self.held)

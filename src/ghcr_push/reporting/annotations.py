@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from ghcr_push.model import Outcome, Result
 from ghcr_push.reporting.escape import clipped, visible
-from ghcr_push.reporting.phrases import cause, count, retried, retries_told, tried_again, tries
+from ghcr_push.reporting.phrases import cause, count, retried, retries_text, tried_again, tries
 from ghcr_push.reporting.records import Report, TargetRecord
 
 MOST = 10
@@ -76,7 +76,7 @@ def _error(alike: Sequence[TargetRecord]) -> Annotation:
         )
     landed = " It may have landed all the same." if first.may_have_landed else ""
     quote = clipped(visible(failure.message), _LONGEST_QUOTE)
-    tried = f"{told}: " if (told := tries(first)) else ""
+    tried = f"{how_often}: " if (how_often := tries(first)) else ""
     message = f"{tried}{quote} — {visible(failure.advice)}{landed}{named}"
     return Annotation(
         Level.ERROR, f"{what} not pushed: {cause(failure)}", clipped(message, LONGEST)
@@ -99,4 +99,4 @@ def _retried(report: Report) -> tuple[Annotation, ...]:
     level = Level.NOTICE if report.result is Result.SUCCESS else Level.WARNING
     named = ", ".join(result.reference for result in again)
     title = f"{tried_again(again)} needed more than one try"
-    return (Annotation(level, title, clipped(f"{retries_told(report)} {named}", LONGEST)),)
+    return (Annotation(level, title, clipped(f"{retries_text(report)} {named}", LONGEST)),)

@@ -51,12 +51,12 @@ def _dry_run(report: Report) -> str:
     fates = Counter(target.expected for target in planned)
     kept, refused = fates[Outcome.KEPT], fates[Outcome.FAILED]
     known = [f"{states[state]:,} {state}" for state in ("new", "moved") if states[state]]
-    told = f" ({', '.join(known)})" if known else ""
-    told += f"; {there:,} unchanged" if there else ""
-    told += f"; {kept:,} protected and kept" if kept else ""
-    told += f"; {refused:,} protected and refused" if refused else ""
+    detail = f" ({', '.join(known)})" if known else ""
+    detail += f"; {there:,} unchanged" if there else ""
+    detail += f"; {kept:,} protected and kept" if kept else ""
+    detail += f"; {refused:,} protected and refused" if refused else ""
     pushed = len(planned) - there - kept - refused
-    return f"{sign} Dry run: {pushed:,} of {tags} would be pushed{told}{rest}"
+    return f"{sign} Dry run: {pushed:,} of {tags} would be pushed{detail}{rest}"
 
 
 def _good(report: Report) -> str:
@@ -77,8 +77,8 @@ def _failed(report: Report) -> str:
         counted = f"{', '.join(bad)}: " if len(bad) > 1 else ""
         return f"❌ {which} pushed in {took}: {counted}{_kinds(report)}{rest}"
     first = bad[0].replace(" ", f" of {tags} ", 1)
-    told = f"{', '.join([first, *bad[1:]])}: {_kinds(report)}"
-    return f"❌ {told}; {len(report.landed):,} pushed in {took}{rest}"
+    what = f"{', '.join([first, *bad[1:]])}: {_kinds(report)}"
+    return f"❌ {what}; {len(report.landed):,} pushed in {took}{rest}"
 
 
 def _bad(report: Report) -> list[str]:
@@ -109,15 +109,15 @@ def _there_already(report: Report) -> str:
 
 def _troubles(report: Report) -> list[str]:
     """Return what of the registry's made the run long: outages, and waits that it asked for."""
-    told = [_down(outage) for outage in outages(report)]
+    troubles = [_down(outage) for outage in outages(report)]
     held = sum(hold.seconds for hold in report.holds)
     if held >= _LONG_HOLD:
         who = ", ".join(dict.fromkeys(hold.registry for hold in report.holds))
         why = ", ".join(
             dict.fromkeys(clipped(hold.reason, _LONGEST_REASON) for hold in report.holds)
         )
-        told.append(f"{span(min(held, report.duration))} of it waiting for {who}, {why}")
-    return told
+        troubles.append(f"{span(min(held, report.duration))} of it waiting for {who}, {why}")
+    return troubles
 
 
 def _down(outage: Downtime) -> str:

@@ -15,9 +15,8 @@ E = TypeVar("E", Hold, LimitChange)
 def merged(reports: Sequence[tuple[str, Report]]) -> Report:
     """Return the reports of many jobs, named, as one, timed from the start of the first.
 
-    A target that stands in several has the outcome of the report that began last. What concerned
-    one job's requests only, its limits, is told under the job's name. Raises ``ValueError`` without
-    reports.
+    A target that stands in several has the outcome of the report that began last. The limits
+    of a job stand under its name. Raises ``ValueError`` without reports.
     """
     if len(reports) == 1:
         return reports[0][1]
@@ -28,7 +27,9 @@ def merged(reports: Sequence[tuple[str, Report]]) -> Report:
     ]
     targets = {target.reference: target for report in later for target in report.targets}
     repeated = sum(len(report.targets) for report in later) - len(targets)
-    told = (f"{repeated} targets stand in several reports; the newest counts.",) if repeated else ()
+    repeats = (
+        (f"{repeated} targets stand in several reports; the newest counts.",) if repeated else ()
+    )
     return summed(
         list(targets.values()),
         started_at=in_order[0][1].started_at,
@@ -37,7 +38,7 @@ def merged(reports: Sequence[tuple[str, Report]]) -> Report:
         max_parallel=max(report.max_parallel for report in later),
         limit_changes=_in_order(change for report in later for change in report.limit_changes),
         holds=_in_order(hold for report in later for hold in report.holds),
-        notices=list(dict.fromkeys([*told, *(n for report in later for n in report.notices)])),
+        notices=list(dict.fromkeys([*repeats, *(n for report in later for n in report.notices)])),
     )
 
 

@@ -92,7 +92,7 @@ def tries(result: TargetRecord) -> str:
 def causes(results: Iterable[TargetRecord]) -> str:
     """Return the failures of all attempts, the most frequent first.
 
-    Each kind is told once, with its statuses and with the steps that it failed on.
+    Each kind stands once, with its statuses and with the steps that it failed on.
     """
     seen: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for result in results:
@@ -122,14 +122,14 @@ def tried_again(results: Iterable[TargetRecord]) -> str:
     again = [result for result in results if result.retried]
     layers = sum(result.retried_layers for result in again)
     tags = sum(len(result.attempts) > 1 or not result.retried_layers for result in again)
-    told = [count(tags, "tag")] * bool(tags) + [count(layers, "layer")] * bool(layers)
-    return " and ".join(told)
+    parts = [count(tags, "tag")] * bool(tags) + [count(layers, "layer")] * bool(layers)
+    return " and ".join(parts)
 
 
 def were_retried(results: Iterable[TargetRecord]) -> str:
     """Return ``3 tags and 2 layers were retried``; empty where nothing was."""
-    told = tried_again(results)
-    return told and f"{told} {'was' if told in {'1 tag', '1 layer'} else 'were'} retried"
+    again = tried_again(results)
+    return again and f"{again} {'was' if again in {'1 tag', '1 layer'} else 'were'} retried"
 
 
 def tally(report: Report) -> str:
@@ -149,7 +149,7 @@ def unproved(report: Report) -> tuple[TargetRecord, ...]:
     return tuple(result for result in report.landed if not result.verified)
 
 
-def retries_told(report: Report) -> str:
+def retries_text(report: Report) -> str:
     """Return the sentence on what was tried again and why; empty where nothing was."""
     again = retried(report)
     if not again:
@@ -196,7 +196,7 @@ def _uploading(report: Report) -> float:
 def planned_state(target: TargetRecord) -> str:
     """Return what a dry run found out of a tag: ``new``, ``unchanged``, ``moved from sha256:…``.
 
-    A protected tag that names another image is told with what a run would make of it.
+    Of a protected tag that names another image it says what a run would make of it.
     """
     if not target.before_known:
         return "not read"

@@ -124,7 +124,7 @@ class TargetRecord:
     cause: CauseCategory
     """Where to look for the remedy; none where it landed."""
     expected: Outcome | None = None
-    """In a dry run: how it would end, as its tag is now; null where that could not be told."""
+    """In a dry run: how it would end, as its tag is now; null where nobody could say."""
     failure: FailureRecord | None
     """Why it failed or was skipped; null where it landed."""
     attempts: list[AttemptRecord]

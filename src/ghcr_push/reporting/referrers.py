@@ -15,10 +15,10 @@ _MOST_TYPES = 4
 
 def referrers_of(report: Report) -> str:
     """Return the sentence for a whole run; empty where nothing came along."""
-    return referrers_told(each for target in report.targets for each in target.referrers)
+    return referrers_text(each for target in report.targets for each in target.referrers)
 
 
-def referrers_told(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
+def referrers_text(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
     """Return how many signatures and the like came along, and what they are; empty for none."""
     brought = tuple(referrers)
     if not brought:
@@ -27,9 +27,9 @@ def referrers_told(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
     there = len(brought) - uploaded
     parts = [f"{uploaded:,} uploaded"] * bool(uploaded) + [f"{there:,} there already"] * bool(there)
     types = Counter(map(_type, brought)).most_common()
-    told = ", ".join(f"{n:,} \N{MULTIPLICATION SIGN} {name}" for name, n in types[:_MOST_TYPES])
+    counted = ", ".join(f"{n:,} \N{MULTIPLICATION SIGN} {name}" for name, n in types[:_MOST_TYPES])
     more = f", {count(len(types) - _MOST_TYPES, 'more type')}" if len(types) > _MOST_TYPES else ""
-    return f"{count(len(brought), 'referrer')}, {' and '.join(parts)}: {told}{more}"
+    return f"{count(len(brought), 'referrer')}, {' and '.join(parts)}: {counted}{more}"
 
 
 def _type(referrer: ReferrerRecord | ReferrerResult) -> str:

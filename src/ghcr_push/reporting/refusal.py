@@ -1,4 +1,4 @@
-"""Bad input, told where people and later steps look: nothing was tried, and here is why."""
+"""Bad input, where people and later steps look: nothing was tried, and here is why."""
 
 from collections.abc import Sequence
 

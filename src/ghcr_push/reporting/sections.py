@@ -130,13 +130,13 @@ def _by_cause(
         groups[_cause_key(result.failure)].append(result)
     blocks, left = [], len(results)
     for group in sorted(groups.values(), key=_by_weight):
-        told, same_words = _cause_told(group, room.guide, above)
-        if not room.take(told):
+        block, same_words = _cause_text(group, room.guide, above)
+        if not room.take(block):
             break
         said = _SAID if len(group) < folded_from else _SAID_SHORTLY
         needed = columns if same_words else (*columns, said)
         table, shown = _rows(needed, group, room, folded=len(group) >= folded_from)
-        blocks += [told, table]
+        blocks += [block, table]
         left -= shown
     return _section(f"{title} — {count(len(results), 'tag')}", blocks, left)
 
@@ -148,15 +148,15 @@ def _rows(
     first, *others = columns
     if len({result.parsed.repository for result in results}) == 1:
         first = _TAG
-    told = {tuple(cell(result) for _, cell in others) for result in results}
-    if len(told) > 1:
+    values = {tuple(cell(result) for _, cell in others) for result in results}
+    if len(values) > 1:
         return _table((first, *others), results, room, folded=folded)
     lines = []
     for cell in (first[1](result) for result in results):
         if not room.take(cell):
             break
         lines.append(cell)
-    listed = " · ".join(filter(None, [", ".join(lines), *told.pop()]))
+    listed = " · ".join(filter(None, [", ".join(lines), *values.pop()]))
     return _fold(listed, len(lines)) if len(lines) >= LIST_FOLDED_FROM else listed, len(lines)
 
 
@@ -252,7 +252,7 @@ def _by_weight(group: Sequence[TargetRecord]) -> tuple[bool, int]:
     return failure is not None and failure.kind in _ENDED_BY_RUN, -len(group)
 
 
-def _cause_told(
+def _cause_text(
     group: Sequence[TargetRecord], guide: str, above: Container[str]
 ) -> tuple[str, bool]:
     """Return what ended the targets of ``group``, and whether they all got the same words."""
@@ -260,10 +260,10 @@ def _cause_told(
     if failure is None:
         return f"**No cause is known** · {_of(group)}", True
     same = all(result.failure and result.failure.message == failure.message for result in group)
-    told = same and (failure.kind not in _ENDED_BY_RUN or failure.kept_failing is not None)
+    quote = same and (failure.kind not in _ENDED_BY_RUN or failure.kept_failing is not None)
     lines = [
         f"{_kind(failure, guide)} · {_of(group)} — {advice(POLICIES[failure.kind].meaning)}",
-        *([_quoted(failure.message)] if told else []),
+        *([_quoted(failure.message)] if quote else []),
         *([] if failure.advice in above else [f"👉 {advice(failure.advice)}"]),
     ]
     return "<br>\n".join(lines) + _for_a_maintainer(failure), same
@@ -277,11 +277,11 @@ def _of(group: Sequence[TargetRecord]) -> str:
 
 def _kind(failure: FailureRecord, guide: str) -> str:
     """Return a failure's kind, linked to what the guide says of it."""
-    told = cause(failure)
+    linked = cause(failure)
     for kind in filter(None, (failure.kind, failure.kept_failing)):
         if guide:
-            told = told.replace(kind, f'<a href="{guide}#{kind}">{kind}</a>', 1)
-    return f"**{told}**"
+            linked = linked.replace(kind, f'<a href="{guide}#{kind}">{kind}</a>', 1)
+    return f"**{linked}**"
 
 
 def _for_a_maintainer(failure: FailureRecord) -> str:
@@ -289,8 +289,8 @@ def _for_a_maintainer(failure: FailureRecord) -> str:
     if not failure.details:
         return ""
     lines = clipped(failure.details, _MOST_DETAILS).splitlines()
-    told = "<br>\n".join(code(line) for line in lines if line.strip())
-    return f"\n\n<details><summary>For a bug report</summary>\n\n{told}\n\n</details>"
+    quoted = "<br>\n".join(code(line) for line in lines if line.strip())
+    return f"\n\n<details><summary>For a bug report</summary>\n\n{quoted}\n\n</details>"
 
 
 def _quoted(message: str) -> str:
@@ -303,7 +303,7 @@ def _quoted(message: str) -> str:
 def _events(result: TargetRecord) -> list[str]:
     """Return the failed attempts in the order of time, equal ones in a row as one, with waits."""
     runs = [
-        (name, list(same)) for name, same in groupby(result.all_attempts, key=_attempt_told) if name
+        (name, list(same)) for name, same in groupby(result.all_attempts, key=_attempt_name) if name
     ]
     more = len(runs) - _MOST_EVENTS
     half = _MOST_EVENTS // 2
@@ -338,7 +338,7 @@ def _end(attempt: AttemptRecord) -> float:
     return attempt.started + attempt.seconds
 
 
-def _attempt_told(attempt: AttemptRecord) -> str | None:
+def _attempt_name(attempt: AttemptRecord) -> str | None:
     return None if attempt.failure is None else f"{cause(attempt.failure)} on {step(attempt)}"
 
 
@@ -347,14 +347,14 @@ def _attempt_told(attempt: AttemptRecord) -> str | None:
 
 def _tried(result: TargetRecord) -> str:
     """Return how often and how long a failed target was tried, and how that went."""
-    told = tries(result)
+    text = tries(result)
     counted = result.attempts or result.content_attempts
     if len(counted) > 1:
-        told += f" in {span(max(map(_end, counted)) - counted[0].started)}"
+        text += f" in {span(max(map(_end, counted)) - counted[0].started)}"
     events = _events(result)
     # a single one is what the block's first line says
-    told += f": {' → '.join(events)}" if len(events) > 1 else ""
-    return f"{told} · ⚠️ **may have landed**" if result.may_have_landed else told
+    text += f": {' → '.join(events)}" if len(events) > 1 else ""
+    return f"{text} · ⚠️ **may have landed**" if result.may_have_landed else text
 
 
 def _retried(result: TargetRecord) -> str:
@@ -377,16 +377,16 @@ def _digest(result: TargetRecord) -> str:
 def _before(result: TargetRecord) -> str:
     """Return what the tag named before, and whether a read proved what it names now."""
     if result.outcome is Outcome.UNCHANGED:
-        told = "unchanged"
+        text = "unchanged"
     elif not result.before_known:
-        told = "not read"
+        text = "not read"
     elif result.before is None:
-        told = "new"
+        text = "new"
     elif result.before == result.digest:
-        told = "the same"
+        text = "the same"
     else:
-        told = f"moved from {_short(result.before)}"
-    return told if result.verified else f"{told} · ⚠️ not verified"
+        text = f"moved from {_short(result.before)}"
+    return text if result.verified else f"{text} · ⚠️ not verified"
 
 
 def _short(digest: str) -> str:

@@ -5,7 +5,7 @@ from ghcr_push.reporting.cause import CauseCategory
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.headline import headline
-from ghcr_push.reporting.phrases import count, retries_told, sent, tally, unproved
+from ghcr_push.reporting.phrases import count, retries_text, sent, tally, unproved
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.referrers import referrers_of
 from ghcr_push.reporting.sections import ByteBudget, failed, kept, landed, planned, retried, skipped
@@ -29,7 +29,7 @@ _KIB = 1024
 _MOST_NOTICES = 20
 _LONGEST_NOTICE = 400
 
-_PROTECTED_TOLD = (
+_PROTECTED_TEXT = (
     "Protected tags were read right before each write. No registry offers a lock between that "
     "read and the write: keep runs that push the same tag apart with `concurrency:`."
 )
@@ -45,7 +45,7 @@ def summary(report: Report, *, protected: bool = False, guide: str = "") -> str:
     parts = [
         f"## {escape(headline(report))}",
         _facts(report),
-        prose(retries_told(report)),
+        prose(retries_text(report)),
         prose(referrers_of(report)),
     ]
     room = ByteBudget(guide)
@@ -72,8 +72,8 @@ def _facts(report: Report) -> str:
     if report.cause is not CauseCategory.NONE:
         facts.append(f"cause: **{report.cause}**")
     lines = [" · ".join(facts)]
-    if told := sent(report):
-        lines.append(f"📦 {told}")
+    if sending := sent(report):
+        lines.append(f"📦 {sending}")
     if len(facts) == 1:  # the counts alone are no line
         lines = [" · ".join(lines)]
     if unread := len(unproved(report)):
@@ -92,7 +92,7 @@ def _timeline(report: Report) -> str:
     lines = [f"```mermaid\n{diagram}```", legend(report)]
     if left := rows_left_out(report):
         lines.append(f"{count(left, 'more tag')} had no room in the picture.")
-    lines += [escape(told) for told in (*limit_history(report), *hold_history(report))]
+    lines += [escape(sentence) for sentence in (*limit_history(report), *hold_history(report))]
     title = "⏱️ Timeline"
     if report.result is Result.SUCCESS:
         opening = f"<details>\n<summary>{title}</summary>"
@@ -101,11 +101,13 @@ def _timeline(report: Report) -> str:
 
 
 def _notices(report: Report, *, protected: bool) -> str:
-    notices = [prose(clipped(told, _LONGEST_NOTICE)) for told in report.notices[:_MOST_NOTICES]]
+    notices = [
+        prose(clipped(sentence, _LONGEST_NOTICE)) for sentence in report.notices[:_MOST_NOTICES]
+    ]
     if left := len(report.notices) - len(notices):
         notices.append(f"… and {count(left, 'more notice')}, in the JSON report.")
     if protected:
-        notices.append(prose(_PROTECTED_TOLD))
+        notices.append(prose(_PROTECTED_TEXT))
     if not notices:
         return ""
     return "\n".join(["### 📌 Notices", "", *(f"- {notice}" for notice in notices)])

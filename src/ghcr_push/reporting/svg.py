@@ -36,8 +36,8 @@ def _axis(length: float, height: int) -> Iterator[str]:
     for number in range(_TICKS + 1):
         x = _LABELS + _CHART * number / _TICKS
         yield f'<line class="tick" x1="{x:.1f}" y1="18" x2="{x:.1f}" y2="{height}"/>'
-        told = span(length * number / _TICKS)
-        yield f'<text class="tick" x="{x:.1f}" y="13" text-anchor="middle">{told}</text>'
+        text = span(length * number / _TICKS)
+        yield f'<text class="tick" x="{x:.1f}" y="13" text-anchor="middle">{text}</text>'
 
 
 def _bands(drawn: Sequence[Row], length: float, height: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ from ghcr_push.reporting.phrases import (
     causes,
     count,
     planned_state,
-    retries_told,
+    retries_text,
     short,
     tally,
     tries,
@@ -23,9 +23,9 @@ from ghcr_push.reporting.referrers import referrers_of
 _MOST_NAMES = 10
 """Tags of a repository that are named; the others are counted."""
 _MOST_BLOCKS = 20
-"""Causes, or repositories, that are told; the others are counted."""
+"""Causes, or repositories, that are named; the others are counted."""
 _MOST_QUOTES = 3
-"""Texts of a cause that are told; they may differ by the tag that they name."""
+"""Texts of a cause that are quoted; they may differ by the tag that they name."""
 _LONGEST_QUOTE = 300
 _WIDTH = 100
 
@@ -36,7 +36,7 @@ def terminal(report: Report) -> str:
         visible(headline(report)),
         *failed_lines(report),
         *left_lines(report),
-        retries_told(report),
+        retries_text(report),
         *retried_lines(report),
         *landed_lines(report),
         *planned_lines(report),
@@ -65,7 +65,7 @@ def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
         yield "      no cause is known"
         return
     tried = {tries(target) for target in alike}
-    how_often = f", {told}" if len(tried) == 1 and (told := tried.pop()) else ""
+    how_often = f", {how}" if len(tried) == 1 and (how := tried.pop()) else ""
     landed = "; may have landed" if alike[0].may_have_landed else ""
     first, *others = dict.fromkeys(each.failure.message for each in alike if each.failure)
     yield f"      {cause(failure)}{how_often}{landed}: {_quoted(first)}"

@@ -21,7 +21,7 @@ MOST_BARS = 16
 _MOST_LIMIT_BARS = 40
 _MOST_REGISTRIES = 3
 
-_MOST_TOLD = 12
+_MOST_CLAUSES = 12
 """Changes of a limit, or holds, in a sentence: the first and the last ones."""
 
 _LONGEST_REASON = 80
@@ -104,14 +104,14 @@ def legend(report: Report) -> str:
 
 def limit_history(report: Report) -> list[str]:
     """Return the changes of each registry's limit as a sentence of plain text."""
-    told = []
+    sentences = []
     for registry, changes in list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]:
         steps = [
             f"to {c.new} at {span(c.at)}, {clipped(c.reason, _LONGEST_REASON)}" for c in changes
         ]
         line = "; ".join(_shortened(steps, "changes"))
-        told.append(f"Parallel writes to {registry}: from {changes[0].old} {line}.")
-    return told
+        sentences.append(f"Parallel writes to {registry}: from {changes[0].old} {line}.")
+    return sentences
 
 
 def hold_history(report: Report) -> list[str]:
@@ -126,12 +126,12 @@ def hold_history(report: Report) -> list[str]:
     return [f"The whole queue waited {'; '.join(_shortened(holds, 'holds'))}."]
 
 
-def _shortened(told: list[str], noun: str) -> list[str]:
-    """Return ``told``, with its middle counted where it is long."""
-    if (more := len(told) - _MOST_TOLD) <= 1:
-        return told
-    half = _MOST_TOLD // 2
-    return [*told[:half], f"{more} more {noun}", *told[-half:]]
+def _shortened(clauses: list[str], noun: str) -> list[str]:
+    """Return ``clauses``, with its middle counted where it is long."""
+    if (more := len(clauses) - _MOST_CLAUSES) <= 1:
+        return clauses
+    half = _MOST_CLAUSES // 2
+    return [*clauses[:half], f"{more} more {noun}", *clauses[-half:]]
 
 
 def _by_registry(changes: Sequence[LimitChange]) -> Iterator[tuple[str, list[LimitChange]]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.support.reports import all_good, digest
 
 from ghcr_push.reporting.records import ReferrerRecord
-from ghcr_push.reporting.referrers import referrers_of, referrers_told
+from ghcr_push.reporting.referrers import referrers_of, referrers_text
 from ghcr_push.reporting.report import from_json, to_json
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.terminal import terminal
@@ -31,18 +31,18 @@ SIGNED = [
 
 
 def test_they_are_counted_and_named() -> None:
-    assert referrers_told(SIGNED) == (
+    assert referrers_text(SIGNED) == (
         "4 referrers, 3 uploaded and 1 there already: "
         f"2 {TIMES} x/sbom, 1 {TIMES} cosign signature, 1 {TIMES} no type"
     )
-    assert referrers_told([record("x", uploaded=False)]) == (
+    assert referrers_text([record("x", uploaded=False)]) == (
         f"1 referrer, 1 there already: 1 {TIMES} x"
     )
-    assert referrers_told([]) == ""
+    assert referrers_text([]) == ""
 
 
 def test_many_types_are_told_shortly() -> None:
-    assert referrers_told(record(f"x/{n}") for n in range(9)).endswith("5 more types")
+    assert referrers_text(record(f"x/{n}") for n in range(9)).endswith("5 more types")
 
 
 def test_summary_terminal_and_report_have_them() -> None:
