@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.commands import COMMANDS, file_values, lines_of, obeyed
 from tests.support.reports import all_failed, all_good, hostile_run, partly_failed, pushed, target
 
-from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, guide, inputs, main
+from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, inputs, main
 from ghcr_push.fronts.delivery import Delivery, exit_status
 from ghcr_push.planning.inputs import INPUTS, OUTPUTS
 from ghcr_push.planning.problems import InputError, Problem
@@ -371,9 +371,3 @@ def test_what_a_step_does_not_need_is_not_loaded() -> None:
     slow = {"requests", "urllib3", "click", "rich", "pydantic", "python_on_whales", "trio"}
     assert not slow & set(loaded.split())
     assert function.startswith("<function get")
-
-
-def test_the_guide_is_that_of_the_release_that_runs() -> None:
-    known = {"GITHUB_ACTION_REPOSITORY": "acme/push", "GITHUB_ACTION_REF": "v1"}
-    assert guide(known) == "https://github.com/acme/push/blob/v1/docs/failures.md"
-    assert guide({"GITHUB_ACTION_REPOSITORY": "", "GITHUB_ACTION_REF": ""}) == ""

@@ -178,6 +178,13 @@ def test_every_format_is_made_of_several_files(form: str, saved: list[str]) -> N
     assert "acme/web" in done.output or "18" in done.output
 
 
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_kinds_are_linked_to_the_guide_that_is_named(form: str, saved: list[str]) -> None:
+    options = ["--format", form, "--guide", "https://example.com/guide"]
+    done = CliRunner().invoke(report_command, [*saved, *options])
+    assert '<a href="https://example.com/guide#denied">' in done.output
+
+
 def test_standard_input_is_read(saved: list[str]) -> None:
     done = CliRunner().invoke(report_command, ["-"], input=Path(saved[0]).read_bytes())
     assert "3 of 20 tags failed" in done.output

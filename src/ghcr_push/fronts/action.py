@@ -12,11 +12,11 @@ from pathlib import Path
 from time import monotonic
 from types import ModuleType
 from typing import Final
-from urllib.parse import quote
 
 from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import WorkspacePaths
+from ghcr_push.fronts.guide import guide
 from ghcr_push.fronts.lines import engine_lines, harmless
 from ghcr_push.fronts.log import logged
 from ghcr_push.fronts.runlog import SINGLY, RunLog
@@ -89,18 +89,6 @@ def inputs(environ: Mapping[str, str]) -> dict[str, str]:
         for variable, value in environ.items()
         if variable.startswith("INPUT_")
     }
-
-
-def guide(environ: Mapping[str, str]) -> str:
-    """Give the address of the guide to failures of the release that runs; empty if not known.
-
-    A runner names the action's repository and the ref that the workflow asked for; of an action
-    that lies in the workflow's own repository it does not.
-    """
-    repository, ref = environ.get("GITHUB_ACTION_REPOSITORY"), environ.get("GITHUB_ACTION_REF")
-    if not (repository and ref):
-        return ""
-    return f"https://github.com/{repository}/blob/{quote(ref)}/docs/failures.md"
 
 
 class Runner:

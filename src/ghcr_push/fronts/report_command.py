@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 import click
 
 from ghcr_push.fronts.colours import in_colours, wants_colours
+from ghcr_push.fronts.guide import guide
 from ghcr_push.fronts.wording import COMMAND_LINE, variable
 from ghcr_push.reporting.merge import merged
 from ghcr_push.reporting.metrics import to_csv, to_openmetrics
@@ -31,21 +32,22 @@ Examples:
 """
 
 
-def _html(report: Report) -> str:
+def _html(report: Report, address: str) -> str:
     # a page's parser is a tenth of a second of imports
     from ghcr_push.reporting.html import page  # noqa: PLC0415 - see the line above
 
-    return page(report)
+    return page(report, address)
 
 
-RENDERERS: Final[dict[str, Callable[[Report], str]]] = {
-    "text": terminal,
-    "markdown": summary,
+RENDERERS: Final[dict[str, Callable[[Report, str], str]]] = {
+    "text": lambda report, _: terminal(report),
+    "markdown": lambda report, address: summary(report, guide=address),
     "html": _html,
-    "json": lambda report: to_json(report).decode(),
-    "csv": to_csv,
-    "openmetrics": to_openmetrics,
+    "json": lambda report, _: to_json(report).decode(),
+    "csv": lambda report, _: to_csv(report),
+    "openmetrics": lambda report, _: to_openmetrics(report),
 }
+"""What makes a text of a report and the address of the guide to failures."""
 
 
 @click.command("report", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,16 +68,29 @@ RENDERERS: Final[dict[str, Callable[[Report], str]]] = {
     help="Write to a file, not to standard output.",
 )
 @click.option(
+    "--guide",
+    "address",
+    metavar="URL",
+    help="The guide to failures that Markdown and HTML link to.  "
+    "[default: that of the release installed, where it is known]",
+)
+@click.option(
     "--color/--no-color",
     default=None,
     envvar=variable("color"),
     help="Use colours in the text, or none.  [default: on a terminal without NO_COLOR]",
 )
 def report_command(
-    files: tuple[str, ...], form: str, output: str | None, *, color: bool | None
+    files: tuple[str, ...],
+    form: str,
+    output: str | None,
+    address: str | None,
+    *,
+    color: bool | None,
 ) -> None:
     """Show saved reports of ghcr-push."""
-    text = RENDERERS[form](merged([(_name(file), _read(file)) for file in files]))
+    report = merged([(_name(file), _read(file)) for file in files])
+    text = RENDERERS[form](report, guide(os.environ) if address is None else address)
     if form == "text":
         text = COMMAND_LINE.said(text)
     if output is None:

@@ -43,7 +43,7 @@ summary { cursor: pointer }
 """
 
 
-def page(report: Report) -> str:
+def page(report: Report, guide: str = "") -> str:
     """Return the job summary as a page, its timeline drawn in the page itself."""
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -54,7 +54,7 @@ def page(report: Report) -> str:
 
     parser.add_render_rule("fence", fence)
     title = html.escape(headline(report))
-    body = parser.render(summary(report))
+    body = parser.render(summary(report, guide=guide))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
