@@ -103,9 +103,12 @@ def _is_under_way(trial: HeldSlot, at: float, slots: list[HeldSlot]) -> bool:
 
 
 def _was_refused(slot: HeldSlot, writes: list[Request]) -> bool:
-    """Say whether the write in a slot was: it ended with it."""
+    """Say whether the write in a slot was, for what may be pressure: it ended with it."""
     return any(
-        not w.good and w.began >= slot.begins - HAIR and abs(w.ended - slot.ends) < HAIR
+        not w.good
+        and w.answer not in PERMANENT
+        and w.began >= slot.begins - HAIR
+        and abs(w.ended - slot.ends) < HAIR
         for w in writes
     )
 
