@@ -4,6 +4,7 @@ import base64
 import json
 import traceback
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs
 
@@ -95,6 +96,27 @@ async def test_a_token_is_fetched_once_and_shown_to_the_registry() -> None:
     assert world.shown == [None, BASIC, "Bearer t1", "Bearer t1"]
     query = parse_qs(world.tokens[0].url.query.decode())
     assert query == {"service": ["ghcr.io"], "scope": ["repository:acme/app:pull,push"]}
+
+
+async def test_a_source_is_read_with_a_token_for_that_alone() -> None:
+    """Push rights at a source would be asked for in vain where it is somebody else's."""
+    challenge = 'Bearer realm="https://quay.io/token",service="quay.io"'
+    world, theirs = World(challenge=challenge), Repository("quay.io", "theirs/base")
+    users = (("ghcr.io", USER), ("quay.io", Credential(username="them", password="other")))
+    async with world.client(*users) as client:
+        with suppress(PushError):  # what comes is no manifest
+            await client.source_manifest(theirs, "1")
+        with suppress(PushError):
+            await client.source_referrers(theirs, Digest(DIGEST))
+        with suppress(PushError):
+            async with aclosing(client.source_blob(theirs, Digest(DIGEST), 0, 7)) as pieces:
+                assert [piece async for piece in pieces] == []
+    [token] = world.tokens
+    query = parse_qs(token.url.query.decode())
+    assert query == {"service": ["quay.io"], "scope": ["repository:theirs/base:pull"]}
+    shown = base64.b64encode(b"them:other").decode()
+    assert token.headers["Authorization"] == f"Basic {shown}"
+    assert set(world.shown) == {None, f"Basic {shown}", "Bearer t1"}
 
 
 async def test_many_at_once_share_one_ping_and_one_token() -> None:
