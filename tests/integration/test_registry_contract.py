@@ -169,9 +169,10 @@ async def uploaded(client: RegistryClient, repository: Repository) -> Bytes:
 async def test_a_registry_is_reached_and_a_closed_port_is_not(
     served: Served, client: RegistryClient
 ) -> None:
-    assert await client.reaches(served.address)
-    with closed_address() as closed:
-        assert not await client.reaches(closed)
+    await client.ping(served.address)
+    with closed_address() as closed, pytest.raises(PushError) as raised:
+        await client.ping(closed)
+    assert raised.value.evidence.unconnected
 
 
 # -- blobs --------------------------------------------------------------------------------------

@@ -101,14 +101,6 @@ class RegistryClient:
         """
         await self._session.endpoint(registry)
 
-    async def reaches(self, registry: str) -> bool:
-        """Say whether our process gets any answer from ``registry``, be it a refusal."""
-        try:
-            await self.ping(registry)
-        except PushError as error:
-            return error.evidence.status is not None
-        return True
-
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Say what a tag or digest names; None: nothing.
 
