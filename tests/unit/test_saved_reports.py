@@ -26,6 +26,7 @@ from tests.support.reports import (
     retried_run,
     target,
 )
+from tests.support.stories import outage
 
 from ghcr_push.fronts.report_command import RENDERERS, report_command
 from ghcr_push.model import Outcome, Result
@@ -176,6 +177,16 @@ def test_every_format_is_made_of_several_files(form: str, saved: list[str]) -> N
     done = CliRunner().invoke(report_command, [*saved, "--format", form])
     assert done.exit_code == 0
     assert "acme/web" in done.output or "18" in done.output
+
+
+def test_one_cancelled_job_does_not_make_all_of_them_cancelled() -> None:
+    jobs = [("a", cancelled_run()), ("b", all_good(3))]
+    assert (merged(jobs).cancelled, merged(jobs).result) == (False, Result.PARTIAL)
+    assert merged([("a", cancelled_run()), ("b", cancelled_run())]).cancelled
+
+
+def test_dashboards_see_how_long_a_registry_was_down() -> None:
+    assert re.search(r"^ghcr_push_down_seconds 20\.\d+$", to_openmetrics(outage()), re.MULTILINE)
 
 
 @pytest.mark.parametrize("form", ["markdown", "html"])

@@ -204,6 +204,12 @@ def test_rows_name_the_repository_where_the_run_had_several() -> None:
     assert "layers of part3\N{RATIO}latest" in sections(STORIES["five-jobs"]())
 
 
+def test_a_failure_that_is_drawn_longer_says_how_long_it_was() -> None:
+    result = pushed(target("1"), failures=(SERVER_ERROR,))
+    subject = replace(report([result]), duration=500.0)
+    assert "<title>500: 0.4 s from 0.0 s</title>" in svg(subject)
+
+
 def test_the_legend_has_what_is_drawn() -> None:
     assert legend(STORIES["outage"]()) == (
         "🟩 a request · 🟥 one that failed · light red: the registry was down"

@@ -15,7 +15,8 @@ E = TypeVar("E", Hold, LimitChange)
 def merged(reports: Sequence[tuple[str, Report]]) -> Report:
     """Return the reports of many jobs, named, as one, timed from the start of the first.
 
-    A target that stands in several has the outcome of the report that began last. The limits
+    A target that stands in several has the outcome of the report that began last. Cancelled is
+    what was so in all jobs. The limits
     of a job stand under its name. Raises ``ValueError`` without reports.
     """
     if len(reports) == 1:
@@ -34,7 +35,7 @@ def merged(reports: Sequence[tuple[str, Report]]) -> Report:
         list(targets.values()),
         started_at=in_order[0][1].started_at,
         duration=max(report.duration for report in later),
-        cancelled=any(report.cancelled for report in later),
+        cancelled=all(report.cancelled for report in later),
         max_parallel=max(report.max_parallel for report in later),
         limit_changes=_in_order(change for report in later for change in report.limit_changes),
         holds=_in_order(hold for report in later for hold in report.holds),

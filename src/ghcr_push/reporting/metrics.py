@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ghcr_push.model import Outcome
+from ghcr_push.reporting.outages import outages
 from ghcr_push.reporting.records import Report
 
 COLUMNS = (
@@ -74,6 +75,7 @@ def to_openmetrics(report: Report) -> str:
     waited = sum(attempt.wait for result in report.targets for attempt in result.all_attempts)
     totals = report.totals
     held = sum(hold.seconds for hold in report.holds)
+    down = sum(outage.seconds for outage in outages(report))
     lines = [
         *_family("targets", "Targets by outcome.", "outcome", outcomes),
         *_family("targets_not_pushed", "Failed and skipped targets by cause.", "cause", bad),
@@ -81,8 +83,9 @@ def to_openmetrics(report: Report) -> str:
         *_single("retried_targets", "Targets retried.", totals.retried),
         *_single("attempts", "Attempts.", totals.attempts),
         *_single("retries", "Attempts that were not the first of their unit.", totals.retries),
-        *_single("waited_seconds", "Time that attempts waited for the next.", round(waited, 3)),
+        *_single("waited_seconds", "Back-off after failed attempts.", round(waited, 3)),
         *_single("held_seconds", "Time that registries had the queue wait.", round(held, 3)),
+        *_single("down_seconds", "Time that registries were down.", round(down, 3)),
         *_single("lowest_parallel", "Lowest limit on writes in flight.", totals.lowest_parallel),
         *_single("duration_seconds", "Length of the run.", round(report.duration, 3)),
         "# EOF",

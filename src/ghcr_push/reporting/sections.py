@@ -20,6 +20,9 @@ FAILED_FOLDED_FROM = 26
 LIST_FOLDED_FROM = 41
 """The same for a list of tags, which takes a tenth of a table's room."""
 
+_FEW = 3
+"""Rows of a repository that are shown all the same."""
+
 _GHCR = "ghcr.io"
 
 _MOST_REPOSITORIES = 10
@@ -181,7 +184,7 @@ def _by_repository(
         digests = {result.digest for result in group}
         columns = [each for each in last if each is not _DIGEST or len(digests) > 1]
         shared = f" · {_short(digest)}" if len(digests) == 1 and (digest := group[0].digest) else ""
-        table, shown = _rows((_TAG, *columns), group, room, folded=folded)
+        table, shown = _rows((_TAG, *columns), group, room, folded=folded and len(group) > _FEW)
         blocks += [f"{_linked(repository)} · {count(len(group), 'tag')}{shared}", table]
         left -= shown
     return _section(title, blocks, left)
@@ -324,12 +327,12 @@ def _event(name: str, tried: Sequence[AttemptRecord], result: TargetRecord) -> s
 def _waited(attempt: AttemptRecord, result: TargetRecord) -> float:
     """Return the seconds until the next try of what failed, its time in the queue included."""
     own = attempt in result.attempts
+    # blobs have no names here: of several that may be the next try, the first
     again = (
         other.started - _end(attempt)
         for other in (result.attempts if own else result.content_attempts)
-        if other.number == attempt.number + 1
+        if own or other.number == attempt.number + 1
     )
-    # blobs have no names here: of several that may be the next try, the first
     late = (seconds for seconds in again if seconds > attempt.wait - _MILLISECONDS)
     return min(late, default=attempt.wait)
 

@@ -60,7 +60,7 @@ def _bar(bar: Bar, y: int, length: float) -> str:
     x = _LABELS + _CHART * bar.start / length
     width = max(_CHART * (bar.end - bar.start) / length, 1.0)
     text = html.escape(visible(bar.text))
-    title = f"{text}: {span(bar.end - bar.start)} from {span(bar.start)}"
+    title = f"{text}: {span(bar.seconds)} from {span(bar.start)}"
     shown = f'<text x="{x + width / 2:.1f}" y="{y + 15}" text-anchor="middle">{text}</text>'
     fits = len(bar.text) * _CHARACTER < width
     return (

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice, zip_longest
 
@@ -63,6 +63,13 @@ class Bar:
     kind: BarKind
     start: float
     end: float
+    lasted: float | None = None
+    """Seconds, where it is drawn longer than it was."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.end - self.start if self.lasted is None else self.lasted
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +240,7 @@ def _bars(attempts: Sequence[AttemptRecord], duration: float) -> Iterator[Bar]:
 def _failed_bar(attempt: AttemptRecord, failure: FailureRecord, duration: float) -> Bar:
     text = failure.kind.value if failure.status is None else str(failure.status)
     end = max(_end(attempt), attempt.started + _SHORTEST * duration)
-    return Bar(text, BarKind.FAILED, attempt.started, end)
+    return Bar(text, BarKind.FAILED, attempt.started, end, attempt.seconds)
 
 
 def _outage_rows(report: Report) -> Iterator[Row]:
@@ -252,7 +259,7 @@ def _limit_rows(report: Report) -> Iterator[Row]:
     """Yield a row per registry of its limits over time, and one of the holds."""
     changed = list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]
     for registry, changes in changed:
-        name = f"parallel writes {registry}" if len(changed) > 1 else "parallel writes"
+        name = f"writes {registry}" if len(changed) > 1 else "parallel writes"
         values = [changes[0].old, *(change.new for change in changes)]
         times = [0.0, *(change.at for change in changes), report.duration]
         bars = [
@@ -270,9 +277,7 @@ def _limit_rows(report: Report) -> Iterator[Row]:
 
 def _cut(bars: Sequence[Bar], duration: float) -> tuple[Bar, ...]:
     """Return ``bars`` ended where the run ended."""
-    return tuple(
-        Bar(bar.text, bar.kind, bar.start, max(bar.start, min(bar.end, duration))) for bar in bars
-    )
+    return tuple(replace(bar, end=max(bar.start, min(bar.end, duration))) for bar in bars)
 
 
 def _labels(results: Sequence[TargetRecord], report: Report) -> Iterator[str]:
