@@ -121,3 +121,23 @@ async def test_two_entries_of_one_name_must_be_the_same(
     path = archive(tmp_path, whole[:-1024] + again, compressed=compressed)
     image = await found(f"oci-archive:{path}")
     assert isinstance(image, Image if same else Failure)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("same", [True, False])
+async def test_two_large_entries_of_one_name_must_be_the_same(
+    same: bool, compressed: bool, tmp_path: Path
+) -> None:
+    """Compare layers, which are too large to be kept from a stream."""
+    made, digest = one_image()
+    large = Random(2).randbytes((4 << 20) + 1)
+    name = f"blobs/sha256/{made.blob(large)[7:]}"
+    again = tar({name: large if same else large[:-1] + b"x"})
+    path = archive(tmp_path, tar(made.finish())[:-1024] + again, compressed=compressed)
+    image = await found(f"oci-archive:{path}")
+    if same:
+        assert isinstance(image, Image)
+        assert image.digest == digest
+    else:
+        assert isinstance(image, Failure)
+        assert f"two entries {name} with other bytes" in image.message

@@ -164,12 +164,20 @@ class Archive:
         if known.size != info.size:
             return False
         if self.compressed:
-            content = tar.extractfile(info)
-            return known.name in self._small and self._small[known.name] == (
-                content.read() if content else b""
-            )
+            return self._first_of(known.name) == _hash(tar.extractfile(info), info.size)
         with self.path.open("rb") as file:
-            return _hash(file, known.start, known.size) == _hash(file, info.offset_data, info.size)
+            file.seek(known.start)
+            first = _hash(file, known.size)
+            file.seek(info.offset_data)
+            return first == _hash(file, info.size)
+
+    def _first_of(self, name: str) -> bytes:
+        """Return the hash of the first entry called ``name``, read anew: a stream is gone past."""
+        with opened(self.path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
+            for info in tar:
+                if info.isreg() and normal_name(info.name) == name:
+                    return _hash(tar.extractfile(info), info.size)
+        return b""
 
     def _led_to(self, name: str, info: tarfile.TarInfo) -> str:
         """Return where a link leads: a symbolic one from its folder, a hard one from the top."""
@@ -191,13 +199,9 @@ def normal_name(name: str) -> str:
     return posixpath.normpath(name).lstrip("/")
 
 
-def _hash(file: IO[bytes], start: int, size: int) -> bytes:
-    file.seek(start)
+def _hash(file: IO[bytes] | None, size: int) -> bytes:
     found = hashlib.sha256()
-    while size > 0:
-        piece = file.read(min(size, 1 << 20))
-        if not piece:
-            break
+    while file and size > 0 and (piece := file.read(min(size, 1 << 20))):
         found.update(piece)
         size -= len(piece)
     return found.digest()
