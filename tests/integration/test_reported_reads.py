@@ -92,7 +92,7 @@ def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(worl
     end = world.push("acme/app:1", protect="1")
     assert end.outcomes == {"acme/app:1": "failed"}
     assert end.failure("acme/app:1")["kind"] == "read-forbidden"
-    assert world.count(Step.MANIFEST_PUT) == 0
+    assert world.count(Step.MANIFEST_PUT, Step.UPLOAD_POST, Step.UPLOAD_PUT) == 0
 
 
 CONFIG = digest_of(image().config)

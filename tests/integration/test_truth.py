@@ -1,5 +1,7 @@
 """What is told of a tag is what the registry holds: whole images, kept tags, late words."""
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,25 @@ def test_nothing_goes_up_for_tags_that_may_not_be_written(
     assert end.outcomes == {"acme/app:v1": outcome, "acme/app:v2": outcome}, end.log
     assert end.status == status
     assert world.count(Step.UPLOAD_POST, Step.UPLOAD_PUT, Step.MANIFEST_PUT) == 0
+
+
+def test_what_a_tag_named_before_is_what_it_named_right_before_our_write(world: World) -> None:
+    """Another job moves it after our first look, while an earlier tag is being written."""
+    world.front.set(Behaviour(takes={Step.MANIFEST_PUT: 1.5}))
+    moved: list[str] = []
+
+    def move() -> None:
+        while not world.count(Step.MANIFEST_HEAD, reference="2"):
+            time.sleep(0.01)
+        moved.append(world.registry.put("acme/app:2", image("other")))
+
+    other_job = threading.Thread(target=move, daemon=True)
+    other_job.start()
+    end = world.push("acme/app:1", "acme/app:2", max_parallel="1")
+    other_job.join(1)
+    assert end.outcomes == {"acme/app:1": "pushed", "acme/app:2": "pushed"}, end.log
+    assert [end.target("acme/app:2")["before"]] == moved
+    assert world.count(Step.MANIFEST_PUT, reference="2") == 1
 
 
 def test_a_retried_layer_makes_no_tag_retried_but_the_one_that_it_went_up_with(

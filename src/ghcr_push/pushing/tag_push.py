@@ -404,7 +404,8 @@ class TagPush:
         """Look before anything is uploaded: end it where the tag may not be written.
 
         Returns the digest that it names where that is the image, with all of its content there.
-        A failing look proves nothing: the target's own attempt looks again, once it may.
+        A look that failed proves nothing, but where it is one for good at a protected tag: the
+        target's own attempt looks again, once it may.
         """
         if not self.may_begin:
             return None
@@ -412,7 +413,7 @@ class TagPush:
         try:
             done = await self._is_done_before_all(content)
         except AttemptError as failed:
-            if failed.failure.kind is Kind.PROTECTED:
+            if self.protected and not failed.failure.retryable:  # it may not be written unread
                 self._journal.close(failed.failure)
                 self.fail(failed.failure)
             else:
