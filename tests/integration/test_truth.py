@@ -11,6 +11,9 @@ from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
 from tests.support.loadable import Loadable, archive_of_index, file, layer_of
 from tests.support.saved import digest_of
 
+from ghcr_push import push
+from ghcr_push.pushing.events import ContentDone, Waiting
+
 TAGS = ("acme/app:1", "acme/app:2")
 INDEX = [
     Loadable(layers=(layer_of(file("of", each.encode())),), architecture=each)
@@ -139,11 +142,38 @@ def test_a_retried_layer_makes_no_tag_retried_but_the_one_that_it_went_up_with(
     assert "1 layer was retried" in end.log
 
 
+def test_what_goes_up_is_told_with_the_tag_that_it_goes_up_with(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first tag is protected and has failed by then."""
+    world.registry.put("acme/app:v1", image("other"))
+    once = Rule(match=on(Step.UPLOAD_PUT), answer=Answer(status=500), first=1)
+    world.front.set(Behaviour(rules=(once,)))
+    assert world.docker is not None
+    for name, value in world.docker.environ.items():
+        monkeypatch.setenv(name, value)
+    seen: list[object] = []
+    names = [f"{world.front.address}/acme/app:{tag}" for tag in ("v1", "2")]
+    push(names, source="app:1", protect="v*", backoff_initial="20ms", observer=seen.append)
+    waits = [str(each.target) for each in seen if isinstance(each, Waiting)]
+    done = [str(each.seed) for each in seen if isinstance(each, ContentDone)]
+    assert (waits, done) == ([names[1]], [names[1]])
+
+
+def test_a_tag_of_layers_that_are_there_asks_for_no_upload(world: World) -> None:
+    world.push("acme/app:1")
+    before = world.count(Step.UPLOAD_POST)
+    end = world.push("acme/app:2", "acme/app:3")
+    assert set(end.outcomes.values()) == {"pushed"}, end.log
+    assert world.count(Step.UPLOAD_POST) == before
+
+
 @pytest.mark.parametrize("store", ["classic", "containerd"])
 def test_a_docker_push_that_fails_for_good_after_the_tag_landed_is_read_back(
     tmp_path: Path, store: str
 ) -> None:
-    says = Says(asked="image push *", status=1, err="denied: signing failed\n", effect="after")
+    notary = "tls: failed to verify certificate: x509: certificate signed by unknown authority\n"
+    says = Says(asked="image push *", status=1, err=notary, effect="after")
     with running_world(tmp_path, says=[says], store=store) as world:
         end = world.push("acme/app:1", transport="engine")
         assert end.outcomes == {"acme/app:1": "pushed"}, end.log
@@ -184,15 +214,20 @@ def two(world: World, **inputs: str) -> End:
     return world.push("acme/app:1", "acme/app:2", "acme/other:1", all_or_nothing="true", **inputs)
 
 
-def test_no_tag_moves_before_the_content_of_every_target_is_there(world: World) -> None:
-    slow = Rule(match=on(Step.UPLOAD_PUT, repository="acme/other"), answer=Answer(status=500))
-    world.front.set(Behaviour(rules=(slow.model_copy(update={"first": 3}),)))
-    end = two(world)
-    assert set(end.outcomes.values()) == {"pushed"}, end.log
-    log = world.front.log()
-    tags = [n for n, each in enumerate(log) if each.step is Step.MANIFEST_PUT]
-    blobs = [n for n, each in enumerate(log) if each.step is Step.UPLOAD_PUT]
-    assert max(blobs) < min(tags)
+def test_no_tag_moves_before_the_content_of_every_target_is_there(tmp_path: Path) -> None:
+    """Of two images, so that no blob of the second is mounted from the first one's repository."""
+    with running_world(tmp_path, images={"one": image("one"), "two": image("two")}) as world:
+        slow = on(Step.UPLOAD_PUT, repository="acme/other")
+        world.front.set(Behaviour(rules=(Rule(match=slow, answer=Answer(status=500), first=3),)))
+        here = world.front.address
+        tags = f"one => {here}/acme/app:1\none => {here}/acme/app:2\ntwo => {here}/acme/other:1"
+        end = world.run({"tags": tags, "all-or-nothing": "true"})
+        assert set(end.outcomes.values()) == {"pushed"}, end.log
+        steps = [each.step for each in world.front.log()]
+        assert steps.index(Step.MANIFEST_PUT) > max(
+            n for n, step in enumerate(steps) if step is Step.UPLOAD_PUT
+        )
+        assert world.count(Step.UPLOAD_PUT, repository="acme/other") == 6
 
 
 def test_no_tag_moves_where_the_content_of_one_target_fails(world: World) -> None:
