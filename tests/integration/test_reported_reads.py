@@ -95,6 +95,16 @@ def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(worl
     assert world.count(Step.MANIFEST_PUT, Step.UPLOAD_POST, Step.UPLOAD_PUT) == 0
 
 
+def test_a_protected_tag_whose_reading_is_refused_for_the_moment_is_not_written(
+    world: World,
+) -> None:
+    answers(world, Answer(status=403), Step.MANIFEST_HEAD, Step.MANIFEST_GET)
+    end = world.push("acme/app:1", protect="1")
+    assert end.outcomes == {"acme/app:1": "failed"}
+    assert end.failure("acme/app:1")["kind"] == "auth-blip"
+    assert world.count(Step.MANIFEST_PUT) == 0
+
+
 CONFIG = digest_of(image().config)
 
 

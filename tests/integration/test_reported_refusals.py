@@ -2,16 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.cases import World, image, running_world
 from tests.support.docker import Says
 from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
 from tests.support.front.behaviour import Event
+from tests.support.loadable import archive_of_index
 
+from ghcr_push.engine.platforms import Platforms
 from ghcr_push.model import Manifest
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
+from ghcr_push.sources import ClassicImage
+from ghcr_push.sources.locations import DiskSources
 
 
 def in_detail(detail: dict[str, str]) -> Answer:
@@ -213,6 +218,40 @@ def test_a_fault_of_ours_comes_with_its_traceback(
     assert failure["details"].startswith("Traceback")
     assert "in faulty" in failure["details"]
     assert "For a bug report" in end.summary
+
+
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [(Platforms, "choose"), (DiskSources, "inspect"), (ClassicImage, "__init__")],
+    ids=["in the engine", "on disk", "being read"],
+)
+def test_a_fault_of_ours_at_one_source_sinks_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: type, method: str
+) -> None:
+    """Of three sources, the first that is looked at by that port."""
+    faulty = iter([LookupError("no such wheel")])
+    real = getattr(port, method)
+
+    def once(*args: Any, **named: Any) -> Any:
+        for error in faulty:
+            raise error
+        return real(*args, **named)
+
+    monkeypatch.setattr(port, method, once)
+    images = {"one": image("one"), "two": image("two")}
+    with running_world(tmp_path, images=images) as world:
+        archive, _ = archive_of_index("three:1", [image("three")])
+        (tmp_path / "three.tar").write_bytes(archive)
+        here = world.front.address
+        sources = ("one", "two", f"oci-archive:{tmp_path}/three.tar")
+        tags = "\n".join(f"{each} => {here}/acme/app{n}:1" for n, each in enumerate(sources))
+        end = world.run({"tags": tags, "transport": "direct"})
+        failed = [name for name, outcome in end.outcomes.items() if outcome == "failed"]
+        assert len(failed) == 1, end.log
+        assert list(end.outcomes.values()).count("pushed") == 2
+        assert end.failure(failed[0])["kind"] == "internal"
+        assert end.failure(failed[0])["message"] == "LookupError: no such wheel"
+        assert "Traceback" in end.log
 
 
 def test_what_is_known_comes_without_it(world: World) -> None:

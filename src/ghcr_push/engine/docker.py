@@ -16,6 +16,7 @@ from ghcr_push.engine.platforms import WHOLE, Platforms, Selection
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
+from ghcr_push.pushing.context import unseen
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
 from ghcr_push.sources.command import CommandOutput, output_of
@@ -79,13 +80,18 @@ class DockerEngine:
                 found.update(await self._inspect(chunk))
             except PushError as error:
                 found.update(dict.fromkeys(chunk, classify(error.evidence)))
+            except Exception:  # noqa: BLE001 - a fault of ours at one image, told of it alone
+                found.update(await self._inspect_singly(chunk))
         return found
 
     async def _chosen(self, source: Source, image: Image | Failure) -> Image | Failure:
         """Return what is to be pushed of an image; keep how it is read."""
         if isinstance(image, Failure):
             return image
-        chosen = await self._platforms.choose(source, image)
+        try:
+            chosen = await self._platforms.choose(source, image)
+        except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
+            return unseen(error, source)
         if isinstance(chosen, Failure):
             return chosen
         image, self._parts[source] = chosen
@@ -105,13 +111,16 @@ class DockerEngine:
             return dict(zip(present, images, strict=True)) | gone
         if not images or len(sources) == 1:
             raise PushError(ErrorInfo(origin=Origin.STORE, message=err.strip()))
-        # which answer belongs to which name is unclear: ask one by one
+        # which answer belongs to which name is unclear
+        return await self._inspect_singly(sources)
+
+    async def _inspect_singly(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         singly: dict[Source, Image | Failure] = {}
         for source in sources:
             try:
                 singly.update(await self._inspect([source]))
-            except PushError as error:
-                singly[source] = classify(error.evidence)
+            except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
+                singly[source] = unseen(error, source)
         return singly
 
     async def _told(self, inspected: dict[str, object]) -> Image:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ghcr_push import tracing
 from ghcr_push.failures import MOST_DETAILS, ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Failure, Kind, Step, Target
+from ghcr_push.model import Failure, Kind, Source, Step, Target
 from ghcr_push.pushing.events import Noticed, Observer, Waiting
 from ghcr_push.pushing.ports import Engine, Registry, Sources, TagReader
 from ghcr_push.pushing.preflight import NO_ANSWER, Reach
@@ -126,6 +126,13 @@ def internal(error: Exception, where: str) -> Failure:
             details="".join(format_exception(error))[-MOST_DETAILS:],
         )
     )
+
+
+def unseen(error: Exception, source: Source) -> Failure:
+    """Judge why ``source`` cannot be described: what is no adapter's word is a fault of ours."""
+    if isinstance(error, PushError):
+        return classify(error.evidence)
+    return internal(error, str(source))
 
 
 class NotStartedError(Exception):

@@ -20,6 +20,7 @@ from ghcr_push.planning.locations import (
     RegistryLocation,
     parse_location,
 )
+from ghcr_push.pushing.context import unseen
 from ghcr_push.pushing.ports import ImageStore, Reading
 from ghcr_push.sources.archive import Archive, opened
 from ghcr_push.sources.compressor import LayerCompressor
@@ -254,10 +255,13 @@ class SourcesByLocation:
             found.update(await self._engine.inspect_all(of_engine))
 
         async def look(source: Source, location: Location) -> None:
-            if isinstance(location, MergedLocation):
-                found[source] = await self._merged.inspect(source, location)
-            else:
-                found[source] = await self.inspect_one(source, location)
+            try:
+                if isinstance(location, MergedLocation):
+                    found[source] = await self._merged.inspect(source, location)
+                else:
+                    found[source] = await self.inspect_one(source, location)
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other sources
+                found[source] = unseen(error, source)
 
         async with anyio.create_task_group() as tasks:
             if of_engine:
