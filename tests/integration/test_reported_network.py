@@ -138,7 +138,7 @@ HOSTS = Path("/home/runner/work/app/app")
 
 @pytest.fixture
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Front, Authority]]:
-    """Give a registry called registry.test, which is no loopback name, with a private authority."""
+    """Give a registry called registry.test, no loopback name, whose authority lacks extensions."""
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host: object, *more: object, **named: object) -> object:
@@ -146,7 +146,7 @@ def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[F
         return resolve(here, *more, **named)  # type: ignore[arg-type]  # passed on as they came
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    authority = Authority(tmp_path)
+    authority = Authority(tmp_path, bare=True)
     with running_front(MemoryRegistry(), tls=authority.server()) as front:
         yield front, authority
 

@@ -1,4 +1,4 @@
-"""docs/reported.md and docs/tried.md name tests that exist."""
+"""docs/reported.md, docs/planted.md and docs/tried.md name tests that exist."""
 
 import re
 from pathlib import Path
@@ -30,6 +30,19 @@ def test_each_row_names_a_report_what_happens_and_tests_that_exist() -> None:
 
 def _is_file(name: str) -> bool:
     return any(path.stem == name for path in TESTS.values())
+
+
+def test_each_planted_bug_names_tests_that_exist() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in (ROOT / "docs" / "planted.md").read_text().splitlines()
+        if line.startswith("| ") and not line.endswith(("| test that failed |", "| --- |"))
+    ]
+    assert {row[0] for row in rows} >= set("ABCDEFGHIJKLMNOPQRSTUV")
+    for row in rows:
+        named = re.findall(r"\b(test_\w+)", row[2])
+        assert named, row
+        assert [name for name in named if name not in TESTS and not _is_file(name)] == [], row
 
 
 def test_each_finding_of_a_newcomer_names_tests_that_exist() -> None:
