@@ -102,6 +102,8 @@ def waits_are_kept(played: Played) -> Iterator[str]:
             same = set(other.tags) & set(refused.tags)
             if refused.operation == "has-blob" and _failed(played, refused.ended, other.began):
                 continue  # the blob was given up with a group; the next that wants it asks anew
+            if {refused.operation, other.operation} == {"can-mount", "has-blob"}:
+                continue  # the one is asked for the sake of another repository
             if same and other.repository == refused.repository and other.began < until:
                 yield f"{same} came back {until - other.began:.3f} s too early"
 
