@@ -65,7 +65,7 @@ def _archive(folder: Path, raw: bytes, *told: str, form: str = "oci-archive") ->
 def cut_archive(folder: Path) -> Case:
     files, _, _ = _image(folder)
     raw = tar(files)
-    return _archive(folder, raw[: len(raw) * 2 // 3])
+    return _archive(folder, raw[: len(raw) * 2 // 3], "is cut off")
 
 
 def cut_gzip(folder: Path) -> Case:

@@ -26,6 +26,9 @@ _MOST_NAMES: Final = 100_000
 _SMALL: Final = 4 << 20
 """Bytes of a file that may be a manifest or a config; registries take no larger manifests."""
 
+_TOP: Final = frozenset({"index.json", "manifest.json"})
+"""What names all else in an archive."""
+
 _KEPT_IN_ALL: Final = 64 << 20
 """Bytes of small files that are kept of a compressed archive, which is read once for them."""
 
@@ -132,10 +135,11 @@ class Archive:
                 if len(self._members) + len(self._links) > _MOST_NAMES:
                     raise unusable(f"{self.path} has more than {_MOST_NAMES:,} entries")
                 self._note(tar, info)
+            end = tar.offset
         if not self._members:
             raise unusable(f"{self.path} holds no files")
         if not self.compressed:
-            self._check_end(file)
+            self._check_end(file, end)
         while self.compressed and file.read(1 << 20):
             pass  # the checksum stands at the end
 
@@ -187,10 +191,15 @@ class Archive:
             raise unusable(f"{self.path} has a link {name} that leads out of it: {info.linkname}")
         return target
 
-    def _check_end(self, file: IO[bytes]) -> None:
-        """Check that the last file is there whole: a tar that is cut off still lists it."""
-        end = max(member.start + member.size for member in self._members.values())
-        if file.seek(0, io.SEEK_END) < end:
+    def _check_end(self, file: IO[bytes], end: int) -> None:
+        """Check that the last file is there whole: a tar that is cut off still lists it.
+
+        Nor may the mark at the ``end`` be missing, where what names all else is missing too.
+        """
+        last = max(member.start + member.size for member in self._members.values())
+        size = file.seek(0, io.SEEK_END)
+        unmarked = size < end + tarfile.BLOCKSIZE
+        if size < last or (unmarked and not _TOP.intersection(self.names())):
             raise unusable(f"{self.path} is cut off at {self._at}")
 
 

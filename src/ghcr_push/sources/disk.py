@@ -86,7 +86,8 @@ class Folder:
 def read_small(extent: Extent, name: str, most: int) -> bytes:
     """Return the bytes of an extent of at most ``most``; raise ``PushError`` where it has more."""
     if extent.size > most:
-        size = f"{extent.size:,} bytes of {name}, more than the {most:,} that are read"
+        what = "" if str(extent.path).endswith(name) else f" of {name}"
+        size = f"{extent.size:,} bytes{what}, more than the {most:,} that are read"
         raise unusable(f"{extent.path} has {size}")
     try:
         with extent.path.open("rb") as file:
@@ -137,7 +138,7 @@ class DiskBlob:
 
     def other(self) -> PushError:
         """Return the error for bytes that are not those of the digest."""
-        return unusable(f"{self.path} is not what its digest {self.digest} says")
+        return unusable(f"{self.path} has other bytes under {self.digest}")
 
 
 class RunningDigest:
