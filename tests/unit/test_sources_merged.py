@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from tests.support.layouts import Made, one_image, platforms
@@ -84,17 +84,25 @@ async def test_indexes_are_flattened_and_their_attestations_kept(tmp_path: Path)
     assert len(manifests) == 4 + 1 + 1
 
 
-async def test_two_images_of_one_platform_are_refused_with_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("platform", "variants"),
+    [("linux/amd64", ("", "")), ("linux/amd64", ("", "v1")), ("linux/arm64", ("v8", ""))],
+)
+async def test_two_images_of_one_platform_are_refused_with_both(
+    platform: str, variants: tuple[str, str], tmp_path: Path
+) -> None:
     digests = []
-    for number in range(2):
+    for number, variant in enumerate(variants):
         made = Made()
-        descriptor = made.image(30 * number)
+        more: dict[str, Any] = {"variant": variant} if variant else {}
+        architecture = platform.partition("/")[2]
+        descriptor = made.image(30 * number, architecture=architecture, **more)
         made.tag(descriptor, None)
         made.written(tmp_path / f"{number}")
         digests.append(descriptor["digest"])
     image, _, _ = await merged("oci-layout:0 + oci-layout:1", tmp_path)
     assert isinstance(image, Failure)
-    assert f"two images of linux/amd64: {digests[0]} and {digests[1]}" in image.message
+    assert f"two images of {platform}: {digests[0]} and {digests[1]}" in image.message
 
 
 async def test_a_member_that_is_not_there_is_the_failure(tmp_path: Path) -> None:

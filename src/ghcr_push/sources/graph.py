@@ -161,13 +161,17 @@ def _one_platform(digest: Digest, platform: str, contents: ImageGraph) -> SavedI
     return contents.saved(one.digest)
 
 
+_IMPLIED: Final = {"v8": "/arm64", "v1": "/amd64"}
+"""Variants that an architecture has where none is named."""
+
+
 def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
     """Return the one image of ``platform``, or of its only variant; else raise ``PushError``.
 
     ``linux/arm`` takes ``linux/arm/v7`` where that is all there is. The error lists what is there.
     """
-    wanted = _usual(platform)
-    fitting = [one for one in images if _usual(one.platform) == wanted] or [
+    wanted = usual(platform)
+    fitting = [one for one in images if usual(one.platform) == wanted] or [
         one for one in images if one.platform.startswith(f"{platform}/")
     ]
     if len(fitting) == 1:
@@ -177,9 +181,10 @@ def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
     raise unusable(f"{title} has {found} of {platform}; it has {there}")
 
 
-def _usual(platform: str) -> str:
-    """Return a platform as most write it: containerd's ``platforms.Normalize`` drops this one."""
-    return "linux/arm64" if platform == "linux/arm64/v8" else platform
+def usual(platform: str) -> str:
+    """Return a platform as most write it: containerd's ``platforms.Normalize`` drops these."""
+    base, _, variant = platform.rpartition("/")
+    return base if base.endswith(_IMPLIED.get(variant, "/none")) else platform
 
 
 def listed(names: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryL
 from ghcr_push.pushing.ports import Blob, Reading
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.graph import Child, platform_of, the_one
+from ghcr_push.sources.graph import Child, platform_of, the_one, usual
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.ready import image_of
 from ghcr_push.sources.referrers import as_content, reaching
@@ -189,5 +189,5 @@ def _platform(entry: Mapping[str, Any]) -> str:
     told = entry.get("platform") or {}
     if told.get("os") in {None, "unknown"}:
         return ""
-    fields = (told.get("os"), told.get("architecture"), told.get("variant"), told.get("os.version"))
+    fields = (usual(platform_of({"architecture": "", **told})), told.get("os.version"))
     return "/".join(str(field) for field in fields if field)
