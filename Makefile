@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup ## Watch the main job: twenty tags to a registry that refuses (DEMO=--no-engine)
+demo: setup ## Watch the main job: twenty tags to a registry that refuses (DEMO="--failing --no-engine")
 	@$(PYTHON) -m scripts.demo $(DEMO)
 
 test: setup ## Run the whole suite: unit, simulation, integration, end to end

@@ -3,8 +3,9 @@
 Twenty tags of two images go to a registry behind a front that refuses every write beyond two in
 flight and, by chance, every tenth. Where a Docker Engine can run, the engine holds the images and
 the action's built image pushes them, run as GitHub's runner runs it. Where none can (no Linux, no
-root), or with `--no-engine`, the images are OCI layouts and the installed package pushes them. What
-a later step would read lies in out/ afterwards.
+root), or with `--no-engine`, the images are OCI layouts and the installed package pushes them. With
+`--failing` one tag is immutable and a third repository refuses: the step fails, and says why.
+What a later step would read lies in out/ afterwards.
 """
 
 import argparse
@@ -13,12 +14,22 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.support.engines import ROOT, SCRIPTS, Engine, running_engine
-from tests.support.front import WRITES, Behaviour, Faults, Front, Step, running_front
+from tests.support.front import (
+    WRITES,
+    Behaviour,
+    Faults,
+    Front,
+    Rule,
+    Step,
+    answers,
+    on,
+    running_front,
+)
 from tests.support.front.upstream import Backend
 from tests.support.layouts import Made
 from tests.support.memory import MemoryRegistry
@@ -36,22 +47,33 @@ BEHAVIOUR = Behaviour(
     faults=Faults(rate=0.1),
     delays={Step.UPLOAD_POST: 0.02, Step.UPLOAD_PUT: 0.05, Step.MANIFEST_PUT: 0.3},
 )
+IMMUTABLE = answers.oci_error(
+    400, "TAG_INVALID", "The image tag '1.7' already exists and is immutable."
+)
+REFUSALS = (
+    Rule(match=on(Step.MANIFEST_PUT, repository="acme/web", reference="1.7"), answer=IMMUTABLE),
+    Rule(match=on(Step.UPLOAD_POST, repository="acme/ops"), answer=answers.WRITE_PACKAGE),
+)
+INPUTS = {"max-parallel": "4"}
 
 
 def main() -> int:
     """Run the demo; the exit status is the action's own."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--no-engine", action="store_true", help="push OCI layouts, as a runner")
+    parser.add_argument("--failing", action="store_true", help="let four tags fail, for two causes")
     given = parser.parse_args()
+    behaviour = BEHAVIOUR.model_copy(update={"rules": REFUSALS * given.failing})
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ghcr-push-demo-")))
         engine = None if given.no_engine else usable_engine(stack)
-        front = stack.enter_context(running_front(registry(stack), BEHAVIOUR, seed=2))
+        front = stack.enter_context(running_front(registry(stack), behaviour, seed=2))
         if engine is None:
-            step = push_layouts(folder, front.address)
+            step = push_layouts(folder, front.address, failing=given.failing)
         else:
-            inputs = {"tags": make_images(engine, front.address), "max-parallel": "4"}
-            step = run_action(engine, folder, inputs)
+            make_images(engine)
+            lines = targets("demo/", front.address, failing=given.failing)
+            step = run_action(engine, folder, {**INPUTS, "tags": "\n".join(lines)})
         show(step, front)
     return step.status
 
@@ -86,29 +108,33 @@ def registry(stack: ExitStack) -> str | Backend:
         return MemoryRegistry()
 
 
-def push_layouts(folder: Path, address: str) -> StepOfJob:
+def targets(source: str, address: str, *, failing: bool) -> Iterator[str]:
+    """Yield the lines of the input `tags`; the sources are `source` and an image's name."""
+    for name in ("web", "worker"):
+        yield from (f"{source}{name} => {address}/acme/{name}:1.{minor}" for minor in range(10))
+    if failing:
+        yield from (f"{source}web => {address}/acme/ops:1.{minor}" for minor in range(3))
+
+
+def push_layouts(folder: Path, address: str, *, failing: bool = False) -> StepOfJob:
     """Write an OCI layout of each image and push it from .venv, where nothing finds an engine."""
-    lines = []
     for seed, name in enumerate(("web", "worker")):
         say(f"writing the OCI layout {name} (5 layers)")
         made = Made()
         made.tag(made.image(10 * seed, layers=5, size=200_000), None)
         made.written(folder / "workspace" / name)
-        lines += [f"oci-layout:{name} => {address}/acme/{name}:1.{minor}" for minor in range(10)]
     say("running the action from .venv, with no docker command and no socket to be found")
     environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
     job = Job(folder, Engine({**environ, "PATH": "/nonexistent"}))
-    return job.run_here({"tags": "\n".join(lines), "max-parallel": "4"}, echo=True)
+    lines = targets("oci-layout:", address, failing=failing)
+    return job.run_here({**INPUTS, "tags": "\n".join(lines)}, echo=True)
 
 
-def make_images(engine: Engine, address: str) -> str:
-    """Build two small images and tag them; return the input `tags`."""
-    lines = []
+def make_images(engine: Engine) -> None:
+    """Build two small images."""
     for seed, name in enumerate(("web", "worker")):
         say(f"building the image demo/{name} (5 layers)")
         engine.make_image(f"demo/{name}", layers=5, size=200_000, seed=seed)
-        lines += [f"demo/{name} => {address}/acme/{name}:1.{minor}" for minor in range(10)]
-    return "\n".join(lines)
 
 
 def run_action(engine: Engine, folder: Path, inputs: Mapping[str, str]) -> StepOfJob:
