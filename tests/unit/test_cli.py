@@ -19,8 +19,11 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.support.screen import Terminal
 
+from ghcr_push.failures.policies import POLICIES
+from ghcr_push.failures.rules import RULES
 from ghcr_push.fronts import cli, colours, display, push_command
 from ghcr_push.fronts.options import GROUPS
+from ghcr_push.fronts.wording import COMMAND_LINE
 from ghcr_push.model import TransferStats
 from ghcr_push.planning.inputs import INPUTS, Input
 from ghcr_push.planning.settings import Settings, read_settings
@@ -275,6 +278,13 @@ def test_advice_is_told_in_the_words_of_a_command_line() -> None:
     assert done.exit_code == 1
     assert "the tag and the `--platform`, and that it was written whole" in done.stdout
     assert " step" not in done.stdout
+
+
+def test_no_advice_speaks_of_steps_and_runners_outside_a_workflow() -> None:
+    judged = [POLICIES[kind].advice for kind in POLICIES]
+    judged += [rule.classification.advice for rule in RULES if rule.classification.advice]
+    for text in map(COMMAND_LINE.said, judged):
+        assert not re.search(r"\b(step|runner|the job|`permissions: p)\b", text), text
 
 
 def test_the_actions_container_is_the_command_outside_a_runner() -> None:

@@ -95,7 +95,7 @@ def named(markdown: str) -> Counter[str]:
         (report(()), "## ✅ Nothing to push: no tags were given"),
         (
             report([pushed(target("1"), before=digest(1)), pushed(target("2"), before=digest(1))]),
-            "## ✅ Nothing to do: all 2 tags name their images already (0.2 s)",
+            "## ✅ Nothing to do: both tags name their images already (0.2 s)",
         ),
         (
             report([pushed(target("1"), verified=False), pushed(target("2"))]),

@@ -14,6 +14,8 @@ _NAMES: Final = "|".join(sorted(INPUT_BY_NAME, key=len, reverse=True))
 _QUOTED: Final = re.compile(rf"`({_NAMES})(?:: ([^`]+))?`")
 _SUBJECT: Final = re.compile(rf"^({_NAMES})(?=: | )")
 
+_ONE_AT_A_TIME: Final = "Let no two runs push the same tag at the same time"
+
 _OUTSIDE_A_JOB: Final = (
     (" (a secret is empty in runs from forks)", ""),
     ("in an earlier step of the same job", "first"),
@@ -26,6 +28,32 @@ _OUTSIDE_A_JOB: Final = (
         ", and set DOCKER_HOST if it does not listen at /var/run/docker.sock",
     ),
     ("Mount /var/run/docker.sock or set DOCKER_HOST, check", "Check"),
+    (
+        "Add `permissions: packages: write` to the job, and in",
+        "Use a token with the right to write packages (`write:packages`), and in",
+    ),
+    (
+        "Add `permissions: {contents: read, packages: write}` to the job; in",
+        "Use a token with the right to write packages (`write:packages`); in",
+    ),
+    (" Runs of pull requests from forks cannot push: skip the step there.", ""),
+    (
+        "On ghcr.io give the job `permissions: packages: write`",
+        "On ghcr.io give the token the scope `write:packages`",
+    ),
+    ("the job needs `permissions: packages: write`", "the token needs `write:packages`"),
+    ("the job has `permissions: packages: write`", "the token has `write:packages`"),
+    ("(`env:` of the step, a PEM file in the workspace)", "(a PEM file)"),
+    ("that the runner can", "that this machine can"),
+    ("disk of the runner", "disk of this machine"),
+    ("or a runner with a larger disk", "or use a larger disk"),
+    ("or run the job on a runner inside", "or push from inside"),
+    ("Keep runs that push the same tag apart with the workflow's `concurrency:`", _ONE_AT_A_TIME),
+    ("out of the job's environment", "out of the environment"),
+    ("are served), or this action", "are served), or ghcr-push"),
+    ("let the job through", "let this machine through"),
+    ("between this job and the registry", "between this machine and the registry"),
+    ("(it lives one hour) right before this step", "(it lives one hour) right before"),
     ("in this job", "here"),
     ("the runner's", "this machine's"),
     ("on the runner", "on this machine"),

@@ -104,7 +104,8 @@ def _there_already(report: Report) -> str:
     """Say that all targets named their images before."""
     if len(report.targets) == 1:
         return "the tag names this image already"
-    return f"all {len(report.targets):,} tags name their images already"
+    which = {2: "both"}.get(len(report.targets), f"all {len(report.targets):,}")
+    return f"{which} tags name their images already"
 
 
 def _troubles(report: Report) -> list[str]:
