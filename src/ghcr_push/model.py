@@ -3,9 +3,10 @@
 Times are seconds on the run's own clock, zero at its start; lengths and waits are seconds too.
 """
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from ghcr_push.references import Digest, Repository, TagReference, digest_of
 
@@ -123,6 +124,15 @@ class Manifest:
     def of(cls, media_type: str, raw: bytes) -> Self:
         """Return what ``raw`` is, by its digest."""
         return cls(media_type, digest_of(raw), raw)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What it says, read anew each time; empty where it is no JSON object."""
+        try:
+            document = json.loads(self.raw)
+        except (ValueError, RecursionError):
+            return {}
+        return document if isinstance(document, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ Blobs go before the manifests that name them, child manifests before their index
 is left to the tags. So a tag never points at something incomplete.
 """
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
 import anyio
@@ -409,7 +408,4 @@ class ContentPush:
 
 def names_manifests(manifest: Manifest) -> bool:
     """Say whether ``manifest`` is an index."""
-    try:
-        return isinstance(json.loads(manifest.raw).get("manifests"), list)
-    except (ValueError, AttributeError, RecursionError):
-        return False
+    return isinstance(manifest.document.get("manifests"), list)

@@ -208,7 +208,7 @@ class ReferrerPush:
 def _layers(manifest: Manifest) -> frozenset[str]:
     """Return the layers as cosign tells them apart: signatures stand in their annotations."""
     try:
-        layers = json.loads(manifest.raw)["layers"]
+        layers = manifest.document["layers"]
         return frozenset(json.dumps(each, sort_keys=True) for each in layers)
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return frozenset({manifest.digest})

@@ -107,7 +107,7 @@ class ReferrersTag:
         if self._index is None:
             return []
         try:
-            return [{**entry} for entry in json.loads(self._index.raw)["manifests"]]
+            return [{**entry} for entry in self._index.document["manifests"]]
         except (ValueError, KeyError, TypeError) as error:
             sentence = f"{self._repository}:{self._tag} should list referrers, and is no index"
             raise AttemptError(ours(Kind.UNSUPPORTED, sentence), counts=True) from error
@@ -160,7 +160,7 @@ class Recorded:
 
 def described(manifest: Manifest) -> Entry:
     """Return the entry by which a list of referrers names a manifest, as the spec wants it."""
-    document = json.loads(manifest.raw)
+    document = manifest.document
     named = document.get("config")
     of_config = named.get("mediaType") if isinstance(named, dict) else None
     more = {
@@ -178,7 +178,7 @@ def described(manifest: Manifest) -> Entry:
 def with_entries(index: Manifest | None, entries: Mapping[str, Entry]) -> Manifest:
     """Return an index with exactly ``entries``; what else it says stays as it is."""
     new = {"schemaVersion": 2, "mediaType": media_types.INDEX}
-    document = {**(json.loads(index.raw) if index else new), "manifests": [*entries.values()]}
+    document = {**(index.document if index else new), "manifests": [*entries.values()]}
     raw = json.dumps(document, separators=(",", ":")).encode()
     media_type = index.media_type if index else media_types.INDEX
     return Manifest.of(media_type, raw)

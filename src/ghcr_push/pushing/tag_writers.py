@@ -247,7 +247,7 @@ def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:
     A layer with addresses of its own need not be in any repository.
     """
     try:
-        document = json.loads(manifest.raw)
+        document = manifest.document
         children = document.get("manifests")
         if children is not None:
             return tuple(NamedContent(Digest(each["digest"]), blob=False) for each in children)
@@ -282,7 +282,7 @@ def is_of(manifest: Manifest, image: Image) -> bool:
     known then, too.
     """
     try:
-        document = json.loads(manifest.raw)
+        document = manifest.document
         if image.template is not None:
             return _fits(document, json.loads(image.template))
         return bool(

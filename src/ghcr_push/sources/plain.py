@@ -17,7 +17,7 @@ from ghcr_push.references import Digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.compression import is_compressed
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.disk import DiskBlob, RunningDigest, unusable
+from ghcr_push.sources.disk import DiskBlob, RunningDigest
 from ghcr_push.sources.graph import REFERENCE_DIGEST, Document, blobs_of
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.spool import SpooledBlob
@@ -27,7 +27,7 @@ def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
     """Return the layers of images that are not compressed, and are nothing else beside."""
     plain: dict[Digest, Descriptor] = {}
     other = set[Digest]()
-    for document in map(_document, saved.manifests):
+    for document in (each.document for each in saved.manifests):
         if "manifests" in document:
             continue
         of_image = document["config"]["mediaType"] in media_types.CONFIGS
@@ -44,7 +44,7 @@ def template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
 
     By it a tag that names the image is known before a layer is read. An index has none.
     """
-    document = _document(saved.manifests[-1])
+    document = saved.manifests[-1].document
     if "manifests" in document:
         return None
     for layer in document["layers"]:
@@ -117,11 +117,11 @@ def with_layers(saved: SavedImage, layers: Mapping[Digest, Descriptor]) -> Saved
     renamed: dict[str, Manifest] = {}
     for change in (_with_layers(layers), _with_subject(renamed), _with_children(renamed)):
         for manifest in saved.manifests:
-            document = _document(manifest)
+            document = manifest.document
             if manifest.digest not in renamed and change(document):
                 renamed[manifest.digest] = _manifest(manifest.media_type, document)
     manifests = tuple(renamed.get(one.digest, one) for one in saved.manifests)
-    documents = [each for each in map(_document, manifests) if "manifests" not in each]
+    documents = [each for each in (one.document for one in manifests) if "manifests" not in each]
     named = {blob.digest: blob for each in documents for blob in blobs_of(each)}
     return SavedImage(blobs=tuple(named.values()), manifests=manifests, left_out=saved.left_out)
 
@@ -173,14 +173,6 @@ def _replace(descriptor: dict[str, Any], named: Descriptor | None) -> bool:
         return False
     descriptor |= {"mediaType": named.media_type, "digest": named.digest, "size": named.size}
     return True
-
-
-def _document(manifest: Manifest) -> Document:
-    """Return what a manifest says; whoever found it has read it before."""
-    try:
-        return dict(json.loads(manifest.raw))
-    except (ValueError, TypeError) as error:
-        raise unusable(f"{manifest.digest} is no manifest") from error
 
 
 def _manifest(media_type: str, document: Document) -> Manifest:

@@ -15,7 +15,6 @@ import anyio
 from ghcr_push.model import Manifest, Referrer, Referrers
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.references import Digest, is_digest, referrers_tag
-from ghcr_push.sources.graph import parsed
 from ghcr_push.sources.images import SavedImage
 
 COSIGN: Final = (".sig", ".att", ".sbom")
@@ -111,7 +110,7 @@ def found_in(
 
 def _referrer(subject: Digest, relation: Relation, saved: SavedImage) -> Referrer:
     *parts, top = saved.manifests
-    document = parsed(top.raw) or {}
+    document = top.document
     config = document.get("config")
     of_config = config.get("mediaType") if isinstance(config, dict) else None
     return Referrer(
@@ -215,7 +214,7 @@ def gone(digests: Sequence[Digest]) -> str | None:
 
 def entries_of(index: Manifest | None) -> list[Mapping[str, Any]]:
     """Return the descriptors that an index lists; none of what is no index."""
-    entries = (parsed(index.raw) or {}).get("manifests") if index else None
+    entries = index.document.get("manifests") if index else None
     if not isinstance(entries, list):
         return []
     return [
