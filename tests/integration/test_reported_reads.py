@@ -3,6 +3,7 @@
 import pytest
 from tests.support.cases import World, image
 from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on
+from tests.support.front.behaviour import Event
 from tests.support.saved import digest_of
 
 
@@ -85,6 +86,42 @@ def test_a_policy_that_forbids_reading_is_told_by_its_own_words(world: World, st
     assert len(world.registry.tags("acme/app")) == 3
     assert "not scanned" in end.log
     assert "not scanned" in end.summary
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        oci_error(401, "UNAUTHORIZED", "unauthorized to access repository: acme/app, action: pull"),
+        oci_error(401, "UNAUTHORIZED", "authentication required"),
+        oci_error(403, "DENIED", "requested access to the resource is denied"),
+        Answer(status=403),
+    ],
+    ids=["harbor", "401", "denied", "403"],
+)
+def test_what_an_account_may_write_and_not_read_is_told_as_landed_and_not_verified(
+    world: World, answer: Answer
+) -> None:
+    answers(world, answer, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
+    end = world.push("acme/app:1", "acme/app:2", "acme/app:3")
+    assert set(end.outcomes.values()) == {"pushed"}, end.log
+    for number in "123":
+        assert world.count(Step.MANIFEST_PUT, reference=number) == 1, end.log
+        assert not end.target(f"acme/app:{number}")["verified"]
+    [notice] = end.report["notices"]
+    assert "this account may not read it" in notice
+    assert "right to read" in notice
+
+
+def test_what_can_be_read_before_a_write_and_not_after_it_is_not_told_as_landed(
+    world: World,
+) -> None:
+    refused = oci_error(403, "DENIED", "requested access to the resource is denied")
+    written = Event(steps=frozenset({Step.MANIFEST_PUT}))
+    reads = on(Step.MANIFEST_HEAD, Step.MANIFEST_GET)
+    world.front.set(Behaviour(rules=(Rule(match=reads, answer=refused, after=written),)))
+    end = world.push("acme/app:1", timeout="5s")
+    assert end.outcomes == {"acme/app:1": "failed"}, end.log
+    assert end.target("acme/app:1")["may_have_landed"]
 
 
 def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(world: World) -> None:

@@ -22,6 +22,15 @@ NOT_READABLE: Final = frozenset(
 )
 """Failures of the first look that say nothing about whether a write is allowed."""
 
+NOT_FOR_US: Final = NOT_READABLE - {Kind.NOT_FOUND}
+"""Failures of a read that are the last word where the tag could not be read before its write."""
+
+
+MAY_NOT_READ: Final = (
+    "Give it the right to read (pull) beside that to write, or do without reading by "
+    "`verify: false`."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
@@ -92,12 +101,14 @@ class RunContext:
         self.observer(Waiting(target, step, number, most, failed.failure, seconds, blob))
 
     def tell_unreadable(self, repository: Repository, failure: Failure) -> None:
-        """Tell, once a repository, that a policy keeps its tags from being read back."""
+        """Tell, once a repository, that its tags may not be read back."""
         if repository not in self.unreadable:
             self.unreadable.add(repository)
+            why, advice = "this account may not read it", MAY_NOT_READ
+            if failure.kind is Kind.READ_FORBIDDEN:
+                why, advice = "a policy of the registry forbids to read it", failure.advice
             sentence = (
-                f"What landed in {repository} is not verified: a policy of the registry forbids "
-                f"to read it ({failure.message}). {failure.advice}"
+                f"What landed in {repository} is not verified: {why} ({failure.message}). {advice}"
             )
             self.observer(Noticed(sentence))
 

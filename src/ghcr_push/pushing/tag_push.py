@@ -19,7 +19,13 @@ from ghcr_push.model import (
     Target,
     TargetResult,
 )
-from ghcr_push.pushing.context import NOT_READABLE, NotStartedError, RunContext, ours
+from ghcr_push.pushing.context import (
+    NOT_FOR_US,
+    NOT_READABLE,
+    NotStartedError,
+    RunContext,
+    ours,
+)
 from ghcr_push.pushing.events import Began, Ended, EngineSaid
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
@@ -379,7 +385,7 @@ class TagPush:
             # the write's own answer is all there is then: landed, not verified
             if self._context.reach.only_engine(self.repository.registry):
                 return True
-            if failed.failure.kind is Kind.READ_FORBIDDEN:
+            if self._may_not_be_read(failed.failure):
                 self._context.tell_unreadable(self.repository, failed.failure)
                 return True
             raise
@@ -391,6 +397,11 @@ class TagPush:
         if self._tag_state.is_overtaken_by(seen):
             raise self._overtaken(seen)
         return False
+
+    def _may_not_be_read(self, failure: Failure) -> bool:
+        """Say whether a read-back that failed so is in vain: so was the look before the write."""
+        unread = self._last_look is None and failure.kind in NOT_FOR_US
+        return failure.kind is Kind.READ_FORBIDDEN or unread
 
     async def _head(self) -> Descriptor | None:
         reader = self._context.reader(self.repository.registry)
