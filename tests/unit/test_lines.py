@@ -332,7 +332,7 @@ def test_many_failed_tries_are_counted_and_each_kind_is_told_once() -> None:
     assert len(added) == 1 + SINGLY + 2
     assert list(told.log.rest()) == [
         (
-            "↻ 27 more tries failed and are repeated: "
+            "↻ 27 more tries failed: "
             "26 \N{MULTIPLICATION SIGN} server-error (500), "
             "1 \N{MULTIPLICATION SIGN} server-error (502)"
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from tests.support.reports import (
     DENIED,
+    SERVER_ERROR,
     all_failed,
     all_good,
     cancelled_run,
@@ -18,9 +19,10 @@ from tests.support.reports import (
     reports,
     retried_run,
     target,
+    tried,
 )
 
-from ghcr_push.model import Outcome
+from ghcr_push.model import Outcome, Step
 from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.terminal import landed_lines, terminal
@@ -41,6 +43,16 @@ def test_what_failed_alike_is_told_once_however_many_there_are() -> None:
     lines = terminal(all_failed(200)).splitlines()
     assert len(lines) == 5
     assert lines[1].endswith("1.0.8, 1.0.9 and 190 more")
+
+
+def test_what_failed_for_the_content_they_share_says_how_often_that_was_tried() -> None:
+    content = tried([SERVER_ERROR] * 3, started=0.0, landed=False, step=Step.UPLOAD)
+    refused = [
+        replace(not_landed(target(tag), SERVER_ERROR), attempts=(), content_attempts=attempts)
+        for tag, attempts in (("1", content), ("2", ()))
+    ]
+    told = terminal(report(refused))
+    assert "server-error (500), its content in 3 attempts: received" in told
 
 
 def test_three_texts_of_a_cause_are_told() -> None:

@@ -258,7 +258,7 @@ class _Fold:
 
 
 def _more_tries(kinds: list[str]) -> str:
-    return f"↻ {len(kinds):,} more tries failed and are repeated: {_counted(kinds)}"
+    return f"↻ {len(kinds):,} more tries failed: {_counted(kinds)}"
 
 
 def _more_holds(reasons: list[str]) -> str:

@@ -64,7 +64,9 @@ def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
     if failure is None:
         yield "      no cause is known"
         return
-    tried = {tries(target) for target in alike}
+    # the content that several share was tried with one of them
+    content = [target for target in alike if target.content_attempts and not target.attempts]
+    tried = {tries(target) for target in content or alike}
     how_often = f", {how}" if len(tried) == 1 and (how := tried.pop()) else ""
     landed = "; may have landed" if alike[0].may_have_landed else ""
     first, *others = dict.fromkeys(each.failure.message for each in alike if each.failure)
