@@ -245,6 +245,10 @@ def test_the_statuses_and_steps_of_a_kind_are_told_together() -> None:
     assert f"5 tags and 1 layer were retried: {told}" in summary(STORIES["partly-failed"]())
 
 
+def test_a_single_retry_is_one() -> None:
+    assert "51 attempts, 1 retry among them" in summary(STORIES["five-jobs"]())
+
+
 def test_a_wait_is_the_one_until_the_next_try() -> None:
     result = pushed(target("1"), failures=(SERVER_ERROR,))
     first, second = result.attempts

@@ -66,7 +66,8 @@ def _facts(report: Report) -> str:
         facts.append(f"{repositories:,} repositories")
     totals = report.totals
     if totals.retries:
-        facts.append(f"{totals.attempts:,} attempts, {totals.retries:,} of them retries")
+        again = "1 retry" if totals.retries == 1 else f"{totals.retries:,} retries"
+        facts.append(f"{count(totals.attempts, 'attempt')}, {again} among them")
     if totals.lowest_parallel < report.max_parallel:
         facts.append(f"parallel writes: {report.max_parallel}, down to {totals.lowest_parallel}")
     if report.cause is not CauseCategory.NONE:
