@@ -17,7 +17,7 @@ from tests.simulation.refusals import REFUSAL, Refusals, pass_time
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import World
 
-from ghcr_push.model import Image, Source
+from ghcr_push.model import Source
 
 MINUTE = 60.0
 
@@ -166,8 +166,8 @@ class RunnerWorld(World):
         self.refusals = SharedRefusals(scenario, random, self.traffic, shared)
 
     @asynccontextmanager
-    async def save(self, source: Source, image: Image) -> AsyncIterator[Saved]:
+    async def save(self, source: Source) -> AsyncIterator[Saved]:
         """Let an image be read from an engine that does not dawdle."""
-        async with super().save(source, image) as saved:
+        async with super().save(source) as saved:
             saved._pause = 0.01  # noqa: SLF001 - the model draws up to 3 s, which no rival waits
             yield saved

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
@@ -71,6 +71,14 @@ def id_of(engine: Engine, name: str) -> str:
     return engine.docker("image", "inspect", "--format", "{{.Id}}", name)
 
 
+async def images_of(docker: DockerEngine, names: Sequence[str]) -> dict[Source, Image | Failure]:
+    """Find images of an engine; return what is known of each."""
+    found = await docker.find([Source(name) for name in names])
+    return {
+        source: each if isinstance(each, Failure) else each.image for source, each in found.items()
+    }
+
+
 def no_docker_runs() -> bool:
     return not list(command_lines(MARK))
 
@@ -85,7 +93,7 @@ async def test_names_ids_and_digests_are_found_and_the_missing_named(
     present = ["small", "small:latest", "docker.io/library/small", small, small[7:19], "other"]
     missing = ["no-such", "no-such:1", "ghcr.io/acme/no-such:2", f"sha256:{'0' * 64}", "0" * 12]
     mixed = [name for pair in zip(present, missing, strict=False) for name in pair] + ["other"]
-    found = await docker.inspect_all([Source(name) for name in mixed])
+    found = await images_of(docker, mixed)
     assert set(found) == {Source(name) for name in mixed}
     for name in mixed:
         image = found[Source(name)]
@@ -102,7 +110,7 @@ async def test_names_ids_and_digests_are_found_and_the_missing_named(
 async def test_more_names_than_one_command_takes(docker: DockerEngine, engine: Engine) -> None:
     many = [f"no-such-{number}" for number in range(2 * NAMES_PER_INSPECT + 5)]
     names = [*many[:60], "small", *many[60:], "other"]
-    found = await docker.inspect_all([Source(name) for name in names])
+    found = await images_of(docker, names)
     images = {source.image: image for source, image in found.items() if isinstance(image, Image)}
     assert {name: image.id for name, image in images.items()} == {
         name: id_of(engine, name) for name in ("small", "other")
@@ -111,11 +119,11 @@ async def test_more_names_than_one_command_takes(docker: DockerEngine, engine: E
 
 
 async def test_no_names_are_no_command(docker: DockerEngine) -> None:
-    assert await docker.inspect_all([]) == {}
+    assert await docker.find([]) == {}
 
 
 async def test_a_name_that_looks_like_an_option_is_a_name(docker: DockerEngine) -> None:
-    [image] = (await docker.inspect_all([Source("--help")])).values()
+    [image] = (await docker.find([Source("--help")])).values()
     assert isinstance(image, Failure)
 
 
@@ -125,7 +133,7 @@ async def test_the_containerd_store_knows_the_digest_before_a_push(
     """By its name, and where it has none; the classic store learns it by compressing."""
     unnamed = engine.build("FROM small\nLABEL name=none\n")
     names = ["small", id_of(engine, "small"), unnamed]
-    images = await docker.inspect_all([Source(name) for name in names])
+    images = await images_of(docker, names)
     stored = "containerd" in engine.environ["ENGINE_DIR"]
     for source, image in images.items():
         assert isinstance(image, Image)
@@ -284,7 +292,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 async def all_fail(docker: DockerEngine, front: Front) -> list[Failure]:
     """Ask everything of an engine that cannot answer; return what is said."""
-    [image] = (await docker.inspect_all([Source("small")])).values()
+    [image] = (await docker.find([Source("small")])).values()
     assert isinstance(image, Failure)
     failures = [image]
     reference = target(front)
@@ -321,7 +329,7 @@ async def test_a_silent_engine_is_given_up(
     with listening(path):
         environ = {**engine.environ, "DOCKER_HOST": f"unix://{path}"}
         silent = adapter(environ, monkeypatch, tmp_path)
-        [image] = (await silent.inspect_all([Source("small")])).values()
+        [image] = (await silent.find([Source("small")])).values()
         assert isinstance(image, Failure)
         assert image.kind is Kind.ENGINE_UNREACHABLE
         with pytest.raises(PushError):
@@ -348,7 +356,7 @@ async def test_no_docker_command(
 ) -> None:
     environ = {**engine.environ, "PATH": commands_in(tmp_path / "bin")}
     lost = adapter(environ, monkeypatch, tmp_path)
-    [image] = (await lost.inspect_all([Source("small")])).values()
+    [image] = (await lost.find([Source("small")])).values()
     assert isinstance(image, Failure)
     assert image.kind is Kind.ENGINE_UNREACHABLE
     assert "no docker command" in image.message
@@ -372,5 +380,5 @@ async def test_bytes_that_are_no_text(
     with pytest.raises(PushError) as caught:
         await odd.push(Source(str(reference)), reference, ignore)
     assert caught.value.evidence.message
-    [image] = (await odd.inspect_all([Source("small")])).values()
+    [image] = (await odd.find([Source("small")])).values()
     assert isinstance(image, Failure)

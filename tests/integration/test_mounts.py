@@ -15,12 +15,13 @@ from tests.support.saved import Choppy, classic_image, layer, saved_as_layout
 from ghcr_push.credentials import Credential
 from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target, TargetResult
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.ports import Engine, Sources
+from ghcr_push.pushing.ports import Engine
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun, RunOptions
 from ghcr_push.references import Repository, TagReference
 from ghcr_push.registry import RegistryClient
 from ghcr_push.sources import SavedImages, Spool
+from ghcr_push.sources.content import FoundContent
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ class Saving:
     """An engine with one image, which it saves as often as asked."""
 
     @asynccontextmanager
-    async def save(self, *_: object) -> AsyncIterator[SavedImages]:
+    async def read(self) -> AsyncIterator[SavedImages]:
         reader = Choppy(saved_as_layout(LAYERS))
         async with SavedImages.classic(reader, [IMAGE], spool=Spool()) as saved:
             yield saved
@@ -58,7 +59,6 @@ async def pushed(
     """Push the image's one tag."""
     start = anyio.current_time()
     context = RunContext(
-        sources=cast("Sources", Saving()),
         engine=cast("Engine", Saving()),
         registry=client,
         backoff=Backoff(initial=0.1, maximum=1.0, max_attempts=3, random=Random(1)),
@@ -72,9 +72,10 @@ async def pushed(
         mount_from=mount_from,
     )
     target = Target(TagReference(repository, "1"), SOURCE)
+    image = Image(id=IMAGE.id, layers=len(LAYERS), diff_ids=IMAGE.diff_ids)
     queue = PushRun(
         Plan((Group(SOURCE, repository, (target,)),)),
-        {SOURCE: Image(id=IMAGE.id, layers=len(LAYERS), diff_ids=IMAGE.diff_ids)},
+        {SOURCE: FoundContent(image=image, read=Saving().read)},
         context=context,
         limits=RunOptions(max_parallel=4, adaptive=True, timeout=60, fail_fast=False),
         random=Random(1),

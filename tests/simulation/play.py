@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, cast
 
@@ -11,15 +12,16 @@ import trio
 from trio._core import _run as scheduler
 from trio.testing import MockClock
 
-from ghcr_push.model import Hold, LimitChange, TargetResult
+from ghcr_push.model import Failure, Hold, Image, LimitChange, Source, TargetResult
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.events import Event
-from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.ports import Content, Engine, Registry
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun, RunOptions
 from ghcr_push.references import Repository
+from ghcr_push.sources.content import FoundContent, Read
 from tests.simulation.records import HeldSlot, Request
 from tests.simulation.scenario import MISSING, Scenario
 from tests.simulation.slots import SLOTS, noted
@@ -169,7 +171,6 @@ def _queue(played: Played) -> PushRun:
     scenario, random = played.scenario, Random(played.scenario.seed + 2)
     SLOTS.set(played.slots)
     context = RunContext(
-        sources=cast("Sources", played.world),
         engine=cast("Engine", EngineOf(played.world)),
         registry=cast("Registry", played.world),
         backoff=Backoff(
@@ -198,8 +199,30 @@ def _queue(played: Played) -> PushRun:
         timeout=scenario.timeout,
         fail_fast=scenario.fail_fast,
     )
-    images = {source: image or MISSING for source, image in scenario.images.items()}
-    return PushRun(scenario.plan, images, context=context, limits=limits, random=random)
+    contents = _contents(played.world)
+    return PushRun(scenario.plan, contents, context=context, limits=limits, random=random)
+
+
+def _contents(world: World) -> dict[Source, Content | Failure]:
+    """Return what there is of each source; names of one image in the engine have one content."""
+    found: dict[Source, Content | Failure] = {}
+    by_id: dict[str, FoundContent] = {}
+    for source, image in world.scenario.images.items():
+        if image is None:
+            found[source] = MISSING
+            continue
+        content = FoundContent(
+            image=image,
+            read=cast("Read", partial(world.save, source)),
+            referrers=_referrers(world, source) if image.referrers.found else None,
+        )
+        found[source] = by_id.setdefault(image.id, content) if image.in_engine else content
+    return found
+
+
+def _referrers(world: World, source: Source) -> FoundContent:
+    read = cast("Read", partial(world.save_referrers, source))
+    return FoundContent(image=Image(id="referrers", layers=0), read=read)
 
 
 async def _cancel(queue: PushRun, played: Played) -> None:

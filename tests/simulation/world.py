@@ -12,7 +12,7 @@ from random import Random
 import anyio
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.model import BlobOutcome, Descriptor, Image, Kind, Manifest, Source
+from ghcr_push.model import BlobOutcome, Descriptor, Kind, Manifest, Source
 from ghcr_push.references import Digest, Repository, TagReference
 from tests.simulation.images import PARTS, BlobOut, Saved, Space, Upload
 from tests.simulation.records import Operation, Reading, Request, Traffic, Version
@@ -180,7 +180,7 @@ class World:
     # -- the engine's port -------------------------------------------------------------------
 
     @asynccontextmanager
-    async def save(self, source: Source, _: Image) -> AsyncIterator[Saved]:
+    async def save(self, source: Source) -> AsyncIterator[Saved]:
         """Let an image be read, blob by blob."""
         async with self._saved(source, self.manifests(source)) as saved:
             yield saved

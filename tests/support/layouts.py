@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ghcr_push.model import Failure, Image, Kind, Source
+from ghcr_push.model import Failure, Image, Kind
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.references import Digest
 from ghcr_push.sources import Spool
-from ghcr_push.sources.locations import DiskSources
+from ghcr_push.sources.disk_sources import DiskSources
 from tests.support.saved import INDEX, MANIFEST, config_of, digest_of, layer
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -105,21 +105,20 @@ async def found(text: str, *, platform: str | None = None) -> Image | Failure:
 async def read(
     text: str, *, platform: str | None = None
 ) -> tuple[Image | Failure, dict[Digest, bytes], list[Digest]]:
-    """Inspect and read a source; return its image, the bytes of its blobs, and its manifests."""
+    """Find and read a source; return its image, the bytes of its blobs, and its manifests."""
     location = parse_location(text)
     assert isinstance(location, DiskLocation)
     disk = DiskSources(Path, Spool(), platform)
-    source = Source(str(location))
-    image = await disk.inspect(source, location)
+    content = await disk.find(location)
     blobs: dict[Digest, bytes] = {}
-    if isinstance(image, Failure):
-        return image, blobs, []
-    async with disk.save(source) as saved:
+    if isinstance(content, Failure):
+        return content, blobs, []
+    async with content.read() as saved:
         async for blob in saved:
             blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
             blob.release()
         manifests = [manifest.digest for manifest in saved.images[0].manifests]
-    return image, blobs, manifests
+    return content.image, blobs, manifests
 
 
 async def refused(text: str, *, platform: str | None = None) -> str:

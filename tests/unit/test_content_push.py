@@ -17,7 +17,7 @@ from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.events import Event, Noticed
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.known_blobs import KnownBlobs
-from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import FixedLimit
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -26,6 +26,7 @@ from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
 from ghcr_push.pushing.units import Units
 from ghcr_push.references import Digest, Repository, TagReference
+from ghcr_push.sources.content import FoundContent, Read
 
 APP, OTHER = Repository("ghcr.io", "acme/app"), Repository("ghcr.io", "acme/other")
 BASE, TOOLS = Repository("ghcr.io", "acme/base"), Repository("ghcr.io", "acme/tools")
@@ -83,7 +84,7 @@ class World:
     asked: list[Asked] = field(default_factory=list)
 
     @asynccontextmanager
-    async def save(self, *_: object) -> AsyncIterator[Saved]:
+    async def read(self) -> AsyncIterator[Saved]:
         yield Saved()
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
@@ -140,8 +141,8 @@ class Bench:
 
     async def push(self, repository: Repository = APP) -> TransferStats:
         """Carry the image into a repository; return what that took."""
-        source, log = Source("app"), ContentLog()
-        target = Target(TagReference(repository, "1"), source)
+        log, target = ContentLog(), Target(TagReference(repository, "1"), Source("app"))
+        content = FoundContent(image=Image(id=CONFIG, layers=1), read=cast("Read", self.world.read))
 
         async def no_refusal() -> None: ...
 
@@ -150,7 +151,7 @@ class Bench:
             context=self.context,
             limiter=self.limiter,
             known_blobs=self.known_blobs,
-            content=SharedContent(self.readings, source, Image(id=CONFIG, layers=1)),
+            content=SharedContent(self.readings, content),
             refusal=no_refusal,
             may_begin=lambda: True,
             log=log,
@@ -163,7 +164,6 @@ class Bench:
 async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> AsyncIterator[Bench]:
     told: list[Event] = []
     context = RunContext(
-        sources=cast("Sources", world),
         engine=cast("Engine", world),
         registry=cast("Registry", world),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),

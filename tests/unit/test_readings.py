@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Self, cast
 
@@ -12,12 +13,13 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.model import Image, Kind, Manifest, Source
+from ghcr_push.model import Image, Kind, Manifest
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.references import Digest, Repository
+from ghcr_push.sources.content import FoundContent, Read
 
 BLOBS = [Digest(f"sha256:{number:064x}") for number in range(4)]
 BROKEN = ErrorInfo(origin=Origin.ENGINE, kind=Kind.NETWORK, message="cut off")
@@ -86,8 +88,8 @@ class ScriptedEngine:
         return sum(not blob.released for blob in self.blobs)
 
     @asynccontextmanager
-    async def save(self, source: Source, _: Image) -> AsyncIterator[Saved]:
-        self.saves.append(source.image)
+    async def save(self, name: str) -> AsyncIterator[Saved]:
+        self.saves.append(name)
         most, error = self.breaks.pop(0) if self.breaks else (len(BLOBS), None)
         self.open += 1
         try:
@@ -141,7 +143,9 @@ class Bench:
     readings: Readings
 
     def content(self, name: str, *repositories: Repository) -> SharedContent:
-        content = SharedContent(self.readings, Source(name), Image(id=name, layers=4))
+        image = Image(id=name, layers=4)
+        found = FoundContent(image=image, read=cast("Read", partial(self.engine.save, name)))
+        content = SharedContent(self.readings, found)
         for repository in repositories:
             content.expect(repository)
         return content
@@ -150,7 +154,6 @@ class Bench:
 @asynccontextmanager
 async def bench(engine: ScriptedEngine) -> AsyncIterator[Bench]:
     context = RunContext(
-        sources=cast("Sources", engine),
         engine=cast("Engine", engine),
         registry=cast("Registry", None),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=3, random=Random(1)),

@@ -15,7 +15,7 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Manifest, Source, Target
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.journal import ContentLog
-from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import FixedLimit
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -91,7 +91,6 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
     """Add to the list as one run among several does, each with a limit of its own."""
     log, random, error = ContentLog(), Random(seed), None
     context = RunContext(
-        sources=cast("Sources", None),
         engine=cast("Engine", None),
         registry=cast("Registry", world),
         backoff=Backoff(initial=0.5, maximum=60.0, max_attempts=8, random=random),

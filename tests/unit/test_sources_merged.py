@@ -10,11 +10,12 @@ from tests.support.saved import digest_of
 
 from ghcr_push.model import Failure, Image, Source
 from ghcr_push.planning.annotations import NO_ANNOTATIONS, Annotations
-from ghcr_push.pushing.ports import ImageStore
+from ghcr_push.pushing.ports import Sources
 from ghcr_push.references import Digest
 from ghcr_push.sources import Spool
+from ghcr_push.sources.disk_sources import DiskSources
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.locations import DiskSources, SourcesByLocation
+from ghcr_push.sources.locations import SourcesByLocation
 from ghcr_push.sources.merged import merged as merge
 from ghcr_push.sources.remote import RegistrySources
 
@@ -29,19 +30,20 @@ def anyio_backend() -> str:
 async def merged(
     text: str, tmp_path: Path, annotations: Annotations = NO_ANNOTATIONS
 ) -> tuple[Image | Failure, list[Digest], list[Digest]]:
-    """Inspect and read a merged source; return its image, the blobs and the manifests."""
+    """Find and read a merged source; return its image, the blobs and the manifests."""
     sources = SourcesByLocation(
-        cast("ImageStore", None),
+        cast("Sources", None),
         DiskSources(lambda path: tmp_path / path, Spool(), None),
         cast("RegistrySources", None),
         annotations,
     )
     source = Source(text)
-    image = (await sources.inspect_all([source]))[source]
-    if isinstance(image, Failure):
-        return image, [], []
+    content = (await sources.find([source]))[source]
+    if isinstance(content, Failure):
+        return content, [], []
+    image = content.image
     blobs: list[Digest] = []
-    async with sources.save(source, image) as saved:
+    async with content.read() as saved:
         async for blob in saved:
             blobs.append(blob.digest)
             blob.release()

@@ -12,11 +12,12 @@ from tests.support.layouts import CONFIG, Made, archive
 from tests.support.saved import MANIFEST, config_of, digest_of, layer, tar
 
 from ghcr_push.failures import PushError
-from ghcr_push.model import Image, Manifest, Source
+from ghcr_push.model import Manifest
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.references import Digest
 from ghcr_push.sources import Spool
-from ghcr_push.sources.locations import DiskSources
+from ghcr_push.sources.content import FoundContent
+from ghcr_push.sources.disk_sources import DiskSources
 
 pytestmark = pytest.mark.anyio
 
@@ -68,11 +69,11 @@ async def read(text: str, *, compress: bool = True) -> tuple[dict[Digest, bytes]
     location = parse_location(text)
     assert isinstance(location, DiskLocation)
     spool = Spool(1 << 20)
-    disk, source = DiskSources(Path, spool, None, compress=compress), Source(text)
-    found = await disk.inspect(source, location)
-    assert isinstance(found, Image), found
+    disk = DiskSources(Path, spool, None, compress=compress)
+    found = await disk.find(location)
+    assert isinstance(found, FoundContent), found
     blobs: dict[Digest, bytes] = {}
-    async with disk.save(source) as reading:
+    async with found.read() as reading:
         async for blob in reading:
             assert blob.digest not in blobs
             blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
@@ -157,9 +158,9 @@ async def test_where_all_is_compressed_the_digest_is_known_before(tmp_path: Path
     location = parse_location(text)
     assert isinstance(location, DiskLocation)
     disk = DiskSources(Path, Spool(), None, compress=True)
-    found = await disk.inspect(Source(text), location)
-    assert isinstance(found, Image)
-    assert found.digest == made.entries[0]["digest"]
+    found = await disk.find(location)
+    assert isinstance(found, FoundContent)
+    assert found.image.digest == made.entries[0]["digest"]
 
 
 @pytest.mark.parametrize("form", ["layout", "gzip"])

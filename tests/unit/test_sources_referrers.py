@@ -9,12 +9,14 @@ import pytest
 from tests.support.layouts import REF, Made, one_image, platforms, refused
 from tests.support.saved import MANIFEST
 
-from ghcr_push.model import Image, Referrer, Source
+from ghcr_push.model import Failure, Referrer, Source
 from ghcr_push.planning.locations import DiskLocation, parse_location
-from ghcr_push.pushing.ports import ImageStore
+from ghcr_push.pushing.ports import Sources
 from ghcr_push.references import Digest, referrers_tag
 from ghcr_push.sources import Spool
-from ghcr_push.sources.locations import DiskSources, SourcesByLocation
+from ghcr_push.sources.content import FoundContent
+from ghcr_push.sources.disk_sources import DiskSources
+from ghcr_push.sources.locations import SourcesByLocation
 from ghcr_push.sources.remote import RegistrySources
 
 pytestmark = pytest.mark.anyio
@@ -48,11 +50,14 @@ async def referrers(folder: Path, text: str = "", platform: str | None = None) -
     """Find the image of a layout; return what comes along with it, and check that it is read."""
     location = parse_location(f"oci-layout:{folder}{text}")
     assert isinstance(location, DiskLocation)
-    disk, source = DiskSources(Path, Spool(), platform, referrers=True), Source(str(location))
-    image = await disk.inspect(source, location)
-    assert isinstance(image, Image), image
-    found = list(image.referrers.found)
-    async with disk.save_referrers(source) as saved:
+    disk = DiskSources(Path, Spool(), platform, referrers=True)
+    content = await disk.find(location)
+    assert isinstance(content, FoundContent), content
+    found = list(content.image.referrers.found)
+    if content.referrers is None:
+        assert not found
+        return found
+    async with content.referrers.read() as saved:
         read = {blob.digest async for blob in saved}
     assert read == {blob.digest for each in found for blob in each.blobs}
     return found
@@ -150,7 +155,7 @@ async def test_a_referrer_that_lacks_a_blob_is_refused(tmp_path: Path) -> None:
     location = parse_location(f"oci-layout:{folder}")
     assert isinstance(location, DiskLocation)
     disk = DiskSources(Path, Spool(), None, referrers=True)
-    failure = await disk.inspect(Source(str(location)), location)
+    failure = await disk.find(location)
     assert "lacks sha256:" in getattr(failure, "message", "")
 
 
@@ -179,15 +184,16 @@ async def test_an_index_of_several_sources_brings_what_refers_to_its_members(
         made.written(tmp_path / architecture)
         subjects += [digest_of(image), digest_of(sbom)]
     sources = SourcesByLocation(
-        cast("ImageStore", None),
+        cast("Sources", None),
         DiskSources(lambda path: tmp_path / path, Spool(), None, referrers=True),
         cast("RegistrySources", None),
     )
     source = Source("oci-layout:amd64 + oci-layout:arm64")
-    image_found = (await sources.inspect_all([source]))[source]
-    assert isinstance(image_found, Image), image_found
-    found = image_found.referrers.found
+    content = (await sources.find([source]))[source]
+    assert not isinstance(content, Failure), content
+    assert content.referrers is not None
+    found = content.image.referrers.found
     assert [each.subject for each in found] == subjects
-    async with sources.save_referrers(source) as saved:
+    async with content.referrers.read() as saved:
         read = {blob.digest async for blob in saved}
     assert {blob.digest for each in found for blob in each.blobs} <= read

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Image, Kind, Outcome, Source, Step, Target
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import FixedLimit
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -59,7 +59,6 @@ class World:
 async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
     """Give a target in a world, and its image in the engine."""
     shared = RunContext(
-        sources=cast("Sources", world),
         engine=cast("Engine", world),
         registry=cast("Registry", world),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import FixedLimit
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -35,7 +35,6 @@ def test_a_hold_that_comes_as_the_slot_is_given_out_is_waited_out() -> None:
 
     async def run() -> None:
         context = RunContext(
-            sources=cast("Sources", None),
             engine=cast("Engine", None),
             registry=cast("Registry", registry),
             backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ import anyio
 
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
-from ghcr_push.engine.platforms import WHOLE, Platforms, Selection
+from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
@@ -20,6 +21,7 @@ from ghcr_push.pushing.context import unseen
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
 from ghcr_push.sources.command import CommandOutput, output_of
+from ghcr_push.sources.content import FoundContent
 
 NAMES_PER_INSPECT: Final = 50
 """Images asked for by one docker command: its start costs more than the question."""
@@ -60,17 +62,23 @@ class DockerEngine:
         self._pushes = Pushes(self._command)
         self._answered = False
         self._spool = spool or Spool()
-        self._parts: dict[Source, Selection] = {}
         self._platforms = Platforms(
             platform, self._api, self._command, self._saved, compress=compress
         )
 
     # -- images -----------------------------------------------------------------------------
 
-    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
-        """Describe local images, or say for each why it cannot be; never raises."""
-        found = await self._inspect_all(sources)
-        return {source: await self._chosen(source, image) for source, image in found.items()}
+    async def find(self, sources: Sequence[Source]) -> dict[Source, FoundContent | Failure]:
+        """Find local images, or say for each why it cannot be; names of one have one content."""
+        images = await self._inspect_all(sources)
+        found: dict[Source, FoundContent | Failure] = {}
+        by_id: dict[str, FoundContent] = {}
+        for source in sources:
+            content = await self._content(source, images[source])
+            if isinstance(content, FoundContent) and content.image.in_engine:
+                content = by_id.setdefault(content.image.id, content)
+            found[source] = content
+        return found
 
     async def _inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         found: dict[Source, Image | Failure] = {}
@@ -84,8 +92,8 @@ class DockerEngine:
                 found.update(await self._inspect_singly(chunk))
         return found
 
-    async def _chosen(self, source: Source, image: Image | Failure) -> Image | Failure:
-        """Return what is to be pushed of an image; keep how it is read."""
+    async def _content(self, source: Source, image: Image | Failure) -> FoundContent | Failure:
+        """Return what is to be pushed of an image."""
         if isinstance(image, Failure):
             return image
         try:
@@ -94,8 +102,7 @@ class DockerEngine:
             return unseen(error, source)
         if isinstance(chosen, Failure):
             return chosen
-        image, self._parts[source] = chosen
-        return image
+        return FoundContent(image=chosen[0], read=partial(self._read, source, *chosen))
 
     async def _inspect(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         names = [source.image for source in sources]
@@ -132,9 +139,10 @@ class DockerEngine:
         return replace(image, whole=whole)
 
     @asynccontextmanager
-    async def save(self, source: Source, image: Image) -> AsyncIterator[SavedImages]:
+    async def _read(
+        self, source: Source, image: Image, part: Selection
+    ) -> AsyncIterator[SavedImages]:
         """Have the engine save ``image`` and read it as it comes."""
-        part = self._parts.get(source, WHOLE)
         wanted: ClassicImage | StoredImage
         if image.digest is not None:
             wanted = StoredImage(digest=image.digest)

@@ -17,21 +17,21 @@ def build_plan(settings: Settings) -> Plan:
     return Plan(_grouped(settings.targets, {}))
 
 
-def regroup(plan: Plan, image_ids: Mapping[Source, str]) -> Plan:
-    """Join the groups of one repository whose sources have the same ID in ``image_ids``.
+def regroup(plan: Plan, contents: Mapping[Source, object]) -> Plan:
+    """Join the groups of one repository whose sources have the same content in ``contents``.
 
     A joined group stands where its first part stood and keeps that part's source and seed, its
     parts follow each other, and each target keeps the source that it was given. A source without
-    an ID stays apart.
+    content stays apart.
     """
-    return Plan(_grouped(plan.targets, image_ids))
+    return Plan(_grouped(plan.targets, contents))
 
 
-def _grouped(targets: Iterable[Target], image_ids: Mapping[Source, str]) -> tuple[Group, ...]:
-    groups: dict[tuple[Repository, str | Source], list[Target]] = {}
+def _grouped(targets: Iterable[Target], contents: Mapping[Source, object]) -> tuple[Group, ...]:
+    groups: dict[tuple[Repository, object], list[Target]] = {}
     for target in targets:
-        image = image_ids.get(target.source, target.source)
-        groups.setdefault((target.reference.repository, image), []).append(target)
+        content = contents.get(target.source, target.source)
+        groups.setdefault((target.reference.repository, content), []).append(target)
     return tuple(
         Group(source=members[0].source, repository=repository, targets=tuple(members))
         for (repository, _), members in groups.items()

@@ -9,7 +9,7 @@ from ghcr_push import tracing
 from ghcr_push.failures import MOST_DETAILS, ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Failure, Kind, Source, Step, Target
 from ghcr_push.pushing.events import Noticed, Observer, Waiting
-from ghcr_push.pushing.ports import Engine, Registry, Sources, TagReader
+from ghcr_push.pushing.ports import Engine, Registry, TagReader
 from ghcr_push.pushing.preflight import NO_ANSWER, Reach
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.references import Digest, Repository
@@ -36,7 +36,6 @@ MAY_NOT_READ: Final = (
 class RunContext:
     """Ports, policies, and what the run has learnt."""
 
-    sources: Sources
     registry: Registry
     engine: Engine
     backoff: Backoff

@@ -17,7 +17,7 @@ from ghcr_push.pushing.context import TOLD_EVERY, RunContext, internal, ours
 from ghcr_push.pushing.dry_run import DryRun
 from ghcr_push.pushing.events import Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
-from ghcr_push.pushing.ports import Engine, Registry, Sources
+from ghcr_push.pushing.ports import Content, Engine, Registry, Sources
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun, RunOptions
@@ -100,19 +100,19 @@ class Execution:
         with self._before_run():
             made = await stack.enter_async_context(adapters)
             if self._settings.conflicts:  # no registry is asked before the inputs are good
-                self._learn(await made.sources.inspect_all(self._sources))
+                self._learn(await made.sources.find(self._sources))
         if made is None:
             return self._ended_before_run()
         reach = Reach()
         async with self._preflight(reach, made):
             with self._before_run():
-                images = await made.sources.inspect_all(self._sources)
-                self._learn(images)
+                found = await made.sources.find(self._sources)
+                images = self._learn(found)
                 if self._settings.dry_run:
                     self._observer(Planned(self.plan))
                     read = DryRun(self.plan, images, made.registry, self._settings, self._notice)
                     return await read.results()
-                self.run = self._new_run(images, made, reach)
+                self.run = self._new_run(found, made, reach)
                 self._tell_who_pushes_first(images, self.run.context)
                 self._listen(self.run.cancel)
             if self.run is None:
@@ -120,11 +120,10 @@ class Execution:
             return await self.run.run()
 
     def _new_run(
-        self, images: Mapping[Source, Image | Failure], adapters: Adapters, reach: Reach
+        self, found: Mapping[Source, Content | Failure], adapters: Adapters, reach: Reach
     ) -> PushRun:
         settings = self._settings
         context = RunContext(
-            sources=adapters.sources,
             registry=adapters.registry,
             engine=adapters.engine,
             backoff=self._backoff,
@@ -149,7 +148,7 @@ class Execution:
             fail_fast=settings.fail_fast,
         )
         return PushRun(
-            self.plan, images, context=context, limits=options, random=self._backoff.random
+            self.plan, found, context=context, limits=options, random=self._backoff.random
         )
 
     def _preflight(self, reach: Reach, made: Adapters) -> AbstractAsyncContextManager[None]:
@@ -173,18 +172,21 @@ class Execution:
         self._listen(scope.cancel)
         return scope
 
-    def _learn(self, images: Mapping[Source, Image | Failure]) -> None:
-        """Join groups that turn out to be of one image; refuse targets of two."""
+    def _learn(self, found: Mapping[Source, Content | Failure]) -> dict[Source, Image | Failure]:
+        """Join groups that turn out to be of one content; refuse targets of two images.
+
+        Returns what is known of each image.
+        """
+        images = {
+            source: each if isinstance(each, Failure) else each.image
+            for source, each in found.items()
+        }
         ids = {source: image.id for source, image in images.items() if isinstance(image, Image)}
         if problems := unresolved(self._settings.conflicts, ids):
             raise InputError(problems)
-        # another copy of an image is another source: one that is damaged says nothing of the other
-        in_engine = {
-            source: image.id
-            for source, image in images.items()
-            if isinstance(image, Image) and image.in_engine
-        }
-        self.plan = regroup(self.plan, in_engine)
+        contents = {source: each for source, each in found.items() if not isinstance(each, Failure)}
+        self.plan = regroup(self.plan, contents)
+        return images
 
     def _tell_who_pushes_first(
         self, images: Mapping[Source, Image | Failure], context: RunContext

@@ -84,7 +84,6 @@ class GroupPush:
     def __init__(
         self,
         group: Group,
-        image: Image,
         runs: list[TagPush],
         *,
         context: RunContext,
@@ -94,7 +93,7 @@ class GroupPush:
         lock: anyio.Lock,
     ) -> None:
         self._group = group
-        self._image = image
+        self._image = content.image
         self._runs = runs
         self._context = context
         self._control = control

@@ -1,9 +1,9 @@
-"""What a run needs from the world: sources, registries, an engine. Adapters stand above and fit in.
+"""What a run needs from the world: content, registries, an engine. Adapters stand above and fit in.
 
 Every method is one try; it raises ``PushError`` and nothing else on purpose.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, Self
 
@@ -70,21 +70,30 @@ class TagReader(Protocol):
         """Say what a tag names; None: nothing."""
 
 
-class ImageStore(Protocol):
-    """Where images come from that are described and read: an engine's store, or every source."""
+class Content(Protocol):
+    """An image, an index or an artifact, wherever it lies; compared by identity.
 
-    async def inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
-        """Describe images, or say for each why it cannot be; never raises."""
+    Two names of an engine's image have one content. Two copies of an image elsewhere have one each,
+    for one that is damaged says nothing of the other.
+    """
 
-    def save(self, source: Source, image: Image) -> AbstractAsyncContextManager[Reading]:
-        """Read an image while the block runs."""
+    @property
+    def image(self) -> Image:
+        """What is known of it before it is read."""
+
+    @property
+    def referrers(self) -> "Content | None":
+        """What refers to it and comes along, read in a pass of its own; None: nothing does."""
+
+    def read(self) -> AbstractAsyncContextManager[Reading]:
+        """Read it from its beginning while the block runs."""
 
 
-class Sources(ImageStore, Protocol):
-    """All that content comes from: an engine, disks and registries."""
+class Sources(Protocol):
+    """Where content comes from: an engine, disks and registries."""
 
-    def save_referrers(self, source: Source) -> AbstractAsyncContextManager[Reading]:
-        """Read what refers to an image, and comes along with it, while the block runs."""
+    async def find(self, sources: Sequence[Source]) -> Mapping[Source, Content | Failure]:
+        """Find the content of each source, or say why it cannot be; never raises."""
 
 
 class Engine(TagReader, Protocol):

@@ -7,17 +7,15 @@ for either, repositories of registries that do not answer give way, and read lat
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final, Protocol, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ghcr_push.model import Image, Source
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.ports import Blob, ImageManifests, Reading
+from ghcr_push.pushing.ports import Blob, Content, ImageManifests, Reading
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.references import Digest, Repository
 
@@ -32,9 +30,6 @@ They look at their tags first, which takes a request each.
 
 CHECKED_EVERY: Final = 0.5
 """Seconds between two looks at whether somebody has to give way."""
-
-Save = Callable[[], AbstractAsyncContextManager[Reading]]
-"""Reads content from its beginning while a block runs."""
 
 
 class Participant(Protocol):
@@ -206,10 +201,10 @@ class _Reading:
         """Say whether ``receiver`` has blobs that it did not give back."""
         return any(receiver in holders for holders in self._held.values())
 
-    async def read(self, save: Save) -> Exception | None:
+    async def read(self, content: Content) -> Exception | None:
         """Read the image once from its beginning and give out its blobs; return what went wrong."""
         try:
-            async with save() as saved:
+            async with content.read() as saved:
                 self._saved = saved
                 try:
                     async for blob in saved:
@@ -252,14 +247,14 @@ class Readings:
         """All that take part in a reading, or hold blobs of one that has ended."""
         self._changed = anyio.Event()
 
-    async def read(self, reading: _Reading, save: Save) -> Exception | None:
+    async def read(self, reading: _Reading, content: Content) -> Exception | None:
         """Make one pass when its turn has come; see meanwhile that nobody is held up."""
         self._open.append(reading)
         try:
             await self._wait_for_turn(reading)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._watch)
-                error = await reading.read(save)
+                error = await reading.read(content)
                 tasks.cancel_scope.cancel()
             return error
         finally:
@@ -303,19 +298,16 @@ class Readings:
 
 
 class SharedContent:
-    """An image, or what refers to one, that the repositories of a run may want.
+    """Content that the repositories of a run may want, and what refers to it."""
 
-    ``save`` reads it, by default the image itself.
-    """
-
-    def __init__(
-        self, readings: Readings, source: Source, image: Image, save: Save | None = None
-    ) -> None:
-        self.image = image
+    def __init__(self, readings: Readings, content: Content) -> None:
+        self.image = content.image
         self.referrers: SharedContent | None = None
         """What refers to it and comes along, where anything does."""
+        if content.referrers is not None:
+            self.referrers = SharedContent(readings, content.referrers)
+        self._content = content
         self._readings = readings
-        self._save = save or partial(readings.context.sources.save, source, image)
         self._tries = Tries()
         self._undecided = set[Repository]()
         self._reading: _Reading | None = None
@@ -380,7 +372,7 @@ class SharedContent:
     async def _read_all(self, reading: _Reading) -> None:
         """Read until all who take part have everything; after a broken pass, wait, and again."""
         while not reading.complete and reading.is_wanted():
-            error = await self._readings.read(reading, self._save)
+            error = await self._readings.read(reading, self._content)
             if error is not None and reading.is_wanted():
                 await self._wait_after(error, reading.leader.participant)
 

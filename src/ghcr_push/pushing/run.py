@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 
 import anyio
@@ -13,7 +12,6 @@ from ghcr_push.model import (
     Failure,
     Group,
     Hold,
-    Image,
     Kind,
     LimitChange,
     Plan,
@@ -25,6 +23,7 @@ from ghcr_push.pushing.events import Noticed
 from ghcr_push.pushing.group import GroupPush, RegistryState, RunControl
 from ghcr_push.pushing.hindsight import out_of_time, with_hindsight
 from ghcr_push.pushing.known_blobs import KnownBlobs
+from ghcr_push.pushing.ports import Content
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
@@ -59,14 +58,14 @@ class PushRun:
     def __init__(
         self,
         plan: Plan,
-        images: Mapping[Source, Image | Failure],
+        contents: Mapping[Source, Content | Failure],
         *,
         context: RunContext,
         limits: RunOptions,
         random: Random,
     ) -> None:
         self._plan = plan
-        self._images = images
+        self._contents = contents
         self._context = context
         self._limits = limits
         self._random = random
@@ -74,7 +73,7 @@ class PushRun:
         self._together = Together(plan.groups, wanted=context.all_or_nothing)
         self._control = RunControl(fail_fast=limits.fail_fast, together=self._together)
         self._registry_states: dict[str, RegistryState] = {}
-        self._contents: dict[str | Source, SharedContent] = {}
+        self._shared: dict[Content, SharedContent] = {}
         self._locks: dict[Repository, anyio.Lock] = {}
         self._runs: list[TagPush] = []
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
@@ -135,28 +134,21 @@ class PushRun:
             limiter = self._registry_states[registry].limiter
             self._runs.append(TagPush(target, self._context, limiter, self._may_start))
 
-        self._contents = self._shared_contents(Readings(self._context, timers))
+        self._shared = self._shared_contents(Readings(self._context, timers))
 
-    def _shared_contents(self, readings: Readings) -> dict[str | Source, SharedContent]:
-        """Give each image what the groups of it share."""
-        contents: dict[str | Source, SharedContent] = {}
+    def _shared_contents(self, readings: Readings) -> dict[Content, SharedContent]:
+        """Give each content what the groups of it share."""
+        shared: dict[Content, SharedContent] = {}
         for group in self._plan.groups:
-            image = self._images[group.source]
-            if isinstance(image, Image):
-                key = content_key(group.source, image)
-                if key not in contents:
-                    contents[key] = self._shared_content(readings, group.source, image)
-                contents[key].expect(group.repository)
-        return contents
-
-    def _shared_content(self, readings: Readings, source: Source, image: Image) -> SharedContent:
-        content = SharedContent(readings, source, image)
-        if image.referrers.notice is not None:
-            self._context.observer(Noticed(image.referrers.notice))
-        if image.referrers.found:
-            save = partial(self._context.sources.save_referrers, source)
-            content.referrers = SharedContent(readings, source, image, save)
-        return content
+            content = self._contents[group.source]
+            if isinstance(content, Failure):
+                continue
+            if content not in shared:
+                shared[content] = SharedContent(readings, content)
+                if (notice := content.image.referrers.notice) is not None:
+                    self._context.observer(Noticed(notice))
+            shared[content].expect(group.repository)
+        return shared
 
     def _new_state(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
         limiter = Limiter(
@@ -212,20 +204,19 @@ class PushRun:
         self._together.needs_nothing(group)
 
     async def _push_group(self, group: Group, runs: list[TagPush]) -> None:
-        image = self._images[group.source]
-        if isinstance(image, Failure):
+        content = self._contents[group.source]
+        if isinstance(content, Failure):
             for run in runs:
-                run.fail(image)
+                run.fail(content)
                 self._control.note_failure()
             return
         await GroupPush(
             group,
-            image,
             runs,
             context=self._context,
             control=self._control,
             registry_state=self._registry_states[group.repository.registry],
-            content=self._contents[content_key(group.source, image)],
+            content=self._shared[content],
             lock=self._locks.setdefault(group.repository, anyio.Lock()),
         ).run()
 
@@ -255,11 +246,3 @@ class PushRun:
             return ours(Kind.FAIL_FAST, REASONS[Kind.FAIL_FAST])
         registry = self._registry_states[run.repository.registry]
         return out_of_time(run.failing or content_failing or registry.limiter.trouble)
-
-
-def content_key(source: Source, image: Image) -> str | Source:
-    """Return what groups of one content share: the engine's ID of an image, else the source.
-
-    Two copies of an image outside an engine are two sources: one of them may be damaged.
-    """
-    return image.id if image.in_engine else source

@@ -2,87 +2,38 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol, Self
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any, Self
 
 from ghcr_push import media_types
-from ghcr_push.failures import PushError, classify
-from ghcr_push.model import Failure, Image, Manifest, Referrers, Source
+from ghcr_push.model import Manifest, Referrers
 from ghcr_push.planning.annotations import Annotations
-from ghcr_push.planning.locations import DiskLocation, MergedLocation, RegistryLocation
 from ghcr_push.pushing.ports import Blob, Reading
 from ghcr_push.references import Digest
+from ghcr_push.sources.content import FoundContent, KnownContent
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.graph import Child, platform_of, the_one, usual
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.ready import image_of
-from ghcr_push.sources.referrers import as_content, reaching
+from ghcr_push.sources.referrers import reaching
 
 
-class MemberSources(Protocol):
-    """Where the members of an index come from."""
-
-    async def inspect_one(
-        self, source: Source, location: DiskLocation | RegistryLocation
-    ) -> Image | Failure:
-        """Find a member; never raises."""
-
-    def saved(self, source: Source) -> SavedImage:
-        """Return what was found of a member."""
-
-    def save_one(self, source: Source) -> AbstractAsyncContextManager[Reading]:
-        """Read a member while the block runs."""
-
-    def save_referrers(self, source: Source) -> AbstractAsyncContextManager[Reading]:
-        """Read what refers to a member while the block runs."""
-
-
-class MergedSources:
-    """Indexes made of members; ``annotations`` are what each says of itself and of its images."""
-
-    def __init__(self, members: MemberSources, annotations: Annotations) -> None:
-        self._members = members
-        self._annotations = annotations
-        self._found: dict[Source, tuple[list[Source], SavedImage]] = {}
-
-    async def inspect(self, source: Source, location: MergedLocation) -> Image | Failure:
-        """Find all members and make the index; the first that cannot be found is the failure."""
-        members = [Source(str(member)) for member in location.members]
-        for member, place in zip(members, location.members, strict=True):
-            image = await self._members.inspect_one(member, place)
-            if isinstance(image, Failure):
-                return image
-        try:
-            saved = merged(
-                [self._members.saved(member) for member in members], str(source), self._annotations
-            )
-        except PushError as error:
-            return classify(error.evidence)
-        self._found[source] = members, saved
-        return image_of(saved)
-
-    @asynccontextmanager
-    async def save(self, source: Source) -> AsyncIterator[Reading]:
-        """Read all members, one after the other."""
-        members, saved = self._found[source]
-        async with _all([self._members.save_one(each) for each in members]) as readings:
-            yield _Chained(saved, readings)
-
-    @asynccontextmanager
-    async def save_referrers(self, source: Source) -> AsyncIterator[Reading]:
-        """Read what refers to the members, one after the other."""
-        members, saved = self._found[source]
-        referred = [each for each in members if self._members.saved(each).referrers.found]
-        async with _all([self._members.save_referrers(each) for each in referred]) as readings:
-            yield _Chained(as_content(saved.referrers), readings)
+def merged_content(
+    members: Sequence[KnownContent], title: str, annotations: Annotations
+) -> KnownContent:
+    """Return one index of all ``members``, read one after the other; raises as ``merged`` does."""
+    referring = [each.referrers for each in members if each.referrers is not None]
+    return KnownContent.of(
+        merged([member.saved for member in members], title, annotations),
+        partial(_chained, members),
+        partial(_chained, referring),
+    )
 
 
 @asynccontextmanager
-async def _all(
-    readings: Iterable[AbstractAsyncContextManager[Reading]],
-) -> AsyncIterator[list[Reading]]:
+async def _chained(members: Sequence[FoundContent], saved: SavedImage) -> AsyncIterator[Reading]:
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(each) for each in readings]
+        yield _Chained(saved, [await stack.enter_async_context(each.read()) for each in members])
 
 
 class _Chained:

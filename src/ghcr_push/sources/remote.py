@@ -1,22 +1,22 @@
 """Content that lies in a registry: read as it is sent on, never on disk."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Failure, Image, Kind, Manifest, Source
+from ghcr_push.model import Failure, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
-from ghcr_push.pushing.ports import Reading
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.references import Digest, Repository, is_digest
+from ghcr_push.sources.content import KnownContent
 from ghcr_push.sources.disk import RunningDigest, unusable
 from ghcr_push.sources.graph import parsed
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import Layout, named_by, path_of
-from ghcr_push.sources.ready import Ready, image_of
-from ghcr_push.sources.referrers import Finder, as_content, found_in, gone
+from ghcr_push.sources.ready import Ready
+from ghcr_push.sources.referrers import Finder, found_in, gone
 
 T = TypeVar("T")
 
@@ -72,66 +72,49 @@ class RegistrySources:
         self._referrers = referrers
         self._persist = persist
         self._platform = platform
-        self._found: dict[Source, tuple[RegistryLocation, SavedImage]] = {}
 
-    async def inspect(self, source: Source, location: RegistryLocation) -> Image | Failure:
+    async def find(self, location: RegistryLocation) -> KnownContent | Failure:
         """Fetch all manifests; blobs are taken to be there until they are read."""
         try:
-            top, files = await self._fetch(source, location)
-            saved = Layout(files, str(source)).read(top, self._platform)
+            top, files = await self._fetch(location)
+            saved = Layout(files, str(location)).read(top, self._platform)
             if self._referrers:
-                saved = await self._with_referrers(source, location.repository, saved, files)
+                saved = await self._with_referrers(location, saved, files)
         except AttemptError as failed:
             return failed.failure
         except PushError as error:
             return classify(error.evidence)
-        self._found[source] = location, saved
-        return image_of(saved)
+        return KnownContent.of(saved, lambda each: nullcontext(self._ready(location, each)))
 
-    def saved(self, source: Source) -> SavedImage:
-        """Return what ``inspect`` found."""
-        return self._found[source][1]
-
-    @asynccontextmanager
-    async def save(self, source: Source) -> AsyncIterator[Reading]:
-        """Read the content that ``inspect`` found."""
-        yield self._ready(source, self._found[source][1])
-
-    @asynccontextmanager
-    async def save_referrers(self, source: Source) -> AsyncIterator[Reading]:
-        """Read what refers to the content that ``inspect`` found."""
-        yield self._ready(source, as_content(self._found[source][1].referrers))
-
-    def _ready(self, source: Source, saved: SavedImage) -> Ready:
-        repository = self._found[source][0].repository
+    def _ready(self, location: RegistryLocation, saved: SavedImage) -> Ready:
         blobs = [
-            RemoteBlob(self._reader, repository, named.digest, named.size, str(source))
+            RemoteBlob(self._reader, location.repository, named.digest, named.size, str(location))
             for named in saved.blobs
         ]
         return Ready(saved, blobs)
 
-    async def _fetch(self, source: Source, location: RegistryLocation) -> tuple[Digest, "Fetched"]:
+    async def _fetch(self, location: RegistryLocation) -> tuple[Digest, "Fetched"]:
         files = Fetched()
-        first = await self._manifest(source, location.repository, location.reference)
-        await self._fetch_children(source, location.repository, first, files)
-        await self._fetch_config(source, location.repository, first, files)
+        first = await self._manifest(location, location.reference)
+        await self._fetch_children(location, first, files)
+        await self._fetch_config(location, first, files)
         return first.digest, files
 
     async def _fetch_children(
-        self, source: Source, repository: Repository, manifest: Manifest, files: "Fetched"
+        self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
     ) -> list[Digest]:
         """Fetch all manifests that one leads to; return their digests and its own."""
-        _check_number(source, files)
+        _check_number(location, files)
         fetched, waiting = [manifest.digest], files.add(manifest)
         while waiting:
-            _check_number(source, files)
-            child = await self._manifest(source, repository, waiting.pop())
+            _check_number(location, files)
+            child = await self._manifest(location, waiting.pop())
             fetched.append(child.digest)
             waiting += [each for each in files.add(child) if each not in files.manifests]
         return fetched
 
     async def _with_referrers(
-        self, source: Source, repository: Repository, saved: SavedImage, files: "Fetched"
+        self, location: RegistryLocation, saved: SavedImage, files: "Fetched"
     ) -> SavedImage:
         """Add what refers to an image, found by the registry's API or by tags."""
 
@@ -139,7 +122,7 @@ class RegistrySources:
             if is_digest(reference) and (known := files.manifests.get(Digest(reference))):
                 return known
             try:
-                return await self._manifest(source, repository, reference)
+                return await self._manifest(location, reference)
             except AttemptError as failed:
                 if failed.failure.status != _NOT_FOUND:
                     raise
@@ -147,20 +130,20 @@ class RegistrySources:
 
         finder = Finder(
             lambda subject: self._read(
-                source, lambda: self._reader.source_referrers(repository, subject)
+                location, lambda: self._reader.source_referrers(location.repository, subject)
             ),
             fetched,
-            lambda manifest: self._fetch_children(source, repository, manifest, files),
+            lambda manifest: self._fetch_children(location, manifest, files),
         )
         await finder.search(manifest.digest for manifest in saved.manifests)
-        layout = Layout(files, str(source))
+        layout = Layout(files, str(location))
         found = found_in(
             saved, finder.relations, lambda digest: layout.read(digest, None), gone(finder.gone)
         )
         return replace(saved, referrers=found)
 
     async def _fetch_config(
-        self, source: Source, repository: Repository, manifest: Manifest, files: "Fetched"
+        self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
     ) -> None:
         """Fetch the config of a single image: it alone tells the platform."""
         named = (parsed(manifest.raw) or {}).get("config")
@@ -171,30 +154,32 @@ class RegistrySources:
 
         async def config() -> bytes:
             async with aclosing(
-                self._reader.source_blob(repository, Digest(digest), 0, size)
+                self._reader.source_blob(location.repository, Digest(digest), 0, size)
             ) as pieces:
                 return b"".join([piece async for piece in pieces])
 
-        raw = await self._read(source, config)
+        raw = await self._read(location, config)
         files.add_config(Digest(digest), raw)
 
-    async def _manifest(self, source: Source, repository: Repository, reference: str) -> Manifest:
-        return await self._read(source, lambda: self._reader.source_manifest(repository, reference))
+    async def _manifest(self, location: RegistryLocation, reference: str) -> Manifest:
+        return await self._read(
+            location, lambda: self._reader.source_manifest(location.repository, reference)
+        )
 
-    async def _read(self, source: Source, request: Callable[[], Awaitable[T]]) -> T:
+    async def _read(self, location: RegistryLocation, request: Callable[[], Awaitable[T]]) -> T:
         async def attempt() -> T:
             try:
                 return await request()
             except PushError as error:
-                failure = classify(of_source(error, str(source)).evidence)
+                failure = classify(of_source(error, str(location)).evidence)
                 raise AttemptError(failure, counts=True) from error
 
         return await self._persist(attempt)
 
 
-def _check_number(source: Source, files: "Fetched") -> None:
+def _check_number(location: RegistryLocation, files: "Fetched") -> None:
     if len(files.manifests) >= MOST_MANIFESTS:
-        raise unusable(f"{source} leads to more than {MOST_MANIFESTS:,} manifests")
+        raise unusable(f"{location} leads to more than {MOST_MANIFESTS:,} manifests")
 
 
 class Fetched:
