@@ -80,7 +80,7 @@ def _scenario(number: int, seed: int, tags: int, timeout: float) -> Scenario:
     return Scenario(
         seed=seed,
         plan=Plan((Group(source, repository, targets),)),
-        images={source: Image(id=digest, layers=1, digest=digest)},
+        images={source: Image(id=digest, layers=1, digest=digest, in_engine=True)},
         digests={source: digest},
         uploads={},
         weather={REGISTRY: Weather(limits=((float("-inf"), 10**9),))},

@@ -49,7 +49,7 @@ async def push_async(
     """Do what ``settings`` ask and report how every target ended, even if a bug ends the run.
 
     ``told_every`` are the seconds between two events on how far an upload is. Raises
-    ``InputError`` only: where the engine tells that one target has two images.
+    ``InputError`` only: where one target turns out to have two images.
     """
     started_at, start = datetime.now(UTC), anyio.current_time()
     tell = unfailing(observer)

@@ -167,10 +167,10 @@ NO_REFERRERS = Referrers()
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as its engine holds it.
+    """What is known of an image before it is read.
 
-    ``id`` is the config's digest in the classic store and the manifest's or index's in the
-    containerd store, where ``digest`` says so; the classic store knows no digest before a push.
+    ``id`` is the config's digest in an engine's classic store, which knows no ``digest`` before a
+    push, and in a docker archive; elsewhere it is that of the manifest or index, as ``digest`` is.
     """
 
     id: str
@@ -179,10 +179,10 @@ class Image:
     diff_ids: tuple[Digest, ...] = ()
     """Digests of the uncompressed layers, in order; the engine proves them by its config."""
     size: int = 0
-    """Bytes, as the engine counts them."""
+    """Bytes, as whoever has it counts them."""
     platform: str = ""
     """``os/architecture[/variant]``, as the engine tells it of the image that it would run."""
-    in_engine: bool = True
+    in_engine: bool = False
     """Whether the Docker Engine has it, so that ``docker push`` can push it."""
     whole: bool | None = None
     """Whether no platform is missing, as the engine says; None: it does not say."""

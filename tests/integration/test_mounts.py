@@ -72,7 +72,7 @@ async def pushed(
         mount_from=mount_from,
     )
     target = Target(TagReference(repository, "1"), SOURCE)
-    image = Image(id=IMAGE.id, layers=len(LAYERS), diff_ids=IMAGE.diff_ids)
+    image = Image(id=IMAGE.id, layers=len(LAYERS), diff_ids=IMAGE.diff_ids, in_engine=True)
     queue = PushRun(
         Plan((Group(SOURCE, repository, (target,)),)),
         {SOURCE: FoundContent(image=image, read=Saving().read)},

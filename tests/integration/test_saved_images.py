@@ -17,12 +17,12 @@ from tests.support.engines import SCRIPTS, Engine, running_engine
 from tests.support.registry import Registry
 from tests.support.uploading import Carried, carry, inspected, reading, save
 
+from ghcr_push.engine.output import output_of
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.registry import RegistryClient
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
-from ghcr_push.sources.command import output_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

@@ -30,7 +30,7 @@ READER = """
 import os, sys, anyio
 from pathlib import Path
 from ghcr_push.sources import ClassicImage, SavedImages, Spool
-from ghcr_push.sources.command import output_of
+from ghcr_push.engine.output import output_of
 
 async def read(identifier, diff_id, *command):
     image = ClassicImage(id=identifier, diff_ids=(diff_id,))

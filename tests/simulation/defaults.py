@@ -55,7 +55,7 @@ def default_run(
     return Scenario(
         seed=seed,
         plan=plan,
-        images={source: Image(id=digests[source], layers=3) for source in sources},
+        images={source: Image(id=digests[source], layers=3, in_engine=True) for source in sources},
         digests=digests,
         uploads=dict.fromkeys(sources, 2.0),
         weather={REGISTRY: weather},

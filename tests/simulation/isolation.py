@@ -87,8 +87,8 @@ def _group(random: Random, registry: str, source: Source) -> Group:
 def _image(random: Random, source: Source) -> Image:
     digest = digest_of(1000 + int(source.image))
     if random.random() < 0.5:
-        return Image(id=digest, layers=3, digest=digest)
-    return Image(id=digest_of(5000 + int(source.image)), layers=3)
+        return Image(id=digest, layers=3, digest=digest, in_engine=True)
+    return Image(id=digest_of(5000 + int(source.image)), layers=3, in_engine=True)
 
 
 def _dead(random: Random, way: str) -> Weather:

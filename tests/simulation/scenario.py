@@ -316,8 +316,14 @@ def _image(random: Random, source: Source, digests: dict[Source, Digest]) -> Ima
     if random.random() < 0.02:
         return None
     if random.random() < 0.5:
-        return Image(id=digests[source], layers=3, digest=digests[source], size=QUICKER_FROM)
-    return Image(id=digest_of(5000 + int(source.image)), layers=3)
+        return Image(
+            id=digests[source],
+            layers=3,
+            digest=digests[source],
+            size=QUICKER_FROM,
+            in_engine=True,
+        )
+    return Image(id=digest_of(5000 + int(source.image)), layers=3, in_engine=True)
 
 
 def _standing(

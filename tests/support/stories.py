@@ -58,7 +58,7 @@ def job(
         default_run(seed, weather, direct=True),
         plan=Plan(groups),
         images={
-            source: Image(id=digest(number), layers=layers)
+            source: Image(id=digest(number), layers=layers, in_engine=True)
             for number, source in enumerate(contents, 1)
         },
         digests={source: digest(9 + number) for number, source in enumerate(contents, 1)},

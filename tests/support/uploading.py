@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import anyio
 
+from ghcr_push.engine.output import CommandOutput, output_of
 from ghcr_push.model import BlobOutcome, Descriptor
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.registry import RegistryClient
 from ghcr_push.sources import ClassicImage, SavedImage, SavedImages, Spool, SpooledBlob, StoredImage
-from ghcr_push.sources.command import CommandOutput, output_of
 from tests.support.engines import Engine
 
 

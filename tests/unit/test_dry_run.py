@@ -18,7 +18,7 @@ from ghcr_push.reporting.terminal import terminal
 
 OURS, OTHER = Digest(f"sha256:{'ab' * 32}"), Digest(f"sha256:{'cd' * 32}")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-IMAGE = Image(id=OURS, layers=1, digest=OURS, whole=True)
+IMAGE = Image(id=OURS, layers=1, digest=OURS, whole=True, in_engine=True)
 
 
 @dataclass
@@ -87,7 +87,7 @@ def test_what_was_read_is_told_in_the_headline_and_for_each_tag() -> None:
 
 
 def test_an_image_of_the_classic_store_is_known_by_its_config() -> None:
-    classic = Image(id=OURS, layers=1)
+    classic = Image(id=OURS, layers=1, in_engine=True)
     [same], _ = played(Tags({"1": OTHER}, config=OURS), "1", image=classic)
     assert same.digest == OTHER
     [moved], _ = played(Tags({"1": OTHER}, config=OTHER), "1", image=classic)

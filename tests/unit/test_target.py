@@ -24,7 +24,7 @@ from ghcr_push.references import Digest, Repository, TagReference
 
 APP = Target(TagReference(Repository("ghcr.io", "acme/app"), "1"), Source("app"))
 DIGEST = Digest(f"sha256:{1:064x}")
-IMAGE = Image(id=DIGEST, layers=1, digest=DIGEST)
+IMAGE = Image(id=DIGEST, layers=1, digest=DIGEST, in_engine=True)
 INCOMPLETE = ErrorInfo(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="no such layer")
 BROKEN = ErrorInfo(origin=Origin.REGISTRY, message="bad gateway", status=502)
 BUSY = ErrorInfo(origin=Origin.REGISTRY, message="busy", status=503, retry_after=30.0)

@@ -12,6 +12,7 @@ from tests.support.commands import lines_of, obeyed
 from ghcr_push import app, credentials, tracing
 from ghcr_push.credentials import Credential
 from ghcr_push.credentials.helpers import ask_helper
+from ghcr_push.engine.output import output_of
 from ghcr_push.failures import PushError
 from ghcr_push.fronts.log import logged
 from ghcr_push.model import Kind, Outcome
@@ -21,7 +22,6 @@ from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
 from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
-from ghcr_push.sources.command import output_of
 
 IMAGE = Repository("ghcr.io", "acme/app")
 SETTINGS = read_settings({"tags": "ghcr.io/acme/app:1", "transport": "direct"})

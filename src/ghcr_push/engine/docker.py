@@ -13,6 +13,7 @@ import anyio
 
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
+from ghcr_push.engine.output import CommandOutput, output_of
 from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
@@ -20,7 +21,6 @@ from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.pushing.context import unseen
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
-from ghcr_push.sources.command import CommandOutput, output_of
 from ghcr_push.sources.content import FoundContent
 
 NAMES_PER_INSPECT: Final = 50
@@ -273,6 +273,7 @@ def _image(inspected: dict[str, object]) -> Image:
             diff_ids=diff_ids,
             size=int(str(inspected.get("Size") or 0)),
             platform=_platform(inspected),
+            in_engine=True,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unreadable(json.dumps(inspected)) from error

@@ -141,5 +141,5 @@ def _told(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Select
         raise not_whole(message) from error
     if not available:
         raise not_whole(f"missing content: platforms {chosen.platform}", Kind.CONTENT_MISSING)
-    image = Image(id=str(chosen.digest), layers=0, digest=chosen.digest, size=size, in_engine=False)
+    image = Image(id=str(chosen.digest), layers=0, digest=chosen.digest, size=size)
     return image, Selection(options=("--platform", chosen.platform))

@@ -1,4 +1,4 @@
-"""Settings to a plan: the targets in groups, and what only the engine can tell about them."""
+"""Settings to a plan: the targets in groups, joined where their sources turn out to be one."""
 
 from collections.abc import Iterable, Mapping
 

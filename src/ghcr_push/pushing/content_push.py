@@ -398,7 +398,7 @@ class ContentPush:
 
     @property
     def _expected(self) -> int | None:
-        """The layers that the engine named, each once, and the config.
+        """The layers that are known by their DiffIDs, each once, and the config.
 
         What the containerd store saves may be an index of more images than the one it describes.
         """

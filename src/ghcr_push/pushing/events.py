@@ -113,7 +113,7 @@ class EngineSaid:
 class ContentProgress:
     """The content of ``seed``'s group is on its way; this much is done.
 
-    ``expected`` is the number of blobs that the image is made of, None where only the engine's
+    ``expected`` is the number of blobs that the image is made of, None where only the source's
     last byte tells. Of the blobs that are known so far, ``size`` bytes, ``done`` bytes are in the
     repository; ``whole`` says that no more will come.
     """

@@ -12,7 +12,7 @@ from ghcr_push.references import Digest, Repository, TagReference
 
 
 class Blob(Protocol):
-    """A config or layer in temporary space, on its way; compared by identity."""
+    """A config or layer, where it lies or in temporary space; compared by identity."""
 
     @property
     def digest(self) -> Digest:
@@ -26,11 +26,11 @@ class Blob(Protocol):
         """Yield the bytes from ``start`` on, as often as it takes."""
 
     def release(self) -> None:
-        """Give its space back; it cannot be read any more."""
+        """Give its temporary space back, if it has any; it cannot be read any more."""
 
 
 class ImageManifests(Protocol):
-    """An image that came whole out of its engine."""
+    """An image that was read whole."""
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
@@ -42,7 +42,7 @@ class ImageManifests(Protocol):
 
 
 class Reading(Protocol):
-    """An image on its way out of its engine: its blobs, and after the last one the whole."""
+    """An image that is being read: its blobs, and after the last one the whole."""
 
     def __aiter__(self) -> Self:
         """Begin."""

@@ -1,4 +1,4 @@
-"""Images read out of the engine once, for every repository that wants them.
+"""Content read once, for every repository that wants it.
 
 A reading gives each blob to all repositories that take part in it; the blob is released when the
 last of them is done with it. Who comes late takes what is left, and what it missed from another
@@ -20,7 +20,7 @@ from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.references import Digest, Repository
 
 READINGS_AT_ONCE: Final = 2
-"""Images read out of the engine at the same time: compressing them takes all cores."""
+"""Images read at the same time: compressing them takes all cores."""
 
 GATHERING: Final = 0.5
 """Seconds without word from a repository that may want the image, after which it is not waited for.

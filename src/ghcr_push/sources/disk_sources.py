@@ -117,7 +117,6 @@ class DiskSources:
             layers=len(found.image.diff_ids),
             diff_ids=found.image.diff_ids,
             size=found.size,
-            in_engine=False,
         )
         return FoundContent(
             image=image, read=lambda: _read(location, self._compressed(archive.path, found))

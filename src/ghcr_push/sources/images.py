@@ -1,4 +1,4 @@
-"""What is asked of an engine's saved images, and what comes of each."""
+"""What is asked of saved images, and what comes of each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class SavedImage:
 
 def not_whole(what: str, kind: Kind | None = None) -> PushError:
     """Return the error for a saved image in which ``what`` is wrong."""
-    message = f"the image that the engine saved is not whole: {what}"
+    message = f"the saved image is not whole: {what}"
     return PushError(ErrorInfo(origin=Origin.STORE, message=message, kind=kind))
 
 

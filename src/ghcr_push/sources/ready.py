@@ -37,7 +37,6 @@ def image_of(saved: SavedImage) -> Image:
         layers=0,
         digest=digest,
         size=size,
-        in_engine=False,
         referrers=saved.referrers,
     )
 

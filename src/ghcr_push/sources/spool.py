@@ -1,4 +1,4 @@
-"""Temporary space between an engine that writes and a registry that reads, bounded in bytes."""
+"""Temporary space, bounded in bytes, between a source that is read and what becomes of it."""
 
 import errno
 import hashlib

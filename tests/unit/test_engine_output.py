@@ -10,9 +10,9 @@ from typing import IO, cast
 import anyio
 import pytest
 
+from ghcr_push.engine.output import CommandOutput, output_of
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
-from ghcr_push.sources.command import CommandOutput, output_of
 
 pytestmark = pytest.mark.anyio
 
