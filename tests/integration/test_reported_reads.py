@@ -121,6 +121,9 @@ def test_what_can_be_read_before_a_write_and_not_after_it_is_not_told_as_landed(
     world.front.set(Behaviour(rules=(Rule(match=reads, answer=refused, after=written),)))
     end = world.push("acme/app:1", timeout="5s")
     assert end.outcomes == {"acme/app:1": "failed"}, end.log
+    assert end.failure("acme/app:1")["kind"] == "deadline"
+    assert end.failure("acme/app:1")["kept_failing"] == "auth-blip"
+    assert end.outputs["cause"] == "permission"
     assert end.target("acme/app:1")["may_have_landed"]
 
 

@@ -268,12 +268,11 @@ class GroupPush:
         async def look(run: TagPush) -> None:
             if digest := await run.look_first(self._held):
                 named[run] = digest
+            self._learn(run, run.result)
 
         async with anyio.create_task_group() as tasks:
             for run in looking:
                 tasks.start_soon(look, run)
-        for run in looking:
-            self._learn(run, run.result)
         return named
 
     async def _pushed_first(self) -> Digest | None:

@@ -90,6 +90,8 @@ class TagPush:
         self._tag_state = TagState()
         self._last_look: Look | None = None
         """None where the tag could not be read."""
+        self._unproved: Failure | None = None
+        """How the last read-back failed, where it did."""
 
     @property
     def repository(self) -> Repository:
@@ -116,12 +118,14 @@ class TagPush:
     def failing(self) -> Failure | None:
         """How its last attempt failed, where it did, be it of the content that goes up with it.
 
+        Of a first attempt that is being proved: how that fails.
+
         What ``docker push`` failed at is no more the matter once we upload the content.
         """
         own, content = self._journal.attempts, self.content.attempts if self.content else ()
         if self.content and content and (not own or content[-1].started >= own[-1].started):
-            return self.content.failing
-        return self._journal.failing
+            return self.content.failing or self._unproved
+        return self._journal.failing or self._unproved
 
     @property
     def protected(self) -> bool:
@@ -371,6 +375,7 @@ class TagPush:
             except AttemptError as failed:
                 if not failed.failure.retryable:
                     raise
+                self._unproved = failed.failure
                 asked = failed.failure.wait or 0.0
             await anyio.sleep(max(asked, pause * self._context.backoff.random.uniform(1.0, 1.2)))
         if not await self._is_proved():
@@ -424,7 +429,7 @@ class TagPush:
         try:
             done = await self._is_done_before_all(content)
         except AttemptError as failed:
-            if self.protected and not failed.failure.retryable:  # it may not be written unread
+            if self._may_not_be_written(failed.failure):
                 self._journal.close(failed.failure)
                 self.fail(failed.failure)
             else:
@@ -435,6 +440,11 @@ class TagPush:
         if done and self._tag_state.kept:
             self.stay()
         return self._tag_state.digest if done and self.result is None else None
+
+    def _may_not_be_written(self, failure: Failure) -> bool:
+        """Say whether a first look that failed so ends it: no protected tag is written unread."""
+        unread = failure.kind in NOT_READABLE and not failure.retryable
+        return failure.kind is Kind.PROTECTED or (self.protected and unread)
 
     def stay(self) -> TargetResult:
         """End it as it is: it names what it should, or is kept."""
