@@ -107,6 +107,14 @@ async def test_names_ids_and_digests_are_found_and_the_missing_named(
             assert image.layers == len(image.diff_ids) == (3 if name == "other" else 2)
 
 
+async def test_names_of_one_image_have_one_content(docker: DockerEngine, engine: Engine) -> None:
+    names = [Source("small"), Source(id_of(engine, "small")), Source("other")]
+    found = await docker.find(names)
+    small, same, other = (found[name] for name in names)
+    assert small is same
+    assert small is not other
+
+
 async def test_more_names_than_one_command_takes(docker: DockerEngine, engine: Engine) -> None:
     many = [f"no-such-{number}" for number in range(2 * NAMES_PER_INSPECT + 5)]
     names = [*many[:60], "small", *many[60:], "other"]
