@@ -58,7 +58,7 @@ class RunContext:
     """Repositories whose blobs may be mounted into others of their registry."""
     told_every: float = TOLD_EVERY
     """Seconds between two events on how far a transfer is."""
-    welcomed: set[Repository] = field(default_factory=set)
+    accepted: set[Repository] = field(default_factory=set)
     """Repositories that accepted a write in this run: later refusals there are transient."""
     unreadable: set[Repository] = field(default_factory=set)
     """Repositories of which it was told that a policy forbids to read them."""
@@ -78,7 +78,7 @@ class RunContext:
         refusals = [each.evidence for each in causes if isinstance(each, PushError)]
         if len(refusals) < len(causes):
             return internal(error, str(repository))
-        failure = classify(refusals[0], after_success=repository in self.welcomed, held=held)
+        failure = classify(refusals[0], after_success=repository in self.accepted, held=held)
         by_us = refusals[0].origin not in {Origin.ENGINE, Origin.STORE}
         if by_us and failure.kind in NO_ANSWER:
             self._doubt(repository.registry)
@@ -113,7 +113,7 @@ class RunContext:
 
     def _doubt(self, registry: str) -> None:
         """Have it asked anew who reaches ``registry``, unless it took a write of ours."""
-        if all(each.registry != registry for each in self.welcomed):
+        if all(each.registry != registry for each in self.accepted):
             self.reach.doubt(registry)
 
 

@@ -334,7 +334,7 @@ class TagPush:
     async def _settle(self, sent: Sent, content: TagWriter) -> None:
         """Go on after a write; one that failed has landed all the same where the tag shows it."""
         if sent.failed is None:
-            self._context.welcomed.add(self.repository)
+            self._context.accepted.add(self.repository)
             return
         self._tag_state.failed(doubtful=sent.doubtful)
         # where the registry named a wait, the next attempt's look finds what landed

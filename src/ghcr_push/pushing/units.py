@@ -95,7 +95,7 @@ class Units:
             raise AttemptError(failure, counts=counts) from error
         else:
             slot.succeeded()
-            self._context.welcomed.add(self._repository)
+            self._context.accepted.add(self._repository)
             self.record(journal, None)
             return result
         finally:

@@ -32,7 +32,7 @@ _LARGEST_CONFIG: Final = 64 << 20
 def read_classic(
     tar: TarStream,
     images: Sequence[ClassicImage],
-    workshop: LayerCompressor,
+    compressor: LayerCompressor,
     known: Mapping[Digest, Descriptor],
 ) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
     """Yield configs and compressed layers as they come; return the images, in the order asked for.
@@ -48,9 +48,9 @@ def read_classic(
         digest = _digest(entry)
         if digest in ids and digest not in configs:
             configs[digest] = _config(tar, entry, digest)
-            yield workshop.spooled([configs[digest]], most=len(configs[digest]))
+            yield compressor.spooled([configs[digest]], most=len(configs[digest]))
         elif _LAYER_FOLDER.fullmatch(entry.name) or (digest in wanted and digest not in layers):
-            blob = workshop.compressed(tar.pieces(recipe.CHUNK_SIZE), entry.size)
+            blob = compressor.compressed(tar.pieces(recipe.CHUNK_SIZE), entry.size)
             diff_id = blob.diff_id
             if digest is not None and diff_id != digest:
                 blob.release()

@@ -144,19 +144,19 @@ class DiskSources:
         self, saved: SavedImage, extent: Callable[[str], Extent | None]
     ) -> AsyncIterator[Reading]:
         """Read blobs where they lie, and compress layers that are not."""
-        workshop = LayerCompressor.on_all_cores(self._spool)
-        steps = read_in_place(saved, lambda named: _blob(named, extent), workshop)
+        compressor = LayerCompressor.on_all_cores(self._spool)
+        steps = read_in_place(saved, lambda named: _blob(named, extent), compressor)
         # a blob on disk is one that takes no temporary space
-        async with SavedImages(cast("Steps", steps), workshop) as reading:
+        async with SavedImages(cast("Steps", steps), compressor) as reading:
             yield reading
 
     @asynccontextmanager
     async def _compressed(self, path: Path, found: ArchivedImage) -> AsyncIterator[Reading]:
         """Read a docker archive from front to back, compressing its layers."""
-        workshop = LayerCompressor.on_all_cores(self._spool)
+        compressor = LayerCompressor.on_all_cores(self._spool)
         with opened(path) as file:
-            steps = read_archived(TarStream(_Input(file)), found, workshop)
-            async with SavedImages(steps, workshop) as reading:
+            steps = read_archived(TarStream(_Input(file)), found, compressor)
+            async with SavedImages(steps, compressor) as reading:
                 yield reading
 
 

@@ -105,17 +105,17 @@ def _tags(entry: Mapping[str, Any]) -> list[str]:
 
 
 def read_archived(
-    tar: TarStream, archived: ArchivedImage, workshop: LayerCompressor
+    tar: TarStream, archived: ArchivedImage, compressor: LayerCompressor
 ) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
     """Yield the config and the layers as they come in the archive; return the image."""
     layers: dict[Digest, Descriptor] = {}
-    yield workshop.spooled([archived.config], most=len(archived.config))
+    yield compressor.spooled([archived.config], most=len(archived.config))
     for entry in tar.entries():
         diff_id = archived.layers.get(normal_name(entry.name))
         if diff_id is None or diff_id in layers:
             continue
         name = f"{archived.title}: layer {entry.name}"
-        blob = _layer(tar, entry.size, workshop, name)
+        blob = _layer(tar, entry.size, compressor, name)
         if blob.diff_id != diff_id:
             blob.release()
             raise unusable(f"{name} is {blob.diff_id}; the config names {diff_id}")
@@ -124,7 +124,7 @@ def read_archived(
     return (assembled(archived.image, {archived.image.id: archived.config}, layers),)
 
 
-def _layer(tar: TarStream, size: int, workshop: LayerCompressor, name: str) -> SpooledBlob:
+def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) -> SpooledBlob:
     """Return a layer as it is where it is compressed, else compressed by the recipe."""
     pieces = tar.pieces(recipe.CHUNK_SIZE)
     first = next(pieces, bytearray())
@@ -135,10 +135,10 @@ def _layer(tar: TarStream, size: int, workshop: LayerCompressor, name: str) -> S
         yield from pieces
 
     if not first.startswith(_GZIP):
-        return workshop.compressed(all_pieces(), size)
+        return compressor.compressed(all_pieces(), size)
     inside = _Inside(name)
     checked = inside.watched(all_pieces())
-    return workshop.spooled(checked, diff_id=inside.diff_id, most=size)
+    return compressor.spooled(checked, diff_id=inside.diff_id, most=size)
 
 
 class _Inside:

@@ -57,7 +57,7 @@ def template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
 def compressed_layer(
     pieces: Iterator[bytearray],
     named: Descriptor,
-    workshop: LayerCompressor,
+    compressor: LayerCompressor,
     damaged: Callable[[], Exception],
 ) -> SpooledBlob | Iterator[bytearray]:
     """Return a layer compressed by the recipe; its pieces where it turns out to be compressed.
@@ -77,11 +77,11 @@ def compressed_layer(
                 raise damaged()
             yield piece
 
-    return workshop.compressed(checked(), named.size)
+    return compressor.compressed(checked(), named.size)
 
 
 def read_in_place(
-    saved: SavedImage, blob_of: Callable[[Descriptor], DiskBlob], workshop: LayerCompressor
+    saved: SavedImage, blob_of: Callable[[Descriptor], DiskBlob], compressor: LayerCompressor
 ) -> Generator[Blob, None, tuple[SavedImage, ...]]:
     """Yield the blobs of an image on disk, its plain layers compressed; return what it is then."""
     plain = plain_layers(saved)
@@ -90,7 +90,7 @@ def read_in_place(
         blob = blob_of(named)
         made: SpooledBlob | Iterator[bytearray] | None = None
         if named.digest in plain:
-            made = compressed_layer(_pieces(blob), named, workshop, blob.other)
+            made = compressed_layer(_pieces(blob), named, compressor, blob.other)
         if isinstance(made, SpooledBlob):
             layers[named.digest] = Descriptor(
                 media_types.COMPRESSED[named.media_type], made.digest, made.size

@@ -34,9 +34,9 @@ class SavedImages:
     writes it in a block around this one.
     """
 
-    def __init__(self, steps: Steps, workshop: LayerCompressor) -> None:
+    def __init__(self, steps: Steps, compressor: LayerCompressor) -> None:
         self._steps = steps
-        self._workshop = workshop
+        self._compressor = compressor
         self._images: tuple[SavedImage, ...] | None = None
         self._fetched: SpooledBlob | None = None
         self._reading = False
@@ -58,9 +58,9 @@ class SavedImages:
         ``known`` are layers compressed before, by DiffID. ``complaint`` is called in a thread
         when the stream breaks off, for what its writer printed.
         """
-        workshop = LayerCompressor(spool=spool, cores=cores or os.cpu_count() or 1)
+        compressor = LayerCompressor(spool=spool, cores=cores or os.cpu_count() or 1)
         tar = TarStream(reader, complaint)
-        return cls(read_classic(tar, images, workshop, known or {}), workshop)
+        return cls(read_classic(tar, images, compressor, known or {}), compressor)
 
     @classmethod
     def stored(
@@ -77,9 +77,9 @@ class SavedImages:
 
         Layers in ``plain`` are compressed by the recipe on all cores.
         """
-        workshop = LayerCompressor.on_all_cores(spool)
+        compressor = LayerCompressor.on_all_cores(spool)
         tar = TarStream(reader, complaint)
-        return cls(read_stored(tar, images, workshop, held, plain or {}), workshop)
+        return cls(read_stored(tar, images, compressor, held, plain or {}), compressor)
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,7 +90,7 @@ class SavedImages:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._workshop.stop()
+        self._compressor.stop()
         with self._turn:
             if self._fetched is not None:
                 self._fetched.release()
@@ -107,12 +107,12 @@ class SavedImages:
     @property
     def waits_for_space(self) -> bool:
         """Whether the next blob waits for temporary space."""
-        return self._workshop.waits_for_space
+        return self._compressor.waits_for_space
 
     @property
     def seconds_compressing(self) -> float:
         """Processor seconds spent on compression so far, all cores together."""
-        return self._workshop.compressing.seconds
+        return self._compressor.compressing.seconds
 
     def __aiter__(self) -> Self:
         return self
@@ -141,7 +141,7 @@ class SavedImages:
         finally:
             with self._turn:
                 self._reading = False
-                if blob is not None and self._workshop.stopping.is_set():
+                if blob is not None and self._compressor.stopping.is_set():
                     blob.release()
                 else:
                     self._fetched = blob

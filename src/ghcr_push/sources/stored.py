@@ -46,7 +46,7 @@ class AllBut:
 def read_stored(
     tar: TarStream,
     images: Sequence[StoredImage],
-    workshop: LayerCompressor,
+    compressor: LayerCompressor,
     held: Container[Digest],
     plain: Mapping[Digest, Descriptor],
 ) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
@@ -64,13 +64,13 @@ def read_stored(
         pieces: Iterable[bytes | bytearray] = tar.pieces(_PIECE)
         if digest in plain:
             contents.blobs[digest] = entry.size
-            made = _compressed(tar, plain[digest], workshop)
+            made = _compressed(tar, plain[digest], compressor)
             if isinstance(made, SpooledBlob):
                 media_type = media_types.COMPRESSED[plain[digest].media_type]
                 layers[digest] = Descriptor(media_type, made.digest, made.size)
                 yield made
             else:
-                yield _spooled(made, digest, workshop, entry.size)
+                yield _spooled(made, digest, compressor, entry.size)
             continue
         if entry.size <= LARGEST_MANIFEST:
             raw = tar.content()
@@ -83,22 +83,22 @@ def read_stored(
             pieces = (raw,)
         contents.blobs[digest] = entry.size
         if digest not in held:
-            yield _spooled(pieces, digest, workshop, entry.size)
+            yield _spooled(pieces, digest, compressor, entry.size)
     saved = tuple(chosen(image, contents) for image in images)
     for digest in _named_as_blobs(saved, contents):
         if digest not in held:
             raw = contents.manifests[digest].raw
-            yield _spooled((raw,), digest, workshop, len(raw))
+            yield _spooled((raw,), digest, compressor, len(raw))
     return tuple(with_layers(image, layers) for image in saved) if layers else saved
 
 
 def _compressed(
-    tar: TarStream, named: Descriptor, workshop: LayerCompressor
+    tar: TarStream, named: Descriptor, compressor: LayerCompressor
 ) -> SpooledBlob | Iterator[bytearray]:
     def damaged() -> PushError:
         return not_whole(f"{named.digest} arrived with other bytes")
 
-    return compressed_layer(tar.pieces(recipe.CHUNK_SIZE), named, workshop, damaged)
+    return compressed_layer(tar.pieces(recipe.CHUNK_SIZE), named, compressor, damaged)
 
 
 def _digest(entry: Entry) -> Digest | None:
@@ -126,9 +126,9 @@ def _check(digest: Digest, raw: bytes) -> None:
 
 
 def _spooled(
-    pieces: Iterable[bytes | bytearray], digest: Digest, workshop: LayerCompressor, size: int
+    pieces: Iterable[bytes | bytearray], digest: Digest, compressor: LayerCompressor, size: int
 ) -> SpooledBlob:
-    blob = workshop.spooled(pieces, digest.partition(":")[0], most=size)
+    blob = compressor.spooled(pieces, digest.partition(":")[0], most=size)
     if blob.digest != digest:
         blob.release()
         raise not_whole(f"{digest} arrived as {blob.digest}")
