@@ -9,7 +9,7 @@ import anyio
 
 from ghcr_push.adapters import new_adapters
 from ghcr_push.planning.settings import Settings
-from ghcr_push.pushing.context import TOLD_EVERY
+from ghcr_push.pushing.context import PROGRESS_EVERY
 from ghcr_push.pushing.events import Event, Noticed, Observer, Started, unfailing
 from ghcr_push.pushing.execution import Execution
 from ghcr_push.pushing.pressure.retry import Backoff
@@ -24,7 +24,7 @@ def push(
     environ: Mapping[str, str],
     observer: Observer,
     interruption: Interruption,
-    told_every: float = TOLD_EVERY,
+    progress_every: float = PROGRESS_EVERY,
 ) -> Report:
     """Do as ``push_async`` does, in an asyncio loop of its own."""
     return asyncio.run(
@@ -33,7 +33,7 @@ def push(
             environ=environ,
             observer=observer,
             interruption=interruption,
-            told_every=told_every,
+            progress_every=progress_every,
         )
     )
 
@@ -44,11 +44,11 @@ async def push_async(
     environ: Mapping[str, str],
     observer: Observer,
     interruption: Interruption,
-    told_every: float = TOLD_EVERY,
+    progress_every: float = PROGRESS_EVERY,
 ) -> Report:
     """Do what ``settings`` ask and report how every target ended, even if a bug ends the run.
 
-    ``told_every`` are the seconds between two events on how far an upload is. Raises
+    ``progress_every`` are the seconds between two events on how far an upload is. Raises
     ``InputError`` only: where one target turns out to have two images.
     """
     started_at, start = datetime.now(UTC), anyio.current_time()
@@ -88,7 +88,7 @@ async def push_async(
         listen=listen,
         interrupted=lambda: interruption.signal is not None,
         observer=observe,
-        told_every=told_every,
+        progress_every=progress_every,
     )
     observe(Started(execution.plan, settings.max_parallel))
     adapters = new_adapters(settings, environ, execution.registries, backoff=backoff, notice=notice)

@@ -27,7 +27,7 @@ from ghcr_push.fronts.wording import COMMAND_LINE
 from ghcr_push.model import TransferStats
 from ghcr_push.planning.inputs import INPUTS, Input
 from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.context import TOLD_EVERY
+from ghcr_push.pushing.context import PROGRESS_EVERY
 from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed
 
 OPTIONS = {option.name: option for option in cli.command().params}
@@ -133,7 +133,7 @@ def test_lists_add_up_by_repeating(
         push_command,
         "displayed",
         lambda *_, **__: nullcontext(
-            SimpleNamespace(observer=lambda _: None, told_every=5.0, line=lambda _: None)
+            SimpleNamespace(observer=lambda _: None, progress_every=5.0, line=lambda _: None)
         ),
     )
     real = push_command._settings
@@ -493,4 +493,4 @@ def test_bars_are_for_a_person_who_looks_on(
     assert ("━" in text) is bars
     assert ("a line" in text) is on_a_terminal
     assert ("1 blob uploaded" in text) is (on_a_terminal and not quiet)
-    assert shown.told_every == (display.DRAWN_EVERY if bars else TOLD_EVERY)
+    assert shown.progress_every == (display.DRAWN_EVERY if bars else PROGRESS_EVERY)

@@ -47,7 +47,7 @@ from ghcr_push.pushing.pressure.outage import (
     SHARE_OF_SILENCE,
 )
 from ghcr_push.pushing.pressure.pacing import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
-from ghcr_push.pushing.pressure.pauses import TOLD_EVERY
+from ghcr_push.pushing.pressure.pauses import PROGRESS_EVERY
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CHUNK_SIZE = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
@@ -495,7 +495,7 @@ async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> Non
         down = [event for event in on.told if isinstance(event, WentDown)]
         assert [event.failure for event in down] == [BROKEN]
         waits = [event for event in on.told if isinstance(event, StillWaiting)]
-        assert [each.seconds for each in waits[:2]] == [TOLD_EVERY, 2 * TOLD_EVERY]
+        assert [each.seconds for each in waits[:2]] == [PROGRESS_EVERY, 2 * PROGRESS_EVERY]
         assert all(each.left is None for each in waits)
 
         await on.succeed(await on.ask(limiter))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.commands import COMMANDS, obeyed
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
-from ghcr_push.fronts.lines import MOST_OF_A_MESSAGE, engine_lines, harmless, words_of
+from ghcr_push.fronts.lines import MOST_OF_A_MESSAGE, engine_lines, escape_commands, words_of
 from ghcr_push.fronts.runlog import MOST_QUOTES, OFTEN, SELDOM, SINGLY, RunLog
 from ghcr_push.model import (
     Failure,
@@ -131,7 +131,7 @@ def test_the_parsers_obey_what_a_runner_obeys(line: str, name: str) -> None:
 @example("\n::error::x")
 @example(":\u200b:error::x")
 def test_no_text_is_obeyed_or_moves_a_cursor(text: str) -> None:
-    line = harmless(text)
+    line = escape_commands(text)
     assert obeyed(line) == ""
     assert not controls(line)
     line.encode()
@@ -140,15 +140,15 @@ def test_no_text_is_obeyed_or_moves_a_cursor(text: str) -> None:
 @given(TEXTS, st.sampled_from(sorted(COMMANDS)))
 def test_no_command_comes_through_whatever_stands_around_it(text: str, name: str) -> None:
     for command in (f"::{name}::", f"::{name} a=b::x", f"##[{name}]x", f"##[{name} a=b]"):
-        assert obeyed(harmless(text + command)) == ""
-        assert obeyed(harmless(command + text)) == ""
+        assert obeyed(escape_commands(text + command)) == ""
+        assert obeyed(escape_commands(command + text)) == ""
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"], codec="utf-8"), max_size=50))
 def test_what_is_harmless_is_left_as_it_is(text: str) -> None:
     expected = text.replace("##[", "##\\[")
     expected = expected.replace("::", ":\\:", 1) if expected.startswith("::") else expected
-    assert harmless(text) == expected
+    assert escape_commands(text) == expected
 
 
 @given(TEXTS)

@@ -17,7 +17,7 @@ from ghcr_push import app
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.fronts.guide import guide
-from ghcr_push.fronts.lines import engine_lines, harmless
+from ghcr_push.fronts.lines import engine_lines, escape_commands
 from ghcr_push.fronts.log import logged
 from ghcr_push.fronts.runlog import SINGLY, RunLog
 from ghcr_push.planning.inputs import INPUTS
@@ -118,7 +118,7 @@ class Runner:
 
     def _engine_said(self, event: EngineSaid) -> None:
         """Print it in a group; that of the many pushes after the first in one group at the end."""
-        title = harmless(f"docker push {event.target}")
+        title = escape_commands(f"docker push {event.target}")
         self._pushes += 1
         if self._pushes <= SINGLY:
             self._group(title, engine_lines(event))
@@ -152,9 +152,9 @@ class Runner:
         """Have a runner show ``sentence`` on the run's page; the eleventh is for the log alone."""
         self._notices += 1
         if self._notices <= MOST_ANNOTATIONS:
-            core.notice(harmless(sentence))
+            core.notice(escape_commands(sentence))
         else:
-            print(harmless(sentence))
+            print(escape_commands(sentence))
 
     def mask(self, secrets: Iterable[str]) -> None:
         """Have a runner, where there is one, hide ``secrets`` in everything printed from here."""
@@ -168,9 +168,9 @@ class Runner:
             self.notice(sentence)
         lines = str(error).splitlines()
         for line in lines[:MOST_ANNOTATIONS]:
-            core.error(harmless(line), title="Bad input")
+            core.error(escape_commands(line), title="Bad input")
         for line in lines[MOST_ANNOTATIONS:]:
-            print(harmless(line))
+            print(escape_commands(line))
         self._write("the outputs", lambda: self._set_outputs(refused_outputs()))
         self._write("the job summary", lambda: self._summarise(refused_summary(lines)))
 
@@ -200,25 +200,25 @@ class Runner:
 
     def _tell_result(self, report: Report) -> None:
         """Print how the run ended: causes as annotations, and folded what need not be read."""
-        print(harmless(headline(report)))
+        print(escape_commands(headline(report)))
         shown = annotations(report)
         for each in shown:
             say = {"error": core.error, "warning": core.warning, "notice": core.notice}[each.level]
-            if each.level == "error":
-                print(harmless(f"✗ {each.title}"))  # a runner shows it on the run's page only
-            say(harmless(each.message), title=harmless(each.title))
+            if each.level == "error":  # a runner shows it on the page of the run only
+                print(escape_commands(f"✗ {each.title}"))
+            say(escape_commands(each.message), title=escape_commands(each.title))
         if sum(each.level == "error" for each in shown) >= MOST_ANNOTATIONS:
             self._print(failed_lines(report))
         self._print(left_lines(report))
         self._print(planned_lines(report))
         self._group("What the engine printed", self._said)
-        self._group("Retried", map(harmless, retried_lines(report)))
-        self._group("Pushed", map(harmless, landed_lines(report, most=len(report.targets))))
-        print(harmless(tally(report)))
+        self._group("Retried", map(escape_commands, retried_lines(report)))
+        self._group("Pushed", map(escape_commands, landed_lines(report, most=len(report.targets))))
+        print(escape_commands(tally(report)))
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
-            print(harmless(line))
+            print(escape_commands(line))
 
     def _set_outputs(self, values: Mapping[str, str]) -> None:
         if not self._environ.get("GITHUB_OUTPUT"):
@@ -240,6 +240,6 @@ class Runner:
 
     def _tell_unwritten(self, sentence: str) -> None:
         core.error(
-            harmless(f"{sentence}. The log has every result."),
+            escape_commands(f"{sentence}. The log has every result."),
             title="A result could not be written",
         )

@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ghcr_push.fronts.lines import harmless
+from ghcr_push.fronts.lines import escape_commands
 from ghcr_push.model import Target
 from ghcr_push.pushing.events import ContentDone, ContentProgress, Ended, Event
 
@@ -150,7 +150,7 @@ class _Upload:
 
     @property
     def name(self) -> str:
-        return harmless(str(self._event.seed.reference.repository))
+        return escape_commands(str(self._event.seed.reference.repository))
 
     @property
     def active(self) -> bool:

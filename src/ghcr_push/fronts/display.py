@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ghcr_push.fronts.colours import in_colours, is_terminal
-from ghcr_push.fronts.lines import engine_lines, harmless
+from ghcr_push.fronts.lines import engine_lines, escape_commands
 from ghcr_push.fronts.runlog import RunLog
 from ghcr_push.fronts.wording import COMMAND_LINE
-from ghcr_push.pushing.context import TOLD_EVERY
+from ghcr_push.pushing.context import PROGRESS_EVERY
 from ghcr_push.pushing.events import ContentProgress, EngineSaid, Event, Noticed, Observer
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Display:
     """Who gets the events, how often one of an upload, who prints other lines, and what is left."""
 
     observer: Observer
-    told_every: float
+    progress_every: float
     line: Callable[[str], None]
     end: Callable[[], None] = lambda: None
     """Prints what was held back; to be called once the run is over."""
@@ -44,10 +44,10 @@ def displayed(
         click.echo(in_colours(text) if coloured else text, err=True, color=coloured)
 
     if quiet:
-        yield Display(_notices(line), TOLD_EVERY, line)
+        yield Display(_notices(line), PROGRESS_EVERY, line)
     elif not is_terminal(sys.stderr):
         lines = _Lines(line, verbose=verbose)
-        yield Display(lines.tell, TOLD_EVERY, line, lines.end)
+        yield Display(lines.tell, PROGRESS_EVERY, line, lines.end)
     else:
         # a third of a second of imports that only a person who looks on needs
         from ghcr_push.fronts.bars import Bars, console  # noqa: PLC0415 - see the line above
@@ -98,6 +98,6 @@ def _notices(line: Callable[[str], None]) -> Observer:
 
     def tell(event: Event) -> None:
         if isinstance(event, Noticed):
-            line(COMMAND_LINE.said(harmless(event.sentence)))
+            line(COMMAND_LINE.said(escape_commands(event.sentence)))
 
     return tell

@@ -65,7 +65,7 @@ _TRIED: Final = {
 }
 
 
-def harmless(text: str) -> str:
+def escape_commands(text: str) -> str:
     """Give outside text as one line that no terminal and no runner obeys.
 
     Control characters (and what else is invisible) are shown escaped; runner commands are broken
@@ -247,7 +247,7 @@ def engine_lines(event: EngineSaid) -> Iterator[str]:
             counting[layer] = seconds
             if running:
                 continue
-        yield f"  | {harmless(line)}"
+        yield f"  | {escape_commands(line)}"
 
 
 def megabytes(size: float) -> str:

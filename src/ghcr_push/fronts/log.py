@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from platform import platform, python_version
 
-from ghcr_push.fronts.lines import harmless
+from ghcr_push.fronts.lines import escape_commands
 from ghcr_push.tracing import ROOT
 
 Write = Callable[[str], None]
@@ -70,4 +70,4 @@ class _LogLines(logging.Handler):
     def _masked(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return harmless(text)
+        return escape_commands(text)

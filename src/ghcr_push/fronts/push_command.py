@@ -15,7 +15,7 @@ from ghcr_push.fronts.colours import in_colours, wants_colours
 from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
 from ghcr_push.fronts.display import displayed
 from ghcr_push.fronts.files import WorkspacePaths
-from ghcr_push.fronts.lines import harmless
+from ghcr_push.fronts.lines import escape_commands
 from ghcr_push.fronts.log import logged
 from ghcr_push.fronts.wording import COMMAND_LINE
 from ghcr_push.planning.problems import InputError
@@ -55,7 +55,7 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
                 environ=os.environ,
                 observer=display.observer,
                 interruption=interruption,
-                told_every=display.told_every,
+                progress_every=display.progress_every,
             )
             display.end()
             delivery = deliver(report, settings, os.environ, WorkspacePaths({}))
@@ -101,4 +101,4 @@ def _show(delivery: Delivery, shown: Shown) -> None:
 
 
 def _warn(sentence: str) -> None:
-    click.echo(harmless(sentence), err=True)
+    click.echo(escape_commands(sentence), err=True)

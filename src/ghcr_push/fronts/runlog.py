@@ -15,7 +15,7 @@ from typing import Final
 from ghcr_push.fronts.lines import (
     Names,
     ended_line,
-    harmless,
+    escape_commands,
     held_line,
     kind_of,
     more_ended_line,
@@ -81,13 +81,13 @@ class RunLog:
 
     def lines(self, event: Event) -> Iterator[str]:
         """Say what happened, and what was held back until now."""
-        yield from map(harmless, self._due())
-        yield from map(harmless, self._lines(event))
+        yield from map(escape_commands, self._due())
+        yield from map(escape_commands, self._lines(event))
 
     def rest(self) -> Iterator[str]:
         """Say what was held back: the run is over."""
         for fold in self._folds.values():
-            yield from map(harmless, fold.rest())
+            yield from map(escape_commands, fold.rest())
 
     def _lines(self, event: Event) -> Iterator[str]:
         match event:

@@ -375,7 +375,7 @@ class ContentPush:
 
     async def _tell(self) -> None:
         while True:
-            await anyio.sleep(self._context.told_every)
+            await anyio.sleep(self._context.progress_every)
             self.log.count()
             self._context.observer(
                 ContentProgress(

@@ -14,7 +14,7 @@ from ghcr_push.pushing.preflight import NO_ANSWER, Reach
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.references import Digest, Repository
 
-TOLD_EVERY: Final = 5.0
+PROGRESS_EVERY: Final = 5.0
 """Seconds between two lines on how far a transfer is: not so many that a log drowns in them."""
 
 NOT_READABLE: Final = frozenset(
@@ -56,7 +56,7 @@ class RunContext:
     """Whether `docker push` may try first where the engine pushes sooner than it hands out."""
     mount_from: tuple[Repository, ...] = ()
     """Repositories whose blobs may be mounted into others of their registry."""
-    told_every: float = TOLD_EVERY
+    progress_every: float = PROGRESS_EVERY
     """Seconds between two events on how far a transfer is."""
     accepted: set[Repository] = field(default_factory=set)
     """Repositories that accepted a write in this run: later refusals there are transient."""

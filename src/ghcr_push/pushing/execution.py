@@ -13,7 +13,7 @@ from ghcr_push.planning.locations import parse_location, repositories_of
 from ghcr_push.planning.plan import build_plan, regroup, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import OnProtected, Settings, Transport
-from ghcr_push.pushing.context import TOLD_EVERY, RunContext, internal, ours
+from ghcr_push.pushing.context import PROGRESS_EVERY, RunContext, internal, ours
 from ghcr_push.pushing.dry_run import DryRun
 from ghcr_push.pushing.events import Noticed, Observer, Planned
 from ghcr_push.pushing.group import engine_is_quicker
@@ -49,7 +49,7 @@ class Execution:
         listen: Callable[[Callable[[], None]], None],
         interrupted: Callable[[], bool],
         observer: Observer,
-        told_every: float = TOLD_EVERY,
+        progress_every: float = PROGRESS_EVERY,
     ) -> None:
         self.plan = build_plan(settings)
         self.run: PushRun | None = None
@@ -60,7 +60,7 @@ class Execution:
         self._listen = listen
         self._interrupted = interrupted
         self._observer = observer
-        self._told_every = told_every
+        self._told_every = progress_every
 
     @property
     def registries(self) -> list[str]:
@@ -138,7 +138,7 @@ class Execution:
             direct=settings.transport is not Transport.ENGINE,
             engine_first=settings.transport is Transport.AUTO and not settings.all_or_nothing,
             mount_from=(*settings.mount_from, *self._source_repositories),
-            told_every=self._told_every,
+            progress_every=self._told_every,
             reach=reach,
         )
         options = RunOptions(

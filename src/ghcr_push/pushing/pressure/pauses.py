@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 from ghcr_push.model import Failure, Hold
 from ghcr_push.pushing.events import Held, Observer, Resumed, StillWaiting, WentDown
 
-TOLD_EVERY: Final = 10.0
+PROGRESS_EVERY: Final = 10.0
 """Seconds between two events on a hold or an outage that lasts."""
 
 _GRACE: Final = 0.001
@@ -64,7 +64,7 @@ class Pauses:
     async def _tell_of_hold(self, began: float, until: float) -> None:
         """Tell how much is left, until it is over or another hold has taken its place."""
         while (left := until - self._clock()) > 0:
-            await anyio.sleep(min(left, TOLD_EVERY) + _GRACE)
+            await anyio.sleep(min(left, PROGRESS_EVERY) + _GRACE)
             if self._held_until != until:
                 return
             if (left := until - self._clock()) > 0:
@@ -73,7 +73,7 @@ class Pauses:
 
     async def _tell_of_outage(self, since: float) -> None:
         while True:
-            await anyio.sleep(TOLD_EVERY)
+            await anyio.sleep(PROGRESS_EVERY)
             if self._down_since != since:
                 return
             self._observer(StillWaiting(self._registry, self._clock() - since, None))
