@@ -139,11 +139,16 @@ class ContentPush:
         try:
             await self._reader.in_turn(head)
         except AttemptError as failed:
-            if not self._limiter.outage.answers:
-                if journal.step is not None:  # a registry that is given up was not asked
-                    self.units.record_first(journal, failed.failure)
-                raise
-        journal.drop()
+            if self._limiter.outage.answers:
+                journal.drop()
+                return
+            if journal.step is not None:  # a registry that is given up was not asked
+                self.units.record_first(journal, failed.failure)
+            raise
+        if journal.attempts:
+            self.units.record(journal, None)
+        else:
+            journal.drop()
 
     async def _receive(self) -> ImageManifests | None:
         """Take part in a reading; None where another one is needed, for this one had to give way.

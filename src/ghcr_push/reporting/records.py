@@ -146,8 +146,11 @@ class TargetRecord:
 
     @property
     def retried_layers(self) -> int:
-        """How many blobs and manifests of its content needed more than one attempt."""
-        parts = (each for each in self.content_attempts if each.step is not Step.READ)
+        """How many blobs and manifests of its content were sent, or to be, more than once.
+
+        Reading the image again is none of them, nor is asking a registry that is down.
+        """
+        parts = (each for each in self.content_attempts if each.step not in {Step.READ, Step.LOOK})
         return sum(each.number == SECOND for each in parts)
 
     @property
