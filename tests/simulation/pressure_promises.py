@@ -83,7 +83,7 @@ def limit_is_obeyed(played: Played) -> Iterator[str]:
             allowed = max(limits_at(played, registry, slot.begins))
             if slot.level > allowed + 1:
                 yield f"slot {slot.level} was given under limit {allowed}"
-            if slot.level <= allowed:
+            if slot.level <= allowed or _in_use_with(slot, slots) <= allowed:
                 continue
             if not played.scenario.adaptive:
                 yield f"a trial under a fixed limit at {slot.begins:.3f}"
@@ -94,6 +94,13 @@ def limit_is_obeyed(played: Played) -> Iterator[str]:
         refused = sum(_was_refused(trial, writes) for trial in trials)
         if refused > 3 + borne / FEWEST:
             yield f"{refused} trials were refused while {borne} writes were taken"
+
+
+def _in_use_with(slot: HeldSlot, slots: list[HeldSlot]) -> int:
+    """Count the slots in use when ``slot`` was given, without those that were left that moment."""
+    before = (each.begins < slot.begins - HAIR < each.ends - 2 * HAIR for each in slots)
+    beside = (abs(each.begins - slot.begins) < HAIR and each.level < slot.level for each in slots)
+    return sum(before) + sum(beside) + 1
 
 
 def _is_under_way(trial: HeldSlot, at: float, slots: list[HeldSlot]) -> bool:

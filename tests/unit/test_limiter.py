@@ -50,7 +50,7 @@ from ghcr_push.pushing.pressure.pacing import PAUSE_FIRST, PAUSE_LAST, PAUSE_THR
 from ghcr_push.pushing.pressure.pauses import PROGRESS_EVERY
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
-CHUNK_SIZE = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
+CUT_OFF = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
 SECONDARY = replace(BROKEN, kind=Kind.SECONDARY_LIMIT, holds=True)
 BURST = replace(BROKEN, kind=Kind.THROTTLED, counts=False)
 
@@ -575,11 +575,11 @@ async def test_a_broken_connection_is_pressure_where_another_units_broke_just_be
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
         a, b, c, d = [await on.ask(limiter, unit) for unit in "abab"]
-        assert await on.fail(a, CHUNK_SIZE)
-        assert await on.fail(c, CHUNK_SIZE), "the same unit again"
+        assert await on.fail(a, CUT_OFF)
+        assert await on.fail(c, CUT_OFF), "the same unit again"
         assert limiter.limit == 4
 
-        assert not await on.fail(b, CHUNK_SIZE)
+        assert not await on.fail(b, CUT_OFF)
         assert limiter.limit < 4
         await on.end(d)
 
@@ -653,6 +653,23 @@ async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_n
 
 
 @played
+async def test_where_one_unit_is_at_fault_others_need_not_wait_for_its_probe_to_end() -> None:
+    async with bench() as on:
+        limiter = on.limiter(FixedLimit(4))
+        await on.fail(await on.ask(limiter, "poison"), BROKEN)
+        await on.succeed(await on.ask(limiter, "another"))
+        for _ in range(OUTAGE_AFTER):
+            await on.fail(await on.ask(limiter, "poison"), BROKEN)
+        assert limiter.outage.lasts
+        probe = await on.ask(limiter, "poison")
+        waiting = await on.ask(limiter, "a third")
+        await anyio.sleep(OWN_FAULT_AFTER + 1)
+
+        assert probe.inside
+        assert waiting.inside
+
+
+@played
 async def test_the_last_unit_may_be_in_an_outage_although_others_were_taken_before() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
@@ -670,14 +687,14 @@ async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -
         limiter = on.limiter(AdaptiveLimit(4))
         for number in range(OUTAGE_AFTER):
             async with limiter.read() as reading:
-                assert reading.failed(CHUNK_SIZE) is (number < OUTAGE_AFTER - 1)
+                assert reading.failed(CUT_OFF) is (number < OUTAGE_AFTER - 1)
         assert limiter.outage.lasts
 
         starts = [anyio.current_time()]
         for _ in range(40):
             async with limiter.read() as reading:
                 starts.append(anyio.current_time())
-                assert not reading.failed(CHUNK_SIZE)
+                assert not reading.failed(CUT_OFF)
         assert_spaced(starts, SHARE_OF_SILENCE)
 
         async with limiter.read() as reading:

@@ -130,9 +130,7 @@ class Limiter:
         self._writes = FifoQueue()
         self._reads = FifoQueue()
         self.window = Window(lambda: self._writers_soon)
-        self.outage = Outage(
-            registry, clock, self._after, self.pauses.went_down, self.pauses.came_back
-        )
+        self.outage = Outage(registry, clock, self._after, self._went_down, self.pauses.came_back)
         self._broken: tuple[Hashable, float] | None = None
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
@@ -268,6 +266,12 @@ class Limiter:
             self._writes.admit()
             if not self.wants_more:
                 self.share.ceiling.offer_round()
+
+    def _went_down(self, failure: Failure) -> None:
+        """Tell of an outage, and let in who may start once it is known to be one unit's fault."""
+        self.pauses.went_down(failure)
+        if self.outage.own_fault_from > self._clock():
+            self._tasks.start_soon(self._admit_at, self.outage.own_fault_from)
 
     def _after(self, pause: float, least: float = 0.0) -> float:
         """Return when ``pause``, with jitter, is over, and have let in then who may start."""

@@ -98,8 +98,13 @@ class Outage(Reachability):
         if self.given_up is not None:
             return False  # whoever waits is let in to learn of it
         alone = len(self._failing) == 1 and self._failing <= self._passed_by
-        own_fault = alone and self.clock() - self._last_taken > OWN_FAULT_AFTER
+        own_fault = alone and self.clock() >= self.own_fault_from
         return self.reads.lasting or (self.writes.lasting and not own_fault)
+
+    @property
+    def own_fault_from(self) -> float:
+        """From when on one unit that fails alone is at fault itself, unless a write is taken."""
+        return self._last_taken + OWN_FAULT_AFTER
 
     def write_taken(self, unit: Hashable) -> None:
         """Learn that the registry took a write of ``unit``."""
