@@ -10,6 +10,7 @@ from dataclasses import replace
 from random import Random
 
 from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target
+from ghcr_push.pushing.events import WentDown
 from ghcr_push.pushing.progress import QUIET
 from ghcr_push.pushing.readings import CHECKED_EVERY, GATHERING
 from ghcr_push.references import Repository, TagReference
@@ -182,9 +183,17 @@ def by_other_chances(scenario: Scenario, places: int) -> list[Played]:
 def known_dead_at(whole: Played) -> float:
     """Return when the run may know that a registry is dead: until it is, it takes its share.
 
-    What was under way as it died, is served to its end.
+    One that reads and does not write is known by its first writes, which come when its image is
+    read. What was under way as it died, is served to its end.
     """
     weather = whole.scenario.weather[DEAD]
+    if any(outage.writes_only for outage in weather.outages):
+        downs = (
+            at - whole.start
+            for at, event in whole.events
+            if isinstance(event, WentDown) and event.registry == DEAD
+        )
+        return next(downs, 0.0)
     died = min(weather.silent_from, *(outage.begins for outage in weather.outages), float("inf"))
     under_way = (
         request.ended - whole.start

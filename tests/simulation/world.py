@@ -293,7 +293,7 @@ class World:
         except anyio.get_cancelled_exc_class():
             # the request may be on its way already: it takes effect soon, or never
             complete = operation != "push" or request.whole
-            if complete and self._random.random() < 0.5:
+            if complete and self._random.random() < 0.5 and repository not in self.scenario.denied:
                 self._effect(request, tags, after=self._random.uniform(0, 3))
             if operation == "push":
                 with anyio.CancelScope(shield=True):
