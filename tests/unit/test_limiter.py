@@ -91,7 +91,12 @@ class Bench:
     ceiling: GlobalLimit
     told: list[Event]
 
-    def limiter(self, limit: Limit, registry: str = "ghcr.io") -> Limiter:
+    def limiter(
+        self,
+        limit: Limit,
+        registry: str = "ghcr.io",
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> Limiter:
         return Limiter(
             registry,
             limit=limit,
@@ -99,6 +104,7 @@ class Bench:
             tasks=self.tasks,
             observer=self.told.append,
             random=Random(1),
+            clock=clock,
         )
 
     async def ask(
@@ -625,6 +631,28 @@ async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
         await on.succeed(waiting[0])
         assert not limiter.outage.lasts
         assert [writer.inside for writer in waiting[1:]] == [True, True]
+
+
+@played
+async def test_time_that_passes_between_two_looks_at_the_clock_loses_no_probe() -> None:
+    """A real clock goes on while the process does not: here 5 ms at each look, as a probe fails."""
+    looks, preempted = 0, False
+
+    def clock() -> float:
+        nonlocal looks
+        looks += preempted
+        return anyio.current_time() + 0.005 * looks
+
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4), clock=clock)
+        for number in range(2 * OUTAGE_AFTER):
+            writer = await on.ask(limiter, f"unit {number}")
+            await anyio.sleep(2 * PROBE_LAST)
+            assert writer.slot is not None
+            preempted = True
+            writer.slot.failed(BROKEN)
+            preempted = False
+            await on.end(writer)
 
 
 @played

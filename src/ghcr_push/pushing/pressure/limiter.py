@@ -278,10 +278,12 @@ class Limiter:
         seconds = max(least, pause * self._random.uniform(SHORTEST, LONGEST))
         if not seconds:
             return float("-inf")
-        self._tasks.start_soon(self._admit_at, self._clock() + seconds)
+        # read once: a timer for a moment before the one that is returned would let nobody in
+        until = self._clock() + seconds
+        self._tasks.start_soon(self._admit_at, until)
         if seconds > LOOK_LEAD:
-            self._tasks.start_soon(self._admit_at, self._clock() + seconds - LOOK_LEAD)
-        return self._clock() + seconds
+            self._tasks.start_soon(self._admit_at, until - LOOK_LEAD)
+        return until
 
     # -- what is learnt: whoever tells it leaves next, and lets in whom it allows --------------
 
