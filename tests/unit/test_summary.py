@@ -417,6 +417,14 @@ def test_what_was_sent_and_what_needed_not_be_is_told_in_a_line() -> None:
     assert "📦" not in summary(partly_failed())
 
 
+def test_the_page_that_github_shows_in_an_incident_is_told_in_a_few_words() -> None:
+    page = (
+        "up; before: Unicorn! \u00b7 GitHub - We had issues producing the response to your request."
+    )
+    failed_so = not_landed(target("1"), replace(SERVER_ERROR, message=page))
+    assert "<code>up; before: GitHub's Unicorn page</code>" in summary(report([failed_so]))
+
+
 def test_kinds_are_linked_to_the_guide() -> None:
     guide = "https://github.com/acme/push/blob/v1/docs/failures.md"
     assert f'**<a href="{guide}#denied">denied</a> (403)**' in summary(all_failed(), guide=guide)

@@ -16,7 +16,7 @@ from ghcr_push.pushing.events import (
 )
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import visible
-from ghcr_push.reporting.phrases import count, short, span
+from ghcr_push.reporting.phrases import count, said, short, span
 from ghcr_push.reporting.referrers import referrers_text
 
 MOST_OF_A_MESSAGE: Final = 200
@@ -178,9 +178,7 @@ def kind_of(failure: Failure) -> str:
 
 def words_of(failure: Failure) -> str:
     """Give what was said, as one short line; empty where it says no more than a status does."""
-    text = " ".join(failure.message.split())
-    if "Unicorn!" in text:
-        return "GitHub's Unicorn page"
+    text = " ".join(said(failure.message).split())
     if _NOTHING_SAID.search(text):
         return ""
     return text if len(text) <= MOST_OF_A_MESSAGE else f"{text[:MOST_OF_A_MESSAGE]}…"

@@ -7,7 +7,15 @@ from enum import StrEnum
 
 from ghcr_push.model import Outcome, Result
 from ghcr_push.reporting.escape import clipped, visible
-from ghcr_push.reporting.phrases import cause, count, retried, retries_text, tried_again, tries
+from ghcr_push.reporting.phrases import (
+    cause,
+    count,
+    retried,
+    retries_text,
+    said,
+    tried_again,
+    tries,
+)
 from ghcr_push.reporting.records import Report, TargetRecord
 
 MOST = 10
@@ -75,7 +83,7 @@ def _error(alike: Sequence[TargetRecord]) -> Annotation:
             clipped(f"No cause is known.{named}", LONGEST),
         )
     landed = " It may have landed all the same." if first.may_have_landed else ""
-    quote = clipped(visible(failure.message), _LONGEST_QUOTE)
+    quote = clipped(visible(said(failure.message)), _LONGEST_QUOTE)
     tried = f"{how_often}: " if (how_often := tries(first)) else ""
     message = f"{tried}{quote} — {visible(failure.advice)}{landed}{named}"
     return Annotation(

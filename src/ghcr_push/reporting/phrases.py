@@ -1,10 +1,14 @@
 """The words that summaries, annotations, logs and terminals share; plain text, not escaped."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from ghcr_push.model import Outcome, Step
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
+
+_UNICORN = re.compile(r"Unicorn! \u00b7 GitHub.*", re.DOTALL)
+"""What GitHub shows people in an incident, read as text."""
 
 _HOUR, _MINUTE = 3600, 60
 
@@ -112,6 +116,11 @@ def _cause_counted(kind: str, failures: Sequence[tuple[str, str]]) -> str:
     if len(steps) > 1:
         where = "".join(f", {n:,} on {doing}" for doing, n in steps)
     return f"{len(failures):,} \N{MULTIPLICATION SIGN} {kind}{answers}{where}"
+
+
+def said(message: str) -> str:
+    """Return what a registry or tool said, GitHub's page for an incident in a few words."""
+    return _UNICORN.sub("GitHub's Unicorn page", message)
 
 
 def tried_again(results: Iterable[TargetRecord]) -> str:

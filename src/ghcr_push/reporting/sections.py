@@ -8,7 +8,16 @@ from ghcr_push.failures.policies import POLICIES
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape, visible
-from ghcr_push.reporting.phrases import cause, count, planned_state, short, span, step, tries
+from ghcr_push.reporting.phrases import (
+    cause,
+    count,
+    planned_state,
+    said,
+    short,
+    span,
+    step,
+    tries,
+)
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 FOLDED_FROM = 11
@@ -266,7 +275,7 @@ def _cause_text(
     quote = same and (failure.kind not in _ENDED_BY_RUN or failure.kept_failing is not None)
     lines = [
         f"{_kind(failure, guide)} · {_of(group)} — {advice(POLICIES[failure.kind].meaning)}",
-        *([_quoted(failure.message)] if quote else []),
+        *([_quoted(said(failure.message))] if quote else []),
         *([] if failure.advice in above else [f"👉 {advice(failure.advice)}"]),
     ]
     return "<br>\n".join(lines) + _for_a_maintainer(failure), same
@@ -365,12 +374,12 @@ def _retried(result: TargetRecord) -> str:
 
 
 def _said(result: TargetRecord) -> str:
-    return _quoted(result.failure.message) if result.failure else ""
+    return _quoted(said(result.failure.message)) if result.failure else ""
 
 
 def _said_shortly(result: TargetRecord) -> str:
     """Return less of what was said, where many rows need the room."""
-    return code(clipped(result.failure.message, _SHORT_QUOTE)) if result.failure else ""
+    return code(clipped(said(result.failure.message), _SHORT_QUOTE)) if result.failure else ""
 
 
 def _digest(result: TargetRecord) -> str:

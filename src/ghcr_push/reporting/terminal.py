@@ -13,6 +13,7 @@ from ghcr_push.reporting.phrases import (
     count,
     planned_state,
     retries_text,
+    said,
     short,
     tally,
     tries,
@@ -69,7 +70,7 @@ def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
     tried = {tries(target) for target in content or alike}
     how_often = f", {how}" if len(tried) == 1 and (how := tried.pop()) else ""
     landed = "; may have landed" if alike[0].may_have_landed else ""
-    first, *others = dict.fromkeys(each.failure.message for each in alike if each.failure)
+    first, *others = dict.fromkeys(said(each.failure.message) for each in alike if each.failure)
     yield f"      {cause(failure)}{how_often}{landed}: {_quoted(first)}"
     yield from (f"      {_quoted(other)}" for other in others[: _MOST_QUOTES - 1])
     if (more := len(others) + 1 - _MOST_QUOTES) > 0:
