@@ -3,10 +3,10 @@
 Outside a runner arguments make it the command ``ghcr-push``.
 """
 
-import gc
 import os
 import sys
 
+from ghcr_push.loading import without_garbage_collection
 from ghcr_push.signals import Interruption
 
 interruption = Interruption.installed()
@@ -16,10 +16,7 @@ if sys.argv[1:] and os.environ.get("GITHUB_ACTIONS") != "true":
 
     command()
 
-gc.disable()  # what loads leaves no garbage, and looking for it would be a tenth of the time
+with without_garbage_collection():
+    from ghcr_push.fronts.action import main  # only now: the signals are held before it loads
 
-from ghcr_push.fronts.action import main  # noqa: E402 - the signals are held before it loads
-
-gc.freeze()
-gc.enable()
 sys.exit(main(interruption))

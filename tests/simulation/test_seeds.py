@@ -16,6 +16,9 @@ ONCE_BROKEN = (
     *(DIRECT + seed for seed in (680, 1745, 3545, 4592, 5105, 5373, 407556, 1007054)),
     *(331591, 505670, 636970, *(DIRECT + seed for seed in (300083, 300468, 1000201, 1020388))),
     *(DIRECT + 1030686, DIRECT + 1031751),
+    *(DIRECT + seed for seed in (3000971, 3002340, 3004483, 3004816, 3009497, 3012364)),
+    *(DIRECT + seed for seed in (4204203, 4223757, 4225047, 4228256, 4234069, 5013343)),
+    *(DIRECT + 2503000, 20001409, 20003860, 22007306, 23006299),
 )
 """Seeds beyond those, each of which a fault of the queue or of a check once showed itself in."""
 

@@ -18,7 +18,7 @@ from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
-from ghcr_push.pushing.context import unseen
+from ghcr_push.pushing.context import undescribed
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
 from ghcr_push.sources.content import FoundContent
@@ -99,7 +99,7 @@ class DockerEngine:
         try:
             chosen = await self._platforms.choose(source, image)
         except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
-            return unseen(error, source)
+            return undescribed(error, source)
         if isinstance(chosen, Failure):
             return chosen
         return FoundContent(image=chosen[0], read=partial(self._read, source, *chosen))
@@ -110,7 +110,7 @@ class DockerEngine:
             "image", "inspect", "--format", "{{json .}}", "--", *names
         )
         missing = {"".join(names) for names in _NO_SUCH_IMAGE.findall(err)}
-        images = [await self._told(inspected) for inspected in _inspected(out)]
+        images = [await self._described(inspected) for inspected in _inspected(out)]
         self._answered |= bool(images or missing)
         present = [source for source in sources if not _is_missing(source.image, missing)]
         if len(images) == len(present):
@@ -127,10 +127,10 @@ class DockerEngine:
             try:
                 singly.update(await self._inspect([source]))
             except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
-                singly[source] = unseen(error, source)
+                singly[source] = undescribed(error, source)
         return singly
 
-    async def _told(self, inspected: dict[str, object]) -> Image:
+    async def _described(self, inspected: dict[str, object]) -> Image:
         image = _image(inspected)
         media_type = _media_type(inspected)
         if media_type is None:

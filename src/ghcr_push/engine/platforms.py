@@ -95,7 +95,7 @@ class Platforms:
             the_one([Child(Digest(image.id), image.platform, None)], platform, ENGINES_IMAGE)
             return image, WHOLE
         told = await self._api.manifests(image.id) if await self._knows_platforms() else []
-        chosen = _told(told, platform) if told else await self._read(source, image.digest)
+        chosen = _choice(told, platform) if told else await self._read(source, image.digest)
         return (image, WHOLE) if chosen[0].digest == image.digest else chosen
 
     async def _knows_platforms(self) -> bool:
@@ -122,7 +122,7 @@ class Platforms:
             return manifests.images[0]
 
 
-def _told(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Selection]:
+def _choice(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Selection]:
     """Choose from what the engine tells of an image."""
     try:
         images = {

@@ -3,7 +3,6 @@
 What a run needs is imported when one begins: ``--help`` and completion are quick.
 """
 
-import gc
 import os
 import re
 import sys
@@ -19,6 +18,7 @@ from ghcr_push.fronts.options import (
     values,
 )
 from ghcr_push.fronts.wording import PREFIX
+from ghcr_push.loading import without_garbage_collection
 from ghcr_push.signals import Interruption
 
 _COMPLETE = f"_{PREFIX}COMPLETE"
@@ -82,13 +82,9 @@ def _run(
     if password_stdin:
         texts["password"] = _password()
     interruption = Interruption.installed()
-    # the signals are held before it loads, which takes longer than all of the above; looking for
-    # garbage, of which there is none yet, would be a tenth of that
-    gc.disable()
-    from ghcr_push.fronts import push_command  # noqa: PLC0415 - see the lines above
-
-    gc.freeze()
-    gc.enable()
+    # the signals are held before it loads, which takes longer than all of the above
+    with without_garbage_collection():
+        from ghcr_push.fronts import push_command  # noqa: PLC0415 - see the line above
     shown = push_command.Shown(output_format == "json", quiet, verbose, color)
     sys.exit(push_command.run(texts, shown, interruption))
 

@@ -138,7 +138,7 @@ def internal(error: Exception, where: str) -> Failure:
     )
 
 
-def unseen(error: Exception, source: Source) -> Failure:
+def undescribed(error: Exception, source: Source) -> Failure:
     """Judge why ``source`` cannot be described: what is no adapter's word is a fault of ours."""
     if isinstance(error, PushError):
         return classify(error.evidence)

@@ -60,7 +60,7 @@ class Execution:
         self._listen = listen
         self._interrupted = interrupted
         self._observer = observer
-        self._told_every = progress_every
+        self._progress_every = progress_every
 
     @property
     def registries(self) -> list[str]:
@@ -97,16 +97,19 @@ class Execution:
         self, stack: AsyncExitStack, adapters: AbstractAsyncContextManager[Adapters]
     ) -> tuple[TargetResult, ...]:
         made: Adapters | None = None
+        found: Mapping[Source, Content | Failure] | None = None
         with self._before_run():
             made = await stack.enter_async_context(adapters)
             if self._settings.conflicts:  # no registry is asked before the inputs are good
-                self._learn(await made.sources.find(self._sources))
+                found = await made.sources.find(self._sources)
+                self._learn(found)
         if made is None:
             return self._ended_before_run()
         reach = Reach()
         async with self._preflight(reach, made):
             with self._before_run():
-                found = await made.sources.find(self._sources)
+                if found is None:
+                    found = await made.sources.find(self._sources)
                 images = self._learn(found)
                 if self._settings.dry_run:
                     self._observer(Planned(self.plan))
@@ -138,7 +141,7 @@ class Execution:
             direct=settings.transport is not Transport.ENGINE,
             engine_first=settings.transport is Transport.AUTO and not settings.all_or_nothing,
             mount_from=(*settings.mount_from, *self._source_repositories),
-            progress_every=self._told_every,
+            progress_every=self._progress_every,
             reach=reach,
         )
         options = RunOptions(

@@ -33,16 +33,16 @@ class Reader:
     async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
         """Wait for a place among the reads, then return what ``request`` gives."""
         async with self._limiter.read() as reading:
-            return await self._told(request, reading)
+            return await self._ask(request, reading)
 
     async def at_once(self, request: Callable[[], Awaitable[T]]) -> T:
         """Return what ``request`` gives, without waiting: for who holds a slot."""
         try:
-            return await self._told(request, self._limiter.reading())
+            return await self._ask(request, self._limiter.reading())
         finally:
             self._limiter.admit()  # the answer may have ended an outage
 
-    async def _told(self, request: Callable[[], Awaitable[T]], reading: ReadSlot) -> T:
+    async def _ask(self, request: Callable[[], Awaitable[T]], reading: ReadSlot) -> T:
         if given_up := self._limiter.outage.given_up:
             raise AttemptError(given_up, counts=True)
         try:

@@ -223,7 +223,7 @@ class Connections:
                         method,
                         url,
                         headers=_sized(headers, content),
-                        content=await _told(content, made, stack),
+                        content=await _sent(content, made, stack),
                         timeout=self._timeout(uploads=isinstance(content, Stream)),
                     )
                     response = await client.send(request, stream=True)
@@ -308,7 +308,7 @@ def _sized(headers: Mapping[str, str], content: bytes | Stream | None) -> dict[s
     return {**headers, **length}
 
 
-async def _told(
+async def _sent(
     content: bytes | Stream | None, made: tracing.Request, stack: AsyncExitStack
 ) -> bytes | AsyncIterator[bytes] | None:
     """Give the body to send, counted as it goes out; a stream is closed with ``stack``."""

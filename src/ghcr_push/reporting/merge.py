@@ -15,9 +15,9 @@ E = TypeVar("E", Hold, LimitChange)
 def merged(reports: Sequence[tuple[str, Report]]) -> Report:
     """Return the reports of many jobs, named, as one, timed from the start of the first.
 
-    A target that stands in several has the outcome of the report that began last. Cancelled is
-    what was so in all jobs. The limits
-    of a job stand under its name. Raises ``ValueError`` without reports.
+    A target that stands in several has the outcome of the report that began last. It is
+    cancelled where all jobs were. The limits of a job stand under its name. Raises ``ValueError``
+    without reports.
     """
     if len(reports) == 1:
         return reports[0][1]

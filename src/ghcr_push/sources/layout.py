@@ -63,13 +63,13 @@ class Layout:
         if is_digest(name):
             if any(entry.digest == name for entry, _ in entries) or self._has(Digest(name)):
                 return Digest(name)
-            raise self._unusable(f"has no {name}; it has {listed(_told(entries))}")
+            raise self._unusable(f"has no {name}; it has {listed(_titles(entries))}")
         fitting = {entry.digest for entry, names in entries if not name or is_called(name, names)}
         if not name and len(fitting) > 1:  # a signature beside the image is no image of its own
             fitting -= {each.digest for found in self.relations().values() for each in found}
         if len(fitting) == 1:
             return fitting.pop()
-        there = listed(_told(entries))
+        there = listed(_titles(entries))
         if not entries:
             raise self._unusable("holds no image")
         if not name:
@@ -275,6 +275,6 @@ def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
     return media_types.INDEX if "manifests" in document else media_types.MANIFEST
 
 
-def _told(entries: Iterable[tuple[Descriptor, tuple[str, ...]]]) -> Iterator[str]:
+def _titles(entries: Iterable[tuple[Descriptor, tuple[str, ...]]]) -> Iterator[str]:
     for entry, names in entries:
         yield names[0] if names else entry.digest
