@@ -407,7 +407,20 @@ def reading_ends_with_the_run(played: Played) -> Iterator[str]:
             yield f"{reading.source} was read after the end"
 
 
+def looks_of_content_were_made(played: Played) -> Iterator[str]:
+    """Find a request to the repository in each look that is told of its content."""
+    for result in played.results:
+        repository = result.target.reference.repository
+        asked = [r for r in played.log if r.repository == repository]
+        for attempt in (a for a in result.content_attempts if a.step is Step.LOOK):
+            began = played.start + attempt.started
+            ended = began + attempt.seconds
+            if not any(r.began <= ended + HAIR and r.ended >= began - HAIR for r in asked):
+                yield f"{result.target} tells of a look at {attempt.started:.3f} that nobody made"
+
+
 CONTENT_CHECKS: tuple[Check, ...] = (
+    looks_of_content_were_made,
     tags_name_what_is_whole,
     unchanged_is_whole,
     blobs_go_up_once,

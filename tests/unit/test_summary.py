@@ -449,6 +449,9 @@ def test_a_run_that_was_refused_for_good_has_no_picture() -> None:
 def test_the_headline_says_that_a_registry_was_down_and_what_it_answered() -> None:
     line = headline(STORIES["outage"]())
     assert line == "## ✅ 5 of 5 tags pushed in 25.5 s: ghcr.io was down for the first 20 s (503)"
+    assert "\n1 tag was retried: 9 \N{MULTIPLICATION SIGN} server-error (503)" in summary(
+        STORIES["outage"]()
+    )
 
 
 def test_an_outage_to_the_end_and_one_in_the_middle() -> None:
