@@ -51,27 +51,30 @@ INPUTS = (
     Input(
         name="tags",
         description=(
-            "What to publish, one per line or separated by commas: full references, bare tags "
-            "of `image`, `SOURCE => TARGET`, a JSON array, or the JSON output of "
+            "What to publish, one per line or separated by commas: full references, bare tags of "
+            "`image`, `SOURCE => TARGET`, a JSON array, or the JSON output of "
             "docker/metadata-action; at most 131,072 bytes (about 2,300 lines of 55 characters), "
-            "for more there is `tags-file`."
+            "use `tags-file` for more."
         ),
     ),
     Input(
         name="tags-file",
         description=(
-            "File with more of what `tags` takes, in the same form, such as a list that is too "
-            "long for it; the path is seen from the workspace."
+            "File with more `tags`, in the same form, for a list that is too long for the input; "
+            "the path is relative to the workspace."
         ),
     ),
     Input(
         name="allow-empty",
         default="false",
-        description="Whether an empty `tags` is a success with nothing done, not bad input.",
+        description=(
+            "Whether a run with empty `tags` succeeds and does nothing, instead of failing as bad "
+            "input."
+        ),
     ),
     Input(
         name="image",
-        description="Repository that bare tags are joined to, such as `ghcr.io/acme/app`.",
+        description="Repository for bare tags, such as `ghcr.io/acme/app`.",
     ),
     Input(
         name="source",
@@ -86,14 +89,14 @@ INPUTS = (
         default="auto",
         description=(
             "How layers are uploaded: `direct` (by the action itself), `engine` (by `docker "
-            "push`), or `auto` (the action wherever it can; large images of a containerd image "
-            "store by `docker push` first)."
+            "push`), or `auto` (by the action where possible, but large images of a containerd "
+            "image store by `docker push` first)."
         ),
     ),
     Input(
         name="platform",
         description=(
-            "The one platform to push of a multi-platform source, such as `linux/arm64`; by "
+            "The one platform of a multi-platform source to push, such as `linux/arm64`; by "
             "default all."
         ),
     ),
@@ -101,59 +104,60 @@ INPUTS = (
         name="referrers",
         default="false",
         description=(
-            "Whether to bring along what refers to an image of a layout, an OCI archive or a "
-            "registry: signatures, SBOMs and attestations."
+            "Whether to also push the signatures, SBOMs and attestations that refer to an image "
+            "of a layout, an OCI archive or a registry."
         ),
     ),
     Input(
         name="compress-layers",
         default="false",
         description=(
-            "Whether to compress layers of a containerd image store, a layout or an OCI archive "
-            "that are not compressed; the digest of such an image changes."
+            "Whether to compress the uncompressed layers of a containerd image store, a layout or "
+            "an OCI archive; this changes the digest of the image."
         ),
     ),
     Input(
         name="annotations",
         description=(
-            "Annotations for the index that several sources become, one `KEY=VALUE` or "
-            "`index:KEY=VALUE` a line, as docker/metadata-action gives them; those of its images "
-            "in it with `manifest-descriptor:` or `manifest-descriptor[PLATFORM]:`."
+            "Annotations for the index made from several sources, one `KEY=VALUE` or "
+            "`index:KEY=VALUE` per line, as docker/metadata-action writes them; annotations for "
+            "its entries start with `manifest-descriptor:` or `manifest-descriptor[PLATFORM]:`."
         ),
     ),
     Input(
         name="mount-from",
         description=(
-            "Repositories of the same registry whose layers are mounted instead of sent, such as "
-            "`ghcr.io/acme/base` or, on every target's registry, `acme/base`."
+            "Repositories in the same registry to mount layers from instead of uploading them, "
+            "such as `ghcr.io/acme/base`, or `acme/base` for the registry of each target."
         ),
     ),
     Input(
         name="spool-size",
         default="2GiB",
         description=(
-            "Disk space for layers that are being uploaded, such as `2GiB` or `500MB`; while it is "
-            "full, reading the image waits."
+            "Disk space for layers that are being uploaded, such as `2GiB` or `500MB`; reading "
+            "the image pauses while it is full."
         ),
     ),
     Input(
         name="max-parallel",
         default="4",
-        description="Most requests that write at a time, 1 to 64.",
+        description="Maximum number of write requests in flight, 1 to 64.",
     ),
     Input(
         name="adaptive",
         default="true",
         description=(
-            "Whether to lower and raise parallelism with the registry's condition, up to "
-            "`max-parallel`; if not, more than the registry takes can cost tags."
+            "Whether to adapt the number of parallel writes to the registry, up to "
+            "`max-parallel`; with `false`, tags can fail if the registry accepts fewer."
         ),
     ),
     Input(
         name="max-attempts",
         default="8",
         description=(
-            "Attempts for each blob, manifest or tag while failures are transient, 1 to 100."
+            "Maximum number of attempts for each blob, manifest or tag on transient failures, 1 "
+            "to 100."
         ),
     ),
     Input(
@@ -169,7 +173,7 @@ INPUTS = (
     Input(
         name="attempt-timeout",
         default="15m",
-        description="Time after which one attempt is killed and counts as a transient failure.",
+        description="Time limit of one attempt; exceeding it counts as a transient failure.",
     ),
     Input(
         name="timeout",
@@ -179,20 +183,20 @@ INPUTS = (
     Input(
         name="fail-fast",
         default="false",
-        description="Whether to start no new targets after the first that fails for good.",
+        description="Whether to start no new targets after the first permanent failure.",
     ),
     Input(
         name="fail-on-error",
         default="true",
-        description="Whether failed targets fail the step; the outputs tell of them either way.",
+        description="Whether failed targets fail the step; the outputs list them either way.",
     ),
     Input(
         name="token",
         secret=True,
         from_context="${{ github.token }}",
         description=(
-            "Token for ghcr.io (on a GitHub Enterprise Server for `containers.HOST` instead), sent "
-            "to no other registry."
+            "Token for ghcr.io (on a GitHub Enterprise Server for `containers.HOST` instead); it "
+            "is sent to no other registry."
         ),
     ),
     Input(
@@ -202,27 +206,27 @@ INPUTS = (
     ),
     Input(
         name="username",
-        description="User name for `registry`, in place of `token` there.",
+        description="User name for `registry`, used instead of `token` there.",
     ),
     Input(
         name="password",
         secret=True,
-        description="Password or access token for `registry`, in place of `token` there.",
+        description="Password or access token for `registry`, used instead of `token` there.",
     ),
     Input(
         name="registry-auth",
         secret=True,
         description=(
-            "YAML list of `registry`, `username` and `password` for more registries, as "
-            "docker/login-action takes it."
+            "YAML list of `registry`, `username` and `password` for more registries, in the "
+            "format of docker/login-action."
         ),
     ),
     Input(
         name="verify",
         default="true",
         description=(
-            "Whether to read every tag back from the registry; `false` trusts the push's own "
-            "answer."
+            "Whether to read every tag back from the registry; `false` trusts the answer to the "
+            "write."
         ),
     ),
     Input(
@@ -236,31 +240,32 @@ INPUTS = (
         name="on-protected",
         default="fail",
         description=(
-            "What becomes of a protected tag that names another image: `fail`, or `keep` (it stays "
-            "as it is, and that is no failure)."
+            "What to do if a protected tag names another image: `fail`, or `keep` (leave the tag "
+            "as it is, without a failure)."
         ),
     ),
     Input(
         name="all-or-nothing",
         default="false",
         description=(
-            "Whether to move no tag before the content of every target is in its registry; if any "
-            "of it fails, no tag moves."
+            "Whether to write no tag before the content of every target is in its registry; if "
+            "any content fails, no tag is written."
         ),
     ),
     Input(
         name="declare-artifacts",
         default="false",
         description=(
-            "Whether to declare what landed to the runner (2.336 or newer) by `$GITHUB_ARTIFACTS`, "
-            "where actions/attest finds it."
+            "Whether to declare the images that landed to the runner (2.336 or newer) in "
+            "`$GITHUB_ARTIFACTS`, where actions/attest finds them."
         ),
     ),
     Input(
         name="dry-run",
         default="false",
         description=(
-            "Whether to read each tag and tell what would be pushed, writing nothing to a registry."
+            "Whether to only read each tag and report what would be pushed; nothing is written to "
+            "a registry."
         ),
     ),
     Input(
@@ -271,14 +276,13 @@ INPUTS = (
     Input(
         name="report-file",
         description=(
-            "Path to which the JSON report is written; without it nothing is written into the "
-            "workspace."
+            "Path for the JSON report; without it, nothing is written into the workspace."
         ),
     ),
     Input(
         name="insecure-registries",
         description=(
-            "Registries that may speak plain HTTP, besides `localhost` and `127.0.0.0/8`, one per "
+            "Registries that may use plain HTTP, besides `localhost` and `127.0.0.0/8`, one per "
             "line or separated by commas."
         ),
     ),
@@ -295,7 +299,7 @@ OUTPUTS = (
     Output(
         name="cause",
         description=(
-            "Where to look for the remedy of what did not land: `none`, `registry`, `network`, "
+            "Where to look for the fix if something failed: `none`, `registry`, `network`, "
             "`permission`, `engine`, `input` or `mixed`."
         ),
     ),
@@ -306,18 +310,20 @@ OUTPUTS = (
     Output(
         name="unchanged",
         description=(
-            "JSON array of the references that named this image already, all of it still there."
+            "JSON array of the references that already named this image, with all of its content "
+            "in the repository."
         ),
     ),
     Output(
         name="kept",
         description=(
-            "JSON array of the protected references that name another image and were left so."
+            "JSON array of the protected references that name another image and were left as they "
+            "are."
         ),
     ),
     Output(
         name="failed",
-        description="JSON array of the references that were tried and did not land.",
+        description="JSON array of the references that were tried and failed.",
     ),
     Output(
         name="skipped",
@@ -330,17 +336,17 @@ OUTPUTS = (
     Output(
         name="retried",
         description=(
-            "JSON array of the references whose write, or whose layers, needed more than one "
-            "attempt, however they ended."
+            "JSON array of the references whose tag or layers needed more than one attempt, "
+            "whatever their outcome."
         ),
     ),
     Output(
         name="digest",
-        description="The digest, if all landed references share one, else empty.",
+        description="The digest if all landed references share one, otherwise empty.",
     ),
     Output(
         name="digests",
-        description="JSON object, reference to digest, of every reference that landed.",
+        description="JSON object that maps every reference that landed to its digest.",
     ),
     Output(
         name="images",
@@ -351,19 +357,19 @@ OUTPUTS = (
     ),
     Output(
         name="attempts",
-        description="Number of attempts over the run.",
+        description="Number of attempts in the run.",
     ),
     Output(
         name="retries",
-        description="Number of attempts over the run that were not the first of their unit.",
+        description="Number of attempts in the run that were retries.",
     ),
     Output(
         name="lowest-parallel",
-        description="Lowest number of writes in flight that the run fell to.",
+        description="Lowest limit on parallel writes during the run.",
     ),
     Output(
         name="duration",
-        description="Length of the run in seconds, with one decimal.",
+        description="Duration of the run in seconds, with one decimal.",
     ),
     Output(
         name="report",
@@ -373,7 +379,7 @@ OUTPUTS = (
     ),
     Output(
         name="truncated",
-        description="`true` if outputs were cut to their budget; the report has everything.",
+        description="`true` if outputs were cut to their size limit; the report is complete.",
     ),
 )
 
