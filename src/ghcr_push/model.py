@@ -3,11 +3,11 @@
 Times are seconds on the run's own clock, zero at its start; lengths and waits are seconds too.
 """
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
+from ghcr_push.documents import json_object
 from ghcr_push.references import Digest, Repository, TagReference, digest_of
 
 
@@ -128,11 +128,20 @@ class Manifest:
     @property
     def document(self) -> dict[str, Any]:
         """What it says, read anew each time; empty where it is no JSON object."""
-        try:
-            document = json.loads(self.raw)
-        except (ValueError, RecursionError):
-            return {}
-        return document if isinstance(document, dict) else {}
+        return json_object(self.raw) or {}
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What names it."""
+        return Descriptor(self.media_type, self.digest, len(self.raw))
+
+    @property
+    def artifact_type(self) -> str:
+        """The image-spec's ``artifactType``, else its config's media type; empty without both."""
+        document = self.document
+        config = document.get("config")
+        of_config = config.get("mediaType") if isinstance(config, dict) else None
+        return str(document.get("artifactType") or of_config or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +158,6 @@ class Referrer:
     """Of a referrer that is an index: what it names, children before the indexes that name them."""
     blobs: tuple[Descriptor, ...] = ()
     """All that it and its parts name."""
-    artifact_type: str = ""
-    """What it is: the image-spec's ``artifactType``, else its config's media type."""
 
 
 @dataclass(frozen=True, slots=True)

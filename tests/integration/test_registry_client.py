@@ -341,14 +341,14 @@ async def test_another_digest_than_was_sent_is_told(
 
 async def test_nobody_listens() -> None:
     async with RegistryClient({}) as client:
-        evidence = await evidence_of(client.ping("127.0.0.1:1"))
+        evidence = await evidence_of(client._session.endpoint("127.0.0.1:1"))
     assert evidence.kind is Kind.NETWORK
     assert evidence.message == "GET http://127.0.0.1:1/v2/: connection refused"
 
 
 async def test_a_host_that_does_not_exist() -> None:
     async with RegistryClient({}) as client:
-        evidence = await evidence_of(client.ping("registry.invalid"))
+        evidence = await evidence_of(client._session.endpoint("registry.invalid"))
     # a machine without any name server cannot know that there is no such host
     assert evidence.kind in {Kind.HOST_UNKNOWN, Kind.NETWORK}
 
@@ -360,7 +360,7 @@ async def test_no_proxy_stands_before_this_machine(
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with client_of(front) as client:
         assert await client.head(image, "v1") is None
-        evidence = await evidence_of(client.ping("registry.invalid"))
+        evidence = await evidence_of(client._session.endpoint("registry.invalid"))
     assert (evidence.kind, evidence.status) == (Kind.PROXY, None)
 
 
@@ -368,7 +368,7 @@ async def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HTTPS_PROXY", "gopher://u:s3cret-password@proxy.invalid")
     monkeypatch.delenv("https_proxy", raising=False)
     async with RegistryClient({}) as client:
-        evidence = await evidence_of(client.ping("registry.invalid"))
+        evidence = await evidence_of(client._session.endpoint("registry.invalid"))
     assert "names a proxy that cannot be used" in evidence.message
 
 
@@ -421,7 +421,7 @@ async def test_connections_are_used_again(certificate: ssl.SSLContext) -> None:
 
 
 async def test_only_this_machine_may_show_any_certificate(certificate: ssl.SSLContext) -> None:
-    connections = Connections(TimeLimits(), "test", None)
+    connections = Connections(TimeLimits(), "test", None, {})
     async with listening(certificate) as (address, _):
         url = httpx2.URL(f"https://{address}/v2/")
         for trust in (TlsPolicy.LOOPBACK, TlsPolicy.UNVERIFIED):
@@ -436,7 +436,7 @@ async def test_only_this_machine_may_show_any_certificate(certificate: ssl.SSLCo
 
 
 async def test_tls_that_is_not_spoken_is_told() -> None:
-    connections = Connections(TimeLimits(), "test", None)
+    connections = Connections(TimeLimits(), "test", None, {})
     async with listening(None) as (address, _):
 
         async def ask() -> None:

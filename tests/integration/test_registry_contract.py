@@ -122,6 +122,9 @@ class Bytes:
         self.size = len(content)
         self.breaks_at = breaks_at
 
+    def release(self) -> None:
+        pass
+
     async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         breaks_at, self.breaks_at = self.breaks_at, None
         for place in range(start, self.size, 50_000):
@@ -169,9 +172,9 @@ async def uploaded(client: RegistryClient, repository: Repository) -> Bytes:
 async def test_a_registry_is_reached_and_a_closed_port_is_not(
     served: Served, client: RegistryClient
 ) -> None:
-    await client.ping(served.address)
+    await client._session.endpoint(served.address)
     with closed_address() as closed, pytest.raises(PushError) as raised:
-        await client.ping(closed)
+        await client._session.endpoint(closed)
     assert raised.value.evidence.unconnected
 
 

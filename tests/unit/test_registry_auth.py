@@ -78,6 +78,9 @@ class Content:
     def size(self) -> int:
         return len(self.content)
 
+    def release(self) -> None:
+        pass
+
     async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         yield self.content[start:]
 
@@ -202,7 +205,7 @@ async def test_a_registry_may_ask_later_than_at_the_ping() -> None:
     world = World()
     challenge, world.challenge = world.challenge, ""
     async with world.client() as client:
-        await client.ping("ghcr.io")
+        await client._session.endpoint("ghcr.io")
         world.challenge = challenge
         await client.head(IMAGE, "v1")
     assert world.shown == [None, None, BASIC, "Bearer t1"]

@@ -27,6 +27,9 @@ class Bytes:
         self.size = len(content)
         self.breaks_at = breaks_at
 
+    def release(self) -> None:
+        pass
+
     async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         breaks_at, self.breaks_at = self.breaks_at, None
         for place in range(start, self.size, 10):

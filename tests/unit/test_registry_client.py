@@ -460,7 +460,7 @@ async def test_plain_http_is_for_those_who_may(
         credentials, transport=transport, insecure_registries=insecure
     ) as client:
         with nullcontext() if len(schemes) == 2 else pytest.raises(PushError):
-            await client.ping(registry)
+            await client._session.endpoint(registry)
     assert seen == schemes
 
 
@@ -470,7 +470,7 @@ async def test_a_time_out_is_no_reason_to_step_down() -> None:
         raise httpx2.ConnectTimeout("")
 
     async with RegistryClient({}, transport=httpx2.MockTransport(handler)) as client:
-        assert (await evidence_of(client.ping("localhost:5000"))).kind is Kind.TIMEOUT
+        assert (await evidence_of(client._session.endpoint("localhost:5000"))).kind is Kind.TIMEOUT
 
 
 @pytest.mark.parametrize(
@@ -490,10 +490,10 @@ async def test_a_ping_that_is_refused_is_told_and_tried_again(
     answers = [status, 200]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(answers.pop(0)))
     async with RegistryClient({}, transport=transport) as client:
-        evidence = await evidence_of(client.ping("ghcr.io"))
+        evidence = await evidence_of(client._session.endpoint("ghcr.io"))
         assert (evidence.status, evidence.kind) == (status, kind)
-        await client.ping("ghcr.io")
-        await client.ping("ghcr.io")
+        await client._session.endpoint("ghcr.io")
+        await client._session.endpoint("ghcr.io")
     assert answers == []
 
 
@@ -565,7 +565,7 @@ async def test_a_proxy_before_plain_http_that_wants_a_login_is_told_as_the_proxy
         environ={"HTTP_PROXY": "http://octocat:s3cret@proxy.test:3128"},
     )
     async with client:
-        evidence = await evidence_of(client.ping("plain.test"))
+        evidence = await evidence_of(client._session.endpoint("plain.test"))
     failure = classify(evidence)
     assert (failure.kind, failure.retryable) == (Kind.PROXY, False)
     assert "the proxy proxy.test:3128, which HTTP_PROXY names, refused: 407" in evidence.message
@@ -592,7 +592,7 @@ async def test_a_proxy_that_makes_no_tunnel_for_plain_http_is_asked_without_one(
         )
         async with client:
             if reached:
-                await client.ping("plain.test:5000")
+                await client._session.endpoint("plain.test:5000")
             else:
-                evidence = await evidence_of(client.ping("plain.test:5000"))
+                evidence = await evidence_of(client._session.endpoint("plain.test:5000"))
                 assert f"refused: {refusal}" in evidence.message

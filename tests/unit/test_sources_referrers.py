@@ -78,7 +78,7 @@ async def test_what_has_the_image_for_its_subject_comes_along(tmp_path: Path) ->
         (digest, digest_of(sbom), None),
         (digest_of(sbom), digest_of(signature), None),
     ]
-    assert found[0].artifact_type == "x/sbom"
+    assert found[0].manifest.artifact_type == "x/sbom"
 
 
 async def test_what_a_nested_index_lists_counts(tmp_path: Path) -> None:

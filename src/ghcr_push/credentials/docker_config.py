@@ -1,6 +1,5 @@
 """Docker's configuration: the file ``config.json``, the variable, and what their entries hold."""
 
-import json
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ghcr_push.credentials.credential import Credential, key_of, registry_of
+from ghcr_push.documents import json_object
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 """Holds a configuration itself: docker's from 28.3 on, GitLab's runner's since long before."""
@@ -57,29 +57,24 @@ def read_config(folder: Path | None, notices: list[str]) -> dict[str, object]:
         return {}
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_bytes())
+        text = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
         notices.append(f"{path} cannot be read ({error.strerror}): going without it.")
         return {}
-    except (ValueError, RecursionError):
-        config = None
-    return _checked(config, str(path), notices)
+    return _parsed(text, str(path), notices)
 
 
 def read_variable(environment: Mapping[str, str], notices: list[str]) -> DockerConfig:
     """Return the configuration that the environment holds, empty where it holds none."""
-    text = environment.get(VARIABLE, "").strip()
-    try:
-        config = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
-        config = None
-    return DockerConfig(_checked(config, VARIABLE, notices), VARIABLE)
+    text = environment.get(VARIABLE, "").strip() or "{}"
+    return DockerConfig(_parsed(text, VARIABLE, notices), VARIABLE)
 
 
-def _checked(config: object, name: str, notices: list[str]) -> dict[str, object]:
-    if isinstance(config, dict):
+def _parsed(text: str | bytes, name: str, notices: list[str]) -> dict[str, object]:
+    config = json_object(text)
+    if config is not None:
         return config
     notices.append(f"{name} is not a Docker configuration in JSON: going without it.")
     return {}

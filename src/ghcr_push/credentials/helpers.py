@@ -1,6 +1,5 @@
 """Credential helpers: programs named by Docker's configuration that give a registry's secret."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -8,7 +7,7 @@ from collections.abc import Mapping
 
 from ghcr_push import tracing
 from ghcr_push.credentials.credential import Credential, key_of
-from ghcr_push.credentials.docker_config import mapping
+from ghcr_push.documents import json_object
 from ghcr_push.failures import without_secrets
 
 _MOST_SHOWN = 200
@@ -63,10 +62,7 @@ def _read(done: subprocess.CompletedProcess[bytes]) -> Credential | None:
         # an answer in JSON may hold the secret, even from a helper that failed
         words = "" if "{" in said else f": {without_secrets(said[:_MOST_SHOWN])}"
         raise ValueError(f"failed with {done.returncode}{words}")
-    try:
-        answer = mapping(json.loads(done.stdout))
-    except (ValueError, RecursionError):
-        answer = {}
+    answer = json_object(done.stdout) or {}
     username, secret = answer.get("Username"), answer.get("Secret")
     if not isinstance(username, str) or not isinstance(secret, str) or not secret:
         raise ValueError("gave no credentials")

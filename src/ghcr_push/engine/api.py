@@ -17,6 +17,7 @@ import httpx2
 from anyio.abc import Process
 
 from ghcr_push import tracing
+from ghcr_push.documents import json_object
 from ghcr_push.engine.command import QUESTION_LIMIT, DockerCommand, no_engine, not_started
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Kind
@@ -50,10 +51,7 @@ class EngineApi:
     async def manifests(self, image: str) -> list[dict[str, Any]]:
         """Return what the engine tells of an image's manifests; nothing before engine 28."""
         answer = await self._get(f"/images/{image}/json?manifests=1", {})
-        try:
-            told = answer.json().get("Manifests") if answer.is_success else None
-        except (ValueError, AttributeError):
-            return []
+        told = (json_object(answer.content) or {}).get("Manifests") if answer.is_success else None
         return told if isinstance(told, list) else []
 
     async def is_whole(self, image: str) -> bool:
@@ -169,11 +167,7 @@ def _read(raw: bytes) -> httpx2.Response:
 
 def _described(answer: httpx2.Response) -> Descriptor | None:
     """Read what the engine says of a tag; None where the registry has none of that name."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    said = body if isinstance(body, dict) else {}
+    said = json_object(answer.content) or {}
     if answer.is_success:
         return _descriptor(said.get("Descriptor"))
     message = str(said.get("message") or answer.text[:2000]).strip()

@@ -96,7 +96,7 @@ class ReferrerPush:
         return ReferrerResult(
             digest=referrer.manifest.digest,
             subject=referrer.subject,
-            artifact_type=referrer.artifact_type,
+            artifact_type=referrer.manifest.artifact_type,
             tag=referrer.tag,
             uploaded=referrer in self._written,
         )

@@ -160,12 +160,9 @@ class Recorded:
 
 def described(manifest: Manifest) -> Entry:
     """Return the entry by which a list of referrers names a manifest, as the spec wants it."""
-    document = manifest.document
-    named = document.get("config")
-    of_config = named.get("mediaType") if isinstance(named, dict) else None
     more = {
-        "annotations": document.get("annotations"),
-        "artifactType": document.get("artifactType") or of_config,
+        "annotations": manifest.document.get("annotations"),
+        "artifactType": manifest.artifact_type,
     }
     return {
         "mediaType": manifest.media_type,

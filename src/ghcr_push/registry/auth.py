@@ -5,7 +5,6 @@ The token service is that of the distribution project ("Token Authentication Spe
 """
 
 import ipaddress
-import json
 import socket
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -14,10 +13,11 @@ from dataclasses import dataclass, field, replace
 import httpx2
 
 from ghcr_push.credentials import Credential
-from ghcr_push.failures import ErrorInfo, PushError
+from ghcr_push.documents import json_object
+from ghcr_push.failures import PushError
 from ghcr_push.model import Kind
 from ghcr_push.registry.challenges import Challenge
-from ghcr_push.registry.errors import failure, refusal, shown
+from ghcr_push.registry.errors import failure, shown
 from ghcr_push.registry.http import ApiResponse, Connections, TlsPolicy, trust_in
 from ghcr_push.registry.single_flight import SingleFlight
 
@@ -133,14 +133,9 @@ class Authorizer:
         asked_at = self._clock()
         answer = await self._ask(endpoint, service, bearer, scope)
         if answer.status != httpx2.codes.OK:
-            error = refusal(
-                request=answer.request,
-                status=answer.status,
-                headers=answer.headers,
-                body=answer.body,
-                now=self._time_of_day(),
-            )
-            raise _of_token_service(error.evidence) from error
+            evidence = answer.refusal(self._time_of_day()).evidence
+            message = f"token service: {evidence.message}"
+            raise PushError(replace(evidence, message=message))
         header, lifetime = _read_token(answer)
         return _Token(header=header, renew_at=asked_at + lifetime - min(_LEEWAY, lifetime / 10))
 
@@ -240,17 +235,9 @@ def _refused(endpoint: Endpoint, named: str, why: str) -> PushError:
     )
 
 
-def _of_token_service(evidence: ErrorInfo) -> PushError:
-    return PushError(replace(evidence, message=f"token service: {evidence.message}"))
-
-
 def _read_token(answer: ApiResponse) -> tuple[str, float]:
     """Return the header made of an answer's token, and its lifetime in seconds."""
-    try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        body = None
-    fields = body if isinstance(body, dict) else {}
+    fields = json_object(answer.body) or {}
     token = fields.get("token") or fields.get("access_token")
     if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
         raise failure(

@@ -3,31 +3,15 @@
 distribution-spec, "Pushing blobs".
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 import httpx2
 
 from ghcr_push.failures import PushError
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry.session import ApiRequest, AstrayError, Session, location_of
-
-
-class BlobBytes(Protocol):
-    """What is uploaded: readable from any place, as often as it takes."""
-
-    @property
-    def digest(self) -> Digest:
-        """Its digest."""
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-
-    def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Yield the bytes from ``start`` on."""
-
 
 KEPT: Final = 30.0
 """Seconds in which an upload that was begun is good to go on with; GHCR ends them after 600."""

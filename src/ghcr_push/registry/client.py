@@ -1,6 +1,5 @@
 """The OCI distribution client: manifests looked at, fetched and written under tags."""
 
-import json
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
@@ -14,14 +13,16 @@ import httpx2
 
 from ghcr_push import media_types
 from ghcr_push.credentials import Credential
+from ghcr_push.documents import json_object
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest, Repository, digest_of, is_digest
-from ghcr_push.registry.blobs import BlobBytes, Mounts, ProbedUploads, has_blob
+from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Connections, TimeLimits
 from ghcr_push.registry.referrers import referrers
-from ghcr_push.registry.session import ApiRequest, Session
+from ghcr_push.registry.session import ApiRequest, Session, same_digest
 from ghcr_push.registry.upload import BlobUpload
 
 LAST_WORDS: Final = 1.0
@@ -94,13 +95,6 @@ class RegistryClient:
                 await self._begun.abandon()
         await self._connections.aclose()
 
-    async def ping(self, registry: str) -> None:
-        """Find out how ``registry`` wants to be spoken to; a success is remembered.
-
-        No credentials are shown. Every other method does this first, if nobody did.
-        """
-        await self._session.endpoint(registry)
-
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
         """Say what a tag or digest names; None: nothing.
 
@@ -131,11 +125,11 @@ class RegistryClient:
     async def _named(
         self, answer: ApiResponse, repository: Repository, reference: str
     ) -> Descriptor | None:
-        digest, size = _digest_header(answer), answer.headers.get("Content-Length", "")
+        digest, size = answer.digest, answer.headers.get("Content-Length", "")
         if digest is None or not size.isdecimal():
             return await self._described(repository, reference)
         if is_digest(reference):
-            _same_digest(answer, reference, digest)
+            same_digest(answer, reference, digest)
         return Descriptor(_content_type(answer), digest, int(size))
 
     async def _described(self, repository: Repository, reference: str) -> Descriptor | None:
@@ -143,8 +137,7 @@ class RegistryClient:
         answer = await self._read("GET", repository, reference)
         if answer.status == httpx2.codes.NOT_FOUND:
             return None
-        manifest = self._manifest(answer, reference)
-        return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+        return self._manifest(answer, reference).descriptor
 
     async def get(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index with its exact bytes, at most 4 MiB of them.
@@ -194,11 +187,11 @@ class RegistryClient:
 
     def _manifest(self, answer: ApiResponse, reference: str) -> Manifest:
         self._session.expect(answer, {httpx2.codes.OK})
-        named = reference if is_digest(reference) else _digest_header(answer)
+        named = reference if is_digest(reference) else answer.digest
         algorithm = named.partition(":")[0] if named else "sha256"
         digest = _digest_of(answer, algorithm)
         if named is not None:
-            _same_digest(answer, named, digest)
+            same_digest(answer, named, digest)
         return Manifest(_media_type(answer), digest, answer.body)
 
     async def put(
@@ -219,12 +212,10 @@ class RegistryClient:
             )
         )
         self._session.expect(answer, _WRITTEN)
-        digest = _digest_header(answer)
-        if digest is None and answer.status != httpx2.codes.CREATED:
+        if answer.digest is None and answer.status != httpx2.codes.CREATED:
             # some proxy's page may be a 200 too
             raise self._session.refusal(answer)
-        if digest is not None:
-            _same_digest(answer, manifest.digest, digest)
+        same_digest(answer, manifest.digest, answer.digest)
         subject = answer.headers.get("OCI-Subject", "").strip()
         return Digest(subject) if is_digest(subject) else None
 
@@ -253,7 +244,7 @@ class RegistryClient:
         """Say whether ``origin`` holds the blob, for a mount from there into ``repository``."""
         return await has_blob(self._session, origin, digest, repository)
 
-    def upload(self, repository: Repository, blob: BlobBytes) -> BlobUpload:
+    def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
         """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
         return BlobUpload(
             self._session,
@@ -291,11 +282,6 @@ def _may_pass(answer: ApiResponse) -> bool:
     return httpx2.codes.is_server_error(answer.status) and not unknown_method
 
 
-def _digest_header(answer: ApiResponse) -> Digest | None:
-    named = answer.headers.get("Docker-Content-Digest", "").strip()
-    return Digest(named) if is_digest(named) else None
-
-
 def _digest_of(answer: ApiResponse, algorithm: str) -> Digest:
     # the two that the image-spec registers
     if algorithm not in {"sha256", "sha512"}:
@@ -305,16 +291,6 @@ def _digest_of(answer: ApiResponse, algorithm: str) -> Digest:
             answer.status,
         )
     return digest_of(answer.body, algorithm)
-
-
-def _same_digest(answer: ApiResponse, hoped: str, seen: str) -> None:
-    """Raise unless both digests are equal; two algorithms cannot be compared, and pass."""
-    if hoped != seen and hoped.partition(":")[0] == seen.partition(":")[0]:
-        raise failure(
-            f"{answer.request}: the registry answered with {seen} instead of {hoped}",
-            Kind.MANGLED,
-            answer.status,
-        )
 
 
 def _content_type(answer: ApiResponse) -> str:
@@ -327,11 +303,8 @@ def _media_type(answer: ApiResponse) -> str:
     image-spec: ``mediaType`` should be there and must then equal the ``Content-Type``; where they
     differ, some proxy has changed the header, not the bytes.
     """
-    try:
-        body = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
+    body = json_object(answer.body)
+    if body is None:
         raise failure(f"{answer.request}: the answer is no manifest", Kind.MANGLED, answer.status)
     named = body.get("mediaType")
     return named if isinstance(named, str) and named.isascii() else _content_type(answer)

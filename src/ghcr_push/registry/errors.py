@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 import httpx2
 
+from ghcr_push.documents import json_object
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.registry.proxies import Proxy
@@ -38,7 +39,7 @@ def failure(message: str, kind: Kind | None = None, status: int | None = None) -
 
 
 def refusal(
-    *, request: str, status: int, headers: httpx2.Headers, body: bytes, now: float
+    request: str, status: int, headers: httpx2.Headers, body: bytes, now: float
 ) -> PushError:
     """Return the error for an answer that is not the one hoped for.
 
@@ -91,11 +92,7 @@ def _told_in_full(request: str, status: int, headers: httpx2.Headers, text: str)
 
 def _error_list(text: str) -> tuple[str | None, str]:
     """Return the first code and all texts of an error list; no code and no text if it is none."""
-    try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
-        return None, ""
-    listed = body.get("errors") if isinstance(body, dict) else None
+    listed = (json_object(text) or {}).get("errors")
     errors = [error for error in _list(listed) if isinstance(error, dict)]
     codes = [error["code"] for error in errors if isinstance(error.get("code"), str)]
     texts = dict.fromkeys(filter(None, map(_text, errors)))

@@ -2,7 +2,6 @@
 
 import ipaddress
 import logging
-import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -24,10 +23,12 @@ import httpx2
 from ghcr_push import tracing
 from ghcr_push.failures import PushError
 from ghcr_push.model import Kind
+from ghcr_push.references import Digest, is_digest
 from ghcr_push.registry.errors import (
     broken,
     broken_proxy,
     failure,
+    refusal,
     refused_by_proxy,
     shown,
 )
@@ -108,9 +109,8 @@ class Incoming:
     """The body of a success, given out as it comes; whoever has it closes it."""
 
     def __init__(
-        self, response: httpx2.Response, asked: str, broken_by: Callable[[Exception], PushError]
+        self, response: httpx2.Response, broken_by: Callable[[Exception], PushError]
     ) -> None:
-        self.asked = asked
         self._response = response
         self._broken_by = broken_by
 
@@ -142,6 +142,16 @@ class ApiResponse:
     incoming: Incoming | None = None
     """The body instead, where it was to be given out as it comes."""
 
+    @property
+    def digest(self) -> Digest | None:
+        """The digest that it names in its headers."""
+        named = self.headers.get("Docker-Content-Digest", "").strip()
+        return Digest(named) if is_digest(named) else None
+
+    def refusal(self, now: float) -> PushError:
+        """Return the error for an answer that is not the one hoped for; ``now``: time of day."""
+        return refusal(self.request, self.status, self.headers, self.body, now)
+
 
 def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> TlsPolicy:
     """Say how far the host of ``url`` is trusted: Docker's rule for insecure registries."""
@@ -171,7 +181,7 @@ class Connections:
         limits: TimeLimits,
         user_agent: str,
         transport: httpx2.AsyncBaseTransport | None,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str],
     ) -> None:
         self._limits = limits
         self._user_agent = user_agent
@@ -229,9 +239,9 @@ class Connections:
                     response = await client.send(request, stream=True)
                 made.status = response.status_code
                 if streamed and response.is_success:
-                    incoming = Incoming(response, asked, broken_by)
+                    incoming = Incoming(response, broken_by)
                 else:
-                    body = await _whole(response, asked, most)
+                    body = await _body(response, asked, most)
                     made.received = len(body)
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise broken_by(error) from error
@@ -334,18 +344,11 @@ class _TracedBody:
         return chunk
 
 
-async def _whole(response: httpx2.Response, asked: str, most: int) -> bytes:
-    try:
-        return await _body(response, asked, most)
-    finally:
-        await response.aclose()
-
-
 async def _body(response: httpx2.Response, asked: str, most: int) -> bytes:
-    """Read a success whole or not at all, of an error what fits."""
+    """Read a success whole or not at all, of an error what fits; close the response."""
     body = bytearray()
     bound = most if response.is_success else MOST_TEXT
-    async with aclosing(response.aiter_bytes()) as chunks:
+    async with aclosing(response), aclosing(response.aiter_bytes()) as chunks:
         async for chunk in chunks:
             body += chunk
             if len(body) > bound:

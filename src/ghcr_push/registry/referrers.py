@@ -1,13 +1,13 @@
 """What refers to a manifest, as a registry lists it: the referrers API of distribution-spec 1.1."""
 
-import json
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import httpx2
 
 from ghcr_push import media_types
+from ghcr_push.documents import json_object
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.registry.errors import failure
@@ -50,15 +50,7 @@ async def referrers(
         following = _next(answer)
         if following is None:
             return tuple(dict.fromkeys(listed))
-        request = ApiRequest(
-            method="GET",
-            repository=repository,
-            path=request.path,
-            headers=request.headers,
-            most=_LARGEST,
-            location=following,
-            of_source=of_source,
-        )
+        request = replace(request, location=following)
     raise failure(
         f"{answer.request}: more than {MOST_PAGES} pages of referrers", Kind.UNSUPPORTED, None
     )
@@ -66,20 +58,14 @@ async def referrers(
 
 def _digests(answer: ApiResponse) -> tuple[Digest, ...] | None:
     """Read an index; None where the answer is none."""
-    try:
-        document = json.loads(answer.body)
-        return tuple(_named(document["manifests"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _named(entries: object) -> Iterator[Digest]:
+    entries = (json_object(answer.body) or {}).get("manifests")
     if not isinstance(entries, list):
-        raise TypeError(entries)
-    for entry in entries:
-        digest = str(entry["digest"])
-        if is_digest(digest):
-            yield Digest(digest)
+        return None
+    try:
+        digests = [str(entry["digest"]) for entry in entries]
+    except (KeyError, TypeError):
+        return None
+    return tuple(Digest(digest) for digest in digests if is_digest(digest))
 
 
 def _next(answer: ApiResponse) -> httpx2.URL | None:

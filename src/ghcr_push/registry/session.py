@@ -1,6 +1,5 @@
 """A run's dealings with its registries, whatever it asks of them: where they answer, who we are."""
 
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +12,7 @@ from ghcr_push.model import Kind
 from ghcr_push.references import DEFAULT_REGISTRY, Repository, is_digest
 from ghcr_push.registry.auth import Authorization, Authorizer, Endpoint
 from ghcr_push.registry.challenges import parse_challenges
-from ghcr_push.registry.errors import ConnectError, failure, refusal, shown
+from ghcr_push.registry.errors import ConnectError, failure, shown
 from ghcr_push.registry.http import MOST_TEXT, ApiResponse, Connections, Stream, TlsPolicy, trust_in
 from ghcr_push.registry.single_flight import SingleFlight
 
@@ -96,8 +95,8 @@ class Session:
         connections: Connections,
         insecure_registries: frozenset[str],
         *,
-        clock: Callable[[], float] = time.monotonic,
-        time_of_day: Callable[[], float] = time.time,
+        clock: Callable[[], float],
+        time_of_day: Callable[[], float],
     ) -> None:
         self._connections = connections
         self._insecure_registries = insecure_registries
@@ -156,13 +155,7 @@ class Session:
                 Kind.UNSUPPORTED,
                 answer.status,
             )
-        return refusal(
-            request=answer.request,
-            status=answer.status,
-            headers=answer.headers,
-            body=answer.body,
-            now=self._time_of_day(),
-        )
+        return answer.refusal(self._time_of_day())
 
     def expect(self, answer: ApiResponse, statuses: Collection[int]) -> None:
         """Raise the refusal unless the answer's status is one of ``statuses``."""
@@ -277,3 +270,13 @@ def location_of(answer: ApiResponse) -> httpx2.URL:
     raise failure(
         f"{answer.request}: the answer {answer.status} has {why}", Kind.UNSUPPORTED, answer.status
     )
+
+
+def same_digest(answer: ApiResponse, hoped: str, seen: str | None) -> None:
+    """Raise where both are digests by one algorithm, and differ: others cannot be compared."""
+    if seen and hoped != seen and hoped.partition(":")[0] == seen.partition(":")[0]:
+        raise failure(
+            f"{answer.request}: the registry answered with {seen} instead of {hoped}",
+            Kind.MANGLED,
+            answer.status,
+        )

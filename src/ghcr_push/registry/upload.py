@@ -23,12 +23,13 @@ import httpx2
 from ghcr_push import tracing
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import BlobOutcome, Kind
-from ghcr_push.references import Repository, is_digest
+from ghcr_push.pushing.ports import Blob
+from ghcr_push.references import Repository
 from ghcr_push.registry.ahead import read_ahead
-from ghcr_push.registry.blobs import BlobBytes, Mounts, ProbedUploads, has_blob
+from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Stream
-from ghcr_push.registry.session import ApiRequest, Session, location_of
+from ghcr_push.registry.session import ApiRequest, Session, location_of, same_digest
 
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
 _WRITTEN: Final = frozenset({200, 201, 202, 204})
@@ -66,7 +67,7 @@ class BlobUpload:
         self,
         session: Session,
         repository: Repository,
-        blob: BlobBytes,
+        blob: Blob,
         *,
         begun: ProbedUploads,
         mounts: Mounts,
@@ -121,13 +122,6 @@ class BlobUpload:
         await self._begin()
         return await self._send_whole()
 
-    async def cancel(self) -> None:
-        """Have the registry forget an upload that was begun and will not be ended."""
-        if self._location is not None:
-            request = self._at_location("DELETE")
-            self._location = None
-            await self._session.send(request)
-
     # -- steps ------------------------------------------------------------------------------
 
     @property
@@ -155,7 +149,7 @@ class BlobUpload:
         try:
             answer = await self._ask(self._uploads(query, origin), {201, 202})
             if answer.status == httpx2.codes.CREATED:
-                self._right_digest(answer)
+                same_digest(answer, self._blob.digest, answer.digest)
                 return True
             self._location = location_of(answer)
         except PushError as error:
@@ -204,7 +198,8 @@ class BlobUpload:
         """Send the bytes from ``start`` on with the request that ends the upload."""
         part = (start, self._blob.size)
         request = self._at_location("PUT", headers=_OCTETS, part=part, commit=True)
-        self._right_digest(await self._ask(request, _WRITTEN))
+        answer = await self._ask(request, _WRITTEN)
+        same_digest(answer, self._blob.digest, answer.digest)
 
     async def _sending(self, offset: int, requests: Awaitable[None]) -> BlobOutcome:
         """Await the requests that send all from ``offset`` on, and make sense of how they fail."""
@@ -302,17 +297,6 @@ class BlobUpload:
         answer = await self._session.send(request)
         self._session.expect(answer, statuses)
         return answer
-
-    def _right_digest(self, answer: ApiResponse) -> None:
-        """Raise where the registry says that it has other bytes than ours."""
-        named = answer.headers.get("Docker-Content-Digest", "").strip()
-        same_algorithm = named.partition(":")[0] == self._blob.digest.partition(":")[0]
-        if is_digest(named) and same_algorithm and named != self._blob.digest:
-            raise failure(
-                f"{answer.request}: the registry has {named} instead of {self._blob.digest}",
-                Kind.MANGLED,
-                answer.status,
-            )
 
 
 class _CountedPart:

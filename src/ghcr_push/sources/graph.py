@@ -4,7 +4,6 @@ The words are the image-spec's. Where not all platforms of an image are there (i
 one), the choice is docker's: the one platform that is complete, else a failure.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -202,12 +201,3 @@ def platform_of(fields: Document) -> str:
     """Return ``os/architecture[/variant]`` of a config or of a descriptor's platform."""
     parts = (fields["os"], fields["architecture"], fields.get("variant"))
     return "/".join(str(part) for part in parts if part)
-
-
-def parsed(raw: bytes) -> Document | None:
-    """Return the JSON object that ``raw`` is; None where it is none."""
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None

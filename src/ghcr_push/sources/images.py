@@ -61,8 +61,7 @@ class SavedImage:
     @property
     def top(self) -> Descriptor:
         """What a tag has to name."""
-        manifest = self.manifests[-1]
-        return Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+        return self.manifests[-1].descriptor
 
 
 def not_whole(what: str, kind: Kind | None = None) -> PushError:

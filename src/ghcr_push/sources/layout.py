@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from ghcr_push import media_types
+from ghcr_push.documents import json_object
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
@@ -18,7 +19,6 @@ from ghcr_push.sources.graph import (
     LARGEST_MANIFEST,
     ImageGraph,
     listed,
-    parsed,
     the_one,
 )
 from ghcr_push.sources.images import SavedImage
@@ -99,7 +99,7 @@ class Layout:
     def relations(self) -> Relations:
         """Return what refers to what, of all that ``index.json`` leads to and can be read."""
         raw = self._files.content("index.json", LARGEST_INDEX) or b""
-        return relations_of(self._listed(parsed(raw) or {}, set(), 0))
+        return relations_of(self._listed(json_object(raw) or {}, set(), 0))
 
     def _listed(self, index: dict[str, Any], seen: set[Digest], depth: int) -> Iterator[Listed]:
         """Yield the manifests of an index, however deep; what is damaged is no concern of ours."""
@@ -110,7 +110,7 @@ class Layout:
                 raw = self._files.content(path_of(named.digest), LARGEST_MANIFEST)
             except PushError:
                 continue
-            document = parsed(raw or b"") or {}
+            document = json_object(raw or b"") or {}
             yield Listed(named.digest, names, entry.get("annotations") or {}, document)
             if named.digest not in seen:
                 seen.add(named.digest)
@@ -126,7 +126,7 @@ class Layout:
                 yield from self._entries(child, contents) if nested else (entry,)
             return
         config = self._files.content(path_of(Digest(document["config"]["digest"])), _LARGEST_CONFIG)
-        told = parsed(config or b"") or {}
+        told = json_object(config or b"") or {}
         platform = {key: told[key] for key in _PLATFORM if told.get(key)}
         described = {
             "mediaType": manifest.media_type,
@@ -162,7 +162,7 @@ class Layout:
     def _check_version(self) -> None:
         """Refuse a layout that says it is of another major version; some tools' say nothing."""
         raw = self._files.content("oci-layout", LARGEST_MANIFEST)
-        version = (parsed(raw) or {}).get("imageLayoutVersion") if raw is not None else None
+        version = (json_object(raw) or {}).get("imageLayoutVersion") if raw is not None else None
         if version is not None and str(version).partition(".")[0] != _MAJOR:
             raise self._unusable(f"is a layout of version {version}; only {_MAJOR}.x is known")
 
@@ -207,7 +207,7 @@ class Layout:
         contents.blobs[blob.digest] = size
         if blob.media_type.endswith("+json") and size <= _LARGEST_CONFIG:
             raw = self._files.content(path_of(blob.digest), _LARGEST_CONFIG) or b""
-            contents.add_document(blob.digest, parsed(raw) or {})
+            contents.add_document(blob.digest, json_object(raw) or {})
 
     def _named(
         self, digest: Digest, document: dict[str, Any]
@@ -225,7 +225,7 @@ class Layout:
             raise self._unusable(f"has {len(raw):,} bytes of {digest}, not {named.size:,}")
 
     def _document(self, name: str, raw: bytes) -> dict[str, Any]:
-        document = parsed(raw)
+        document = json_object(raw)
         if document is None:
             raise self._unusable(f"has {name}, which is no JSON object")
         return document

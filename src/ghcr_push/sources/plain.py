@@ -164,8 +164,7 @@ def _with_children(renamed: Mapping[str, Manifest]) -> Change:
 
 def _rename(descriptor: dict[str, Any], renamed: Mapping[str, Manifest]) -> bool:
     new = renamed.get(str(descriptor.get("digest")))
-    named = Descriptor(new.media_type, new.digest, len(new.raw)) if new else None
-    return _replace(descriptor, named)
+    return _replace(descriptor, new.descriptor if new else None)
 
 
 def _replace(descriptor: dict[str, Any], named: Descriptor | None) -> bool:

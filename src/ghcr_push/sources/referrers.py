@@ -110,16 +110,12 @@ def found_in(
 
 def _referrer(subject: Digest, relation: Relation, saved: SavedImage) -> Referrer:
     *parts, top = saved.manifests
-    document = top.document
-    config = document.get("config")
-    of_config = config.get("mediaType") if isinstance(config, dict) else None
     return Referrer(
         subject=subject,
         manifest=top,
         tag=relation.tag,
         parts=tuple(parts),
         blobs=saved.blobs,
-        artifact_type=str(document.get("artifactType") or of_config or ""),
     )
 
 

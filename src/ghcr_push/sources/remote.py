@@ -5,6 +5,7 @@ from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
+from ghcr_push.documents import json_object
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Failure, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
@@ -12,7 +13,6 @@ from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.sources.content import KnownContent
 from ghcr_push.sources.disk import RunningDigest, unusable
-from ghcr_push.sources.graph import parsed
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import Layout, named_by, path_of
 from ghcr_push.sources.ready import Ready
@@ -146,7 +146,7 @@ class RegistrySources:
         self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
     ) -> None:
         """Fetch the config of a single image: it alone tells the platform."""
-        named = (parsed(manifest.raw) or {}).get("config")
+        named = (json_object(manifest.raw) or {}).get("config")
         digest = named.get("digest") if isinstance(named, dict) else None
         size = files.size(path_of(Digest(digest))) if isinstance(digest, str) else None
         if not isinstance(digest, str) or not size or size > _LARGEST_CONFIG:
@@ -195,7 +195,7 @@ class Fetched:
         self.manifests[manifest.digest] = manifest
         self._contents[path_of(manifest.digest)] = manifest.raw
         try:
-            children, blobs = named_by(parsed(manifest.raw) or {})
+            children, blobs = named_by(json_object(manifest.raw) or {})
         except ValueError:
             return []  # whoever reads the layout says so
         self._sizes |= {path_of(blob.digest): blob.size for blob in blobs}

@@ -9,6 +9,7 @@ from collections.abc import Container, Generator, Iterable, Iterator, Mapping, S
 from typing import Final
 
 from ghcr_push import media_types
+from ghcr_push.documents import json_object
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_digest
@@ -20,7 +21,6 @@ from ghcr_push.sources.graph import (
     Document,
     ImageGraph,
     chosen,
-    parsed,
 )
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
 from ghcr_push.sources.plain import compressed_layer, with_layers
@@ -74,7 +74,7 @@ def read_stored(
             continue
         if entry.size <= LARGEST_MANIFEST:
             raw = tar.content()
-            document = (parsed(raw) if raw.startswith(b"{") else None) or {}
+            document = (json_object(raw) if raw.startswith(b"{") else None) or {}
             if manifest := _manifest(digest, raw, document):
                 _check(digest, raw)
                 contents.add_manifest(manifest, document)
