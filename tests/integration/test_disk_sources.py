@@ -77,33 +77,6 @@ def test_a_second_run_writes_nothing(layout: Path, front: Front) -> None:
     assert after.blob_uploads == before.blob_uploads
 
 
-def test_twenty_tags_in_five_repositories_cost_each_part_once(layout: Path, front: Front) -> None:
-    """Push a layout to four tags in each of five repositories, and again."""
-    names = [f"acme/five-{number}" for number in range(5)]
-    tags = [f"{name}:{tag}" for name in names for tag in ("1", "1.4", "1.4.2", "latest")]
-    references = [f"{front.address}/{tag}" for tag in tags]
-    pushed = push_to(layout, references)
-    assert pushed.status == 0, pushed.report
-    top = manifest_of(front, "acme/five-0", "latest")
-    children = [each["digest"] for each in top["manifests"]]
-    manifests = [manifest_of(front, "acme/five-0", child) for child in children]
-    blobs = {each["digest"] for one in manifests for each in (one["config"], *one["layers"])}
-    stats = front.stats()
-    for name in names:
-        uploads = stats.blob_uploads.get(name, {})
-        assert set(uploads.values()) <= {1}
-        assert len(uploads) + stats.blob_mounts.get(name, 0) == len(blobs)
-    assert {times for one in stats.blob_uploads.values() for times in one.values()} == {1}
-    written = {*tags, *(f"{name}@{child}" for name in names for child in children)}
-    mine = {key: n for key, n in stats.manifest_writes.items() if key.startswith("acme/five-")}
-    assert mine == dict.fromkeys(written, 1)
-    front.reset()
-    again = push_to(layout, references)
-    assert {target["outcome"] for target in again.report["targets"]} == {"unchanged"}
-    stats = front.stats()
-    assert (stats.manifest_writes, stats.blob_uploads, stats.blob_mounts) == ({}, {}, {})
-
-
 def plain_image(made: Made, number: int) -> dict[str, Any]:
     """Add an image with a layer that is not compressed; return its descriptor."""
     content = layer(number)

@@ -1,7 +1,6 @@
 """From one registry to another with no engine: what goes wrong at the source is the source's."""
 
 import gzip
-import hashlib
 import json
 import os
 import subprocess
@@ -14,16 +13,14 @@ from typing import Any
 import httpx2
 import pytest
 from tests.support.front import Answer, Behaviour, Front, Rule, Step, oci_error, on, running_front
+from tests.support.layouts import CONFIG, LAYER, Made
 from tests.support.registry import running_registry
+from tests.support.saved import INDEX, MANIFEST
 
 from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
 
 COMMAND = Path(sys.executable).with_name("ghcr-push")
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 LARGE = 20 << 20
 
 
@@ -43,40 +40,22 @@ def source() -> Iterator[Front]:
         yield front
 
 
-def digest_of(raw: bytes) -> str:
-    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
-
-
 def fill(front: Front, name: str = "acme/base") -> None:
-    """Put an index of two platforms into a registry, one layer of 20 MiB, with plain requests."""
-    base = f"http://{front.address}/v2/{name}"
-
-    def blob(raw: bytes, media_type: str) -> dict[str, Any]:
-        begun = httpx2.post(f"{base}/blobs/uploads/")
-        place = httpx2.URL(begun.headers["Location"]).copy_merge_params({"digest": digest_of(raw)})
-        assert httpx2.put(place, content=raw, timeout=30).status_code == 201
-        return {"mediaType": media_type, "digest": digest_of(raw), "size": len(raw)}
-
-    def manifest(document: dict[str, Any], reference: str | None = None) -> dict[str, Any]:
-        raw = json.dumps(document).encode()
-        media_type = document["mediaType"]
-        put = httpx2.put(
-            f"{base}/manifests/{reference or digest_of(raw)}",
-            content=raw,
-            headers={"Content-Type": media_type},
-        )
-        assert put.status_code == 201
-        return {"mediaType": media_type, "digest": digest_of(raw), "size": len(raw)}
-
-    random, children = Random(7), []
-    shared = blob(gzip.compress(random.randbytes(5000)), LAYER)
+    """Put an index of two platforms into a registry, one layer of 20 MiB."""
+    made, random, children = Made(), Random(7), []
+    shared = made.named(gzip.compress(random.randbytes(5000)), LAYER)
     for architecture, size in (("amd64", LARGE), ("arm64", 9000)):
-        config = json.dumps({"os": "linux", "architecture": architecture}).encode()
-        own = blob(random.randbytes(size), LAYER)
-        document = {"schemaVersion": 2, "mediaType": MANIFEST, "layers": [shared, own]}
-        child = manifest({**document, "config": blob(config, CONFIG)})
-        children.append({**child, "platform": {"os": "linux", "architecture": architecture}})
-    manifest({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}, "1")
+        platform = {"os": "linux", "architecture": architecture}
+        document = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": made.named(json.dumps(platform).encode(), CONFIG),
+            "layers": [shared, made.named(random.randbytes(size), LAYER)],
+        }
+        child = made.named(json.dumps(document).encode(), MANIFEST)
+        children.append({**child, "platform": platform})
+    made.index(*children)
+    made.uploaded(f"{front.address}/{name}", "1")
 
 
 def push(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:

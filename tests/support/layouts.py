@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from ghcr_push.model import Failure, Image, Kind
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.references import Digest
@@ -26,6 +28,7 @@ class Made:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
         self.entries: list[dict[str, Any]] = []
+        self.media_types: dict[str, str] = {}
 
     def blob(self, raw: bytes) -> Digest:
         digest = digest_of(raw)
@@ -33,7 +36,9 @@ class Made:
         return digest
 
     def named(self, raw: bytes, media_type: str, **more: Any) -> dict[str, Any]:
-        return {"mediaType": media_type, "digest": self.blob(raw), "size": len(raw), **more}
+        digest = self.blob(raw)
+        self.media_types[digest] = media_type
+        return {"mediaType": media_type, "digest": digest, "size": len(raw), **more}
 
     def image(
         self, seed: int, *, layers: int = 2, size: int = 3000, **config: Any
@@ -67,6 +72,28 @@ class Made:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return folder
+
+    def uploaded(self, repository: str, tag: str) -> str:
+        """Put all of it into a registry with plain requests, the last manifest under a tag."""
+        host, _, name = repository.partition("/")
+        base = f"http://{host}/v2/{name}"
+        *others, last = self.files
+        for path in others[1:]:
+            self._upload(base, path, None)
+        self._upload(base, last, tag)
+        return f"{repository}:{tag}"
+
+    def _upload(self, base: str, path: str, tag: str | None) -> None:
+        raw, digest = self.files[path], f"sha256:{path.rpartition('/')[2]}"
+        media_type = self.media_types[digest]
+        if media_type in {MANIFEST, INDEX}:
+            url = httpx2.URL(f"{base}/manifests/{tag or digest}")
+        else:
+            begun = httpx2.post(f"{base}/blobs/uploads/")
+            url = httpx2.URL(begun.headers["Location"]).copy_merge_params({"digest": digest})
+            media_type = "application/octet-stream"
+        put = httpx2.put(url, content=raw, headers={"Content-Type": media_type}, timeout=30)
+        assert put.status_code == 201, put.text
 
 
 def one_image(name: str | None = "1.0") -> tuple[Made, Digest]:
