@@ -14,7 +14,7 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import BlobOutcome, Image, Manifest, Source, Step, Target, TransferStats
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.events import Event, Noticed
+from ghcr_push.pushing.events import ContentProgress, Event, Noticed
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Engine, Registry
@@ -122,8 +122,9 @@ class Upload:
             if self.world.mounts:
                 return BlobOutcome.MOUNTED
         self.world.asked.append(("send", self.repository, self.blob.digest))
-        await anyio.sleep(self.world.writing)
-        self.bytes_sent += self.blob.size
+        for _ in range(2):
+            await anyio.sleep(self.world.writing / 2)
+            self.bytes_sent += self.blob.size // 2
         self.world.held.add((self.repository, self.blob.digest))
         return BlobOutcome.SENT
 
@@ -356,6 +357,14 @@ async def test_a_hold_that_came_during_the_second_look_is_obeyed() -> None:
         assert (world.of("look"), world.of("send")) == ([APP, APP], [])
         await anyio.sleep(10)
     assert world.of("send") == [APP]
+
+
+@played
+async def test_progress_counts_the_bytes_of_blobs_that_are_on_their_way() -> None:
+    async with bench(World(writing=12)) as on:
+        await on.push()
+    told = [each for each in on.told if isinstance(each, ContentProgress)]
+    assert [(each.done, each.size) for each in told] == [(0, 200), (100, 200)]
 
 
 @played

@@ -259,6 +259,7 @@ class ContentPush:
         believed = blob.digest not in self._unbelieved
         if not (believed and self._known_blobs.holds(self.repository, blob.digest)):
             self.log.uploads.append(upload)
+            self._uploads[blob.digest] = upload
             with self._known_blobs.progress.of(upload, blob.size):
                 attempt = self._try if believed else self._send_unseen
                 landed = await self.units.persist(unit, lambda: attempt(blob, upload, unit.journal))
