@@ -17,7 +17,7 @@ from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target, TargetR
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine
 from ghcr_push.pushing.pressure.retry import Backoff
-from ghcr_push.pushing.run import PushRun, RunOptions
+from ghcr_push.pushing.run import PushRun
 from ghcr_push.references import Repository, TagReference
 from ghcr_push.registry import RegistryClient
 from ghcr_push.sources import SavedImages, Spool
@@ -76,9 +76,10 @@ async def pushed(
     queue = PushRun(
         Plan((Group(SOURCE, repository, (target,)),)),
         {SOURCE: FoundContent(image=image, read=Saving().read)},
-        context=context,
-        limits=RunOptions(max_parallel=4, adaptive=True, timeout=60, fail_fast=False),
-        random=Random(1),
+        context,
+        max_parallel=4,
+        adaptive=True,
+        fail_fast=False,
     )
     [result] = await queue.run()
     return result

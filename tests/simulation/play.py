@@ -19,7 +19,7 @@ from ghcr_push.pushing.ports import Content, Engine, Registry
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
 from ghcr_push.pushing.pressure.retry import Backoff
-from ghcr_push.pushing.run import PushRun, RunOptions
+from ghcr_push.pushing.run import PushRun
 from ghcr_push.references import Repository
 from ghcr_push.sources.content import FoundContent, Read
 from tests.simulation.records import HeldSlot, Request
@@ -193,14 +193,14 @@ def _queue(played: Played) -> PushRun:
         mount_from=scenario.transfer.mount_from,
         reach=played.reach,
     )
-    limits = RunOptions(
+    return PushRun(
+        scenario.plan,
+        _contents(played.world),
+        context,
         max_parallel=scenario.max_parallel,
         adaptive=scenario.adaptive,
-        timeout=scenario.timeout,
         fail_fast=scenario.fail_fast,
     )
-    contents = _contents(played.world)
-    return PushRun(scenario.plan, contents, context=context, limits=limits, random=random)
 
 
 def _contents(world: World) -> dict[Source, Content | Failure]:

@@ -37,9 +37,9 @@ def refused_and_forgotten(patch: pytest.MonkeyPatch) -> None:
     bring = GroupPush._bring_referrers
 
     async def whatever(group: GroupPush) -> bool:
-        fail_all, group._fail_all = group._fail_all, lambda *_: None  # type: ignore[method-assign]
+        fail, group._fail = group._fail, lambda *_: None  # type: ignore[method-assign]
         await bring(group)
-        group._fail_all = fail_all  # type: ignore[method-assign]
+        group._fail = fail  # type: ignore[method-assign]
         return True
 
     patch.setattr(GroupPush, "_bring_referrers", whatever)

@@ -20,7 +20,6 @@ from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import FixedLimit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
-from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.referrers_tag import ReferrersTag, described, with_entries
 from ghcr_push.pushing.units import Units
 from ghcr_push.references import Digest, Repository, TagReference, referrers_tag
@@ -113,14 +112,7 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
         limiter.outage.answered()
         target = Target(TagReference(APP, "1"), Source("app"))
         units = Units(target, context=context, limiter=limiter, may_begin=lambda: True, log=log)
-        tag = ReferrersTag(
-            APP,
-            SUBJECT,
-            context=context,
-            limiter=limiter,
-            units=units,
-            reader=Reader(limiter, units.judge),
-        )
+        tag = ReferrersTag(SUBJECT, context, units)
         try:
             await tag.add(manifests)
         except AttemptError as failed:  # a task group would wrap it

@@ -18,7 +18,7 @@ from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
-from ghcr_push.pushing.context import undescribed
+from ghcr_push.pushing.context import judged
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
 from ghcr_push.sources.content import FoundContent
@@ -99,7 +99,7 @@ class DockerEngine:
         try:
             chosen = await self._platforms.choose(source, image)
         except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
-            return undescribed(error, source)
+            return judged(error, str(source))
         if isinstance(chosen, Failure):
             return chosen
         return FoundContent(image=chosen[0], read=partial(self._read, source, *chosen))
@@ -127,7 +127,7 @@ class DockerEngine:
             try:
                 singly.update(await self._inspect([source]))
             except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
-                singly[source] = undescribed(error, source)
+                singly[source] = judged(error, str(source))
         return singly
 
     async def _described(self, inspected: dict[str, object]) -> Image:

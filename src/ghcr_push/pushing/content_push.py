@@ -18,7 +18,7 @@ from ghcr_push.pushing.ports import Blob, ImageManifests, Upload
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.readings import Receiver, SharedContent
-from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader
+from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.pushing.unknown_blobs import UnknownBlobs
@@ -45,6 +45,8 @@ class ContentPush:
         log: ContentLog,
     ) -> None:
         self.log = log
+        self.repository = seed.reference.repository
+        """Where the content goes."""
         self._seed = seed
         self._context = context
         self._limiter = limiter
@@ -53,7 +55,7 @@ class ContentPush:
         self._refusal = refusal
         self._may_begin = may_begin
         self.units = Units(seed, context=context, limiter=limiter, may_begin=may_begin, log=log)
-        self._reader = Reader(limiter, self.units.judge)
+        self._reader = self.units.reader
         self._passes = self.units.new()
         """The attempts to read the image that are told of with this repository."""
         self._blobs: dict[Digest, Unit] = {}
@@ -71,11 +73,6 @@ class ContentPush:
         """Manifests that the registry, as it took them, added to a list of referrers itself."""
         self._wanted: frozenset[Digest] | None = None
         """The blobs to bring, None for all."""
-
-    @property
-    def repository(self) -> Repository:
-        """Where the content goes."""
-        return self._seed.reference.repository
 
     async def push(self) -> Manifest:
         """Return the image's own manifest once all that it names is in the repository.
@@ -300,13 +297,11 @@ class ContentPush:
         async with self._known_blobs.sending(self.repository, blob.digest):
             if mount_candidate() is None and (refusal := await self._refusal()):
                 raise AttemptError(refusal, counts=True)
-            unit = (self.repository, blob.digest)
-            return await self.units.send(unit, attempt, journal, look_again)
+            return await self.units.send(blob.digest, attempt, journal, look_again)
 
     async def _send_unseen(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
         """Send the blob, once, without a look and without a mount."""
-        unit = (self.repository, blob.digest)
-        return await self.units.send(unit, upload.attempt, journal)
+        return await self.units.send(blob.digest, upload.attempt, journal)
 
     async def _is_there(
         self,
@@ -372,8 +367,7 @@ class ContentPush:
 
         async def attempt() -> None:
             await self.unknown_blobs.mend()
-            key = (self.repository, manifest.digest)
-            await self.units.send(key, request, unit.journal)
+            await self.units.send(manifest.digest, request, unit.journal)
 
         await self.units.persist(unit, attempt)
 

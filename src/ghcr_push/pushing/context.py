@@ -7,7 +7,7 @@ from typing import Final
 
 from ghcr_push import tracing
 from ghcr_push.failures import MOST_DETAILS, ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Failure, Kind, Source, Step, Target
+from ghcr_push.model import Failure, Kind, Step, Target
 from ghcr_push.pushing.events import Noticed, Observer, Waiting
 from ghcr_push.pushing.ports import Engine, Registry, TagReader
 from ghcr_push.pushing.preflight import NO_ANSWER, Reach
@@ -138,11 +138,10 @@ def internal(error: Exception, where: str) -> Failure:
     )
 
 
-def undescribed(error: Exception, source: Source) -> Failure:
-    """Judge why ``source`` cannot be described: what is no adapter's word is a fault of ours."""
-    if isinstance(error, PushError):
-        return classify(error.evidence)
-    return internal(error, str(source))
+def judged(error: Exception, where: str) -> Failure:
+    """Judge an error of a read before the run: what is no adapter's word is a fault of ours."""
+    first = tracing.leaves(error)[0]
+    return classify(first.evidence) if isinstance(first, PushError) else internal(error, where)
 
 
 class NotStartedError(Exception):

@@ -6,8 +6,6 @@ from typing import Final
 
 import anyio
 
-from ghcr_push import tracing
-from ghcr_push.failures import PushError, classify
 from ghcr_push.model import (
     Descriptor,
     Failure,
@@ -19,7 +17,7 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.planning.settings import OnProtected, Settings
-from ghcr_push.pushing.context import internal
+from ghcr_push.pushing.context import judged
 from ghcr_push.pushing.ports import Registry
 from ghcr_push.pushing.preflight import NO_ANSWER
 from ghcr_push.pushing.reads import answered
@@ -131,13 +129,7 @@ class DryRun:
     def _tell_unread(self, target: Target, error: Exception) -> None:
         """Tell, once, what could not be read; where no answer came, ask nothing more there."""
         repository = target.reference.repository
-        causes = tracing.leaves(error)
-        first = causes[0]
-        failure = (
-            classify(first.evidence)
-            if isinstance(first, PushError)
-            else internal(error, str(repository))
-        )
+        failure = judged(error, str(repository))
         place = repository.registry if failure.kind in NO_ANSWER else str(repository)
         if place not in self._unread:
             self._unread.add(place)

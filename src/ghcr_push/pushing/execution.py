@@ -20,7 +20,7 @@ from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.ports import Content, Engine, Registry, Sources
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.retry import Backoff
-from ghcr_push.pushing.run import PushRun, RunOptions
+from ghcr_push.pushing.run import PushRun
 from ghcr_push.references import Repository
 
 
@@ -116,7 +116,7 @@ class Execution:
                     read = DryRun(self.plan, images, made.registry, self._settings, self._notice)
                     return await read.results()
                 self.run = self._new_run(found, made, reach)
-                self._tell_who_pushes_first(images, self.run.context)
+                self._tell_who_pushes_first(images)
                 self._listen(self.run.cancel)
             if self.run is None:
                 return self._ended_before_run()
@@ -139,19 +139,18 @@ class Execution:
             all_or_nothing=settings.all_or_nothing,
             keep_protected=settings.on_protected is OnProtected.KEEP,
             direct=settings.transport is not Transport.ENGINE,
-            engine_first=settings.transport is Transport.AUTO and not settings.all_or_nothing,
+            engine_first=self._engine_first,
             mount_from=(*settings.mount_from, *self._source_repositories),
             progress_every=self._progress_every,
             reach=reach,
         )
-        options = RunOptions(
+        return PushRun(
+            self.plan,
+            found,
+            context,
             max_parallel=settings.max_parallel,
             adaptive=settings.adaptive,
-            timeout=self._backoff.deadline - self._start,
             fail_fast=settings.fail_fast,
-        )
-        return PushRun(
-            self.plan, found, context=context, limits=options, random=self._backoff.random
         )
 
     def _preflight(self, reach: Reach, made: Adapters) -> AbstractAsyncContextManager[None]:
@@ -191,11 +190,14 @@ class Execution:
         self.plan = regroup(self.plan, contents)
         return images
 
-    def _tell_who_pushes_first(
-        self, images: Mapping[Source, Image | Failure], context: RunContext
-    ) -> None:
+    @property
+    def _engine_first(self) -> bool:
+        settings = self._settings
+        return settings.transport is Transport.AUTO and not settings.all_or_nothing
+
+    def _tell_who_pushes_first(self, images: Mapping[Source, Image | Failure]) -> None:
         there = (image for image in images.values() if isinstance(image, Image))
-        if context.engine_first and any(engine_is_quicker(image) for image in there):
+        if self._engine_first and any(engine_is_quicker(image) for image in there):
             self._notice(
                 "trying `docker push` first for large images, since the engine's containerd image "
                 "store pushes them sooner than it hands them out; what fails is uploaded directly"

@@ -65,6 +65,13 @@ class RunControl:
         """Note that a target failed for good."""
         self.failing_fast = self.fail_fast
 
+    def fail_all(self, runs: Iterable[TagPush], failure: Failure) -> None:
+        """End all of ``runs`` that have no result with ``failure``."""
+        for run in runs:
+            if run.result is None:
+                run.fail(failure)
+                self.note_failure()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryState:
@@ -99,9 +106,7 @@ class GroupPush:
         self._control = control
         self._registry_state = registry_state
         self._content = content
-        reader = Reader(
-            registry_state.limiter, lambda error: context.judge(error, group.repository)
-        )
+        reader = Reader(context, registry_state.limiter, group.repository)
         self._manifests = Manifests(group.repository, context.registry, reader)
         self._lock = lock
         self._unknown_blobs: UnknownBlobs | None = None
@@ -156,12 +161,12 @@ class GroupPush:
             else:
                 await self._push_and_retag()
         if self._only_engine and self._together.wanted:
-            self._fail_all(self._unended, ours(Kind.INPUT, ONLY_ENGINE))
+            self._fail(ours(Kind.INPUT, ONLY_ENGINE))
         elif self._only_engine and self._image.in_engine:
             self._registry_state.limiter.outage.known_to_answer()
             await self._land_all(self._unended, self._in_engine(None))
         elif self._only_engine:
-            self._fail_all(self._unended, ours(Kind.NETWORK, _OUT_OF_REACH))
+            self._fail(ours(Kind.NETWORK, _OUT_OF_REACH))
 
     # -- the layers go up by our own hand ---------------------------------------------------
 
@@ -198,36 +203,26 @@ class GroupPush:
             return False
         seed = runs[0]
         seed.content = seed.content or ContentLog()
+        push = ReferrerPush(
+            self._image.referrers.found,
+            self._content_push(seed, referrers, seed.content),
+            self._context,
+            self._registry_state.known_blobs,
+        )
         try:
-            seed.referrers = await self._referrer_push(seed, seed.content, referrers).push()
+            seed.referrers = await push.push()
         except NotStartedError:
             return False
         except AttemptError as failed:
-            self._fail_all(self._unended, failed.failure)
+            self._fail(failed.failure)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
-            failure = self._context.judge(error, self._group.repository)
-            self._fail_all(self._unended, failure)
+            self._fail(self._context.judge(error, self._group.repository))
         else:
             self._context.observer(ReferrersBrought(seed.target, seed.referrers))
             return True
         finally:
             seed.tries_of_content = max(seed.tries_of_content, seed.content.tries)
         return False
-
-    def _referrer_push(
-        self, seed: TagPush, log: ContentLog, content: SharedContent
-    ) -> ReferrerPush:
-        state = self._registry_state
-        content_push = self._content_push(seed, content, log)
-        return ReferrerPush(
-            self._group.repository,
-            self._image.referrers.found,
-            content_push,
-            context=self._context,
-            limiter=state.limiter,
-            known_blobs=state.known_blobs,
-            units=content_push.units,
-        )
 
     def _content_push(self, seed: TagPush, content: SharedContent, log: ContentLog) -> ContentPush:
         state, repository = self._registry_state, self._group.repository
@@ -246,7 +241,7 @@ class GroupPush:
         """Wait for the content of the whole run; False where no tag is to move."""
         repository, write_access = self._group.repository, self._registry_state.write_access
         if self._unended and (refusal := await write_access.refusal(repository)):
-            self._fail_all(self._unended, refusal)
+            self._fail(refusal)
         return not self._has_failed and await self._together.all_ready(self._group)
 
     @property
@@ -316,7 +311,7 @@ class GroupPush:
             return None
         repository, write_access = self._group.repository, self._registry_state.write_access
         if refusal := write_access.known_refusal(repository):
-            self._fail_all(runs, refusal)
+            self._fail(refusal)
             return None
         seed = runs[0]
         seed.seed = True
@@ -341,7 +336,7 @@ class GroupPush:
         write_access.learn(repository, failure)
         if digest := await self._pushed_in_our_place(seed, failure):
             return digest
-        self._fail_all(self._unended, failure)
+        self._fail(failure)
         return None
 
     def _known(self, uploaded: Manifest | None) -> Digest | None:
@@ -354,7 +349,7 @@ class GroupPush:
 
     async def _push_and_retag(self) -> None:
         if refusal := await self._registry_state.write_access.refusal(self._group.repository):
-            self._fail_all(self._runs, refusal)
+            self._fail(refusal)
             return
         rest = list(self._runs)
         while rest:
@@ -374,7 +369,7 @@ class GroupPush:
         if result is None or result.failure is None:
             return result is not None and result.outcome is not Outcome.KEPT
         if not (result.failure.tag_only or self._is_doubtful(result.failure)):
-            self._fail_all(rest, _not_uploaded(result.failure, seed))
+            self._control.fail_all(rest, _not_uploaded(result.failure, seed))
         return False
 
     def _is_doubtful(self, failure: Failure) -> bool:
@@ -425,10 +420,9 @@ class GroupPush:
             self._registry_state.write_access.learn(run.repository, result.failure)
         self._control.note_failure()
 
-    def _fail_all(self, runs: Sequence[TagPush], failure: Failure) -> None:
-        for run in runs:
-            run.fail(failure)
-            self._control.note_failure()
+    def _fail(self, failure: Failure) -> None:
+        """End all targets that have no result."""
+        self._control.fail_all(self._runs, failure)
 
 
 def _not_uploaded(failure: Failure, seed: TagPush) -> Failure:

@@ -41,26 +41,16 @@ def with_hindsight(results: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
         result.target.reference.repository for result in results if result.outcome is Outcome.PUSHED
     }
     return tuple(
-        _advised(result)
-        if result.target.reference.repository in took and _is_refused_as_a_tag(result)
-        else result
+        _advised(result) if result.target.reference.repository in took else result
         for result in results
     )
 
 
-def _is_refused_as_a_tag(result: TargetResult) -> bool:
-    last = result.attempts[-1] if result.attempts else None
-    return (
-        result.outcome is Outcome.FAILED
-        and result.failure is not None
-        and result.failure.kind in REFUSED
-        and last is not None
-        and last.failure is not None
-        and last.step in _WRITES_OF_A_TAG
-    )
-
-
 def _advised(result: TargetResult) -> TargetResult:
-    if result.failure is None:
+    """Word the advice anew where the target was refused as a tag."""
+    failure, last = result.failure, next(reversed(result.attempts), None)
+    if failure is None or result.outcome is not Outcome.FAILED or failure.kind not in REFUSED:
         return result
-    return replace(result, failure=replace(result.failure, advice=RULES_FOR_TAGS))
+    if last is None or last.failure is None or last.step not in _WRITES_OF_A_TAG:
+        return result
+    return replace(result, failure=replace(failure, advice=RULES_FOR_TAGS))

@@ -74,7 +74,7 @@ class KnownBlobs:
                     await self._look(repository, digest, origin)
 
     async def _look(self, repository: Repository, digest: Digest, origin: Repository) -> None:
-        reader = Reader(self._limiter, lambda error: self._context.judge(error, origin))
+        reader = Reader(self._context, self._limiter, origin)
 
         async def ask() -> bool:
             if origin not in self._origins:

@@ -6,9 +6,11 @@ from typing import Final, TypeVar
 import anyio
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.model import Failure, Kind
+from ghcr_push.model import Kind
+from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.pressure.limiter import Limiter, ReadSlot
 from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.references import Repository
 
 T = TypeVar("T")
 
@@ -21,14 +23,12 @@ READ_TIMEOUT: Final = 30.0
 
 
 class Reader:
-    """Reads of one repository; ``judge`` says what a failed one means.
+    """Reads of one repository; both ways to read raise ``AttemptError`` where the read fails."""
 
-    Both ways to read raise ``AttemptError`` where the read fails.
-    """
-
-    def __init__(self, limiter: Limiter, judge: Callable[[Exception], Failure]) -> None:
+    def __init__(self, context: RunContext, limiter: Limiter, repository: Repository) -> None:
+        self._context = context
         self._limiter = limiter
-        self._judge = judge
+        self._repository = repository
 
     async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
         """Wait for a place among the reads, then return what ``request`` gives."""
@@ -48,7 +48,7 @@ class Reader:
         try:
             result = await answered(request(), within=READ_TIMEOUT)
         except Exception as error:  # a fault of ours, too, is the failure of this read alone
-            failure = self._judge(error)
+            failure = self._context.judge(error, self._repository)
             counts = reading.failed(failure)
             given_up = self._limiter.outage.given_up
             raise AttemptError(given_up or failure, counts=counts) from error

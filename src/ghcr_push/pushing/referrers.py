@@ -17,13 +17,10 @@ from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.events import Noticed
 from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.known_blobs import KnownBlobs
-from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError
-from ghcr_push.pushing.reads import Reader
-from ghcr_push.pushing.referrers_tag import Recorded, ReferrersTag
+from ghcr_push.pushing.referrers_tag import ReferrersTag
 from ghcr_push.pushing.side_by_side import for_each
-from ghcr_push.pushing.units import Units
-from ghcr_push.references import Digest, Repository
+from ghcr_push.references import Digest
 
 T = TypeVar("T")
 
@@ -36,23 +33,18 @@ class ReferrerPush:
 
     def __init__(
         self,
-        repository: Repository,
         referrers: Sequence[Referrer],
         content_push: ContentPush,
-        *,
         context: RunContext,
-        limiter: Limiter,
         known_blobs: KnownBlobs,
-        units: Units,
     ) -> None:
-        self._repository = repository
         self._referrers = referrers
         self._content_push = content_push
         self._context = context
-        self._limiter = limiter
         self._known_blobs = known_blobs
-        self._units = units
-        self._reader = Reader(limiter, units.judge)
+        self._units = content_push.units
+        self._repository = self._units.repository
+        self._reader = self._units.reader
         self._written: set[Referrer] = set()
 
     async def push(self) -> tuple[ReferrerResult, ...]:
@@ -114,23 +106,18 @@ class ReferrerPush:
         rest = [each for each in rest if each.digest not in (listed or ())]
         if not rest:
             return
-        tag = ReferrersTag(
-            self._repository,
-            subject,
-            context=self._context,
-            limiter=self._limiter,
-            units=self._units,
-            reader=self._reader,
-        )
+        tag = ReferrersTag(subject, self._context, self._units)
         async with self._known_blobs.lock(self._repository, subject):
             await tag.add(rest)
 
     async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
         unit = self._units.new()
-        recorded = Recorded(self._units, self._limiter, unit.journal)
-        return await self._units.persist(
-            unit, lambda: recorded.read(Step.LOOK, lambda: self._reader.in_turn(request))
-        )
+
+        async def attempt() -> T:
+            once = partial(self._reader.in_turn, request)
+            return await self._units.read(Step.LOOK, unit.journal, once)
+
+        return await self._units.persist(unit, attempt)
 
     # -- cosign's tags ------------------------------------------------------------------------
 
@@ -143,7 +130,7 @@ class ReferrerPush:
             self._written.discard(referrer)
 
     async def _write_tag(self, referrer: Referrer, journal: Journal) -> bool:
-        recorded = Recorded(self._units, self._limiter, journal)
+        read = self._units.read
         tag, manifest = str(referrer.tag), referrer.manifest
 
         async def head() -> Descriptor | None:
@@ -154,19 +141,18 @@ class ReferrerPush:
             return True
 
         while True:
-            seen = await recorded.read(Step.LOOK, lambda: self._reader.in_turn(head))
-            if seen is not None and not await recorded.read(
-                Step.FETCH, partial(self._may_move, referrer, seen)
+            seen = await read(Step.LOOK, journal, lambda: self._reader.in_turn(head))
+            if seen is not None and not await read(
+                Step.FETCH, journal, partial(self._may_move, referrer, seen)
             ):
                 return False
 
             async def moved(seen: Descriptor | None = seen) -> bool | None:
                 at_once = partial(self._reader.at_once, head)
-                return None if await recorded.read(Step.LOOK, at_once) == seen else False
+                return None if await read(Step.LOOK, journal, at_once) == seen else False
 
-            key = (self._repository, manifest.digest)
-            if await self._units.send(key, write, journal, moved):
-                await recorded.read(Step.PROVE, lambda: self._prove(head, manifest, tag))
+            if await self._units.send(manifest.digest, write, journal, moved):
+                await read(Step.PROVE, journal, lambda: self._prove(head, manifest, tag))
                 return True
 
     async def _prove(

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import anyio
 
@@ -19,13 +19,10 @@ from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest, Step
 from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.journal import Journal
-from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError
-from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.units import Units
-from ghcr_push.references import Digest, Repository, referrers_tag
+from ghcr_push.references import Digest, referrers_tag
 
-T = TypeVar("T")
 Read = Callable[[Callable[[], Awaitable[Manifest | None]]], Awaitable[Manifest | None]]
 Entry = Mapping[str, Any]
 
@@ -38,25 +35,20 @@ _NOT_THERE: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLO
 
 
 class ReferrersTag:
-    """The list of what refers to ``subject`` in one repository, kept by tag."""
+    """The list of what refers to ``subject`` in the repository of ``units``, kept by tag."""
 
     def __init__(
         self,
-        repository: Repository,
         subject: Digest,
-        *,
         context: RunContext,
-        limiter: Limiter,
         units: Units,
-        reader: Reader,
     ) -> None:
-        self._repository = repository
+        self._repository = units.repository
         self._subject = subject
         self._tag = referrers_tag(subject)
         self._context = context
-        self._limiter = limiter
         self._units = units
-        self._reader = reader
+        self._reader = units.reader
         self._index: Manifest | None = None
         self._wanted: dict[str, Entry] = {}
         """Entries by digest: ours, and all that were seen."""
@@ -72,20 +64,19 @@ class ReferrersTag:
         await self._units.persist(unit, lambda: self._attempt(unit.journal))
 
     async def _attempt(self, journal: Journal) -> None:
-        recorded = Recorded(self._units, self._limiter, journal)
-        if await recorded.read(Step.LOOK, lambda: self._is_complete(self._reader.in_turn)):
+        read = self._units.read
+        if await read(Step.LOOK, journal, lambda: self._is_complete(self._reader.in_turn)):
             return
         if self._doubted:
-            await recorded.read(Step.LOOK, self._drop_lost)
-        key = (self._repository, self._subject)
+            await read(Step.LOOK, journal, self._drop_lost)
 
         async def look_again() -> bool | None:
             """Read it in the slot, right before the write; False where there is none to make."""
             complete = partial(self._is_complete, self._reader.at_once)
-            return False if await recorded.read(Step.LOOK, complete) else None
+            return False if await read(Step.LOOK, journal, complete) else None
 
-        if await self._units.send(key, self._write, journal, look_again):
-            await recorded.read(Step.PROVE, self._settle)
+        if await self._units.send(self._subject, self._write, journal, look_again):
+            await read(Step.PROVE, journal, self._settle)
 
     async def _is_complete(self, read: Read) -> bool:
         """Read the list; say whether it names all that it should."""
@@ -138,24 +129,6 @@ class ReferrersTag:
 
     async def _head(self, reference: str) -> Descriptor | None:
         return await self._context.registry.head(self._repository, reference)
-
-
-class Recorded:
-    """Does the reads of an attempt, which is recorded where one of them fails."""
-
-    def __init__(self, units: Units, limiter: Limiter, journal: Journal) -> None:
-        self._units = units
-        self._limiter = limiter
-        self._journal = journal
-
-    async def read(self, step: Step, do: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``do`` gives; note its ``AttemptError`` and raise it."""
-        try:
-            return await do()
-        except AttemptError as failed:
-            self._journal.open(step, self._limiter.limit)
-            self._units.record_first(self._journal, failed.failure)
-            raise
 
 
 def described(manifest: Manifest) -> Entry:

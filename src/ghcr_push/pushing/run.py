@@ -2,8 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from random import Random
 
 import anyio
 from anyio.abc import TaskGroup
@@ -42,16 +40,6 @@ REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How much a run may do at once, and for how long (seconds; infinity for no end)."""
-
-    max_parallel: int
-    adaptive: bool
-    timeout: float
-    fail_fast: bool
-
-
 class PushRun:
     """One run over a plan: every target gets a task; a slot is held only while writing."""
 
@@ -59,29 +47,25 @@ class PushRun:
         self,
         plan: Plan,
         contents: Mapping[Source, Content | Failure],
-        *,
         context: RunContext,
-        limits: RunOptions,
-        random: Random,
+        *,
+        max_parallel: int,
+        adaptive: bool,
+        fail_fast: bool,
     ) -> None:
         self._plan = plan
         self._contents = contents
         self._context = context
-        self._limits = limits
-        self._random = random
+        self._max_parallel = max_parallel
+        self._adaptive = adaptive
         self._scope = anyio.CancelScope()
         self._together = Together(plan.groups, wanted=context.all_or_nothing)
-        self._control = RunControl(fail_fast=limits.fail_fast, together=self._together)
+        self._control = RunControl(fail_fast=fail_fast, together=self._together)
         self._registry_states: dict[str, RegistryState] = {}
         self._shared: dict[Content, SharedContent] = {}
         self._locks: dict[Repository, anyio.Lock] = {}
         self._runs: list[TagPush] = []
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
-
-    @property
-    def context(self) -> RunContext:
-        """What all of the run shares."""
-        return self._context
 
     @property
     def limit_changes(self) -> tuple[LimitChange, ...]:
@@ -110,7 +94,7 @@ class PushRun:
 
     async def run(self) -> tuple[TargetResult, ...]:
         """Push everything; return one result per target, in the plan's order."""
-        self._scope.deadline = self._context.start + self._limits.timeout
+        self._scope.deadline = self._context.backoff.deadline
         async with anyio.create_task_group() as timers:
             self._set_up(timers)
             with self._scope:
@@ -126,7 +110,7 @@ class PushRun:
         return with_hindsight([run.result or run.cut_off(failure) for run in self._runs])
 
     def _set_up(self, timers: TaskGroup) -> None:
-        ceiling = GlobalLimit(self._limits.max_parallel)
+        ceiling = GlobalLimit(self._max_parallel)
         for target in self._plan.targets:
             registry = target.reference.repository.registry
             if registry not in self._registry_states:
@@ -157,7 +141,7 @@ class PushRun:
             ceiling=ceiling,
             tasks=timers,
             observer=self._context.observer,
-            random=self._random,
+            random=self._context.backoff.random,
             clock=self._context.clock,
             start=self._context.start,
         )
@@ -171,8 +155,8 @@ class PushRun:
         return self._control.goes_on
 
     def _new_limit(self) -> Limit:
-        most = self._limits.max_parallel
-        return AdaptiveLimit(most) if self._limits.adaptive else FixedLimit(most)
+        most = self._max_parallel
+        return AdaptiveLimit(most) if self._adaptive else FixedLimit(most)
 
     def _grouped(self) -> list[tuple[Group, list[TagPush]]]:
         runs = iter(self._runs)
@@ -182,19 +166,13 @@ class PushRun:
         try:
             await self._push_group(group, runs)
         except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
-            failure = self._context.judge(error, group.repository)
-            for run in runs:
-                if run.result is None:
-                    run.fail(failure)
-                    self._control.note_failure()
-            self._tell_others(group, runs)
-        else:
-            self._tell_others(group, runs)
+            self._control.fail_all(runs, self._context.judge(error, group.repository))
         finally:
             registry = group.repository.registry
             self._groups_left[registry] -= 1
             if not self._groups_left[registry]:
                 self._registry_states[registry].limiter.share.leave()
+        self._tell_others(group, runs)
 
     def _tell_others(self, group: Group, runs: list[TagPush]) -> None:
         """Tell the groups that wait for this one how it ended."""
@@ -206,9 +184,7 @@ class PushRun:
     async def _push_group(self, group: Group, runs: list[TagPush]) -> None:
         content = self._contents[group.source]
         if isinstance(content, Failure):
-            for run in runs:
-                run.fail(content)
-                self._control.note_failure()
+            self._control.fail_all(runs, content)
             return
         await GroupPush(
             group,

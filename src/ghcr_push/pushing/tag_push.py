@@ -86,7 +86,7 @@ class TagPush:
         self._may_start = may_start
         self._tries = Tries()
         self._journal = Journal(context.clock, context.start)
-        self._reader = Reader(limiter, lambda error: context.judge(error, self.repository))
+        self._reader = Reader(context, limiter, self.repository)
         self._tag_state = TagState()
         self._last_look: Look | None = None
         """None where the tag could not be read."""

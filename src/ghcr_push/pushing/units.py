@@ -11,8 +11,8 @@ from ghcr_push.pushing.context import NotStartedError, RunContext, ours
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
-from ghcr_push.pushing.reads import answered
-from ghcr_push.references import Digest, Repository
+from ghcr_push.pushing.reads import Reader, answered
+from ghcr_push.references import Digest
 
 T = TypeVar("T")
 
@@ -47,15 +47,13 @@ class Units:
         may_begin: Callable[[], bool],
         log: ContentLog,
     ) -> None:
+        self.repository = seed.reference.repository
+        self.reader = Reader(context, limiter, self.repository)
         self._seed = seed
         self._context = context
         self._limiter = limiter
         self._may_begin = may_begin
         self._log = log
-
-    @property
-    def _repository(self) -> Repository:
-        return self._seed.reference.repository
 
     def new(self, blob: Digest | None = None) -> Unit:
         """Begin a unit, of ``blob`` where it is one, that has spent nothing."""
@@ -65,14 +63,17 @@ class Units:
 
     async def send(
         self,
-        unit: tuple[Repository, Digest],
+        digest: Digest,
         request: Callable[[], Awaitable[T]],
         journal: Journal,
         look_again: Callable[[], Awaitable[T | None]] = _unseen,
     ) -> T:
-        """Write once, in a slot, unless ``look_again``, asked in it, finds that it is done."""
+        """Write once, in a slot, unless ``look_again``, asked in it, finds that it is done.
+
+        ``digest`` is of what is written, or of what a list that is written is about.
+        """
         while True:
-            async with self._limiter.write(unit) as slot:
+            async with self._limiter.write((self.repository, digest)) as slot:
                 found = await look_again() if slot.open else None
                 if found is not None:
                     return found
@@ -95,7 +96,7 @@ class Units:
             raise AttemptError(failure, counts=counts) from error
         else:
             slot.succeeded()
-            self._context.accepted.add(self._repository)
+            self._context.accepted.add(self.repository)
             self.record(journal, None)
             return result
         finally:
@@ -120,7 +121,16 @@ class Units:
 
     def judge(self, error: Exception) -> Failure:
         """Classify what one try raised."""
-        return self._context.judge(error, self._repository)
+        return self._context.judge(error, self.repository)
+
+    async def read(self, step: Step, journal: Journal, do: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``do`` gives; record the attempt that its ``AttemptError`` ends."""
+        try:
+            return await do()
+        except AttemptError as failed:
+            journal.open(step, self._limiter.limit)
+            self.record_first(journal, failed.failure)
+            raise
 
     def record_first(self, journal: Journal, failure: Failure) -> None:
         """Record a failure before any write, unless it came after the end: nothing was tried."""

@@ -14,7 +14,7 @@ from ghcr_push.planning.locations import (
     RegistryLocation,
     parse_location,
 )
-from ghcr_push.pushing.context import undescribed
+from ghcr_push.pushing.context import judged
 from ghcr_push.pushing.ports import Content, Sources
 from ghcr_push.sources.content import FoundContent, KnownContent
 from ghcr_push.sources.disk import unusable
@@ -53,7 +53,7 @@ class SourcesByLocation:
             try:
                 found[source] = await self._find(location)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other sources
-                found[source] = undescribed(error, source)
+                found[source] = judged(error, str(source))
 
         async with anyio.create_task_group() as tasks:
             if of_engine:
