@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.action_yml import ACTION
 from tests.support.commands import COMMANDS, file_values, lines_of, obeyed
 from tests.support.reports import all_failed, all_good, hostile_run, partly_failed, pushed, target
 
 from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, inputs, main
 from ghcr_push.fronts.delivery import Delivery, exit_status
-from ghcr_push.planning.inputs import INPUTS, OUTPUTS
+from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError, Problem
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Ended, EngineSaid, Noticed
@@ -79,7 +80,7 @@ def test_a_slip_in_a_name_is_handed_on_to_be_named() -> None:
 # -- outputs ----------------------------------------------------------------------------------
 
 
-@given(st.dictionaries(st.sampled_from([each.name for each in OUTPUTS]), TEXTS, min_size=1))
+@given(st.dictionaries(st.sampled_from(list(ACTION["outputs"])), TEXTS, min_size=1))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_comes_out_as_it_went_in(files: Files, values: dict[str, str]) -> None:
     files.output.write_bytes(b"")
@@ -89,7 +90,7 @@ def test_any_text_comes_out_as_it_went_in(files: Files, values: dict[str, str]) 
 
 def test_every_output_is_written(files: Files) -> None:
     Runner(files.environ).deliver(partly_failed(), settings_of(**{"report-file": "push.json"}))
-    assert list(files.outputs()) == [each.name for each in OUTPUTS]
+    assert list(files.outputs()) == list(ACTION["outputs"])
     report = files.workspace / files.outputs()["report"]
     assert json.loads(report.read_bytes())["result"] == files.outputs()["result"] == "partial"
 

@@ -1,21 +1,28 @@
-"""The tables of inputs and outputs, ``action.yml`` and the README tell the same."""
+"""The table of inputs, ``action.yml`` and the README tell the same."""
 
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
-from ruamel.yaml import YAML
+from tests.support.action_yml import ACTION
 
-from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS, OUTPUTS, Input, Output
+from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS, Input
 
 ROOT = Path(__file__).resolve().parents[2]
-ACTION: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "action.yml")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+FROM_CONTEXT = {"token": "${{ github.token }}"}
+"""Defaults that only the runner knows."""
+
+DESCRIPTIONS = {
+    name: each["description"]
+    for table in ("inputs", "outputs")
+    for name, each in ACTION[table].items()
+}
 
 needs_readme = pytest.mark.skipif(not README.strip(), reason="README.md is still empty")
 
@@ -30,15 +37,13 @@ def test_action_yml_describes_each_input_as_the_table_does(each: Input) -> None:
     assert ACTION["inputs"][each.name] == {
         "description": each.description,
         "required": False,
-        "default": each.from_context or each.default,
+        "default": FROM_CONTEXT.get(each.name, each.default),
     }
 
 
-def test_action_yml_has_the_outputs_of_the_table_in_its_order() -> None:
-    # a container action's outputs have no value: its process writes them
-    assert list(ACTION["outputs"].items()) == [
-        (each.name, {"description": each.description}) for each in OUTPUTS
-    ]
+def test_outputs_have_no_value_in_action_yml() -> None:
+    # a container action's process writes them
+    assert all(each.keys() == {"description"} for each in ACTION["outputs"].values())
 
 
 def test_action_yml_names_the_action_and_how_it_runs() -> None:
@@ -51,12 +56,12 @@ def test_action_yml_names_the_action_and_how_it_runs() -> None:
     assert re.fullmatch(r"Dockerfile|docker://\S+@sha256:[0-9a-f]{64}", ACTION["runs"]["image"])
 
 
-@pytest.mark.parametrize("each", [*INPUTS, *OUTPUTS], ids=lambda each: each.name)
-def test_descriptions_are_one_sentence(each: Input | Output) -> None:
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", each.name)
-    assert each.description[0].isupper() or each.description[0] == "`"
-    assert each.description.endswith(".")
-    assert not re.search(r"\. [A-Z]", each.description)
+@pytest.mark.parametrize(("name", "description"), DESCRIPTIONS.items(), ids=DESCRIPTIONS)
+def test_descriptions_are_one_sentence(name: str, description: str) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
+    assert description[0].isupper() or description[0] == "`"
+    assert description.endswith(".")
+    assert not re.search(r"\. [A-Z]", description)
 
 
 def test_names_become_options_and_variables_with_their_hyphens() -> None:
@@ -69,7 +74,7 @@ def test_secrets_are_known() -> None:
     assert all(not each.default for each in INPUTS if each.secret)
 
 
-def test_the_tables_import_nothing_but_the_standard_library() -> None:
+def test_the_table_imports_nothing_but_the_standard_library() -> None:
     code = (
         "import sys; import ghcr_push.planning.inputs; "
         "print({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
@@ -120,11 +125,11 @@ def test_tables_are_found_under_their_headings() -> None:
 @needs_readme
 def test_the_readme_has_every_input_with_its_default() -> None:
     told = [(row[0], default_in_readme(row[1])) for row in table_rows(README, "Inputs")]
-    known = [(f"`{each.name}`", each.from_context or each.default) for each in INPUTS]
+    known = [(f"`{each.name}`", FROM_CONTEXT.get(each.name, each.default)) for each in INPUTS]
     assert sorted(told) == sorted(known)
 
 
 @needs_readme
 def test_the_readme_has_every_output() -> None:
     told = [row[0] for row in table_rows(README, "Outputs")]
-    assert sorted(told) == sorted(f"`{each.name}`" for each in OUTPUTS)
+    assert sorted(told) == sorted(f"`{name}`" for name in ACTION["outputs"])

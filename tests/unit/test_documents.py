@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 from ruamel.yaml import YAML
+from tests.support import action_yml
 
 from ghcr_push.fronts import cli
-from ghcr_push.planning.inputs import INPUT_BY_NAME, OUTPUTS
+from ghcr_push.planning.inputs import INPUT_BY_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,7 +67,7 @@ def test_every_yaml_snippet_parses_and_names_inputs_that_exist(snippet: Snippet)
 @pytest.mark.parametrize("snippet", snippets("yaml"), ids=str)
 def test_every_yaml_snippet_reads_outputs_that_exist(snippet: Snippet) -> None:
     named = set(re.findall(r"steps\.push\.outputs\.([\w-]+)", snippet.text))
-    assert named <= {each.name for each in OUTPUTS}
+    assert named <= action_yml.ACTION["outputs"].keys()
 
 
 @pytest.mark.parametrize("snippet", snippets("python"), ids=str)

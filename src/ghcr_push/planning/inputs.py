@@ -1,6 +1,6 @@
-"""The one table of inputs, and the one of outputs: names, defaults, order and what they mean.
+"""The one table of inputs: names, defaults, order and what they mean.
 
-``action.yml``, the README and the command line's options are held to these tables by a test.
+``action.yml``, the README and the command line's options are held to it by a test.
 Imported first of all when the action starts, so it imports next to nothing itself.
 """
 
@@ -20,8 +20,6 @@ class Input:
     default: str = ""
     description: str
     secret: bool = False
-    from_context: str = ""
-    """The default in ``action.yml`` where only the runner knows it, as an expression."""
 
     @property
     def option(self) -> str:
@@ -37,14 +35,6 @@ class Input:
     def variable(self) -> str:
         """The environment variable by which the runner hands it to a container action."""
         return f"INPUT_{self.name.upper()}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """One output: ``name`` as in ``action.yml``, ``description`` one sentence."""
-
-    name: str
-    description: str
 
 
 INPUTS = (
@@ -193,7 +183,6 @@ INPUTS = (
     Input(
         name="token",
         secret=True,
-        from_context="${{ github.token }}",
         description=(
             "Token for ghcr.io (on a GitHub Enterprise Server for `containers.HOST` instead); it "
             "is sent to no other registry."
@@ -285,101 +274,6 @@ INPUTS = (
             "Registries that may use plain HTTP, besides `localhost` and `127.0.0.0/8`, one per "
             "line or separated by commas."
         ),
-    ),
-)
-
-OUTPUTS = (
-    Output(
-        name="result",
-        description=(
-            "`success`, `partial` (some failed or were skipped), `failure` (none landed) or "
-            "`cancelled`."
-        ),
-    ),
-    Output(
-        name="cause",
-        description=(
-            "Where to look for the fix if something failed: `none`, `registry`, `network`, "
-            "`permission`, `engine`, `input` or `mixed`."
-        ),
-    ),
-    Output(
-        name="pushed",
-        description="JSON array of the references that were written.",
-    ),
-    Output(
-        name="unchanged",
-        description=(
-            "JSON array of the references that already named this image, with all of its content "
-            "in the repository."
-        ),
-    ),
-    Output(
-        name="kept",
-        description=(
-            "JSON array of the protected references that name another image and were left as they "
-            "are."
-        ),
-    ),
-    Output(
-        name="failed",
-        description="JSON array of the references that were tried and failed.",
-    ),
-    Output(
-        name="skipped",
-        description="JSON array of the references that were never tried.",
-    ),
-    Output(
-        name="planned",
-        description="JSON array of the references that a dry run would write.",
-    ),
-    Output(
-        name="retried",
-        description=(
-            "JSON array of the references whose tag or layers needed more than one attempt, "
-            "whatever their outcome."
-        ),
-    ),
-    Output(
-        name="digest",
-        description="The digest if all landed references share one, otherwise empty.",
-    ),
-    Output(
-        name="digests",
-        description="JSON object that maps every reference that landed to its digest.",
-    ),
-    Output(
-        name="images",
-        description=(
-            "Lines `registry/repository@sha256:…`, each once, of what landed, for signing and "
-            "attesting."
-        ),
-    ),
-    Output(
-        name="attempts",
-        description="Number of attempts in the run.",
-    ),
-    Output(
-        name="retries",
-        description="Number of attempts in the run that were retries.",
-    ),
-    Output(
-        name="lowest-parallel",
-        description="Lowest limit on parallel writes during the run.",
-    ),
-    Output(
-        name="duration",
-        description="Duration of the run in seconds, with one decimal.",
-    ),
-    Output(
-        name="report",
-        description=(
-            "Path of the JSON report, relative to the workspace; empty without `report-file`."
-        ),
-    ),
-    Output(
-        name="truncated",
-        description="`true` if outputs were cut to their size limit; the report is complete.",
     ),
 )
 

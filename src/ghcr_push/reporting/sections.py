@@ -8,6 +8,7 @@ from ghcr_push.failures.policies import POLICIES
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape, visible
+from ghcr_push.reporting.outputs import images
 from ghcr_push.reporting.phrases import (
     cause,
     count,
@@ -201,12 +202,10 @@ def _by_repository(
 
 def _pulls(report: Report, room: ByteBudget) -> str:
     """Return the commands that pull what landed, to copy."""
-    images = dict.fromkeys(
-        f"{target.parsed.repository}@{target.digest}" for target in report.landed if target.digest
-    )
-    if not images or len(images) > _MOST_REPOSITORIES:
+    landed = images(report)
+    if not landed or len(landed) > _MOST_REPOSITORIES:
         return ""
-    commands = "\n".join(f"docker pull {visible(image)}" for image in images)
+    commands = "\n".join(f"docker pull {visible(image)}" for image in landed)
     block = f"```sh\n{commands}\n```"
     return block if room.take(block) else ""
 
