@@ -46,7 +46,12 @@ from ghcr_push.pushing.pressure.outage import (
     SHARE_OF_REFUSALS,
     SHARE_OF_SILENCE,
 )
-from ghcr_push.pushing.pressure.pacing import PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED
+from ghcr_push.pushing.pressure.pacing import (
+    CAREFUL_LAST,
+    PAUSE_FIRST,
+    PAUSE_LAST,
+    PAUSE_THROTTLED,
+)
 from ghcr_push.pushing.pressure.pauses import PROGRESS_EVERY
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
@@ -267,6 +272,19 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
         await anyio.sleep(PAUSE_LAST * LONGEST)
         await on.fail(writer, SECONDARY)
         assert limiter.pauses.holds[-1].seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
+
+
+@played
+async def test_only_a_second_secondary_limit_allows_longer_pauses() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        for longest in (PAUSE_LAST, CAREFUL_LAST):
+            for _ in range(8):
+                await on.fail(await on.ask(limiter), SECONDARY)
+                await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD + longest * LONGEST)
+            assert limiter._pace.pause == longest
+            await on.succeed(await on.ask(limiter))
+            await anyio.sleep(longest * LONGEST)
 
 
 @played

@@ -392,6 +392,7 @@ class Limiter:
         asked = failure.wait or 0.0
         if failure.holds and began >= self._closed_until:
             floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
+            again = self._throttles > 0
             self._throttles += 1
             if not self._spacing:
                 self._notice("is rate limiting us: from now on writes begin seconds apart")
@@ -401,7 +402,7 @@ class Limiter:
             with self._watching(_reason(failure)):
                 self._limit.throttled()
                 if not self._limit.fixed:
-                    self._pace.throttled()
+                    self._pace.throttled(again=again)
         elif failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
             self.hold(asked, _reason(failure))
 

@@ -8,6 +8,15 @@ PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED = 0.5, 30.0, 6.0
 Found by playing fleets of 10 to 1,000 runners (``docs/fleet.md``).
 """
 
+CAREFUL_LAST, CAREFUL_GAIN = 120.0, 1.2
+"""After a second secondary limit: seconds between starts at most, and the factor by which one
+success makes the pace quicker at most.
+
+A hundred runners that share 600 requests a minute have to be 36 s apart. There a success would
+nearly halve the pause and a refusal double it: half of all requests would be refused, and bring on
+the next secondary limit.
+"""
+
 GAIN_OF_WRITES, GAIN_OF_READS = 0.03, 0.01
 """Starts a second that a success adds to the pace, times the successes in a row.
 
@@ -21,27 +30,37 @@ class Pacing:
 
     A hundred runners with one write in flight each are a hundred writes. So a refusal doubles the
     pause, and successes in a row add more and more to the starts per second, which shortens long
-    pauses most: whoever was unlucky catches up with the others.
+    pauses most: a runner that was unlucky catches up with the others. A second secondary limit
+    shows that this was too quick; from then on a success shortens a long pause by little.
     """
 
     gain: float
     pause: float = 0.0
     """Seconds."""
     _streak: int = 0
+    _limits: int = 0
+    """The secondary limits met; one that goes on counts once."""
+
+    @property
+    def _careful(self) -> bool:
+        return self._limits > 1
 
     def refused(self) -> None:
         """Double the pause, or begin it."""
-        self.pause = min(max(self.pause * 2, PAUSE_FIRST), PAUSE_LAST)
+        longest = CAREFUL_LAST if self._careful else PAUSE_LAST
+        self.pause = min(max(self.pause * 2, PAUSE_FIRST), longest)
         self._streak = 0
 
     def taken(self) -> None:
         """Shorten the pause; end it where it is far shorter than a write."""
         self._streak += 1
-        self.pause /= 1 + self.gain * self._streak * self.pause
+        quicker = 1 + self.gain * self._streak * self.pause
+        self.pause /= min(quicker, CAREFUL_GAIN) if self._careful else quicker
         if self.pause < PAUSE_FIRST / 4:
             self.pause = 0.0
 
-    def throttled(self) -> None:
-        """Begin anew, slowly."""
+    def throttled(self, *, again: bool) -> None:
+        """Begin again slowly after a secondary limit; ``again``: it is still the same one."""
+        self._limits += not again
         self.refused()
         self.pause = max(self.pause, PAUSE_THROTTLED)
