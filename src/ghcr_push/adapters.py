@@ -11,10 +11,10 @@ from ghcr_push.planning.settings import Settings
 from ghcr_push.pushing.execution import Adapters
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.registry.client import RegistryClient
-from ghcr_push.sources import Spool, temporary_folder
 from ghcr_push.sources.disk_sources import DiskSources
 from ghcr_push.sources.locations import SourcesByLocation
 from ghcr_push.sources.remote import RegistrySources
+from ghcr_push.sources.spool import Spool, temporary_folder
 
 
 @asynccontextmanager

@@ -20,8 +20,9 @@ from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun
 from ghcr_push.references import Repository, TagReference
 from ghcr_push.registry import RegistryClient
-from ghcr_push.sources import SavedImages, Spool
 from ghcr_push.sources.content import FoundContent
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +39,7 @@ class Saving:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SavedImages]:
         reader = Choppy(saved_as_layout(LAYERS))
-        async with SavedImages.classic(reader, [IMAGE], spool=Spool()) as saved:
+        async with SavedImages.classic(reader, IMAGE, spool=Spool()) as saved:
             yield saved
 
 

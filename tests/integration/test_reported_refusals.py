@@ -15,8 +15,8 @@ from ghcr_push.engine.platforms import Platforms
 from ghcr_push.model import Manifest
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
-from ghcr_push.sources import ClassicImage
 from ghcr_push.sources.disk_sources import DiskSources
+from ghcr_push.sources.images import ClassicImage
 
 
 def in_detail(detail: dict[str, str]) -> Answer:

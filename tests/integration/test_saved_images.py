@@ -22,7 +22,9 @@ from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.registry import RegistryClient
-from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
+from ghcr_push.sources.images import ClassicImage, StoredImage
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 

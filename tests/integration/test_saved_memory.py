@@ -29,18 +29,20 @@ sys.stdout.buffer.write(bytes(1024))
 READER = """
 import os, sys, anyio
 from pathlib import Path
-from ghcr_push.sources import ClassicImage, SavedImages, Spool
+from ghcr_push.sources.images import ClassicImage
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool
 from ghcr_push.engine.output import output_of
 
 async def read(identifier, diff_id, *command):
     image = ClassicImage(id=identifier, diff_ids=(diff_id,))
     async with (
         output_of(command, os.environ) as output,
-        SavedImages.classic(output.reader, [image], spool=Spool()) as saved,
+        SavedImages.classic(output.reader, image, spool=Spool()) as saved,
     ):
         async for blob in saved:
             blob.release()
-    print(len(saved.images), Path("/proc/self/status").read_text())
+    print(len(saved.image.manifests), Path("/proc/self/status").read_text())
 
 anyio.run(read, *sys.argv[1:])
 """

@@ -148,11 +148,11 @@ class Saved:
         raise PushError(ErrorInfo(origin=Origin.ENGINE, message=answer, kind=kind))
 
     @property
-    def images(self) -> "tuple[Whole]":
-        """The one image, after its last blob."""
+    def image(self) -> "Whole":
+        """The image, after its last blob."""
         if self._reading.answer != "ok":
-            raise RuntimeError("the images are known after the last blob")
-        return (Whole(self._manifests),)
+            raise RuntimeError("the image is known after the last blob")
+        return Whole(self._manifests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import httpx2
 from ghcr_push.model import Failure, Image, Kind
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.references import Digest
-from ghcr_push.sources import Spool
 from ghcr_push.sources.disk_sources import DiskSources
+from ghcr_push.sources.spool import Spool
 from tests.support.saved import INDEX, MANIFEST, config_of, digest_of, layer
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -144,7 +144,7 @@ async def read(
         async for blob in saved:
             blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
             blob.release()
-        manifests = [manifest.digest for manifest in saved.images[0].manifests]
+        manifests = [manifest.digest for manifest in saved.image.manifests]
     return content.image, blobs, manifests
 
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from ghcr_push.references import Digest
-from ghcr_push.sources import ClassicImage, StoredImage
+from ghcr_push.sources.images import ClassicImage, StoredImage
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -4,16 +4,18 @@ All the parts of the direct transport without its queue: for tests of those part
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from ghcr_push.engine.output import CommandOutput, output_of
-from ghcr_push.model import BlobOutcome, Descriptor
+from ghcr_push.model import BlobOutcome
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.registry import RegistryClient
-from ghcr_push.sources import ClassicImage, SavedImage, SavedImages, Spool, SpooledBlob, StoredImage
+from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool, SpooledBlob
 from tests.support.engines import Engine
 
 
@@ -39,21 +41,11 @@ def reading(
     output: CommandOutput,
     image: ClassicImage | StoredImage,
     spool: Spool,
-    *,
-    cores: int | None = None,
-    known: Mapping[Digest, Descriptor] | None = None,
 ) -> SavedImages:
     """Return the reader of one saved image."""
     if isinstance(image, StoredImage):
         return SavedImages.stored(output.reader, [image], spool=spool, complaint=output.complaint)
-    return SavedImages.classic(
-        output.reader,
-        [image],
-        spool=spool,
-        complaint=output.complaint,
-        cores=cores,
-        known=known,
-    )
+    return SavedImages.classic(output.reader, image, spool=spool, complaint=output.complaint)
 
 
 def save(name: str) -> Sequence[str]:
@@ -89,7 +81,7 @@ async def carry(
                     tasks.start_soon(send, blob)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
-        [whole] = saved.images
+        whole = saved.image
     await _write(client, target, whole)
     sent = [size for landed, size in carried if landed is BlobOutcome.SENT]
     return Carried(image=whole, blobs=len(sent), sent=sum(sent), highest_spool=space.highest)

@@ -68,8 +68,8 @@ class Saved:
         return Blob(self.left.pop(0))
 
     @property
-    def images(self) -> "tuple[Saved]":
-        return (self,)
+    def image(self) -> "Saved":
+        return self
 
 
 @dataclass(slots=True)

@@ -86,7 +86,7 @@ async def test_the_end_of_a_block_does_not_wait_for_a_command_that_ignores_signa
 
 
 async def test_a_command_that_is_not_there_is_a_failure() -> None:
-    with pytest.raises(PushError, match="no-such-command cannot be run") as raised:
+    with pytest.raises(PushError, match="there is no docker command") as raised:
         async with output_of(["no-such-command"], os.environ):
             pass
     assert classify(raised.value.evidence).kind is Kind.ENGINE_UNREACHABLE

@@ -68,8 +68,8 @@ class Saved:
         return blob
 
     @property
-    def images(self) -> "tuple[Saved]":
-        return (self,)
+    def image(self) -> "Saved":
+        return self
 
 
 @dataclass(slots=True)

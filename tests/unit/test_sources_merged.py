@@ -12,12 +12,12 @@ from ghcr_push.model import Failure, Image, Source
 from ghcr_push.planning.annotations import NO_ANNOTATIONS, Annotations
 from ghcr_push.pushing.ports import Sources
 from ghcr_push.references import Digest
-from ghcr_push.sources import Spool
 from ghcr_push.sources.disk_sources import DiskSources
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.locations import SourcesByLocation
 from ghcr_push.sources.merged import merged as merge
 from ghcr_push.sources.remote import RegistrySources
+from ghcr_push.sources.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ async def merged(
         async for blob in saved:
             blobs.append(blob.digest)
             blob.release()
-        whole = saved.images[0].manifests
+        whole = saved.image.manifests
     document = json.loads(whole[-1].raw)
     assert document.get("annotations", {}) == dict(annotations.index)
     assert digest_of(whole[-1].raw) == image.digest == whole[-1].digest

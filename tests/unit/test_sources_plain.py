@@ -15,9 +15,9 @@ from ghcr_push.failures import PushError
 from ghcr_push.model import Manifest
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.references import Digest
-from ghcr_push.sources import Spool
 from ghcr_push.sources.content import FoundContent
 from ghcr_push.sources.disk_sources import DiskSources
+from ghcr_push.sources.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
@@ -79,7 +79,7 @@ async def read(text: str, *, compress: bool = True) -> tuple[dict[Digest, bytes]
             blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
             assert digest_of(blobs[blob.digest]) == blob.digest
             blob.release()
-        whole = reading.images[0]
+        whole = reading.image
     assert spool.used == 0
     return blobs, whole
 

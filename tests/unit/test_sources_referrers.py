@@ -13,11 +13,11 @@ from ghcr_push.model import Failure, Referrer, Source
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.pushing.ports import Sources
 from ghcr_push.references import Digest, referrers_tag
-from ghcr_push.sources import Spool
 from ghcr_push.sources.content import FoundContent
 from ghcr_push.sources.disk_sources import DiskSources
 from ghcr_push.sources.locations import SourcesByLocation
 from ghcr_push.sources.remote import RegistrySources
+from ghcr_push.sources.spool import Spool
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,9 @@ from anyio import to_thread
 from tests.support.saved import Choppy, Stored, classic_image, layer, saved_as_layout
 
 from ghcr_push.failures import PushError
-from ghcr_push.sources import SavedImages, Spool, SpooledBlob
 from ghcr_push.sources.compressor import CpuMeter
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool, SpooledBlob
 
 pytestmark = pytest.mark.anyio
 
@@ -43,19 +44,19 @@ async def drained(saved: SavedImages) -> None:
         blob.release()
 
 
-async def test_the_images_are_known_after_the_last_blob() -> None:
+async def test_the_image_is_known_after_the_last_blob() -> None:
     reader = Choppy(saved_as_layout(LAYERS))
-    async with SavedImages.classic(reader, [classic_image(LAYERS)], spool=Spool()) as saved:
+    async with SavedImages.classic(reader, classic_image(LAYERS), spool=Spool()) as saved:
         with pytest.raises(RuntimeError):
-            _ = saved.images
+            _ = saved.image
         async for blob in saved:
             blob.release()
-        assert len(saved.images) == 1
+        assert len(saved.image.manifests) == 1
 
 
 async def test_reads_no_further_than_it_is_asked_to() -> None:
     spool, reader = Spool(), Choppy(saved_as_layout(LAYERS), [512])
-    async with SavedImages.classic(reader, [classic_image(LAYERS)], spool=spool) as saved:
+    async with SavedImages.classic(reader, classic_image(LAYERS), spool=spool) as saved:
         async for blob in saved:
             read = reader._reads
             await anyio.lowlevel.checkpoint()
@@ -75,7 +76,7 @@ async def test_time_in_compression_is_that_of_all_threads() -> None:
 
 async def test_time_in_compression_is_told_where_there_is_any() -> None:
     reader = Choppy(saved_as_layout(LAYERS))
-    async with SavedImages.classic(reader, [classic_image(LAYERS)], spool=Spool()) as saved:
+    async with SavedImages.classic(reader, classic_image(LAYERS), spool=Spool()) as saved:
         assert saved.seconds_compressing == 0
         await drained(saved)
         assert saved.seconds_compressing > 0
@@ -89,7 +90,7 @@ async def test_a_full_spool_holds_up_the_reader_until_a_blob_is_released() -> No
     spool = Spool(budget=4000)
     reader = Choppy(saved_as_layout(LAYERS))
     async with (
-        SavedImages.classic(reader, [classic_image(LAYERS)], spool=spool) as saved,
+        SavedImages.classic(reader, classic_image(LAYERS), spool=spool) as saved,
         anyio.create_task_group() as tasks,
     ):
 
@@ -106,7 +107,7 @@ async def test_a_full_spool_holds_up_the_reader_until_a_blob_is_released() -> No
 async def test_a_reader_that_is_left_early_gives_all_space_back() -> None:
     spool = Spool()
     reader = Choppy(saved_as_layout(LAYERS))
-    async with SavedImages.classic(reader, [classic_image(LAYERS)], spool=spool) as saved:
+    async with SavedImages.classic(reader, classic_image(LAYERS), spool=spool) as saved:
         async for blob in saved:
             blob.release()
             break
@@ -117,7 +118,7 @@ async def test_cancelling_does_not_wait_for_a_silent_engine() -> None:
     spool, pipe = Spool(), Pipe()
     archive = saved_as_layout(LAYERS)
     os.write(pipe.start, archive[: len(archive) // 2])
-    async with SavedImages.classic(pipe, [classic_image(LAYERS)], spool=spool) as saved:
+    async with SavedImages.classic(pipe, classic_image(LAYERS), spool=spool) as saved:
         with anyio.move_on_after(0.2) as scope:
             async for blob in saved:
                 blob.release()
@@ -130,7 +131,7 @@ async def test_cancelling_ends_a_wait_for_space() -> None:
     spool = Spool(budget=1)
     held: list[SpooledBlob] = []
     reader = Choppy(saved_as_layout(LAYERS))
-    async with SavedImages.classic(reader, [classic_image(LAYERS)], spool=spool) as saved:
+    async with SavedImages.classic(reader, classic_image(LAYERS), spool=spool) as saved:
         held.append(await anext(saved))
         with anyio.move_on_after(0.2):
             held.append(await anext(saved))
@@ -143,7 +144,7 @@ async def test_cancelling_ends_a_wait_for_space() -> None:
 async def test_a_failure_ends_it_and_gives_all_space_back() -> None:
     spool = Spool()
     reader = Choppy(saved_as_layout(LAYERS)[:-2000])
-    async with SavedImages.classic(reader, [classic_image(LAYERS)], spool=spool) as saved:
+    async with SavedImages.classic(reader, classic_image(LAYERS), spool=spool) as saved:
         with pytest.raises(PushError):
             await drained(saved)
     assert spool.used == 0
@@ -157,7 +158,7 @@ async def test_asks_for_the_complaint_in_a_thread() -> None:
         return "the engine went away"
 
     async with SavedImages.classic(
-        Choppy(b""), [classic_image(LAYERS)], spool=Spool(), complaint=complaint
+        Choppy(b""), classic_image(LAYERS), spool=Spool(), complaint=complaint
     ) as saved:
         with pytest.raises(PushError, match="went away"):
             await anext(saved)
@@ -169,7 +170,7 @@ async def test_other_work_goes_on_while_it_reads() -> None:
     pipe, ticks = Pipe(), 0
     archive = saved_as_layout(LAYERS)
     async with (
-        SavedImages.classic(pipe, [classic_image(LAYERS)], spool=Spool()) as saved,
+        SavedImages.classic(pipe, classic_image(LAYERS), spool=Spool()) as saved,
         anyio.create_task_group() as tasks,
     ):
 

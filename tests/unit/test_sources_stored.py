@@ -11,7 +11,9 @@ from tests.support.saved import MANIFEST, Choppy, Stored, digest_of, tar
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
-from ghcr_push.sources import SavedImage, SavedImages, Spool, StoredImage
+from ghcr_push.sources.images import SavedImage, StoredImage
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
@@ -22,16 +24,16 @@ async def read(
     archive: bytes,
     *images: StoredImage,
     sizes: Sequence[int] = (1 << 20,),
-    held: Collection[Digest] = (),
-) -> tuple[tuple[SavedImage, ...], dict[Digest, bytes]]:
+    only: Collection[Digest] | None = None,
+) -> tuple[SavedImage, dict[Digest, bytes]]:
     spool, contents = Spool(), {}
-    async with SavedImages.stored(Choppy(archive, sizes), images, spool=spool, held=held) as saved:
+    async with SavedImages.stored(Choppy(archive, sizes), images, spool=spool, only=only) as saved:
         async for blob in saved:
             with blob:
                 contents[blob.digest] = b"".join([chunk async for chunk in blob.chunks()])
                 assert digest_of(contents[blob.digest]) == blob.digest
     assert spool.used == 0
-    return saved.images, contents
+    return saved.image, contents
 
 
 async def refusal(archive: bytes, image: StoredImage) -> tuple[Kind, str]:
@@ -42,7 +44,7 @@ async def refusal(archive: bytes, image: StoredImage) -> tuple[Kind, str]:
 
 async def test_passes_an_index_byte_for_byte_children_first() -> None:
     stored = Stored(AMD, ARM)
-    (image,), contents = await read(stored.saved(), stored.image)
+    image, contents = await read(stored.saved(), stored.image)
     assert image.top.digest == stored.index
     assert [one.digest for one in image.manifests] == [
         *stored.manifests.values(),
@@ -72,30 +74,32 @@ async def test_reads_the_same_whatever_sizes_arrive(sizes: list[int]) -> None:
 async def test_takes_an_image_without_an_index() -> None:
     stored = Stored(AMD)
     alone = StoredImage(digest=stored.manifests[AMD])
-    (image,), _ = await read(stored.saved(), alone)
+    image, _ = await read(stored.saved(), alone)
     assert [one.digest for one in image.manifests] == [alone.digest]
     assert len(image.blobs) == 3
 
 
-async def test_reads_several_images() -> None:
+async def test_reads_the_first_of_several_images_and_the_blobs_of_all() -> None:
     one, two = Stored(AMD), Stored(ARM, layers=3)
     one.blobs |= two.blobs
-    images, _ = await read(one.saved(), two.image, one.image)
-    assert [image.top.digest for image in images] == [two.index, one.index]
+    image, contents = await read(one.saved(), two.image, one.image)
+    assert image.top.digest == two.index
+    assert {*one.layers[AMD], *two.layers[ARM]} <= contents.keys()
 
 
-async def test_does_not_bring_what_is_held() -> None:
+async def test_does_not_bring_what_is_not_wanted() -> None:
     stored = Stored(AMD)
     held = set(stored.layers[AMD])
-    images, contents = await read(stored.saved(), stored.image, held=held)
-    assert (await read(stored.saved(), stored.image))[0] == images
+    whole, all_contents = await read(stored.saved(), stored.image)
+    image, contents = await read(stored.saved(), stored.image, only=all_contents.keys() - held)
+    assert image == whole
     assert not held & set(contents)
 
 
 async def test_pushes_the_one_platform_that_is_complete() -> None:
     stored = Stored(AMD, ARM, ARM7)
     missing = {stored.manifests[ARM], stored.layers[ARM7][0]} | set(stored.attestations.values())
-    (image,), _ = await read(stored.saved(without=missing), stored.image)
+    image, _ = await read(stored.saved(without=missing), stored.image)
     assert image.top.digest == stored.manifests[AMD]
     assert image.notice == (
         "only linux/amd64 is in the engine and was pushed; left out: linux/arm64, linux/arm/v7"
@@ -105,7 +109,7 @@ async def test_pushes_the_one_platform_that_is_complete() -> None:
 async def test_pushes_the_only_platform_where_its_attestation_is_missing() -> None:
     stored = Stored(AMD)
     archive = stored.saved(without=stored.attestations.values())
-    (image,), _ = await read(archive, stored.image)
+    image, _ = await read(archive, stored.image)
     assert image.top.digest == stored.manifests[AMD]
     assert "left out: an attestation" in (image.notice or "")
 
@@ -137,21 +141,21 @@ async def test_refuses_an_image_that_is_not_there() -> None:
 async def test_chooses_a_platform(platform: str, chosen: str) -> None:
     stored = Stored(AMD, ARM, ARM6, ARM7)
     wanted = StoredImage(digest=stored.index, platform=platform)
-    (image,), _ = await read(stored.saved(), wanted)
+    image, _ = await read(stored.saved(), wanted)
     assert image.top.digest == stored.manifests[chosen]
 
 
 async def test_chooses_the_only_variant_of_a_platform() -> None:
     stored = Stored(AMD, ARM7)
     wanted = StoredImage(digest=stored.index, platform="linux/arm")
-    (image,), _ = await read(stored.saved(), wanted)
+    image, _ = await read(stored.saved(), wanted)
     assert image.top.digest == stored.manifests[ARM7]
 
 
 async def test_reads_the_platform_of_a_lone_image_from_its_config() -> None:
     stored = Stored(AMD)
     alone = StoredImage(digest=stored.manifests[AMD], platform=AMD)
-    (image,), _ = await read(stored.saved(), alone)
+    image, _ = await read(stored.saved(), alone)
     assert image.top.digest == alone.digest
 
 
@@ -204,7 +208,7 @@ async def test_brings_a_layer_that_looks_like_a_manifest() -> None:
         "layers": [{**described, "size": len(inner)}],
     }
     top = stored.add(json.dumps(artifact).encode())
-    (image,), contents = await read(stored.saved(), StoredImage(digest=top))
+    image, contents = await read(stored.saved(), StoredImage(digest=top))
     assert contents[digest_of(inner)] == inner
     assert {blob.digest for blob in image.blobs} <= set(contents)
 
@@ -218,7 +222,7 @@ async def test_leaves_out_layers_that_registries_do_not_hold() -> None:
         "layers": [{**base, "digest": f"sha256:{'0' * 64}", "size": 1}],
     }
     top = stored.add(json.dumps(manifest).encode())
-    (image,), _ = await read(stored.saved(), StoredImage(digest=top))
+    image, _ = await read(stored.saved(), StoredImage(digest=top))
     assert [blob.digest for blob in image.blobs] == [digest_of(b'{"a": 1}')]
     assert image.manifests[0].media_type == MANIFEST
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import anyio
 
+from ghcr_push import media_types
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
 from ghcr_push.engine.output import CommandOutput, output_of
@@ -20,19 +21,16 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.pushing.context import judged
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
-from ghcr_push.sources import ClassicImage, SavedImages, Spool, StoredImage
 from ghcr_push.sources.content import FoundContent
+from ghcr_push.sources.images import ClassicImage, StoredImage
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool
 
 NAMES_PER_INSPECT: Final = 50
 """Images asked for by one docker command: its start costs more than the question."""
 
 RESTORE_LIMIT: Final = 1.5
 """Seconds to put the engine's tags back: a cancelled run has 5 s for everything."""
-
-_INDEX_TYPES: Final = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 
 _SAID_DIGEST: Final = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64}) size: \d+\s*$")
 _NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)|failed to find image (\S+): ")
@@ -135,7 +133,7 @@ class DockerEngine:
         media_type = _media_type(inspected)
         if media_type is None:
             return image
-        whole = media_type not in _INDEX_TYPES or await self._api.is_whole(image.id)
+        whole = media_type not in media_types.INDEXES or await self._api.is_whole(image.id)
         return replace(image, whole=whole)
 
     @asynccontextmanager
@@ -168,12 +166,12 @@ class DockerEngine:
     ) -> SavedImages:
         reader, spool, complaint = output.reader, self._spool, output.complaint
         if isinstance(wanted, ClassicImage):
-            return SavedImages.classic(reader, [wanted], spool=spool, complaint=complaint)
+            return SavedImages.classic(reader, wanted, spool=spool, complaint=complaint)
         return SavedImages.stored(
             reader,
             [wanted],
             spool=spool,
-            held=part.held,
+            only=part.only,
             plain=part.plain,
             complaint=complaint,
         )

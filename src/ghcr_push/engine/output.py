@@ -13,8 +13,7 @@ import anyio
 from anyio import to_thread
 
 from ghcr_push import tracing
-from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.model import Kind
+from ghcr_push.engine.command import not_started
 from ghcr_push.sources.tarstream import ByteReader
 
 _LAST_WORDS: Final = 2.0
@@ -82,7 +81,4 @@ def _started(
             pipesize=1 << 20,
         )
     except OSError as error:
-        message = f"{command[0]} cannot be run: {os.strerror(error.errno or 0)}"
-        raise PushError(
-            ErrorInfo(origin=Origin.STORE, message=message, kind=Kind.ENGINE_UNREACHABLE)
-        ) from error
+        raise not_started(error) from error

@@ -16,12 +16,11 @@ from ghcr_push.engine.command import DockerCommand
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest
-from ghcr_push.sources import SavedImages, StoredImage
 from ghcr_push.sources.graph import ENGINES_IMAGE, Child, platform_of, the_one
-from ghcr_push.sources.images import SavedImage, not_whole
+from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
 from ghcr_push.sources.plain import plain_layers, template_of
 from ghcr_push.sources.ready import image_of, unnamed
-from ghcr_push.sources.stored import AllBut
+from ghcr_push.sources.saved import SavedImages
 
 _SAVES_ONE: Final = (1, 48)
 """API from which on an engine, and its docker command, save one platform (Docker 28.0)."""
@@ -32,7 +31,7 @@ class Selection:
     """How a part of an image is had from the engine: by options, or by passing over blobs."""
 
     options: tuple[str, ...] = ()
-    held: Container[Digest] = ()
+    only: Container[Digest] | None = None
     plain: Mapping[Digest, Descriptor] = field(default_factory=dict)
     """Layers to compress."""
     wanted: StoredImage | None = None
@@ -87,7 +86,7 @@ class Platforms:
         plain = plain_layers(saved)
         if not plain:
             return image, selection
-        changed = replace(selection, held=AllBut(saved.blobs), plain=plain, wanted=wanted)
+        changed = replace(selection, only=saved.digests, plain=plain, wanted=wanted)
         return unnamed(saved, template_of(saved, plain)), changed
 
     async def _choose(self, source: Source, image: Image, platform: str) -> tuple[Image, Selection]:
@@ -109,17 +108,17 @@ class Platforms:
     async def _read(self, source: Source, digest: Digest) -> tuple[Image, Selection]:
         """Choose from the manifests of an image."""
         saved = await self._manifests(source, StoredImage(digest=digest, platform=self._platform))
-        return image_of(saved), Selection(held=AllBut(saved.blobs))
+        return image_of(saved), Selection(only=saved.digests)
 
     async def _manifests(
         self, source: Source, wanted: StoredImage, options: tuple[str, ...] = ()
     ) -> SavedImage:
         """Read an image without its blobs."""
-        nothing = Selection(options=options, held=AllBut(()))
+        nothing = Selection(options=options, only=())
         async with self._save(source, wanted, nothing) as manifests:
             async for blob in manifests:
                 blob.release()
-            return manifests.images[0]
+            return manifests.image
 
 
 def _choice(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Selection]:

@@ -59,8 +59,8 @@ class Reading(Protocol):
         """Processor seconds spent on compression so far, all cores together."""
 
     @property
-    def images(self) -> Sequence[ImageManifests]:
-        """The one image that was asked for, known after the last blob."""
+    def image(self) -> ImageManifests:
+        """The image, known after the last blob."""
 
 
 class TagReader(Protocol):

@@ -212,7 +212,7 @@ class _Reading:
                 finally:
                     self.seconds_compressing += saved.seconds_compressing
                     self._saved = None
-                whole = saved.images[0]
+                whole = saved.image
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's failure
             return error
         self.whole = whole

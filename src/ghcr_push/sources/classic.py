@@ -7,7 +7,7 @@ none do layers come in an order that means anything.
 
 import json
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from typing import Final
 
 from ghcr_push import media_types
@@ -31,24 +31,18 @@ _LARGEST_CONFIG: Final = 64 << 20
 
 def read_classic(
     tar: TarStream,
-    images: Sequence[ClassicImage],
+    image: ClassicImage,
     compressor: LayerCompressor,
-    known: Mapping[Digest, Descriptor],
-) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
-    """Yield configs and compressed layers as they come; return the images, in the order asked for.
-
-    ``known`` gives layers by DiffID that were compressed before: where the archive names layers
-    by it, they are passed over.
-    """
-    layers = dict(known)
-    configs: dict[Digest, bytes] = {}
-    ids = {image.id for image in images}
-    wanted = {diff_id for image in images for diff_id in image.diff_ids}
+) -> Generator[SpooledBlob, None, SavedImage]:
+    """Yield config and compressed layers as they come; return the image."""
+    layers: dict[Digest, Descriptor] = {}
+    config: bytes | None = None
+    wanted = set(image.diff_ids)
     for entry in tar.entries():
         digest = _digest(entry)
-        if digest in ids and digest not in configs:
-            configs[digest] = _config(tar, entry, digest)
-            yield compressor.spooled([configs[digest]], most=len(configs[digest]))
+        if digest == image.id and config is None:
+            config = _config(tar, entry, digest)
+            yield compressor.spooled([config], most=len(config))
         elif _LAYER_FOLDER.fullmatch(entry.name) or (digest in wanted and digest not in layers):
             blob = compressor.compressed(tar.pieces(recipe.CHUNK_SIZE), entry.size)
             diff_id = blob.diff_id
@@ -60,7 +54,7 @@ def read_classic(
                 continue
             layers[diff_id] = Descriptor(LAYER_TYPE, blob.digest, blob.size)
             yield blob
-    return tuple(assembled(image, configs, layers) for image in images)
+    return assembled(image, config, layers)
 
 
 def _digest(entry: Entry) -> Digest | None:
@@ -79,10 +73,9 @@ def _config(tar: TarStream, entry: Entry, digest: Digest) -> bytes:
 
 
 def assembled(
-    image: ClassicImage, configs: Mapping[Digest, bytes], layers: Mapping[Digest, Descriptor]
+    image: ClassicImage, raw: bytes | None, layers: Mapping[Digest, Descriptor]
 ) -> SavedImage:
-    """Return the image, if all of it came: its config, and every layer that config names."""
-    raw = configs.get(image.id)
+    """Return the image, if all of it came: its config ``raw``, and every layer that it names."""
     if raw is None:
         raise not_whole(f"its config {image.id} is missing")
     if _diff_ids(raw) != image.diff_ids:

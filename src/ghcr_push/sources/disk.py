@@ -6,13 +6,12 @@ import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, Self
-
-from anyio import to_thread
+from typing import Final, Protocol
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
+from ghcr_push.sources.pieces import Pieces
 
 _PIECE: Final = 1 << 20
 
@@ -122,7 +121,15 @@ class DiskBlob:
 
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         """Return the bytes from ``start`` on, in pieces; every call begins anew."""
-        return _Pieces(self, start)
+        check = RunningDigest(self.digest, self.size) if start == 0 else None
+
+        def read(place: int) -> bytes:
+            piece = self.read(place)
+            if check is not None and not check.takes(piece):
+                raise self.other()
+            return piece
+
+        return Pieces(read, start, self.size)
 
     def read(self, start: int) -> bytes:
         """Return a piece from ``start`` on; blocks. Raises ``PushError``."""
@@ -154,31 +161,6 @@ class RunningDigest:
         self._hash.update(piece)
         self._left -= len(piece)
         return self._left > 0 or f"{self._hash.name}:{self._hash.hexdigest()}" == self._digest
-
-
-class _Pieces:
-    """The pieces of a blob; no generator, for those must be closed where they are left early."""
-
-    def __init__(self, blob: DiskBlob, start: int) -> None:
-        self._blob = blob
-        self._place = start
-        self._check = RunningDigest(blob.digest, blob.size) if start == 0 else None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._place >= self._blob.size:
-            raise StopAsyncIteration
-        piece = await to_thread.run_sync(self._next)
-        self._place += len(piece)
-        return piece
-
-    def _next(self) -> bytes:
-        piece = self._blob.read(self._place)
-        if self._check is not None and not self._check.takes(piece):
-            raise self._blob.other()
-        return piece
 
 
 def reason(error: OSError) -> str:

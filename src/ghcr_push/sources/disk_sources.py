@@ -1,7 +1,7 @@
 """Layouts and archives on disk: found by their paths, and read where they lie or from a stream."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import IO, cast
 
@@ -11,10 +11,11 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind
 from ghcr_push.planning.locations import DiskLocation, Form
 from ghcr_push.pushing.ports import Reading
+from ghcr_push.references import Digest
 from ghcr_push.sources.archive import Archive, opened
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.content import FoundContent, KnownContent
-from ghcr_push.sources.disk import DiskBlob, Extent, Files, Folder, unusable
+from ghcr_push.sources.disk import DiskBlob, Folder, unusable
 from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
 from ghcr_push.sources.graph import Child, the_one
 from ghcr_push.sources.images import SavedImage, StoredImage
@@ -23,8 +24,9 @@ from ghcr_push.sources.plain import plain_layers, read_in_place, template_of
 from ghcr_push.sources.ready import Ready, unnamed
 from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool
-from ghcr_push.sources.stored import AllBut
 from ghcr_push.sources.tarstream import TarStream
+
+OpenedReading = AbstractAsyncContextManager[Reading]
 
 
 class DiskSources:
@@ -59,52 +61,35 @@ class DiskSources:
     def _find(self, location: DiskLocation) -> FoundContent:
         match location.form:
             case Form.OCI_LAYOUT:
-                return self._layout(location)
+                return self._layout(location, Folder(self._place(location.path)))
             case Form.OCI_ARCHIVE:
-                return self._oci_archive(location)
+                return self._layout(location, Archive(self._place(location.path)))
             case Form.DOCKER_ARCHIVE:
                 return self._docker_archive(location)
 
-    def _layout(self, location: DiskLocation) -> FoundContent:
-        folder = Folder(self._place(location.path))
-        return self._of_layout(
-            folder,
-            location,
-            lambda saved: _in_place(saved, folder.extent),
-            lambda saved: self._recompressed(saved, folder.extent),
-        )
-
-    def _oci_archive(self, location: DiskLocation) -> FoundContent:
-        archive = Archive(self._place(location.path))
-        if not archive.compressed:
-            return self._of_layout(
-                archive,
-                location,
-                lambda saved: _in_place(saved, archive.extent),
-                lambda saved: self._recompressed(saved, archive.extent),
-            )
-        return self._of_layout(
-            archive,
-            location,
-            lambda saved: self._streamed(archive.path, saved),
-            lambda saved: self._streamed(archive.path, saved, compress=True),
-        )
-
-    def _of_layout(
-        self,
-        files: Files,
-        location: DiskLocation,
-        read: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
-        recompress: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
-    ) -> FoundContent:
+    def _layout(self, location: DiskLocation, files: Folder | Archive) -> FoundContent:
         layout = Layout(files, f"{location.form}:{location.path}")
         saved = layout.read(layout.choose(location.name), self._platform)
+
+        def read(each: SavedImage, plain: Mapping[Digest, Descriptor]) -> OpenedReading:
+            return _read(location, self._reading(files, each, plain))
+
         if self._compress and (plain := plain_layers(saved)):
             image = unnamed(saved, template_of(saved, plain))
-            return FoundContent(image=image, read=lambda: _read(location, recompress(saved)))
+            return FoundContent(image=image, read=lambda: read(saved, plain))
         if self._referrers:
             saved = layout.with_referrers(saved)
-        return KnownContent.of(saved, lambda each: _read(location, read(each)))
+        return KnownContent.of(saved, lambda each: read(each, {}))
+
+    def _reading(
+        self, files: Folder | Archive, saved: SavedImage, plain: Mapping[Digest, Descriptor]
+    ) -> OpenedReading:
+        """Read an image in place if that can be; layers in ``plain`` are compressed."""
+        if isinstance(files, Archive) and files.compressed:
+            return self._streamed(files.path, saved, plain)
+        if plain:
+            return self._recompressed(saved, files)
+        return nullcontext(Ready(saved, [_blob(named, files) for named in saved.blobs]))
 
     def _docker_archive(self, location: DiskLocation) -> FoundContent:
         archive = Archive(self._place(location.path))
@@ -124,7 +109,7 @@ class DiskSources:
 
     @asynccontextmanager
     async def _streamed(
-        self, path: Path, saved: SavedImage, *, compress: bool = False
+        self, path: Path, saved: SavedImage, plain: Mapping[Digest, Descriptor]
     ) -> AsyncIterator[Reading]:
         """Read a compressed archive from front to back; blobs pass through temporary space."""
         wanted = [StoredImage(digest=each.digest) for each in reversed(saved.manifests)]
@@ -133,19 +118,19 @@ class DiskSources:
                 _Input(file),
                 wanted,
                 spool=self._spool,
-                held=AllBut(saved.blobs),
-                plain=plain_layers(saved) if compress else {},
+                only=saved.digests,
+                plain=plain,
             )
             async with reading:
                 yield reading
 
     @asynccontextmanager
     async def _recompressed(
-        self, saved: SavedImage, extent: Callable[[str], Extent | None]
+        self, saved: SavedImage, files: Folder | Archive
     ) -> AsyncIterator[Reading]:
         """Read blobs where they lie, and compress layers that are not."""
         compressor = LayerCompressor.on_all_cores(self._spool)
-        steps = read_in_place(saved, lambda named: _blob(named, extent), compressor)
+        steps = read_in_place(saved, lambda named: _blob(named, files), compressor)
         # a blob on disk is one that takes no temporary space
         async with SavedImages(cast("Steps", steps), compressor) as reading:
             yield reading
@@ -172,24 +157,15 @@ class _Input:
         return len(piece)
 
 
-@asynccontextmanager
-async def _in_place(
-    saved: SavedImage, extent: Callable[[str], Extent | None]
-) -> AsyncIterator[Reading]:
-    yield Ready(saved, [_blob(named, extent) for named in saved.blobs])
-
-
-def _blob(named: Descriptor, extent: Callable[[str], Extent | None]) -> DiskBlob:
-    place = extent(path_of(named.digest))
+def _blob(named: Descriptor, files: Folder | Archive) -> DiskBlob:
+    place = files.extent(path_of(named.digest))
     if place is None:
         raise unusable(f"{named.digest} is not there any more")
     return DiskBlob(named.digest, place)
 
 
 @asynccontextmanager
-async def _read(
-    location: DiskLocation, reading: AbstractAsyncContextManager[Reading]
-) -> AsyncIterator[Reading]:
+async def _read(location: DiskLocation, reading: OpenedReading) -> AsyncIterator[Reading]:
     """Say of what source it is that an image is not whole: no later reading would help."""
     try:
         async with reading as saved:

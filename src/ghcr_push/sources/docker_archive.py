@@ -106,7 +106,7 @@ def _tags(entry: Mapping[str, Any]) -> list[str]:
 
 def read_archived(
     tar: TarStream, archived: ArchivedImage, compressor: LayerCompressor
-) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
+) -> Generator[SpooledBlob, None, SavedImage]:
     """Yield the config and the layers as they come in the archive; return the image."""
     layers: dict[Digest, Descriptor] = {}
     yield compressor.spooled([archived.config], most=len(archived.config))
@@ -121,7 +121,7 @@ def read_archived(
             raise unusable(f"{name} is {blob.diff_id}; the config names {diff_id}")
         layers[diff_id] = Descriptor(LAYER_TYPE, blob.digest, blob.size)
         yield blob
-    return (assembled(archived.image, {archived.image.id: archived.config}, layers),)
+    return assembled(archived.image, archived.config, layers)
 
 
 def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) -> SpooledBlob:

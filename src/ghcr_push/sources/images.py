@@ -59,6 +59,11 @@ class SavedImage:
         return "; ".join(sentence for sentence in told if sentence) or None
 
     @property
+    def digests(self) -> frozenset[Digest]:
+        """Those of all blobs."""
+        return frozenset(blob.digest for blob in self.blobs)
+
+    @property
     def top(self) -> Descriptor:
         """What a tag has to name."""
         return self.manifests[-1].descriptor

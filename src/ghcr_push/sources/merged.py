@@ -40,7 +40,7 @@ class _Chained:
     """The blobs of several readings; one that two of them bring comes once."""
 
     def __init__(self, saved: SavedImage, readings: Sequence[Reading]) -> None:
-        self.images = (saved,)
+        self.image = saved
         self._readings = readings
         self._left = list(readings)
         self._seen: set[Digest] = set()

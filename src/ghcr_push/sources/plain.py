@@ -82,7 +82,7 @@ def compressed_layer(
 
 def read_in_place(
     saved: SavedImage, blob_of: Callable[[Descriptor], DiskBlob], compressor: LayerCompressor
-) -> Generator[Blob, None, tuple[SavedImage, ...]]:
+) -> Generator[Blob, None, SavedImage]:
     """Yield the blobs of an image on disk, its plain layers compressed; return what it is then."""
     plain = plain_layers(saved)
     layers: dict[Digest, Descriptor] = {}
@@ -99,7 +99,7 @@ def read_in_place(
             yield made
         else:
             yield blob
-    return (with_layers(saved, layers),)
+    return with_layers(saved, layers)
 
 
 def _pieces(blob: DiskBlob) -> Iterator[bytearray]:

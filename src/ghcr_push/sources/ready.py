@@ -16,7 +16,7 @@ class Ready:
     waits_for_space = False
 
     def __init__(self, saved: SavedImage, blobs: Sequence[Blob]) -> None:
-        self.images = (saved,)
+        self.image = saved
         self._blobs = iter(sorted(blobs, key=lambda blob: -blob.size))
 
     def __aiter__(self) -> Self:

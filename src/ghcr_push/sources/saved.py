@@ -1,6 +1,5 @@
 """Images as a Docker Engine saves them: read from a stream once, blob by blob, never unpacked."""
 
-import os
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from threading import Lock
 from types import TracebackType
@@ -18,16 +17,16 @@ from ghcr_push.sources.spool import Spool, SpooledBlob, Stopped
 from ghcr_push.sources.stored import read_stored
 from ghcr_push.sources.tarstream import ByteReader, TarStream
 
-Steps = Generator[SpooledBlob, None, tuple[SavedImage, ...]]
+Steps = Generator[SpooledBlob, None, SavedImage]
 
 
 class SavedImages:
-    """Images on their way out of an engine: an async context manager, and iterator of blobs.
+    """An image on its way out of an engine: an async context manager, and iterator of blobs.
 
     Each blob comes when it is whole and its digest right; the receiver releases it. Nothing is
     read before the next one is asked for: who does not ask holds up the engine, and so does a
-    spool that is full of blobs nobody has released. ``images`` are there after the last blob, and
-    prove that all of them came whole. One try; a stream that is cut off, damaged or not whole
+    spool that is full of blobs nobody has released. ``image`` is there after the last blob, and
+    proves that all of it came whole. One try; a stream that is cut off, damaged or not whole
     raises ``PushError``.
 
     Reading blocks a thread until the stream's writer is killed or ends: keep the process that
@@ -37,7 +36,7 @@ class SavedImages:
     def __init__(self, steps: Steps, compressor: LayerCompressor) -> None:
         self._steps = steps
         self._compressor = compressor
-        self._images: tuple[SavedImage, ...] | None = None
+        self._image: SavedImage | None = None
         self._fetched: SpooledBlob | None = None
         self._reading = False
         self._turn = Lock()
@@ -46,21 +45,17 @@ class SavedImages:
     def classic(
         cls,
         reader: ByteReader,
-        images: Sequence[ClassicImage],
+        image: ClassicImage,
         *,
         spool: Spool,
-        known: Mapping[Digest, Descriptor] | None = None,
         complaint: Callable[[], str] = str,
-        cores: int | None = None,
     ) -> Self:
-        """Read images of the classic store; layers are compressed on ``cores`` (all) by the recipe.
+        """Read an image of the classic store; layers are compressed by the recipe on all cores.
 
-        ``known`` are layers compressed before, by DiffID. ``complaint`` is called in a thread
-        when the stream breaks off, for what its writer printed.
+        ``complaint`` is called in a thread when the stream breaks off, for what its writer printed.
         """
-        compressor = LayerCompressor(spool=spool, cores=cores or os.cpu_count() or 1)
-        tar = TarStream(reader, complaint)
-        return cls(read_classic(tar, images, compressor, known or {}), compressor)
+        compressor = LayerCompressor.on_all_cores(spool)
+        return cls(read_classic(TarStream(reader, complaint), image, compressor), compressor)
 
     @classmethod
     def stored(
@@ -69,17 +64,18 @@ class SavedImages:
         images: Sequence[StoredImage],
         *,
         spool: Spool,
-        held: Container[Digest] = (),
+        only: Container[Digest] | None = None,
         plain: Mapping[Digest, Descriptor] | None = None,
         complaint: Callable[[], str] = str,
     ) -> Self:
-        """Read images of the containerd store; blobs in ``held`` are passed over.
+        """Read the first of ``images`` of a containerd store, and blobs of all of them.
 
-        Layers in ``plain`` are compressed by the recipe on all cores.
+        Blobs that are not in ``only`` are passed over. Layers in ``plain`` are compressed by the
+        recipe, on all cores.
         """
         compressor = LayerCompressor.on_all_cores(spool)
         tar = TarStream(reader, complaint)
-        return cls(read_stored(tar, images, compressor, held, plain or {}), compressor)
+        return cls(read_stored(tar, images, compressor, only, plain or {}), compressor)
 
     async def __aenter__(self) -> Self:
         return self
@@ -98,11 +94,11 @@ class SavedImages:
                 self._steps.close()
 
     @property
-    def images(self) -> tuple[SavedImage, ...]:
-        """The images, in the order that they were asked for."""
-        if self._images is None:
-            raise RuntimeError("the images are known after the last blob")
-        return self._images
+    def image(self) -> SavedImage:
+        """The image."""
+        if self._image is None:
+            raise RuntimeError("the image is known after the last blob")
+        return self._image
 
     @property
     def waits_for_space(self) -> bool:
@@ -118,7 +114,7 @@ class SavedImages:
         return self
 
     async def __anext__(self) -> SpooledBlob:
-        if self._images is not None:
+        if self._image is not None:
             raise StopAsyncIteration
         self._reading = True
         await to_thread.run_sync(
@@ -135,7 +131,7 @@ class SavedImages:
         try:
             blob = next(self._steps)
         except StopIteration as end:
-            self._images = end.value
+            self._image = end.value
         except Stopped:
             pass  # nobody waits for it
         finally:

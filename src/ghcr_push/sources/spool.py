@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from anyio import to_thread
-
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
+from ghcr_push.sources.pieces import Pieces
 
 DEFAULT_BUDGET: Final = 2 << 30
 """Bytes. A hosted runner's disk has 14 GB free, most of which belongs to the job."""
@@ -58,7 +57,7 @@ class SpooledBlob:
 
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         """Return the bytes from ``start`` on, in pieces; every call begins anew."""
-        return _Chunks(self, start)
+        return Pieces(self.read, start, self.size)
 
     def read(self, start: int) -> bytes:
         """Return a piece from ``start`` on; blocks."""
@@ -78,24 +77,6 @@ class SpooledBlob:
             self._file.close()
             self._file = None
             self._spool.give_back(self.size)
-
-
-class _Chunks:
-    """The pieces of a blob; no generator, for those must be closed where they are left early."""
-
-    def __init__(self, blob: SpooledBlob, start: int) -> None:
-        self._blob = blob
-        self._place = start
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._place >= self._blob.size:
-            raise StopAsyncIteration
-        chunk = await to_thread.run_sync(self._blob.read, self._place)
-        self._place += len(chunk)
-        return chunk
 
 
 class SpoolFile:

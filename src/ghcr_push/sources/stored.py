@@ -33,27 +33,17 @@ _BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
 _PIECE: Final = 1 << 20
 
 
-class AllBut:
-    """Every digest but some: what a reading passes over."""
-
-    def __init__(self, wanted: Iterable[Descriptor]) -> None:
-        self._wanted = {named.digest for named in wanted}
-
-    def __contains__(self, digest: object) -> bool:
-        return digest not in self._wanted
-
-
 def read_stored(
     tar: TarStream,
     images: Sequence[StoredImage],
     compressor: LayerCompressor,
-    held: Container[Digest],
+    only: Container[Digest] | None,
     plain: Mapping[Digest, Descriptor],
-) -> Generator[SpooledBlob, None, tuple[SavedImage, ...]]:
-    """Yield blobs byte for byte as they come; return the images, in the order asked for.
+) -> Generator[SpooledBlob, None, SavedImage]:
+    """Yield blobs of ``images`` byte for byte as they come; return the first of these.
 
-    Blobs in ``held`` are passed over, layers in ``plain`` compressed. Which platforms a blob is of
-    is known at the end only: blobs of platforms that are then left out have been yielded too.
+    Blobs that are not in ``only`` are passed over, layers in ``plain`` compressed. Which platforms
+    a blob is of is known at the end only: those of platforms that are left out then come, too.
     """
     contents = ImageGraph()
     layers: dict[Digest, Descriptor] = {}
@@ -82,14 +72,14 @@ def read_stored(
             contents.add_document(digest, document)
             pieces = (raw,)
         contents.blobs[digest] = entry.size
-        if digest not in held:
+        if only is None or digest in only:
             yield _spooled(pieces, digest, compressor, entry.size)
     saved = tuple(chosen(image, contents) for image in images)
     for digest in _named_as_blobs(saved, contents):
-        if digest not in held:
+        if only is None or digest in only:
             raw = contents.manifests[digest].raw
             yield _spooled((raw,), digest, compressor, len(raw))
-    return tuple(with_layers(image, layers) for image in saved) if layers else saved
+    return with_layers(saved[0], layers) if layers else saved[0]
 
 
 def _compressed(

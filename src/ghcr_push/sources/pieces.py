@@ -1,0 +1,28 @@
+"""The bytes of a blob that a thread reads piece by piece."""
+
+from collections.abc import Callable
+from typing import Self
+
+from anyio import to_thread
+
+
+class Pieces:
+    """What ``read`` returns, place by place from ``start`` to ``end``.
+
+    No generator, for those must be closed where they are left early.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], start: int, end: int) -> None:
+        self._read = read
+        self._place = start
+        self._end = end
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._place >= self._end:
+            raise StopAsyncIteration
+        piece = await to_thread.run_sync(self._read, self._place)
+        self._place += len(piece)
+        return piece
