@@ -73,7 +73,7 @@ def world(behaviour: Behaviour) -> Iterator[Front]:
 
 def main() -> None:
     """Measure and print."""
-    print("| tags | registry | lines | of them visible | log | summary |")
+    print("| tags | registry | lines | visible | log | summary |")
     print("| ---: | --- | ---: | ---: | ---: | ---: |")
     for tags in TAGS:
         for name, behaviour in WORLDS.items():
