@@ -51,7 +51,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # loaded when asked for: the action must hold its signals before anything heavy is imported
+    # imported on first use: the action must handle signals before anything heavy is imported
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415 - as above
 

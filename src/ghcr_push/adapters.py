@@ -1,4 +1,4 @@
-"""The only place that knows every adapter: builds those of one run."""
+"""Builds the adapters of one run; the only module that imports all of them."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -26,9 +26,9 @@ async def new_adapters(
     backoff: Backoff,
     notice: Callable[[str], None],
 ) -> AsyncIterator[Adapters]:
-    """Log in to ``registries`` and yield what the run needs of the world, while the block runs.
+    """Log in to ``registries`` and yield the adapters of a run while the block runs.
 
-    ``backoff`` tries reads of a source again; ``notice`` is told what a reader should know.
+    ``backoff`` retries reads of a source; ``notice`` gets sentences for the reader.
     """
     known = await to_thread.run_sync(
         credentials.resolve_for_job,

@@ -26,7 +26,7 @@ def push(
     interruption: Interruption,
     progress_every: float = PROGRESS_EVERY,
 ) -> Report:
-    """Do as ``push_async`` does, in an asyncio loop of its own."""
+    """Run ``push_async`` in a new asyncio event loop."""
     return asyncio.run(
         push_async(
             settings,
@@ -46,10 +46,10 @@ async def push_async(
     interruption: Interruption,
     progress_every: float = PROGRESS_EVERY,
 ) -> Report:
-    """Do what ``settings`` ask and report how every target ended, even if a bug ends the run.
+    """Push as ``settings`` say and report how every target ended, even if a bug ends the run.
 
-    ``progress_every`` are the seconds between two events on how far an upload is. Raises
-    ``InputError`` only: where one target turns out to have two images.
+    ``progress_every`` is the number of seconds between two progress events of an upload. Raises
+    only ``InputError``: if one target turns out to have two images.
     """
     started_at, start = datetime.now(UTC), anyio.current_time()
     tell = unfailing(observer)
@@ -67,7 +67,7 @@ async def push_async(
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            loop.call_soon_threadsafe(cancel)  # the loop may be asleep in a wait
+            loop.call_soon_threadsafe(cancel)  # the loop may be waiting
 
         interruption.tell(wake)
 
@@ -95,7 +95,7 @@ async def push_async(
     try:
         results = await execution.results(adapters)
     finally:
-        interruption.tell_nobody()  # the loop ends, and cannot be woken any more
+        interruption.tell_nobody()  # the loop ends and cannot be woken any more
     run = execution.run
     return build(
         results,

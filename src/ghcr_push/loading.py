@@ -1,4 +1,4 @@
-"""How modules are loaded where somebody waits for them."""
+"""How modules are imported when a person waits for them."""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Look for no garbage while modules load, nor later among what they left: 5 to 15 ms less."""
+    """Collect no garbage during imports, and later none of what they created: saves 5 to 15 ms."""
     gc.disable()
     yield
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Media types of the image-spec, and those of Docker that mean the same."""
+"""Media types of the image-spec, and Docker's equivalents."""
 
 from typing import Final
 
@@ -14,8 +14,8 @@ DOCKER_LAYER: Final = "application/vnd.docker.image.rootfs.diff.tar"
 
 INDEXES: Final = frozenset({INDEX, DOCKER_INDEX})
 MANIFESTS: Final = (MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX)
-"""In the order in which a registry is asked for them."""
+"""In the order of the ``Accept`` header."""
 CONFIGS: Final = frozenset({CONFIG, DOCKER_CONFIG})
-"""Of images; what another manifest calls a layer may be any file."""
+"""Of images; layers of manifests with another config may be any file."""
 COMPRESSED: Final = {LAYER: f"{LAYER}+gzip", DOCKER_LAYER: f"{DOCKER_LAYER}.gzip"}
-"""By the type of a layer that is not compressed."""
+"""By the type of an uncompressed layer."""

@@ -12,7 +12,7 @@ from ghcr_push.references import Digest, Repository, TagReference, digest_of
 
 
 class Kind(StrEnum):
-    """What went wrong, in one word; the vocabulary of reports."""
+    """What went wrong, as a short name; used in reports."""
 
     # transient
     THROTTLED = "throttled"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
     ENGINE_ERROR = "engine-error"
     SOURCE_UNREACHABLE = "source-unreachable"
     UNKNOWN = "unknown"
-    # permanent: the registry or its host says no
+    # permanent: the registry or its host refuses
     DENIED = "denied"
     UNAUTHORIZED = "unauthorized"
     NAME_REFUSED = "name-refused"
@@ -64,19 +64,19 @@ class Kind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a target ended; every target ends in exactly one."""
+    """How a target ended; every target has exactly one outcome."""
 
     PUSHED = "pushed"
     UNCHANGED = "unchanged"
     KEPT = "kept"
-    """Protected, names another image, and is to stay so."""
+    """Protected and names another image, which it keeps."""
     FAILED = "failed"
     SKIPPED = "skipped"
     PLANNED = "planned"
 
 
 SECOND = 2
-"""The attempt that every unit has once that is tried again."""
+"""The attempt that every retried unit has exactly once."""
 
 LANDED = frozenset({Outcome.PUSHED, Outcome.UNCHANGED})
 
@@ -105,7 +105,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a registry says of a manifest: image-spec media type, digest and size in bytes."""
+    """A manifest as a registry describes it: image-spec media type, digest and size in bytes."""
 
     media_type: str
     digest: Digest
@@ -122,7 +122,7 @@ class Manifest:
 
     @classmethod
     def of(cls, media_type: str, raw: bytes) -> Self:
-        """Return what ``raw`` is, by its digest."""
+        """Return the manifest with the bytes ``raw``, named by their digest."""
         return cls(media_type, digest_of(raw), raw)
 
     @property
@@ -146,27 +146,27 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """A signature, SBOM or attestation of a manifest, the ``subject``: a manifest of its own.
+    """A signature, SBOM or attestation of another manifest, the ``subject``.
 
-    It names its subject in its field ``subject`` (image-spec), or by cosign's ``tag``.
+    It names its subject in its field ``subject`` (image-spec) or by cosign's ``tag``.
     """
 
     subject: Digest
     manifest: Manifest
     tag: str | None = None
     parts: tuple[Manifest, ...] = ()
-    """Of a referrer that is an index: what it names, children before the indexes that name them."""
+    """Of a referrer that is an index: its manifests, children before the indexes that name them."""
     blobs: tuple[Descriptor, ...] = ()
     """All that it and its parts name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Referrers:
-    """What refers to an image, to a part of it, or to another referrer."""
+    """The referrers of an image, of its parts, and of other referrers."""
 
     found: tuple[Referrer, ...] = ()
     notice: str | None = None
-    """A sentence for the reader where what is listed could not be had."""
+    """A sentence for the reader if a listed referrer is missing."""
 
 
 NO_REFERRERS = Referrers()
@@ -177,33 +177,34 @@ class Image:
     """What is known of an image before it is read.
 
     ``id`` is the config's digest in an engine's classic store, which knows no ``digest`` before a
-    push, and in a docker archive; elsewhere it is that of the manifest or index, as ``digest`` is.
+    push, and in a docker archive; elsewhere it is the digest of the manifest or index, like
+    ``digest``.
     """
 
     id: str
     layers: int
     digest: Digest | None = None
     diff_ids: tuple[Digest, ...] = ()
-    """Digests of the uncompressed layers, in order; the engine proves them by its config."""
+    """Digests of the uncompressed layers, in order; the engine's config verifies them."""
     size: int = 0
-    """Bytes, as whoever has it counts them."""
+    """Size in bytes as the engine or source counts it."""
     platform: str = ""
-    """``os/architecture[/variant]``, as the engine tells it of the image that it would run."""
+    """``os/architecture[/variant]`` of the image that the engine would run."""
     in_engine: bool = False
-    """Whether the Docker Engine has it, so that ``docker push`` can push it."""
+    """Whether it is in the Docker Engine, so that ``docker push`` can push it."""
     whole: bool | None = None
-    """Whether no platform is missing, as the engine says; None: it does not say."""
+    """Whether the engine has all its platforms; None if the engine does not say."""
     template: bytes | None = None
-    """Its manifest, where layers are compressed as they are read: those without digest and size."""
+    """Its manifest, if layers are compressed while they are read: these have no digest and size."""
     referrers: Referrers = NO_REFERRERS
-    """What comes along with it, where that is asked for."""
+    """Its referrers, if they are to be copied."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Source:
     """Where a target's content comes from: an image of the local Docker Engine, by name or ID.
 
-    Or a layout or archive on disk, or an image in a registry, as ``planning.locations`` writes it.
+    Or a layout, an archive or an image in a registry, in the form of ``planning.locations``.
     """
 
     image: str
@@ -214,7 +215,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """A tag that must be written, and its source."""
+    """A tag to write, and its source."""
 
     reference: TagReference
     source: Source
@@ -234,7 +235,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a run has to write, each target in exactly one group."""
+    """Everything that a run has to write, each target in exactly one group."""
 
     groups: tuple[Group, ...]
 
@@ -246,40 +247,40 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A judged failure: what it was, and what the queue and the reader should do about it."""
+    """A classified failure: what happened, and what the queue and the reader should do about it."""
 
     kind: Kind
     message: str
-    """One line or many of outside text, never escaped here; bounded to 2,000 characters."""
+    """One or more lines of outside text, never escaped here; at most 2,000 characters."""
     advice: str
     """One sentence that a person can act on."""
     retryable: bool
     pressure: bool = False
-    """A sign that the registry has more than it bears: lowers the limit."""
+    """Whether it is a sign of overload, which lowers the limit."""
     cap: int | None = None
-    """Attempts per unit for this kind, where fewer than ``max-attempts`` make sense."""
+    """Attempts per unit for this kind, if fewer than ``max-attempts``."""
     counts: bool = True
-    """Whether the attempt counts against ``max-attempts``; not where the registry named a wait."""
+    """Whether the attempt counts against ``max-attempts``; false if the registry named a wait."""
     holds: bool = False
-    """Whether the whole queue of the registry waits, not this unit alone."""
+    """Whether the whole queue of the registry waits, not only this unit."""
     unconnected: bool = False
-    """No connection was made: nobody listens at that address, or nothing leads to it."""
+    """No connection was made: nothing listens at that address, or it cannot be reached."""
     tag_only: bool = False
-    """Refused as a tag, not as content: the other targets of the group may still land."""
+    """The tag was refused, not the content: other targets of the group may still land."""
     wait: float | None = None
-    """Seconds that the registry asked for, by header or text."""
+    """Seconds that the registry asked to wait, in a header or in text."""
     status: int | None = None
     code: str | None = None
     """The distribution-spec's error code, such as ``TOOMANYREQUESTS``."""
     kept_failing: Kind | None = None
-    """Where the run's time was up: what had gone wrong before, told in message and advice."""
+    """If the run ran out of time: the kind that was being retried, named in message and advice."""
     details: str = ""
-    """What a maintainer needs, where nobody knows what it was: bounded, without secrets."""
+    """Details for a maintainer if no rule matches: limited in size, without secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of one unit for a target, with the limit under which it ran."""
+    """One try of one unit for a target, with the limit at that time."""
 
     number: int
     step: Step
@@ -288,48 +289,48 @@ class Attempt:
     limit: int
     failure: Failure | None = None
     wait: float = 0.0
-    """Seconds waited after it, before the next attempt."""
+    """Seconds of waiting after it, before the next attempt."""
     answered: float | None = None
-    """Seconds until its write was answered; what follows read it back. None where nothing did."""
+    """Seconds until the write was answered; the rest is the read-back. None without an answer."""
 
 
 class BlobOutcome(StrEnum):
-    """How a blob came to be in its repository."""
+    """How a blob got into its repository."""
 
     SENT = "sent"
     MOUNTED = "mounted"
     FOUND = "found"
-    """It was there: sent by somebody else meanwhile, or by us with the answer lost."""
+    """It was there: uploaded by another client meanwhile, or by us with the answer lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransferStats:
-    """What uploading a group's content took, where we uploaded it ourselves."""
+    """What the upload of a group's content took, if the action uploaded it."""
 
     sent: int = 0
     mounted: int = 0
     found: int = 0
-    """Blobs, by how they came to be in the repository."""
+    """Blobs, by how they got into the repository."""
     bytes_sent: int = 0
-    """On the wire, bytes sent twice counted twice."""
+    """Bytes on the wire; a byte sent twice counts twice."""
     bytes_saved: int = 0
-    """Not sent, because they were there or could be mounted."""
+    """Bytes not sent, because the blobs were there or could be mounted."""
     seconds_reading: float = 0.0
-    """Waiting for the next blob: for the engine, for compression, for temporary space."""
+    """Waiting for the next blob: for the engine, compression or temporary space."""
     seconds_compressing: float = 0.0
-    """Processor time in compression, that of all cores added up."""
+    """Processor time for compression, summed over all cores."""
     seconds_sending: float = 0.0
-    """In uploads, those side by side added up."""
+    """Time in uploads, summed over parallel uploads."""
 
     @property
     def blobs(self) -> int:
-        """Blobs that are in the repository by now."""
+        """Blobs that are in the repository now."""
         return self.sent + self.mounted + self.found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferrerResult:
-    """A referrer that is in its repository by now; ``uploaded``: it was not, before this run."""
+    """A referrer that is in its repository now; ``uploaded``: this run put it there."""
 
     digest: Digest
     subject: Digest
@@ -340,41 +341,41 @@ class ReferrerResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitChange:
-    """A change of the writes allowed in flight on one registry."""
+    """A change of the number of writes allowed in flight on one registry."""
 
     at: float
     """Seconds from the start of the run."""
     registry: str
-    """The registry's host, with its port where it has one."""
+    """The registry's host, with its port if it has one."""
     old: int
-    """Writes allowed before."""
+    """Writes allowed before the change."""
     new: int
-    """Writes allowed from then on."""
+    """Writes allowed after the change."""
     reason: str
-    """What the change answered to; may quote outside text."""
+    """The reason for the change; may quote outside text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A time in which nothing was sent to a registry, because it had asked for that."""
+    """A time in which nothing was sent to a registry because the registry asked for it."""
 
     at: float
     """Seconds from the start of the run."""
     registry: str
-    """The registry's host, with its port where it has one."""
+    """The registry's host, with its port if it has one."""
     seconds: float
     """How long the queue waited."""
     reason: str
-    """What the registry said."""
+    """The registry's reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetResult:
     """How one target ended.
 
-    ``before`` is the digest that the tag named at first, None where it was new or not read;
-    ``known_before`` tells these two apart. ``verified`` is true only where a read of the tag
-    from the registry gave ``digest``.
+    ``before`` is the digest that the tag named first, None if it was new or not read;
+    ``known_before`` tells these two apart. ``verified`` is true only if a read of the tag from the
+    registry returned ``digest``.
     """
 
     target: Target
@@ -383,7 +384,7 @@ class TargetResult:
     before: Digest | None = None
     known_before: bool = False
     expected: Outcome | None = None
-    """In a dry run: how it would end, as its tag is now; None where that could not be told."""
+    """In a dry run: the expected outcome; None if it cannot be determined."""
     verified: bool = False
     may_have_landed: bool = False
     seed: bool = False
@@ -392,14 +393,14 @@ class TargetResult:
     content_attempts: tuple[Attempt, ...] = ()
     """On a seed: attempts of the blobs and manifests that its group shares."""
     failure: Failure | None = None
-    """Why it failed or was skipped; None where it landed."""
+    """Why it failed or was skipped; None if it landed."""
     transfer: TransferStats | None = None
-    """On a seed: what uploading the content of its group took."""
+    """On a seed: what the upload of its group's content took."""
     referrers: tuple[ReferrerResult, ...] = ()
-    """On the target that they came along with: what refers to its image, or to parts of it."""
+    """On the target they were uploaded with: referrers of its image and of its parts."""
 
     @property
     def all_attempts(self) -> tuple[Attempt, ...]:
-        """Its own attempts and those of the content that it uploaded, in the order of time."""
+        """Its attempts and those of the content that it uploaded, in order of time."""
         together = (*self.content_attempts, *self.attempts)
         return tuple(sorted(together, key=lambda attempt: attempt.started))

@@ -1,7 +1,7 @@
-"""References and digests by the grammar of the OCI distribution specification.
+"""References and digests in the grammar of the OCI distribution specification.
 
-The grammar is that of "Pulling manifests" in the distribution-spec; the defaults for names without
-a registry (``docker.io``, ``library/``) are Docker's, since the names come from Docker's users.
+The grammar is that of "Pulling manifests" in the distribution-spec. Defaults for names without a
+registry (``docker.io``, ``library/``) are Docker's, since the names come from Docker's users.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _REGISTRY = re.compile(
 )
 _IDENTIFIER = re.compile(r"[0-9a-f]{64}")
 
-# image-spec, "Registered Algorithms": how many lower-case hex digits each encodes to
+# image-spec, "Registered Algorithms": the number of lower-case hex digits of each
 _HEX_DIGITS = {"sha256": 64, "sha512": 128}
 # distribution-spec, "Pulling manifests": many clients limit the registry, "/" and <name> to this
 _NAME_LIMIT = 255
@@ -48,7 +48,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, order=True)
 class TagReference:
-    """A tag of a repository: what a target names."""
+    """A tag of a repository."""
 
     repository: Repository
     tag: str
@@ -63,12 +63,12 @@ def digest_of(raw: bytes, algorithm: str = "sha256") -> Digest:
 
 
 def is_tag(text: str) -> bool:
-    """Say whether ``text`` is a tag: at most 128 characters, not starting with ``.`` or ``-``."""
+    """Return whether ``text`` is a tag: at most 128 characters, with no ``.`` or ``-`` first."""
     return _TAG.fullmatch(text) is not None
 
 
 def is_digest(text: str) -> bool:
-    """Say whether ``text`` is a digest; a registered algorithm's must be lower-case hex in full."""
+    """Return whether ``text`` is a digest; registered algorithms need their full hex digits."""
     algorithm, _, encoded = text.partition(":")
     if digits := _HEX_DIGITS.get(algorithm):
         return re.fullmatch(rf"[0-9a-f]{{{digits}}}", encoded) is not None
@@ -76,18 +76,18 @@ def is_digest(text: str) -> bool:
 
 
 def referrers_tag(digest: Digest) -> str:
-    """Return the tag for what refers to a manifest (distribution-spec, "Referrers Tag Schema").
+    """Return the tag that lists a manifest's referrers (distribution-spec, "Referrers Tag Schema").
 
-    Cosign's tags are this one with an ending.
+    Cosign's tags are this one with a suffix.
     """
     algorithm, _, encoded = digest.partition(":")
     return f"{algorithm[:32]}-{encoded[:64]}"
 
 
 def names_registry(text: str) -> bool:
-    """Say whether Docker reads the first component of ``text`` as a registry.
+    """Return whether Docker reads the first component of ``text`` as a registry.
 
-    It does where the component has a dot, a colon or an upper-case letter, or is ``localhost``
+    It does if the component has a dot, a colon or an upper-case letter, or is ``localhost``
     (distribution/reference, ``splitDockerDomain``).
     """
     first, slash, _ = text.partition("/")
@@ -97,7 +97,7 @@ def names_registry(text: str) -> bool:
 
 
 def parse_registry(text: str) -> str:
-    """Read ``host[:port]``, lower-cased; raise ``ValueError`` where it is none.
+    """Parse ``host[:port]`` to lower case; raise ``ValueError`` if it is not a registry.
 
     Docker Hub has one name here, ``docker.io``, though Docker's configuration also calls it
     ``index.docker.io``.
@@ -123,10 +123,10 @@ def _is_port(port: str | None) -> bool:
 
 
 def parse_repository(text: str) -> Repository:
-    """Read ``[registry/]name``, with Docker's defaults; raise ``ValueError`` naming the fault.
+    """Parse ``[registry/]name`` with Docker's defaults; raise ``ValueError`` naming the error.
 
-    A first component that only its upper case would make a registry (``Acme/app``) is refused:
-    Docker takes it for a host, the author meant a name, and in lower case it would be one.
+    If only upper case makes the first component a registry (``Acme/app``), the text is rejected:
+    Docker reads a host there, but the author meant a name.
     """
     registry, name = DEFAULT_REGISTRY, text
     if names_registry(text):
@@ -145,9 +145,9 @@ def parse_repository(text: str) -> Repository:
 
 
 def parse_tag_reference(text: str) -> TagReference:
-    """Read ``[registry/]name[:tag]``, ``latest`` by default; raise ``ValueError`` on a fault.
+    """Parse ``[registry/]name[:tag]``, by default ``latest``; raise ``ValueError`` on an error.
 
-    Refused like Docker does: a mere 64 hex digits, which it reads as an image ID.
+    As Docker does, it rejects 64 hex digits alone, which Docker reads as an image ID.
     """
     if "@" in text:
         raise ValueError("a digest cannot be pushed to; name a tag")
@@ -165,7 +165,7 @@ def parse_tag_reference(text: str) -> TagReference:
 
 
 def is_called(name: str, references: Iterable[str]) -> bool:
-    """Say whether ``name`` is one of ``references``, or the tag of one; Docker's defaults hold."""
+    """Return whether ``name`` is one of ``references`` or its tag, with Docker's defaults."""
     return any(
         name in {each, each.rpartition(":")[2]} or _is_same(name, each) for each in references
     )

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, held from the first moment: the standard library only, so it loads fast.
+"""Early handlers for SIGINT and SIGTERM: imports the standard library only, so it loads fast.
 
 The process is PID 1 in its container: without handlers the kernel would drop both signals.
 """
@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class Interruption:
-    """The first SIGINT or SIGTERM that came, and whom to tell when one comes."""
+    """The first SIGINT or SIGTERM that arrived, and the listener to call on arrival."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -17,7 +17,7 @@ class Interruption:
 
     @classmethod
     def installed(cls) -> "Interruption":
-        """Handle both signals from now on, for as long as the process lives."""
+        """Install handlers for both signals for the rest of the process."""
         interruption = cls()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, interruption._come)
@@ -25,22 +25,22 @@ class Interruption:
 
     @property
     def exit_status(self) -> int | None:
-        """130 or 143 where a signal came, as shells say it; else None."""
+        """130 or 143 after a signal, following the shell's convention; else None."""
         return None if self.signal is None else 128 + self.signal
 
     def tell(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` when a signal comes, at once if one came already."""
+        """Call ``listener`` when a signal arrives, or at once if one already has."""
         self._tell = listener
         if self.signal is not None:
             listener()
 
     def tell_nobody(self) -> None:
-        """Keep the next signal without calling anyone: whoever listened is at its end."""
+        """Remove the listener, which can no longer react to a signal."""
         self._tell = None
 
     def _come(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
         if self.signal is not None:
-            return  # the first one is being obeyed already
+            return  # the first signal is already being handled
         self.signal = number
         if self._tell is not None:
             self._tell()

@@ -1,9 +1,9 @@
-"""What a maintainer reads when a run went wrong: every request and command, and faults of ours.
+"""Debug logging for maintainers: every request and command, and internal errors.
 
-It goes to the loggers ``ghcr_push.requests``, ``ghcr_push.commands`` (level DEBUG) and
-``ghcr_push.faults`` (ERROR, with traceback; DEBUG for failures that nobody recognised). Headers and
-bodies never do, nor what a query has beyond the few parameters that are known to be no secret: the
-addresses of uploads and of storage are signed in the others.
+The loggers are ``ghcr_push.requests``, ``ghcr_push.commands`` (level DEBUG) and
+``ghcr_push.faults`` (ERROR, with traceback; DEBUG for failures that no rule matches). Headers,
+bodies and query parameters are not logged, except a few parameters that are known to hold no
+secret: the addresses of uploads and of storage are signed in the others.
 """
 
 import logging
@@ -16,21 +16,21 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 ROOT: Final = logging.getLogger("ghcr_push")
-"""The logger above all of ours."""
+"""The parent of all loggers of this package."""
 
 _REQUESTS: Final = logging.getLogger("ghcr_push.requests")
 _COMMANDS: Final = logging.getLogger("ghcr_push.commands")
 _FAULTS: Final = logging.getLogger("ghcr_push.faults")
 
 _NO_SECRETS: Final = frozenset({"digest", "mount", "from", "scope", "service", "tag", "n", "last"})
-"""Parameters of a query, of the distribution-spec and of token services, that may be shown."""
+"""Query parameters, of the distribution-spec and of token services, that may be shown."""
 
 _subject: ContextVar[str] = ContextVar("subject", default="")
 
 
 @contextmanager
 def about(subject: str) -> Iterator[None]:
-    """Say in the lines of requests inside what they are about, unless that is known already."""
+    """Add ``subject`` to the log lines of the requests inside, unless they already have one."""
     token = _subject.set(_subject.get() or subject)
     try:
         yield
@@ -40,20 +40,20 @@ def about(subject: str) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Request:
-    """A request under way: what its line will tell beside how long it took."""
+    """A request in progress: the data of its log line, except its duration."""
 
     method: str
     url: str
     sent: int = 0
-    """Bytes of the body that went out, on the wire or lost on it."""
+    """Bytes of the body that were sent, whether or not they arrived."""
     received: int = 0
     status: int | None = None
-    """None: no answer came."""
+    """None if no answer came."""
 
 
 @contextmanager
 def request(method: str, url: str) -> Iterator[Request]:
-    """Write a line on the request made inside, however it ends."""
+    """Log the request made inside, however it ends."""
     made = Request(method, url)
     start = monotonic()
     ending = "cut off"
@@ -86,7 +86,7 @@ def _about() -> str:
 
 
 def shown(url: str) -> str:
-    """Return ``url`` without user, password and fragment, and secrets of its query masked."""
+    """Return ``url`` without user, password and fragment, with the secrets of its query masked."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     known = (
@@ -99,14 +99,14 @@ def shown(url: str) -> str:
 
 @dataclass(slots=True)
 class Command:
-    """A command under way; ``status`` is its exit status, where it came to one."""
+    """A command in progress; ``status`` is its exit status if it exited."""
 
     status: int | None = None
 
 
 @contextmanager
 def command(arguments: Sequence[str]) -> Iterator[Command]:
-    """Write a line on the command run inside, however it ends."""
+    """Log the command run inside, however it ends."""
     run = Command()
     start = monotonic()
     ending = "cut off"
@@ -125,22 +125,22 @@ def command(arguments: Sequence[str]) -> Iterator[Command]:
 
 
 def unknown(where: str, told: str) -> None:
-    """Tell what is known of a failure that no rule recognises."""
+    """Log a failure that no rule matches."""
     _FAULTS.debug("not recognised, %s: %s", where, told)
 
 
 def fault(where: str, error: Exception) -> None:
-    """Tell of a fault of ours, with its traceback, to whoever reads the log."""
+    """Log an internal error with its traceback."""
     _FAULTS.error("%s: %s", where, described(error), exc_info=error)
 
 
 def described(error: Exception) -> str:
-    """Return type and text of ``error``; of a group those of what is in it, each once."""
+    """Return type and text of ``error``; of a group, those of its errors, each once."""
     return "; ".join(dict.fromkeys(f"{type(each).__name__}: {each}" for each in leaves(error)))
 
 
 def leaves(error: Exception) -> list[Exception]:
-    """Return the errors that a group is made of, however deep; else ``error`` itself."""
+    """Return the errors of a group, at any depth; else ``error`` itself."""
     if isinstance(error, ExceptionGroup):
         return [leaf for each in error.exceptions for leaf in leaves(each)]
     return [error]

@@ -1,7 +1,7 @@
-"""Who we are to which registry: Docker's configuration read, and a private one written.
+"""Credentials per registry: reads Docker's configuration and writes a private one.
 
-The forms are those of the docker command's ``config.json`` and of its credential helpers. No
-network, nothing in an argument list, and no secret in a ``repr`` or a message.
+The formats are those of the docker command's ``config.json`` and of its credential helpers. No
+network, no arguments with secrets, and no secret in a ``repr`` or a message.
 """
 
 from ghcr_push.credentials.credential import Credential, key_of, registry_of

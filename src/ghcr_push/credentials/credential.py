@@ -1,31 +1,31 @@
-"""Who we are to one registry, and how Docker's configuration calls registries."""
+"""Credentials for one registry, and the names of registries in Docker's configuration."""
 
 from dataclasses import dataclass, field
 
 from ghcr_push.references import DEFAULT_REGISTRY
 
 _HUB_KEY = "https://index.docker.io/v1/"
-"""docker.io's name in Docker's configuration; a registry of the first protocol stood there."""
+"""docker.io's name in Docker's configuration: the address of its first API."""
 
 _HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """A user's password, or an identity token that a token service takes in its place."""
+    """A user's password, or an identity token that a token service accepts instead."""
 
     username: str = ""
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     own_service: bool = False
-    """Whether only a token service on the registry's own host, or below it, may see it."""
+    """Whether to show it only to a token service on the registry's own host or a subdomain."""
 
 
 def registry_of(key: str) -> str:
-    """Return the registry that ``key`` means in one of Docker's spellings, as references name it.
+    """Return the registry that ``key``, in one of Docker's spellings, means, as in references.
 
-    ``https://ghcr.io/v1/`` is ghcr.io, and ``https://index.docker.io/v1/`` is docker.io. A key
-    with a deeper path, as podman writes for one repository, stays as it is and fits no registry.
+    ``https://ghcr.io/v1/`` is ghcr.io, and ``https://index.docker.io/v1/`` is docker.io. A key with
+    a deeper path, as podman writes for one repository, is unchanged and matches no registry.
     """
     host, slash, path = key.strip().partition("://")[2].partition("/")
     if not host:

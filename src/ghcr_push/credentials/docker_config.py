@@ -1,4 +1,4 @@
-"""Docker's configuration: the file ``config.json``, the variable, and what their entries hold."""
+"""Docker's configuration: the file ``config.json``, the variable, and their entries."""
 
 from base64 import b64decode
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from ghcr_push.credentials.credential import Credential, key_of, registry_of
 from ghcr_push.documents import json_object
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"
-"""Holds a configuration itself: docker's from 28.3 on, GitLab's runner's since long before."""
+"""Contains a configuration: docker reads it from 28.3 on, GitLab's runner has long done so."""
 
 
 def docker_config_folder(environment: Mapping[str, str]) -> Path | None:
-    """Return the folder of the user's Docker configuration; None if nothing says where."""
+    """Return the folder of the user's Docker configuration; None if it is unknown."""
     if folder := environment.get("DOCKER_CONFIG"):
         return Path(folder)
     home = environment.get("HOME")
@@ -23,21 +23,21 @@ def docker_config_folder(environment: Mapping[str, str]) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class DockerConfig:
-    """A Docker configuration: what it holds for a registry, or who is to be asked."""
+    """A Docker configuration: a registry's credentials, or the helper to ask for them."""
 
     content: dict[str, object] = field(repr=False)
     name: str = "the Docker configuration"
-    """What notices call it."""
+    """Its name in notices."""
 
     def helper(self, registry: str) -> str | None:
-        """Return the name of the helper for ``registry``: its own before that of all."""
+        """Return the name of the helper for ``registry``: its own before the general one."""
         helpers = mapping(self.content.get("credHelpers"))
         own = [name for key, name in helpers.items() if registry_of(key) == registry]
         name = next(iter(own), None) or self.content.get("credsStore")
         return name if isinstance(name, str) and name else None
 
     def entry(self, registry: str, notices: list[str]) -> Credential | None:
-        """Return what is written for ``registry``; tell in ``notices`` what cannot be read."""
+        """Return the entry for ``registry``; add unreadable ones to ``notices``."""
         auths = mapping(self.content.get("auths"))
         keys = [key for key in auths if registry_of(key) == registry]
         for key in sorted(keys, key=lambda key: key != key_of(registry)):
@@ -52,7 +52,7 @@ class DockerConfig:
 
 
 def read_config(folder: Path | None, notices: list[str]) -> dict[str, object]:
-    """Return the configuration in ``folder``, empty where none can be read."""
+    """Return the configuration in ``folder``, empty if it cannot be read."""
     if folder is None:
         return {}
     path = folder / "config.json"
@@ -81,12 +81,12 @@ def _parsed(text: str | bytes, name: str, notices: list[str]) -> dict[str, objec
 
 
 def mapping(value: object) -> dict[str, object]:
-    """Return ``value`` where it is a JSON object, else an empty one."""
+    """Return ``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def _read_entry(entry: dict[str, object]) -> Credential | None:
-    """Read one of ``auths``; None if it is empty, as Docker leaves it where a helper is used."""
+    """Parse one of ``auths``; None if it is empty, as Docker leaves it with a helper."""
 
     def text(key: str) -> str:
         value = entry.get(key)
@@ -94,12 +94,12 @@ def _read_entry(entry: dict[str, object]) -> Credential | None:
 
     username, password = text("username"), text("password")
     if auth := text("auth"):
-        # some tools wrap the lines of base64, which docker does not mind
+        # some tools wrap the lines of base64, and docker accepts that
         packed = "".join(auth.split())
         username, colon, password = b64decode(packed, validate=True).decode().partition(":")
         if not colon:
             raise ValueError("no password")
-        # docker pads with zero bytes what it once encrypted
+        # docker pads with zero bytes, a remnant of encryption
         password = password.strip("\0")
     if token := text("identitytoken"):
         return Credential(username=username, identity_token=token)

@@ -11,17 +11,17 @@ from ghcr_push.documents import json_object
 from ghcr_push.failures import without_secrets
 
 _MOST_SHOWN = 200
-"""Characters of a helper's complaint that a notice repeats."""
+"""Maximum number of characters of a helper's error in a notice."""
 
 
 class HelperError(Exception):
-    """A helper is of no use; the text is a sentence for people, without any secret."""
+    """A helper failed; the text is a sentence for people, without any secret."""
 
 
 def ask_helper(
     name: str, registry: str, environment: Mapping[str, str], *, seconds: float
 ) -> Credential | None:
-    """Ask the helper ``name`` for ``registry``; None: it has nothing. Raises ``HelperError``."""
+    """Ask the helper ``name`` for ``registry``; None if it has nothing. Raises ``HelperError``."""
     program = f"docker-credential-{name}"
     places = environment.get("PATH", os.defpath)
     path = None if "/" in name else shutil.which(program, path=places)
@@ -53,10 +53,10 @@ def ask_helper(
 
 
 def _read(done: subprocess.CompletedProcess[bytes]) -> Credential | None:
-    """Read a helper's answer; raise ``ValueError`` saying what it did instead."""
+    """Parse a helper's answer; raise ``ValueError`` describing an invalid one."""
     said = (done.stdout or done.stderr).decode(errors="replace").strip()
     if done.returncode:
-        # the one complaint that is none: the words of docker's own helper library
+        # not an error: the text of docker's own helper library
         if "credentials not found" in said:
             return None
         # an answer in JSON may hold the secret, even from a helper that failed

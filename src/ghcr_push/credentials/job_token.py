@@ -1,4 +1,4 @@
-"""Whose registry the job's own token is for, and what the inputs give besides."""
+"""The registry for the job's own token, and the credentials from the inputs."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -17,10 +17,10 @@ NOT_FOR_GHCR: Final = (
 
 
 def token_registry(environment: Mapping[str, str]) -> str | None:
-    """Return the one registry that accepts the job's token; None: none is known.
+    """Return the registry that accepts the job's token, or None if it is unknown.
 
     GitHub Docs, "Working with the Container registry": ghcr.io, and on a GitHub Enterprise Server
-    ``containers.HOSTNAME``. ghcr.io would only learn a Server's token, and not accept it.
+    ``containers.HOSTNAME``. ghcr.io would see a Server's token but not accept it.
     """
     try:
         host = urlsplit(environment.get("GITHUB_SERVER_URL") or GITHUB).hostname
@@ -34,7 +34,7 @@ def token_registry(environment: Mapping[str, str]) -> str | None:
 def given(
     token: str | None, logins: Iterable[Login], environment: Mapping[str, str]
 ) -> dict[str, Credential]:
-    """Return the inputs' credentials; a login stands in place of the token for its registry."""
+    """Return the inputs' credentials; a login replaces the token for its registry."""
     explicit = {}
     if token and (registry := token_registry(environment)):
         user = environment.get("GITHUB_ACTOR") or "token"

@@ -1,4 +1,4 @@
-"""The Docker configuration of a run, private to it, and the header that tells an engine of it."""
+"""A private Docker configuration for the run, and the credentials header for an engine."""
 
 import json
 import os
@@ -13,21 +13,22 @@ from ghcr_push.credentials.credential import Credential, key_of
 from ghcr_push.credentials.docker_config import VARIABLE, read_config
 
 _KEPT = ("HttpHeaders", "currentContext", "proxies")
-"""Settings that the docker command needs to reach the engine that the user means."""
+"""Settings that the docker command needs to reach the user's engine."""
 
 _LINKED = ("contexts", "ca.pem", "cert.pem", "key.pem")
-"""Beside them: contexts, and the certificates for an engine on TCP (``DOCKER_TLS_VERIFY``)."""
+"""Folders linked as well: contexts, and certificates for an engine on TCP
+(``DOCKER_TLS_VERIFY``)."""
 
 
 @contextmanager
 def private_docker_config(
     credentials: Mapping[str, Credential], base: Path | None, parent: Path | None = None
 ) -> Iterator[Path]:
-    """Write a Docker configuration that only this user can read; gone when the block ends.
+    """Write a Docker configuration that only this user can read; remove it when the block ends.
 
     It holds ``credentials`` (by registry) and what the docker command needs from the folder
-    ``base`` to reach its engine, but no credential helper. It stands below ``parent``, or where
-    temporary files go. Raises ``OSError`` where it cannot be written.
+    ``base`` to reach its engine, but no credential helper. It is created in ``parent`` or the
+    folder for temporary files. Raises ``OSError`` if it cannot be written.
     """
     folder = Path(tempfile.mkdtemp(prefix="ghcr-push-", dir=parent))
     try:
@@ -44,7 +45,7 @@ def private_docker_config(
                 (folder / name).symlink_to((base / name).resolve())
         yield folder
     finally:
-        # somebody may have taken a part of it away already, which is no reason to leave the rest
+        # another process may have removed a part of it; the rest must go all the same
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -60,16 +61,16 @@ def _written(credential: Credential) -> dict[str, str]:
 
 
 def docker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for our docker commands: without those that outdo our configuration.
+    """Return the variables for docker commands, without those that override our configuration.
 
-    docker reads ``DOCKER_AUTH_CONFIG`` before the file, from 28.3 on; it may be older than the
-    inputs, and holds what is not for every command.
+    docker 28.3 and later reads ``DOCKER_AUTH_CONFIG`` before the file. It may be older than the
+    inputs, and its credentials are not meant for every command.
     """
     return {name: value for name, value in environment.items() if name != VARIABLE}
 
 
 def engine_auth(registry: str, credential: Credential) -> str:
-    """Return the ``X-Registry-Auth`` header that lets an engine speak to ``registry`` for us.
+    """Return the ``X-Registry-Auth`` header with which an engine logs in to ``registry``.
 
     Engine API, "Authentication": JSON in the URL-safe base64 of RFC 4648, with its padding.
     """

@@ -1,4 +1,4 @@
-"""Which credentials are found for the registries of a run."""
+"""The credentials for the registries of a run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from ghcr_push.planning.logins import Login
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """Credentials by registry, and sentences about those that could not be read."""
+    """Credentials by registry, and notices about those that could not be read."""
 
     credentials: Mapping[str, Credential]
     notices: tuple[str, ...] = ()
@@ -32,9 +32,9 @@ def resolve(
 ) -> Resolved:
     """Find the credentials of ``registries``: the ``explicit`` ones, else Docker's.
 
-    Docker's are those that its configuration file holds or a credential helper on ``PATH`` gives,
-    else those of ``DOCKER_AUTH_CONFIG``. A registry with none goes without; what could not be read
-    is told in notices. Blocks while a helper runs, at most ``helper_seconds`` for each.
+    Docker's come from its configuration file or a credential helper on ``PATH``, else from
+    ``DOCKER_AUTH_CONFIG``. A registry may have none; unreadable ones are reported in notices.
+    Blocks while a helper runs, at most ``helper_seconds`` for each.
     """
     given = {registry_of(key): credential for key, credential in explicit.items()}
     wanted = tuple(dict.fromkeys(registries))
@@ -61,7 +61,7 @@ def _ask(
     notices: list[str],
     helper_seconds: float,
 ) -> Credential | None:
-    """Return what the helper of ``config`` gives, else what is written in it."""
+    """Return the answer of ``config``'s helper, else its entry."""
     credential = None
     if helper := config.helper(registry):
         try:

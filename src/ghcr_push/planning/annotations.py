@@ -1,7 +1,7 @@
-"""Reading ``annotations``: what the index of a merged source says of itself and of its images.
+"""Parsing ``annotations``: those of the index of a merged source and of its entries.
 
 The form is that of ``docker buildx imagetools create --annotation`` and of docker/metadata-action's
-output: ``LEVEL:KEY=VALUE``, several levels with commas, a platform behind one in brackets.
+output: ``LEVEL:KEY=VALUE``, several levels with commas, a platform after one in brackets.
 """
 
 import re
@@ -18,18 +18,18 @@ _NAME: Final = "annotations"
 _INDEX: Final = "index"
 _DESCRIPTOR: Final = "manifest-descriptor"
 _LEVELS: Final = ("index-descriptor", _INDEX, _DESCRIPTOR, "manifest")
-"""None after one that it begins with: a level that matched is not looked at again."""
+"""No level comes after a level that is its prefix: a level that matched is not tried again."""
 
 _LEVEL: Final = re.compile(rf"(?:{'|'.join(_LEVELS)})(?:\[[^\]]*\])?")
 _LINE: Final = re.compile(
     rf"(?:(?P<levels>{_LEVEL.pattern}(?:,{_LEVEL.pattern})*+):)?+(?P<key>[^\s=]+)=(?P<value>.*)"
 )
-"""Possessive: what begins as a level is none of the key."""
+"""Possessive: the key takes nothing that the level has matched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """Keys and values, sorted: of an index, and of its images by platform (empty: of each)."""
+    """Sorted keys and values: of an index, and of its images by platform (empty: of each)."""
 
     index: tuple[tuple[str, str], ...] = ()
     images: tuple[tuple[str, str, str], ...] = ()
@@ -39,11 +39,12 @@ NO_ANNOTATIONS: Final = Annotations()
 
 
 def read_annotations(text: str, sources: Iterable[Source], findings: Findings) -> Annotations:
-    """Read the annotations of the index and of its entries; of one key the last value counts.
+    """Parse the annotations of the index and of its entries; the last value of a key counts.
 
-    A line without a level is one of the index. Lines of other levels are of manifests, which pass
-    unchanged, or of what only a layout has: they are left out with a notice, and refused where all
-    are such. ``sources`` that are not merged are refused, for their bytes pass unchanged too.
+    A line without a level belongs to the index. Lines of other levels belong to manifests, which
+    are pushed unchanged, or to a layout: they are ignored with a notice, and rejected if no other
+    lines exist. Annotations for ``sources`` that are not merged are rejected, since their bytes do
+    not change either.
     """
     found: dict[tuple[str, str, str], str] = {}
     others: list[str] = []

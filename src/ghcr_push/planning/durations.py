@@ -12,10 +12,10 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration, in seconds, finite and not negative; raise ``ValueError`` on any other text.
+    """Return a duration in seconds, finite and not negative; raise ``ValueError`` on other text.
 
-    The notation is Go's (``time.ParseDuration``), as Docker's users know it, with its units in
-    falling order and no signs; a bare number is seconds.
+    The notation is Go's (``time.ParseDuration``), familiar from Docker, with units in falling order
+    and no signs; a bare number is seconds.
     """
     if _BARE.fullmatch(text):
         return float(text)
@@ -26,7 +26,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Write ``seconds`` the way users write durations, to the millisecond."""
+    """Format ``seconds`` as users write durations, to the millisecond."""
     milliseconds = round(seconds * 1000)
     text = ""
     for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):

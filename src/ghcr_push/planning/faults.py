@@ -1,7 +1,7 @@
-"""What is wrong with a reference, a tag or a source, in the words of a person's likely mistake.
+"""What is wrong with a reference, a tag or a source, by the most likely mistake.
 
-Each function says it of the text, beginning with the verb; it gives an empty text where it finds
-nothing.
+Each function returns a phrase about the text that starts with the verb, or an empty text if it
+finds nothing.
 """
 
 import re
@@ -17,11 +17,11 @@ from ghcr_push.references import (
 )
 
 _GHCR = "ghcr.io"
-# an image ID, whole or shortened, as Docker takes it wherever it takes a name
+# an image ID, whole or shortened, which Docker accepts as a name
 _IMAGE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{1,64}")
 # registry/name of at most 255 characters, ":", a tag of at most 128
 _LONGEST = 255 + 1 + 128
-# where git keeps branches and tags; github.ref has it in front, github.ref_name has not
+# the namespaces of git's branches and tags; github.ref has this prefix, github.ref_name does not
 _GIT_FOLDER = re.compile(r"^refs/(?:heads|tags)/")
 _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
@@ -46,14 +46,14 @@ _COMMON_FAULTS = tuple(
 
 
 def common_fault(text: str) -> str:
-    """Find what the grammar would only call no reference: protocols, spaces, digests, length."""
+    """Find errors that the grammar would not explain: protocols, spaces, digests, length."""
     if len(text) > _LONGEST:
         return f"is longer than a reference can be ({_LONGEST} characters)"
     return next((told for pattern, told in _COMMON_FAULTS if pattern.search(text)), "")
 
 
 def tag_fault(text: str) -> str:
-    """Say that ``text`` is no tag, with the nearest text that is."""
+    """Say that ``text`` is not a tag, with the nearest text that is."""
     if fault := common_fault(text):
         return fault
     return (
@@ -63,13 +63,13 @@ def tag_fault(text: str) -> str:
 
 
 def _nearest_tag(text: str) -> str:
-    """Give a tag like ``text``, the way metadata-action sanitises the names of branches."""
+    """Return a tag similar to ``text``, sanitised as metadata-action sanitises branch names."""
     name = _GIT_FOLDER.sub("", text)
     return re.sub(r"[^a-zA-Z0-9._-]+", "-", name).lstrip(".-")[:128] or "latest"
 
 
 def reference_fault(text: str, error: ValueError, wanted: str = "registry/repository:tag") -> str:
-    """Say why ``text`` was refused with ``error``: it needs lower case, or to be what is wanted."""
+    """Say why ``text`` was rejected with ``error``: it needs lower case or another form."""
     if lowered := _in_lower_case(text):
         return f"must be lower case up to its tag: write {quoted(lowered)}"
     if text.endswith(":") and _is_reference(text[:-1]):
@@ -83,7 +83,7 @@ def reference_fault(text: str, error: ValueError, wanted: str = "registry/reposi
 
 
 def _in_lower_case(text: str) -> str:
-    """Give ``text`` with all but its tag in lower case, where that makes it a reference."""
+    """Return ``text`` with all but its tag in lower case, if that makes it a reference."""
     lowered = _lowered(text)
     return lowered if lowered != text and _is_reference(lowered) else ""
 
@@ -94,7 +94,7 @@ def _lowered(text: str) -> str:
 
 
 def _with_nearest_tag(text: str) -> str:
-    """Give ``text`` with what follows its colon made a tag, where that makes it a reference.
+    """Return ``text`` with a valid tag after its colon, if that makes it a reference.
 
     A colon before the first slash is left alone: a port follows it.
     """
@@ -112,15 +112,15 @@ def _is_reference(text: str) -> bool:
 
 
 def registry_fault(text: str) -> str:
-    """Say so where ``text`` names no registry: Docker Hub is meant only where it is written."""
+    """Say if ``text`` names no registry: Docker Hub must be written out."""
     return "" if _names_host(text) else f"names no registry: write {_with_registry(text)}"
 
 
 def branch_fault(text: str, registry: str | None) -> str:
-    """Say of ``text``, given beside an image of ``registry``, that it is neither tag nor reference.
+    """Say that ``text``, given beside an image of ``registry``, is neither a tag nor a reference.
 
-    Mostly it is the name of a branch. ``v1.x/fix`` may be one, or a repository of a host ``v1.x``:
-    where such a host is meant, its tag is to be named.
+    Usually it is the name of a branch. ``v1.x/fix`` may be one, or a repository of a host ``v1.x``:
+    to name that host, the user must add a tag.
     """
     if _names_host(text):
         return "" if _is_surely_host(text, registry) else _either_fault(text)
@@ -133,10 +133,10 @@ def branch_fault(text: str, registry: str | None) -> str:
 
 
 def _names_host(text: str) -> bool:
-    """Say whether the first component of ``text`` is a registry, by more than its upper case.
+    """Return whether the first component of ``text`` is a registry for more than its upper case.
 
-    A host whose last label is a number is an IPv4 address or none (WHATWG URL, "ends in a
-    number"), so ``release-1.2/fix`` begins with no host.
+    A host whose last label is a number must be an IPv4 address (WHATWG URL, "ends in a number"), so
+    ``release-1.2/fix`` does not start with a host.
     """
     if not names_registry(text.lower()):
         return False
@@ -147,7 +147,7 @@ def _names_host(text: str) -> bool:
 
 
 def _is_surely_host(text: str, registry: str | None) -> bool:
-    """Say whether ``text`` can be no branch: it has a tag or port, or a host that we know."""
+    """Return whether ``text`` cannot be a branch: it has a tag, a port or a known host."""
     host = text.partition("/")[0]
     known = {_GHCR, DEFAULT_REGISTRY, "localhost", registry}
     return ":" in text or host.lower() in known or _IPV4.fullmatch(host) is not None
@@ -163,7 +163,7 @@ def _either_fault(text: str) -> str:
 
 
 def _with_registry(text: str) -> str:
-    """Give ``text`` on the registries that are most likely meant, where it can be on one."""
+    """Return ``text`` on the registries that are most likely meant, if it can be on one."""
     name = _lowered(text)
     owner = "" if "/" in name else "OWNER/"
     if not _is_reference(f"{_GHCR}/{name}"):
@@ -172,14 +172,14 @@ def _with_registry(text: str) -> str:
 
 
 def owner_fault(repository: Repository) -> str:
-    """Say so where GHCR has no place for ``repository``: its packages belong to somebody."""
+    """Say if GHCR cannot hold ``repository``: its packages need an owner."""
     if repository.registry == _GHCR and "/" not in repository.name:
         return f"has no owner: packages of {_GHCR} are named {_GHCR}/OWNER/{repository.name}"
     return ""
 
 
 def source_fault(image: str) -> str:
-    """Find what keeps ``image`` from being a name, ID or digest that the engine understands."""
+    """Find why ``image`` is not a name, ID or digest that the engine understands."""
     if _IMAGE_ID.fullmatch(image):
         return ""
     name, at, digest = image.partition("@")

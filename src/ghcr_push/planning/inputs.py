@@ -12,8 +12,8 @@ from types import MappingProxyType
 class Input:
     """One input: ``name`` as in ``action.yml``, ``default`` as the text a user would write.
 
-    ``description`` is one sentence. A ``secret`` is never shown, and never an option of the
-    command line, where every user of the machine could read it.
+    ``description`` is one sentence. A ``secret`` is never shown, and never a command-line option,
+    which every user of the machine could read.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Input:
 
     @property
     def option(self) -> str:
-        """The option of the command line."""
+        """The command-line option."""
         return f"--{self.name}"
 
     @property
@@ -33,7 +33,7 @@ class Input:
 
     @property
     def variable(self) -> str:
-        """The environment variable by which the runner hands it to a container action."""
+        """The environment variable in which the runner passes it to a container action."""
         return f"INPUT_{self.name.upper()}"
 
 

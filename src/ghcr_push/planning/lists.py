@@ -1,4 +1,4 @@
-"""Lists as docker's actions write them: one entry per line, or separated by commas."""
+"""Lists in the format of docker's actions: one entry per line, or separated by commas."""
 
 import csv
 import re
@@ -9,9 +9,9 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 def split_list(text: str) -> list[str]:
     """Split ``text`` into its entries, without surrounding spaces and without empty ones.
 
-    A comma inside double quotes separates nothing, as in the lists of docker/actions-toolkit
-    (``Util.getList``, which reads them as CSV); unlike there, a quote never spans lines, so one
-    that is left open spoils its own line only.
+    A comma inside double quotes does not separate, as in the lists of docker/actions-toolkit
+    (``Util.getList``, which reads them as CSV). Unlike there, a quote never spans lines, so an
+    unclosed quote affects its own line only.
     """
     entries = (field.strip() for line in _LINE_END.split(text) for field in _fields(line))
     return [entry for entry in entries if entry]
@@ -23,5 +23,5 @@ def _fields(line: str) -> list[str]:
     try:
         return next(csv.reader([line], skipinitialspace=True))
     except csv.Error:
-        # longer than the reader takes: no entry can be that long, whoever reads it will say so
+        # longer than the parser accepts: no entry can be that long, and its caller reports it
         return [line]

@@ -1,4 +1,4 @@
-"""Where a source lies: in the engine, on disk, or in a registry, by skopeo's prefixes."""
+"""Where a source is: in the engine, on disk, or in a registry, by skopeo's prefixes."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from ghcr_push.references import (
 
 
 class Form(StrEnum):
-    """The forms of content on disk; the values are skopeo's names of its transports."""
+    """The forms of content on disk; the values are skopeo's transport names."""
 
     OCI_LAYOUT = "oci-layout"
     OCI_ARCHIVE = "oci-archive"
@@ -24,7 +24,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DiskLocation:
-    """A layout or archive, and which image of it: a tag, a reference, a digest, or the only one."""
+    """A layout or archive and which of its images: by tag, reference, digest, or the only one."""
 
     form: Form
     path: str
@@ -49,7 +49,7 @@ class RegistryLocation:
 
 @dataclass(frozen=True, slots=True)
 class MergedLocation:
-    """Several images or indexes that are to be one index, in this order."""
+    """Several images or indexes to join into one index, in this order."""
 
     members: tuple[DiskLocation | RegistryLocation, ...]
 
@@ -66,17 +66,17 @@ _PREFIX: Final = re.compile(r"(?P<form>[a-z-]+):(?P<rest>.*)", re.DOTALL)
 
 
 def parse_location(text: str) -> Location | None:
-    """Read ``FORM:PATH[:NAME]``, ``FORM:PATH@DIGEST``, ``docker://REFERENCE``, or several joined.
+    """Parse ``FORM:PATH[:NAME]``, ``FORM:PATH@DIGEST``, ``docker://REFERENCE``, or several joined.
 
-    None where ``text`` has no such prefix: it names an image of the engine then. As in skopeo, a
-    path ends at its first colon. Raises ``ValueError`` with the reason where the rest is wrong.
+    Return None if ``text`` has no such prefix and so names an image of the engine. As in skopeo, a
+    path ends at its first colon. Raise ``ValueError`` with the reason if the rest is wrong.
     """
     parts = _PLUS.split(text)
     return _one_location(text) if len(parts) == 1 else MergedLocation(tuple(map(_member, parts)))
 
 
 def repositories_of(location: Location | None) -> tuple[Repository, ...]:
-    """Return the repositories that content comes from."""
+    """Return the repositories that the content comes from."""
     match location:
         case RegistryLocation():
             return (location.repository,)
@@ -86,7 +86,7 @@ def repositories_of(location: Location | None) -> tuple[Repository, ...]:
 
 
 def may_have_referrers(location: Location | None) -> bool:
-    """Say whether something may refer to what lies there: not in an engine or docker archive."""
+    """Return whether the location can have referrers: an engine or docker archive cannot."""
     in_docker_archive = isinstance(location, DiskLocation) and location.form is Form.DOCKER_ARCHIVE
     return location is not None and not in_docker_archive
 
@@ -132,7 +132,7 @@ def _form(prefix: str) -> Form | None:
 
 
 def _in_registry(text: str) -> RegistryLocation:
-    """Read a reference with Docker's defaults; of a tag and a digest, the digest counts."""
+    """Parse a reference with Docker's defaults; of a tag and a digest, the digest counts."""
     name, at, digest = text.partition("@")
     if at and not is_digest(digest):
         raise ValueError(f"has {digest!r} for a digest; write sha256: and 64 hex digits")

@@ -1,4 +1,4 @@
-"""Reading ``registry``, ``username``, ``password`` and ``registry-auth``, showing no secret."""
+"""Parsing ``registry``, ``username``, ``password`` and ``registry-auth``; shows no secret."""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ class Login:
 def read_logins(
     *, registry: str, username: str, password: str, registry_auth: str, findings: Findings
 ) -> tuple[Login, ...]:
-    """Read the logins, at most one a registry; faults go to ``findings``."""
+    """Parse the logins, at most one per registry; report errors to ``findings``."""
     single = _read_single(registry, username, password, findings)
     logins = {single.registry: single} if single else {}
     for number, entry in enumerate(_read_list(registry_auth, findings), start=1):
@@ -59,7 +59,7 @@ def _read_single(text: str, username: str, password: str, findings: Findings) ->
 
 
 def _registry(text: str) -> str:
-    """Read a registry's host; empty where it is none."""
+    """Parse a registry's host; return an empty text if it is invalid."""
     try:
         return parse_registry(text)
     except ValueError:
@@ -74,10 +74,10 @@ def _read_list(text: str, findings: Findings) -> list[object]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError  # noqa: PLC0415 - same
 
     try:
-        # "base" makes no object but text, so that a password 0123 stays what was written
+        # "base" parses all scalars as text, so that a password 0123 stays as written
         document = YAML(typ="base", pure=True).load(text)
     except (YAMLError, RecursionError) as error:
-        # the error's own text quotes the input, so the line must do
+        # the error's own text quotes the input, so show only the line number
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
         where = f" (line {mark.line + 1})" if mark else ""
         findings.refuse("registry-auth", None, f"is not YAML{where}; it {_SHAPE}")
@@ -89,7 +89,7 @@ def _read_list(text: str, findings: Findings) -> list[object]:
 
 
 def _read_entry(entry: object, number: int, findings: Findings) -> Login | None:
-    """Read one entry; its number stands for it in problems, as any word of it may be a secret."""
+    """Parse one entry; problems name it by number, since any of its words may be a secret."""
     faults: list[str] = []
     if not isinstance(entry, dict) or not all(isinstance(each, str) for each in entry.values()):
         findings.refuse("registry-auth", None, f"{_SHAPE}; entry {number} has not")

@@ -1,4 +1,4 @@
-"""Reading ``mount-from``: repositories whose layers may be mounted into the targets' own."""
+"""Parsing ``mount-from``: repositories whose layers may be mounted into the targets' own."""
 
 from collections.abc import Iterable, Iterator
 
@@ -13,11 +13,11 @@ _NAME = "mount-from"
 def read_mount_from(
     text: str, registries: Iterable[str], findings: Findings
 ) -> tuple[Repository, ...]:
-    """Read the repositories, each once; faults go to ``findings``.
+    """Parse the repositories, each once; report errors to ``findings``.
 
-    An entry that names no registry (``acme/base``) is a repository of each of ``registries``,
-    the targets' own. Mounts do not go from one registry to another, so an entry of any other
-    registry is left out, with a notice.
+    An entry that names no registry (``acme/base``) is a repository of each of ``registries``, the
+    targets' own. Mounts do not go from one registry to another, so an entry of any other registry
+    is ignored with a notice.
     """
     own = tuple(dict.fromkeys(registries))
     read = (each for entry in split_list(text) for each in _read(entry, own, findings))
@@ -31,7 +31,7 @@ def _read(entry: str, own: tuple[str, ...], findings: Findings) -> Iterator[Repo
             f"{_NAME} {quoted(entry)} was lowered to {quoted(lowered)}: repositories are lower "
             "case."
         )
-    # without targets, which are at fault then, any registry does to check the name
+    # without targets, which is an error of its own, any registry serves to check the name
     homes = own or ("localhost",)
     full = names_registry(lowered)
     for text in [lowered] if full else [f"{registry}/{lowered}" for registry in homes]:
@@ -49,7 +49,7 @@ def _read(entry: str, own: tuple[str, ...], findings: Findings) -> Iterator[Repo
 
 
 def _parsed(text: str) -> tuple[str, Repository | None]:
-    """Parse a repository; where it is none, say why."""
+    """Parse a repository; report why if it is invalid."""
     if fault := common_fault(text):
         return fault, None
     try:

@@ -1,4 +1,4 @@
-"""Settings to a plan: the targets in groups, joined where their sources turn out to be one."""
+"""Settings to a plan: groups of targets, joined if their sources turn out to be the same."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,9 +10,9 @@ from ghcr_push.references import Repository
 
 
 def build_plan(settings: Settings) -> Plan:
-    """Group the targets by source and repository, in the order in which they were asked for.
+    """Group the targets by source and repository, in the order in which they were given.
 
-    Sources are told apart by their text; ``regroup`` joins those that are the same image.
+    Sources are compared by their text; ``regroup`` joins those that are the same image.
     """
     return Plan(_grouped(settings.targets, {}))
 
@@ -20,9 +20,8 @@ def build_plan(settings: Settings) -> Plan:
 def regroup(plan: Plan, contents: Mapping[Source, object]) -> Plan:
     """Join the groups of one repository whose sources have the same content in ``contents``.
 
-    A joined group stands where its first part stood and keeps that part's source and seed, its
-    parts follow each other, and each target keeps the source that it was given. A source without
-    content stays apart.
+    A joined group takes the place, source and seed of its first part, its parts follow each other,
+    and each target keeps its own source. A source without content stays separate.
     """
     return Plan(_grouped(plan.targets, contents))
 
@@ -41,7 +40,7 @@ def _grouped(targets: Iterable[Target], contents: Mapping[Source, object]) -> tu
 def unresolved(
     conflicts: Iterable[Conflict], image_ids: Mapping[Source, str]
 ) -> tuple[Problem, ...]:
-    """Give the problem of each conflict whose sources are not known to be the same image."""
+    """Return the problem of each conflict whose sources are not known to be the same image."""
     return tuple(conflict.problem for conflict in conflicts if not _same_image(conflict, image_ids))
 
 

@@ -1,10 +1,10 @@
-"""Faults of the inputs: all of them collected, each naming the input and the value."""
+"""Problems of the inputs: all are collected, each naming the input and the value."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-# A person reads a list of ten; a value longer than a reference can be is recognised by its start
+# a person reads a list of ten; a value longer than a reference is recognised by its start
 _SHOWN_PER_INPUT = 10
 _SHOWN_OF_VALUE = 160
 _SHOWN_IN_SENTENCE = 3
@@ -13,10 +13,10 @@ _USER_INFO = re.compile(r"//[^/@\s]*@")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One fault of an input; as text, a sentence that says what to do.
+    """One problem of an input; as text, a sentence that says what to do.
 
-    ``value`` is the offending part of the input, None where it is a secret or there is none;
-    ``sentence`` is said of it, beginning with the verb and without a full stop.
+    ``value`` is the offending part of the input, None if it is a secret or there is none.
+    ``sentence`` is about it, starts with the verb and has no full stop.
     """
 
     input: str
@@ -30,9 +30,9 @@ class Problem:
 
 
 class InputError(ValueError):
-    """Bad input, with all its problems and what else was noticed on the way.
+    """Bad input: all its problems, and the notices collected so far.
 
-    As text one line a problem, at most ten of an input, then how many more it has.
+    The text has one line per problem, at most ten per input, then the number of the rest.
     """
 
     def __init__(self, problems: Iterable[Problem], notices: Iterable[str] = ()) -> None:
@@ -43,7 +43,7 @@ class InputError(ValueError):
 
 @dataclass(slots=True)
 class Findings:
-    """What reading the inputs has found so far."""
+    """Problems and notices found so far in the inputs."""
 
     problems: list[Problem] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Findings:
 
 
 def shown(problems: Iterable[Problem]) -> list[str]:
-    """Render ``problems`` as lines, at most ten for each input and a line that counts the rest."""
+    """Format ``problems`` as lines, at most ten per input and a line that counts the rest."""
     by_input: dict[str, list[Problem]] = {}
     for problem in problems:
         by_input.setdefault(problem.input, []).append(problem)
@@ -67,9 +67,9 @@ def shown(problems: Iterable[Problem]) -> list[str]:
 
 
 def quoted(value: str) -> str:
-    """Render ``value`` on one line, in quotes, cut where long, without a URL's user and password.
+    """Quote ``value`` on one line, shortened if long, without a URL's user and password.
 
-    Control characters come out escaped, so that no value can pass for a line of its own.
+    Control characters are escaped, so that no value can look like a line of the log.
     """
     safe = _USER_INFO.sub("//***@", value)
     cut = safe if len(safe) <= _SHOWN_OF_VALUE else safe[:_SHOWN_OF_VALUE] + "…"
@@ -77,7 +77,7 @@ def quoted(value: str) -> str:
 
 
 def listed(values: Sequence[str]) -> str:
-    """Render ``values`` as a list in words: the first three, then how many more."""
+    """Format ``values`` as a list in words: the first three, then the number of the rest."""
     first = ", ".join(map(quoted, values[:_SHOWN_IN_SENTENCE]))
     more = len(values) - _SHOWN_IN_SENTENCE
     return f"{first} and {more:,} more" if more > 0 else first

@@ -1,4 +1,4 @@
-"""Inputs to validated settings: everything that is wrong is said at once, before any request."""
+"""Inputs to validated settings: all problems are reported at once, before any request."""
 
 import os
 import re
@@ -39,7 +39,7 @@ class Transport(StrEnum):
 
 
 class OnProtected(StrEnum):
-    """What becomes of a protected tag that names another image."""
+    """What to do with a protected tag that names another image."""
 
     FAIL = "fail"
     KEEP = "keep"
@@ -48,13 +48,13 @@ class OnProtected(StrEnum):
 # YAML 1.2 core schema, "Boolean", as @actions/core reads inputs
 _BOOLEANS = {"true": True, "True": True, "TRUE": True}
 _BOOLEANS |= {"false": False, "False": False, "FALSE": False}
-# GitHub ends a workflow run after 35 days; a longer wait is a slip
+# GitHub ends a workflow run after 35 days; a longer wait is a mistake
 _LONGEST = 35 * 24 * 3600.0
-# what the runner itself understands beside the inputs of a container action
+# keys that the runner itself understands beside the inputs of a container action
 _RUNNERS_OWN = frozenset({"args", "entrypoint"})
 # image-spec, "platform": os/architecture, with a variant where there are several
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
-# what tags are made of, and what fnmatch knows
+# the characters of tags and of fnmatch's patterns
 _PATTERN = re.compile(r"[a-zA-Z0-9_.*?\[\]!-]+")
 
 
@@ -62,25 +62,25 @@ _PATTERN = re.compile(r"[a-zA-Z0-9_.*?\[\]!-]+")
 class Settings:
     """The inputs, validated; durations in seconds.
 
-    ``conflicts`` are targets with several sources: the run may begin only when the engine has
-    told that each one's sources are the same image (``planning.plan.unresolved``). ``notices``
-    are sentences about what was normalised, merged or ignored. Paths are as they were given.
+    ``conflicts`` are targets with several sources: the run may start only if the engine says that
+    each one's sources are the same image (``planning.plan.unresolved``). ``notices`` are sentences
+    about values that were normalised, merged or ignored. Paths are as given.
     """
 
     targets: tuple[Target, ...]
     conflicts: tuple[Conflict, ...]
     transport: Transport
     platform: str | None
-    """``os/architecture[/variant]``; None for all that a source has."""
+    """``os/architecture[/variant]``; None for all platforms of a source."""
     referrers: bool
-    """Whether signatures, SBOMs and attestations of the sources come along."""
+    """Whether to copy signatures, SBOMs and attestations of the sources."""
     compress_layers: bool
-    """Whether layers that are not compressed become so."""
+    """Whether to compress uncompressed layers."""
     annotations: Annotations
     """Keys and values for the index of a merged source."""
     mount_from: tuple[Repository, ...]
     spool_size: int
-    """Bytes of temporary space for layers on their way."""
+    """Bytes of temporary space for layers that are being uploaded."""
     max_parallel: int
     adaptive: bool
     max_attempts: int
@@ -88,7 +88,7 @@ class Settings:
     backoff_max: float
     attempt_timeout: float
     timeout: float | None
-    """None where the run has no time limit."""
+    """None for no time limit."""
     fail_fast: bool
     fail_on_error: bool
     token: str = field(repr=False)
@@ -104,20 +104,20 @@ class Settings:
     insecure_registries: tuple[str, ...]
     notices: tuple[str, ...]
     path_of: Callable[[str], Path] = Path
-    """Finds the file that a path in the inputs means."""
+    """Resolves a path in the inputs to the file."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret of the inputs, for whoever masks them."""
+        """Every secret of the inputs, for masking."""
         return tuple(filter(None, (self.token, *(login.password for login in self.logins))))
 
 
 def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Path) -> Settings:
     """Validate ``values``, keyed by input; raise one ``InputError`` with all problems.
 
-    ``path_of`` finds the file that a path in ``values`` means, where that is not the process's own.
-    Surrounding white space is dropped; an empty text means the default, as the runner gives one
-    for every input that is not set. A name that is no input is refused, with the nearest that is.
+    ``path_of`` resolves a path in ``values`` if it is not relative to the process. Surrounding
+    white space is dropped; an empty text means the default, as the runner passes one for every
+    unset input. An unknown name is rejected with the nearest known name.
     """
     findings = Findings()
     _refuse_unknown_names(values, findings)
@@ -185,7 +185,7 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
 
 
 def _check_sources(settings: Settings, findings: Findings) -> None:
-    """Refuse what a source cannot do: be pushed by the engine, or give one platform alone."""
+    """Reject what a source cannot do: be pushed by the engine, or provide a single platform."""
     on_disk = {
         target.source: parse_location(target.source.image) is not None
         for target in settings.targets
@@ -210,7 +210,7 @@ def _check_sources(settings: Settings, findings: Findings) -> None:
 
 
 def _check_compression(settings: Settings, findings: Findings) -> None:
-    """Refuse to compress what is read where it lies, or what others refer to by its digest."""
+    """Reject compressing content that is read in place, or that others refer to by its digest."""
 
     def refuse(sentence: str) -> None:
         findings.refuse("compress-layers", "true", sentence)
@@ -232,7 +232,7 @@ def _check_compression(settings: Settings, findings: Findings) -> None:
 
 
 def _check_use(login: Login, settings: Settings, findings: Findings) -> None:
-    """Refuse a login that no registry would ever see."""
+    """Reject a login for a registry that the run does not use."""
     sources = (parse_location(target.source.image) for target in settings.targets)
     used = {each.registry for source in sources for each in repositories_of(source)}
     used |= {target.reference.repository.registry for target in settings.targets}
@@ -257,7 +257,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Reads single inputs; where one is bad it notes the problem and gives a harmless value."""
+    """Reads single inputs; on an error it records the problem and returns a harmless value."""
 
     texts: Mapping[str, str]
     findings: Findings
@@ -273,14 +273,14 @@ class _Reader:
 
     def integer(self, name: str, allowed: range) -> int:
         text = self.texts[name]
-        # nine digits are more than any range here has, and no work to read
+        # nine digits are more than any range here needs, and cheap to parse
         if re.fullmatch(r"[0-9]{1,9}", text) and int(text) in allowed:
             return int(text)
         self._refuse(name, f"is not a whole number from {allowed[0]} to {allowed[-1]}; give one")
         return allowed[0]
 
     def duration(self, name: str, *, zero: str = "") -> float:
-        """Read a duration; 0 is refused unless ``zero`` says what it means."""
+        """Parse a duration; 0 is rejected unless ``zero`` gives it a meaning."""
         try:
             seconds = parse_duration(self.texts[name])
         except ValueError as error:
@@ -294,7 +294,7 @@ class _Reader:
         return seconds
 
     def size(self, name: str) -> int:
-        """Read an amount of bytes above zero."""
+        """Parse a number of bytes above zero."""
         try:
             size = parse_size(self.texts[name])
         except ValueError as error:
@@ -305,7 +305,7 @@ class _Reader:
         return size
 
     def backoff(self) -> tuple[float, float]:
-        """Read the first and the longest wait."""
+        """Parse the first and the longest wait."""
         known = len(self.findings.problems)
         first, longest = self.duration("backoff-initial"), self.duration("backoff-max")
         if len(self.findings.problems) == known and first > longest:
@@ -317,7 +317,7 @@ class _Reader:
         return first, longest
 
     def choice(self, name: str, choices: type[Choice]) -> Choice:
-        """Read one of the words of ``choices``; where it is none, give the first."""
+        """Parse one of the words of ``choices``; return the first if it is none of them."""
         try:
             return choices(self.texts[name])
         except ValueError:
@@ -326,14 +326,14 @@ class _Reader:
             return next(iter(choices))
 
     def platform(self) -> str | None:
-        """Read ``platform``; None where it is not given."""
+        """Parse ``platform``; None if it is not given."""
         text = self.texts["platform"]
         if text and not _PLATFORM.fullmatch(text):
             self.findings.refuse("platform", text, "is no platform; write linux/arm64, or so")
         return text or None
 
     def referrers(self, targets: Iterable[Target]) -> bool:
-        """Read ``referrers``, and say so of a source to which nothing can refer."""
+        """Parse ``referrers``, and report sources that can have no referrers."""
         asked = self.boolean("referrers")
         sources = dict.fromkeys(target.source.image for target in targets) if asked else ()
         without = [each for each in sources if not may_have_referrers(parse_location(each))]
@@ -376,7 +376,7 @@ class _Reader:
         )
 
     def file(self, name: str, path_of: Callable[[str], Path]) -> str:
-        """Read the path of a file to write; a folder is refused now, not when all is done."""
+        """Parse the path of a file to write; reject a folder now, before the run."""
         given = self.texts[name]
         if given and (given.endswith("/") or os.path.isdir(path_of(given))):  # noqa: PTH112 - raises nothing
             self._refuse(name, "is a folder; give the path of a file in it")

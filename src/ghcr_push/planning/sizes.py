@@ -11,12 +11,12 @@ _UNITS: Final = {
     **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", start=1)},
     **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", start=1)},
 }
-"""IEC 80000-13: a kilobyte is 1000 bytes, a kibibyte 1024. A bare ``G``, which is one or the other
-by whom one asks, is refused."""
+"""IEC 80000-13: a kilobyte is 1000 bytes, a kibibyte 1024. A bare ``G``, whose meaning varies, is
+rejected."""
 
 
 def parse_size(text: str) -> int:
-    """Read an amount of bytes, rounded down; raise ``ValueError`` on any other text."""
+    """Return a number of bytes, rounded down; raise ``ValueError`` on any other text."""
     parts = _SIZE.fullmatch(text.lower())
     if not parts or parts["unit"] not in _UNITS:
         raise ValueError("is not a size; write it like `2GiB`, `500MB` or a number of bytes")

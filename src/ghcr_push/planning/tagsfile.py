@@ -1,4 +1,4 @@
-"""Reading ``tags-file``: the text of a list that is too long for an environment variable."""
+"""Reading ``tags-file``: a list that is too long for an environment variable."""
 
 import stat
 from pathlib import Path
@@ -9,16 +9,16 @@ from ghcr_push.planning.problems import Findings
 NAME: Final = "tags-file"
 
 LARGEST: Final = 8 * 1024 * 1024
-"""Bytes that a list may have: 150,000 lines of 55 characters, many more than a job can push."""
+"""Maximum size in bytes: 150,000 lines of 55 characters, many more than a job can push."""
 
 _WHERE: Final = "give the path of a text file, relative to the workspace"
 
 
 def read_tags_file(given: str, path: Path, findings: Findings) -> str | None:
-    """Return the text at ``path``, called ``given``; None, with the fault noted, where it is bad.
+    """Return the text at ``path``, shown as ``given``; on an error, report it and return None.
 
-    A byte order mark is dropped; line ends of any kind are the list's own matter. Pipes and devices
-    are refused, since reading them may take for ever.
+    A byte order mark is dropped; line ends of any kind are allowed. Pipes and devices are rejected,
+    since reading them may never end.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -29,7 +29,7 @@ def read_tags_file(given: str, path: Path, findings: Findings) -> str | None:
     except OSError as error:
         findings.refuse(NAME, given, f"cannot be read: {error.strerror}; {_WHERE}")
         return None
-    except ValueError:  # a path with a character that no path has
+    except ValueError:  # a character that no path may contain
         findings.refuse(NAME, given, f"is not a path; {_WHERE}")
         return None
     if len(content) > LARGEST:

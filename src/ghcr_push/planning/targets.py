@@ -1,9 +1,8 @@
-"""Reading ``tags``, ``image`` and ``source``: text to targets, every fault collected.
+"""Parsing ``tags``, ``image`` and ``source`` to targets; all errors are collected.
 
-An entry of ``tags`` with neither ``/`` nor ``:`` nor ``@`` is a bare tag of ``image``; any other is
-a full reference, which must name its registry: what Docker would send to Docker Hub without a word
-(``acme/app:1``, or the name of a branch) is refused. A reference without a tag is that of
-``latest``.
+An entry of ``tags`` without ``/``, ``:`` and ``@`` is a bare tag of ``image``. Any other is a full
+reference and must name its registry: names that Docker would silently push to Docker Hub
+(``acme/app:1``, or a branch) are rejected. A reference without a tag means ``latest``.
 """
 
 import json
@@ -35,7 +34,7 @@ from ghcr_push.references import (
 _ARROW = "=>"
 _ENGINE_PREFIX = "docker-daemon:"
 
-# an IPv6 address begins as a JSON array does, and a registry may be one: [::1]:5000/acme/app:1
+# an IPv6 address starts like a JSON array, and a registry may be one: [::1]:5000/acme/app:1
 _IPV6 = re.compile(r"\[[0-9a-fA-F:]+\][:/]")
 
 _EMPTY = (
@@ -46,14 +45,14 @@ _EMPTY = (
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A target with several sources; bad input unless the engine knows them as the same image."""
+    """A target with several sources; bad input unless the engine says they are the same image."""
 
     reference: TagReference
     sources: tuple[Source, ...]
 
     @property
     def problem(self) -> Problem:
-        """What to say where they are not the same image."""
+        """The problem to report if they are not the same image."""
         names = " and ".join(quoted(str(source)) for source in self.sources)
         return Problem(
             input="tags",
@@ -64,7 +63,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of ``tags``; ``source`` is None where it takes the default."""
+    """One entry of ``tags``; ``source`` is None for the default."""
 
     reference: TagReference
     name: str
@@ -79,11 +78,10 @@ def read_targets(
     allow_empty: bool,
     findings: Findings,
 ) -> tuple[tuple[Target, ...], tuple[Conflict, ...]]:
-    """Read the targets in their order, each once, and those that were given several sources.
+    """Parse the targets in their order, each once, and those that have several sources.
 
-    ``lists`` are the texts by the input that they came from, None where one could not be read.
-    What is wrong and what was normalised goes to ``findings``; the targets are whole only where
-    no problem was added.
+    ``lists`` are the texts by input, None if a text could not be read. Problems and normalised
+    values go to ``findings``; the targets are complete only if no problem was added.
     """
     repository = _read_image(image, findings) if image else None
     default = _read_source("source", source, findings) if source else None
@@ -104,7 +102,7 @@ def read_targets(
 
 
 def _entries(name: str, text: str, findings: Findings) -> list[str]:
-    """Split the list that the input ``name`` gives; of JSON in another shape nothing is left."""
+    """Split the list of the input ``name``; a JSON value of another shape gives no entries."""
     if text.startswith("{") or (text.startswith("[") and not _IPV6.match(text)):
         return _json_entries(name, text, findings)
     return split_list(text)
@@ -180,7 +178,7 @@ def _read_source(name: str, text: str, findings: Findings) -> Source | None:
 
 @dataclass(frozen=True, slots=True)
 class _EntryReader:
-    """Reads entries of the input ``name``; ``repository`` is None where ``image`` gives none."""
+    """Parses entries of the input ``name``; ``repository`` is None if ``image`` gives none."""
 
     name: str
     repository: Repository | None
@@ -189,7 +187,7 @@ class _EntryReader:
     findings: Findings
 
     def read(self, text: str) -> _Entry | None:
-        """Read one entry; None, with the problem noted, where it is bad."""
+        """Parse one entry; on an error, report it and return None."""
         before, arrow, after = text.rpartition(_ARROW)
         target = after.strip()
         if not arrow:
@@ -240,7 +238,7 @@ class _EntryReader:
         return _Entry(reference, text, source)
 
     def _nameless(self, text: str) -> str:
-        """Say so where ``text`` names no registry; with ``image`` it may be meant for a tag."""
+        """Report a ``text`` that names no registry; with ``image`` it may be meant as a tag."""
         if not self.image_given:
             return registry_fault(text)
         return branch_fault(text, self.repository.registry if self.repository else None)
@@ -251,7 +249,7 @@ def _merged(
 ) -> tuple[tuple[Target, ...], tuple[Conflict, ...]]:
     """Keep the first entry of each target, and every source that its entries name.
 
-    Entries that both take the target's own name agree, however they spell it.
+    Entries that both use the target's own name agree, whatever their spelling.
     """
     names: dict[TagReference, str] = {}
     sources: dict[TagReference, list[Source | None]] = {}
