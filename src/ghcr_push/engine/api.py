@@ -1,7 +1,7 @@
-"""The engine's API, for the questions that the docker command does not ask.
+"""The engine's API, for questions that the docker command cannot ask.
 
-On a socket or plain TCP it is spoken to at once; everywhere else (TLS, ssh, a context) through
-``docker system dial-stdio``, which connects as every other docker command does.
+A socket or plain TCP is contacted directly; otherwise (TLS, ssh, a context) through ``docker system
+dial-stdio``, which connects like every other docker command.
 """
 
 import re
@@ -32,11 +32,11 @@ _NOTHING_THERE: Final = re.compile(
     r"(?:manifest|name) unknown\b|\b(?:repository|artifact|manifest|tag) .{1,300} not found\b",
     re.IGNORECASE,
 )
-"""How engines tell of a tag that does not exist: the registry's code, or its own words."""
+"""How engines report a tag that does not exist: the registry's code, or their own words."""
 
 
 class EngineApi:
-    """Asks the engine that ``command`` speaks to; ``authorizations`` are ``X-Registry-Auth``."""
+    """The API of the engine behind ``command``; ``authorizations`` are ``X-Registry-Auth``."""
 
     def __init__(self, command: DockerCommand, authorizations: Mapping[str, str]) -> None:
         self._command = command
@@ -49,17 +49,17 @@ class EngineApi:
         return _described(await self._get(f"/distribution/{repository}:{reference}/json", headers))
 
     async def manifests(self, image: str) -> list[dict[str, Any]]:
-        """Return what the engine tells of an image's manifests; nothing before engine 28."""
+        """Return the engine's list of an image's manifests; nothing before engine 28."""
         answer = await self._get(f"/images/{image}/json?manifests=1", {})
         told = (json_object(answer.content) or {}).get("Manifests") if answer.is_success else None
         return told if isinstance(told, list) else []
 
     async def is_whole(self, image: str) -> bool:
-        """Say whether the engine has all that an image names, as far as it tells (from 28 on)."""
+        """Return whether the engine has all parts of an image, as far as it says (from 28 on)."""
         try:
             return all(each["Available"] for each in await self.manifests(image))
         except (PushError, KeyError, TypeError):
-            return True  # whoever reads the image will see
+            return True  # reading the image will show it
 
     async def _get(self, path: str, headers: Mapping[str, str]) -> httpx2.Response:
         base, transport = self._way()
@@ -96,7 +96,7 @@ class _DialStdio(httpx2.AsyncBaseTransport):
         self._command = command
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send ``request`` and read its answer to the end."""
+        """Send ``request`` and read its whole answer."""
         async with self._connected() as process:
             if process.stdin is None or process.stdout is None:
                 raise no_engine("docker system dial-stdio has no streams")
@@ -108,7 +108,7 @@ class _DialStdio(httpx2.AsyncBaseTransport):
                     if len(answer) > _LARGEST_ANSWER:
                         raise no_engine("the engine's answer is too large")
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass  # what it printed as errors tells why
+                pass  # its standard error has the reason
             if not answer:
                 said = await process.stderr.receive() if process.stderr else b""
                 raise PushError(
@@ -135,7 +135,7 @@ class _DialStdio(httpx2.AsyncBaseTransport):
 
 
 def _written(request: httpx2.Request) -> bytes:
-    """Return a request without a body, which asks for the connection to be closed after it."""
+    """Return a request without a body that asks to close the connection after the answer."""
     kept = {name: value for name, value in request.headers.items() if name != "connection"}
     lines = [
         f"{request.method} {request.url.raw_path.decode('ascii')} HTTP/1.1",
@@ -146,7 +146,7 @@ def _written(request: httpx2.Request) -> bytes:
 
 
 class _Bytes:
-    """What ``http.client`` takes for a socket."""
+    """The part of a socket that ``http.client`` needs."""
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw

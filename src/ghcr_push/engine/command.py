@@ -1,4 +1,4 @@
-"""The docker command: its words, its environment, and one question at a time."""
+"""The docker command: its arguments, its environment, and short calls."""
 
 import os
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 
 QUESTION_LIMIT: Final = 60.0
-"""Seconds for a question that a working engine answers at once."""
+"""Time limit in seconds of a call that a working engine answers at once."""
 
 CONTENT_TRUST: Final = "DOCKER_CONTENT_TRUST"
-"""The docker command must not see it: under content trust a push signs the tag after it landed,
-and fails with the signing. No other way of writing a tag signs either."""
+"""Hidden from the docker command: with content trust, a push signs the tag after the write and
+fails if the signing fails. Tags written in other ways are not signed either."""
 
 
 def content_trust_notices(environ: Mapping[str, str]) -> list[str]:
-    """Return a notice where docker would sign what it pushes; Go's words for no are known."""
+    """Return a notice if docker would sign its pushes; recognises Go's spellings of false."""
     if environ.get(CONTENT_TRUST, "") in {"", "0", "f", "F", "false", "False", "FALSE"}:
         return []
     notice = (
@@ -41,11 +41,11 @@ class DockerCommand:
         self.environ.pop(CONTENT_TRUST, None)
 
     def words(self, *arguments: str) -> list[str]:
-        """Return the words of the command with ``arguments``."""
+        """Return the command line with ``arguments``."""
         return ["docker", "--config", str(self.config), *arguments]
 
     async def ask(self, *arguments: str) -> tuple[int, str, str]:
-        """Run docker; return its exit status and what it printed on both streams."""
+        """Run docker; return its exit status and the output of both streams."""
         words = self.words(*arguments)
         try:
             with tracing.command(words) as run, anyio.fail_after(QUESTION_LIMIT):
@@ -64,7 +64,7 @@ class DockerCommand:
         )
 
     async def tell(self, *arguments: str) -> None:
-        """Run docker; raise ``PushError`` with what it printed where it fails."""
+        """Run docker; raise ``PushError`` with its output if it fails."""
         status, _, err = await self.ask(*arguments)
         if status:
             raise PushError(ErrorInfo(origin=Origin.STORE, message=err.strip()))

@@ -27,22 +27,22 @@ from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool
 
 NAMES_PER_INSPECT: Final = 50
-"""Images asked for by one docker command: its start costs more than the question."""
+"""Images per ``docker image inspect``: the start of docker costs more than the answer."""
 
 RESTORE_LIMIT: Final = 1.5
-"""Seconds to put the engine's tags back: a cancelled run has 5 s for everything."""
+"""Time limit in seconds to restore the engine's tags: a cancelled run has 5 s in all."""
 
 _SAID_DIGEST: Final = re.compile(r"^\S+: digest: (sha256:[0-9a-f]{64}) size: \d+\s*$")
 _NO_SUCH_IMAGE: Final = re.compile(r"No such image: (\S+)|failed to find image (\S+): ")
-"""How Docker and Podman tell of a missing image."""
+"""How Docker and Podman report a missing image."""
 
 
 class DockerEngine:
-    """The engine that ``environ`` names, logged in by the private Docker configuration ``config``.
+    """The engine of ``environ``, logged in with the private Docker configuration ``config``.
 
-    ``authorizations`` are the values of ``X-Registry-Auth`` by registry; in ``spool`` lie the
-    blobs on their way out. ``platform`` chooses one of each image; None wants all.
-    ``compress``: layers of a containerd store that are not compressed become so.
+    ``authorizations`` are the values of ``X-Registry-Auth`` by registry; ``spool`` holds the blobs
+    until they are uploaded. ``platform`` selects one platform of each image; None means all.
+    ``compress``: compress uncompressed layers of a containerd store.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class DockerEngine:
     # -- images -----------------------------------------------------------------------------
 
     async def find(self, sources: Sequence[Source]) -> dict[Source, FoundContent | Failure]:
-        """Find local images, or say for each why it cannot be; names of one have one content."""
+        """Find local images, or say why not; several names of one image share one content."""
         images = await self._inspect_all(sources)
         found: dict[Source, FoundContent | Failure] = {}
         by_id: dict[str, FoundContent] = {}
@@ -91,7 +91,7 @@ class DockerEngine:
         return found
 
     async def _content(self, source: Source, image: Image | Failure) -> FoundContent | Failure:
-        """Return what is to be pushed of an image."""
+        """Return what to push of an image."""
         if isinstance(image, Failure):
             return image
         try:
@@ -116,7 +116,7 @@ class DockerEngine:
             return dict(zip(present, images, strict=True)) | gone
         if not images or len(sources) == 1:
             raise PushError(ErrorInfo(origin=Origin.STORE, message=err.strip()))
-        # which answer belongs to which name is unclear
+        # it is unclear which answer belongs to which name
         return await self._inspect_singly(sources)
 
     async def _inspect_singly(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
@@ -140,7 +140,7 @@ class DockerEngine:
     async def _read(
         self, source: Source, image: Image, part: Selection
     ) -> AsyncIterator[SavedImages]:
-        """Have the engine save ``image`` and read it as it comes."""
+        """Read ``image`` from the stream in which the engine saves it."""
         wanted: ClassicImage | StoredImage
         if image.digest is not None:
             wanted = StoredImage(digest=image.digest)
@@ -198,7 +198,7 @@ class DockerEngine:
 
     @asynccontextmanager
     async def _tagged(self, source: Source, target: TagReference) -> AsyncIterator[None]:
-        """Have ``source`` tagged as ``target`` inside, and the engine's tags as before after."""
+        """Tag ``source`` as ``target`` inside, and restore the engine's tags afterwards."""
         if _same_name(source.image, target):
             yield
             return
@@ -218,7 +218,7 @@ class DockerEngine:
             with (
                 anyio.CancelScope(shield=True),
                 anyio.move_on_after(RESTORE_LIMIT),
-                suppress(PushError),  # an engine that is gone takes nothing away from what landed
+                suppress(PushError),  # a stopped engine does not undo what landed
             ):
                 if isinstance(before, Image):
                     await self._command.ask("image", "tag", "--", before.id, str(target))
@@ -236,7 +236,7 @@ class DockerEngine:
 
     @contextmanager
     def _lost(self) -> Iterator[None]:
-        """Say of an engine that answered before in this run, and now does not, that it did."""
+        """Report an engine that has answered in this run and now does not as restarting."""
         try:
             yield
         except PushError as error:
@@ -247,12 +247,12 @@ class DockerEngine:
 
 
 def _inspected(printed: str) -> list[dict[str, object]]:
-    """Read the JSON objects of ``docker image inspect``, one a line."""
+    """Parse the JSON objects of ``docker image inspect``, one per line."""
     try:
         told = [json.loads(line) for line in printed.splitlines() if line.strip()]
     except ValueError as error:
         raise _unreadable(printed) from error
-    if told == [[]]:  # what some clients print where they found nothing
+    if told == [[]]:  # some clients print this when they find nothing
         return []
     if not all(isinstance(each, dict) for each in told):
         raise _unreadable(printed)
@@ -288,16 +288,17 @@ def _unreadable(printed: str) -> PushError:
 
 
 def _media_type(inspected: dict[str, object]) -> object:
-    """Return what the image is in a containerd store, as engines from 28 on tell."""
+    """Return the image's media type in a containerd store, as engines from 28 on report it."""
     descriptor = inspected.get("Descriptor")
     return descriptor.get("mediaType") if isinstance(descriptor, dict) else None
 
 
 def _digest(inspected: dict[str, object]) -> Digest | None:
-    """Return the image's digest where the containerd store holds it; the classic one knows none.
+    """Return the image's digest if the containerd store has one; the classic store has none.
 
-    Engine 28.5 names a descriptor. In 26.1 the ID is the digest, told from a classic image's by
-    being a repository's digest too, or, where the image has no name, by the snapshotter's.
+    Engine 28.5 reports a descriptor. In 26.1 the ID is the digest. It is told from a classic
+    image's ID by being a repository's digest too or, if the image has no name, by the snapshotter's
+    name.
     """
     descriptor = inspected.get("Descriptor")
     if isinstance(descriptor, dict):

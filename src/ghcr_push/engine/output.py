@@ -1,4 +1,4 @@
-"""A command whose output is a byte stream, and which leaves nothing behind, however it ends."""
+"""A command whose output is a byte stream, and that is always cleaned up."""
 
 import os
 import signal
@@ -17,16 +17,16 @@ from ghcr_push.engine.command import not_started
 from ghcr_push.sources.tarstream import ByteReader
 
 _LAST_WORDS: Final = 2.0
-"""Seconds that a command whose output ended too early gets to end and to say why."""
+"""Seconds for a command whose output ended early to exit and report its error."""
 
 _MOST_WORDS: Final = 16 * 1024
 
 _GONE: Final = 5.0
-"""Seconds in which a killed process is gone; what takes longer is stuck in the kernel."""
+"""Seconds for a killed process to exit; one that takes longer is stuck in the kernel."""
 
 
 class CommandOutput:
-    """What a running command writes: ``reader`` its standard output, ``complaint`` its errors."""
+    """Output of a running command: ``reader`` is its standard output, ``complaint`` its errors."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], errors: IO[bytes], reader: ByteReader
@@ -36,7 +36,7 @@ class CommandOutput:
         self._errors = errors
 
     def complaint(self) -> str:
-        """Wait a moment for the command to end, and return what it printed as errors; blocks."""
+        """Wait a moment for the command to exit, and return its error output; blocks."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_LAST_WORDS)
         words = os.pread(self._errors.fileno(), _MOST_WORDS, 0)
@@ -47,19 +47,19 @@ class CommandOutput:
 async def output_of(
     command: Sequence[str], environ: Mapping[str, str]
 ) -> AsyncIterator[CommandOutput]:
-    """Run ``command`` while the block runs; its whole process group is killed at the end of it.
+    """Run ``command`` while the block runs; kill its whole process group when the block ends.
 
-    Its exit status is not looked at: whether the output is whole, only the output can prove.
+    Its exit status is ignored: only the output itself shows whether it is complete.
     """
-    # a file takes any amount of errors without anybody reading along
+    # a file takes any amount of error output without a reader
     with TemporaryFile(buffering=0) as errors, tracing.command(command) as run:
         process = _started(command, environ, errors)
-        reader = cast("FileIO", process.stdout)  # what an unbuffered pipe is
+        reader = cast("FileIO", process.stdout)  # the type of an unbuffered pipe
         try:
             yield CommandOutput(process, errors, reader)
         finally:
             with suppress(ProcessLookupError):
-                if process.returncode is None:  # else the number may be somebody else's
+                if process.returncode is None:  # otherwise another process may have the number
                     os.killpg(process.pid, signal.SIGKILL)
             with anyio.CancelScope(shield=True), suppress(subprocess.TimeoutExpired):
                 run.status = await to_thread.run_sync(process.wait, _GONE)

@@ -1,8 +1,8 @@
-"""What goes up of an engine's image, known before it is read: one platform, layers compressed.
+"""What to push of an engine's image, known before it is read: one platform, layers compressed.
 
-Engines from 28 on (API 1.48) tell which platforms a containerd store has of an image, and save one
-alone. From older ones the image is read twice: first its manifests, then the blobs of one of them.
-So is every image whose layers are to be compressed where they are not.
+Engines from 28 on (API 1.48) list the platforms that a containerd store has of an image, and can
+save a single one. From older engines the image is read twice: first its manifests, then the blobs
+of one of them. An image whose layers are to be compressed is also read twice.
 """
 
 import re
@@ -23,19 +23,19 @@ from ghcr_push.sources.ready import image_of, unnamed
 from ghcr_push.sources.saved import SavedImages
 
 _SAVES_ONE: Final = (1, 48)
-"""API from which on an engine, and its docker command, save one platform (Docker 28.0)."""
+"""The first API with which engine and docker command save a single platform (Docker 28.0)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """How a part of an image is had from the engine: by options, or by passing over blobs."""
+    """How to get a part of an image from the engine: by options, or by skipping blobs."""
 
     options: tuple[str, ...] = ()
     only: Container[Digest] | None = None
     plain: Mapping[Digest, Descriptor] = field(default_factory=dict)
     """Layers to compress."""
     wanted: StoredImage | None = None
-    """What to read where the image has no digest of its own any more."""
+    """What to read if the digest of the image will change."""
 
 
 WHOLE: Final = Selection()
@@ -44,9 +44,9 @@ Save = Callable[[Source, StoredImage, Selection], AbstractAsyncContextManager[Sa
 
 
 class Platforms:
-    """Chooses ``platform`` of each image; ``save`` reads an image out of the engine.
+    """Selects ``platform`` of each image; ``save`` reads an image from the engine.
 
-    ``compress``: layers that are not compressed become so.
+    ``compress``: compress uncompressed layers.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Platforms:
         self._saves_one: bool | None = None
 
     async def choose(self, source: Source, image: Image) -> tuple[Image, Selection] | Failure:
-        """Return what is to be pushed of ``image``; a failure lists the platforms that it has."""
+        """Return what to push of ``image``; a failure lists the available platforms."""
         try:
             chosen = image, WHOLE
             if self._platform is not None:
@@ -78,8 +78,8 @@ class Platforms:
     async def _compressing(
         self, source: Source, image: Image, selection: Selection
     ) -> tuple[Image, Selection]:
-        """Have plain layers compressed, if there are any; the image gets another digest then."""
-        if image.digest is None:  # the classic store has none that are compressed
+        """Compress uncompressed layers if there are any; this changes the image's digest."""
+        if image.digest is None:  # the classic store has no compressed layers
             return image, selection
         wanted = StoredImage(digest=image.digest)
         saved = await self._manifests(source, wanted, selection.options)
@@ -98,7 +98,7 @@ class Platforms:
         return (image, WHOLE) if chosen[0].digest == image.digest else chosen
 
     async def _knows_platforms(self) -> bool:
-        """Ask, once a run, for the API version that engine and docker command agree on."""
+        """Get, once per run, the API version that engine and docker command agree on."""
         if self._saves_one is None:
             _, version, _ = await self._command.ask("version", "--format", "{{.Client.APIVersion}}")
             found = re.match(r"(\d+)\.(\d+)", version)
@@ -106,7 +106,7 @@ class Platforms:
         return self._saves_one
 
     async def _read(self, source: Source, digest: Digest) -> tuple[Image, Selection]:
-        """Choose from the manifests of an image."""
+        """Select from the manifests of an image."""
         saved = await self._manifests(source, StoredImage(digest=digest, platform=self._platform))
         return image_of(saved), Selection(only=saved.digests)
 
@@ -122,7 +122,7 @@ class Platforms:
 
 
 def _choice(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Selection]:
-    """Choose from what the engine tells of an image."""
+    """Select from the engine's list of an image's manifests."""
     try:
         images = {
             Child(

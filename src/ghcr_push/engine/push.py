@@ -1,8 +1,8 @@
-"""One ``docker push``, which python-on-whales runs and we can end.
+"""One ``docker push``, run by python-on-whales in a process that we can kill.
 
-The library starts docker for us, has no time limit and keeps the process to itself. So a shell of
-ours goes first: it writes down its process number, takes over the environment that the run has,
-and becomes docker.
+The library starts docker for us, has no time limit and hides the process. So our shell script
+starts first: it writes down its process ID, takes over the run's environment, and replaces itself
+with docker.
 """
 
 import os
@@ -22,23 +22,23 @@ from ghcr_push.engine.command import DockerCommand, not_started
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 
 LINES_KEPT: Final = 400
-"""Lines of a push's output that are kept; progress of huge images is cut in the middle."""
+"""Maximum number of output lines kept of a push; the middle is dropped."""
 
 _WITH_PID_FILE: Final = ("sh", "-c", 'echo $$ >"$0"; . "$0.environ"; exec "$@"')
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""What a shell takes for the name of a variable."""
+"""What a shell accepts as the name of a variable."""
 
 
 class Pushes:
-    """Runs docker pushes of one engine."""
+    """Runs the docker pushes of one engine."""
 
     def __init__(self, command: DockerCommand) -> None:
         self._command = command
         self._begun = 0
 
     async def push(self, target: str, lines: list[str]) -> None:
-        """Push ``target``, adding to ``lines`` what docker prints; raise ``PushError``.
+        """Push ``target``, adding docker's output to ``lines``; raise ``PushError`` on failure.
 
         Cancelling kills the docker command; the engine then drops the push by itself.
         """
@@ -64,7 +64,7 @@ class Pushes:
 
 
 def _difference(wanted: Mapping[str, str], inherited: Mapping[str, str]) -> str:
-    """Return the shell's words that turn the inherited environment into the wanted one."""
+    """Return shell commands that turn the inherited environment into the wanted one."""
     surplus = [name for name in inherited if name not in wanted and _NAME.fullmatch(name)]
     other = [
         f"export {name}={shlex.quote(value)}"
@@ -75,7 +75,7 @@ def _difference(wanted: Mapping[str, str], inherited: Mapping[str, str]) -> str:
 
 
 async def _killable(pid_file: Path, work: Callable[[], None]) -> None:
-    """Run ``work`` in a thread; when cancelled, kill its docker until the thread ends."""
+    """Run ``work`` in a thread; when cancelled, kill its docker command until the thread ends."""
     done = False
     failed: PushError | None = None
 
@@ -103,7 +103,8 @@ async def _killable(pid_file: Path, work: Callable[[], None]) -> None:
 
 
 def _stream(config: Path, pid_file: Path, target: str, lines: list[str]) -> None:
-    # imported in a thread and only for a push: it takes longer than everything else together
+    # imported in a thread and only for a push: the import takes longer than everything else
+    # together
     from python_on_whales import DockerClient  # noqa: PLC0415
     from python_on_whales.exceptions import DockerException  # noqa: PLC0415
 
@@ -119,18 +120,18 @@ def _stream(config: Path, pid_file: Path, target: str, lines: list[str]) -> None
     except OSError as error:
         raise not_started(error) from error
     except ValueError as error:
-        # the library reads what docker prints as strict UTF-8, and an inspection as JSON
+        # the library decodes docker's output as strict UTF-8, and an inspection as JSON
         printed = error.object if isinstance(error, UnicodeDecodeError) else b""
         text = printed.decode(errors="replace") or f"docker said nothing that can be read: {error}"
         raise PushError(ErrorInfo(origin=Origin.ENGINE, message=text)) from error
 
 
 def _kill(pid_file: Path) -> None:
-    """Kill the process named in ``pid_file`` if it still is a child of ours."""
+    """Kill the process named in ``pid_file`` if it is still our child."""
     try:
         number = int(pid_file.read_text())
         parent = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1]
         if int(parent) == os.getpid():
             os.kill(number, signal.SIGKILL)
     except (OSError, ValueError, IndexError):
-        return  # not started yet, or gone already
+        return  # not started yet, or already gone

@@ -1,6 +1,6 @@
 """The registries of a run, as our own process reaches them: an OCI distribution client.
 
-One try each: nothing here retries or sleeps, except that a refused token is renewed once.
+One attempt per call: nothing here retries or sleeps, except that a rejected token is renewed once.
 """
 
 from ghcr_push.registry.client import RegistryClient

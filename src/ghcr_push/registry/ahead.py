@@ -1,4 +1,4 @@
-"""The bytes of a blob, read while those before them are sent: neither waits for the other."""
+"""Reads a blob ahead of its upload, so that neither waits for the other."""
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -8,14 +8,14 @@ from typing import Final, Self
 import anyio
 
 MOST: Final = 4 << 20
-"""Bytes that are read before they are sent, and one chunk more: what evens out two wires."""
+"""Bytes to read ahead, plus at most one chunk: evens out the two connections."""
 
 
 @asynccontextmanager
 async def read_ahead(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[bytes]]:
-    """Give out ``chunks``, read in a task of its own while the block runs; closes them at its end.
+    """Yield ``chunks``, read ahead in a separate task while the block runs; closes them at its end.
 
-    What reading them raises comes after the bytes that were read before.
+    An error while reading is raised after the bytes that were read before it.
     """
     buffer = _Buffer()
     ended: Exception | None = None
@@ -31,7 +31,7 @@ async def read_ahead(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterato
 
 
 class _Buffer:
-    """Chunks between who reads and who sends."""
+    """Chunks between reader and sender."""
 
     def __init__(self) -> None:
         self._chunks: deque[bytes] = deque()
@@ -40,7 +40,7 @@ class _Buffer:
         self._changed = anyio.Event()
 
     async def fill(self, chunks: AsyncIterator[bytes]) -> None:
-        """Take all ``chunks``, as there is room; close them."""
+        """Take all ``chunks`` as space allows; close them."""
         try:
             async for chunk in chunks:
                 self._chunks.append(chunk)

@@ -1,7 +1,7 @@
-"""Who we are to a registry: challenges read, tokens fetched, kept, and shown to nobody else.
+"""Authentication with registries: parses challenges; fetches, keeps and protects tokens.
 
-The token service is that of the distribution project ("Token Authentication Specification" and
-"OAuth2 token authentication"), as ghcr.io and Docker Hub have it.
+The token service follows the distribution project ("Token Authentication Specification" and "OAuth2
+token authentication"), like those of ghcr.io and Docker Hub.
 """
 
 import ipaddress
@@ -21,11 +21,11 @@ from ghcr_push.registry.errors import failure, shown
 from ghcr_push.registry.http import ApiResponse, Connections, TlsPolicy, trust_in
 from ghcr_push.registry.single_flight import SingleFlight
 
-# what a token service means that names no lifetime
+# the default for a token service that names no lifetime
 _DEFAULT_LIFETIME = 60.0
-# a year; what is beyond is no lifetime
+# a year; a longer lifetime is an error
 _LONGEST_LIFETIME = 365 * 24 * 3600.0
-# renewed this long before its end, so that it does not expire on the way; short lives: a tenth
+# renewed this long before it expires, so that it does not expire in transit; at most a tenth
 _LEEWAY = 30.0
 
 Clock = Callable[[], float]
@@ -33,10 +33,10 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a registry answers, how far it is trusted, and what it wants to see first."""
+    """A registry's address, how far it is trusted, and the challenges it makes."""
 
     registry: str
-    """As references and credentials name it."""
+    """Its name in references and credentials."""
     origin: httpx2.URL
     trust: TlsPolicy
     challenges: tuple[Challenge, ...] = ()
@@ -44,7 +44,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """An ``Authorization`` header, or none, for one registry; ``fresh``: made for this request."""
+    """An ``Authorization`` header, or none, for a registry; ``fresh``: fetched for this request."""
 
     header: str | None = field(default=None, repr=False)
     fresh: bool = True
@@ -80,7 +80,7 @@ class Authorizer:
         self._flights: SingleFlight[tuple[str, str], _Token] = SingleFlight()
 
     async def authorize(self, endpoint: Endpoint, scope: str) -> Authorization:
-        """Return what to show ``endpoint`` for ``scope``; fetch a token if none is at hand."""
+        """Return the authorization for ``endpoint`` and ``scope``; fetch a token if needed."""
         bearer = _challenge(endpoint, "bearer")
         if bearer is not None and bearer.parameters.get("realm"):
             return await self._bearer(endpoint, bearer, scope)
@@ -92,9 +92,9 @@ class Authorizer:
     async def renew(
         self, endpoint: Endpoint, scope: str, refused: Authorization
     ) -> Authorization | None:
-        """Return another authorization after ``refused`` was; None if there is no point in it.
+        """Return a new authorization after ``refused`` was rejected; None if that cannot help.
 
-        The token is dropped in any case: rights may have come since it was made.
+        The token is dropped in any case: permissions may have changed since it was issued.
         """
         held = self._tokens.get((endpoint.registry, scope))
         if held is not None and held.header == refused.header:
@@ -183,11 +183,11 @@ def _basic(credential: Credential) -> str:
 
 
 def token_service(realm: str, endpoint: Endpoint) -> httpx2.URL:
-    """Return the address that ``realm`` is; raise where ``endpoint`` may not name it.
+    """Return the URL in ``realm``; raise if ``endpoint`` may not name it.
 
-    A registry over https is as good as any service that it names: it could ask for the password
-    itself. One over plain http names a service over https, or one on its own host. None names a
-    link-local address: clouds answer there with secrets to whoever runs on the machine.
+    A registry over https may name any service: it could ask for the password itself. A registry
+    over plain http may name a service over https, or one on its own host. None may name a
+    link-local address: clouds answer there with secrets to any process on the machine.
     """
     try:
         url = httpx2.URL(realm)
@@ -206,7 +206,7 @@ def token_service(realm: str, endpoint: Endpoint) -> httpx2.URL:
 
 
 def is_link_local(host: str) -> bool:
-    """Say whether ``host`` is an address of 169.254.0.0/16 or fe80::/10, in any spelling."""
+    """Return whether ``host`` is in 169.254.0.0/16 or fe80::/10, in any spelling."""
     address = _address(host)
     mapped = getattr(address, "ipv4_mapped", None)
     return address is not None and (mapped or address).is_link_local

@@ -1,6 +1,7 @@
-"""Blobs of a repository: looked for; and what uploads share: permission asked, mounts refused.
+"""Blobs of a repository: their lookup, and the state that uploads share.
 
-distribution-spec, "Pushing blobs".
+Uploads share the check for write permission and the mounts that were refused. distribution-spec,
+"Pushing blobs".
 """
 
 from collections.abc import Callable
@@ -14,16 +15,16 @@ from ghcr_push.references import Digest, Repository
 from ghcr_push.registry.session import ApiRequest, AstrayError, Session, location_of
 
 KEPT: Final = 30.0
-"""Seconds in which an upload that was begun is good to go on with; GHCR ends them after 600."""
+"""Seconds for which a started upload is still used; GHCR ends them after 600."""
 
 
 async def has_blob(
     session: Session, repository: Repository, digest: Digest, mounts_into: Repository | None = None
 ) -> bool:
-    """Say whether ``repository`` holds the blob; for a mount, seen with the mount's own token.
+    """Return whether ``repository`` has the blob; for a mount, checked with the mount's token.
 
-    A registry may redirect us to its storage, which is not always for us to reach: what goes
-    wrong there says nothing of the blob, and what is not seen to be there counts as missing.
+    A registry may redirect to its storage, which we cannot always reach: an error there says
+    nothing about the blob, and a blob that is not found counts as missing.
     """
     request = ApiRequest(
         method="HEAD", repository=repository, path=f"blobs/{digest}", mounts_into=mounts_into
@@ -41,7 +42,7 @@ async def has_blob(
 
 
 class ProbedUploads:
-    """Uploads begun to learn whether we may; the first blob of each repository takes one up."""
+    """Uploads started to check for permission; the first blob of each repository continues one."""
 
     def __init__(self, session: Session, clock: Callable[[], float]) -> None:
         self._session = session
@@ -49,15 +50,15 @@ class ProbedUploads:
         self._locations: dict[Repository, tuple[httpx2.URL, float]] = {}
 
     async def begin(self, repository: Repository) -> None:
-        """Begin an upload; raise ``PushError`` where that is refused."""
+        """Start an upload; raise ``PushError`` if it is refused."""
         asked = ApiRequest(method="POST", repository=repository, path="blobs/uploads/", content=b"")
         answer = await self._session.send(asked)
         self._session.expect(answer, {httpx2.codes.ACCEPTED})
-        with suppress(PushError):  # a location that is none: the blob's own upload will tell
+        with suppress(PushError):  # an invalid location: the blob's own upload will report it
             self._locations[repository] = (location_of(answer), self._clock())
 
     def take(self, repository: Repository) -> httpx2.URL | None:
-        """Return where an upload into ``repository`` goes on, once; None: begin another one."""
+        """Return the location of an upload into ``repository``, once; None: start another one."""
         location, begun = self._locations.get(repository, (None, 0.0))
         if location is None or self._clock() - begun > KEPT:
             return None
@@ -65,9 +66,9 @@ class ProbedUploads:
         return location
 
     async def abandon(self) -> None:
-        """Have the registries forget what was not taken up.
+        """Cancel the unused uploads at their registries.
 
-        GHCR keeps nothing of it and answers a DELETE with 405, which is as good as done.
+        GHCR keeps nothing of them and answers a DELETE with 405, which is fine.
         """
         for repository, (location, _) in self._locations.items():
             with suppress(PushError):
@@ -78,20 +79,20 @@ class ProbedUploads:
 
 
 class Mounts:
-    """From where no blob can be mounted, as far as registries have refused it in this run.
+    """Mounts that registries have refused in this run.
 
-    One refusal of any kind is enough: a plain upload always does. Who may not read an origin,
-    may not for any repository.
+    One refusal of any kind is enough, since a plain upload always works. Without permission to read
+    an origin, no repository can mount from it.
     """
 
     def __init__(self) -> None:
         self._refused: set[tuple[Repository, Repository | None]] = set()
 
     def may(self, origin: Repository, repository: Repository) -> bool:
-        """Say whether it is worth asking for a mount from ``origin`` into ``repository``."""
+        """Return whether a mount from ``origin`` into ``repository`` is worth a request."""
         return self._refused.isdisjoint({(origin, repository), (origin, None)})
 
     def refuse(self, origin: Repository, repository: Repository, error: PushError) -> None:
-        """Note how a mount was refused."""
+        """Remember how a mount was refused."""
         everywhere = error.evidence.status in {401, 403}
         self._refused.add((origin, None if everywhere else repository))

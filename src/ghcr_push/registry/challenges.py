@@ -1,4 +1,4 @@
-"""What a ``WWW-Authenticate`` header asks for, by the grammar of RFC 9110, section 11.6.1."""
+"""Parses ``WWW-Authenticate`` headers by the grammar of RFC 9110, section 11.6.1."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ class Challenge:
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of RFC 9110, not a secret
 _BETWEEN = re.compile(r"[\s,]*")
-# Values without quotes are tokens by the RFC; some servers send whole URLs so.
+# Unquoted values are tokens in the RFC; some servers send whole URLs.
 _PARAMETER = re.compile(
     rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))(?=[ \t]*(?:,|$))', re.DOTALL
 )
@@ -26,9 +26,9 @@ _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
-    """Read the values of all ``WWW-Authenticate`` headers, each with any number of challenges.
+    """Parse all ``WWW-Authenticate`` headers, each with any number of challenges.
 
-    Any text is taken: what is not understood is passed over up to the next comma.
+    Any text is accepted: unknown parts are skipped up to the next comma.
     """
     return tuple(challenge for header in headers for challenge in _parse(header))
 

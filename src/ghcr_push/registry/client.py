@@ -1,4 +1,4 @@
-"""The OCI distribution client: manifests looked at, fetched and written under tags."""
+"""The OCI distribution client: reads and writes manifests and tags."""
 
 import os
 import time
@@ -26,29 +26,30 @@ from ghcr_push.registry.session import ApiRequest, Session, same_digest
 from ghcr_push.registry.upload import BlobUpload
 
 LAST_WORDS: Final = 1.0
-"""Seconds, at most, for uploads that were begun in vain to be abandoned at the end of a run."""
+"""Maximum number of seconds for cancelling unused uploads at the end of a run."""
 
 _ACCEPT = ", ".join(media_types.MANIFESTS)
 
 _MOST_MANIFEST = 4 * 1024 * 1024
-# distribution-spec, "Pushing Manifests": registries take at least this much, and most not more
+# distribution-spec, "Pushing Manifests": registries accept at least this much, and most no more
 
 _JSON = "application/json"
-"""What registries answer to a HEAD of what is not there, as to a GET; pages are of other types."""
+"""The media types with which registries answer a HEAD or GET of a missing manifest, unlike HTML
+pages."""
 
-# what other clients (go-containerregistry, containerd) take for a written manifest besides 201
+# besides 201, other clients (go-containerregistry, containerd) accept these for a manifest write
 _WRITTEN = frozenset({200, 201, 202, 204})
 
 
 class RegistryClient:
-    """The registries of a run, by their HTTP API; an async context manager, one per run.
+    """HTTP API of the registries of a run; an async context manager, one per run.
 
-    Every method is one try of one thing: nothing is repeated but a request whose token the
-    registry refused, once. Failures are ``PushError``, with the registry's own words.
+    Every method is one attempt: nothing is repeated, except once a request whose token the registry
+    rejected. Failures are ``PushError`` with the registry's own text.
 
-    ``credentials`` go by the registry as references name it. ``insecure_registries`` (host, with
-    the port if references have one) may speak plain http or show any certificate, as loopback
-    addresses may. ``clock`` is monotonic; ``time_of_day`` seconds since the epoch. ``environ``
+    ``credentials`` are keyed by the registry as references name it. ``insecure_registries`` (host,
+    with the port if references have one) may use plain http or any certificate, like loopback
+    addresses. ``clock`` is monotonic; ``time_of_day`` is in seconds since the epoch. ``environ``
     names proxies and certificate authorities.
     """
 
@@ -79,7 +80,7 @@ class RegistryClient:
         self._with_head: set[str] = set()
         """Registries that have answered a HEAD of a manifest."""
         self._without_head: set[str] = set()
-        """Registries that have refused one, and the same read as a GET not."""
+        """Registries that refused a HEAD but answered the same read as a GET."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,10 +97,10 @@ class RegistryClient:
         await self._connections.aclose()
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Say what a tag or digest names; None: nothing.
+        """Return the manifest that a tag or digest names, or None.
 
-        Where the registry answers no HEAD, or does not name digest and size, the manifest is
-        fetched; where it refuses both, its reason is that of the GET, since no HEAD has a text.
+        If the registry answers no HEAD, or leaves out digest or size, the manifest is fetched with
+        a GET. If it refuses both, the error has the GET's reason, since a HEAD has no text.
         """
         registry = repository.registry
         if registry in self._without_head:
@@ -118,7 +119,7 @@ class RegistryClient:
         return described
 
     def _is_believed(self, missing: ApiResponse, registry: str) -> bool:
-        """Say whether a HEAD's 404 means that nothing is there: some servers know no such HEAD."""
+        """Return whether a HEAD's 404 means a missing manifest: some servers support no HEAD."""
         signed = "Docker-Distribution-Api-Version" in missing.headers
         return signed or _content_type(missing) == _JSON or registry in self._with_head
 
@@ -133,31 +134,31 @@ class RegistryClient:
         return Descriptor(_content_type(answer), digest, int(size))
 
     async def _described(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Say what a reference names, by a GET; None: nothing."""
+        """Return what a reference names, with a GET, or None."""
         answer = await self._read("GET", repository, reference)
         if answer.status == httpx2.codes.NOT_FOUND:
             return None
         return self._manifest(answer, reference).descriptor
 
     async def get(self, repository: Repository, reference: str) -> Manifest:
-        """Fetch a manifest or index with its exact bytes, at most 4 MiB of them.
+        """Fetch a manifest or index with its exact bytes, at most 4 MiB.
 
-        The bytes are checked against the digest asked for, or the one that the registry names.
+        The bytes are verified against the requested digest, or the one that the registry names.
         """
         return self._manifest(await self._read("GET", repository, reference), reference)
 
     async def source_manifest(self, repository: Repository, reference: str) -> Manifest:
-        """Fetch a manifest or index of a source, with a token that may only read it."""
+        """Fetch a manifest or index of a source, with a read-only token."""
         answer = await self._read("GET", repository, reference, of_source=True)
         return self._manifest(answer, reference)
 
     async def source_blob(
         self, repository: Repository, digest: Digest, start: int, size: int
     ) -> AsyncGenerator[bytes]:
-        """Yield the bytes of a blob of a source as they come, from ``start`` on to its ``size``.
+        """Yield the bytes of a source's blob as they arrive, from ``start`` up to its ``size``.
 
-        Must be closed where it is left early. RFC 9110, 14.2: a server may send all of the blob
-        instead of a part.
+        Must be closed if not read to the end. RFC 9110, 14.2: a server may send the whole blob
+        instead of a range.
         """
         part = {"Range": f"bytes={start}-{size - 1}"} if start else {}
         answer = await self._session.send(
@@ -199,8 +200,8 @@ class RegistryClient:
     ) -> Digest | None:
         """Write ``manifest`` under a tag or its own digest, byte for byte.
 
-        Returns the subject among whose referrers the registry lists it by itself from now on
-        (distribution-spec, ``OCI-Subject``); None where it says of none.
+        Returns the subject if the registry adds the manifest to the subject's referrers itself
+        (distribution-spec, ``OCI-Subject``), else None.
         """
         answer = await self._session.send(
             ApiRequest(
@@ -220,28 +221,28 @@ class RegistryClient:
         return Digest(subject) if is_digest(subject) else None
 
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
-        """List what refers to a manifest; None where the registry has no referrers API."""
+        """List the referrers of a manifest; None if the registry has no referrers API."""
         return await referrers(self._session, repository, subject)
 
     async def source_referrers(
         self, repository: Repository, subject: Digest
     ) -> tuple[Digest, ...] | None:
-        """List what refers to a manifest of a source, with a token that may only read it."""
+        """List the referrers of a source's manifest, with a read-only token."""
         return await referrers(self._session, repository, subject, of_source=True)
 
     async def check_write_access(self, repository: Repository) -> None:
-        """Ask whether we may write to ``repository``, by an upload that is begun; raise if not.
+        """Check for permission to write to ``repository`` by starting an upload; raise without it.
 
-        The next blob for it takes the upload up; if none comes, it is abandoned at the end.
+        The next blob for it continues the upload; if none does, it is cancelled at the end.
         """
         await self._begun.begin(repository)
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
-        """Say whether ``repository`` holds the blob."""
+        """Return whether ``repository`` has the blob."""
         return await has_blob(self._session, repository, digest)
 
     async def can_mount(self, repository: Repository, digest: Digest, origin: Repository) -> bool:
-        """Say whether ``origin`` holds the blob, for a mount from there into ``repository``."""
+        """Return whether ``origin`` has the blob, for a mount from there into ``repository``."""
         return await has_blob(self._session, origin, digest, repository)
 
     def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
@@ -275,7 +276,7 @@ def _other_bytes(answer: ApiResponse, what: str) -> PushError:
 
 
 def _may_pass(answer: ApiResponse) -> bool:
-    """Say whether a refusal is one of the moment or of the login, whatever was asked."""
+    """Return whether a refusal is temporary or due to the login, whatever the request."""
     if "Retry-After" in answer.headers or answer.status in {401, 407, 408, 421, 425, 429}:
         return True
     unknown_method = answer.status == httpx2.codes.NOT_IMPLEMENTED
@@ -283,7 +284,7 @@ def _may_pass(answer: ApiResponse) -> bool:
 
 
 def _digest_of(answer: ApiResponse, algorithm: str) -> Digest:
-    # the two that the image-spec registers
+    # the two registered in the image-spec
     if algorithm not in {"sha256", "sha512"}:
         raise failure(
             f"{answer.request}: digests by {algorithm} cannot be checked",
@@ -298,10 +299,10 @@ def _content_type(answer: ApiResponse) -> str:
 
 
 def _media_type(answer: ApiResponse) -> str:
-    """Return the media type that the manifest gives itself, else the answer's.
+    """Return the media type that the manifest names, else the answer's.
 
-    image-spec: ``mediaType`` should be there and must then equal the ``Content-Type``; where they
-    differ, some proxy has changed the header, not the bytes.
+    image-spec: ``mediaType`` should be present and must then equal the ``Content-Type``; if they
+    differ, a proxy has changed the header, not the bytes.
     """
     body = json_object(answer.body)
     if body is None:

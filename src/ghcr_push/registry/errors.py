@@ -1,4 +1,4 @@
-"""What went wrong with a request, as evidence: answers that refuse, and answers that never came."""
+"""Errors of a request as evidence: refusals, and answers that never came."""
 
 import errno
 import json
@@ -19,20 +19,20 @@ from ghcr_push.model import Kind
 from ghcr_push.registry.proxies import Proxy
 
 _LONGEST_DETAIL = 300
-"""Characters; a detail is a hint such as the digest that is missing, not a document."""
+"""Characters; a detail is a hint such as a missing digest, not a document."""
 
 
 class ConnectError(PushError):
-    """No connection came about, so nothing was asked and nothing was sent."""
+    """No connection was made, so nothing was sent."""
 
 
 def shown(url: httpx2.URL) -> str:
-    """Return ``url`` as messages may show it: without user, password, query and fragment."""
+    """Return ``url`` for messages: without user, password, query and fragment."""
     return str(url.copy_with(username=None, password=None, query=None, fragment=None))
 
 
 def failure(message: str, kind: Kind | None = None, status: int | None = None) -> PushError:
-    """Return an error of the registry's side that we word ourselves."""
+    """Return an error about the registry in our own words."""
     return PushError(
         ErrorInfo(origin=Origin.REGISTRY, message=message, kind=kind, status=status),
     )
@@ -41,11 +41,11 @@ def failure(message: str, kind: Kind | None = None, status: int | None = None) -
 def refusal(
     request: str, status: int, headers: httpx2.Headers, body: bytes, now: float
 ) -> PushError:
-    """Return the error for an answer that is not the one hoped for.
+    """Return the error for an answer other than the expected one.
 
     ``request`` is method and shown URL, ``now`` the time of day in seconds since the epoch. The
-    message is the registry's own: its error list's texts if the body is one (distribution-spec,
-    "Error Codes"), else the body as it is; our words only where it says nothing.
+    message is the registry's own: the texts of its error list if the body is one
+    (distribution-spec, "Error Codes"), else the body as it is, or our words if it is empty.
     """
     text = body.decode(errors="replace").strip()
     code, message = _error_list(text)
@@ -76,13 +76,13 @@ _TELLING = (
     "X-Ms-Correlation-Request-Id",
     "CF-Ray",
 )
-"""Headers that say who answered and how to find the request in their logs; none has a secret."""
+"""Headers that say who answered and identify the request in their logs; none has a secret."""
 
 _MOST_OF_A_BODY = 2_000
 
 
 def _told_in_full(request: str, status: int, headers: httpx2.Headers, text: str) -> str:
-    """Return an answer for whoever has to find out what it means."""
+    """Return an answer in full, for a maintainer."""
     told = [f"{name}: {headers[name]}" for name in _TELLING if name in headers]
     more = " ..." if len(text) > _MOST_OF_A_BODY else ""
     return "\n".join(
@@ -108,7 +108,7 @@ def _text(error: dict[str, object]) -> str:
     said = message if isinstance(message, str) and message else ""
     said = said or str(error.get("code") or "").lower().replace("_", " ")
     if isinstance(detail, dict) and len(detail) > 1:
-        # what the code means, as the specification has it: zot says so before it says what is wrong
+        # the specification's text for the code, which zot sends before the actual reason
         detail = {name: value for name, value in detail.items() if name != "description"}
     hint = detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
     if isinstance(detail, str | dict) and detail and len(hint) <= _LONGEST_DETAIL:
@@ -130,10 +130,10 @@ def _phrase(status: int) -> str:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks to wait; None if it does not say.
+    """Return the seconds that a ``Retry-After`` header asks to wait; None if it has none.
 
-    RFC 9110, section 10.2.3: seconds, or a date; one that is past means no wait. Fractions of a
-    second are not in the RFC, but some servers send them.
+    RFC 9110, section 10.2.3: seconds, or a date; a past date means no wait. Fractions of a second
+    are not in the RFC, but some servers send them.
     """
     text = (value or "").strip()
     if text and text.isascii() and text.replace(".", "", 1).isdigit():
@@ -141,7 +141,7 @@ def retry_after(value: str | None, now: float) -> float | None:
         return seconds if math.isfinite(seconds) else None
     try:
         date = parsedate_to_datetime(text)
-        # HTTP's dates are GMT, also in the old form that does not say so
+        # HTTP dates are GMT, also in the old format that does not say so
         moment = date.replace(tzinfo=date.tzinfo or UTC).timestamp()
         return max(0.0, moment - now)
     except (ValueError, OverflowError):
@@ -149,7 +149,7 @@ def retry_after(value: str | None, now: float) -> float | None:
 
 
 def broken_proxy(request: str, error: Exception, proxy: Proxy) -> PushError | None:
-    """Return the error for a request that failed at ``proxy``; None where it failed beyond it."""
+    """Return the error for a request that failed at ``proxy``; None if it failed beyond it."""
     if isinstance(error, httpx2.ProxyError):
         return refused_by_proxy(request, str(error), proxy)
     untrusted = any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
@@ -160,10 +160,10 @@ def broken_proxy(request: str, error: Exception, proxy: Proxy) -> PushError | No
 
 
 def refused_by_proxy(request: str, said: str, proxy: Proxy) -> PushError:
-    """Return the error for what ``proxy`` answered, such as ``407 Proxy Authentication Required``.
+    """Return the error for an answer of ``proxy``, such as ``407 Proxy Authentication Required``.
 
-    A 5xx of it mostly means that it does not reach the registry now. What another status means, the
-    table of failures says; it is in the text alone, since no registry answered with it.
+    A 5xx usually means that it cannot reach the registry now. For other statuses the table of
+    failures decides; they are only in the text, since no registry answered.
     """
     kind = Kind.NETWORK if said.startswith("5") else None
     return _at_proxy(request, f"refused: {said}", proxy, kind)
@@ -180,9 +180,9 @@ def _unreached(error: Exception) -> str:
 
 
 def broken(request: str, error: Exception, notes: Iterable[str] = ()) -> PushError:
-    """Return the error for a request that got no answer, or not the whole of one.
+    """Return the error for a request with no answer or an incomplete one.
 
-    ``notes`` are what one should know where a certificate is not trusted.
+    ``notes`` explain an untrusted certificate.
     """
     if isinstance(error, httpx2.TimeoutException):
         return _error(error, f"{request}: {_timeout(error)}", Kind.TIMEOUT)
@@ -192,7 +192,7 @@ def broken(request: str, error: Exception, notes: Iterable[str] = ()) -> PushErr
             reason = "; ".join([reason, *notes])
         return _error(error, f"{request}: {reason}", kind)
     if isinstance(error, httpx2.TransportError):
-        # a connection that ends in mid-answer: the request may have taken effect
+        # a connection that breaks during the answer: the request may have taken effect
         return _error(error, f"{request}: {_reason(error)}", Kind.NETWORK)
     return _error(error, f"{request}: {_reason(error)}", None)
 
@@ -215,7 +215,7 @@ _NOBODY_LISTENS = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETU
 
 
 def _nobody_is_there(error: Exception) -> bool:
-    """Say whether no such host is known, nobody listens there, or nothing leads there."""
+    """Return whether the host is unknown, nothing listens there, or there is no route."""
     return any(
         cause.errno != socket.EAI_AGAIN
         if isinstance(cause, socket.gaierror)
@@ -235,14 +235,14 @@ def _timeout(error: httpx2.TimeoutException) -> str:
 
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
-"""How OpenSSL calls an answer in plain http: no fault of a certificate, whatever it is."""
+"""How OpenSSL reports an answer in plain http, which is not a certificate error."""
 
 
 def _no_connection(error: Exception) -> tuple[Kind | None, str]:
-    """Judge the error below: the libraries between wrap it, and lose its text at times."""
+    """Classify the underlying error: the libraries wrap it, and sometimes lose its text."""
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
-            # EAI_AGAIN is a name server in trouble; all others say that there is no such host
+            # EAI_AGAIN means a failing name server; all others mean that the host does not exist
             unknown = cause.errno != socket.EAI_AGAIN
             return (
                 Kind.HOST_UNKNOWN if unknown else Kind.NETWORK
@@ -259,7 +259,7 @@ def _no_connection(error: Exception) -> tuple[Kind | None, str]:
 
 
 def _reason(error: Exception) -> str:
-    """Return the words of the system where there are any, else those of the library."""
+    """Return the system's error text if there is one, else the library's."""
     numbers = [cause.errno for cause in _causes(error) if isinstance(cause, OSError)]
     number = next(filter(None, reversed(numbers)), None)
     if number is not None and number in _SYSTEM_ERRORS:
@@ -271,7 +271,7 @@ _SYSTEM_ERRORS = range(1, 1024)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield ``error`` and what led to it; of a group (one address each) its first."""
+    """Yield ``error`` and its causes; of a group (one error per address) the first."""
     following: BaseException | None = error
     while following is not None:
         yield following

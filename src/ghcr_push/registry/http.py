@@ -1,4 +1,4 @@
-"""HTTP as this client speaks it: bounded answers, three degrees of trust, errors as evidence."""
+"""HTTP for this client: bounded answers, three levels of trust, errors as evidence."""
 
 import ipaddress
 import logging
@@ -36,14 +36,14 @@ from ghcr_push.registry.proxies import Proxies, Proxy
 from ghcr_push.registry.tls import Authorities
 
 MOST_TEXT: Final = 64 * 1024
-"""Bytes of an error's body that are read; a page of HTML can be of any size."""
+"""Maximum bytes read of an error's body; an HTML page can have any size."""
 
 _HIGHEST_PORT = 65_535
 
 _PROXY_LOGIN = 407
 
 _READ: Final = 256 << 10
-"""Bytes that asyncio reads from a socket at once (``selector_events``, ``max_size``)."""
+"""Bytes that asyncio reads from a socket in one call (``selector_events``, ``max_size``)."""
 
 _KEEP_ALIVE: Final = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -53,10 +53,10 @@ _KEEP_ALIVE: Final = [
         if hasattr(socket, name)
     ),
 ]
-"""A peer that vanished while we wait for its answer, for which an upload has all the time, is
-noticed after a minute."""
+"""Notices within a minute that a peer has vanished while an upload, which may take long, waits for
+its answer."""
 
-# they log whole URLs and headers, and those that redirects lead to may be signed
+# they log whole URLs and headers, and redirects may lead to signed URLs
 _TALKATIVE = (
     "httpx2",
     *(f"httpcore2.{part}" for part in ("connection", "http11", "http2", "proxy", "socks")),
@@ -65,7 +65,7 @@ _our_request: ContextVar[bool] = ContextVar("our_request", default=False)
 
 
 def _of_others(record: logging.LogRecord) -> bool:  # noqa: ARG001 - logging's own signature
-    """Pass records of the libraries unless they are of a request of ours."""
+    """Drop the libraries' log records about our requests; pass all others."""
     return not _our_request.get()
 
 
@@ -79,7 +79,7 @@ def _quiet() -> Iterator[None]:
 
 
 class TlsPolicy(Enum):
-    """How far a host is trusted without proof of who it is."""
+    """How far a host is trusted without proof of its identity."""
 
     VERIFIED = "its certificate is checked"
     UNVERIFIED = "any certificate will do, and plain http"
@@ -88,25 +88,25 @@ class TlsPolicy(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeLimits:
-    """Seconds without progress after which a request is given up; not its whole length."""
+    """Seconds without progress after which a request fails; not a limit on its duration."""
 
     connect: float = 10.0
-    """Until TCP and TLS are there; what docker's engine allows too."""
+    """For TCP and TLS together; the same limit as in docker's engine."""
     transfer: float = 60.0
-    """Between two bytes, of the request or of the answer. The answer to an upload is waited for
-    as long as whoever asks has time: it comes when the registry has stored all of it."""
+    """Between two bytes, of the request or of the answer. The wait for an upload's answer is
+    limited by the caller only: it comes when the registry has stored all bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """A body that is sent piece by piece; ``open`` begins it anew, ``size`` is its bytes."""
+    """A body that is sent in pieces; ``open`` starts it again, ``size`` is its length in bytes."""
 
     size: int
     open: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
 class Incoming:
-    """The body of a success, given out as it comes; whoever has it closes it."""
+    """The body of a success, passed on as it arrives; the caller must close it."""
 
     def __init__(
         self, response: httpx2.Response, broken_by: Callable[[Exception], PushError]
@@ -115,7 +115,7 @@ class Incoming:
         self._broken_by = broken_by
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Yield the bytes, once; raise ``PushError`` where they end early."""
+        """Yield the bytes, once; raise ``PushError`` if they end early."""
         try:
             async for chunk in self._response.aiter_bytes():
                 yield chunk
@@ -123,24 +123,24 @@ class Incoming:
             raise self._broken_by(error) from error
 
     async def aclose(self) -> None:
-        """Give up what has not come."""
+        """Discard the rest."""
         await self._response.aclose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiResponse:
-    """An answer with its whole body, or of an error's body the first 64 KiB."""
+    """An answer with its whole body, or the first 64 KiB of an error's body."""
 
     request: str
-    """Method and URL, as messages may show them."""
+    """Method and URL, as shown in messages."""
     url: httpx2.URL
     status: int
     headers: httpx2.Headers
     body: bytes
     redirected: bool = False
-    """Whether it came from where another answer sent us."""
+    """Whether it came after a redirect."""
     incoming: Incoming | None = None
-    """The body instead, where it was to be given out as it comes."""
+    """The body instead, if the caller wants it as it arrives."""
 
     @property
     def digest(self) -> Digest | None:
@@ -154,7 +154,7 @@ class ApiResponse:
 
 
 def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> TlsPolicy:
-    """Say how far the host of ``url`` is trusted: Docker's rule for insecure registries."""
+    """Return how far the host of ``url`` is trusted: Docker's rule for insecure registries."""
     if url.host == "localhost" or _is_loopback(url.host):
         return TlsPolicy.LOOPBACK
     if url.netloc.decode("ascii") in insecure_registries:
@@ -170,10 +170,10 @@ def _is_loopback(host: str) -> bool:
 
 
 class Connections:
-    """The open connections of a run, one pool per degree of trust and proxy.
+    """The open connections of a run, one pool per level of trust and proxy.
 
-    Pools have no bound of their own: the queue bounds what is in flight. The proxies and
-    authorities that ``environ`` names are used; cookies, redirects and password files are not.
+    Pools are unbounded: the queue limits the requests in flight. The proxies and authorities of
+    ``environ`` are used; cookies, automatic redirects and password files are not.
     """
 
     def __init__(
@@ -211,8 +211,8 @@ class Connections:
     ) -> ApiResponse:
         """Send one request and read its answer, of a success at most ``most`` bytes.
 
-        ``streamed`` leaves the body of a success to whoever asked. Raises ``PushError`` where no
-        whole answer came; any status is an answer.
+        ``streamed`` leaves the body of a success to the caller. Raises ``PushError`` if no complete
+        answer came; any status is an answer.
         """
         url = url.copy_with(username=None, password=None, fragment=None)
         asked = f"{method} {shown(url)}"
@@ -293,7 +293,7 @@ class Connections:
                 socket_options=_KEEP_ALIVE,
             )
         except (ValueError, ImportError, httpx2.InvalidURL) as error:
-            # the text may show the proxy's password
+            # the text may contain the proxy's password
             raise failure(
                 f"{proxy.variable if proxy else 'the environment'} names a proxy that cannot be "
                 "used: give an http:// or https:// URL",
@@ -302,10 +302,10 @@ class Connections:
 
 
 def _read_large_pieces() -> None:
-    """Have the library take all that asyncio gives out at once, in place of a quarter.
+    """Make the library read as much as asyncio returns at once, instead of a quarter.
 
-    A piece costs as much whatever its size: 512 MiB from registry to registry took 3.2 s of a
-    processor, and 2.2 s so.
+    Each piece has a fixed cost: copying 512 MiB between registries took 3.2 s of processor time
+    before and 2.2 s after.
     """
     import httpcore2  # noqa: PLC0415 - the transport imports it too, but not before it is made
 
@@ -313,7 +313,7 @@ def _read_large_pieces() -> None:
 
 
 def _sized(headers: Mapping[str, str], content: bytes | Stream | None) -> dict[str, str]:
-    """Add the length of a stream, which the library cannot know."""
+    """Add the length of a stream, which the library does not know."""
     length = {"Content-Length": str(content.size)} if isinstance(content, Stream) else {}
     return {**headers, **length}
 
@@ -321,7 +321,7 @@ def _sized(headers: Mapping[str, str], content: bytes | Stream | None) -> dict[s
 async def _sent(
     content: bytes | Stream | None, made: tracing.Request, stack: AsyncExitStack
 ) -> bytes | AsyncIterator[bytes] | None:
-    """Give the body to send, counted as it goes out; a stream is closed with ``stack``."""
+    """Return the body to send, counted as it is sent; ``stack`` closes a stream."""
     if isinstance(content, Stream):
         return _TracedBody(await stack.enter_async_context(content.open()), made)
     made.sent = len(content or b"")
@@ -329,7 +329,7 @@ async def _sent(
 
 
 class _TracedBody:
-    """Chunks on their way out; no generator, for those must be closed where they are left early."""
+    """Chunks to send; not a generator, since those must be closed if not read to the end."""
 
     def __init__(self, chunks: AsyncIterator[bytes], made: tracing.Request) -> None:
         self._chunks = chunks

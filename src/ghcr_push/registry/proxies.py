@@ -1,4 +1,4 @@
-"""Which proxy stands before a host, by the variables that curl, Go and Python read."""
+"""The proxy for a host, by the variables that curl, Go and Python use."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -13,22 +13,22 @@ class Proxy:
 
     variable: str
     address: str = field(repr=False)
-    """As the variable has it: it may hold a password."""
+    """The value of the variable: it may contain a password."""
 
     @property
     def url(self) -> httpx2.URL:
-        """Its URL; one without a scheme is of plain http. Raises ``httpx2.InvalidURL``."""
+        """Its URL; without a scheme it is plain http. Raises ``httpx2.InvalidURL``."""
         return httpx2.URL(self.address if "://" in self.address else f"http://{self.address}")
 
     def __str__(self) -> str:
-        """Name it as messages may show it."""
+        """Its name in messages."""
         return f"the proxy {self.url.host}:{self.url.port or ''}".rstrip(":")
 
 
 class Proxies:
-    """The proxies that ``environ`` names: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, and NO_PROXY.
+    """The proxies of ``environ``: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, and NO_PROXY.
 
-    The lower-case name of a variable wins; set to nothing, it means that there is none.
+    The lower-case name of a variable wins; an empty value means no proxy.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -37,7 +37,7 @@ class Proxies:
         self._excepted = [entry for entry in excepted.replace(",", " ").split() if entry]
 
     def before(self, url: httpx2.URL) -> Proxy | None:
-        """Return the proxy for ``url``; None: it is asked directly."""
+        """Return the proxy for ``url``, or None for a direct connection."""
         named = self._named(f"{url.scheme}_proxy") or self._named("all_proxy")
         if named is None or not named.address:
             return None
@@ -53,7 +53,7 @@ class Proxies:
 
 
 def _covers(entry: str, url: httpx2.URL) -> bool:
-    """Say whether an entry of NO_PROXY means ``url``: a host, a domain, an address or a network."""
+    """Return whether an entry of NO_PROXY matches ``url``: a host, domain, address or network."""
     if entry == "*":
         return True
     entry = entry.rpartition("://")[2]

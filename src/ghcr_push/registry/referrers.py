@@ -1,4 +1,4 @@
-"""What refers to a manifest, as a registry lists it: the referrers API of distribution-spec 1.1."""
+"""A manifest's referrers, from the referrers API of distribution-spec 1.1."""
 
 import re
 from dataclasses import replace
@@ -15,12 +15,12 @@ from ghcr_push.registry.http import ApiResponse
 from ghcr_push.registry.session import ApiRequest, Session
 
 MOST_PAGES: Final = 100
-"""Pages of one list that are followed."""
+"""Maximum number of pages read of one list."""
 
 _LARGEST: Final = 4 << 20
 
 _UNKNOWN: Final = frozenset({400, 404, 405, 406, 501})
-"""Besides 404, which the specification names, what servers answer to a path they do not know."""
+"""Besides 404, which the specification names, servers' answers to an unknown path."""
 
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next\b')
 
@@ -28,7 +28,7 @@ _NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next\b')
 async def referrers(
     session: Session, repository: Repository, subject: Digest, *, of_source: bool = False
 ) -> tuple[Digest, ...] | None:
-    """Return the digests of what refers to ``subject``, all pages; None: there is no such API."""
+    """Return the digests of the referrers of ``subject``, from all pages; None without the API."""
     request = ApiRequest(
         method="GET",
         repository=repository,
@@ -45,7 +45,7 @@ async def referrers(
         session.expect(answer, {httpx2.codes.OK})
         found = _digests(answer)
         if found is None and page == 0:
-            return None  # a page for people, or another API under that path
+            return None  # an HTML page, or another API under that path
         listed += found or ()
         following = _next(answer)
         if following is None:
@@ -69,7 +69,7 @@ def _digests(answer: ApiResponse) -> tuple[Digest, ...] | None:
 
 
 def _next(answer: ApiResponse) -> httpx2.URL | None:
-    """Return the address of the next page (RFC 8288), of the registry's own origin only."""
+    """Return the URL of the next page (RFC 8288), on the registry's own origin only."""
     match = _NEXT.search(answer.headers.get("Link", ""))
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""A run's dealings with its registries, whatever it asks of them: where they answer, who we are."""
+"""The endpoints and tokens of a run's registries, for every kind of request."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,25 +19,24 @@ from ghcr_push.registry.single_flight import SingleFlight
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
-"""Redirects that a write may follow: the others would make a GET of it (RFC 9110, 15.4)."""
+"""Redirects that a write may follow: the others would turn it into a GET (RFC 9110, 15.4)."""
 
 _HUB = "registry-1.docker.io"
-"""Where docker.io answers: the name in references is not that of a registry's host."""
+"""The host of docker.io's API: references use another name."""
 
 
 class AstrayError(PushError):
-    """The registry sent us elsewhere, and no answer came from there."""
+    """The registry redirected the request, and no answer came from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """What is asked of a repository: ``path`` begins below its name, ``most`` bounds the answer.
+    """A request to a repository: ``path`` starts below its name, ``most`` bounds the answer.
 
-    ``location`` is the whole address where the registry named one; ``mounts_from`` a second
-    repository that the token must let us read; ``mounts_into`` is the one that a mount is meant
-    for, where ``repository`` is only read: one token then serves the look and the mount.
-    ``of_source`` says that the repository is one that content comes from; ``streamed`` leaves the
-    body of a success to whoever asks.
+    ``location`` is the whole URL if the registry named one. ``mounts_from`` is a second repository
+    that the token must allow to read. ``mounts_into`` is the target of a mount if ``repository`` is
+    only read: one token then serves lookup and mount. ``of_source`` means that content is read from
+    the repository; ``streamed`` leaves the body of a success to the caller.
     """
 
     method: str
@@ -55,9 +54,9 @@ class ApiRequest:
 
     @property
     def scope(self) -> str:
-        """What a token must be good for: one for reads and writes, so that one serves a run.
+        """The scope of the token: one for reads and writes, so that one token serves a run.
 
-        A source may be anybody's: to read it is all that is asked for.
+        A source may belong to others, so it gets a read-only scope.
         """
         if self.of_source:
             return f"repository:{self.repository.name}:pull"
@@ -69,14 +68,14 @@ class ApiRequest:
 
     @property
     def subject(self) -> str:
-        """Name the tag, manifest or blob that this is about, where the path does."""
+        """Return the tag, manifest or blob in the path, if it has one."""
         kind, _, name = self.path.partition("/")
         if kind not in {"manifests", "blobs"} or name.startswith("uploads/"):
             return str(self.repository)
         return f"{self.repository}{'@' if is_digest(name) else ':'}{name}"
 
     def url(self, endpoint: Endpoint) -> httpx2.URL:
-        """Return the address at ``endpoint``."""
+        """Return the URL at ``endpoint``."""
         if self.location is not None:
             return self.location
         url = endpoint.origin.join(f"/v2/{self.repository.name}/{self.path}")
@@ -84,7 +83,7 @@ class ApiRequest:
 
 
 class Session:
-    """Endpoints and tokens of a run, found when they are first needed and kept.
+    """Endpoints and tokens of a run, determined on first use and kept.
 
     ``clock`` is monotonic; ``time_of_day`` is seconds since the epoch.
     """
@@ -108,10 +107,10 @@ class Session:
         self._pings: SingleFlight[str, Endpoint] = SingleFlight()
 
     async def send(self, request: ApiRequest) -> ApiResponse:
-        """Return the answer, whatever its status; ask once more if our token is not good any more.
+        """Return the answer, whatever its status; retry once if our token is no longer valid.
 
-        Up to five redirects are followed, of a write those that keep its method. Raises
-        ``PushError`` where no answer came, ``AstrayError`` where none came after a redirect.
+        Follows up to five redirects; for a write only those that keep the method. Raises
+        ``PushError`` if no answer came, ``AstrayError`` if none came after a redirect.
         """
         with tracing.about(request.subject):
             endpoint = await self.endpoint(request.repository.registry)
@@ -137,7 +136,7 @@ class Session:
         return answer
 
     async def endpoint(self, registry: str) -> Endpoint:
-        """Return how ``registry`` wants to be spoken to, found out once, without credentials."""
+        """Return scheme, address and challenges of ``registry``, found once, without login."""
 
         async def first_ping() -> Endpoint:
             self._endpoints[registry] = await self._first_ping(registry)
@@ -147,7 +146,7 @@ class Session:
         return known or await self._pings.join(registry, first_ping)
 
     def refusal(self, answer: ApiResponse) -> PushError:
-        """Return the error for an answer that is not the one hoped for."""
+        """Return the error for an answer other than the expected one."""
         if answer.status in _REDIRECTS:
             where = answer.headers.get("Location", "nowhere").partition("?")[0]
             return failure(
@@ -158,16 +157,16 @@ class Session:
         return answer.refusal(self._time_of_day())
 
     def expect(self, answer: ApiResponse, statuses: Collection[int]) -> None:
-        """Raise the refusal unless the answer's status is one of ``statuses``."""
+        """Raise the refusal unless the answer's status is in ``statuses``."""
         if answer.status not in statuses:
             raise self.refusal(answer)
 
     async def _send(
         self, request: ApiRequest, endpoint: Endpoint, authorization: Authorization
     ) -> ApiResponse:
-        """Send one request, and those that redirects lead to.
+        """Send one request and follow its redirects.
 
-        The authorization goes to the registry's own origin only, and https is never left.
+        The authorization goes to the registry's own origin only; https never becomes http.
         """
         answer = await self._send_to(request.url(endpoint), request, endpoint, authorization)
         try:
@@ -206,7 +205,7 @@ class Session:
         )
 
     async def _first_ping(self, registry: str) -> Endpoint:
-        """Try https, and plain http only where that is allowed and TLS is not spoken."""
+        """Try https, and plain http only if it is allowed and the server does not speak TLS."""
         host = _HUB if registry == DEFAULT_REGISTRY else registry
         try:
             origin = httpx2.URL(f"https://{host}/")
@@ -237,7 +236,7 @@ class Session:
         )
 
     def _learn(self, endpoint: Endpoint, answer: ApiResponse) -> Endpoint:
-        """Remember what ``answer`` asks for; an answer without challenges changes nothing."""
+        """Remember the challenges of ``answer``; an answer without challenges changes nothing."""
         challenges = parse_challenges(answer.headers.get_list("WWW-Authenticate"))
         learned = replace(endpoint, challenges=challenges or endpoint.challenges)
         if endpoint.registry in self._endpoints:
@@ -246,7 +245,7 @@ class Session:
 
 
 _IN_TROUBLE = frozenset({403, 408, 429})
-"""Besides 5xx, what a registry answers to a ping when it limits requests or is overloaded."""
+"""Besides 5xx, a ping's answers from a rate-limited or overloaded registry."""
 
 
 def _is_followed(answer: ApiResponse, method: str) -> bool:
@@ -255,7 +254,7 @@ def _is_followed(answer: ApiResponse, method: str) -> bool:
 
 
 def location_of(answer: ApiResponse) -> httpx2.URL:
-    """Return where ``answer``'s ``Location`` is; raise if that is none, or from https to http."""
+    """Return the URL in ``answer``'s ``Location``; raise if there is none or https becomes http."""
     location = answer.headers.get("Location", "")
     try:
         url = answer.url.join(location) if location else httpx2.URL()

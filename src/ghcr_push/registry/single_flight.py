@@ -1,4 +1,4 @@
-"""One call for many who need its result at the same time."""
+"""One call for many callers who need its result at the same time."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 @dataclass(slots=True)
 class _Flight(Generic[Value]):
-    """A call under way; when ``ended``, what it brought, or neither if it was cancelled."""
+    """A call in progress; once ``ended``, its result or error, or neither if it was cancelled."""
 
     ended: anyio.Event = field(default_factory=anyio.Event)
     brought: tuple[Value] | None = None
@@ -22,17 +22,17 @@ class _Flight(Generic[Value]):
 
 
 class SingleFlight(Generic[Key, Value]):
-    """Runs at most one call per key at a time; whoever asks meanwhile shares its result.
+    """Runs at most one call per key at a time; callers that come meanwhile share its result.
 
     A failure is shared too: many tasks that wait for one token have seen one failure. If the task
-    that runs the call is cancelled, one of those that wait runs its own.
+    that runs the call is cancelled, one of the waiting tasks runs its own.
     """
 
     def __init__(self) -> None:
         self._flights: dict[Key, _Flight[Value]] = {}
 
     async def join(self, key: Key, call: Callable[[], Awaitable[Value]]) -> Value:
-        """Return what ``call`` brings, or what the same call of another task does."""
+        """Return the result of ``call``, or of the same call by another task."""
         while (flight := self._flights.get(key)) is not None:
             await flight.ended.wait()
             if flight.failure is not None:

@@ -1,7 +1,7 @@
-"""One blob on its way into a repository: sent whole, gone on with where it broke, or in pieces.
+"""The upload of one blob into a repository: whole, resumed where it broke, or in pieces.
 
-The upload that most registries like best is two requests, a POST for a location and one PUT of
-everything; where it breaks and the registry knows how much it has, the rest goes by PATCH.
+Most registries work best with two requests, a POST for a location and one PUT of everything. If
+that breaks and the registry knows how much it has, the rest goes by PATCH.
 """
 
 import re
@@ -33,33 +33,33 @@ from ghcr_push.registry.session import ApiRequest, Session, location_of, same_di
 
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
 _WRITTEN: Final = frozenset({200, 201, 202, 204})
-"""For a committed upload; the spec says 201, and other clients take these."""
+"""For a committed upload; the spec says 201, and other clients accept these."""
 
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 
 PIECE: Final = 4 << 20
-"""Bytes of a piece where a blob goes up in pieces; ghcr.io takes no more in one (its limit is told
-in ocx-sh/ocx#237 and wasmCloud/wash-archive#268)."""
+"""Bytes of a piece if a blob is uploaded in pieces; ghcr.io accepts no more per piece (its limit is
+reported in ocx-sh/ocx#237 and wasmCloud/wash-archive#268)."""
 
 LARGEST: Final[Mapping[str, int]] = {"ghcr.io": 10 << 30}
-"""Bytes of a blob that a registry takes at most (GitHub Docs, "Working with the Container
-registry": 10 GB a layer; read as the larger unit, so that nothing is refused that may go)."""
+"""Maximum bytes of a blob per registry (GitHub Docs, "Working with the Container registry": 10 GB
+per layer; read as the larger unit, so that nothing acceptable is rejected)."""
 
 CUTS: Final = 2
-"""Times that an upload is cut off before the blob goes up in pieces."""
+"""Number of times that an upload is cut off before the blob is uploaded in pieces."""
 
 _FORGOTTEN: Final = frozenset({400, 404, 410, 416})
-"""Answers at an upload's location after which it is of no use."""
+"""Answers at an upload's location that make it unusable."""
 
 
 class BlobUpload:
-    """One blob on its way into one repository, over as many tries as it takes.
+    """The upload of one blob into one repository, over any number of attempts.
 
-    It remembers the upload's location between tries: what the registry has of it already is not
-    sent again. ``bytes_sent`` counts the bytes of all tries, as they leave.
+    It keeps the upload's location between attempts: bytes that the registry already has are not
+    sent again. ``bytes_sent`` counts the bytes of all attempts as they are sent.
 
-    An upload that was cut off goes on with the rest in one piece; a registry that does not take
-    that gets the blob whole. One that was cut off ``CUTS`` times goes up in pieces, each of which
+    An upload that was cut off continues with the rest in one piece; if a registry does not accept
+    that, the blob is sent whole. After ``CUTS`` cuts the blob is uploaded in pieces, each of which
     may have the time that the whole did not get.
     """
 
@@ -82,15 +82,15 @@ class BlobUpload:
         self._clock = clock
         self._location: httpx2.URL | None = None
         self._resumes = True
-        """Whether the registry may take the rest of an upload in one piece."""
+        """Whether the registry accepts the rest of an upload in one piece."""
         self._takes_pieces = blob.size > PIECE
         self._cuts = 0
 
     async def attempt(self, mount_from: Repository | None = None) -> BlobOutcome:
-        """Try once to bring the blob there; raise ``PushError`` where it is not there after it.
+        """Make one attempt to upload the blob; raise ``PushError`` if it is not there afterwards.
 
-        ``mount_from``, a repository of the same registry that holds the blob, saves the upload; a
-        refused mount is not tried again and no failure.
+        ``mount_from``, a repository of the same registry that has the blob, saves the upload; a
+        refused mount is not retried and is no failure.
         """
         largest = LARGEST.get(self._repository.registry)
         if largest is not None and self._blob.size > largest:
@@ -115,7 +115,7 @@ class BlobUpload:
         except PushError as error:
             if _is_ours(error) or not _refuses_parts(error):
                 raise
-        # it takes no rest, or no pieces, or lost what it had: the blob goes up whole
+        # the registry takes no rest, no pieces, or lost its part: send the whole blob
         if self._in_pieces:
             self._takes_pieces = False
         self._resumes, self._location = False, None
@@ -129,16 +129,16 @@ class BlobUpload:
         return self._takes_pieces and self._cuts >= CUTS
 
     async def _begin(self) -> None:
-        """Have a location to upload to: that of a mount, of an upload begun, or a new one."""
+        """Get a location to upload to: that of a mount, of a started upload, or a new one."""
         if self._location is None:
             self._location = self._begun.take(self._repository)
         if self._location is None:
             self._location = location_of(await self._ask(self._uploads(), {202}))
 
     async def _mount(self, origin: Repository) -> bool:
-        """Ask for a mount; False where there is none, with a location if the answer has one.
+        """Ask for a mount; False if it is refused, with a location if the answer has one.
 
-        What a mount fails at, a plain upload may do. Only a throttle is told, and waited for.
+        If a mount fails, a plain upload may still work. Only throttling is raised, and waited for.
         """
         if not self._mounts.may(origin, self._repository):
             return False
@@ -159,7 +159,7 @@ class BlobUpload:
         return False
 
     async def _taken(self) -> int:
-        """Return how many bytes the registry has of the upload; forget the upload if it does."""
+        """Return how many bytes the registry has of the upload; forget the upload on an error."""
         if not (self._resumes or self._in_pieces):
             self._location = None
         if self._location is None:
@@ -173,7 +173,7 @@ class BlobUpload:
             return 0
         self._follow(answer)
         last = int(found[1])
-        # docker's registry says 0-0 of an upload without a byte, as if it were one of one byte
+        # docker's registry answers 0-0 for an empty upload, as if it had one byte
         offset = last + 1 if last else 0
         if offset > self._blob.size:
             self._location = None
@@ -184,7 +184,7 @@ class BlobUpload:
         return await self._sending(0, self._commit(0))
 
     async def _send_rest(self, offset: int) -> None:
-        """Send what is missing, in one piece or in many, and commit."""
+        """Send the missing bytes, in one piece or in many, and commit."""
         size = self._blob.size
         most = PIECE if self._in_pieces else size
         for start in range(offset, size, most):
@@ -195,14 +195,14 @@ class BlobUpload:
         await self._commit(size)
 
     async def _commit(self, start: int) -> None:
-        """Send the bytes from ``start`` on with the request that ends the upload."""
+        """Send the bytes from ``start`` on with the request that finishes the upload."""
         part = (start, self._blob.size)
         request = self._at_location("PUT", headers=_OCTETS, part=part, commit=True)
         answer = await self._ask(request, _WRITTEN)
         same_digest(answer, self._blob.digest, answer.digest)
 
     async def _sending(self, offset: int, requests: Awaitable[None]) -> BlobOutcome:
-        """Await the requests that send all from ``offset`` on, and make sense of how they fail."""
+        """Await the requests that send the bytes from ``offset``, and interpret their failures."""
         began, sent_before = self._clock(), self.bytes_sent
         try:
             await requests
@@ -222,7 +222,7 @@ class BlobUpload:
         return BlobOutcome.SENT
 
     def _cut(self, error: PushError, seconds: float, place: int) -> PushError:
-        """Say how far an upload came that was cut off; more than once is no accident any more."""
+        """Report how far a cut-off upload came; a second cut is no accident."""
         self._cuts += 1
         message = (
             f"{error.evidence.message}; the upload was cut off after {seconds:.1f} s, at byte "
@@ -234,12 +234,12 @@ class BlobUpload:
         return PushError(replace(error.evidence, message=message, kind=Kind.CUT_OFF))
 
     def _follow(self, answer: ApiResponse) -> None:
-        """Go on at the location that ``answer`` names, or where we are if it names none."""
+        """Continue at the location in ``answer``, or at the same one if it names none."""
         if answer.headers.get("Location"):
             self._location = location_of(answer)
 
     async def _is_there(self) -> bool:
-        """Look for the blob after a failed try; a failing look proves nothing."""
+        """Look for the blob after a failed attempt; a failed lookup proves nothing."""
         try:
             return await has_blob(self._session, self._repository, self._blob.digest)
         except PushError:
@@ -255,7 +255,7 @@ class BlobUpload:
             repository=self._repository,
             path="blobs/uploads/",
             query=query or {},
-            # some servers want a length of a POST, and the library names none of no body
+            # some servers require the length of a POST, and the library sends none without a body
             content=b"",
             mounts_from=origin,
         )
@@ -283,7 +283,7 @@ class BlobUpload:
         )
 
     def _committing(self) -> httpx2.URL:
-        """Return the location with the digest added, and its own query untouched: it is signed."""
+        """Return the location with the digest added and its own, signed query unchanged."""
         location = str(self._location)
         joint = "&" if "?" in location else "?"
         return httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
@@ -300,7 +300,7 @@ class BlobUpload:
 
 
 class _CountedPart:
-    """The first ``most`` bytes of chunks, counted as they leave."""
+    """The first ``most`` bytes of chunks, counted as they are sent."""
 
     def __init__(self, upload: BlobUpload, chunks: AsyncIterator[bytes], most: int) -> None:
         self._upload = upload
@@ -320,7 +320,7 @@ class _CountedPart:
 
 
 def _refuses_parts(error: PushError) -> bool:
-    """Say whether the registry does not take a part of a blob, or not this one any more."""
+    """Return whether the registry rejects parts of a blob, or has forgotten this upload."""
     status = error.evidence.status or 0
     passes = {401, 403, 407, 408, 421, 425, 429}
     return error.evidence.kind is Kind.MANGLED or (
@@ -330,12 +330,12 @@ def _refuses_parts(error: PushError) -> bool:
 
 
 def _is_ours(error: PushError) -> bool:
-    """Say whether it was the blob that could not be read: the registry had no part in it."""
+    """Return whether reading the blob failed, without the registry's involvement."""
     return error.evidence.origin is Origin.RUN
 
 
 def _is_cut(error: PushError, *, whole: bool) -> bool:
-    """Say whether an upload ended before its time, by no answer or by one that says so."""
+    """Return whether an upload was cut off: without an answer, or with one that says so."""
     status = error.evidence.status
     return status is None or (not whole and status in {408, 499, 504, 522, 524})
 
@@ -350,5 +350,5 @@ def _may_have_landed(error: PushError) -> bool:
 
 
 def _in_trouble(status: int) -> bool:
-    """Say whether the upload may well be there, and the registry cannot tell now."""
+    """Return whether the upload may have succeeded but the registry cannot say now."""
     return status == httpx2.codes.TOO_MANY_REQUESTS or httpx2.codes.is_server_error(status)
