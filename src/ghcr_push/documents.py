@@ -1,11 +1,11 @@
-"""JSON objects, as outside text may or may not be one."""
+"""JSON objects in outside text, which may be anything."""
 
 import json
 from typing import Any
 
 
 def json_object(text: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object that ``text`` is; None where it is none."""
+    """Return the JSON object in ``text``; None if there is none."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):

@@ -127,12 +127,12 @@ class Manifest:
 
     @property
     def document(self) -> dict[str, Any]:
-        """What it says, read anew each time; empty where it is no JSON object."""
+        """The parsed document, parsed on each access; empty if it is not a JSON object."""
         return json_object(self.raw) or {}
 
     @property
     def descriptor(self) -> Descriptor:
-        """What names it."""
+        """Its descriptor."""
         return Descriptor(self.media_type, self.digest, len(self.raw))
 
     @property

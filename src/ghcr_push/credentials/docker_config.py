@@ -67,7 +67,7 @@ def read_config(folder: Path | None, notices: list[str]) -> dict[str, object]:
 
 
 def read_variable(environment: Mapping[str, str], notices: list[str]) -> DockerConfig:
-    """Return the configuration that the environment holds, empty where it holds none."""
+    """Return the configuration in the environment, empty if there is none."""
     text = environment.get(VARIABLE, "").strip() or "{}"
     return DockerConfig(_parsed(text, VARIABLE, notices), VARIABLE)
 

@@ -166,7 +166,7 @@ def _read(raw: bytes) -> httpx2.Response:
 
 
 def _described(answer: httpx2.Response) -> Descriptor | None:
-    """Read what the engine says of a tag; None where the registry has none of that name."""
+    """Parse the engine's description of a tag; None if the registry has no such tag."""
     said = json_object(answer.content) or {}
     if answer.is_success:
         return _descriptor(said.get("Descriptor"))

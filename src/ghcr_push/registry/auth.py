@@ -236,7 +236,7 @@ def _refused(endpoint: Endpoint, named: str, why: str) -> PushError:
 
 
 def _read_token(answer: ApiResponse) -> tuple[str, float]:
-    """Return the header made of an answer's token, and its lifetime in seconds."""
+    """Return the header for the token in an answer, and its lifetime in seconds."""
     fields = json_object(answer.body) or {}
     token = fields.get("token") or fields.get("access_token")
     if not isinstance(token, str) or not (token.isascii() and token.isprintable()):

@@ -214,7 +214,7 @@ class RegistryClient:
         )
         self._session.expect(answer, _WRITTEN)
         if answer.digest is None and answer.status != httpx2.codes.CREATED:
-            # some proxy's page may be a 200 too
+            # a proxy's page may have status 200 too
             raise self._session.refusal(answer)
         same_digest(answer, manifest.digest, answer.digest)
         subject = answer.headers.get("OCI-Subject", "").strip()
@@ -246,7 +246,7 @@ class RegistryClient:
         return await has_blob(self._session, origin, digest, repository)
 
     def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
-        """Return the way of ``blob`` into ``repository``, to be tried as often as it takes."""
+        """Return an upload of ``blob`` into ``repository``, which can be attempted repeatedly."""
         return BlobUpload(
             self._session,
             repository,

@@ -91,7 +91,7 @@ def _told_in_full(request: str, status: int, headers: httpx2.Headers, text: str)
 
 
 def _error_list(text: str) -> tuple[str | None, str]:
-    """Return the first code and all texts of an error list; no code and no text if it is none."""
+    """Return the first code and all texts of an error list; empty if the body is none."""
     listed = (json_object(text) or {}).get("errors")
     errors = [error for error in _list(listed) if isinstance(error, dict)]
     codes = [error["code"] for error in errors if isinstance(error.get("code"), str)]

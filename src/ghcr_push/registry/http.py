@@ -345,7 +345,7 @@ class _TracedBody:
 
 
 async def _body(response: httpx2.Response, asked: str, most: int) -> bytes:
-    """Read a success whole or not at all, of an error what fits; close the response."""
+    """Read a success completely, an error up to the limit; close the response."""
     body = bytearray()
     bound = most if response.is_success else MOST_TEXT
     async with aclosing(response), aclosing(response.aiter_bytes()) as chunks:

@@ -57,7 +57,7 @@ async def referrers(
 
 
 def _digests(answer: ApiResponse) -> tuple[Digest, ...] | None:
-    """Read an index; None where the answer is none."""
+    """Parse an index; None if the answer is not one."""
     entries = (json_object(answer.body) or {}).get("manifests")
     if not isinstance(entries, list):
         return None

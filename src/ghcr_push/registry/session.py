@@ -272,7 +272,7 @@ def location_of(answer: ApiResponse) -> httpx2.URL:
 
 
 def same_digest(answer: ApiResponse, hoped: str, seen: str | None) -> None:
-    """Raise where both are digests by one algorithm, and differ: others cannot be compared."""
+    """Raise if both are digests by one algorithm and differ; others cannot be compared."""
     if seen and hoped != seen and hoped.partition(":")[0] == seen.partition(":")[0]:
         raise failure(
             f"{answer.request}: the registry answered with {seen} instead of {hoped}",
