@@ -1,4 +1,4 @@
-"""Where manifests and blobs come from when we upload them ourselves.
+"""The sources of manifests and blobs that we upload ourselves.
 
-Nothing here starts a process or opens a socket: byte streams are handed in.
+Nothing here starts a process or opens a socket: callers pass byte streams.
 """

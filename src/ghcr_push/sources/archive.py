@@ -1,7 +1,7 @@
-"""Tar archives on disk: their files by name, read in place; compressed ones as a stream.
+"""Tar archives on disk: plain ones read in place by file name, compressed ones as a stream.
 
-Links inside an archive are resolved in it and never on disk. Two entries of one name are taken only
-where their bytes are the same.
+Links inside an archive are resolved inside it, never on disk. Two entries of one name are accepted
+only if their bytes are the same.
 """
 
 import hashlib
@@ -18,23 +18,24 @@ from ghcr_push.sources.compression import LONGEST_SIGN, UNREAD, Unpack, unpacker
 from ghcr_push.sources.disk import Extent, Folder, read_small, reason, unusable
 
 _MOST_LINKS: Final = 40
-"""Links that lead to links, as in Linux."""
+"""Maximum length of a chain of links, as in Linux."""
 
 _MOST_NAMES: Final = 100_000
-"""Entries of one archive."""
+"""Maximum number of entries of an archive."""
 
 _SMALL: Final = 4 << 20
-"""Bytes of a file that may be a manifest or a config; registries take no larger manifests."""
+"""Maximum bytes of a file that may be a manifest or a config; registries accept no larger
+manifests."""
 
 _TOP: Final = frozenset({"index.json", "manifest.json"})
-"""What names all else in an archive."""
+"""The files that name all others in an archive."""
 
 _KEPT_IN_ALL: Final = 64 << 20
-"""Bytes of small files that are kept of a compressed archive, which is read once for them."""
+"""Maximum bytes of all small files kept of a compressed archive, which is read once to get them."""
 
 
 def _unpacker(path: Path) -> Unpack | None:
-    """Return what unpacks the archive, None where it is plain; raise ``PushError`` if nothing."""
+    """Return the unpacker of the archive, None if it is plain; else raise ``PushError``."""
     if Folder(path.parent).extent(path.name) is None:
         raise unusable(f"{path} is not there")
     try:
@@ -50,7 +51,7 @@ def _unpacker(path: Path) -> Unpack | None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open the archive for reading its tar bytes from front to back."""
+    """Open the archive to read its tar bytes from start to end."""
     unpack = _unpacker(path)
     with ExitStack() as stack:
         try:
@@ -62,7 +63,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A regular file of an archive, and where its bytes begin in the tar."""
+    """A regular file of an archive, and the position of its bytes in the tar."""
 
     name: str
     start: int
@@ -70,7 +71,7 @@ class Member:
 
 
 class Archive:
-    """The names of an archive: files, and links resolved to files. Reads it once when made."""
+    """An index of an archive: files, and links resolved to files. Reads it once when created."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -80,7 +81,7 @@ class Archive:
         self._small: dict[str, bytes] = {}
         self._kept = 0
         self._at = "its beginning"
-        """The entry that is read."""
+        """The entry that is being read."""
         with opened(path) as file:
             try:
                 self._index(file)
@@ -90,7 +91,7 @@ class Archive:
                 raise unusable(f"{path} cannot be read: {reason(error)}") from error
 
     def member(self, name: str) -> Member | None:
-        """Return the regular file called ``name``, links followed inside the archive."""
+        """Return the regular file called ``name``, following links inside the archive."""
         place = normal_name(name)
         for _ in range(_MOST_LINKS):
             if place in self._members:
@@ -101,7 +102,7 @@ class Archive:
         raise unusable(f"{self.path} has links in a circle at {name}")
 
     def content(self, name: str, most: int) -> bytes | None:
-        """Return the bytes of a file of at most ``most``; None where it is not there."""
+        """Return the bytes of a file of at most ``most``; None if it is missing."""
         member = self.member(name)
         if member is None:
             return None
@@ -112,12 +113,12 @@ class Archive:
         return self._small[member.name]
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file."""
+        """Return the size of a file in bytes."""
         member = self.member(name)
         return member.size if member else None
 
     def extent(self, name: str) -> Extent | None:
-        """Say where the bytes of a file lie in an archive that is not compressed."""
+        """Return the position of a file's bytes in an uncompressed archive."""
         member = self.member(name)
         return Extent(self.path, member.start, member.size) if member else None
 
@@ -128,7 +129,7 @@ class Archive:
     # -- the tar ------------------------------------------------------------------------------
 
     def _index(self, file: IO[bytes]) -> None:
-        # a stream is not gone back in; of a file on disk only the headers are read
+        # a stream cannot seek back; of a file on disk only the headers are read
         mode: Literal["r|", "r:"] = "r|" if self.compressed else "r:"
         with tarfile.open(fileobj=file, mode=mode, errorlevel=2) as tar:
             for info in tar:
@@ -141,7 +142,7 @@ class Archive:
         if not self.compressed:
             self._check_end(file, end)
         while self.compressed and file.read(1 << 20):
-            pass  # the checksum stands at the end
+            pass  # the checksum is at the end
 
     def _note(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
         name = self._at = normal_name(info.name)
@@ -156,7 +157,7 @@ class Archive:
                 self._keep(tar, info, name)
 
     def _keep(self, tar: tarfile.TarFile, info: tarfile.TarInfo, name: str) -> None:
-        """Keep a small file of a stream, which cannot be gone back to."""
+        """Keep a small file of a stream, which cannot seek back."""
         self._kept += info.size
         if info.size > _SMALL or self._kept > _KEPT_IN_ALL:
             self._kept -= info.size
@@ -176,7 +177,7 @@ class Archive:
             return first == _hash(file, info.size)
 
     def _first_of(self, name: str) -> bytes:
-        """Return the hash of the first entry called ``name``, read anew: a stream is gone past."""
+        """Return the hash of the first entry called ``name``, reading a stream again."""
         with opened(self.path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for info in tar:
                 if info.isreg() and normal_name(info.name) == name:
@@ -184,7 +185,7 @@ class Archive:
         return b""
 
     def _led_to(self, name: str, info: tarfile.TarInfo) -> str:
-        """Return where a link leads: a symbolic one from its folder, a hard one from the top."""
+        """Return the target of a link: symbolic ones start at its folder, hard ones at the top."""
         base = posixpath.dirname(name) if info.issym() else ""
         target = posixpath.normpath(posixpath.join(base, info.linkname))
         if target.startswith(("/", "../")) or target == "..":
@@ -192,9 +193,9 @@ class Archive:
         return target
 
     def _check_end(self, file: IO[bytes], end: int) -> None:
-        """Check that the last file is there whole: a tar that is cut off still lists it.
+        """Check that the last file is complete: a truncated tar still lists it.
 
-        Nor may the mark at the ``end`` be missing, where what names all else is missing too.
+        The ``end`` marker may be missing only if the files that name all others are there.
         """
         last = max(member.start + member.size for member in self._members.values())
         size = file.seek(0, io.SEEK_END)
@@ -204,7 +205,7 @@ class Archive:
 
 
 def normal_name(name: str) -> str:
-    """Return a name as archives of all tools would have it, without ``./`` in front."""
+    """Return a name in the form of all tools, without a leading ``./``."""
     return posixpath.normpath(name).lstrip("/")
 
 

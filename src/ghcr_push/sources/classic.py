@@ -1,8 +1,8 @@
-"""Images of an engine's classic store: layers are saved uncompressed, the manifest is ours to make.
+"""Images of an engine's classic store: layers are saved uncompressed, the manifest is made here.
 
 Three forms: folders of layers (engine 20.10), an OCI layout whose layers are uncompressed (engine
-25 and later), and Podman's, with layers named by their DiffIDs and folders of links to them. In
-none do layers come in an order that means anything.
+25 and later), and Podman's, with layers named by their DiffIDs and folders of links to them. In all
+of them the order of layers has no meaning.
 """
 
 import json
@@ -26,7 +26,7 @@ _NAMED: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.(?:json
 _LAYER_FOLDER: Final = re.compile(r"[0-9a-f]{64}/layer\.tar")
 
 _LARGEST_CONFIG: Final = 64 << 20
-"""Bytes; a config is read into memory. Registries take far less."""
+"""Bytes; a config is read into memory. Registries accept far less."""
 
 
 def read_classic(
@@ -98,7 +98,7 @@ def _diff_ids(config: bytes) -> tuple[Digest, ...] | None:
 
 
 def _manifest(config: Descriptor, layers: Iterable[Descriptor]) -> Manifest:
-    """Return the manifest in the form that docker's engine gives it, down to the indent."""
+    """Return the manifest exactly as docker's engine formats it, including the indent."""
     document = {
         "schemaVersion": 2,
         "mediaType": media_types.DOCKER_MANIFEST,

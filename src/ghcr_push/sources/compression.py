@@ -1,4 +1,4 @@
-"""Compressed files, unpacked as they are read from front to back and never as a whole."""
+"""Compressed files, decompressed as a stream while they are read."""
 
 import gzip
 import sys
@@ -8,22 +8,22 @@ from typing import IO, Final, cast
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60)))
-"""RFC 8878: a frame, or one that is skipped, such as pzstd writes first."""
+"""RFC 8878: a frame, or a skippable frame, which pzstd writes first."""
 
 UNREAD: Final = {b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-"""Compressions that are known by their first bytes, and not read."""
+"""Compressions that are recognised but not supported."""
 
 LONGEST_SIGN: Final = 6
-"""First bytes by which all of them are told."""
+"""Number of first bytes needed to recognise all of them."""
 
 Unpack = Callable[[IO[bytes]], IO[bytes]]
 
 
 def unpacker(first: bytes) -> Unpack | None:
-    """Return what reads a file that begins with ``first``; None where it is not compressed.
+    """Return the reader for a file that starts with ``first``; None if it is not compressed.
 
-    What it returns raises ``ValueError`` where the file is cut off or damaged. Zstandard takes up
-    to 128 MiB of memory, by the largest window that its library allows unasked.
+    The reader raises ``ValueError`` if the file is truncated or damaged. Zstandard takes up to 128
+    MiB of memory, for the largest window that its library allows by default.
     """
     if first.startswith(_GZIP):
         return _gunzip
@@ -31,12 +31,12 @@ def unpacker(first: bytes) -> Unpack | None:
 
 
 def is_compressed(first: bytes | bytearray) -> bool:
-    """Say whether a file that begins with ``first`` is compressed by what is read here."""
+    """Return whether a file that starts with ``first`` has a supported compression."""
     return unpacker(bytes(first[:LONGEST_SIGN])) is not None
 
 
 class _Unpacked:
-    """The bytes inside of a compressed file, whose library's errors become ``ValueError``."""
+    """The decompressed bytes of a file; raises ``ValueError`` for errors of the library."""
 
     def __init__(self, file: IO[bytes], damage: tuple[type[Exception], ...]) -> None:
         self._file = file
@@ -55,7 +55,7 @@ def _gunzip(file: IO[bytes]) -> IO[bytes]:
 
 
 def _unzstd(file: IO[bytes]) -> IO[bytes]:
-    if sys.version_info >= (3, 14):  # imported only for a file that needs it
+    if sys.version_info >= (3, 14):  # imported only if a file needs it
         from compression import zstd  # noqa: PLC0415
     else:
         from backports import zstd  # noqa: PLC0415

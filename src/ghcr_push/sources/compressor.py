@@ -1,4 +1,4 @@
-"""What a reading thread works with: temporary space, cores, and word of when to stop."""
+"""What a reading thread needs: temporary space, processor cores, and a way to stop it."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class CpuMeter:
-    """Adds up what threads spend on something, by ``clock``, which reads for its own thread."""
+    """Adds up processor time of threads; ``clock`` reads that of the calling thread."""
 
     def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
         self.seconds = 0.0
@@ -28,7 +28,7 @@ class CpuMeter:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count what this thread spends inside."""
+        """Count the time of this thread while the block runs."""
         began = self._clock()
         try:
             yield
@@ -38,7 +38,7 @@ class CpuMeter:
 
 
 class _Metered(Executor):
-    """The threads of ``pool``, their work counted by ``meter``."""
+    """The threads of ``pool``, with their time counted by ``meter``."""
 
     def __init__(self, pool: Executor, meter: CpuMeter) -> None:
         self._pool = pool
@@ -54,10 +54,10 @@ class _Metered(Executor):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerCompressor:
-    """Where blobs are made; ``cores`` threads compress.
+    """Creates blobs; ``cores`` threads compress.
 
-    ``compressing`` counts processor time, not time by the clock: what compression costs is the
-    same then, however busy the machine is with reading, hashing and sending meanwhile.
+    ``compressing`` counts processor time, not elapsed time: so the cost of compression does not
+    depend on how busy the machine is with reading, hashing and sending.
     """
 
     spool: Spool
@@ -67,7 +67,7 @@ class LayerCompressor:
 
     @classmethod
     def on_all_cores(cls, spool: Spool) -> Self:
-        """Return one that compresses on every core of the machine."""
+        """Return a compressor that uses every core of the machine."""
         return cls(spool=spool, cores=os.cpu_count() or 1)
 
     def spooled(
@@ -78,7 +78,7 @@ class LayerCompressor:
         *,
         most: int,
     ) -> SpooledBlob:
-        """Return a blob of ``chunks``, at most ``most`` bytes; ``diff_id`` is asked at the end."""
+        """Return a blob of ``chunks``, at most ``most`` bytes; calls ``diff_id`` at the end."""
         file = self.spool.file(algorithm, self.stopping, most)
         try:
             for chunk in chunks:
@@ -89,7 +89,7 @@ class LayerCompressor:
             raise
 
     def compressed(self, pieces: Iterable[bytearray], size: int) -> SpooledBlob:
-        """Return the blob of a layer, by the recipe; it knows its DiffID."""
+        """Return the blob of a layer compressed by the recipe, with its DiffID."""
         sha256 = hashlib.sha256()
 
         def hashed() -> Iterator[bytearray]:
@@ -101,17 +101,17 @@ class LayerCompressor:
             return Digest(f"sha256:{sha256.hexdigest()}")
 
         with ThreadPoolExecutor(self.cores) as pool:
-            # two more than there are cores, so that none waits for the hash or the disk
+            # two more than the cores, so that no core waits for the hash or the disk
             metered = _Metered(pool, self.compressing)
             stream = recipe.compressed(hashed(), size, pool=metered, ahead=self.cores + 2)
             return self.spooled(stream, diff_id=diff_id, most=recipe.most(size))
 
     @property
     def waits_for_space(self) -> bool:
-        """Whether a blob that is being made waits for temporary space."""
+        """Whether a blob that is being written waits for temporary space."""
         return self.spool.is_awaited_by(self.stopping)
 
     def stop(self) -> None:
-        """End the thread at its next write."""
+        """Stop the thread at its next write."""
         self.stopping.set()
         self.spool.wake()

@@ -1,4 +1,4 @@
-"""Content as it was found: what is known of it, and how it is read."""
+"""Content that was found: what is known of it, and how to read it."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -17,12 +17,12 @@ Read = Callable[[], AbstractAsyncContextManager[Reading]]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoundContent:
-    """Content that was found; compared by identity."""
+    """Content of a source; compared by identity."""
 
     image: Image
     read: Read
     referrers: "FoundContent | None" = None
-    """What refers to it and comes along."""
+    """Its referrers, if they are to be copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,7 +38,7 @@ class KnownContent(FoundContent):
         read: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
         read_referrers: Callable[[SavedImage], AbstractAsyncContextManager[Reading]] | None = None,
     ) -> "KnownContent":
-        """Return ``saved`` as content; ``read_referrers`` (``read``) reads what refers to it."""
+        """Return ``saved`` as content; ``read_referrers`` (``read``) reads its referrers."""
         referrers: FoundContent | None = None
         if saved.referrers.found:
             found = as_content(saved.referrers)

@@ -1,4 +1,4 @@
-"""Files that hold content, and blobs that are read from them in place, as often as it takes."""
+"""Content in files, and blobs that are read from them in place, any number of times."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ _PIECE: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Some bytes of a file on disk."""
+    """A range of bytes in a file on disk."""
 
     path: Path
     start: int
@@ -26,31 +26,31 @@ class Extent:
 
 
 class Files(Protocol):
-    """Named regular files: those below a folder, or those of an archive. Raises ``PushError``."""
+    """Named regular files: those in a folder, or those in an archive. Raises ``PushError``."""
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file; None where there is none of that name."""
+        """Return the size of a file in bytes; None if it does not exist."""
 
     def content(self, name: str, most: int) -> bytes | None:
-        """Return what a file of at most ``most`` bytes holds; None where there is none."""
+        """Return the content of a file of at most ``most`` bytes; None if it does not exist."""
 
     def names(self) -> list[str]:
-        """Return some names, for a reader who looks for one that is not there."""
+        """Return some names, for an error about a missing one."""
 
 
 def unusable(what: str) -> PushError:
-    """Return the permanent failure of a source that is not there, damaged or ambiguous."""
+    """Return the permanent failure of a missing, damaged or ambiguous source."""
     return PushError(ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=what))
 
 
 class Folder:
-    """The files below a folder; links are followed, only regular files are read."""
+    """The files in a folder; links are followed, only regular files are read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def extent(self, name: str) -> Extent | None:
-        """Say where a file lies; a FIFO or device is refused, not waited for."""
+        """Return the position of a file; a FIFO or device is rejected."""
         path = self._path / name
         try:
             found = path.stat()
@@ -63,17 +63,17 @@ class Folder:
         return Extent(path, 0, found.st_size)
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a file."""
+        """Return the size of a file in bytes."""
         extent = self.extent(name)
         return extent.size if extent else None
 
     def content(self, name: str, most: int) -> bytes | None:
-        """Return what a small file holds."""
+        """Return the content of a small file."""
         extent = self.extent(name)
         return read_small(extent, name, most) if extent else None
 
     def names(self) -> list[str]:
-        """Return what lies in the folder itself."""
+        """Return the names in the folder itself."""
         try:
             return sorted(each.name for each in self._path.iterdir())
         except FileNotFoundError as error:
@@ -83,7 +83,7 @@ class Folder:
 
 
 def read_small(extent: Extent, name: str, most: int) -> bytes:
-    """Return the bytes of an extent of at most ``most``; raise ``PushError`` where it has more."""
+    """Return an extent of at most ``most`` bytes; raise ``PushError`` if it has more."""
     if extent.size > most:
         what = "" if str(extent.path).endswith(name) else f" of {name}"
         size = f"{extent.size:,} bytes{what}, more than the {most:,} that are read"
@@ -102,8 +102,8 @@ def read_small(extent: Extent, name: str, most: int) -> bytes:
 class DiskBlob:
     """A blob in a file on disk; ``release`` closes the file.
 
-    A pass from its first byte to its last checks the digest before the last piece is given out, so
-    that no damaged blob is ever uploaded whole.
+    A pass from its first byte to its last verifies the digest before it yields the last piece, so
+    that no damaged blob is ever uploaded completely.
     """
 
     def __init__(self, digest: Digest, extent: Extent) -> None:
@@ -114,7 +114,7 @@ class DiskBlob:
         self._file: int | None = None
 
     def release(self) -> None:
-        """Close the file; it is opened again where the blob is read again."""
+        """Close the file; reading the blob again opens it again."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -144,12 +144,12 @@ class DiskBlob:
         return piece
 
     def other(self) -> PushError:
-        """Return the error for bytes that are not those of the digest."""
+        """Return the error for bytes that do not match the digest."""
         return unusable(f"{self.path} has other bytes under {self.digest}")
 
 
 class RunningDigest:
-    """Checks the bytes of a blob that is read from its first byte to its last."""
+    """Verifies the bytes of a blob that is read from its first byte to its last."""
 
     def __init__(self, digest: Digest, size: int) -> None:
         self._digest = digest
@@ -157,12 +157,12 @@ class RunningDigest:
         self._hash = hashlib.new(digest.partition(":")[0])
 
     def takes(self, piece: bytes | bytearray) -> bool:
-        """Add a piece; False where it is the last one and the digest is another."""
+        """Add a piece; False if it is the last one and the digest differs."""
         self._hash.update(piece)
         self._left -= len(piece)
         return self._left > 0 or f"{self._hash.name}:{self._hash.hexdigest()}" == self._digest
 
 
 def reason(error: OSError) -> str:
-    """Return in a few words what the system said."""
+    """Return the system's reason in a few words."""
     return os.strerror(error.errno).lower() if error.errno else str(error)

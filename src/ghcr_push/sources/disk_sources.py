@@ -1,4 +1,4 @@
-"""Layouts and archives on disk: found by their paths, and read where they lie or from a stream."""
+"""Layouts and archives on disk: found by their paths, and read in place or as a stream."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -30,10 +30,10 @@ OpenedReading = AbstractAsyncContextManager[Reading]
 
 
 class DiskSources:
-    """Layouts and archives; ``place`` finds a path as a workflow writes it.
+    """Layouts and archives; ``place`` resolves a path of the workflow.
 
-    ``platform`` chooses one of each index; None wants all that it names. ``referrers``: what
-    refers to an image comes along. ``compress``: layers that are not compressed become so.
+    ``platform`` selects one platform of each index; None means all. ``referrers``: copy an image's
+    referrers. ``compress``: compress uncompressed layers.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class DiskSources:
         self._platform = platform
 
     async def find(self, location: DiskLocation) -> FoundContent | Failure:
-        """Find the content and check that it is whole, but for the bytes of its blobs."""
+        """Find the content and check that it is complete, except for the bytes of its blobs."""
         try:
             return await to_thread.run_sync(self._find, location)
         except PushError as error:
@@ -111,7 +111,7 @@ class DiskSources:
     async def _streamed(
         self, path: Path, saved: SavedImage, plain: Mapping[Digest, Descriptor]
     ) -> AsyncIterator[Reading]:
-        """Read a compressed archive from front to back; blobs pass through temporary space."""
+        """Read a compressed archive from start to end; blobs go through temporary space."""
         wanted = [StoredImage(digest=each.digest) for each in reversed(saved.manifests)]
         with opened(path) as file:
             reading = SavedImages.stored(
@@ -128,7 +128,7 @@ class DiskSources:
     async def _recompressed(
         self, saved: SavedImage, files: Folder | Archive
     ) -> AsyncIterator[Reading]:
-        """Read blobs where they lie, and compress layers that are not."""
+        """Read blobs in place, and compress the uncompressed layers."""
         compressor = LayerCompressor.on_all_cores(self._spool)
         steps = read_in_place(saved, lambda named: _blob(named, files), compressor)
         # a blob on disk is one that takes no temporary space
@@ -137,7 +137,7 @@ class DiskSources:
 
     @asynccontextmanager
     async def _compressed(self, path: Path, found: ArchivedImage) -> AsyncIterator[Reading]:
-        """Read a docker archive from front to back, compressing its layers."""
+        """Read a docker archive from start to end, compressing its layers."""
         compressor = LayerCompressor.on_all_cores(self._spool)
         with opened(path) as file:
             steps = read_archived(TarStream(_Input(file)), found, compressor)
@@ -146,7 +146,7 @@ class DiskSources:
 
 
 class _Input:
-    """A file as a pipe, for reading it from front to back."""
+    """A file as a pipe, to read it from start to end."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

@@ -1,8 +1,7 @@
-"""Docker archives on disk: what ``docker save``, podman, kaniko, Bazel and Nix write.
+"""Docker archives on disk, as written by ``docker save``, podman, kaniko, Bazel and Nix.
 
-``manifest.json`` names the config and the layers of each image by their paths. Layers are
-compressed by the recipe where they are not compressed by gzip already; each must have the DiffID
-that the config names.
+``manifest.json`` names the config and the layers of each image by their paths. Layers that are not
+compressed with gzip are compressed by the recipe; each must have the DiffID that the config names.
 """
 
 import hashlib
@@ -30,10 +29,10 @@ _GZIP: Final = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedImage:
-    """One image of a docker archive: its config, and where its layers lie."""
+    """One image of a docker archive: its config, and the files of its layers."""
 
     title: str
-    """What a reader calls the archive."""
+    """The archive's name in messages."""
     image: ClassicImage
     config: bytes
     layers: Mapping[str, Digest]
@@ -43,7 +42,7 @@ class ArchivedImage:
 
 
 def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
-    """Return the image called ``name``, or the only one; raise ``PushError`` where unclear."""
+    """Return the image called ``name``, or the only one; raise ``PushError`` if it is unclear."""
     entry = _chosen(_entries(archive, title), name, title)
     try:
         config_name, layer_names = str(entry["Config"]), [str(each) for each in entry["Layers"]]
@@ -71,7 +70,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
 
 
 def _platform(config: Mapping[str, Any]) -> str:
-    """Return the platform that a config names; old ones name none."""
+    """Return the platform in a config; old configs have none."""
     return platform_of({"os": "unknown", "architecture": "unknown", **config})
 
 
@@ -125,7 +124,7 @@ def read_archived(
 
 
 def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) -> SpooledBlob:
-    """Return a layer as it is where it is compressed, else compressed by the recipe."""
+    """Return a layer as it is if it is compressed, else compressed by the recipe."""
     pieces = tar.pieces(recipe.CHUNK_SIZE)
     first = next(pieces, bytearray())
 
@@ -142,7 +141,7 @@ def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) ->
 
 
 class _Inside:
-    """The DiffID of a layer that passes by compressed; ``name`` is what a reader calls it."""
+    """Computes the DiffID of a compressed layer that is passed on; ``name`` is for messages."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -155,13 +154,13 @@ class _Inside:
             while left:
                 self._take(left)
                 left = self._inflater.unused_data
-                if left:  # gzip files may be written one after the other
+                if left:  # a file may have several gzip members
                     self._inflater = zlib.decompressobj(wbits=31)
             yield piece
 
     def _take(self, compressed: bytes) -> None:
         try:
-            # in bounded steps: a few bytes may become a great many
+            # in bounded steps: a few bytes may decompress to very many
             self._sha256.update(self._inflater.decompress(compressed, _STEP))
             while self._inflater.unconsumed_tail:
                 tail = self._inflater.unconsumed_tail

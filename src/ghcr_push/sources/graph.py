@@ -1,7 +1,7 @@
-"""What a saved OCI layout holds, and which part of it is an image that can be pushed.
+"""The contents of a saved OCI layout, and which part of it is an image that can be pushed.
 
-The words are the image-spec's. Where not all platforms of an image are there (it was pulled for
-one), the choice is docker's: the one platform that is complete, else a failure.
+Terms are the image-spec's. If some platforms of an image are missing (it was pulled for one), the
+choice is docker's: the one complete platform, else a failure.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,26 +14,27 @@ from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
 
 LARGEST_MANIFEST: Final = 4 << 20
-"""Bytes; distribution-spec, "Pushing Manifests": what registries take at least."""
+"""Bytes; distribution-spec, "Pushing Manifests": registries accept at least this much."""
 
-# set by buildkit: a child of an index that describes another one, and is no platform of its own
+# set by buildkit: a child of an index that describes another child, and has no platform itself
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
 REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"
 
 ENGINES_IMAGE: Final = "the engine's image"
-"""What a reader calls an image of the engine, whose name stands beside the failure."""
+"""What messages call an image of the engine; its name is beside the failure."""
 
 _MOST_LISTED: Final = 10
 
 _ELSEWHERE: Final = ("foreign", "nondistributable")
-"""In media types of layers that registries do not hold (image-spec, "Non-Distributable Layers")."""
+"""Part of the media types of layers that registries do not hold (image-spec, "Non-Distributable
+Layers")."""
 
 Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """What an index names, with the platform that it is for; an attestation has none."""
+    """An entry of an index, with its platform; an attestation has none."""
 
     digest: Digest
     platform: str
@@ -42,7 +43,7 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class ImageGraph:
-    """What arrived: sizes of blobs, manifests with their documents, and platforms by config."""
+    """The parts read so far: sizes of blobs, manifests and their documents, and platforms."""
 
     blobs: dict[Digest, int] = field(default_factory=dict)
     manifests: dict[Digest, Manifest] = field(default_factory=dict)
@@ -50,12 +51,12 @@ class ImageGraph:
     platforms: dict[Digest, str] = field(default_factory=dict)
 
     def add_document(self, digest: Digest, document: Document) -> None:
-        """Note what a config says of its platform."""
+        """Add the platform in a config."""
         if "os" in document and "architecture" in document:
             self.platforms[digest] = platform_of(document)
 
     def add_manifest(self, manifest: Manifest, document: Document) -> None:
-        """Note a manifest or an index."""
+        """Add a manifest or an index."""
         self.manifests[manifest.digest] = manifest
         self.documents[manifest.digest] = document
 
@@ -72,7 +73,7 @@ class ImageGraph:
                 yield child
 
     def lacking(self, digest: Digest) -> Iterator[Digest]:
-        """Yield what is not there of a manifest or index and of all that it names."""
+        """Yield the missing parts of a manifest or index, at any depth."""
         document = self.documents.get(digest)
         if document is None:
             yield digest
@@ -128,7 +129,7 @@ def blobs_of(manifest: Document) -> Iterator[Descriptor]:
 
 
 def chosen(image: StoredImage, contents: ImageGraph) -> SavedImage:
-    """Return what to push of ``image``; raise ``PushError`` where too little of it is there."""
+    """Return what to push of ``image``; raise ``PushError`` if too much of it is missing."""
     try:
         if image.platform is not None:
             return _one_platform(image.digest, image.platform, contents)
@@ -161,13 +162,14 @@ def _one_platform(digest: Digest, platform: str, contents: ImageGraph) -> SavedI
 
 
 _IMPLIED: Final = {"v8": "/arm64", "v1": "/amd64"}
-"""Variants that an architecture has where none is named."""
+"""Default variants of an architecture."""
 
 
 def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
     """Return the one image of ``platform``, or of its only variant; else raise ``PushError``.
 
-    ``linux/arm`` takes ``linux/arm/v7`` where that is all there is. The error lists what is there.
+    ``linux/arm`` selects ``linux/arm/v7`` if that is the only variant. The error lists the
+    available platforms.
     """
     wanted = usual(platform)
     fitting = [one for one in images if usual(one.platform) == wanted] or [
@@ -181,13 +183,13 @@ def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
 
 
 def usual(platform: str) -> str:
-    """Return a platform as most write it: containerd's ``platforms.Normalize`` drops these."""
+    """Return a platform without the variants that containerd's ``platforms.Normalize`` drops."""
     base, _, variant = platform.rpartition("/")
     return base if base.endswith(_IMPLIED.get(variant, "/none")) else platform
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return the first of ``names`` and how many more there are; empty where there are none."""
+    """Return the first of ``names`` and the number of the rest; empty if there are none."""
     told = list(dict.fromkeys(names))
     more = f" and {len(told) - _MOST_LISTED} more" if len(told) > _MOST_LISTED else ""
     return ", ".join(told[:_MOST_LISTED]) + more

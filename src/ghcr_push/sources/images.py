@@ -1,4 +1,4 @@
-"""What is asked of saved images, and what comes of each."""
+"""Requests for saved images, and their results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from ghcr_push.model import NO_REFERRERS, Descriptor, Kind, Manifest, Referrers
 from ghcr_push.references import Digest
 
 _PLAIN_LAYERS: Final = ("layer.v1.tar", "rootfs.diff.tar")
-"""Ends of the media types of layers that are not compressed, of OCI and of Docker."""
+"""Suffixes of the media types of uncompressed layers, of OCI and of Docker."""
 
 _WORTH_COMPRESSING: Final = 10_000_000
-"""Bytes of plain layers from which a reader is told."""
+"""Bytes of uncompressed layers from which a notice is worthwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class ClassicImage:
 class StoredImage:
     """An image of the containerd store: the digest of its manifest or index.
 
-    ``platform`` (``os/architecture[/variant]``) chooses one; None wants all that the index names.
+    ``platform`` (``os/architecture[/variant]``) selects one platform; None means all of the index.
     """
 
     digest: Digest
@@ -39,22 +39,22 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedImage:
-    """What a repository has to hold for an image: first all blobs, then the manifests in order."""
+    """The parts of an image for a repository: first all blobs, then the manifests in order."""
 
     blobs: tuple[Descriptor, ...]
     """Configs and layers, each once."""
     manifests: tuple[Manifest, ...]
     """Children before the indexes that name them; the last one is the image."""
     entries: tuple[Mapping[str, Any], ...] = ()
-    """Descriptors, as JSON, by which an index lists it: of an index, those that it lists."""
+    """Descriptors, as JSON, for an index that lists it; for an index, its own entries."""
     left_out: str | None = None
-    """A sentence for the reader where less than the whole index is pushed."""
+    """A sentence for the reader if only a part of the index is pushed."""
     referrers: Referrers = NO_REFERRERS
-    """What comes along with it, where that is asked for."""
+    """Its referrers, if they are to be copied."""
 
     @property
     def notice(self) -> str | None:
-        """What there is to tell a reader, as one sentence."""
+        """All notices for the reader, as one sentence."""
         told = (self.left_out, uncompressed(self.blobs))
         return "; ".join(sentence for sentence in told if sentence) or None
 
@@ -65,7 +65,7 @@ class SavedImage:
 
     @property
     def top(self) -> Descriptor:
-        """What a tag has to name."""
+        """The manifest that a tag must name."""
         return self.manifests[-1].descriptor
 
 
@@ -76,7 +76,7 @@ def not_whole(what: str, kind: Kind | None = None) -> PushError:
 
 
 def uncompressed(blobs: Iterable[Descriptor]) -> str | None:
-    """Say so where layers worth compressing are not: what `docker load` made of a Nix image, say.
+    """Report large uncompressed layers, such as those of a Nix image after `docker load`.
 
     NixOS/nix#15252: 138 MB became 505 MB on the wire.
     """

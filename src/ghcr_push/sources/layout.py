@@ -1,7 +1,7 @@
-"""OCI layouts, in a folder or in an archive: which image is meant, and all that it names.
+"""OCI layouts, in a folder or in an archive: selects an image and finds all its parts.
 
-The image-spec, "OCI Image Layout". Manifests are read at once, each checked against its digest and
-size; blobs are read where they lie, when a repository lacks them.
+The image-spec, "OCI Image Layout". Manifests are read at once, each verified by digest and size;
+blobs are read in place, when a repository lacks them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,37 +27,37 @@ from ghcr_push.sources.referrers import Listed, Relations, found_in, relations_o
 _TYPES: Final = frozenset({*media_types.MANIFESTS, "application/vnd.oci.artifact.manifest.v1+json"})
 
 LARGEST_INDEX: Final = 8 << 20
-"""Bytes of ``index.json`` that are read: some ten thousand images."""
+"""Maximum bytes of ``index.json``: some ten thousand images."""
 
 _MAJOR: Final = "1"
-"""Of the versions of layouts; the image-spec has 1.0.0 alone."""
+"""The supported major version of layouts; the image-spec has 1.0.0 alone."""
 
 _LARGEST_CONFIG: Final = 4 << 20
 
 _DEEPEST: Final = 8
-"""Indexes in indexes; the tools nest two."""
+"""Maximum depth of nested indexes; tools nest two."""
 
 _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
-"""Those that the image-spec registers."""
+"""The algorithms registered in the image-spec."""
 
 _PLATFORM: Final = ("architecture", "os", "os.version", "os.features", "variant")
 """The fields of a config that an index repeats (image-spec, "Image Index", platform)."""
 
-# what tools write beside the names of the image-spec: buildkit and containerd the whole reference
+# annotations besides the image-spec's name: buildkit and containerd write the whole reference
 _NAMES: Final = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 
 
 class Layout:
-    """An OCI layout; ``title`` is what a reader calls it. Raises ``PushError`` where it is none."""
+    """An OCI layout; ``title`` is its name in messages. Raises ``PushError`` if it is invalid."""
 
     def __init__(self, files: Files, title: str) -> None:
         self._files = files
         self._title = title
 
     def choose(self, name: str) -> Digest:
-        """Return the digest of the image called ``name``: a tag, reference or digest, or empty.
+        """Return the digest of the image called ``name``: a tag, reference, digest, or empty.
 
-        Without a name, the layout must hold one image. What is there is listed where none fits.
+        Without a name, the layout must hold one image. The error lists the available images.
         """
         entries = self._index()
         if is_digest(name):
@@ -65,7 +65,7 @@ class Layout:
                 return Digest(name)
             raise self._unusable(f"has no {name}; it has {listed(_titles(entries))}")
         fitting = {entry.digest for entry, names in entries if not name or is_called(name, names)}
-        if not name and len(fitting) > 1:  # a signature beside the image is no image of its own
+        if not name and len(fitting) > 1:  # a signature beside the image is not another image
             fitting -= {each.digest for found in self.relations().values() for each in found}
         if len(fitting) == 1:
             return fitting.pop()
@@ -78,9 +78,9 @@ class Layout:
         raise self._unusable(f"has {found} named {name}; it has {there}")
 
     def read(self, digest: Digest, platform: str | None) -> SavedImage:
-        """Return an image once all that it names is known to be there.
+        """Return an image after checking that all its parts exist.
 
-        ``platform`` chooses one of an index.
+        ``platform`` selects one platform of an index.
         """
         contents = ImageGraph()
         self._load(digest, None, contents, 0)
@@ -92,17 +92,17 @@ class Layout:
         return replace(saved, entries=tuple(self._entries(saved.manifests[-1], contents)))
 
     def with_referrers(self, saved: SavedImage) -> SavedImage:
-        """Add what refers to an image that was read, or to a part of it, of all that is here."""
+        """Add the referrers, in this layout, of an image that was read or of its parts."""
         read = cache(lambda digest: self.read(digest, None))
         return replace(saved, referrers=found_in(saved, self.relations(), read))
 
     def relations(self) -> Relations:
-        """Return what refers to what, of all that ``index.json`` leads to and can be read."""
+        """Return the relations between all readable manifests that ``index.json`` leads to."""
         raw = self._files.content("index.json", LARGEST_INDEX) or b""
         return relations_of(self._listed(json_object(raw) or {}, set(), 0))
 
     def _listed(self, index: dict[str, Any], seen: set[Digest], depth: int) -> Iterator[Listed]:
-        """Yield the manifests of an index, however deep; what is damaged is no concern of ours."""
+        """Yield the manifests of an index at any depth, skipping damaged ones."""
         entries = index.get("manifests")
         for entry in entries if isinstance(entries, list) and depth <= _DEEPEST else ():
             try:
@@ -160,7 +160,7 @@ class Layout:
         return [self._entry(entry) for entry in entries]
 
     def _check_version(self) -> None:
-        """Refuse a layout that says it is of another major version; some tools' say nothing."""
+        """Reject a layout of another major version; some tools write no version."""
         raw = self._files.content("oci-layout", LARGEST_MANIFEST)
         version = (json_object(raw) or {}).get("imageLayoutVersion") if raw is not None else None
         if version is not None and str(version).partition(".")[0] != _MAJOR:
@@ -174,7 +174,7 @@ class Layout:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise self._unusable("has an entry in its index.json that is no descriptor") from error
 
-    # -- what an image names ----------------------------------------------------------------
+    # -- the parts of an image --------------------------------------------------------------
 
     def _load(
         self,
@@ -183,7 +183,7 @@ class Layout:
         contents: ImageGraph,
         depth: int,
     ) -> None:
-        """Read a manifest or index and all that it names; what is not there is left out."""
+        """Read a manifest or index and all its parts, skipping missing ones."""
         if digest in contents.manifests:
             return
         if depth > _DEEPEST:
@@ -238,7 +238,7 @@ class Layout:
 
 
 def named_by(document: dict[str, Any]) -> tuple[list[Descriptor], list[Descriptor]]:
-    """Return the manifests and the blobs that a manifest or index names; ``ValueError`` if none."""
+    """Return the manifests and blobs in a manifest or index; ``ValueError`` for others."""
     try:
         if "manifests" in document:
             return [_descriptor(each) for each in _list(document["manifests"])], []
@@ -249,7 +249,7 @@ def named_by(document: dict[str, Any]) -> tuple[list[Descriptor], list[Descripto
 
 
 def path_of(digest: Digest) -> str:
-    """Return where a layout has the blob or manifest."""
+    """Return the path of a blob or manifest in a layout."""
     algorithm, _, encoded = digest.partition(":")
     return f"blobs/{algorithm}/{encoded}"
 
@@ -268,7 +268,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
-    """Return what a manifest says it is, or what it was named as, or what it looks like."""
+    """Return a manifest's media type, or its descriptor's, or the one its fields suggest."""
     told = document.get("mediaType") or (named.media_type if named else None)
     if told in _TYPES:
         return str(told)

@@ -1,4 +1,4 @@
-"""A source's text to its content: in the engine, on disk, in a registry, or made of several."""
+"""From a source's text to its content: in the engine, on disk, in a registry, or merged."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ from ghcr_push.sources.remote import RegistrySources
 
 
 class SourcesByLocation:
-    """Every source of a run as one port; ``engine`` has those that are images of its own.
+    """All sources of a run as one port; ``engine`` has the images without a location.
 
     ``annotations`` are for the index of a merged source.
     """
@@ -42,7 +42,7 @@ class SourcesByLocation:
         self._annotations = annotations
 
     async def find(self, sources: Sequence[Source]) -> dict[Source, Content | Failure]:
-        """Find each content, or say why it cannot be; the engine is asked only for its own."""
+        """Find each content, or the reason why not; ask the engine only for its own images."""
         found: dict[Source, Content | Failure] = {}
         of_engine = [source for source in sources if parse_location(source.image) is None]
 
@@ -73,7 +73,7 @@ class SourcesByLocation:
                 return await self._merged(location)
 
     async def _merged(self, location: MergedLocation) -> FoundContent | Failure:
-        """Find all members and list them; the first that cannot be found is the failure."""
+        """Find all members and list them; the first missing one is the failure."""
         members: list[KnownContent] = []
         for place in location.members:
             member = await self._find(place)

@@ -1,4 +1,4 @@
-"""Several images or indexes as one index: what the jobs of a matrix pushed, under one tag."""
+"""Several images or indexes as one index, such as those that the jobs of a matrix pushed."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from ghcr_push.sources.referrers import reaching
 def merged_content(
     members: Sequence[KnownContent], title: str, annotations: Annotations
 ) -> KnownContent:
-    """Return one index of all ``members``, read one after the other; raises as ``merged`` does."""
+    """Return one index of all ``members``, read one after the other; raises like ``merged``."""
     referring = [each.referrers for each in members if each.referrers is not None]
     return KnownContent.of(
         merged([member.saved for member in members], title, annotations),
@@ -37,7 +37,7 @@ async def _chained(members: Sequence[FoundContent], saved: SavedImage) -> AsyncI
 
 
 class _Chained:
-    """The blobs of several readings; one that two of them bring comes once."""
+    """The blobs of several readings, each once."""
 
     def __init__(self, saved: SavedImage, readings: Sequence[Reading]) -> None:
         self.image = saved
@@ -68,10 +68,10 @@ class _Chained:
 
 
 def merged(members: Sequence[SavedImage], title: str, annotations: Annotations) -> SavedImage:
-    """Return one index of all that the members list, in their order; its bytes follow from theirs.
+    """Return one index of all entries of the members, in order; its bytes depend on theirs only.
 
-    What two members list alike is listed once. Raises ``PushError`` where two images are of one
-    platform, or none is of one that ``annotations`` name.
+    Equal entries are listed once. Raises ``PushError`` if two images have the same platform, or
+    none has a platform named in ``annotations``.
     """
     entries = _distinct((entry for member in members for entry in member.entries), title)
     entries = _annotated(entries, annotations, title)
@@ -93,7 +93,7 @@ def merged(members: Sequence[SavedImage], title: str, annotations: Annotations) 
 
 
 def _referrers(members: Sequence[SavedImage], manifests: Sequence[Manifest]) -> Referrers:
-    """Return what refers to the members as the index lists them: not to what was flattened."""
+    """Return the referrers of members that the index lists, not of those that were flattened."""
     found = (one for each in members for one in reaching(each.referrers.found, manifests))
     notices = (each.referrers.notice for each in members)
     return Referrers(tuple(dict.fromkeys(found)), "; ".join(filter(None, notices)) or None)
@@ -117,7 +117,7 @@ def _distinct(entries: Iterable[Mapping[str, Any]], title: str) -> list[Mapping[
 def _annotated(
     entries: Sequence[Mapping[str, Any]], annotations: Annotations, title: str
 ) -> list[Mapping[str, Any]]:
-    """Return the entries with what is to be said of the images among them."""
+    """Return the entries with the annotations for their images."""
     images = [
         Child(Digest(entry["digest"]), platform_of({"architecture": "", **entry["platform"]}), None)
         for entry in entries
@@ -136,7 +136,7 @@ def _annotated(
 
 
 def _platform(entry: Mapping[str, Any]) -> str:
-    """Return the platform of an entry; empty for attestations and artifacts, which have none."""
+    """Return the platform of an entry; empty for attestations and artifacts."""
     told = entry.get("platform") or {}
     if told.get("os") in {None, "unknown"}:
         return ""

@@ -1,8 +1,8 @@
-"""Layers that are not compressed: which they are, and what an image is once they are.
+"""Uncompressed layers: which they are, and what their compression changes in an image.
 
-The config stays, for it names layers by their uncompressed bytes. Manifests and the indexes above
-them change, and with them the image's digest. Attestations of an image point to its new manifest;
-the statements inside are theirs, and name the old one.
+The config does not change, since it names layers by their uncompressed bytes. Manifests and the
+indexes above them change, and with them the image's digest. Attestations of an image point to its
+new manifest; their statements do not change and name the old one.
 """
 
 import json
@@ -24,7 +24,7 @@ from ghcr_push.sources.spool import SpooledBlob
 
 
 def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
-    """Return the layers of images that are not compressed, and are nothing else beside."""
+    """Return the uncompressed layers of images that have no other role beside."""
     plain: dict[Digest, Descriptor] = {}
     other = set[Digest]()
     for document in (each.document for each in saved.manifests):
@@ -40,9 +40,10 @@ def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
 
 
 def template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
-    """Return an image's manifest with ``plain`` layers compressed, but for their digests and sizes.
+    """Return an image's manifest with ``plain`` layers compressed, without their digests and sizes.
 
-    By it a tag that names the image is known before a layer is read. An index has none.
+    With it a tag that already names the image is recognised before a layer is read. An index has
+    none.
     """
     document = saved.manifests[-1].document
     if "manifests" in document:
@@ -60,10 +61,10 @@ def compressed_layer(
     compressor: LayerCompressor,
     damaged: Callable[[], Exception],
 ) -> SpooledBlob | Iterator[bytearray]:
-    """Return a layer compressed by the recipe; its pieces where it turns out to be compressed.
+    """Return a layer compressed by the recipe; unchanged if it turns out to be compressed.
 
-    ``pieces`` are cut as the recipe wants them. Raises what ``damaged`` returns where they are not
-    those of the digest.
+    ``pieces`` are cut as the recipe requires. Raises the error from ``damaged`` if they do not
+    match the digest.
     """
     first = next(pieces, bytearray())
     all_pieces = chain([first] if first else [], pieces)
@@ -113,7 +114,7 @@ def _pieces(blob: DiskBlob) -> Iterator[bytearray]:
 
 
 def with_layers(saved: SavedImage, layers: Mapping[Digest, Descriptor]) -> SavedImage:
-    """Return the image with other layers in place of those in ``layers``."""
+    """Return the image with the layers in ``layers`` replaced."""
     renamed: dict[str, Manifest] = {}
     for change in (_with_layers(layers), _with_subject(renamed), _with_children(renamed)):
         for manifest in saved.manifests:
@@ -127,7 +128,7 @@ def with_layers(saved: SavedImage, layers: Mapping[Digest, Descriptor]) -> Saved
 
 
 Change = Callable[[Document], bool]
-"""Changes a document where it must, and says whether it did."""
+"""Changes a document if necessary, and returns whether it did."""
 
 
 def _with_layers(layers: Mapping[Digest, Descriptor]) -> Change:

@@ -1,4 +1,4 @@
-"""Content whose manifests are known before its blobs are read, and which is read where it lies."""
+"""Content whose manifests are known before its blobs are read, and that is read in place."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from ghcr_push.sources.images import SavedImage
 
 
 class Ready:
-    """All blobs at once, largest first: each is opened only where a repository lacks it."""
+    """All blobs at once, largest first: each is opened only if a repository lacks it."""
 
     seconds_compressing = 0.0
     waits_for_space = False
@@ -42,5 +42,5 @@ def image_of(saved: SavedImage) -> Image:
 
 
 def unnamed(saved: SavedImage, template: bytes | None) -> Image:
-    """Describe content whose digest comes to be only as it is read."""
+    """Describe content whose digest is known only after reading."""
     return replace(image_of(saved), digest=None, template=template)

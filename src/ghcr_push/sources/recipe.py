@@ -1,10 +1,10 @@
 """The recipe: how a layer becomes the gzip stream whose digest names it in a registry.
 
-The bytes must be the same whatever sizes the layer arrives in and however many threads work, so
-that a later run finds the layer by its digest. The tar is cut every MiB, each cut compressed for
-itself and ended by a sync flush, the last one finished; all of them make up one gzip member. The
-measurements behind library, level and cut are in ``docs/layer-compression.md``. To change any of
-these is to change the digests of all images: the changelog has to say so.
+The bytes must not depend on the sizes in which the layer arrives or the number of threads, so that
+a later run finds the layer by its digest. The tar is cut every MiB; each piece is compressed on its
+own and ends with a sync flush, the last one with a finish; together they are one gzip member. The
+measurements behind library, level and cut are in ``docs/layer-compression.md``. Changing any of
+these changes the digests of all images and must be in the changelog.
 """
 
 import struct
@@ -16,13 +16,13 @@ from typing import Final
 from isal import isal_zlib
 
 CHUNK_SIZE: Final = 1 << 20
-"""Uncompressed bytes that are compressed in one piece."""
+"""Uncompressed bytes per compressed piece."""
 
 LEVEL: Final = 2
-"""Of ``isal``: one of the levels that do not choose their code by processor."""
+"""Of ``isal``: one of the levels whose code does not depend on the processor."""
 
 _GROWTH: Final = 1 << 14
-"""Bytes by which a piece that cannot be compressed grows at most; 400 were measured."""
+"""Maximum growth in bytes of an incompressible piece; the largest measured was 400."""
 
 _RAW_DEFLATE = -15
 _HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
@@ -30,7 +30,7 @@ _HEADER: Final = bytes.fromhex("1f8b 08 00 00000000 00 ff")
 
 
 def most(size: int) -> int:
-    """Return more bytes than the gzip stream of ``size`` bytes can have."""
+    """Return an upper bound on the size of the gzip stream of ``size`` bytes."""
     return size + _GROWTH * (size // CHUNK_SIZE + 2)
 
 

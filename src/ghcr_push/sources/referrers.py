@@ -1,6 +1,6 @@
-"""What refers to an image: its signatures, SBOMs and attestations, and those of its parts.
+"""The referrers of an image and of its parts: signatures, SBOMs and attestations.
 
-By the field ``subject`` of the image-spec, or by cosign's tags. What refers to a referrer counts,
+Found by the field ``subject`` of the image-spec, or by cosign's tags. Referrers of referrers count,
 too: the signature of an SBOM.
 """
 
@@ -18,10 +18,10 @@ from ghcr_push.references import Digest, is_digest, referrers_tag
 from ghcr_push.sources.images import SavedImage
 
 COSIGN: Final = (".sig", ".att", ".sbom")
-"""Endings of cosign's tags (cosign, ``specs/SIGNATURE_SPEC.md`` and its like)."""
+"""Suffixes of cosign's tags (cosign, ``specs/SIGNATURE_SPEC.md`` and related files)."""
 
 ASKED_AT_ONCE: Final = 8
-"""Questions to a source registry side by side."""
+"""Maximum number of parallel requests to a source registry."""
 
 _COSIGN_TAG: Final = re.compile(r"(sha256)-([0-9a-f]{64})\.(?:sig|att|sbom)")
 
@@ -33,24 +33,24 @@ _KINDS: Final = {
 _SIGNED: Final = frozenset(
     {"dev.cosignproject.cosign/image", "dev.cosignproject.cosign/imageIndex"}
 )
-"""By these annotations `cosign save` says what is what in a layout of one image."""
+"""Annotations with which `cosign save` labels the entries of a layout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A manifest that refers to another: by its ``subject``, or by cosign's ``tag``."""
+    """A manifest that refers to another one, by its ``subject`` or by cosign's ``tag``."""
 
     digest: Digest
     tag: str | None = None
 
 
 Relations = Mapping[Digest, Sequence[Relation]]
-"""By the digest that is referred to."""
+"""By the digest of the subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A manifest that a layout lists, with what its entry says of it."""
+    """A manifest that a layout lists, with the fields of its entry."""
 
     digest: Digest
     names: tuple[str, ...]
@@ -59,7 +59,7 @@ class Listed:
 
 
 def relations_of(entries: Iterable[Listed]) -> Relations:
-    """Return how the manifests of a layout refer to one another."""
+    """Return the relations between the manifests of a layout."""
     found: defaultdict[Digest, list[Relation]] = defaultdict(list)
     listed = list(entries)
     signed = [entry.digest for entry in listed if entry.annotations.get(_KIND) in _SIGNED]
@@ -77,7 +77,7 @@ def relations_of(entries: Iterable[Listed]) -> Relations:
 
 
 def subject_of(document: Mapping[str, Any]) -> Digest | None:
-    """Return the digest of what a manifest says it refers to."""
+    """Return the digest of a manifest's subject."""
     subject = document.get("subject")
     digest = str(subject.get("digest")) if isinstance(subject, dict) else ""
     return Digest(digest) if is_digest(digest) else None
@@ -89,9 +89,9 @@ def found_in(
     read: Callable[[Digest], SavedImage],
     notice: str | None = None,
 ) -> Referrers:
-    """Return all that refers to a part of ``image``, or to what does; each once.
+    """Return all direct and indirect referrers of the parts of ``image``, each once.
 
-    ``read`` returns a manifest once all that it names is known to be there, or raises.
+    ``read`` returns a manifest after checking that all its parts exist, or raises.
     """
     waiting = deque(manifest.digest for manifest in image.manifests)
     asked: set[Digest] = set()
@@ -129,9 +129,9 @@ def as_content(referrers: Referrers) -> SavedImage:
 
 
 def reaching(referrers: Iterable[Referrer], manifests: Iterable[Manifest]) -> Iterator[Referrer]:
-    """Yield those that refer to one of ``manifests``, or to one that does.
+    """Yield those that refer to one of ``manifests``, directly or indirectly.
 
-    ``referrers`` come after what they refer to, as ``found_in`` returns them.
+    ``referrers`` come after their subjects, as ``found_in`` returns them.
     """
     there = {manifest.digest for manifest in manifests}
     for one in referrers:
@@ -141,11 +141,11 @@ def reaching(referrers: Iterable[Referrer], manifests: Iterable[Manifest]) -> It
 
 
 class Finder:
-    """Finds what refers to manifests in one repository of a registry, by API and by tags.
+    """Finds the referrers of manifests in one repository of a registry, by API and by tags.
 
-    ``listed`` asks the referrers API, None where there is none. ``fetched`` returns a manifest by
-    tag or digest, None where it is not there; ``completed`` fetches all manifests that one leads
-    to and returns their digests. What they raise ends the search.
+    ``listed`` queries the referrers API, None if there is none. ``fetched`` returns a manifest by
+    tag or digest, None if it is missing; ``completed`` fetches a manifest with all its children and
+    returns their digests. Their errors end the search.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Finder:
     ) -> None:
         self.relations: dict[Digest, list[Relation]] = {}
         self.gone: list[Digest] = []
-        """What is listed and not there."""
+        """Listed manifests that are missing."""
         self._listed = listed
         self._fetched = fetched
         self._completed = completed
@@ -165,7 +165,7 @@ class Finder:
         self._slots = anyio.CapacityLimiter(ASKED_AT_ONCE)
 
     async def search(self, digests: Iterable[Digest]) -> None:
-        """Find what refers to ``digests``, and what refers to that, and so on."""
+        """Find the referrers of ``digests``, their referrers, and so on."""
         self._new = set(digests)
         while self._new:
             waiting, self._new = self._new, set()
@@ -201,7 +201,7 @@ class Finder:
 
 
 def gone(digests: Sequence[Digest]) -> str | None:
-    """Say so where the source lists what it has not: a clean-up of untagged versions, mostly."""
+    """Report listed manifests that are missing, usually after a clean-up of untagged versions."""
     if not digests:
         return None
     more = f" and {len(digests) - 1} more" if len(digests) > 1 else ""
@@ -209,7 +209,7 @@ def gone(digests: Sequence[Digest]) -> str | None:
 
 
 def entries_of(index: Manifest | None) -> list[Mapping[str, Any]]:
-    """Return the descriptors that an index lists; none of what is no index."""
+    """Return the descriptors in an index; none if it is not an index."""
     entries = index.document.get("manifests") if index else None
     if not isinstance(entries, list):
         return []

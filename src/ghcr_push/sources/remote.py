@@ -1,4 +1,4 @@
-"""Content that lies in a registry: read as it is sent on, never on disk."""
+"""Content in a registry: streamed while it is uploaded, never written to disk."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, nullcontext
@@ -26,14 +26,14 @@ _SERVER_ERROR: Final = 500
 _LARGEST_CONFIG: Final = 4 << 20
 
 MOST_MANIFESTS: Final = 1_000
-"""Manifests that one source may have: platforms and attestations number some dozens."""
+"""Maximum number of manifests of a source; platforms and attestations make a few dozen."""
 
 
 class ContentReader(Protocol):
-    """Reads content out of registries, each method one try. Raises ``PushError``."""
+    """Reads content from registries, one attempt per call. Raises ``PushError``."""
 
     async def source_manifest(self, repository: Repository, reference: str) -> Manifest:
-        """Fetch a manifest or index with its exact bytes, checked against its digest."""
+        """Fetch a manifest or index with its exact bytes, verified by its digest."""
 
     def source_blob(
         self, repository: Repository, digest: Digest, start: int, size: int
@@ -43,21 +43,21 @@ class ContentReader(Protocol):
     async def source_referrers(
         self, repository: Repository, subject: Digest
     ) -> Sequence[Digest] | None:
-        """List what refers to a manifest; None where the registry has no such list."""
+        """List the referrers of a manifest; None if the registry has no such list."""
 
 
 class Persist(Protocol):
-    """Tries again while that makes sense."""
+    """Retries while it makes sense."""
 
     async def __call__(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return what an attempt gives; raise its last ``AttemptError``."""
+        """Return the result of an attempt; raise the last ``AttemptError``."""
 
 
 class RegistrySources:
-    """Images in registries. ``persist`` tries a read again while that makes sense.
+    """Images in registries; ``persist`` retries a read while it makes sense.
 
-    ``platform`` chooses one of each index; None wants all that it names. ``referrers``: what
-    refers to an image comes along.
+    ``platform`` selects one platform of each index; None means all. ``referrers``: copy an image's
+    referrers.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RegistrySources:
         self._platform = platform
 
     async def find(self, location: RegistryLocation) -> KnownContent | Failure:
-        """Fetch all manifests; blobs are taken to be there until they are read."""
+        """Fetch all manifests; blobs are assumed to exist until they are read."""
         try:
             top, files = await self._fetch(location)
             saved = Layout(files, str(location)).read(top, self._platform)
@@ -103,7 +103,7 @@ class RegistrySources:
     async def _fetch_children(
         self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
     ) -> list[Digest]:
-        """Fetch all manifests that one leads to; return their digests and its own."""
+        """Fetch a manifest and all its children; return their digests."""
         _check_number(location, files)
         fetched, waiting = [manifest.digest], files.add(manifest)
         while waiting:
@@ -116,7 +116,7 @@ class RegistrySources:
     async def _with_referrers(
         self, location: RegistryLocation, saved: SavedImage, files: "Fetched"
     ) -> SavedImage:
-        """Add what refers to an image, found by the registry's API or by tags."""
+        """Add an image's referrers, found by the registry's API or by tags."""
 
         async def fetched(reference: str) -> Manifest | None:
             if is_digest(reference) and (known := files.manifests.get(Digest(reference))):
@@ -145,7 +145,7 @@ class RegistrySources:
     async def _fetch_config(
         self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
     ) -> None:
-        """Fetch the config of a single image: it alone tells the platform."""
+        """Fetch the config of a single image: only it has the platform."""
         named = (json_object(manifest.raw) or {}).get("config")
         digest = named.get("digest") if isinstance(named, dict) else None
         size = files.size(path_of(Digest(digest))) if isinstance(digest, str) else None
@@ -183,7 +183,7 @@ def _check_number(location: RegistryLocation, files: "Fetched") -> None:
 
 
 class Fetched:
-    """The manifests of one source, as the files of a layout; its blobs are taken to be there."""
+    """The manifests of one source, as the files of a layout; its blobs are assumed to exist."""
 
     def __init__(self) -> None:
         self.manifests: dict[Digest, Manifest] = {}
@@ -191,22 +191,22 @@ class Fetched:
         self._sizes: dict[str, int] = {}
 
     def add(self, manifest: Manifest) -> list[Digest]:
-        """Add a manifest or index; return the manifests that it names."""
+        """Add a manifest or index; return its children."""
         self.manifests[manifest.digest] = manifest
         self._contents[path_of(manifest.digest)] = manifest.raw
         try:
             children, blobs = named_by(json_object(manifest.raw) or {})
         except ValueError:
-            return []  # whoever reads the layout says so
+            return []  # reading the layout reports it
         self._sizes |= {path_of(blob.digest): blob.size for blob in blobs}
         return [child.digest for child in children]
 
     def add_config(self, digest: Digest, raw: bytes) -> None:
-        """Add what a config says."""
+        """Add the data of a config."""
         self._contents[path_of(digest)] = raw
 
     def size(self, name: str) -> int | None:
-        """Return the bytes of a manifest, or what a blob is said to have."""
+        """Return the size of a manifest, or the size in a blob's descriptor."""
         content = self._contents.get(name)
         return self._sizes.get(name) if content is None else len(content)
 
@@ -220,9 +220,9 @@ class Fetched:
 
 
 class RemoteBlob:
-    """A blob in a source registry; nothing of it is kept here.
+    """A blob in a source registry; nothing of it is stored here.
 
-    A pass from its first byte to its last checks the digest before the last piece is given out.
+    A pass from its first byte to its last verifies the digest before it yields the last piece.
     """
 
     def __init__(
@@ -235,10 +235,13 @@ class RemoteBlob:
         self._title = title
 
     def release(self) -> None:
-        """Give nothing back: nothing was taken."""
+        """Do nothing: no space was taken."""
 
     async def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Yield the bytes from ``start`` on, by one request. Raises ``PushError`` of the source."""
+        """Yield the bytes from ``start`` on, with one request.
+
+        Raises ``PushError`` of the source.
+        """
         check = RunningDigest(self.digest, self.size) if start == 0 else None
         wanted = self._reader.source_blob(self._repository, self.digest, start, self.size)
         async with aclosing(wanted) as pieces:
@@ -255,10 +258,10 @@ class RemoteBlob:
 
 
 def of_source(error: PushError, title: str) -> PushError:
-    """Return ``error`` as one of the source: it says nothing of the registry that is pushed to."""
+    """Return ``error`` as one of the source, which says nothing about the target's registry."""
     evidence = error.evidence
     failure = classify(evidence)
-    # what was just uploaded may be invisible for a while; what somebody else did is there or not
+    # our own uploads may be invisible for a while; those of others exist or not
     may_pass = failure.retryable and (evidence.status is None or _may_pass(evidence.status))
     kind = Kind.SOURCE_UNREACHABLE if may_pass else Kind.SOURCE_INVALID
     return PushError(

@@ -1,4 +1,4 @@
-"""Images as a Docker Engine saves them: read from a stream once, blob by blob, never unpacked."""
+"""Images as a Docker Engine saves them: read once from a stream, blob by blob."""
 
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from threading import Lock
@@ -29,7 +29,7 @@ class SavedImages:
     proves that all of it came whole. One try; a stream that is cut off, damaged or not whole
     raises ``PushError``.
 
-    Reading blocks a thread until the stream's writer is killed or ends: keep the process that
+    Reading blocks a thread until the stream's writer is killed or exits: keep the process that
     writes it in a block around this one.
     """
 
@@ -107,7 +107,7 @@ class SavedImages:
 
     @property
     def seconds_compressing(self) -> float:
-        """Processor seconds spent on compression so far, all cores together."""
+        """Processor seconds of compression so far, over all cores."""
         return self._compressor.compressing.seconds
 
     def __aiter__(self) -> Self:
@@ -126,14 +126,14 @@ class SavedImages:
         return blob
 
     def _fetch(self) -> None:
-        """Have the next blob made; runs in a thread that a cancel leaves behind."""
+        """Produce the next blob; runs in a thread that a cancelled task leaves behind."""
         blob: SpooledBlob | None = None
         try:
             blob = next(self._steps)
         except StopIteration as end:
             self._image = end.value
         except Stopped:
-            pass  # nobody waits for it
+            pass  # the task was cancelled
         finally:
             with self._turn:
                 self._reading = False

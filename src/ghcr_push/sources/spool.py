@@ -1,4 +1,4 @@
-"""Temporary space, bounded in bytes, between a source that is read and what becomes of it."""
+"""Temporary space, limited in bytes, between the reading of a source and its uploads."""
 
 import errno
 import hashlib
@@ -16,17 +16,17 @@ from ghcr_push.references import Digest
 from ghcr_push.sources.pieces import Pieces
 
 DEFAULT_BUDGET: Final = 2 << 30
-"""Bytes. A hosted runner's disk has 14 GB free, most of which belongs to the job."""
+"""Bytes. A hosted runner's disk has 14 GB free, most of which the job needs."""
 
 _CHUNK: Final = 1 << 18
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def temporary_folder(environ: Mapping[str, str]) -> Path | None:
-    """Say where private temporary files go; None: where temporary files go anyhow.
+    """Return the folder for private temporary files; None for the usual one.
 
-    Where /tmp cannot be written, Python falls back on the working folder, which is the workspace
-    in a container action, and that is what later steps publish.
+    If /tmp is not writable, Python uses the working folder. In a container action this is the
+    workspace, which later steps publish.
     """
     temporary = environ.get("RUNNER_TEMP")
     fell_back = Path(tempfile.gettempdir()) == Path.cwd()
@@ -34,10 +34,10 @@ def temporary_folder(environ: Mapping[str, str]) -> Path | None:
 
 
 class SpooledBlob:
-    """A blob in temporary space, to be read as often as it takes; ``release`` gives its space back.
+    """A blob in temporary space, readable any number of times; ``release`` frees its space.
 
-    ``diff_id`` is the digest of a layer's uncompressed bytes, where we compressed it. A context
-    manager: the end of the block releases it.
+    ``diff_id`` is the digest of a layer's uncompressed bytes, if we compressed it. As a context
+    manager, it is released at the end of the block.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class SpooledBlob:
         return chunk
 
     def release(self) -> None:
-        """Give the space back; it cannot be read any more. Again is harmless."""
+        """Free the space; the blob cannot be read any more. Safe to repeat."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -80,7 +80,7 @@ class SpooledBlob:
 
 
 class SpoolFile:
-    """A blob that is being written, hashed as it is; ends as ``finished`` or ``discarded``."""
+    """A blob that is being written and hashed; ends as ``finished`` or ``discarded``."""
 
     def __init__(
         self, spool: "Spool", file: IO[bytes], algorithm: str, claim: "Claim", stop: threading.Event
@@ -92,7 +92,7 @@ class SpoolFile:
         self._hash = hashlib.new(algorithm)
 
     def write(self, content: bytes | bytearray) -> None:
-        """Add ``content``, once there is room; raise ``PushError`` where the disk is full."""
+        """Add ``content`` when there is space; raise ``PushError`` if the disk is full."""
         self._spool.take(self._claim, len(content), self._stop)
         self._hash.update(content)
         left = memoryview(content)
@@ -104,92 +104,92 @@ class SpoolFile:
 
     @property
     def digest(self) -> Digest:
-        """The digest of what is written so far."""
+        """The digest of the bytes written so far."""
         return Digest(f"{self._hash.name}:{self._hash.hexdigest()}")
 
     def finished(self, diff_id: Digest | None = None) -> SpooledBlob:
-        """Return the blob; it takes no more space from now on than it has bytes."""
+        """Return the blob; its claim shrinks to its size."""
         self._spool.settle(self._claim)
         return SpooledBlob(self._spool, self._file, self.digest, self._claim.used, diff_id)
 
     def discarded(self) -> None:
-        """Drop what was written."""
+        """Drop the written bytes."""
         self._file.close()
         self._spool.drop(self._claim)
 
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """What one blob that is being written may take: ``most`` bytes, None if that is not known."""
+    """The claim of one blob that is being written: ``most`` bytes, None if unknown."""
 
     most: int | None
     used: int = 0
 
 
 class Room:
-    """What is in use of ``budget`` bytes, and who may take more; no clock, no lock, no files.
+    """Bytes in use of ``budget``, and which writers may take more; no clock, no lock, no files.
 
-    A writer whose largest size fits into what is left reserves that much and never waits again. One
-    writer at a time may go on without a reservation: it takes what is left, then waits until all
-    else is given back, and passes beyond the budget only when it is alone. So however many write,
-    what is in use is never more than ``budget`` or the largest blob, whichever is more.
+    A writer whose maximum size fits into the free space reserves that much and never waits again.
+    One writer at a time may continue without a reservation: it takes the free space, then waits
+    until all other space is freed, and exceeds the budget only when it is alone. So with any number
+    of writers, the space in use is at most ``budget`` or the largest blob, whichever is more.
     """
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._reserved = 0
-        """Bytes of finished blobs, and those that writers have reserved."""
+        """Bytes of finished blobs and of reservations."""
         self._unbounded: Claim | None = None
         """The one writer without a reservation."""
         self._waits = False
-        """Whether it waits for all else to be given back: nothing new is reserved meanwhile."""
+        """Whether it waits for all other space to be freed: no new reservations meanwhile."""
         self.used = 0
         self.highest = 0
 
     def may_begin(self, claim: Claim) -> bool:
-        """Say whether ``claim`` fits, or may go on without a reservation."""
+        """Return whether ``claim`` fits, or may continue without a reservation."""
         return self._may_reserve(claim) or self._unbounded is None
 
     def begin(self, claim: Claim) -> None:
-        """Let a writer begin that may."""
+        """Start a writer for which ``may_begin`` is true."""
         if self._may_reserve(claim):
             self._reserved += claim.most or 0
         else:
             self._unbounded = claim
 
     def want(self, claim: Claim, size: int) -> None:
-        """Note that the writer of ``claim`` asks for ``size`` more bytes."""
+        """Record that the writer of ``claim`` needs ``size`` more bytes."""
         if claim is self._unbounded:
             self._waits = not self._fits(size)
 
     def may_take(self, claim: Claim, size: int) -> bool:
-        """Say whether it may have them now."""
+        """Return whether it may have them now."""
         return claim is not self._unbounded or not self._reserved or self._fits(size)
 
     def take(self, claim: Claim, size: int) -> None:
-        """Let it have them."""
+        """Give them to the writer."""
         self.done_waiting(claim)
         claim.used += size
         self.used += size
         self.highest = max(self.highest, self.used)
 
     def done_waiting(self, claim: Claim) -> None:
-        """Note that the writer of ``claim`` asks for nothing any more."""
+        """Record that the writer of ``claim`` no longer waits."""
         if claim is self._unbounded:
             self._waits = False
 
     def settle(self, claim: Claim) -> None:
-        """Keep of a finished blob's claim what it takes."""
+        """Reduce a finished blob's claim to its size."""
         self._end(claim)
         self._reserved += claim.used
 
     def drop(self, claim: Claim) -> None:
-        """Take back the room of a blob that was never finished."""
+        """Free the space of a blob that was never finished."""
         self._end(claim)
         self.used -= claim.used
 
     def give_back(self, size: int) -> None:
-        """Take back the room of a finished blob."""
+        """Free the space of a finished blob."""
         self._reserved -= size
         self.used -= size
 
@@ -208,16 +208,16 @@ class Room:
 
 
 class Spool:
-    """Temporary files without a name in ``folder``, of ``budget`` bytes together (see ``Room``).
+    """Unnamed temporary files in ``folder``, of ``budget`` bytes in total (see ``Room``).
 
-    Files without a name are gone with the process, however it ends.
+    Unnamed files vanish with the process, however it ends.
     """
 
     def __init__(self, budget: int = DEFAULT_BUDGET, folder: Path | None = None) -> None:
         self._folder = folder
         self._room = Room(budget)
         self._waiting: set[threading.Event] = set()
-        """What would stop each writer that waits."""
+        """The events that stop waiting writers."""
         self._changed = threading.Condition()
 
     @property
@@ -227,13 +227,13 @@ class Spool:
 
     @property
     def highest(self) -> int:
-        """The most bytes that were ever in use."""
+        """The largest number of bytes in use at any time."""
         return self._room.highest
 
     def file(self, algorithm: str, stopping: threading.Event, most: int | None = None) -> SpoolFile:
-        """Begin a blob of at most ``most`` bytes whose digest is by ``algorithm``, once it may.
+        """Start a blob of at most ``most`` bytes with a digest by ``algorithm``, once it may.
 
-        Its writer gives up once ``stopping`` is set and ``wake`` was called.
+        Its writer stops when ``stopping`` is set and ``wake`` was called.
         """
         claim = self._begin(Claim(most), stopping)
         try:
@@ -244,7 +244,7 @@ class Spool:
         return SpoolFile(self, file, algorithm, claim, stopping)
 
     def wake(self) -> None:
-        """Have waiting writers look at their ``stopping``."""
+        """Make waiting writers check their ``stopping``."""
         with self._changed:
             self._changed.notify_all()
 
@@ -255,7 +255,7 @@ class Spool:
         return claim
 
     def take(self, claim: Claim, size: int, stopping: threading.Event) -> None:
-        """Wait for room for ``size`` more bytes of ``claim`` and take it."""
+        """Wait for ``size`` more bytes for ``claim`` and take them."""
         with self._changed:
             self._room.want(claim, size)
             try:
@@ -265,7 +265,7 @@ class Spool:
             self._room.take(claim, size)
 
     def _wait(self, stopping: threading.Event, there_is_room: Callable[[], bool]) -> None:
-        """Wait until ``there_is_room``; raise ``Stopped`` where the writer is told to stop."""
+        """Wait until ``there_is_room``; raise ``Stopped`` if the writer is to stop."""
         while not stopping.is_set() and not there_is_room():
             self._waiting.add(stopping)
             self._changed.wait()
@@ -274,30 +274,30 @@ class Spool:
             raise Stopped
 
     def is_awaited_by(self, stopping: threading.Event) -> bool:
-        """Say whether the writer that ``stopping`` stops waits for room."""
+        """Return whether the writer of ``stopping`` waits for space."""
         return stopping in self._waiting
 
     def settle(self, claim: Claim) -> None:
-        """Keep of a finished blob's claim what it takes."""
+        """Reduce a finished blob's claim to its size."""
         with self._changed:
             self._room.settle(claim)
             self._changed.notify_all()
 
     def drop(self, claim: Claim) -> None:
-        """Take back the room of a blob that was never finished."""
+        """Free the space of a blob that was never finished."""
         with self._changed:
             self._room.drop(claim)
             self._changed.notify_all()
 
     def give_back(self, size: int) -> None:
-        """Take back the room of a finished blob."""
+        """Free the space of a finished blob."""
         with self._changed:
             self._room.give_back(size)
             self._changed.notify_all()
 
 
 class Stopped(Exception):  # noqa: N818 - no error: nobody wants the rest
-    """Nobody reads any more; ends the writing thread."""
+    """The reader is gone; ends the writing thread."""
 
 
 def _failed(error: OSError) -> PushError:

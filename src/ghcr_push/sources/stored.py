@@ -1,7 +1,7 @@
-"""Images of an engine's containerd store: saved as an OCI layout, blobs and manifests as they are.
+"""Images of an engine's containerd store, saved as an OCI layout; blobs and manifests unchanged.
 
-Blobs come sorted by digest, so a manifest may come after the blobs that it names. Manifests are
-kept in memory and told by what they say of themselves; all else is handed on at once.
+Blobs come sorted by digest, so a manifest may come after its blobs. Manifests are kept in memory
+and recognised by their content; all other blobs are passed on at once.
 """
 
 import re
@@ -28,7 +28,7 @@ from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
 
 _BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
-"""The algorithms that the image-spec registers."""
+"""The algorithms registered in the image-spec."""
 
 _PIECE: Final = 1 << 20
 
@@ -126,6 +126,6 @@ def _spooled(
 
 
 def _named_as_blobs(saved: Iterable[SavedImage], contents: ImageGraph) -> tuple[Digest, ...]:
-    """Return what looks like a manifest and is named as a blob: of artifacts, anything may be."""
+    """Return a blob that looks like a manifest but is named as a blob, as artifacts may."""
     named = (blob.digest for image in saved for blob in image.blobs)
     return tuple(dict.fromkeys(one for one in named if one not in contents.blobs))

@@ -1,7 +1,7 @@
-"""A tar archive read once from front to back, as an engine writes it into a pipe.
+"""A tar archive read once from start to end, as an engine writes it to a pipe.
 
-The standard library's own stream mode takes a damaged archive for one that ends: what the engine
-says in the middle of it would be lost.
+The standard library's stream mode treats a damaged archive as ended, and so loses an engine's error
+text in the middle of it.
 """
 
 import json
@@ -16,35 +16,35 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SKIPPED_AT_ONCE: Final = 1 << 20
 _LONGEST_EXTENSION: Final = 1 << 20
-"""Bytes of a pax or GNU header that are read: names, where engines need kilobytes at most."""
+"""Maximum bytes of a pax or GNU header, for names; engines need a few kilobytes."""
 
 _TAIL: Final = 4096
-"""Bytes kept of what came last, to find the engine's words in; its messages are shorter."""
+"""Bytes kept from the end of the stream, to find the engine's error; its messages are shorter."""
 
-# moby, daemon/pkg/streamformatter: what an engine adds to a stream in which it fails
+# moby, daemon/pkg/streamformatter: the error object that an engine adds to a failed stream
 _ERROR: Final = re.compile(rb'\{"errorDetail":\{.*\}', re.DOTALL)
 
 
 class ByteReader(Protocol):
-    """Blocking binary input, such as a pipe; every read may bring less than asked for."""
+    """Blocking binary input, such as a pipe; a read may return less than requested."""
 
     def readinto(self, buffer: memoryview, /) -> int | None:
-        """Fill the front of ``buffer`` and say how much; 0 at the end."""
+        """Fill the start of ``buffer`` and return the number of bytes; 0 at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A file of the archive; ``size`` is its bytes."""
+    """A file of the archive; ``size`` is in bytes."""
 
     name: str
     size: int
 
 
 class TarStream:
-    """The files of an archive, one after the other; what is not read of one is passed over.
+    """The files of an archive, one after the other; unread parts of a file are skipped.
 
-    ``complaint`` is asked, when the stream breaks off, what its writer has to say for itself.
-    Every method raises ``PushError`` where the archive is cut off or damaged.
+    If the stream breaks off, ``complaint`` returns the error output of its writer. Every method
+    raises ``PushError`` if the archive is truncated or damaged.
     """
 
     def __init__(self, reader: ByteReader, complaint: Callable[[], str] = str) -> None:
@@ -84,9 +84,9 @@ class TarStream:
             name = size = None
 
     def pieces(self, most: int) -> Iterator[bytearray]:
-        """Yield the rest of the file at hand in pieces of ``most`` bytes, the last may be less.
+        """Yield the rest of the current file in pieces of ``most`` bytes, the last may be smaller.
 
-        Where the cuts are does not depend on what sizes the stream arrives in.
+        The cuts do not depend on the sizes in which the stream arrives.
         """
         while self._left:
             piece = bytearray(min(most, self._left))
@@ -95,7 +95,7 @@ class TarStream:
             yield piece
 
     def content(self) -> bytes:
-        """Return the rest of the file at hand, for files that are known to be small."""
+        """Return the rest of the current file; only for small files."""
         return b"".join(self.pieces(max(1, self._left)))
 
     # -- blocks -----------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class TarStream:
         self._tail = self._tail[-_TAIL:]
 
     def _drain(self) -> None:
-        """Read on to the end, so that the writer can end well; keep the last of it."""
+        """Read to the end, so that the writer can exit normally; keep the last bytes."""
         rest = memoryview(bytearray(_SKIPPED_AT_ONCE))
         while count := self._read(rest):
             self._tail = (self._tail + bytes(rest[:count][-_TAIL:]))[-2 * _TAIL :]
@@ -162,16 +162,16 @@ class TarStream:
     def _read(self, buffer: memoryview) -> int:
         try:
             return self._reader.readinto(buffer) or 0
-        except (OSError, ValueError) as error:  # ValueError: closed by the one who gave up
+        except (OSError, ValueError) as error:  # ValueError: closed by a reader that gave up
             raise self.broken(str(error)) from error
 
     # -- failures ---------------------------------------------------------------------------
 
     def broken(self, how: str) -> PushError:
-        """Return the error for a stream that is not whole, in the engine's own words if it has any.
+        """Return the error for an incomplete stream, in the engine's own words if there are any.
 
-        Those words are in the stream itself (an engine that fails in mid-stream adds an object
-        with its error to the archive), or in what the writer printed.
+        They are in the stream itself (an engine that fails in mid-stream adds an object with its
+        error to the archive), or in the writer's error output.
         """
         words = _engine_error(self._tail) or self._complaint().strip()
         if words:
