@@ -1,1 +1,1 @@
-"""The heart: a queue of targets, the limit on writes in flight, and the waits between tries."""
+"""The core: a queue of targets, the limit on writes in flight, and the waits between attempts."""

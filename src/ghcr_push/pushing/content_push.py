@@ -1,7 +1,7 @@
-"""The content of a group, uploaded by ourselves: every blob and child manifest a unit of work.
+"""Uploads the content of a group: every blob and child manifest is a unit.
 
-Blobs go before the manifests that name them, child manifests before their index; the top manifest
-is left to the tags. So a tag never points at something incomplete.
+Blobs go before the manifests that name them, child manifests before their index; the tags write the
+top manifest. So a tag never points at something incomplete.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -26,10 +26,10 @@ from ghcr_push.references import Digest, Repository
 
 
 class ContentPush:
-    """Brings the content of one group into its repository.
+    """Uploads the content of one group to its repository.
 
-    It goes up with the target ``seed``; what it does stands in ``log`` as it happens. ``refusal``
-    is asked before the first blob is sent. ``may_begin`` says whether a write may begin now.
+    It is uploaded with the target ``seed`` and records its progress in ``log``. ``refusal`` is
+    called before the first blob is sent. ``may_begin`` says whether a write may start now.
     """
 
     def __init__(
@@ -57,28 +57,28 @@ class ContentPush:
         self.units = Units(seed, context=context, limiter=limiter, may_begin=may_begin, log=log)
         self._reader = self.units.reader
         self._passes = self.units.new()
-        """The attempts to read the image that are told of with this repository."""
+        """The attempts to read the image that this repository reports."""
         self._blobs: dict[Digest, Unit] = {}
-        """What each blob has spent, over all readings."""
+        """The units of the blobs, over all readings."""
         self._brought: set[Digest] = set()
         self._sizes: dict[Digest, int] = {}
         self._uploads: dict[Digest, Upload] = {}
-        """The latest of each blob."""
+        """The latest unit of each blob."""
         self._whole = False
         """Whether all blobs are known."""
         self._unbelieved: set[Digest] = set()
-        """Blobs that are sent whatever a look at them says."""
+        """Blobs to send without looking for them."""
         self.unknown_blobs = UnknownBlobs(self._send_again)
         self.listed: set[Digest] = set()
-        """Manifests that the registry, as it took them, added to a list of referrers itself."""
+        """Manifests that the registry itself added to a list of referrers."""
         self._wanted: frozenset[Digest] | None = None
-        """The blobs to bring, None for all."""
+        """The blobs to upload, None for all."""
 
     async def push(self) -> Manifest:
-        """Return the image's own manifest once all that it names is in the repository.
+        """Return the image's own manifest once all its parts are in the repository.
 
-        Raises ``AttemptError`` where that cannot be, ``NotStartedError`` where the run was ended
-        before anything of it was tried.
+        Raises ``AttemptError`` if that is impossible, ``NotStartedError`` if the run ended before
+        anything of it was tried.
         """
         began = self._context.clock()
         whole = await self._bring_all()
@@ -92,9 +92,9 @@ class ContentPush:
         return top
 
     async def bring(self, manifests: Sequence[Manifest], blobs: frozenset[Digest]) -> None:
-        """Bring ``manifests``, and before them those ``blobs`` of the content; no tag is theirs.
+        """Upload ``manifests`` without a tag, and before them those ``blobs`` of the content.
 
-        Raises as ``push`` does.
+        Raises like ``push``.
         """
         if blobs:
             self._wanted = blobs
@@ -102,7 +102,7 @@ class ContentPush:
         await self._bring_manifests(manifests)
 
     async def _send_again(self, digests: frozenset[Digest]) -> None:
-        """Send blobs that the registry says it has, and has not: from another reading."""
+        """Send blobs again that the registry reported both as present and as missing."""
         again = digests & self._brought
         self._brought -= again
         self._unbelieved |= again
@@ -112,7 +112,7 @@ class ContentPush:
     # -- readings ---------------------------------------------------------------------------
 
     async def _bring_all(self) -> ImageManifests:
-        """Take part in readings until the repository has every blob."""
+        """Join readings until the repository has every blob."""
         while True:
             await self._wait_for_answer()
             whole = await self._receive()
@@ -123,7 +123,7 @@ class ContentPush:
             await self._content.until_read()
 
     async def _wait_for_answer(self) -> None:
-        """Have no image read for a registry that does not answer; ask it until it does."""
+        """Wait until the registry answers, before an image is read for it."""
         if not self._limiter.outage.answers:
             unit = self.units.new()
             await self.units.persist(unit, lambda: self._ask(unit.journal))
@@ -148,9 +148,9 @@ class ContentPush:
             journal.drop()
 
     async def _receive(self) -> ImageManifests | None:
-        """Take part in a reading; None where another one is needed, for this one had to give way.
+        """Join a reading; None if another one is needed because this one had to give way.
 
-        The first blob that cannot be brought ends it. Errors are raised at the end, for a task
+        The first blob that cannot be uploaded ends it. Errors are raised at the end, since a task
         group would wrap them.
         """
         errors: list[Exception] = []
@@ -189,7 +189,7 @@ class ContentPush:
         return whole
 
     def _failed(self, error: Exception) -> Exception:
-        """Return what ended the content: an image that could not be read is a failed attempt."""
+        """Return the error that ended the content: an unreadable image is a failed attempt."""
         if not isinstance(error, PushError):
             return error
         failure = self.units.judge(error)
@@ -199,38 +199,38 @@ class ContentPush:
         return AttemptError(failure, counts=True)
 
     async def _timed(self, receiver: Receiver) -> AsyncIterator[Blob]:
-        """Yield the blobs, counting the time that each is waited for."""
+        """Yield the blobs, counting the time of waiting for each."""
         asked = self._context.clock()
         async for blob in receiver:
             self.log.count(seconds_reading=self._context.clock() - asked)
             yield blob
             asked = self._context.clock()
 
-    # -- as one who takes part in a reading ---------------------------------------------------
+    # -- as a participant of a reading -------------------------------------------------------
 
     def stalled(self) -> bool:
-        """Say whether the registry does nothing for us at present."""
+        """Return whether the registry makes no progress at present."""
         return self._known_blobs.progress.stalled()
 
     def may_begin(self) -> bool:
-        """Say whether the run goes on to what was not tried yet, or something of it was."""
+        """Return whether untried work may still start, or something of it was tried."""
         return self._may_begin()
 
     def pass_begins(self) -> None:
-        """Count an attempt from now on."""
+        """Start to count an attempt."""
         self._passes.journal.send(Step.READ, self._limiter.limit)
 
     def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
         """Record how the attempt failed, and the wait after it."""
         journal = self._passes.journal
-        if journal.step is None:  # another repository had it begin, and left since
+        if journal.step is None:  # another repository started it and has left
             self.pass_begins()
         self._end_pass(failed.failure)
         journal.waits(wait)
         self._context.tell_wait(self._seed, Step.READ, failed, tries, wait)
 
     def _end_pass(self, failure: Failure | None) -> None:
-        """Record the pass under way, unless there is nothing to tell, as it mostly is."""
+        """Record the current pass if there is anything to report, which is rare."""
         journal = self._passes.journal
         if failure is None and journal.number == 1:
             journal.drop()
@@ -265,7 +265,7 @@ class ContentPush:
         self.log.count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
     async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
-        """Look for the blob; where it is missing, mount or send it, once."""
+        """Look for the blob; if it is missing, mount or send it, once."""
         if await self._is_there(blob.digest, journal, self._reader.in_turn):
             return BlobOutcome.FOUND
         looked = self._context.clock()
@@ -276,7 +276,7 @@ class ContentPush:
 
         async def look_again() -> BlobOutcome | None:
             nonlocal looked
-            if self._known_blobs.holds(self.repository, blob.digest):  # seen here for a mount
+            if self._known_blobs.holds(self.repository, blob.digest):  # found here for a mount
                 self._record_found(journal)
                 return BlobOutcome.FOUND
             mounted = mount_candidate() and self._known_blobs.mounting
@@ -287,7 +287,7 @@ class ContentPush:
             return BlobOutcome.FOUND if there else None
 
         async def attempt() -> BlobOutcome:
-            # asked only now, in the slot: meanwhile another group may have sent it elsewhere
+            # checked only now, in the slot: another group may have sent it elsewhere meanwhile
             origin = mount_candidate()
             landed = await upload.attempt(origin)
             if origin is not None and landed is not BlobOutcome.FOUND:
@@ -314,7 +314,7 @@ class ContentPush:
         except AttemptError as failed:
             readable = failed.failure.kind not in NOT_READABLE
             if not (readable and (failed.failure.retryable or self._limiter.outage.given_up)):
-                return False  # it proves nothing: the upload's own answer tells what is wrong
+                return False  # it proves nothing: the upload's own answer will show the problem
             journal.open(Step.LOOK, self._limiter.limit)
             self.units.record_first(journal, failed.failure)
             raise
@@ -323,7 +323,7 @@ class ContentPush:
         return there
 
     def _record_found(self, journal: Journal) -> None:
-        """Record that a blob needs no further attempt after one that failed."""
+        """Record that a blob needs no further attempt after a failed one."""
         if journal.attempts:
             journal.open(Step.LOOK, self._limiter.limit)
             self.units.record(journal, None)
@@ -331,7 +331,7 @@ class ContentPush:
     # -- manifests of an index --------------------------------------------------------------
 
     async def _bring_manifests(self, children: Sequence[Manifest]) -> None:
-        """Bring what names blobs only side by side, then each index after what it names."""
+        """Upload manifests that name only blobs in parallel, then each index after its children."""
         leaves = (each for each in children if not names_manifests(each))
         await for_each(leaves, self._bring_manifest)
         for manifest in filter(names_manifests, children):
@@ -346,7 +346,7 @@ class ContentPush:
             self._known_blobs.add(self.repository, manifest.digest)
 
     async def has_manifest(self, digest: Digest) -> bool:
-        """Say whether the repository has a manifest; a look that fails proves nothing."""
+        """Return whether the repository has a manifest; a failed read counts as no."""
         head = self._context.registry.head
         try:
             seen = await self._reader.in_turn(lambda: head(self.repository, digest))
@@ -371,7 +371,7 @@ class ContentPush:
 
         await self.units.persist(unit, attempt)
 
-    # -- how far it is ----------------------------------------------------------------------
+    # -- progress ----------------------------------------------------------------------------
 
     async def _tell(self) -> None:
         while True:
@@ -389,7 +389,7 @@ class ContentPush:
             )
 
     def _bytes_there(self, digest: Digest) -> int:
-        """Count the bytes of a blob that the repository has; one sent twice counts once."""
+        """Return the bytes of a blob that the repository has; a byte sent twice counts once."""
         size = self._sizes[digest]
         if digest in self._brought:
             return size
@@ -398,14 +398,14 @@ class ContentPush:
 
     @property
     def _expected(self) -> int | None:
-        """The layers that are known by their DiffIDs, each once, and the config.
+        """The layers with known DiffIDs, each once, and the config.
 
-        What the containerd store saves may be an index of more images than the one it describes.
+        A saved image of the containerd store may be an index of more images than the described one.
         """
         image = self._content.image
         return len({*image.diff_ids}) + 1 if image.digest is None and image.diff_ids else None
 
 
 def names_manifests(manifest: Manifest) -> bool:
-    """Say whether ``manifest`` is an index."""
+    """Return whether ``manifest`` is an index."""
     return isinstance(manifest.document.get("manifests"), list)

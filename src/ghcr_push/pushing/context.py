@@ -1,4 +1,4 @@
-"""What all of a run shares: ports, policies, what was learnt, and how failures are judged."""
+"""The shared state of a run: ports, policies, what it has learned, and how to classify failures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.references import Digest, Repository
 
 PROGRESS_EVERY: Final = 5.0
-"""Seconds between two lines on how far a transfer is: not so many that a log drowns in them."""
+"""Seconds between two progress lines of a transfer, so that they do not flood a log."""
 
 NOT_READABLE: Final = frozenset(
     {Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP, Kind.NOT_FOUND, Kind.READ_FORBIDDEN}
 )
-"""Failures of the first look that say nothing about whether a write is allowed."""
+"""Failures of the first read that do not show whether a write is allowed."""
 
 NOT_FOR_US: Final = NOT_READABLE - {Kind.NOT_FOUND}
-"""Failures of a read that are the last word where the tag could not be read before its write."""
+"""Failures of a read that are final if the tag could not be read before its write."""
 
 
 MAY_NOT_READ: Final = (
@@ -34,45 +34,45 @@ MAY_NOT_READ: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunContext:
-    """Ports, policies, and what the run has learnt."""
+    """Ports, policies, and what the run has learned."""
 
     registry: Registry
     engine: Engine
     backoff: Backoff
     observer: Observer
-    """Is called as things happen; must return at once and raise nothing."""
+    """Called with events as they happen; must return at once and raise nothing."""
     clock: Callable[[], float]
     start: float
     attempt_timeout: float
     verify: bool
     protect: tuple[str, ...]
     keep_protected: bool = False
-    """Whether a protected tag that names another image is left so without a failure."""
+    """Whether to leave a protected tag that names another image, without a failure."""
     all_or_nothing: bool = False
-    """Whether no tag moves before the content of every target is in its registry."""
+    """Whether to write no tag before the content of every target is in its registry."""
     direct: bool = False
-    """Whether we upload the layers ourselves, where our process reaches the registry."""
+    """Whether we upload the layers if our process reaches the registry."""
     engine_first: bool = False
-    """Whether `docker push` may try first where the engine pushes sooner than it hands out."""
+    """Whether `docker push` may try first if the engine pushes faster than it exports."""
     mount_from: tuple[Repository, ...] = ()
     """Repositories whose blobs may be mounted into others of their registry."""
     progress_every: float = PROGRESS_EVERY
-    """Seconds between two events on how far a transfer is."""
+    """Seconds between two progress events of a transfer."""
     accepted: set[Repository] = field(default_factory=set)
     """Repositories that accepted a write in this run: later refusals there are transient."""
     unreadable: set[Repository] = field(default_factory=set)
-    """Repositories of which it was told that a policy forbids to read them."""
+    """Repositories already reported as unreadable by policy."""
     reach: Reach = field(default_factory=Reach)
-    """Which registries the engine reaches and our process does not."""
+    """The registries that the engine reaches and our process does not."""
 
     def reader(self, registry: str) -> TagReader:
-        """Return who reads the tags of ``registry``."""
+        """Return the reader for the tags of ``registry``."""
         return self.engine if self.reach.only_engine(registry) else self.registry
 
     def judge(self, error: Exception, repository: Repository, *, held: bool = False) -> Failure:
-        """Classify what one try raised; ``held``: the repository holds what was written.
+        """Classify an error of one attempt; ``held``: the repository has the bytes already.
 
-        What no adapter raises on purpose is a fault of ours, told with its traceback.
+        Any other error than an adapter's ``PushError`` is internal, and logged with its traceback.
         """
         causes = tracing.leaves(error)
         refusals = [each.evidence for each in causes if isinstance(each, PushError)]
@@ -95,12 +95,12 @@ class RunContext:
         seconds: float,
         blob: Digest | None = None,
     ) -> None:
-        """Tell that an attempt failed, and that another comes after ``seconds``."""
+        """Report that an attempt failed and that the next comes after ``seconds``."""
         number, most = self.backoff.spent(failed.failure, tries)
         self.observer(Waiting(target, step, number, most, failed.failure, seconds, blob))
 
     def tell_unreadable(self, repository: Repository, failure: Failure) -> None:
-        """Tell, once a repository, that its tags may not be read back."""
+        """Report, once per repository, that its tags cannot be read back."""
         if repository not in self.unreadable:
             self.unreadable.add(repository)
             why, advice = "this account may not read it", MAY_NOT_READ
@@ -112,20 +112,20 @@ class RunContext:
             self.observer(Noticed(sentence))
 
     def _doubt(self, registry: str) -> None:
-        """Have it asked anew who reaches ``registry``, unless it took a write of ours."""
+        """Check again who reaches ``registry``, unless it accepted a write of ours."""
         if all(each.registry != registry for each in self.accepted):
             self.reach.doubt(registry)
 
 
 def ours(kind: Kind, message: str) -> Failure:
-    """Judge something that we found ourselves."""
+    """Classify a failure that we found ourselves."""
     return classify(ErrorInfo(origin=Origin.RUN, kind=kind, message=message))
 
 
 def internal(error: Exception, where: str) -> Failure:
-    """Judge a fault of ours, and tell whoever reads the log where it happened.
+    """Classify an internal error and log its traceback.
 
-    Its traceback, the end of it at least, goes into the details.
+    The end of the traceback goes into the details.
     """
     tracing.fault(f"internal error, {where}", error)
     return classify(
@@ -145,4 +145,4 @@ def judged(error: Exception, where: str) -> Failure:
 
 
 class NotStartedError(Exception):
-    """The run was ended before the target was tried."""
+    """The run ended before the target was tried."""

@@ -1,4 +1,4 @@
-"""What a run would do: each tag is read, and nothing is written."""
+"""A dry run: each tag is read, and nothing is written."""
 
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -25,17 +25,18 @@ from ghcr_push.pushing.tag_writers import is_of, may_turn_out_to_be
 
 READS_AT_ONCE: Final = 8
 MOST_READ: Final = 500
-"""Tags that are read; a longer list is for planning, and no reason for thousands of requests."""
+"""Maximum number of tags to read; a longer list is for planning, and not worth thousands of
+requests."""
 
 READ_TIMEOUT: Final = 10.0
-"""Seconds after which a read is given up: what a tag names is worth no long wait here."""
+"""Time limit of a read in seconds: a tag is not worth a long wait here."""
 
 
 class DryRun:
-    """Reads the tags of ``plan``; ``notice`` is told what could not be read, and why.
+    """Reads the tags of ``plan``; ``notice`` gets those that could not be read, and why.
 
-    A target ends as planned, whatever is found; ``before`` says what its tag names, ``digest`` the
-    same where that is this image already, and ``expected`` how a run would end it.
+    A target always ends as planned; ``before`` is what its tag names, ``digest`` the same if that
+    is this image already, and ``expected`` how a run would end it.
     """
 
     def __init__(
@@ -53,10 +54,10 @@ class DryRun:
         self._notice = notice
         self._places = anyio.CapacityLimiter(READS_AT_ONCE)
         self._unread: set[str] = set()
-        """Registries, and repositories, of which nothing more is asked."""
+        """Registries and repositories that are not asked again."""
 
     async def results(self) -> tuple[TargetResult, ...]:
-        """Return a result for each target; nothing is raised."""
+        """Return a result for each target; raises nothing."""
         results: dict[Target, TargetResult] = {}
 
         async def look(target: Target, image: Image | Failure) -> None:
@@ -127,7 +128,7 @@ class DryRun:
         )
 
     def _tell_unread(self, target: Target, error: Exception) -> None:
-        """Tell, once, what could not be read; where no answer came, ask nothing more there."""
+        """Report, once, what could not be read; without an answer, ask nothing more there."""
         repository = target.reference.repository
         failure = judged(error, str(repository))
         place = repository.registry if failure.kind in NO_ANSWER else str(repository)

@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it, as it happens."""
+"""The events of a run, for observers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ghcr_push.references import Digest
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The run begins: this is what it is going to push."""
+    """The run starts to push this plan."""
 
     plan: Plan
     max_parallel: int
@@ -28,7 +28,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """An attempt began its write."""
+    """An attempt started its write."""
 
     target: Target
     step: Step
@@ -38,11 +38,11 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An attempt failed, and the next comes after ``seconds`` or, where no slot is free, later.
+    """An attempt failed, and the next comes after ``seconds`` or, if no slot is free, later.
 
-    It was the ``number``-th of ``most`` that count; 0 where none has counted yet. ``blob`` is what
-    was to be sent of the content that goes up with ``target``; None where it was the tag, or the
-    reading of an image.
+    It was number ``number`` of ``most`` counted attempts; 0 if none has counted yet. ``blob`` is
+    the blob of the content that is uploaded with ``target``; None for a tag or for reading an
+    image.
     """
 
     target: Target
@@ -63,7 +63,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class LimitChanged:
-    """The writes allowed in flight changed."""
+    """The number of writes allowed in flight changed."""
 
     change: LimitChange
 
@@ -85,7 +85,7 @@ class WentDown:
 
 @dataclass(frozen=True, slots=True)
 class StillWaiting:
-    """Nothing was done by ``registry`` for ``seconds``; ``left`` of a hold, None in an outage."""
+    """``registry`` was idle for ``seconds``; ``left`` of a hold, None in an outage."""
 
     registry: str
     seconds: float
@@ -94,7 +94,7 @@ class StillWaiting:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """A hold or an outage of ``registry`` is over, after ``seconds``."""
+    """A hold or an outage of ``registry`` ended after ``seconds``."""
 
     registry: str
     seconds: float
@@ -103,7 +103,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class EngineSaid:
-    """What the engine printed during one push, lines of hostile text."""
+    """Output of the engine during one push: lines of hostile text."""
 
     target: Target
     lines: tuple[str, ...]
@@ -111,11 +111,11 @@ class EngineSaid:
 
 @dataclass(frozen=True, slots=True)
 class ContentProgress:
-    """The content of ``seed``'s group is on its way; this much is done.
+    """Progress of the content of ``seed``'s group.
 
-    ``expected`` is the number of blobs that the image is made of, None where only the source's
-    last byte tells. Of the blobs that are known so far, ``size`` bytes, ``done`` bytes are in the
-    repository; ``whole`` says that no more will come.
+    ``expected`` is the number of blobs of the image, None if only the end of the source tells. Of
+    the blobs known so far, with ``size`` bytes, ``done`` bytes are in the repository; ``whole``
+    says that no more will come.
     """
 
     seed: Target
@@ -137,7 +137,7 @@ class ContentDone:
 
 @dataclass(frozen=True, slots=True)
 class ReferrersBrought:
-    """What refers to the image of ``seed`` is in its repository."""
+    """The referrers of the image of ``seed`` are in its repository."""
 
     seed: Target
     referrers: tuple[ReferrerResult, ...]
@@ -145,7 +145,7 @@ class ReferrersBrought:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a dry run would write."""
+    """The plan of a dry run."""
 
     plan: Plan
 
@@ -178,9 +178,9 @@ Observer = Callable[[Event], None]
 
 
 def unfailing(observer: Observer) -> Observer:
-    """Have what ``observer`` raises stop no push: its first fault is told, with its traceback.
+    """Keep errors of ``observer`` from stopping a push: log the first one, with its traceback.
 
-    A log that nobody reads any more is none of its faults.
+    A closed log is not an error of the observer.
     """
     told = False
 

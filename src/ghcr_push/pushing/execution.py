@@ -1,4 +1,4 @@
-"""One run from a plan to results: find its sources, learn who reaches which registry, push."""
+"""One run from a plan to results: find its sources, check who reaches which registry, push."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
@@ -26,7 +26,7 @@ from ghcr_push.references import Repository
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Where content comes from, and where it goes."""
+    """The adapters for sources and registries."""
 
     sources: Sources
     registry: Registry
@@ -34,10 +34,10 @@ class Adapters:
 
 
 class Execution:
-    """Does what ``settings`` ask, and gives every target a result, whatever ends the run.
+    """Does what ``settings`` ask, and gives every target a result, however the run ends.
 
-    ``start`` is a time of the event loop's clock, as is the deadline of ``backoff``. ``listen`` has
-    a signal call the function that it is given, and ``interrupted`` says whether one came.
+    ``start`` is a time of the event loop's clock, as is the deadline of ``backoff``. ``listen``
+    registers a function to call on a signal, and ``interrupted`` says whether one came.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Execution:
     ) -> None:
         self.plan = build_plan(settings)
         self.run: PushRun | None = None
-        """The push itself; None until it begins."""
+        """The push itself; None until it starts."""
         self._settings = settings
         self._start = start
         self._backoff = backoff
@@ -70,21 +70,21 @@ class Execution:
 
     @property
     def _sources(self) -> list[Source]:
-        """The distinct sources, those of conflicting targets among them."""
+        """The distinct sources, including those of conflicting targets."""
         conflicting = (source for each in self._settings.conflicts for source in each.sources)
         sources = (target.source for target in self.plan.targets)
         return list(dict.fromkeys([*sources, *conflicting]))
 
     @property
     def _source_repositories(self) -> list[Repository]:
-        """The repositories that content comes from."""
+        """The repositories from which content is read."""
         locations = (parse_location(source.image) for source in self._sources)
         return [each for location in locations for each in repositories_of(location)]
 
     async def results(
         self, adapters: AbstractAsyncContextManager[Adapters]
     ) -> tuple[TargetResult, ...]:
-        """Return one result per target; raise ``InputError`` where one target has two images."""
+        """Return one result per target; raise ``InputError`` if one target has two images."""
         try:
             async with AsyncExitStack() as stack:
                 return await self._results(stack, adapters)
@@ -100,7 +100,7 @@ class Execution:
         found: Mapping[Source, Content | Failure] | None = None
         with self._before_run():
             made = await stack.enter_async_context(adapters)
-            if self._settings.conflicts:  # no registry is asked before the inputs are good
+            if self._settings.conflicts:  # no registry is asked before the inputs are valid
                 found = await made.sources.find(self._sources)
                 self._learn(found)
         if made is None:
@@ -154,7 +154,7 @@ class Execution:
         )
 
     def _preflight(self, reach: Reach, made: Adapters) -> AbstractAsyncContextManager[None]:
-        """Ask who reaches which registry, while the block runs."""
+        """Check who reaches which registry while the block runs."""
         without_engine = all(parse_location(source.image) for source in self._sources)
         direct = self._settings.transport is Transport.DIRECT or without_engine
         if direct or self._settings.dry_run:
@@ -169,13 +169,13 @@ class Execution:
         return preflight.asking()
 
     def _before_run(self) -> anyio.CancelScope:
-        """Return a scope that ends where the run's time is up or a signal comes."""
+        """Return a scope that ends with the run's time or on a signal."""
         scope = anyio.CancelScope(deadline=self._backoff.deadline)
         self._listen(scope.cancel)
         return scope
 
     def _learn(self, found: Mapping[Source, Content | Failure]) -> dict[Source, Image | Failure]:
-        """Join groups that turn out to be of one content; refuse targets of two images.
+        """Join groups with the same content; reject targets with two images.
 
         Returns what is known of each image.
         """
@@ -206,7 +206,7 @@ class Execution:
     def _notice(self, sentence: str) -> None:
         self._observer(Noticed(sentence))
 
-    # -- ends before the end ------------------------------------------------------------------
+    # -- early ends ---------------------------------------------------------------------------
 
     def _ended_before_run(self) -> tuple[TargetResult, ...]:
         kind = Kind.CANCELLED if self._interrupted() else Kind.DEADLINE

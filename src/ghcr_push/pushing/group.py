@@ -1,4 +1,4 @@
-"""One group: its content uploaded, by ourselves or by docker push, then its tags written."""
+"""One group: its content is uploaded, by us or by docker push, then its tags are written."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,9 +27,9 @@ from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, TagReference
 
 QUICKER_FROM: Final = 32 << 20
-"""Bytes of an image from which ``docker push`` is the quicker way out of a containerd store.
+"""Bytes of an image from which ``docker push`` is faster for a containerd store.
 
-That store hands out 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``bench/carry.py``).
+That store exports 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``bench/carry.py``).
 """
 
 
@@ -39,9 +39,9 @@ _OUT_OF_REACH: Final = (
 
 
 def engine_is_quicker(image: Image) -> bool:
-    """Say whether the engine pushes the image sooner than it hands it out.
+    """Return whether the engine pushes the image faster than it exports it.
 
-    Of an index with missing platforms newer engines push one, under the tag of all.
+    Of an index with missing platforms, newer engines push one under the tag of all.
     """
     there = image.in_engine and image.whole is not False and image.digest is not None
     return there and image.size >= QUICKER_FROM
@@ -49,7 +49,7 @@ def engine_is_quicker(image: Image) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class RunControl:
-    """Whether a run goes on to what it has not tried yet."""
+    """Whether a run starts work that was not tried yet."""
 
     fail_fast: bool
     together: Together
@@ -58,11 +58,11 @@ class RunControl:
 
     @property
     def goes_on(self) -> bool:
-        """Whether targets that were never tried may still be."""
+        """Whether untried targets may still be tried."""
         return not (self.cancelled or self.failing_fast or self.together.refusal)
 
     def note_failure(self) -> None:
-        """Note that a target failed for good."""
+        """Record that a target failed permanently."""
         self.failing_fast = self.fail_fast
 
     def fail_all(self, runs: Iterable[TagPush], failure: Failure) -> None:
@@ -75,7 +75,7 @@ class RunControl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryState:
-    """What the groups of one registry share."""
+    """The state shared by the groups of one registry."""
 
     limiter: Limiter
     known_blobs: KnownBlobs
@@ -83,9 +83,9 @@ class RegistryState:
 
 
 class GroupPush:
-    """A group on its way: ``runs`` are its targets, the first of them the seed.
+    """The push of a group: ``runs`` are its targets, the first of them the seed.
 
-    ``lock`` is shared by the groups of one repository, ``content`` by those of one image.
+    The groups of one repository share ``lock``, those of one image share ``content``.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class GroupPush:
         self._unknown_blobs: UnknownBlobs | None = None
         self._together = control.together
         self._doubted = False
-        """Whether a refusal was taken for one of a tag alone already."""
+        """Whether a refusal was already taken as one of a single tag."""
         self._held = self._in_engine(self._manifests)
 
     def _in_engine(self, manifests: Manifests | None) -> ByDockerPush:
@@ -126,7 +126,7 @@ class GroupPush:
         )
 
     def _sent_other(self, target: TagReference, digest: Digest) -> None:
-        """Say that docker push sent one platform of an index; fail it where we can do better."""
+        """Report that docker push sent one platform of an index; fail it if we can do better."""
         sentence = (
             f"docker push sent {digest} to {target} in place of {self._image.digest}: the engine "
             "lacks a part of the image"
@@ -141,14 +141,14 @@ class GroupPush:
         return self._context.reach.only_engine(self._group.repository.registry)
 
     async def run(self) -> None:
-        """Bring every target to its outcome, unless the run is ended before."""
+        """Bring every target to its outcome, unless the run ends before."""
         try:
             await self._push()
         finally:
             self._decide()
 
     def _decide(self) -> None:
-        """Have nobody wait for this group with reading what it might have wanted."""
+        """Let no other group wait for this one to join a reading."""
         for content in (self._content, self._content.referrers):
             if content is not None:
                 content.decide(self._group.repository)
@@ -168,10 +168,10 @@ class GroupPush:
         elif self._only_engine:
             self._fail(ours(Kind.NETWORK, _OUT_OF_REACH))
 
-    # -- the layers go up by our own hand ---------------------------------------------------
+    # -- we upload the layers ---------------------------------------------------------------
 
     async def _upload_and_write(self) -> None:
-        """Upload the content, unless a tag names it already; then write every tag."""
+        """Upload the content, unless a tag already names it; then write every tag."""
         named = await self._look_first()
         if self._together.wanted and self._has_failed:
             self._leave(named)
@@ -187,14 +187,14 @@ class GroupPush:
                 await self._write_all(self._unended, digest)
 
     def _leave(self, named: Iterable[TagPush]) -> None:
-        """End targets whose tags name the image, with all of its content there."""
+        """End targets whose tags already name the image with all its content."""
         for run in named:
             self._learn(run, run.stay())
 
     async def _bring_referrers(self) -> bool:
-        """Bring what refers to the image; False where that failed, and all targets with it.
+        """Upload the referrers of the image; False if that failed, and all targets with it.
 
-        Who asks for signatures wants no tag without them.
+        A user who asks for signatures wants no tag without them.
         """
         runs, referrers = self._unended, self._content.referrers
         if not runs or referrers is None or self._only_engine:
@@ -238,7 +238,7 @@ class GroupPush:
         )
 
     async def _may_move(self) -> bool:
-        """Wait for the content of the whole run; False where no tag is to move."""
+        """Wait for the content of the whole run; False if no tag may be written."""
         repository, write_access = self._group.repository, self._registry_state.write_access
         if self._unended and (refusal := await write_access.refusal(repository)):
             self._fail(refusal)
@@ -271,9 +271,9 @@ class GroupPush:
         return named
 
     async def _pushed_first(self) -> Digest | None:
-        """Let ``docker push`` try once where it is quicker; return the digest if it is there then.
+        """Let ``docker push`` try once if it is faster; return the digest if it succeeds.
 
-        Whatever it fails at, we try ourselves: that an image is large must change no outcome.
+        If it fails, we try ourselves: the size of an image must not change the outcome.
         """
         seed = next(iter(self._unended), None)
         if seed is None or not engine_is_quicker(self._image):
@@ -281,13 +281,13 @@ class GroupPush:
         return await self._pushed_once(seed)
 
     async def _pushed_in_our_place(self, seed: TagPush, failure: Failure) -> Digest | None:
-        """Let ``docker push`` try once where the engine lacks layers; return the digest if so.
+        """Let ``docker push`` try once if the engine lacks layers; return the digest if so.
 
-        It may mount them from where the image was pulled. It must not try where platforms may be
-        missing, for it would publish what is there under the tag of all.
+        It may mount them from where the image was pulled. It must not try if platforms may be
+        missing, since it would publish the existing ones under the tag of all.
         """
         lacks_layers = failure.kind is Kind.CONTENT_MISSING and self._image.whole is True
-        if not lacks_layers or engine_is_quicker(self._image):  # then it has tried
+        if not lacks_layers or engine_is_quicker(self._image):  # it has tried in this case
             return None
         return await self._pushed_once(seed)
 
@@ -302,9 +302,9 @@ class GroupPush:
         return result.digest if result else None
 
     async def _upload(self) -> Digest | None:
-        """Return the digest of the uploaded content; None where there is none.
+        """Return the digest of the uploaded content; None if there is none.
 
-        All targets have failed with it then, unless the run was ended before it was tried.
+        In that case all targets have failed, unless the run ended before they were tried.
         """
         runs = self._unended
         if not runs or not runs[0].may_begin:
@@ -340,12 +340,12 @@ class GroupPush:
         return None
 
     def _known(self, uploaded: Manifest | None) -> Digest | None:
-        """Keep the manifest at hand; None where only the engine reaches the registry."""
+        """Keep the manifest; None if only the engine reaches the registry."""
         if uploaded is not None:
             self._manifests.know(uploaded)
         return uploaded.digest if uploaded else None
 
-    # -- the layers go up by docker push ----------------------------------------------------
+    # -- docker push uploads the layers -----------------------------------------------------
 
     async def _push_and_retag(self) -> None:
         if refusal := await self._registry_state.write_access.refusal(self._group.repository):
@@ -364,7 +364,7 @@ class GroupPush:
                 return
 
     def _is_seeded(self, seed: TagPush, rest: Sequence[TagPush]) -> bool:
-        """Say whether ``seed`` brought the content; where it failed for all, end ``rest`` too."""
+        """Return whether ``seed`` uploaded the content; if it failed for all, end ``rest`` too."""
         result = seed.result
         if result is None or result.failure is None:
             return result is not None and result.outcome is not Outcome.KEPT
@@ -373,7 +373,7 @@ class GroupPush:
         return False
 
     def _is_doubtful(self, failure: Failure) -> bool:
-        """Say whether a refusal may be of one tag alone: the first is given that benefit."""
+        """Return whether a refusal may be of one tag alone: the first one is taken as such."""
         first, self._doubted = not self._doubted, True
         return first and failure.kind in REFUSED
 
@@ -386,7 +386,7 @@ class GroupPush:
     async def _write_all(self, runs: list[TagPush], digest: Digest) -> None:
         """Write the tags of a manifest."""
         if self._only_engine:
-            return  # found out meanwhile: each tag goes up by docker push
+            return  # learned meanwhile: each tag is pushed by docker push
         content = ByManifestPut(
             self._group.repository,
             digest,
@@ -409,10 +409,10 @@ class GroupPush:
         self._learn(run, await run.push(content))
 
     def _learn(self, run: TagPush, result: TargetResult | None) -> None:
-        """Note a failure; that a tag is refused says nothing of its neighbours.
+        """Record a failure; a refused tag says nothing about the other tags.
 
-        Rights may end at single tags. Whether the repository takes anything is asked by itself,
-        but where only the engine can ask, by pushing.
+        Permissions may differ from tag to tag. A separate request checks whether the repository
+        accepts pushes; where only the engine can ask, a push does.
         """
         if result is None or result.failure is None:
             return
@@ -426,7 +426,7 @@ class GroupPush:
 
 
 def _not_uploaded(failure: Failure, seed: TagPush) -> Failure:
-    """Say for the other targets of a group why their content is not there."""
+    """Say for the other targets of a group why their content is missing."""
     return replace(
         failure, message=f"uploading the image failed, with {seed.target}: {failure.message}"
     )

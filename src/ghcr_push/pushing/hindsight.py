@@ -1,4 +1,4 @@
-"""Advice in the light of the whole run: a repository that took other tags gives us the right."""
+"""Advice that depends on the whole run: a repository that accepted other tags permits pushes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,13 +14,13 @@ RULES_FOR_TAGS: Final = (
 )
 
 REFUSED: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP})
-"""Refusals that may be of one tag alone, whatever their words."""
+"""Refusals that may be of a single tag, whatever their text."""
 
 _WRITES_OF_A_TAG: Final = frozenset({Step.RETAG, Step.PUSH})
 
 
 def out_of_time(last: Failure | None) -> Failure:
-    """Say that the run's time was up, and ``last``, what had gone wrong until then."""
+    """Return that the run's time was up, and ``last``, the failure that was being retried."""
     if last is None:
         return ours(Kind.DEADLINE, "the run's time was up")
     ended = ours(Kind.DEADLINE, f"the run's time was up; before, it failed with: {last.message}")
@@ -36,7 +36,7 @@ def out_of_time(last: Failure | None) -> Failure:
 
 
 def with_hindsight(results: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
-    """Return ``results``, the advice for refused tags worded by what became of their neighbours."""
+    """Return ``results`` with the advice on refused tags adapted to how the other tags ended."""
     took = {
         result.target.reference.repository for result in results if result.outcome is Outcome.PUSHED
     }

@@ -1,4 +1,4 @@
-"""What was tried, as it happens, readable at any moment."""
+"""The record of attempts, readable at any moment."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -8,13 +8,13 @@ from ghcr_push.pushing.ports import Upload
 
 
 class Journal:
-    """What was tried for one target; ``start`` is the run's, on the same clock as ``clock``."""
+    """The attempts of one target; ``start`` is the run's, on the same clock as ``clock``."""
 
     def __init__(self, clock: Callable[[], float], start: float) -> None:
         self.attempts: list[Attempt] = []
         self.number = 0
         self.step: Step | None = None
-        """What the attempt under way is doing; None where none is."""
+        """The step of the current attempt; None if there is none."""
         self._clock = clock
         self._start = start
         self._began = 0.0
@@ -24,18 +24,18 @@ class Journal:
 
     @property
     def failing(self) -> Failure | None:
-        """How the last attempt failed, where it did; one that was cut off says nothing."""
+        """How the last attempt failed, if it did; None if it was cut off."""
         ended = (each.failure for each in reversed(self.attempts) if not _is_cut_off(each))
         return next(ended, None)
 
     def open(self, step: Step, limit: int) -> None:
-        """Open an attempt."""
+        """Start an attempt."""
         self.number += 1
         self._begin(step, limit)
         self._sent = None
 
     def send(self, step: Step, limit: int) -> None:
-        """Count the attempt, opened if need be, from its write: what came before was waiting."""
+        """Count the attempt, started if needed, from its write: before it was waiting."""
         if self.step is None:
             self.number += 1
         self._begin(step, limit)
@@ -48,12 +48,12 @@ class Journal:
         self._answered = None
 
     def prove(self) -> None:
-        """Note that the write was answered: what follows reads back what it wrote."""
+        """Record that the write was answered; the read-back follows."""
         self.step = Step.PROVE
         self._answered = self._clock() - self._began
 
     def close(self, failure: Failure | None) -> None:
-        """Record the attempt under way, if one is; one that went well is named by its write."""
+        """Record the current attempt, if there is one; a successful one is named by its write."""
         if self.step is None:
             return
         if failure is None:
@@ -72,13 +72,13 @@ class Journal:
         self.step = None
 
     def drop(self) -> None:
-        """Forget the attempt under way, if one is: it turned out that nothing was tried."""
+        """Forget the current attempt, if there is one, because nothing was tried."""
         if self.step is not None:
             self.number -= 1
             self.step = None
 
     def waits(self, seconds: float) -> None:
-        """Note the wait after the attempt that was recorded last."""
+        """Record the wait after the last recorded attempt."""
         self.attempts[-1] = replace(self.attempts[-1], wait=seconds)
 
 
@@ -88,29 +88,29 @@ def _is_cut_off(attempt: Attempt) -> bool:
 
 @dataclass(slots=True)
 class ContentLog:
-    """What was tried for the content of a group, and what uploading it took so far."""
+    """The attempts for a group's content, and what its upload took so far."""
 
     units: list[Journal] = field(default_factory=list)
     transfer: TransferStats = field(default_factory=TransferStats)
     uploads: list[Upload] = field(default_factory=list)
-    """The blobs on their way, which count the bytes that they send."""
+    """The uploads in progress, which count the bytes that they send."""
     begun: bool = False
     """Whether anything of it was tried."""
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Every attempt of every unit, in the order of their beginning."""
+        """Every attempt of every unit, in the order of their start."""
         attempts = (attempt for unit in self.units for attempt in unit.attempts)
         return tuple(sorted(attempts, key=lambda attempt: attempt.started))
 
     @property
     def tries(self) -> int:
-        """The most attempts that any unit of the content needed."""
+        """The largest number of attempts of any unit of the content."""
         return max((attempt.number for unit in self.units for attempt in unit.attempts), default=0)
 
     @property
     def failing(self) -> Failure | None:
-        """How the unit that was tried last of those that fail failed."""
+        """The failure of the failing unit that was tried last."""
         failing = (unit for unit in self.units if unit.failing is not None)
         last = max(failing, key=lambda unit: unit.attempts[-1].started, default=None)
         return last.failing if last else None
@@ -121,7 +121,7 @@ class ContentLog:
         return sum(upload.bytes_sent for upload in self.uploads)
 
     def count(self, **more: float) -> None:
-        """Add to the named figures of the transfer, and bring its bytes up to date."""
+        """Add to the named figures of the transfer, and update its bytes."""
         values = {name: getattr(self.transfer, name) + value for name, value in more.items()}
         values["bytes_sent"] = self.bytes_sent
         self.transfer = replace(self.transfer, **values)

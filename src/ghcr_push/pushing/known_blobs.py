@@ -1,4 +1,4 @@
-"""Which blobs the repositories of a registry hold: what need not be sent, and whence to mount."""
+"""The blobs that a registry's repositories hold: what needs no upload, and what can be mounted."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,11 +15,11 @@ from ghcr_push.references import Digest, Repository
 
 
 class _RefusedError(Exception):
-    """The origin refused another look while this one waited for its turn."""
+    """The origin refused another read while this one waited for its turn."""
 
 
 class KnownBlobs:
-    """Which blobs the repositories of one registry hold, as far as this run knows."""
+    """The blobs that the repositories of one registry hold, as far as this run knows."""
 
     def __init__(self, context: RunContext, limiter: Limiter) -> None:
         self._context = context
@@ -27,7 +27,7 @@ class KnownBlobs:
         self._origins = [each for each in context.mount_from if each.registry == limiter.registry]
         self.progress = Progress(limiter, context.clock)
         self.mounting = True
-        """Whether the last mount was granted, as far as one was asked for."""
+        """Whether the last requested mount was granted."""
         self._sending: dict[Digest, anyio.Lock] = {}
         self._held: dict[Digest, list[Repository]] = {}
         self._turns: dict[tuple[Repository, Digest], anyio.Lock] = {}
@@ -36,7 +36,7 @@ class KnownBlobs:
 
     @asynccontextmanager
     async def sending(self, repository: Repository, digest: Digest) -> AsyncIterator[None]:
-        """Wait while another repository is sent the blob, so that it can be mounted from there."""
+        """Wait while another repository receives the blob, so that it can be mounted from there."""
         lock = self._sending.setdefault(digest, anyio.Lock())
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(lock)
@@ -45,26 +45,26 @@ class KnownBlobs:
             yield
 
     def lock(self, repository: Repository, digest: Digest) -> anyio.Lock:
-        """Return what keeps two groups from bringing one blob at the same moment."""
+        """Return a lock that keeps two groups from uploading one blob at the same time."""
         return self._turns.setdefault((repository, digest), anyio.Lock())
 
     def add(self, repository: Repository, digest: Digest) -> None:
-        """Note that ``repository`` holds the blob."""
+        """Record that ``repository`` holds the blob."""
         self._held.setdefault(digest, []).append(repository)
 
     def holds(self, repository: Repository, digest: Digest) -> bool:
-        """Say whether ``repository`` is known to hold the blob."""
+        """Return whether ``repository`` is known to hold the blob."""
         return repository in self._held.get(digest, ())
 
     def mount_candidate(self, repository: Repository, digest: Digest) -> Repository | None:
-        """Name another repository, from which the blob could be mounted into ``repository``."""
+        """Return another repository from which the blob could be mounted into ``repository``."""
         return next((each for each in self._held.get(digest, ()) if each != repository), None)
 
     async def look_elsewhere(self, repository: Repository, digest: Digest) -> None:
         """Look for the blob in the origins until one is known to hold it.
 
-        Each is asked once for a blob, whichever repository wants it. Raises nothing: what cannot
-        be read is taken for not being there, and the blob is sent.
+        Each origin is asked once per blob, for all repositories. Raises nothing: an unreadable
+        origin counts as one without the blob, and the blob is sent.
         """
         async with self._asking.setdefault(digest, anyio.Lock()):
             for origin in tuple(self._origins):
@@ -86,7 +86,7 @@ class KnownBlobs:
         except _RefusedError:
             return
         except AttemptError as failed:
-            if failed.failure.retryable:  # the next who wants the blob asks again
+            if failed.failure.retryable:  # the next one that needs the blob asks again
                 await anyio.sleep(failed.failure.wait or 0.0)
             elif origin in self._origins:
                 self._origins.remove(origin)

@@ -1,6 +1,6 @@
-"""What a run needs from the world: content, registries, an engine. Adapters stand above and fit in.
+"""The interfaces that a run needs: content, registries, an engine. Adapters implement them.
 
-Every method is one try; it raises ``PushError`` and nothing else on purpose.
+Every method is one attempt; its only expected error is ``PushError``.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from ghcr_push.references import Digest, Repository, TagReference
 
 
 class Blob(Protocol):
-    """A config or layer, where it lies or in temporary space; compared by identity."""
+    """A config or layer, in place or in temporary space; compared by identity."""
 
     @property
     def digest(self) -> Digest:
@@ -20,17 +20,17 @@ class Blob(Protocol):
 
     @property
     def size(self) -> int:
-        """Its bytes."""
+        """Its size in bytes."""
 
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Yield the bytes from ``start`` on, as often as it takes."""
+        """Yield the bytes from ``start`` on, any number of times."""
 
     def release(self) -> None:
-        """Give its temporary space back, if it has any; it cannot be read any more."""
+        """Free its temporary space, if it has any; it cannot be read any more."""
 
 
 class ImageManifests(Protocol):
-    """An image that was read whole."""
+    """An image that was read completely."""
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
@@ -38,17 +38,17 @@ class ImageManifests(Protocol):
 
     @property
     def notice(self) -> str | None:
-        """A sentence for the reader where less than the whole index is there."""
+        """A sentence for the reader if a part of the index is missing."""
 
 
 class Reading(Protocol):
-    """An image that is being read: its blobs, and after the last one the whole."""
+    """An image that is being read: its blobs, and after the last one the image."""
 
     def __aiter__(self) -> Self:
-        """Begin."""
+        """Start."""
 
     async def __anext__(self) -> Blob:
-        """Return the next blob, read on only now; raise ``PushError`` where the stream broke."""
+        """Return the next blob, read only now; raise ``PushError`` if the stream breaks."""
 
     @property
     def waits_for_space(self) -> bool:
@@ -56,7 +56,7 @@ class Reading(Protocol):
 
     @property
     def seconds_compressing(self) -> float:
-        """Processor seconds spent on compression so far, all cores together."""
+        """Processor seconds of compression so far, over all cores."""
 
     @property
     def image(self) -> ImageManifests:
@@ -64,17 +64,17 @@ class Reading(Protocol):
 
 
 class TagReader(Protocol):
-    """Whoever reads a registry's tags: our process, or an engine that asks for us."""
+    """Reads a registry's tags: our process, or an engine for us."""
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Say what a tag names; None: nothing."""
+        """Return what a tag names, or None."""
 
 
 class Content(Protocol):
-    """An image, an index or an artifact, wherever it lies; compared by identity.
+    """An image, an index or an artifact, in any place; compared by identity.
 
     Two names of an engine's image have one content. Two copies of an image elsewhere have one each,
-    for one that is damaged says nothing of the other.
+    since one may be damaged and the other not.
     """
 
     @property
@@ -83,59 +83,59 @@ class Content(Protocol):
 
     @property
     def referrers(self) -> "Content | None":
-        """What refers to it and comes along, read in a pass of its own; None: nothing does."""
+        """Its referrers to copy, read in a separate pass; None if there are none."""
 
     def read(self) -> AbstractAsyncContextManager[Reading]:
         """Read it from its beginning while the block runs."""
 
 
 class Sources(Protocol):
-    """Where content comes from: an engine, disks and registries."""
+    """The sources of content: an engine, disks and registries."""
 
     async def find(self, sources: Sequence[Source]) -> Mapping[Source, Content | Failure]:
-        """Find the content of each source, or say why it cannot be; never raises."""
+        """Find the content of each source, or the reason why not; never raises."""
 
 
 class Engine(TagReader, Protocol):
-    """A Docker Engine as it reaches registries in our place."""
+    """A Docker Engine that pushes for us."""
 
     async def push(
         self, source: Source, target: TagReference, said: Callable[[Sequence[str]], None]
     ) -> Digest:
-        """Run one ``docker push``, give what it printed to ``said``, return the digest it sent.
+        """Run one ``docker push``, pass its output to ``said``, return the digest that it sent.
 
-        Cancelling ends the docker command before it returns.
+        When cancelled, it ends the docker command before it returns.
         """
 
 
 class Upload(Protocol):
-    """One blob on its way into one repository, over as many tries as it takes."""
+    """The upload of one blob into one repository, over any number of attempts."""
 
     @property
     def bytes_sent(self) -> int:
-        """Bytes of all tries so far."""
+        """Bytes sent in all attempts so far."""
 
     async def attempt(self, mount_from: Repository | None = None) -> BlobOutcome:
-        """Try once to bring the blob there, by a mount where that works."""
+        """Make one attempt to upload the blob, by a mount if possible."""
 
 
 class Registry(Protocol):
     """The registries of a run, as our own process reaches them."""
 
     async def check_write_access(self, repository: Repository) -> None:
-        """Ask whether we may write to ``repository``; nothing of it stays there."""
+        """Check for permission to write to ``repository`` without leaving anything there."""
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
-        """Say whether ``repository`` holds the blob."""
+        """Return whether ``repository`` has the blob."""
 
     async def can_mount(self, repository: Repository, digest: Digest, origin: Repository) -> bool:
-        """Say whether ``origin`` holds the blob, for a mount from there into ``repository``."""
+        """Return whether ``origin`` has the blob, for a mount from there into ``repository``."""
 
     def upload(self, repository: Repository, blob: Blob) -> Upload:
-        """Return the way of ``blob`` into ``repository``."""
+        """Return an upload of ``blob`` into ``repository``."""
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Say what a tag or digest names; None: nothing."""
+        """Return what a tag or digest names, or None."""
 
     async def get(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index with its exact bytes."""
@@ -145,8 +145,8 @@ class Registry(Protocol):
     ) -> Digest | None:
         """Write ``manifest`` under a tag or its own digest.
 
-        Returns its subject where the registry lists it among the referrers of that by itself.
+        Returns its subject if the registry lists it among the subject's referrers by itself.
         """
 
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
-        """List what refers to a manifest; None where the registry has no such list."""
+        """List the referrers of a manifest; None if the registry has no such list."""

@@ -1,8 +1,8 @@
-"""Who reaches which registry: our process, or the engine alone.
+"""Determines who reaches which registry: our process, or the engine alone.
 
 A registry on the runner's ``localhost``, or behind a certificate that only the engine trusts,
-answers the engine and not a container beside it. Nothing else is a reason to give the direct way
-up: not a reset connection, not a slow answer, not a registry that is down for both.
+answers the engine but not a container beside it. Nothing else is a reason to use docker push: not a
+reset connection, not a slow answer, not a registry that is down for both.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -17,28 +17,28 @@ from ghcr_push.pushing.ports import TagReader
 from ghcr_push.references import Repository
 
 PAUSES: Final = (0.0, 0.5, 1.0)
-"""Seconds before each further question where the first one got no answer."""
+"""Seconds before each further request if the first one got no answer."""
 
 ASK_LIMIT: Final = 12.0
-"""Seconds for one question. Whoever connects (10 s) and then takes longer is slow, not away."""
+"""Time limit of one request in seconds. A host that connects (within 10 s) and then takes longer is
+slow, not absent."""
 
 WITHIN: Final = 30.0
-"""Seconds after which the answers at hand decide."""
+"""Seconds after which the available answers decide."""
 
 LAST_WAIT: Final = 0.5
-"""Seconds that a run which ends before a registry has answered waits for that."""
+"""Seconds that a run that ends early waits for a registry's first answer."""
 
 DOUBT_PAUSES: Final = (5.0, 10.0, 15.0, 15.0, 40.0, 60.0)
 """Seconds between two decisions on a registry that still does not answer us.
 
-Four of them come before a registry to which no connection could be made is given up
-(``pressure.reachability``).
+Four of them come before a registry without a connection is given up (``pressure.reachability``).
 """
 
 NO_ANSWER: Final = frozenset(
     {Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE, Kind.PROXY}
 )
-"""Failures of a request that mean: no answer came from there."""
+"""Failures of a request that mean that no answer came."""
 
 NO_WORD_OF_IT: Final = NO_ANSWER | {
     Kind.ENGINE_UNREACHABLE,
@@ -48,11 +48,11 @@ NO_WORD_OF_IT: Final = NO_ANSWER | {
     Kind.UNKNOWN,
     Kind.INTERNAL,
 }
-"""Failures of a question to the engine that do not show that it reaches the registry."""
+"""Failures of a request to the engine that do not show that it reaches the registry."""
 
 
 class Reach:
-    """Which registries only the engine reaches, as far as that is known. Makes no request."""
+    """The registries known to be reached by the engine alone. Makes no request."""
 
     def __init__(self, only_engine: Iterable[str] = ()) -> None:
         self._only_engine = set(only_engine)
@@ -61,22 +61,22 @@ class Reach:
         self._direct_work: dict[str, set[anyio.CancelScope]] = {}
 
     def only_engine(self, registry: str) -> bool:
-        """Say whether the engine reaches ``registry`` and our process does not."""
+        """Return whether the engine reaches ``registry`` and our process does not."""
         return registry in self._only_engine
 
     async def decided(self, registry: str) -> None:
-        """Wait until it is known who reaches ``registry``, where somebody is asking."""
+        """Wait until it is known who reaches ``registry``, if a check is running."""
         if registry in self._undecided:
             await self._undecided[registry].wait()
 
     def doubt(self, registry: str) -> None:
-        """Note that ``registry`` did not answer our process, so that both are asked again."""
+        """Record that ``registry`` did not answer our process, so that the check is repeated."""
         if registry in self._doubted:
             self._doubted[registry].set()
 
     @contextmanager
     def direct_work(self, registry: str) -> Iterator[None]:
-        """Cut the block off as soon as it turns out that only the engine reaches ``registry``."""
+        """Cancel the block as soon as it is known that only the engine reaches ``registry``."""
         scopes = self._direct_work.setdefault(registry, set())
         with anyio.CancelScope() as scope:
             scopes.add(scope)
@@ -85,14 +85,14 @@ class Reach:
             finally:
                 scopes.discard(scope)
 
-    # -- for those who ask --------------------------------------------------------------------
+    # -- for the check ------------------------------------------------------------------------
 
     def ask(self, registry: str) -> None:
-        """Have ``decided`` wait for ``decide``."""
+        """Make ``decided`` wait for ``decide``."""
         self._undecided[registry] = anyio.Event()
 
     def decide(self, registry: str, *, only_engine: bool) -> None:
-        """Note who reaches ``registry``; direct work that is in vain ends."""
+        """Record who reaches ``registry``; cancel direct work if it cannot succeed."""
         self._undecided[registry].set()
         if only_engine:
             self._only_engine.add(registry)
@@ -106,10 +106,10 @@ class Reach:
 
 
 class Preflight:
-    """Asks for each registry who reaches it, side by side; ``reach`` keeps the answers.
+    """Checks who reaches each registry, in parallel; ``reach`` keeps the answers.
 
-    ``repositories`` are those of the run, ``ours`` asks from our process and ``engine`` through
-    the engine. ``notice`` tells the reader what was found.
+    ``repositories`` are those of the run, ``ours`` asks from our process and ``engine`` through the
+    engine. ``notice`` gets the findings.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Preflight:
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
-        """Ask while the block runs; errors of the block pass as they are."""
+        """Check while the block runs; the block's errors pass unchanged."""
         failed: Exception | None = None
         for registry in self._firsts:
             self._reach.ask(registry)
@@ -138,7 +138,7 @@ class Preflight:
                 tasks.start_soon(self._follow, repository)
             try:
                 yield
-                # a connection that is cut off while it is made may leave its socket open
+                # a connection that is cancelled while it is made may leave its socket open
                 with anyio.move_on_after(LAST_WAIT):
                     for registry in self._firsts:
                         await self._reach.decided(registry)
@@ -163,7 +163,7 @@ class Preflight:
         self._reach.decide(registry, only_engine=True)
 
     async def _is_only_engine_s(self, repository: Repository) -> bool:
-        """Say whether the engine gets an answer and our process none, each time that both ask."""
+        """Return whether only the engine gets an answer, each time that both ask."""
         shown = False
         with anyio.move_on_after(WITHIN):
             if await self._answers_us(repository):
@@ -176,7 +176,7 @@ class Preflight:
         return shown
 
     async def _answers_only_engine(self, repository: Repository) -> bool:
-        """Ask from both at the same moment: an outage does not look like one side's trouble."""
+        """Ask from both at the same moment, so that an outage affects both."""
         engine = False
 
         async def ask_engine() -> None:
@@ -195,9 +195,9 @@ class Preflight:
 
 
 async def _answered(port: TagReader, repository: Repository, silent: frozenset[Kind]) -> bool:
-    """Say whether any answer comes from the registry through ``port``, be it a refusal.
+    """Return whether any answer, even a refusal, comes from the registry through ``port``.
 
-    A slow answer or a fault of ours says nothing: then our process stays the one that pushes.
+    A slow answer or an internal error is inconclusive: then our process keeps pushing.
     """
     try:
         with anyio.fail_after(ASK_LIMIT):

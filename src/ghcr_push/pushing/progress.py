@@ -1,4 +1,4 @@
-"""Whether a registry does anything for us at present."""
+"""Whether a registry makes any progress at present."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,17 +8,17 @@ from ghcr_push.pushing.ports import Upload
 from ghcr_push.pushing.pressure.limiter import Limiter
 
 QUIET: Final = 5.0
-"""Seconds in which a registry with requests in flight neither answers one nor takes a byte."""
+"""Seconds in which a registry with requests in flight neither answers one nor accepts a byte."""
 
 IN_TROUBLE: Final = 2.0
-"""Seconds in which a registry gave nothing but 5xx and broken connections."""
+"""Seconds in which a registry returned only 5xx and broken connections."""
 
 COMMIT_RATE: Final = 20e6
-"""Bytes a second at which a registry is expected to store a layer that it has all bytes of."""
+"""Bytes per second at which a registry is expected to store a layer it has received."""
 
 
 class Progress:
-    """Watches a registry, and the uploads into it."""
+    """Watches a registry and the uploads to it."""
 
     def __init__(self, limiter: Limiter, clock: Callable[[], float]) -> None:
         self._limiter = limiter
@@ -29,7 +29,7 @@ class Progress:
 
     @contextmanager
     def of(self, upload: Upload, size: int) -> Iterator[None]:
-        """Watch an upload of ``size`` bytes as long as the block runs."""
+        """Watch an upload of ``size`` bytes while the block runs."""
         entry = (upload, size)
         self._uploads.append(entry)
         try:
@@ -38,7 +38,7 @@ class Progress:
             self._uploads.remove(entry)
 
     def stalled(self) -> bool:
-        """Say whether nothing goes on there: an outage, a hold, or silence."""
+        """Return whether the registry makes no progress: an outage, a hold, or silence."""
         outage = self._limiter.outage
         seen = (outage.heard_at, sum(upload.bytes_sent for upload, _ in self._uploads))
         idle = outage.answers and not self._limiter.busy
@@ -52,6 +52,6 @@ class Progress:
 
     @property
     def _committing(self) -> float:
-        """Seconds that the registry may take for what it has all bytes of."""
+        """Seconds that the registry may take to store the bytes that it has received."""
         sent = (size for upload, size in self._uploads if upload.bytes_sent >= size)
         return sum(sent) / COMMIT_RATE

@@ -1,9 +1,9 @@
-"""Content read once, for every repository that wants it.
+"""Content read once, for all repositories that need it.
 
-A reading gives each blob to all repositories that take part in it; the blob is released when the
-last of them is done with it. Who comes late takes what is left, and what it missed from another
-pass. Only a few images are read at a time, and temporary space is bounded: where a reading waits
-for either, repositories of registries that do not answer give way, and read later for themselves.
+A reading passes each blob to all participating repositories and releases it when the last one is
+done. A latecomer takes the remaining blobs, and gets the ones it missed from another pass. Only a
+few images are read at a time, and temporary space is limited: if a reading waits for either,
+repositories of registries that do not answer give way and read later, for themselves.
 """
 
 from collections import deque
@@ -20,43 +20,43 @@ from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.references import Digest, Repository
 
 READINGS_AT_ONCE: Final = 2
-"""Images read at the same time: compressing them takes all cores."""
+"""Maximum number of images read at the same time: compressing them takes all cores."""
 
 GATHERING: Final = 0.5
-"""Seconds without word from a repository that may want the image, after which it is not waited for.
+"""Seconds to wait for a repository that may need the image and does not report.
 
-They look at their tags first, which takes a request each.
+Repositories look at their tags first, which takes a request each.
 """
 
 CHECKED_EVERY: Final = 0.5
-"""Seconds between two looks at whether somebody has to give way."""
+"""Seconds between two checks whether a participant has to give way."""
 
 
 class Participant(Protocol):
-    """Who has an image read: one content on its way into one repository."""
+    """A participant: one content on its way into one repository."""
 
     @property
     def repository(self) -> Repository:
-        """Where the blobs go."""
+        """The target repository."""
 
     def stalled(self) -> bool:
-        """Say whether the registry does nothing for it at present."""
+        """Whether its registry makes no progress at present."""
 
     def may_begin(self) -> bool:
-        """Say whether it goes on: what was not tried yet ends with a run that fails fast."""
+        """Whether it continues: a run that fails fast starts nothing new."""
 
     def pass_begins(self) -> None:
-        """Learn that the image is read from its beginning; told to one participant only."""
+        """Learn that the image is read from its beginning; for one participant only."""
 
     def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
-        """Learn that the pass failed and the next comes after ``wait``; told to one only."""
+        """Learn that the pass failed and the next comes after ``wait``; for one participant."""
 
 
 class Receiver:
-    """The part of one participant in a reading: iterates over blobs, then knows the ``whole``.
+    """One participant's part in a reading: iterates over blobs, then has the ``whole``.
 
-    Each blob that it yields must be given back with ``done``. ``scope`` is cancelled where the
-    participant has to give way; ``gave_way`` says so then.
+    Each blob that it yields must be returned with ``done``. ``scope`` is cancelled if the
+    participant has to give way; then ``gave_way`` is true.
     """
 
     def __init__(self, reading: "_Reading", participant: Participant) -> None:
@@ -70,7 +70,7 @@ class Receiver:
 
     @property
     def whole(self) -> ImageManifests:
-        """The image, known after the last blob."""
+        """The image, available after the last blob."""
         if self._reading.whole is None:
             raise RuntimeError("the image is known after the last blob")
         return self._reading.whole
@@ -82,7 +82,7 @@ class Receiver:
 
     @property
     def seconds_compressing(self) -> float:
-        """Processor seconds spent on compression; told to one participant only."""
+        """Processor seconds of compression; reported to one participant only."""
         return self._reading.seconds_compressing if self._reading.leader is self else 0.0
 
     def __aiter__(self) -> Self:
@@ -98,29 +98,29 @@ class Receiver:
         raise StopAsyncIteration
 
     def done(self, blob: Blob) -> None:
-        """Give a blob back that was yielded."""
+        """Return a blob that was yielded."""
         self._reading.give_back(self, blob)
 
     # -- for the reading ----------------------------------------------------------------------
 
     def wants(self, digest: Digest) -> bool:
-        """Say whether a blob with that digest was not given to it yet."""
+        """Return whether it still needs a blob with that digest."""
         return digest not in self._had
 
     def take(self, blob: Blob) -> None:
-        """Have one more to yield."""
+        """Take another blob to yield."""
         self._had.add(blob.digest)
         self._blobs.append(blob)
         self.wake()
 
     def wake(self) -> None:
-        """Look for news."""
+        """Check for news."""
         self._news.set()
         self._news = anyio.Event()
 
     @property
     def takes_up(self) -> bool:
-        """Whether it has a part in a pass that is under way, or in temporary space."""
+        """Whether it takes part in a current pass, or holds temporary space."""
         return self._reading.begun or self._reading.is_held_by(self)
 
     def give_way(self) -> None:
@@ -130,15 +130,15 @@ class Receiver:
 
 
 class _Reading:
-    """An image that is read, in one pass if all goes well, for those who take part."""
+    """The reading of an image, in one pass if all goes well, for its participants."""
 
     def __init__(self) -> None:
         self.whole: ImageManifests | None = None
         self.error: Exception | None = None
-        """Why it ended, where the image could not be read."""
+        """Why it ended, if the image could not be read."""
         self.given: set[Digest] = set()
         self.begun = False
-        """Whether a pass is under way."""
+        """Whether a pass is in progress."""
         self.seconds_compressing = 0.0
         self.scope = anyio.CancelScope()
         self.over = anyio.Event()
@@ -148,13 +148,13 @@ class _Reading:
 
     @property
     def leader(self) -> Receiver:
-        """The one that is told of what there is to tell once."""
+        """The participant that gets the messages for one participant."""
         staying = (receiver for receiver in self.receivers if not receiver.gave_way)
         return next(staying, self.receivers[0])
 
     @property
     def stalled(self) -> bool:
-        """Whether it is for registries alone that do nothing."""
+        """Whether it serves only registries that make no progress."""
         return all(receiver.participant.stalled() for receiver in self.receivers)
 
     @property
@@ -164,18 +164,18 @@ class _Reading:
 
     @property
     def complete(self) -> bool:
-        """Whether all who take part were given everything."""
+        """Whether all participants have received everything."""
         return all(receiver.complete for receiver in self.receivers)
 
     def is_wanted(self) -> bool:
-        """Let those go who may not begin; say whether any stays."""
+        """Remove participants that may not continue; return whether any stays."""
         for receiver in self.receivers:
             if not receiver.participant.may_begin():
                 receiver.give_way()
         return not all(receiver.gave_way for receiver in self.receivers)
 
     def join(self, receiver: Receiver) -> None:
-        """Have ``receiver`` take part from now on, and take what is still there."""
+        """Add ``receiver`` from now on, and give it the remaining blobs."""
         self.receivers.append(receiver)
         for blob, holders in self._held.items():
             if receiver.wants(blob.digest):
@@ -183,7 +183,7 @@ class _Reading:
                 receiver.take(blob)
 
     def leave(self, receiver: Receiver) -> None:
-        """Give nothing more to ``receiver``, and take back what it has; the last one ends it."""
+        """Remove ``receiver`` and take its blobs back; the last one ends the reading."""
         self.receivers.remove(receiver)
         for blob in list(self._held):
             self.give_back(receiver, blob)
@@ -191,18 +191,18 @@ class _Reading:
             self.scope.cancel()
 
     def give_back(self, receiver: Receiver, blob: Blob) -> None:
-        """Note that ``receiver`` is done with ``blob``; the last one releases it."""
+        """Record that ``receiver`` is done with ``blob``; the last one releases it."""
         holders = self._held.get(blob, set())
         holders.discard(receiver)
         if not holders and self._held.pop(blob, None) is not None:
             blob.release()
 
     def is_held_by(self, receiver: Receiver) -> bool:
-        """Say whether ``receiver`` has blobs that it did not give back."""
+        """Return whether ``receiver`` has blobs that it did not return."""
         return any(receiver in holders for holders in self._held.values())
 
     async def read(self, content: Content) -> Exception | None:
-        """Read the image once from its beginning and give out its blobs; return what went wrong."""
+        """Read the image once from its beginning and pass on its blobs; return any error."""
         try:
             async with content.read() as saved:
                 self._saved = saved
@@ -230,7 +230,7 @@ class _Reading:
             receiver.take(blob)
 
     def wake_all(self) -> None:
-        """Have all who take part look for news."""
+        """Make all participants check for news."""
         for receiver in self.receivers:
             receiver.wake()
 
@@ -242,13 +242,13 @@ class Readings:
         self.context = context
         self.tasks = tasks
         self._open: list[_Reading] = []
-        """Those that wait for their turn or are under way, in the order of their asking."""
+        """Those that wait for their turn or run, in the order of their requests."""
         self.receivers: set[Receiver] = set()
-        """All that take part in a reading, or hold blobs of one that has ended."""
+        """All participants of a reading, and all that hold blobs of one that has ended."""
         self._changed = anyio.Event()
 
     async def read(self, reading: _Reading, content: Content) -> Exception | None:
-        """Make one pass when its turn has come; see meanwhile that nobody is held up."""
+        """Make one pass when its turn has come; meanwhile make sure that it blocks no other."""
         self._open.append(reading)
         try:
             await self._wait_for_turn(reading)
@@ -272,7 +272,7 @@ class Readings:
         self._notify()
 
     def _next(self) -> _Reading | None:
-        """Return what may begin now; readings for silent registries alone let others go first."""
+        """Return the readings that may start now; those for silent registries alone come last."""
         if sum(reading.begun for reading in self._open) >= READINGS_AT_ONCE:
             return None
         answering = [reading for reading in self._open if not reading.stalled]
@@ -284,7 +284,7 @@ class Readings:
             self._make_way()
 
     def _make_way(self) -> None:
-        """Where a reading for a registry that answers waits, have those give way that do not."""
+        """Make readings for silent registries give way to a waiting one for a working registry."""
         if not any(reading.waits and not reading.stalled for reading in self._open):
             return
         for receiver in self.receivers:
@@ -292,18 +292,18 @@ class Readings:
                 receiver.give_way()
 
     def _notify(self) -> None:
-        """Have those who wait look again."""
+        """Make waiting participants check again."""
         self._changed.set()
         self._changed = anyio.Event()
 
 
 class SharedContent:
-    """Content that the repositories of a run may want, and what refers to it."""
+    """Content that several repositories of a run may need, and its referrers."""
 
     def __init__(self, readings: Readings, content: Content) -> None:
         self.image = content.image
         self.referrers: SharedContent | None = None
-        """What refers to it and comes along, where anything does."""
+        """Its referrers to copy, if there are any."""
         if content.referrers is not None:
             self.referrers = SharedContent(readings, content.referrers)
         self._content = content
@@ -312,17 +312,17 @@ class SharedContent:
         self._undecided = set[Repository]()
         self._reading: _Reading | None = None
         self._given_up: Exception | None = None
-        """Why nobody need try again."""
+        """Why another attempt is pointless."""
         self._word = anyio.Event()
 
     def expect(self, repository: Repository) -> None:
-        """Note that ``repository`` may want it and what refers to it, and will say so."""
+        """Record that ``repository`` may need it and its referrers, and will report."""
         self._undecided.add(repository)
         if self.referrers is not None:
             self.referrers.expect(repository)
 
     def decide(self, repository: Repository) -> None:
-        """Note that ``repository`` is not to be waited for: it takes part, or never will."""
+        """Record that ``repository`` need not be waited for: it takes part, or never will."""
         if repository in self._undecided:
             self._undecided.remove(repository)
             self._word.set()
@@ -330,9 +330,9 @@ class SharedContent:
 
     @asynccontextmanager
     async def received(self, participant: Participant) -> AsyncIterator[Receiver]:
-        """Take part in a reading inside: in one that is under way, or in a new one.
+        """Take part in a reading inside: in the current one, or in a new one.
 
-        Raises what ended the last one for good.
+        Raises the permanent error of the last one.
         """
         if self._given_up is not None:
             raise self._given_up
@@ -353,7 +353,7 @@ class SharedContent:
                 self._forget(reading)
 
     async def until_read(self) -> None:
-        """Wait for the end of the reading that is under way, if one is."""
+        """Wait for the end of the current reading, if there is one."""
         if self._reading is not None:
             await self._reading.over.wait()
 
@@ -370,14 +370,14 @@ class SharedContent:
             reading.wake_all()
 
     async def _read_all(self, reading: _Reading) -> None:
-        """Read until all who take part have everything; after a broken pass, wait, and again."""
+        """Read until all participants have everything; after a broken pass, wait and repeat."""
         while not reading.complete and reading.is_wanted():
             error = await self._readings.read(reading, self._content)
             if error is not None and reading.is_wanted():
                 await self._wait_after(error, reading.leader.participant)
 
     async def _wait_after(self, error: Exception, leader: Participant) -> None:
-        """Wait as the policy says before another pass; raise ``error`` where there is none."""
+        """Wait as the policy says before another pass; raise ``error`` if there is none."""
         context = self._readings.context
         failed = AttemptError(context.judge(error, leader.repository), counts=True)
         self._tries.spend(failed)
@@ -389,12 +389,12 @@ class SharedContent:
         await anyio.sleep(wait)
 
     def _forget(self, reading: _Reading) -> None:
-        """Have the next who wants the image begin another reading."""
+        """Make the next one that needs the image start another reading."""
         if self._reading is reading:
             self._reading = None
 
     async def _gather(self) -> None:
-        """Wait for those who may want the image, as long as one after the other says so."""
+        """Wait for repositories that may need the image, as long as they keep reporting."""
         word = True
         while self._undecided and word:
             word = False

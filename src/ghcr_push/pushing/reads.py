@@ -1,4 +1,4 @@
-"""Reads: bounded in number and time, judged, and told to the limiter; each is one try."""
+"""Reads: limited in number and time, classified, and reported to the limiter; one attempt each."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -15,11 +15,11 @@ from ghcr_push.references import Repository
 T = TypeVar("T")
 
 LOOK_STAYS_TRUE: Final = 1.0
-"""Seconds for which a look holds good. After a longer wait, for a slot or a back-off, another job
-may have written: one more read in the slot costs less than a write in vain or a wrong report."""
+"""Seconds for which a read stays valid. After a longer wait, for a slot or a back-off, another job
+may have written: one more read in the slot costs less than a useless write or a wrong report."""
 
 READ_TIMEOUT: Final = 30.0
-"""Seconds after which a read without an answer is given up, whatever the adapter does."""
+"""Time limit in seconds of a read without an answer, whatever the adapter does."""
 
 
 class Reader:
@@ -31,12 +31,12 @@ class Reader:
         self._repository = repository
 
     async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Wait for a place among the reads, then return what ``request`` gives."""
+        """Wait for a place among the reads, then return the result of ``request``."""
         async with self._limiter.read() as reading:
             return await self._ask(request, reading)
 
     async def at_once(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``request`` gives, without waiting: for who holds a slot."""
+        """Return the result of ``request`` without waiting, for the holder of a slot."""
         try:
             return await self._ask(request, self._limiter.reading())
         finally:
@@ -57,9 +57,9 @@ class Reader:
 
 
 async def answered(request: Awaitable[T], *, within: float) -> T:
-    """Return what ``request`` gives; where that takes more than ``within`` seconds, end it.
+    """Return the result of ``request``; cancel it after ``within`` seconds.
 
-    Raises what it raises, and then ``PushError`` of kind ``timeout``.
+    Raises its error, or ``PushError`` of kind ``timeout``.
     """
     try:
         with anyio.fail_after(within):

@@ -1,7 +1,7 @@
-"""What refers to an image, brought into the image's repository before any tag is written.
+"""Copies an image's referrers to its repository before any tag is written.
 
-Signatures first: whoever checks a tag at any moment finds them. The specification has registries
-take them before what they refer to.
+Signatures come first, so that a check of the tag finds them at any moment. The specification
+requires registries to accept them before their subject.
 """
 
 import json
@@ -25,11 +25,11 @@ from ghcr_push.references import Digest
 T = TypeVar("T")
 
 LAG_PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between reads while a registry shows an old tag of cosign's: 30 s, GHCR's worst."""
+"""Seconds between reads while a registry shows cosign's old tag: 30 s, GHCR's worst lag."""
 
 
 class ReferrerPush:
-    """Brings referrers into one repository; ``content_push`` brings what they are made of."""
+    """Copies referrers into one repository; ``content_push`` uploads their content."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class ReferrerPush:
         self._written: set[Referrer] = set()
 
     async def push(self) -> tuple[ReferrerResult, ...]:
-        """Return what became of each; raise ``AttemptError`` where one cannot be brought."""
+        """Return the result of each; raise ``AttemptError`` if one cannot be copied."""
         missing = await self._missing()
         self._written = {each for each in self._referrers if each.manifest.digest in missing}
         await self._content_push.bring(
@@ -64,15 +64,15 @@ class ReferrerPush:
         return tuple(self._result(each) for each in self._referrers)
 
     def _by_digest(self) -> list[Manifest]:
-        """Return what is written under its digest: all but what a tag of cosign's writes."""
+        """Return the manifests that are written by digest: all except those under cosign's tags."""
         parts = [part for each in self._referrers for part in each.parts]
         tops = [each.manifest for each in self._referrers if each.tag is None]
         return list({each.digest: each for each in (*parts, *tops)}.values())
 
     async def _missing(self) -> frozenset[Digest]:
-        """Return which manifests are to be written: those that the repository lacks.
+        """Return the manifests that the repository lacks.
 
-        A referrer that has lost a part is written anew.
+        A referrer that has lost a part is written again.
         """
         missing: set[Digest] = set()
 
@@ -96,7 +96,7 @@ class ReferrerPush:
     # -- lists ------------------------------------------------------------------------------
 
     async def _list(self, subject: Digest, manifests: Sequence[Manifest]) -> None:
-        """Have the registry list ``manifests`` as referrers of ``subject``, or do it by tag."""
+        """Make the registry list ``manifests`` as referrers of ``subject``, or list them by tag."""
         rest = [each for each in manifests if each.digest not in self._content_push.listed]
         if not rest:
             return
@@ -122,7 +122,7 @@ class ReferrerPush:
     # -- cosign's tags ------------------------------------------------------------------------
 
     async def _tag(self, referrer: Referrer) -> None:
-        """Have cosign's tag name the referrer, unless it names more than that already."""
+        """Make cosign's tag name the referrer, unless it already names more than that."""
         unit = self._units.new()
         if await self._units.persist(unit, lambda: self._write_tag(referrer, unit.journal)):
             self._written.add(referrer)
@@ -168,10 +168,10 @@ class ReferrerPush:
             raise AttemptError(ours(Kind.NOT_VISIBLE, sentence), counts=True)
 
     async def _may_move(self, referrer: Referrer, seen: Descriptor) -> bool:
-        """Say whether the tag may be moved from what it names: no signature there may get lost.
+        """Return whether the tag may be moved without losing a signature.
 
-        What is there stays where it has all of ours; where each has what the other lacks, a
-        reader is told.
+        If the existing manifest has all of ours, it stays; if each has entries that the other
+        lacks, it stays with a notice.
         """
         if seen.digest == referrer.manifest.digest:
             return False
@@ -192,7 +192,7 @@ class ReferrerPush:
 
 
 def _layers(manifest: Manifest) -> frozenset[str]:
-    """Return the layers as cosign tells them apart: signatures stand in their annotations."""
+    """Return the layers as cosign distinguishes them: signatures are in their annotations."""
     try:
         layers = manifest.document["layers"]
         return frozenset(json.dumps(each, sort_keys=True) for each in layers)

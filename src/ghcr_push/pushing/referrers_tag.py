@@ -1,7 +1,7 @@
-"""The tag that stands in for a list of referrers where a registry keeps none.
+"""The tag that holds the list of referrers if a registry keeps none.
 
 distribution-spec, "Referrers Tag Schema": an index under ``sha256-<hex>``, which every client
-reads, adds to and writes again. No registry offers a lock between read and write. So it is read
+reads, extends and writes again. No registry offers a lock between read and write. So it is read
 again right before each write, and read back after it: an entry that another client's write
 overwrote, ours or one seen before, is added again.
 """
@@ -27,11 +27,11 @@ Read = Callable[[Callable[[], Awaitable[Manifest | None]]], Awaitable[Manifest |
 Entry = Mapping[str, Any]
 
 SETTLED_AFTER: Final = (0.0, 1.0)
-"""Seconds after a write at which it must be seen: at once, and when whoever had read the index
-before that write has written, too. A client's read and write are a round trip apart."""
+"""Seconds after a write at which it must be visible: at once, and when any client that had read the
+index before that write has written, too. A client's read and write are a round trip apart."""
 
 _NOT_THERE: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
-"""Codes of registries that take no index of what they do not hold."""
+"""Codes of registries that reject an index with missing children."""
 
 
 class ReferrersTag:
@@ -53,12 +53,12 @@ class ReferrersTag:
         self._wanted: dict[str, Entry] = {}
         """Entries by digest: ours, and all that were seen."""
         self._lost: set[str] = set()
-        """What the list named and the repository had not."""
+        """Entries whose manifests are missing in the repository."""
         self._doubted = False
-        """Whether the registry refused an index for what it names."""
+        """Whether the registry rejected an index because of its entries."""
 
     async def add(self, manifests: Sequence[Manifest]) -> None:
-        """Have the list name ``manifests``; raise ``AttemptError`` where that cannot be."""
+        """Add ``manifests`` to the list; raise ``AttemptError`` if that is impossible."""
         self._wanted |= {each.digest: described(each) for each in manifests}
         unit = self._units.new()
         await self._units.persist(unit, lambda: self._attempt(unit.journal))
@@ -71,7 +71,7 @@ class ReferrersTag:
             await read(Step.LOOK, journal, self._drop_lost)
 
         async def look_again() -> bool | None:
-            """Read it in the slot, right before the write; False where there is none to make."""
+            """Read it in the slot, right before the write; False if no write is needed."""
             complete = partial(self._is_complete, self._reader.at_once)
             return False if await read(Step.LOOK, journal, complete) else None
 
@@ -79,7 +79,7 @@ class ReferrersTag:
             await read(Step.PROVE, journal, self._settle)
 
     async def _is_complete(self, read: Read) -> bool:
-        """Read the list; say whether it names all that it should."""
+        """Read the list; return whether it has all entries that it should."""
         self._index = await read(self._fetch)
         entries = {str(entry["digest"]): entry for entry in self._entries()}
         listed = {digest: each for digest, each in entries.items() if digest not in self._lost}
@@ -94,7 +94,7 @@ class ReferrersTag:
         return await self._context.registry.get(self._repository, seen.digest)
 
     def _entries(self) -> list[Entry]:
-        """Return the entries of the index; what another index stands in for, is left alone."""
+        """Return the entries of the index; raise if the tag names something else."""
         if self._index is None:
             return []
         try:
@@ -121,7 +121,7 @@ class ReferrersTag:
                 raise AttemptError(failure, counts=True)
 
     async def _drop_lost(self) -> None:
-        """Leave out what the list names and the repository has not: a clean-up may have run."""
+        """Drop entries whose manifests are gone, for example after a clean-up."""
         for digest in list(self._wanted):
             if await self._reader.in_turn(partial(self._head, digest)) is None:
                 del self._wanted[digest]
@@ -132,7 +132,7 @@ class ReferrersTag:
 
 
 def described(manifest: Manifest) -> Entry:
-    """Return the entry by which a list of referrers names a manifest, as the spec wants it."""
+    """Return a list's entry for a manifest, in the form of the specification."""
     more = {
         "annotations": manifest.document.get("annotations"),
         "artifactType": manifest.artifact_type,
@@ -146,7 +146,7 @@ def described(manifest: Manifest) -> Entry:
 
 
 def with_entries(index: Manifest | None, entries: Mapping[str, Entry]) -> Manifest:
-    """Return an index with exactly ``entries``; what else it says stays as it is."""
+    """Return an index with exactly ``entries`` and its other fields unchanged."""
     new = {"schemaVersion": 2, "mediaType": media_types.INDEX}
     document = {**(index.document if index else new), "manifests": [*entries.values()]}
     raw = json.dumps(document, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""The queue: seeds first, then the rest; it ends with every target's one outcome."""
+"""The queue: seeds first, then the rest; every target ends with one outcome."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Repository
 
 LAST_LOOK = 2.0
-"""Seconds, at most, to read the tags whose writes were in flight when the run was cut off."""
+"""Maximum number of seconds to read tags whose writes were in flight when the run was cut off."""
 
 REASONS = {
     Kind.CANCELLED: "the run was cancelled",
@@ -41,7 +41,7 @@ REASONS = {
 
 
 class PushRun:
-    """One run over a plan: every target gets a task; a slot is held only while writing."""
+    """One run of a plan: every target gets a task; a slot is held only while writing."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class PushRun:
 
     @property
     def limit_changes(self) -> tuple[LimitChange, ...]:
-        """Every change of a limit, in the order of time."""
+        """Every change of a limit, in order of time."""
         changes = (
             change
             for registry_state in self._registry_states.values()
@@ -79,7 +79,7 @@ class PushRun:
 
     @property
     def holds(self) -> tuple[Hold, ...]:
-        """Every hold of a registry's queue, in the order of time."""
+        """Every hold of a registry's queue, in order of time."""
         holds = (
             hold
             for registry_state in self._registry_states.values()
@@ -88,7 +88,7 @@ class PushRun:
         return tuple(sorted(holds, key=lambda hold: hold.at))
 
     def cancel(self) -> None:
-        """End the run now; callable at any time, also before it began."""
+        """End the run now; callable at any time, even before it starts."""
         self._control.cancelled = True
         self._scope.cancel()
 
@@ -121,7 +121,7 @@ class PushRun:
         self._shared = self._shared_contents(Readings(self._context, timers))
 
     def _shared_contents(self, readings: Readings) -> dict[Content, SharedContent]:
-        """Give each content what the groups of it share."""
+        """Create the shared state of each content for its groups."""
         shared: dict[Content, SharedContent] = {}
         for group in self._plan.groups:
             content = self._contents[group.source]
@@ -199,7 +199,7 @@ class PushRun:
     # -- the end ------------------------------------------------------------------------------
 
     async def _end_all(self) -> None:
-        """Give an outcome to every target that the run left without one."""
+        """Give an outcome to every target that has none."""
         unfinished = [run for run in self._runs if run.result is None]
         with anyio.move_on_after(LAST_LOOK, shield=True):
             async with anyio.create_task_group() as tasks:
@@ -213,7 +213,7 @@ class PushRun:
                     run.cut_off(self._what_ended(run, content_failing))
 
     def _what_ended(self, run: TagPush, content_failing: Failure | None) -> Failure:
-        """Say why ``run`` has no outcome, and what kept failing until then."""
+        """Return why ``run`` has no outcome, and the failure that was being retried."""
         if self._control.cancelled:
             return ours(Kind.CANCELLED, REASONS[Kind.CANCELLED])
         if self._together.refusal is not None:

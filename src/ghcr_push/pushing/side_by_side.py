@@ -1,4 +1,4 @@
-"""Things done side by side, of which the first that fails ends all."""
+"""Runs tasks in parallel; the first failure ends them all."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 async def for_each(items: Iterable[T], do: Callable[[T], Awaitable[object]]) -> None:
-    """Do it for all; raise the first error as it is, where a task group would wrap it."""
+    """Run it for all; raise the first error unwrapped, without a task group's group."""
     errors: list[Exception] = []
 
     async def one(item: T) -> None:

@@ -1,4 +1,4 @@
-"""One target: look what its tag names, write it, prove that it landed."""
+"""One target: read what its tag names, write it, verify the write."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -36,10 +36,10 @@ from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter
 from ghcr_push.references import Digest, Repository
 
 LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds, at least, between reads while a registry shows the old tag: 30 s, GHCR's worst."""
+"""Minimum seconds between reads while a registry shows the old tag: 30 s, GHCR's worst lag."""
 
 MAY_HAVE_LANDED: Final = frozenset({Kind.SERVER_ERROR, Kind.TIMEOUT, Kind.NETWORK, Kind.UNKNOWN})
-"""Failures of a write after which the registry may hold it all the same."""
+"""Failures of a write after which the tag may still be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +51,23 @@ class Look:
 
     @property
     def digest(self) -> Digest | None:
-        """The digest that the tag named, None for nothing."""
+        """The digest that the tag named, None for no tag."""
         return self.seen.digest if self.seen else None
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How a write ended; ``doubtful``: it failed, and may have landed all the same."""
+    """How a write ended; ``doubtful``: it failed but may have taken effect."""
 
     failed: AttemptError | None = None
     doubtful: bool = False
 
 
 class TagPush:
-    """A target on its way from untried to its one outcome.
+    """A target from untried to its one outcome.
 
-    Its state can be read at any moment, so that a run that is cut off ends every target truly.
-    ``may_start`` says whether a target that was never tried may still be.
+    Its state can be read at any moment, so that a run that is cut off reports every target
+    correctly. ``may_start`` says whether an untried target may still be tried.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class TagPush:
         self.target = target
         self.seed = False
         self.content: ContentLog | None = None
-        """On a seed whose content we upload ourselves: how that goes."""
+        """On a seed whose content we upload ourselves: its progress."""
         self.tries_of_content = 0
         self.referrers: tuple[ReferrerResult, ...] = ()
-        """What came along with it."""
+        """The referrers that were copied with it."""
         self.result: TargetResult | None = None
         self._context = context
         self._limiter = limiter
@@ -89,13 +89,13 @@ class TagPush:
         self._reader = Reader(context, limiter, self.repository)
         self._tag_state = TagState()
         self._last_look: Look | None = None
-        """None where the tag could not be read."""
+        """None if the tag could not be read."""
         self._unproved: Failure | None = None
-        """How the last read-back failed, where it did."""
+        """How the last read-back failed, if it did."""
 
     @property
     def repository(self) -> Repository:
-        """The repository that the tag is in."""
+        """The repository of the tag."""
         return self.target.reference.repository
 
     @property
@@ -105,22 +105,22 @@ class TagPush:
 
     @property
     def tries(self) -> int:
-        """Attempts so far, the one under way among them."""
+        """Attempts so far, including the current one."""
         return self._journal.number
 
     @property
     def tried(self) -> bool:
-        """Whether a write began, be it of its content, or an attempt failed."""
+        """Whether a write was started, also of its content, or an attempt failed."""
         uploading = self.content is not None and self.content.begun
         return self._tag_state.sent or uploading or bool(self._journal.attempts)
 
     @property
     def failing(self) -> Failure | None:
-        """How its last attempt failed, where it did, be it of the content that goes up with it.
+        """How its last attempt failed, if it did, or that of the content that is uploaded with it.
 
-        Of a first attempt that is being proved: how that fails.
+        For a first attempt that is being verified: how that fails.
 
-        What ``docker push`` failed at is no more the matter once we upload the content.
+        A failure of ``docker push`` no longer counts once we upload the content.
         """
         own, content = self._journal.attempts, self.content.attempts if self.content else ()
         if self.content and content and (not own or content[-1].started >= own[-1].started):
@@ -134,13 +134,13 @@ class TagPush:
 
     @property
     def may_begin(self) -> bool:
-        """Whether a write of it may begin now."""
+        """Whether a write of it may start now."""
         return self.tried or self._may_start()
 
     async def push(self, content: TagWriter) -> TargetResult | None:
         """Bring the target to its outcome; failures are in the result, never raised.
 
-        Returns None where the run was ended before the target was tried.
+        Returns None if the run ended before the target was tried.
         """
         return await self._land(
             lambda: self._context.backoff.run(
@@ -152,10 +152,10 @@ class TagPush:
         )
 
     async def push_once(self, content: TagWriter) -> TargetResult | None:
-        """Bring the target to its outcome in one attempt, or wait as it asks and return None.
+        """Bring the target to its outcome in one attempt, or wait as asked and return None.
 
-        What fails so, fails for good only where it is the tag's own fault: another way of writing
-        may succeed. None, too, where the run was ended before; in both cases ``push`` may go on.
+        A failure is permanent only if it is due to the tag itself: another way of writing may
+        succeed. Also None if the run ended before; in both cases ``push`` may continue.
         """
 
         async def attempt() -> None:
@@ -165,7 +165,7 @@ class TagPush:
                 if failed.failure.tag_only:
                     raise
                 self._tries.spend(failed)
-                wait = failed.failure.wait or 0.0  # be it of the read that came after
+                wait = failed.failure.wait or 0.0  # including a failure of the read-back
                 if failed.failure.retryable:
                     wait = self._context.backoff.wait(
                         failed, self._tries, spare=self._limiter.spare
@@ -198,9 +198,10 @@ class TagPush:
                 await self._prove()
 
     async def _look_and_write(self, content: TagWriter) -> bool:
-        """Read the tag and write it; False where there is nothing to prove.
+        """Read the tag and write it; False if nothing needs to be verified.
 
-        Those who wait for their turn wait before they look, so that no look grows old in a queue.
+        A target waits for its turn before it reads, so that its read does not become outdated in a
+        queue.
         """
         async with AsyncExitStack() as place:
             await place.enter_async_context(self._limiter.window.open())
@@ -219,11 +220,11 @@ class TagPush:
 
     @contextmanager
     def _recorded(self) -> Iterator[None]:
-        """Record what happens inside as one attempt; a look that found all well is none."""
+        """Record the attempt inside, unless its read found everything in place."""
         try:
             yield
         except AttemptError as failed:
-            if not self.may_begin:  # its first look came after the end: it was never tried
+            if not self.may_begin:  # its first read came after the end: it was never tried
                 raise NotStartedError from failed
             self._journal.close(failed.failure)
             raise
@@ -231,7 +232,7 @@ class TagPush:
             self._journal.close(None)
 
     async def _look(self, content: TagWriter) -> bool:
-        """Read the tag before a write; True where it names ``content``, and nothing is to do."""
+        """Read the tag before a write; True if it names ``content`` and nothing is to do."""
         self._tag_state.digest = content.digest
         self._last_look = None
         try:
@@ -243,11 +244,11 @@ class TagPush:
         return await self._weigh(seen, content)
 
     def _may_be_written_unread(self, failure: Failure) -> bool:
-        """Say whether a write may follow a look that failed so."""
+        """Return whether a write may follow a read that failed like this."""
         return failure.kind in NOT_READABLE and not self.protected and not self._tag_state.sent
 
     async def _weigh(self, seen: Descriptor | None, content: TagWriter) -> bool:
-        """Say whether nothing is left to do; raise where what the tag names forbids to go on."""
+        """Return whether nothing is left to do; raise if the tag must not be written."""
         self._note(seen)
         if seen is None:
             return False
@@ -272,9 +273,9 @@ class TagPush:
         self._tag_state.looked(seen)
 
     async def _write(self, content: TagWriter, place: AsyncExitStack) -> None:
-        """Write in a slot, unless another job moved the tag since the last look.
+        """Write in a slot, unless another job moved the tag since the last read.
 
-        ``place`` is given up to others as soon as the write begins.
+        ``place`` is given to others as soon as the write starts.
         """
         sent: Sent | None = None
         while sent is None:
@@ -290,7 +291,7 @@ class TagPush:
         await self._settle(sent, content)
 
     async def _has_moved(self) -> bool:
-        """Look again, in the slot, where the last look may not hold; say whether it does not.
+        """Read again, in the slot, if the last read is too old; return whether the tag has moved.
 
         A protected tag is read right before every write of it.
         """
@@ -319,7 +320,7 @@ class TagPush:
                 within=self._context.attempt_timeout,
             )
         except PushError as error:
-            # a tag of a manifest that its repository holds: the bytes were accepted before
+            # for a manifest that the repository already holds: it accepted the bytes before
             held = content.step is Step.RETAG
             failure = self._context.judge(error, self.repository, held=held)
             failed = AttemptError(failure, counts=slot.failed(failure))
@@ -332,20 +333,20 @@ class TagPush:
         return Sent()
 
     async def _settle(self, sent: Sent, content: TagWriter) -> None:
-        """Go on after a write; one that failed has landed all the same where the tag shows it."""
+        """Continue after a write; a failed write has taken effect if the tag shows it."""
         if sent.failed is None:
             self._context.accepted.add(self.repository)
             return
         self._tag_state.failed(doubtful=sent.doubtful)
-        # where the registry named a wait, the next attempt's look finds what landed
+        # if the registry named a wait, the next attempt's read shows the result
         if sent.failed.failure.wait is not None or not await self._landed_after_all(sent, content):
             raise sent.failed
         self._journal.close(sent.failed.failure)
 
     async def _landed_after_all(self, sent: Sent, content: TagWriter) -> bool:
-        """Read back a write that failed and may have landed; a failing read proves nothing.
+        """Read back a failed write that may have taken effect; a failed read proves nothing.
 
-        That may be after any failure of a ``docker push``, which does more than write the tag.
+        After ``docker push`` any failure may be such, since it does more than write the tag.
         """
         failed = sent.failed
         if failed is None or not (sent.doubtful or content.step is Step.PUSH):
@@ -363,7 +364,7 @@ class TagPush:
         return True
 
     async def _prove(self) -> None:
-        """Read the tag until it names what was sent, for about 30 s of lag."""
+        """Read the tag until it names the sent digest, for about 30 s of lag."""
         if self._tag_state.verified or self._tag_state.kept or not self._context.verify:
             return
         self._journal.prove()
@@ -387,7 +388,7 @@ class TagPush:
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as failed:
-            # the write's own answer is all there is then: landed, not verified
+            # only the answer to the write is known: landed, not verified
             if self._context.reach.only_engine(self.repository.registry):
                 return True
             if self._may_not_be_read(failed.failure):
@@ -404,7 +405,7 @@ class TagPush:
         return False
 
     def _may_not_be_read(self, failure: Failure) -> bool:
-        """Say whether a read-back that failed so is in vain: so was the look before the write."""
+        """Return whether a failed read-back is hopeless: so was the read before the write."""
         unread = self._last_look is None and failure.kind in NOT_FOR_US
         return failure.kind is Kind.READ_FORBIDDEN or unread
 
@@ -417,11 +418,11 @@ class TagPush:
         return AttemptError(ours(Kind.OVERTAKEN, message), counts=True)
 
     async def look_first(self, content: ByDockerPush) -> Digest | None:
-        """Look before anything is uploaded: end it where the tag may not be written.
+        """Read before anything is uploaded: end the target if its tag may not be written.
 
-        Returns the digest that it names where that is the image, with all of its content there.
-        A look that failed proves nothing, but where it is one for good at a protected tag: the
-        target's own attempt looks again, once it may.
+        Returns the digest that the tag names if it is the image with all of its content. A failed
+        read proves nothing, except a permanent one of a protected tag: the target's own attempt
+        reads again.
         """
         if not self.may_begin:
             return None
@@ -442,12 +443,12 @@ class TagPush:
         return self._tag_state.digest if done and self.result is None else None
 
     def _may_not_be_written(self, failure: Failure) -> bool:
-        """Say whether a first look that failed so ends it: no protected tag is written unread."""
+        """Return whether a failed first read ends it: a protected tag must be read first."""
         unread = failure.kind in NOT_READABLE and not failure.retryable
         return failure.kind is Kind.PROTECTED or (self.protected and unread)
 
     def stay(self) -> TargetResult:
-        """End it as it is: it names what it should, or is kept."""
+        """End it unchanged: it names the image already, or is kept."""
         return self._finish(self._tag_state.outcome)
 
     async def _is_done_before_all(self, content: ByDockerPush) -> bool:
@@ -472,19 +473,19 @@ class TagPush:
     # -- the end ----------------------------------------------------------------------------
 
     def fail(self, failure: Failure) -> TargetResult:
-        """End it: it did not land, and why."""
+        """End it as failed, with the reason."""
         return self._finish(Outcome.FAILED, failure)
 
     def cut_off(self, failure: Failure) -> TargetResult:
-        """End it where the run ended first: failed if it was tried, else skipped."""
+        """End it when the run ended first: failed if it was tried, else skipped."""
         if self.tried:
             self._journal.close(failure)
         return self._finish(Outcome.FAILED if self.tried else Outcome.SKIPPED, failure)
 
     async def look_a_last_time(self) -> None:
-        """End it as landed where a write in doubt shows in the registry after all.
+        """End it as landed if a write in doubt has taken effect after all.
 
-        Where the tag named the image before, a part of which was lost, it shows nothing.
+        If the tag named the image before, with a part lost, the tag does not show it.
         """
         if (
             not self._tag_state.in_doubt

@@ -1,7 +1,7 @@
-"""What is known of one tag on its way into the registry: facts only, no request.
+"""What is known of one tag during its push: facts only, no requests.
 
-The report is as true as these few answers: what the tag named before us, whether anything of ours
-was sent, whether that may have landed, and whether it was seen to.
+The report depends on these answers: what the tag named before us, whether we sent anything, whether
+that may have taken effect, and whether it was verified.
 """
 
 from dataclasses import dataclass
@@ -12,58 +12,58 @@ from ghcr_push.references import Digest
 
 @dataclass(slots=True)
 class TagState:
-    """The state of a tag; nothing is known of it at first."""
+    """The state of a tag; empty at first."""
 
     digest: Digest | None = None
-    """What the tag is to name; of some pushes only their answer tells."""
+    """The digest that the tag is to name; of some pushes only the answer tells it."""
     before: Digest | None = None
-    """What it named before anything of ours, None for nothing, where that is known."""
+    """What it named before our first write, None for no tag, if known."""
     known_before: bool = False
     sent: bool = False
     """Whether a write of it was sent."""
     in_doubt: bool = False
-    """Whether a write was sent of which it is not known whether it landed."""
+    """Whether a write was sent whose effect is unknown."""
     verified: bool = False
-    """Whether it was seen to name what it is to name."""
+    """Whether a read showed the intended digest."""
     kept: bool = False
-    """Whether it is protected, names another image, and is to stay so."""
+    """Whether it is protected, names another image, and stays so."""
     incomplete: bool = False
-    """Whether it named what it is to name, of which the repository had lost a part."""
+    """Whether it named the intended digest, but the repository had lost a part of it."""
     in_part: bool = False
-    """Whether a write failed that puts the parts of an index under the tag, too."""
+    """Whether a write failed that also puts the parts of an index under the tag."""
     _doubted_before: bool = False
-    """Whether one was in doubt before the last write."""
+    """Whether a write was in doubt before the last one."""
 
     def looked(self, seen: Descriptor | None) -> None:
-        """Note what the tag names, as long as nothing of ours may be what it names."""
+        """Record what the tag names, unless that may be our own write."""
         if not self.sent:
             self.known_before, self.before = True, seen.digest if seen else None
 
     def sends(self) -> None:
-        """Note that a write is sent: from now on the tag may land."""
+        """Record that a write is sent: from now on the tag may land."""
         self._doubted_before = self.in_doubt
         self.sent = self.in_doubt = True
 
     def failed(self, *, doubtful: bool) -> None:
-        """Note how the last write failed: ``doubtful`` where it may have landed all the same."""
+        """Record how the last write failed: ``doubtful`` if it may have taken effect."""
         self.in_doubt = doubtful or self._doubted_before
 
     def proved(self, seen: Descriptor) -> None:
-        """Note that the tag names what it is to name."""
+        """Record that the tag names the intended digest."""
         self.digest, self.verified, self.in_doubt = seen.digest, True, False
 
     def is_shown_by(self, seen: Descriptor) -> bool:
-        """Say whether the tag names what it is to name."""
+        """Return whether the tag names the intended digest."""
         return seen.digest == self.digest
 
     def is_overtaken_by(self, seen: Descriptor) -> bool:
-        """Say whether ``seen``, which is not ours, is not what the tag named at first either."""
+        """Return whether ``seen``, which is not ours, also differs from the original digest."""
         sure = self.sent and self.known_before and not self.in_part
         return sure and seen.digest != self.before
 
     @property
     def outcome(self) -> Outcome:
-        """How it ends if it ends well now."""
+        """Its outcome if it ends well now."""
         if self.kept:
             return Outcome.KEPT
         same = self.known_before and self.digest is not None and self.before == self.digest

@@ -1,4 +1,4 @@
-"""What a target shall name, by where it lies now: in the engine, or in its repository already."""
+"""The content for a target by its present place: in the engine, or in the repository."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -24,14 +24,14 @@ NOT_FOUND = 404
 
 @dataclass(frozen=True, slots=True)
 class NamedContent:
-    """What a manifest names: a blob, or a manifest of an index."""
+    """A part of a manifest: a blob, or a manifest of an index."""
 
     digest: Digest
     blob: bool
 
 
 class Manifests:
-    """The manifests of one repository, each fetched once however many targets ask for it."""
+    """The manifests of one repository, each fetched once for all targets."""
 
     def __init__(self, repository: Repository, registry: Registry, reader: Reader) -> None:
         self._repository = repository
@@ -43,11 +43,11 @@ class Manifests:
         self._looking = anyio.Lock()
 
     def know(self, manifest: Manifest) -> None:
-        """Keep a manifest that is at hand already."""
+        """Keep a manifest that is available already."""
         self._known[manifest.digest] = manifest
 
     async def fetch(self, digest: Digest) -> Manifest:
-        """Return the manifest with that digest; raise ``AttemptError`` where it cannot be read."""
+        """Return the manifest with that digest; raise ``AttemptError`` if it cannot be read."""
         async with self._lock:
             if digest not in self._known:
                 self._known[digest] = await self._reader.in_turn(
@@ -56,11 +56,11 @@ class Manifests:
             return self._known[digest]
 
     def was_whole(self, digest: Digest) -> bool:
-        """Say whether nothing is known to have been missing of the manifest's parts."""
+        """Return whether no part of the manifest is known to have been missing."""
         return self._whole.get(digest, True)
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Say whether the repository holds all that the manifest names, looked for once."""
+        """Return whether the repository holds all parts of the manifest, checked once."""
         async with self._looking:
             if digest not in self._whole:
                 manifest = await self.fetch(digest)
@@ -68,9 +68,10 @@ class Manifests:
             return self._whole[digest]
 
     async def _holds(self, parts: Sequence[NamedContent]) -> bool:
-        """Look for every part, side by side.
+        """Look for every part, in parallel.
 
-        What a registry refuses to tell for good counts as there: nothing says that it is gone.
+        A part that the registry permanently refuses to report counts as present: nothing shows that
+        it is missing.
         """
         there: list[bool] = []
         failures: list[AttemptError] = []
@@ -96,41 +97,42 @@ class Manifests:
 
 
 class TagWriter(Protocol):
-    """An image on its way to a tag.
+    """An image to write under tags.
 
-    What reads, raises ``AttemptError``; ``send`` raises ``PushError``, for the slot's holder.
+    Methods that read raise ``AttemptError``; ``send`` raises ``PushError``, for the holder of the
+    slot.
     """
 
     @property
     def step(self) -> Step:
-        """What a write of it is called."""
+        """The name of its write as a step."""
 
     @property
     def digest(self) -> Digest | None:
-        """Its digest in the registry, where that is known before it is sent."""
+        """Its digest in the registry, if it is known before it is sent."""
 
     async def named_by(self, seen: Descriptor) -> bool:
-        """Say whether ``seen``, found under a tag, is this content."""
+        """Return whether ``seen``, found under a tag, is this content."""
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Say whether the repository holds all of it; ``digest`` is what ``named_by`` saw."""
+        """Return whether the repository holds all of it; ``digest`` is what ``named_by`` saw."""
 
     async def prepare(self) -> None:
-        """Do the reads that a write needs, before a slot is asked for."""
+        """Make the reads that a write needs, before a slot is requested."""
 
     def lock(self) -> AbstractAsyncContextManager[None]:
-        """Wait for the right to write it; it is given back between attempts."""
+        """Wait for the right to write it; it is released between attempts."""
 
     async def send(self, target: TagReference, said: Said) -> Digest:
-        """Write it under ``target`` in one try and return the digest that was sent."""
+        """Write it under ``target`` in one attempt and return the digest that was sent."""
 
 
 class ByDockerPush:
     """An image in the engine, sent by ``docker push``.
 
-    ``manifests`` is None where our process cannot read the repository. ``lock`` is shared by
-    the contents of one repository: pushed side by side, they would upload common layers twice.
-    ``sent_other`` is told where a push sent another digest than the engine's, and may raise.
+    ``manifests`` is None if our process cannot read the repository. The contents of one repository
+    share ``lock``: parallel pushes would upload common layers twice. ``sent_other`` is called if a
+    push sent another digest than the engine's, and may raise.
     """
 
     step = Step.PUSH
@@ -154,7 +156,7 @@ class ByDockerPush:
         self._sent_other = sent_other
 
     async def named_by(self, seen: Descriptor) -> bool:
-        """Compare digests, or in the classic store, which knows none yet, the image ID."""
+        """Compare digests or, for the classic store, which has none yet, the image ID."""
         if self.digest is not None or self._manifests is None:
             return seen.digest == self.digest
         try:
@@ -166,22 +168,22 @@ class ByDockerPush:
         return is_of(manifest, self._image)
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Look for its parts, where our process can."""
+        """Look for its parts, if our process can."""
         return self._manifests is None or await self._manifests.is_whole(digest)
 
     def may_turn_out_to_be(self, seen: Descriptor) -> bool:
-        """Say whether ``seen`` may be what goes up in the end."""
+        """Return whether ``seen`` may be the result of this push."""
         return may_turn_out_to_be(self._image, seen)
 
     async def prepare(self) -> None:
-        """Nothing: the engine reads for itself."""
+        """Do nothing: the engine reads for itself."""
 
     def lock(self) -> AbstractAsyncContextManager[None]:
         """One push at a time in a repository."""
         return self._lock
 
     async def send(self, target: TagReference, said: Said) -> Digest:
-        """Run one ``docker push``; another digest than the engine's own is not silently taken."""
+        """Run one ``docker push``; report another digest than the engine's."""
         digest = await self._engine.push(self._source, target, said)
         if self.digest not in {None, digest}:
             self._sent_other(target, digest)
@@ -191,7 +193,7 @@ class ByDockerPush:
 class ByManifestPut:
     """A manifest whose content the repository holds, to be written under tags.
 
-    ``unknown_blobs``, where we brought the content, mends what turns out to be missing of it.
+    If we uploaded the content, ``unknown_blobs`` replaces blobs that turn out to be missing.
     """
 
     step = Step.RETAG
@@ -216,17 +218,17 @@ class ByManifestPut:
         return seen.digest == self.digest
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Say whether all was there when this run came; else it is there by now."""
+        """Return whether all parts were there when this run came; if not, they are now."""
         return self._manifests.was_whole(digest)
 
     async def prepare(self) -> None:
-        """Have the manifest's bytes at hand, and what was found missing there."""
+        """Fetch the manifest's bytes, and send missing blobs again."""
         if self._unknown_blobs is not None:
             await self._unknown_blobs.mend()
         await self._manifests.fetch(self.digest)
 
     def lock(self) -> AbstractAsyncContextManager[None]:
-        """Any time: a retag uploads no layers."""
+        """Needs no lock: a retag uploads no layers."""
         return nullcontext()
 
     async def send(self, target: TagReference, said: Said) -> Digest:  # noqa: ARG002 - the port's
@@ -242,9 +244,9 @@ class ByManifestPut:
 
 
 def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:
-    """Return what ``manifest`` names and its repository must hold; nothing of one not understood.
+    """Return the parts of ``manifest`` that its repository must hold; none of an unknown type.
 
-    A layer with addresses of its own need not be in any repository.
+    A foreign layer, with its own URLs, need not be in any repository.
     """
     try:
         document = manifest.document
@@ -262,10 +264,10 @@ def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:
 
 
 def may_turn_out_to_be(image: Image, seen: Descriptor) -> bool:
-    """Say whether ``seen`` may be what goes up of ``image`` in the end.
+    """Return whether ``seen`` may be the result of pushing ``image``.
 
-    Of an index one platform alone goes up where the engine has no other, and which digest that has
-    is known only then. So is the digest of an index whose layers are compressed.
+    If the engine has only one platform of an index, that one is pushed, and its digest is known
+    only then. So is the digest of an index whose layers are compressed.
     """
     if image.digest is None:
         known_by_config = image.in_engine or image.diff_ids or image.template is not None
@@ -275,11 +277,11 @@ def may_turn_out_to_be(image: Image, seen: Descriptor) -> bool:
 
 
 def is_of(manifest: Manifest, image: Image) -> bool:
-    """Say whether ``manifest`` is of an image whose digest is known only once it was read.
+    """Return whether ``manifest`` is of an image whose digest is known only after reading.
 
     In the classic store the config's digest is the image ID, and covers the DiffIDs of all layers.
-    So it does where layers are compressed as they are read; all else that the manifest says is
-    known then, too.
+    The same holds if layers are compressed while they are read; the other fields of the manifest
+    are known then, too.
     """
     try:
         document = manifest.document

@@ -1,4 +1,4 @@
-"""All or nothing: no tag of the run moves before the content of every target is in its registry."""
+"""All or nothing: no tag is written before the content of every target is in its registry."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -15,30 +15,30 @@ ONLY_ENGINE: Final = (
 
 
 class Together:
-    """Has ``groups`` wait for each other; ``wanted`` is False where none has to."""
+    """Makes ``groups`` wait for each other; ``wanted`` is False if none has to."""
 
     def __init__(self, groups: Iterable[Group], *, wanted: bool) -> None:
         self.wanted = wanted
         self.refusal: Failure | None = None
-        """Why no tag moves in this run; None where that is not known."""
+        """Why no tag is written in this run; None if there is no reason."""
         self._missing = set(groups)
         self._decided = anyio.Event()
 
     async def all_ready(self, group: Group) -> bool:
-        """Say that all of ``group`` is there; wait for the others; False: no tag moves."""
+        """Report that ``group`` is ready; wait for the others; False: no tag may be written."""
         self.needs_nothing(group)
         if self.wanted:
             await self._decided.wait()
         return self.refusal is None
 
     def needs_nothing(self, group: Group) -> None:
-        """Say that nobody need wait for ``group`` any more."""
+        """Report that no group need wait for ``group``."""
         self._missing.discard(group)
         if not self._missing:
             self._decided.set()
 
     def refuse(self, target: Target, failure: Failure) -> None:
-        """Say that ``target`` failed for good: unless tags move already, none does."""
+        """Report that ``target`` failed for good: no tag is written unless some already were."""
         if not self.wanted or self._decided.is_set():
             return
         message = f"no tag was moved, because {target} failed: {failure.message}"

@@ -1,4 +1,4 @@
-"""The units of a group's content: each tried in slots of its own, recorded, and tried again."""
+"""The units of a group's content: each is tried in separate slots, recorded, and retried."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -19,23 +19,23 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Unit:
-    """A reading, a blob or a manifest, and what it has spent."""
+    """A reading, a blob or a manifest, and its attempts so far."""
 
     journal: Journal
     blob: Digest | None = None
     tries: Tries = field(default_factory=Tries)
     rests_until: float = float("-inf")
-    """Before which it is not tried again, though whoever waited for it were cut off meanwhile."""
+    """The time before which it is not retried, even if the waiting task was cancelled meanwhile."""
 
 
 async def _unseen() -> None:
-    """Look at nothing: what is written whether it is there or not."""
+    """Skip the read: the write is needed in any case."""
 
 
 class Units:
-    """Tries the units of the content that ``seed`` stands for; ``log`` has what was tried.
+    """Tries the units of the content of ``seed``; ``log`` has the attempts.
 
-    ``may_begin`` says whether a write may begin now.
+    ``may_begin`` says whether a write may start now.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Units:
         self._log = log
 
     def new(self, blob: Digest | None = None) -> Unit:
-        """Begin a unit, of ``blob`` where it is one, that has spent nothing."""
+        """Create a unit, of ``blob`` if it is one, without attempts."""
         journal = Journal(self._context.clock, self._context.start)
         self._log.units.append(journal)
         return Unit(journal, blob)
@@ -83,13 +83,13 @@ class Units:
                     return await self._write(request, journal, slot)
 
     async def _write(self, request: Callable[[], Awaitable[T]], journal: Journal, slot: Slot) -> T:
-        """Write once, in the slot, and learn from how it ended."""
+        """Write once, in the slot, and learn from the result."""
         journal.send(Step.UPLOAD, slot.limit)
         self._log.begun = True
         began = self._context.clock()
         try:
             result = await answered(request(), within=self._context.attempt_timeout)
-        except Exception as error:  # a fault of ours, too, is the failure of this unit
+        except Exception as error:  # an internal error, too, fails this unit alone
             failure = self.judge(error)
             counts = slot.failed(failure)
             self.record(journal, failure)
@@ -105,7 +105,7 @@ class Units:
                 self.record(journal, ours(Kind.CANCELLED, "cut off under way"))
 
     async def persist(self, unit: Unit, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Attempt until it is done; raise the last ``AttemptError`` where the policy gives up."""
+        """Attempt until it is done; raise the last ``AttemptError`` if the policy gives up."""
         journal, clock = unit.journal, self._context.clock
         await anyio.sleep(max(0.0, unit.rests_until - clock()))
 
@@ -139,6 +139,6 @@ class Units:
         self.record(journal, failure)
 
     def record(self, journal: Journal, failure: Failure | None) -> None:
-        """Record the attempt under way, and that something was tried."""
+        """Record the current attempt, and that something was tried."""
         self._log.begun = True
         journal.close(failure)

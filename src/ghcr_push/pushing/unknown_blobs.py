@@ -1,4 +1,4 @@
-"""Blobs that a repository says it holds, and not to hold where a manifest names them."""
+"""Blobs that a repository reports as present, but as missing when a manifest names them."""
 
 import re
 from collections import Counter
@@ -11,15 +11,15 @@ from ghcr_push.failures import PushError
 from ghcr_push.references import Digest
 
 TIMES: Final = 2
-"""Writes in a row that name a blob as unknown before it is sent again: the first is mostly a race
-that a wait ends."""
+"""Refused writes in a row after which a missing blob is sent again: the first refusal is mostly a
+race that a wait ends."""
 
 _CODES: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 _DIGEST: Final = re.compile(r"\bsha256:[0-9a-f]{64}\b")
 
 
 class UnknownBlobs:
-    """What the refusals of a repository's manifests name as unknown; ``send_again`` brings it."""
+    """The blobs that a repository's refusals report as missing; ``send_again`` uploads them."""
 
     def __init__(self, send_again: Callable[[frozenset[Digest]], Awaitable[None]]) -> None:
         self._send_again = send_again
@@ -28,12 +28,12 @@ class UnknownBlobs:
         self._turn = anyio.Lock()
 
     def note(self, write: Hashable, error: PushError) -> None:
-        """Note how the write of a manifest, under ``write``, was refused."""
+        """Record how the write of a manifest, under ``write``, was refused."""
         if error.evidence.code in _CODES:
             self._named.update((write, Digest(d)) for d in _DIGEST.findall(error.evidence.message))
 
     async def mend(self) -> None:
-        """Send again, once, what was named too often; to be called before a write."""
+        """Send blobs again, once, that were reported too often; call before a write."""
         async with self._turn:
             often = {digest for (_, digest), times in self._named.items() if times >= TIMES}
             due = frozenset(often - self._sent)

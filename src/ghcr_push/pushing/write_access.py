@@ -1,4 +1,4 @@
-"""Whether we may write to a repository: asked once, before the first layer is sent."""
+"""Permission to write to a repository: checked once, before the first layer is sent."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,10 +16,10 @@ REFUSALS: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.CREDENTIALS, K
 
 
 class WriteAccess:
-    """Which repositories of one registry refuse us for good; ``may_ask`` says whether we still may.
+    """The repositories of one registry that refuse us permanently; ``may_ask`` permits a check.
 
-    The question is an upload that is begun: docker hides the answer's words, and uploads side by
-    side would all be refused. Where anything else comes of it, the writes themselves will tell.
+    The check starts an upload: docker hides the answer's text, and parallel uploads would all be
+    refused. If the check fails for another reason, the writes themselves will show it.
     """
 
     def __init__(self, context: RunContext, limiter: Limiter, may_ask: Callable[[], bool]) -> None:
@@ -31,16 +31,16 @@ class WriteAccess:
         self._asked: set[Repository] = set()
 
     def learn(self, repository: Repository, failure: Failure) -> None:
-        """Note how a write to ``repository`` failed, if that is a refusal for good."""
+        """Record how a write to ``repository`` failed, if that is a permanent refusal."""
         if failure.kind in REFUSALS:
             self._refused[repository] = failure
 
     def known_refusal(self, repository: Repository) -> Failure | None:
-        """Return why ``repository`` refuses us, as far as that is known."""
+        """Return why ``repository`` refuses us, if that is known."""
         return self._refused.get(repository)
 
     async def refusal(self, repository: Repository) -> Failure | None:
-        """Return why ``repository`` refuses us, asked once if need be; None where it does not."""
+        """Return why ``repository`` refuses us, checked once if needed; None if it does not."""
         async with self._asking.setdefault(repository, anyio.Lock()):
             if repository not in self._asked and self._may_ask():
                 self._asked.add(repository)
@@ -53,7 +53,7 @@ class WriteAccess:
             async with self._limiter.write(repository) as slot:
                 if self._limiter.outage.given_up is not None:
                     return
-                if slot.begin():  # else a hold came between admission and now: it is waited out
+                if slot.begin():  # otherwise a hold came between admission and now: wait for it
                     asked = True
                     await self._ask_in(slot, repository)
 
