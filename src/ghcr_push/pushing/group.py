@@ -249,10 +249,10 @@ class GroupPush:
         return any(run.result and run.result.failure for run in self._runs)
 
     async def _look_first(self) -> dict[TagPush, Digest]:
-        """Look at the first tag and every protected one: nothing goes up for what may not move.
+        """Read the first and all protected tags: nothing is uploaded for tags that may not move.
 
-        Where nothing is to move unless all does, look at all: what none of it needs is asked for.
-        Returns those that name the image already, with the digest that they name.
+        If nothing is to be written unless everything is, read all tags, to find those that need
+        nothing. Returns those that already name the image, with the digest that they name.
         """
         first = self._runs[0]
         first.seed = True
