@@ -1,6 +1,6 @@
-"""One table: anything that can go wrong with a push, to a ``Failure`` that says what to do.
+"""One table that turns any failure of a push into a ``Failure`` with advice.
 
-``rules`` is the table, a row per way to fail; ``policies`` says what becomes of each kind.
+``rules`` is the table, a row per way to fail; ``policies`` has the consequences of each kind.
 ``python -m ghcr_push.failures`` prints the user's guide made from both.
 """
 

@@ -1,4 +1,4 @@
-"""Judging: the first rule that recognises the evidence decides."""
+"""Classification: the first rule that matches the evidence decides."""
 
 import re
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from ghcr_push.failures.secrets import without_secrets
 from ghcr_push.model import Failure, Kind
 
 _OWN = frozenset({Cause.ENGINE, Cause.INPUT, Cause.RUN})
-"""Where the cause of what an engine says of its own images can lie."""
+"""The possible causes of an engine's errors about its own images."""
 
 MOST_SHOWN = 2_000
-"""Characters of a message that a failure keeps, from its beginning."""
+"""Maximum characters of a message that a failure keeps, from its start."""
 
 MOST_DETAILS = 6_000
-"""The same of what a maintainer needs."""
+"""The same for the details for a maintainer."""
 
 TOLD_IN_FULL = frozenset({Kind.UNKNOWN, Kind.ENGINE_ERROR, Kind.INTERNAL})
-"""Kinds that somebody has to look into."""
+"""Kinds that a maintainer has to look into."""
 
 
 def classify(
@@ -31,10 +31,10 @@ def classify(
     held: bool = False,
     rules: Sequence[Rule] = RULES,
 ) -> Failure:
-    """Judge ``evidence``; ``after_success`` says that its repository accepted a push in this run.
+    """Classify ``evidence``; ``after_success``: its repository accepted a push in this run.
 
-    ``held`` says that the repository holds the bytes which were sent. Pure, and total: every
-    evidence gets a failure, and nothing is raised.
+    ``held``: the repository holds the same bytes already. Pure, and total: every evidence gets a
+    failure, and nothing is raised.
     """
     reading = read(evidence)
     if evidence.kind is not None:
@@ -52,14 +52,14 @@ def classify(
 
 
 def recognised(reading: ErrorText, rules: Sequence[Rule] = RULES) -> Rule:
-    """Return the first of ``rules`` with a sign that holds; the last one recognises anything."""
+    """Return the first of ``rules`` with a matching sign; the last rule matches anything."""
     return next(
         (rule for rule in rules if any(holds(sign, reading) for sign in rule.signs)), rules[-1]
     )
 
 
 def holds(sign: Match, reading: ErrorText) -> bool:
-    """Say whether all that ``sign`` asks for is there."""
+    """Return whether all parts of ``sign`` match."""
     return (
         (sign.answered is None or sign.answered == reading.answered)
         and (sign.status is None or reading.status in sign.status)
@@ -72,7 +72,7 @@ def holds(sign: Match, reading: ErrorText) -> bool:
 
 
 def _failure(classification: Classification, reading: ErrorText) -> Failure:
-    """Return the policy of the kind, with what the classification says differently."""
+    """Return the policy of the kind, with the differences of the classification."""
     policy = POLICIES[classification.kind]
     retryable = policy.retryable if classification.retryable is None else classification.retryable
     return Failure(
@@ -94,5 +94,5 @@ def _failure(classification: Classification, reading: ErrorText) -> Failure:
 
 
 def _details(reading: ErrorText) -> str:
-    """Return what a maintainer needs: cut first, since outside text can be of any length."""
+    """Return details for a maintainer: cut first, since outside text can have any length."""
     return without_secrets(reading.details[:MOST_DETAILS])

@@ -1,4 +1,4 @@
-"""What is known of something that went wrong, before anybody judges it."""
+"""What is known of an error before it is classified."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,24 +7,24 @@ from ghcr_push.model import Kind
 
 
 class Origin(StrEnum):
-    """Who told us of a failure."""
+    """Who reported a failure."""
 
     REGISTRY = "registry"
-    """The registry's HTTP answer to our own client, or the lack of one."""
+    """The registry's HTTP answer to our own client, or no answer."""
     ENGINE = "engine"
-    """Text that the docker command printed, be it a registry's."""
+    """Output of the docker command, which may quote a registry."""
     STORE = "store"
-    """Text of the docker command or engine about what they hold: no registry had a part in it."""
+    """Output of the docker command or engine about their own images: no registry was involved."""
     RUN = "run"
-    """Ourselves."""
+    """This action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorInfo:
-    """What is known of something that went wrong, before anybody judges it.
+    """What is known of an error before it is classified.
 
-    ``code`` is the distribution-spec's error code, ``message`` the text (bounded by whoever made
-    the evidence, any characters), ``retry_after`` seconds from a header.
+    ``code`` is the distribution-spec's error code, ``message`` the text (limited by its creator,
+    any characters), ``retry_after`` seconds from a header.
     """
 
     origin: Origin
@@ -33,15 +33,15 @@ class ErrorInfo:
     code: str | None = None
     retry_after: float | None = None
     unconnected: bool = False
-    """No connection was made to a registry that has not answered us in this run."""
+    """No connection was made to a registry that has not answered in this run."""
     details: str = ""
-    """More for a maintainer, should nobody recognise it: the request, the answer, a traceback."""
+    """More for a maintainer if no rule matches: the request, the answer, a traceback."""
     kind: Kind | None = None
-    """Set where whoever raised it knows (``overtaken``, a time-out of ours): no table needed."""
+    """Set if the code that raised it knows the kind (``overtaken``, our own time-out)."""
 
 
 class PushError(Exception):
-    """Something went wrong in one try; the only exception that adapters raise on purpose."""
+    """An attempt failed; the only exception that adapters raise on purpose."""
 
     def __init__(self, evidence: ErrorInfo) -> None:
         super().__init__(evidence.message)

@@ -1,4 +1,4 @@
-"""The user's guide to failures, made from the table; nothing imports this during a run."""
+"""The user's guide to failures, made from the table; not imported during a run."""
 
 from collections.abc import Iterator, Sequence
 
@@ -91,9 +91,9 @@ def guide(rules: Sequence[Rule] = RULES) -> str:
 
 
 def usual(page: str = "") -> Iterator[str]:
-    """Yield a table of the failures that most people meet, linked to this guide at ``page``.
+    """Yield a table of the most common failures, linked to this guide at ``page``.
 
-    By how often public reports of pushes to ghcr.io tell of them.
+    By their frequency in public reports of pushes to ghcr.io.
     """
     yield "| it says | it is mostly |"
     yield "| --- | --- |"
@@ -169,7 +169,7 @@ def _tries(cap: int | None, *, retryable: bool) -> str:
 
 
 def _illustrations(examples: tuple[Example, ...]) -> Iterator[str]:
-    """Show the first two examples of each wording, as they are seen."""
+    """Show the first two examples of each wording."""
     for wording in Wording:
         for example in [e for e in examples if e.wording is wording][:2]:
             yield _seen(example)

@@ -1,7 +1,7 @@
-"""What becomes of each kind of failure: whether it is tried again, and what a person can do.
+"""The policy of each kind of failure: whether it is retried, and what a person can do.
 
-The caps follow the policies that other clients use (moby, containerd, go-containerregistry,
-regclient) and GitHub's own advice for secondary rate limits.
+The caps follow the policies of other clients (moby, containerd, go-containerregistry, regclient)
+and GitHub's advice for secondary rate limits.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from ghcr_push.model import Kind
 
 
 class Cause(StrEnum):
-    """Where to look for the remedy."""
+    """Where to look for the fix."""
 
     REGISTRY = "registry"
     NETWORK = "network"
@@ -24,15 +24,15 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """What the queue does about one kind of failure, and what the reader should do.
+    """What the queue and the reader should do about one kind of failure.
 
-    ``cap`` is the most attempts per unit, None for ``max-attempts``; the other switches are those
-    of ``model.Failure``.
+    ``cap`` is the maximum number of attempts per unit, None for ``max-attempts``; the other
+    switches are those of ``model.Failure``.
     """
 
     cause: Cause
     meaning: str
-    """What happened, as the end of a sentence that begins with the kind's name."""
+    """What happened, as the end of a sentence that starts with the kind's name."""
     advice: str
     retryable: bool = False
     pressure: bool = False
@@ -40,7 +40,7 @@ class RetryPolicy:
     holds: bool = False
     tag_only: bool = False
     free_with_wait: bool = False
-    """An attempt does not count where the registry named the wait."""
+    """Whether an attempt does not count if the registry named the wait."""
 
 
 _REGISTRY, _NETWORK = Cause.REGISTRY, Cause.NETWORK
@@ -55,7 +55,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         pressure=True,
         free_with_wait=True,
     ),
-    # GitHub's REST advice for the like-named limit: a minute or more, growing, and an end to it
+    # GitHub's REST advice for the limit of the same name: a minute or more, growing, then give up
     Kind.SECONDARY_LIMIT: RetryPolicy(
         cause=_REGISTRY,
         meaning="GitHub's secondary rate limit refuses all writes for some minutes",
@@ -83,7 +83,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         retryable=True,
         pressure=True,
     ),
-    # one broken connection says nothing of load; it is for the queue to see that several broke
+    # one broken connection does not show load; the queue notices when several break
     Kind.NETWORK: RetryPolicy(
         cause=_NETWORK,
         meaning="the connection broke or could not be made",
@@ -91,7 +91,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         "towards the registry.",
         retryable=True,
     ),
-    # no sign of load, and no outage: the other side took bytes each time, and ended it each time
+    # no load and no outage: the other side accepted bytes each time, and closed each time
     Kind.CUT_OFF: RetryPolicy(
         cause=_NETWORK,
         meaning="an upload is cut off again and again",
@@ -134,7 +134,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         retryable=True,
         cap=3,
     ),
-    # the queue's waits ride out a restart of about two minutes
+    # the queue's waits survive a restart of about two minutes
     Kind.ENGINE_RESTARTING: RetryPolicy(
         cause=Cause.ENGINE,
         meaning="the Docker Engine answered in this run, and then no more",
@@ -157,7 +157,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         "names, and at the runner's network towards it.",
         retryable=True,
     ),
-    # pressure: under load an answer that nobody knows is likelier load than not
+    # pressure: under load an unknown answer is probably caused by load
     Kind.UNKNOWN: RetryPolicy(
         cause=_REGISTRY,
         meaning="a text that this action does not know",
@@ -185,7 +185,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         meaning="the registry does not accept the repository's name",
         advice="Name the image ghcr.io/OWNER/NAME, all lower case.",
     ),
-    # a second try, since a repository that is being created may not be known for a moment
+    # one retry, since a new repository may be unknown for a moment
     Kind.NOT_FOUND: RetryPolicy(
         cause=Cause.INPUT,
         meaning="the registry does not know the repository",
@@ -231,7 +231,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         "authority, name its certificate in `SSL_CERT_FILE` (`env:` of the step, a PEM file in "
         "the workspace), and for `docker push` install it in the engine.",
     ),
-    # a second try, since a resolver's hiccup can read the same
+    # one retry, since a resolver's temporary failure can read the same
     Kind.HOST_UNKNOWN: RetryPolicy(
         cause=_NETWORK,
         meaning="no such host",

@@ -1,8 +1,8 @@
-"""An error made readable: what a client printed, without what it wraps around the cause.
+"""Parses an error: a client's output without the client's own wrapping.
 
 The same answer of a registry reads differently in each client, and docker keeps neither status nor
-code apart from the text. Here the text is cleaned, and status, code and wait are read out of it
-where they are still there. Any text is taken: empty, huge, HTML, bytes that were not UTF-8.
+code apart from the text. Here the text is cleaned, and status, code and wait are read from it if
+they are there. Any text is accepted: empty, huge, HTML, invalid UTF-8.
 """
 
 import html
@@ -15,31 +15,31 @@ from http import HTTPStatus
 from ghcr_push.failures.errors import ErrorInfo, Origin
 
 _MOST_READ = 65_536
-"""Characters of a text that are looked at; the cause stands at its beginning."""
+"""Maximum characters of a text that are parsed; the cause is at its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorText:
-    """What the rules look at."""
+    """The input of the rules."""
 
     text: str
-    """For people: cleaned, pages of HTML reduced to what they say, never empty."""
+    """For people: cleaned, HTML pages reduced to their text, never empty."""
     masked: str
-    """For rules: the same with ``<url>``, ``<reference>`` and ``<digest>`` for any such."""
+    """For rules: the same with ``<url>``, ``<reference>`` and ``<digest>`` as placeholders."""
     status: int | None
     code: str | None
     answered: bool
-    """The registry gave an answer, whoever tells of it."""
+    """Whether the registry answered, whoever reports it."""
     wait: float | None
-    """Seconds that the registry asked for, the longest of those named."""
+    """Seconds that the registry asked for, the longest if several are named."""
     details: str
-    """For a maintainer: what is known beside the text, as it came."""
+    """For a maintainer: what is known besides the text, unchanged."""
     landed: bool
-    """Docker's progress shows that this very push had a layer accepted before it failed."""
+    """Docker's progress shows that this push had a layer accepted before it failed."""
 
 
 def read(evidence: ErrorInfo) -> ErrorText:
-    """Return ``evidence`` as the rules see it; never raises."""
+    """Return ``evidence`` parsed for the rules; never raises."""
     told, landed = _well_formed(evidence.message), False
     if evidence.origin in {Origin.ENGINE, Origin.STORE}:
         lines = _NOTE.sub("", told).splitlines()
@@ -65,7 +65,7 @@ def read(evidence: ErrorInfo) -> ErrorText:
 
 
 def _well_formed(text: str) -> str:
-    """Replace lone surrogates, as undecodable bytes leave them: no file could be written."""
+    """Replace lone surrogates from undecodable bytes, which no file can hold."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
@@ -78,7 +78,7 @@ _PROGRESS = re.compile(
     r"|WARNING: .*"
     r"|\s*"
 )
-# the docker command's own remarks since 28, of one line or more
+# the docker command's own remarks since version 28, of one line or more
 _NOTE = re.compile(r"^ Info -> .*(?:\n {9}.*)*", re.MULTILINE)
 _LANDED = re.compile(r"[0-9a-f]{12}: (?:Pushed|Mounted from .*)")
 
@@ -102,7 +102,7 @@ _WRAPPED = re.compile(r'\{"message":"(?:[^"\\]|\\.)*"\}\n?')
 
 
 def _unwrapped(text: str) -> str:
-    """Return what an engine says in an answer that its client shows as it came."""
+    """Return the engine's message from an answer that its client shows unparsed."""
     return str(json.loads(text)["message"]) if _WRAPPED.fullmatch(text) else text
 
 
@@ -115,7 +115,7 @@ _GO_ESCAPE = re.compile(r"\\[rnt]")
 
 
 def _without_html(text: str) -> str:
-    """Put in place of a page what it shows, each line of it once; other text is left alone."""
+    """Replace an HTML page by its text, each line once; leave other text alone."""
     page = _PAGE.search(text)
     if page is None:
         return text
@@ -153,7 +153,7 @@ def _status(masked: str) -> int | None:
 
 
 # distribution-spec, "Error Codes", and those that docker's registry and GHCR add. Docker prints
-# them in lower case with spaces; UNKNOWN says nothing, and the others are not answers to a push.
+# them in lower case with spaces; UNKNOWN has no meaning, and the others are not answers to a push.
 _CODES = (
     "BLOB_UNKNOWN",
     "BLOB_UPLOAD_INVALID",
@@ -204,7 +204,7 @@ _GO_PART = re.compile(rf"(\d{{1,12}}(?:\.\d{{0,12}})?|\.\d{{1,12}})({_UNIT})?", 
 
 
 def _longest_wait(raw: str, header: float | None) -> float | None:
-    """Return the longest wait in seconds that header or text name.
+    """Return the longest wait in seconds in header or text.
 
     Texts have Go's ``time.Duration`` (``12.5ms``, ``1m30s``) or a number of seconds.
     """

@@ -1,4 +1,4 @@
-"""What a row of the table is made of."""
+"""The parts of a row of the table."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from ghcr_push.model import Kind
 
 
 class Wording(StrEnum):
-    """Which client's words an example is in; each words the same answer of a registry its way."""
+    """The client whose words an example has; each words the same answer differently."""
 
     CLASSIC = "docker push, classic image store"
     CONTAINERD = "docker push, containerd image store"
@@ -18,7 +18,7 @@ class Wording(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """An error that a rule must recognise: its test and its illustration; ``wait`` in seconds."""
+    """An error that a rule must match: its test and its illustration; ``wait`` in seconds."""
 
     wording: Wording
     text: str
@@ -41,17 +41,17 @@ class Example:
 
 
 def classic(text: str, *, wait: float | None = None) -> Example:
-    """Return what ``docker push`` prints with the classic image store."""
+    """Return the output of ``docker push`` with the classic image store."""
     return Example(wording=Wording.CLASSIC, text=text, wait=wait)
 
 
 def containerd(text: str, *, wait: float | None = None) -> Example:
-    """Return what ``docker push`` prints with the containerd image store."""
+    """Return the output of ``docker push`` with the containerd image store."""
     return Example(wording=Wording.CONTAINERD, text=text, wait=wait)
 
 
 def buildkit(text: str, *, wait: float | None = None) -> Example:
-    """Return what ``docker buildx build --push`` prints."""
+    """Return the output of ``docker buildx build --push``."""
     return Example(wording=Wording.BUILDKIT, text=text, wait=wait)
 
 
@@ -63,7 +63,7 @@ def api(
     retry_after: float | None = None,
     wait: float | None = None,
 ) -> Example:
-    """Return what our own client saw; no status where no answer came."""
+    """Return the evidence from our own client; no status if no answer came."""
     return Example(
         wording=Wording.API,
         text=text,
@@ -76,23 +76,23 @@ def api(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """What a failure is known by; every part that is given must hold.
+    """The signs of a failure; every given part must match.
 
-    ``text`` is a regular expression, searched for in any case in the text as ``reading`` cleans
-    it: without prefixes of the client, and with URLs, references and digests replaced by
-    ``<url>``, ``<reference>`` and ``<digest>``, so that no image's name is taken for an error.
+    ``text`` is a regular expression, searched case-insensitively in the text as ``reading`` cleans
+    it: without prefixes of the client, and with URLs, references and digests replaced by ``<url>``,
+    ``<reference>`` and ``<digest>``, so that an image's name cannot match as an error.
     """
 
     text: str | None = None
     status: tuple[int, ...] | range | None = None
     code: str | None = None
     answered: bool | None = None
-    """Whether the registry gave an answer, be it that docker repeats; else the words are local."""
+    """Whether the registry answered, possibly through docker; otherwise the text is local."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """A kind, and in what this row differs from the kind's policy."""
+    """A kind, and this row's differences from the kind's policy."""
 
     kind: Kind
     advice: str | None = None
@@ -106,16 +106,16 @@ class Rule:
     """One way to fail, in every client's words."""
 
     rows: tuple[str, ...]
-    """The names of what it recognises, in tests, recordings and the guide."""
+    """The names of its failures in tests, recordings and the guide."""
     title: str
     why: str
-    """The reason of the classification, with public reports of it where there are any."""
+    """The reason for the classification, with public reports if there are any."""
     signs: tuple[Match, ...]
     """Any of them is enough."""
     classification: Classification
     after_success: Classification | None = None
-    """The classification where the same repository accepted a push earlier in the run."""
+    """The classification if the same repository accepted a push earlier in the run."""
     held: Classification | None = None
-    """The classification where the same repository holds these very bytes already."""
+    """The classification if the same repository already holds the same bytes."""
     examples: tuple[Example, ...]
-    """At least one that no other sign and no other rule recognises in the same way."""
+    """At least one that no other sign and no other rule matches in the same way."""

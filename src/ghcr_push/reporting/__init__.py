@@ -1,1 +1,1 @@
-"""A finished, or broken-off, run as people and machines read it; pure functions of a ``Report``."""
+"""Renders a finished or interrupted run for people and machines; pure functions of a ``Report``."""

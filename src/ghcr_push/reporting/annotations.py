@@ -1,4 +1,4 @@
-"""Annotations: what GitHub shows on the run's page before anybody opens a log."""
+"""Annotations, which GitHub shows on the run's page before the log."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,10 +19,11 @@ from ghcr_push.reporting.phrases import (
 from ghcr_push.reporting.records import Report, TargetRecord
 
 MOST = 10
-"""Annotations of a kind that a runner keeps per step (actions/runner, ExecutionContext)."""
+"""Number of annotations per kind that a runner keeps per step (actions/runner,
+ExecutionContext)."""
 
 LONGEST = 4096
-"""Characters of a message that a runner keeps (actions/runner, ExecutionContext)."""
+"""Number of characters of a message that a runner keeps (actions/runner, ExecutionContext)."""
 
 _LONGEST_QUOTE = 2000
 
@@ -45,10 +46,10 @@ class Annotation:
 
 
 def annotations(report: Report) -> tuple[Annotation, ...]:
-    """Return an error per cause of failed targets, and a line on what was retried.
+    """Return an error per cause of failed targets, and a line about retries.
 
-    The tenth error is for all that are left. Retries are a warning where something failed, and a
-    notice where all went well: a registry's hiccup is nothing to look into then.
+    The tenth error covers all remaining causes. Retries are a warning if something failed, and a
+    notice otherwise: a temporary failure of the registry needs no attention then.
     """
     groups: dict[tuple[str, ...], list[TargetRecord]] = defaultdict(list)
     for result in report.targets:
@@ -63,7 +64,7 @@ def annotations(report: Report) -> tuple[Annotation, ...]:
 
 
 def _cause_of(result: TargetRecord) -> tuple[str, ...]:
-    """Return what targets that failed alike have in common."""
+    """Return the common data of targets that failed in the same way."""
     failure = result.failure
     if failure is None:
         return ()

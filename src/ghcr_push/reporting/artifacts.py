@@ -1,8 +1,8 @@
-"""What a run declares to its runner as artifacts, so that a step that attests finds them.
+"""The artifacts that a run declares to its runner for attestation steps.
 
-After actions/runner 2.336, ``CreateArtifactsFileCommand.cs``: a line ``oci://NAME@DIGEST`` for each
-artifact, at most 500 a job; a name that was declared with another digest fails the step, and so
-does one artifact too many.
+Follows actions/runner 2.336, ``CreateArtifactsFileCommand.cs``: a line ``oci://NAME@DIGEST`` for
+each artifact, at most 500 per job; a name declared earlier with another digest fails the step, and
+so does an artifact beyond the limit.
 """
 
 from collections.abc import Mapping
@@ -14,24 +14,24 @@ from ghcr_push.reporting.phrases import count
 from ghcr_push.reporting.records import Report
 
 MOST: Final = 500
-"""Artifacts that a runner takes of one job."""
+"""Number of artifacts that a runner accepts per job."""
 
 _ATTESTED: Final = "sha256:"
-"""The one kind of digest that actions/attest takes."""
+"""The only digest algorithm that actions/attest accepts."""
 
 _NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """Lines for the runner, and sentences about what they leave out."""
+    """Lines for the runner, and sentences about omitted artifacts."""
 
     lines: tuple[str, ...]
     notices: tuple[str, ...]
 
 
 def declaration(report: Report, declared: Mapping[str, str]) -> Declaration:
-    """Declare what landed, each name once, beside the digests by name ``declared`` before."""
+    """Declare what landed, each name once; ``declared`` has the earlier digests by name."""
     digests: dict[str, set[str]] = {}
     for image in images(report):
         name, _, digest = image.partition("@")

@@ -1,4 +1,4 @@
-"""The published record of a run, from what its queue left: the one type that renderers read."""
+"""Builds the published record of a run from its results; all renderers read this record."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def build(
     holds: Sequence[Hold] = (),
     notices: Sequence[str] = (),
 ) -> Report:
-    """Return the record of a finished, or broken-off, run; times are rounded to milliseconds."""
+    """Return the record of a finished or interrupted run; times are rounded to milliseconds."""
     return summed(
         [_target(result) for result in results],
         started_at=started_at,
@@ -91,7 +91,7 @@ def summed(
 
 
 def _result(outcomes: Counter[Outcome], *, cancelled: bool) -> Result:
-    """Return ``partial`` where some landed and some did not; to have planned is a success."""
+    """Return ``partial`` if some landed and some did not; a dry run is a success."""
     if cancelled:
         return Result.CANCELLED
     if not outcomes[Outcome.FAILED] and not outcomes[Outcome.SKIPPED]:
@@ -189,5 +189,5 @@ def _ms(seconds: float) -> float:
 
 
 def _text(text: str) -> str:
-    """Return ``text`` with lone surrogates, which UTF-8 cannot carry, spelled out."""
+    """Return ``text`` with lone surrogates escaped, since UTF-8 cannot encode them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Where to look for the remedy of what did not land, in one word to count by."""
+"""Where to look for the fix of a failure, as one word for statistics."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -9,7 +9,7 @@ from ghcr_push.model import Kind, TargetResult
 
 
 class CauseCategory(StrEnum):
-    """The vocabulary of the output ``cause``."""
+    """The values of the output ``cause``."""
 
     NONE = "none"
     REGISTRY = "registry"
@@ -29,15 +29,15 @@ _OF_CAUSE: Final = {
     Cause.RUN: CauseCategory.NONE,
 }
 _OF_KIND: Final = {kind: _OF_CAUSE[policy.cause] for kind, policy in POLICIES.items()} | {
-    Kind.INTERNAL: CauseCategory.ENGINE  # a fault of the machinery on this side
+    Kind.INTERNAL: CauseCategory.ENGINE  # an internal error on this side
 }
 
 
 def cause_of(result: TargetResult) -> CauseCategory:
-    """Return why a target did not land; none where it did.
+    """Return why a target did not land; none if it did.
 
-    A target that the end of the run cut off has the cause of what kept failing until then, and
-    none where nothing had failed: an end is not a cause.
+    If the end of the run cut it off, the cause is that of the failure being retried, or none if
+    nothing had failed.
     """
     if result.failure is None:
         return CauseCategory.NONE
@@ -50,7 +50,7 @@ def cause_of(result: TargetResult) -> CauseCategory:
 
 
 def joined(causes: Iterable[CauseCategory]) -> CauseCategory:
-    """Return the one cause of all that did not land, or that there are several."""
+    """Return the common cause of all that did not land, or that there are several."""
     several = set(causes) - {CauseCategory.NONE}
     if not several:
         return CauseCategory.NONE

@@ -1,7 +1,7 @@
-"""Outside text made harmless: tags, server messages and notices in Markdown, Mermaid, terminals.
+"""Escapes outside text (tags, server messages, notices) for Markdown, Mermaid and terminals.
 
-Tables, code and links are those of GitHub Flavored Markdown. What GitHub makes of text after that
-(mentions, issue numbers, commits, emoji) it leaves alone inside ``<code>``.
+Tables, code and links are those of GitHub Flavored Markdown. GitHub's later processing (mentions,
+issue numbers, commits, emoji) leaves ``<code>`` alone.
 """
 
 import re
@@ -12,7 +12,7 @@ _CONTROLS = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that move a cursor, hide, reorder or break a line, or cannot be encoded."""
 
 _ENTITIES = {ord(c): f"&#{ord(c)};" for c in '&<>"`|*_~[]#$\\@'}
-"""What begins something in GFM, HTML or GitHub's additions; an entity begins nothing."""
+"""Characters that start something in GFM, HTML or GitHub's additions; an entity starts nothing."""
 
 # GFM's links without brackets, and GitHub's emoji by name
 _LINK = re.compile(r"(?<=www)\.|:(?=//|[a-z0-9_+-]+:)", re.IGNORECASE)
@@ -34,17 +34,17 @@ def visible(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Return Markdown on one line, fit for a table's cell too, that shows ``visible(text)``."""
+    """Return Markdown on one line, safe in a table cell too, that shows ``visible(text)``."""
     return _begun_and_ended(_escape_inside(text))
 
 
 def code(text: str) -> str:
-    """Return ``text`` in the type of code."""
+    """Return ``text`` as inline code."""
     return f"<code>{_escape_inside(text)}</code>"
 
 
 def prose(sentence: str) -> str:
-    """Return a sentence of ours, which may quote outside text; `` `words` `` become code.
+    """Return one of our sentences, which may quote outside text; `` `words` `` become code.
 
     A word with ``@`` or ``#`` becomes code too, so that it mentions nobody.
     """
@@ -61,13 +61,13 @@ def advice(sentence: str) -> str:
 def mermaid(text: str) -> str:
     """Return ``text`` as a Mermaid label: letters, digits, blanks and ``._/+-``, never empty.
 
-    Mermaid has no escapes there; a colon becomes its look-alike, other characters a dot.
+    Mermaid has no escapes there; a colon becomes a similar character, others a dot.
     """
     return _NOT_IN_MERMAID.sub("·", text.replace(":", "\N{RATIO}")).strip() or "·"
 
 
 def clipped(text: str, most: int) -> str:
-    """Return ``text``, or what of it fits in ``most`` characters of UTF-16 with an ellipsis.
+    """Return ``text``, shortened with an ellipsis to ``most`` characters of UTF-16.
 
     UTF-16, because that is how the runner counts.
     """
@@ -78,7 +78,7 @@ def clipped(text: str, most: int) -> str:
 
 
 def utf16_length(text: str) -> int:
-    """Return how many characters a runner counts in ``text``."""
+    """Return the length of ``text`` as a runner counts it."""
     return len(text) + sum(c > "\uffff" for c in text)
 
 
@@ -86,12 +86,12 @@ def _escape_inside(text: str) -> str:
     """Return Markdown for ``text`` in the middle of a line."""
     shown = visible(text).translate(_ENTITIES)
     escaped = _LINK.sub(lambda match: f"&#{ord(match[0])};", shown)
-    # GFM looks for e-mail addresses after entities became characters; a comment breaks them up
+    # GFM looks for e-mail addresses after decoding entities; a comment breaks them up
     return escaped.replace("&#64;", "<!-- -->&#64;")
 
 
 def _begun_and_ended(escaped: str) -> str:
-    """Return ``escaped`` so that it begins no list or heading and no blank at its ends is lost."""
+    """Return ``escaped`` so that it starts no list or heading and keeps blanks at its ends."""
     if len(escaped) > 1 and escaped[-1].isspace():
         escaped = f"{escaped[:-1]}&#{ord(escaped[-1])};"
     if _BLOCK.match(escaped):
@@ -111,7 +111,7 @@ def _split(
     matched: Callable[[str], str],
     between: Callable[[str], str],
 ) -> str:
-    """Return ``text`` with its matches (their last group) and the rest put through one each."""
+    """Return ``text`` with its matches (their last group) and the rest each transformed."""
     parts: list[str] = []
     done = 0
     for match in pattern.finditer(text):

@@ -10,27 +10,28 @@ from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.timeline import Bar, BarKind, Row, rows
 
 LONGEST = 50_000
-"""Characters of a diagram that GitHub draws (Mermaid's ``maxTextSize``)."""
+"""Maximum characters of a diagram that GitHub draws (Mermaid's ``maxTextSize``)."""
 
 _LONGEST_LABEL = 24
-"""Characters; with the caps of ``timeline`` it keeps a diagram, at 65 a bar, under ``LONGEST``."""
+"""Characters; with the limits of ``timeline`` it keeps a diagram, at 65 per bar, under
+``LONGEST``."""
 
 _HOUR = 3600
 
-# seconds of a picture up to which ticks are parts of a second, and then whole seconds
+# up to these seconds, ticks are fractions of a second, beyond whole seconds
 _TICKS_BELOW_A_SECOND, _TICKS_OF_A_SECOND = 3, 15
 
 # at GitHub's usual width of the chart, in characters of the font size below
 _CHART_WIDTH = 110
 
-# Mermaid wants a text, and takes blanks for none
+# Mermaid requires a text, and treats blanks as none
 _NO_LABEL = "\N{ZERO WIDTH SPACE}"
 
-# no date of a change to summer time: Mermaid reads and shows local time
+# not a date on which summer time starts or ends: Mermaid reads and shows local time
 _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001 - a length of time from zero, no point in time
 
 _HEIGHT, _GAP, _PADDING = 18, 4, 50
-"""Pixels of a bar, between two, and above and below all."""
+"""Pixels of a bar, between two bars, and above and below all."""
 _LINE = _HEIGHT + _GAP
 
 _LAYOUT = {
@@ -42,7 +43,7 @@ _LAYOUT = {
     "sectionFontSize": 12,
 }
 
-# colours that show on a light and on a dark page; Mermaid lets a fifth of a band through
+# colours for a light and a dark page; a band has a fifth of Mermaid's opacity
 _BAND = "#88888899"
 _COLOURS = {
     **dict.fromkeys(("sectionBkgColor", "sectionBkgColor2"), _BAND),
@@ -64,7 +65,7 @@ _STYLES = {
 
 
 def gantt(report: Report) -> str:
-    """Return the diagram's source, at most ``LONGEST`` characters; empty where it tells nothing."""
+    """Return the diagram's source, at most ``LONGEST`` characters; empty if it shows nothing."""
     drawn = rows(report)
     if not drawn:
         return ""
@@ -77,10 +78,10 @@ def gantt(report: Report) -> str:
 
 
 def _sections(drawn: Sequence[Row], duration: float) -> Iterator[str]:
-    """Yield a section per row, no two of one name: Mermaid draws those as one.
+    """Yield a section per row with distinct names, since Mermaid merges sections of one name.
 
-    None is named by a whole number either: Mermaid keeps sections in an object of JavaScript, which
-    lists such names first. The labels of tags have a colon.
+    No name is a whole number either: Mermaid keeps sections in a JavaScript object, which lists
+    such names first. The labels of tags have a colon.
     """
     seen: Counter[str] = Counter()
     for number, row in enumerate(drawn):
@@ -93,10 +94,10 @@ def _sections(drawn: Sequence[Row], duration: float) -> Iterator[str]:
 
 
 def _bands(drawn: Sequence[Row]) -> str:
-    """Return the style by which the bars of outages reach down through all rows, seen through.
+    """Return the style that extends the bars of outages through all rows, half transparent.
 
-    Rows of outages are the first, a line each. Who draws Mermaid without styles of the diagram's
-    own shows them as bars.
+    Rows of outages are the first, one line each. A viewer that ignores the diagram's styles shows
+    them as bars.
     """
     rules = [
         f"rect[id*=down{number}x]{{height:calc(100% - {2 * _PADDING + 2 + number * _LINE}px);"
@@ -108,9 +109,9 @@ def _bands(drawn: Sequence[Row]) -> str:
 
 
 def _bar(bar: Bar, duration: float, name: str) -> str:
-    """Return one bar, without its text where that has no room: Mermaid writes over the next.
+    """Return one bar, without its text if there is no room: Mermaid would overwrite the next.
 
-    ``name`` is what a style knows it by, with a comma, or empty.
+    ``name`` is the bar's ID for a style, with a comma, or empty.
     """
     length = bar.end - bar.start
     label = bar.text if length * _CHART_WIDTH > (len(bar.text) + 1) * duration else _NO_LABEL
@@ -119,7 +120,7 @@ def _bar(bar: Bar, duration: float, name: str) -> str:
 
 
 def _axis(drawn: Sequence[Row]) -> str:
-    """Return a d3 time format that tells all ticks apart; there are about ten."""
+    """Return a d3 time format that distinguishes all ticks; there are about ten."""
     bars = [bar for row in drawn for bar in row.bars]
     length = max(bar.end for bar in bars) - min(bar.start for bar in bars)
     if length < _TICKS_BELOW_A_SECOND:

@@ -1,4 +1,4 @@
-"""A run in one sentence, the truth that a reader gets who reads no further."""
+"""A run in one sentence, for readers who read no further."""
 
 from collections import Counter
 
@@ -20,10 +20,10 @@ _MOST_CAUSES = 3
 _LONGEST_REASON = 40
 
 _LONG_HOLD = 10.0
-"""Seconds of holds that a headline speaks of."""
+"""Seconds of holds from which the headline mentions them."""
 
 _AT_THE_START = 3.0
-"""Seconds in which an outage was there before us: the image is inspected first."""
+"""Seconds in which an outage counts as older than the run: the image is inspected first."""
 
 
 def headline(report: Report) -> str:
@@ -82,7 +82,7 @@ def _failed(report: Report) -> str:
 
 
 def _bad(report: Report) -> list[str]:
-    """Return ``2 failed`` and ``3 skipped``, each where there are any."""
+    """Return ``2 failed`` and ``3 skipped``, each if there are any."""
     return [
         f"{report.counts[outcome]:,} {outcome}"
         for outcome in (Outcome.FAILED, Outcome.SKIPPED)
@@ -91,7 +91,7 @@ def _bad(report: Report) -> list[str]:
 
 
 def _kinds(report: Report) -> str:
-    """Return the causes of all that failed, the most frequent first, the rest counted."""
+    """Return the causes of all failures, the most frequent first, the rest counted."""
     bad = (Outcome.FAILED, Outcome.SKIPPED)
     failures = (target.failure for target in report.targets if target.outcome in bad)
     seen = Counter(cause(failure) if failure else "no cause is known" for failure in failures)
@@ -101,7 +101,7 @@ def _kinds(report: Report) -> str:
 
 
 def _there_already(report: Report) -> str:
-    """Say that all targets named their images before."""
+    """Say that all targets already named their images."""
     if len(report.targets) == 1:
         return "the tag names this image already"
     which = {2: "both"}.get(len(report.targets), f"all {len(report.targets):,}")
@@ -109,7 +109,7 @@ def _there_already(report: Report) -> str:
 
 
 def _troubles(report: Report) -> list[str]:
-    """Return what of the registry's made the run long: outages, and waits that it asked for."""
+    """Return the registry's part in the run's duration: outages, and waits that it asked for."""
     troubles = [_down(outage) for outage in outages(report)]
     held = sum(hold.seconds for hold in report.holds)
     if held >= _LONG_HOLD:
@@ -135,6 +135,6 @@ def _down(outage: Downtime) -> str:
 
 
 def _kept(report: Report) -> list[str]:
-    """Return ``2 kept``, where there are any: protected tags that name another image."""
+    """Return ``2 kept``, if there are any: protected tags that name another image."""
     kept = report.counts[Outcome.KEPT]
     return [f"{kept:,} kept"] if kept else []

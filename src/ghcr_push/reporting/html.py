@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no script, light and dark."""
+"""A report as a self-contained HTML page: no network, no script, light and dark."""
 
 import html
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ summary { cursor: pointer }
 
 
 def page(report: Report, guide: str = "") -> str:
-    """Return the job summary as a page, its timeline drawn in the page itself."""
+    """Return the job summary as a page with its timeline as an SVG."""
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
     def fence(_: RendererHTML, tokens: Sequence[Token], index: int, *_rest: object) -> str:

@@ -1,4 +1,4 @@
-"""The reports of several jobs made into one."""
+"""Merges the reports of several jobs into one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ E = TypeVar("E", Hold, LimitChange)
 
 
 def merged(reports: Sequence[tuple[str, Report]]) -> Report:
-    """Return the reports of many jobs, named, as one, timed from the start of the first.
+    """Return the named reports of many jobs as one, timed from the start of the first.
 
-    A target that stands in several has the outcome of the report that began last. It is
-    cancelled where all jobs were. The limits of a job stand under its name. Raises ``ValueError``
+    A target in several reports has the outcome of the report that started last. The result is
+    cancelled if all jobs were. Limits are listed under the name of the job. Raises ``ValueError``
     without reports.
     """
     if len(reports) == 1:

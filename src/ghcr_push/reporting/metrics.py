@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def to_csv(report: Report) -> str:
-    """Return a row per target under ``COLUMNS``, as RFC 4180 writes them."""
+    """Return a row per target under ``COLUMNS``, in the format of RFC 4180."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -54,12 +54,12 @@ def to_csv(report: Report) -> str:
 
 
 def _inert(text: str) -> str:
-    """Return ``text`` so that a spreadsheet takes it for no formula."""
+    """Return ``text`` in a form that a spreadsheet does not read as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def to_openmetrics(report: Report) -> str:
-    """Return gauges of one run, by OpenMetrics 1.0; a run is over, so nothing counts on."""
+    """Return gauges of one run, by OpenMetrics 1.0; a finished run has no counters."""
     outcomes = {str(outcome): report.counts[outcome] for outcome in Outcome}
     bad = Counter(
         str(result.cause)

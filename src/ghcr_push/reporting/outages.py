@@ -1,4 +1,4 @@
-"""When a registry was down, as far as a run's requests tell."""
+"""When a registry was down, as far as a run's requests show."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,39 +8,39 @@ from ghcr_push.model import Kind
 from ghcr_push.reporting.records import AttemptRecord, Report, TargetRecord
 
 _DOWN = frozenset({Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.CUT_OFF, Kind.HOST_UNKNOWN})
-"""Failures of a registry that is down, or that nobody reaches."""
+"""Failures of a registry that is down or unreachable."""
 
 _LEAST_FAILURES, _LEAST_SECONDS = 3, 10.0
-"""As the queue takes an outage for one, and for worth telling (``pushing.outage``, ``probing``)."""
+"""Thresholds for an outage and for reporting it (as in ``pushing.outage``, ``probing``)."""
 
 _Tried = tuple[str, AttemptRecord]
-"""An attempt and the target whose own it is; no target where it was the content's."""
+"""An attempt and its target; no target if it was for the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downtime:
-    """A time in which every request to a registry that ended failed as if it were down."""
+    """A time in which every request to a registry failed as if it were down."""
 
     registry: str
     start: float
     end: float
-    """Seconds from the start of the run: when the first began, and the first that went well."""
+    """Seconds from the start of the run: the start of the first failure, and the first success."""
     answers: tuple[str, ...]
-    """What came back, each once: HTTP statuses, or kinds of failures where there was no answer."""
+    """The answers, each once: HTTP statuses, or kinds of failures without an answer."""
     to_the_end: bool
-    """Whether nothing went well afterwards."""
+    """Whether nothing succeeded afterwards."""
 
     @property
     def seconds(self) -> float:
-        """How long it lasted."""
+        """Its duration."""
         return self.end - self.start
 
 
 def outages(report: Report) -> list[Downtime]:
-    """Return the outages of all registries, in the order of time.
+    """Return the outages of all registries, in order of time.
 
-    A tag or blob that alone fails on and on after others were taken is no outage: the fault may be
-    its own.
+    A tag or blob that alone keeps failing while others succeed is no outage: the fault may be its
+    own.
     """
     tried: dict[str, list[_Tried]] = defaultdict(list)
     for target in report.targets:
@@ -69,7 +69,7 @@ def _of(registry: str, attempts: Iterable[_Tried], duration: float) -> Iterator[
         failure = tried[1].failure
         if failure and failure.kind in _DOWN:
             down.append(tried)
-        elif failure is None or failure.status is not None:  # else it says nothing of a registry
+        elif failure is None or failure.status is not None:  # else not a registry's
             yield from _outage(registry, down, tried[1].started, taken=taken)
             down, taken = [], True
     yield from _outage(registry, down, duration, taken=taken, to_the_end=True)

@@ -1,4 +1,4 @@
-"""What a run leaves for later steps: the action's outputs, and whether the step is green."""
+"""The action's outputs for later steps, and the exit status."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from ghcr_push.reporting.escape import utf16_length
 from ghcr_push.reporting.records import Report, TargetRecord
 
 BUDGET = 450_000
-"""Characters of UTF-16 over all outputs; runners take 1 MB a job, counted in UTF-16 bytes."""
+"""Maximum UTF-16 characters of all outputs; runners accept 1 MB per job, in UTF-16 bytes."""
 
 _GIVEN_UP = (
     "unchanged",
@@ -21,13 +21,13 @@ _GIVEN_UP = (
     "skipped",
     "failed",
 )
-"""Outputs that grow with the targets, the first to be given up first."""
+"""Outputs that grow with the targets, the first to be emptied first."""
 
 
 def outputs(report: Report, report_path: str) -> dict[str, str]:
-    """Return all outputs by name; over the budget a list is empty rather than cut.
+    """Return all outputs by name; over the size limit a list is emptied rather than cut.
 
-    ``report_path`` is the JSON report's, as later steps see it; empty where none was written.
+    ``report_path`` is the path of the JSON report for later steps; empty if none was written.
     """
     digests = {
         result.reference: result.digest for result in report.landed if result.digest is not None
@@ -57,9 +57,9 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
 
 
 def exit_status(report: Report, *, fail_on_error: bool) -> int:
-    """Return 1 where a target failed or was skipped and ``fail_on_error`` is on, else 0.
+    """Return 1 if a target failed or was skipped and ``fail_on_error`` is on, else 0.
 
-    A cancelled run ends by its signal's status instead, which is not known here.
+    A cancelled run exits with its signal's status instead, which is not known here.
     """
     bad = report.counts[Outcome.FAILED] + report.counts[Outcome.SKIPPED]
     return int(fail_on_error and bad > 0)
@@ -89,9 +89,9 @@ def images(report: Report) -> list[str]:
 
 
 def _within_budget(values: dict[str, str]) -> dict[str, str]:
-    """Empty lists of ``values``, the least needed first, until the rest fits; say so.
+    """Empty lists of ``values``, the least important first, until the rest fits; return whether.
 
-    What is empty anyway stays ``[]``: it says something, and costs nothing.
+    An empty list stays ``[]``, which is short and valid.
     """
     size = sum(utf16_length(name) + utf16_length(value) for name, value in values.items())
     for name in _GIVEN_UP:

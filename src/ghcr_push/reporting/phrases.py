@@ -1,4 +1,4 @@
-"""The words that summaries, annotations, logs and terminals share; plain text, not escaped."""
+"""Phrases shared by summaries, annotations, logs and terminals; plain text, not escaped."""
 
 import re
 from collections import Counter, defaultdict
@@ -8,14 +8,14 @@ from ghcr_push.model import Outcome, Step
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 _UNICORN = re.compile(r"Unicorn! \u00b7 GitHub.*", re.DOTALL)
-"""What GitHub shows people in an incident, read as text."""
+"""The text of the page that GitHub shows in an incident."""
 
 _HOUR, _MINUTE = 3600, 60
 
 _KILO = 1000
 
 _SHORT_DIGEST = 12
-"""Hexadecimal digits, as docker shows them."""
+"""Number of hexadecimal digits, as docker shows them."""
 
 _STEPS = {
     Step.INSPECT: "image inspect",
@@ -35,7 +35,7 @@ def count(number: int, noun: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """Return a length of time in two units at most: ``0.4 s``, ``3 min 2 s``, ``1 h 4 min``."""
+    """Return a duration in two units at most: ``0.4 s``, ``3 min 2 s``, ``1 h 4 min``."""
     tenths = round(seconds, 1)
     if tenths < _MINUTE:
         return f"{tenths:.1f} s"
@@ -47,12 +47,12 @@ def span(seconds: float) -> str:
 
 
 def whole(seconds: float) -> str:
-    """Return a length of time as ``span``, without tenths of a second."""
+    """Return a duration like ``span``, without tenths of a second."""
     return f"{seconds:.0f} s" if round(seconds) < _MINUTE else span(seconds)
 
 
 def size(number: float) -> str:
-    """Return a number of bytes as docker does: ``24.0 MB``, ``1.3 GB``."""
+    """Return a number of bytes in docker's format: ``24.0 MB``, ``1.3 GB``."""
     for unit in ("B", "kB", "MB", "GB"):
         if number < _KILO:
             return f"{number:.0f} B" if unit == "B" else f"{number:,.1f} {unit}"
@@ -67,9 +67,9 @@ def short(digest: str) -> str:
 
 
 def cause(failure: FailureRecord) -> str:
-    """Return a failure's kind, as the guide names it, with the HTTP status if there was one.
+    """Return a failure's kind, with the HTTP status if there was one.
 
-    Of a deadline, the kind of what kept failing until then, too.
+    For a deadline, add the kind of the failure that was being retried.
     """
     kept = failure.kept_failing
     name = failure.kind if kept is None else f"{failure.kind} after {kept}"
@@ -77,12 +77,12 @@ def cause(failure: FailureRecord) -> str:
 
 
 def step(attempt: AttemptRecord) -> str:
-    """Return what an attempt was doing."""
+    """Return the phrase for an attempt's step."""
     return _STEPS[attempt.step]
 
 
 def tries(result: TargetRecord) -> str:
-    """Return how often a target was tried: ``1 attempt``; or why it has no attempt of its own."""
+    """Return how often a target was tried, such as ``1 attempt``, or why it was not."""
     if result.attempts:
         return count(len(result.attempts), "attempt")
     if result.content_attempts:
@@ -96,7 +96,7 @@ def tries(result: TargetRecord) -> str:
 def causes(results: Iterable[TargetRecord]) -> str:
     """Return the failures of all attempts, the most frequent first.
 
-    Each kind stands once, with its statuses and with the steps that it failed on.
+    Each kind appears once, with its statuses and the steps that failed.
     """
     seen: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for result in results:
@@ -108,7 +108,7 @@ def causes(results: Iterable[TargetRecord]) -> str:
 
 
 def _cause_counted(kind: str, failures: Sequence[tuple[str, str]]) -> str:
-    """Return one kind's ``failures``, each its status and its step."""
+    """Return one kind's ``failures``, each with its status and its step."""
     statuses = Counter(status for status, _ in failures if status).most_common()
     steps = Counter(doing for _, doing in failures).most_common()
     answers = f" ({', '.join(status for status, _ in statuses)})" if statuses else ""
@@ -119,14 +119,14 @@ def _cause_counted(kind: str, failures: Sequence[tuple[str, str]]) -> str:
 
 
 def said(message: str) -> str:
-    """Return what a registry or tool said, GitHub's page for an incident in a few words."""
+    """Return the text of a registry or tool, with GitHub's page for an incident shortened."""
     return _UNICORN.sub("GitHub's Unicorn page", message)
 
 
 def tried_again(results: Iterable[TargetRecord]) -> str:
     """Return ``3 tags and 2 layers``: what needed more than one attempt; empty for nothing.
 
-    A target that is retried for its content alone counts by the layers of that.
+    A target that is retried only for its content counts by its layers.
     """
     again = [result for result in results if result.retried]
     layers = sum(result.retried_layers for result in again)
@@ -136,30 +136,30 @@ def tried_again(results: Iterable[TargetRecord]) -> str:
 
 
 def were_retried(results: Iterable[TargetRecord]) -> str:
-    """Return ``3 tags and 2 layers were retried``; empty where nothing was."""
+    """Return ``3 tags and 2 layers were retried``; empty if nothing was."""
     again = tried_again(results)
     return again and f"{again} {'was' if again in {'1 tag', '1 layer'} else 'were'} retried"
 
 
 def tally(report: Report) -> str:
-    """Return the number of targets per outcome, those with none left out."""
+    """Return the number of targets per outcome, without zeros."""
     return " · ".join(
         f"{report.counts[outcome]:,} {outcome}" for outcome in Outcome if report.counts[outcome]
     )
 
 
 def retried(report: Report) -> tuple[TargetRecord, ...]:
-    """Return the targets that needed more than one attempt, whatever became of them."""
+    """Return the targets that needed more than one attempt, whatever their outcome."""
     return tuple(result for result in report.targets if result.retried)
 
 
 def unproved(report: Report) -> tuple[TargetRecord, ...]:
-    """Return the targets that landed by the push's own answer only."""
+    """Return the targets that landed without a verifying read."""
     return tuple(result for result in report.landed if not result.verified)
 
 
 def retries_text(report: Report) -> str:
-    """Return the sentence on what was tried again and why; empty where nothing was."""
+    """Return the sentence about retries and their causes; empty if there were none."""
     again = retried(report)
     if not again:
         return ""
@@ -168,7 +168,7 @@ def retries_text(report: Report) -> str:
 
 
 def sent(report: Report) -> str:
-    """Return the blobs that were sent, and those that needed not be; empty for `docker push`'s."""
+    """Return the blobs sent, and those that were not needed; empty for `docker push`."""
     transfers = [target.transfer for target in report.targets if target.transfer]
     parts = []
     if blobs := sum(each.blobs_sent for each in transfers):
@@ -203,9 +203,9 @@ def _uploading(report: Report) -> float:
 
 
 def planned_state(target: TargetRecord) -> str:
-    """Return what a dry run found out of a tag: ``new``, ``unchanged``, ``moved from sha256:…``.
+    """Return what a dry run found for a tag: ``new``, ``unchanged``, ``moved from sha256:…``.
 
-    Of a protected tag that names another image it says what a run would make of it.
+    For a protected tag that names another image it says what a run would do.
     """
     if not target.before_known:
         return "not read"

@@ -1,4 +1,4 @@
-"""What came along with the images of a run, in a sentence; plain text, not escaped."""
+"""The referrers copied in a run, in a sentence; plain text, not escaped."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,18 +8,18 @@ from ghcr_push.reporting.phrases import count
 from ghcr_push.reporting.records import ReferrerRecord, Report
 
 _COSIGN = {"sig": "cosign signature", "att": "cosign attestation", "sbom": "cosign SBOM"}
-"""What cosign's tags are of, by their endings."""
+"""What cosign's tags contain, by their suffixes."""
 
 _MOST_TYPES = 4
 
 
 def referrers_of(report: Report) -> str:
-    """Return the sentence for a whole run; empty where nothing came along."""
+    """Return the sentence for a whole run; empty if none were copied."""
     return referrers_text(each for target in report.targets for each in target.referrers)
 
 
 def referrers_text(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
-    """Return how many signatures and the like came along, and what they are; empty for none."""
+    """Return the number of signatures and other referrers, by type; empty for none."""
     brought = tuple(referrers)
     if not brought:
         return ""

@@ -1,4 +1,4 @@
-"""Bad input, where people and later steps look: nothing was tried, and here is why."""
+"""Bad input in outputs and summary: nothing was tried, and why."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from ghcr_push.reporting.outputs import outputs
 
 
 def refused_outputs() -> dict[str, str]:
-    """Return all outputs of a run that was refused before its first request."""
+    """Return all outputs of a run that was rejected before its first request."""
     nothing = build((), started_at="", duration=0.0, cancelled=False, max_parallel=0)
     return outputs(nothing, "") | {
         "result": str(Result.FAILURE),
@@ -20,6 +20,6 @@ def refused_outputs() -> dict[str, str]:
 
 
 def refused_summary(problems: Sequence[str]) -> str:
-    """Return the job summary of such a run, a line a problem."""
+    """Return the job summary of such a run, one line per problem."""
     lines = "\n".join(f"- {escape(problem)}" for problem in problems)
     return f"## ❌ Bad input: nothing was pushed\n\n{lines}\n"

@@ -18,7 +18,7 @@ _ID = "urn:ghcr-push:report:1"
 
 
 class UnreadableReportError(Exception):
-    """A text is no report of a version that is known here; says in a sentence why."""
+    """The text is not a report of a known version; the message says why."""
 
 
 def to_json(report: Report) -> bytes:
@@ -33,7 +33,7 @@ def from_json(text: bytes) -> Report:
     try:
         report = _adapter().validate_json(text)
         for target in report.targets:
-            _ = target.parsed  # whoever renders it relies on that
+            _ = target.parsed  # renderers rely on that
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the text"
@@ -44,14 +44,14 @@ def from_json(text: bytes) -> Report:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of what ``to_json`` writes."""
+    """Return the JSON Schema (draft 2020-12) of ``to_json``'s output."""
     schema = _adapter().json_schema(mode="serialization")
     return {"$schema": _DIALECT, "$id": _ID, **schema, "title": "ghcr-push report"}
 
 
 @cache
 def _adapter() -> "TypeAdapter[Report]":
-    # imported late: a run needs it at its very end only
+    # imported late: a run needs it only at its end
     from pydantic import TypeAdapter  # noqa: PLC0415
 
     return TypeAdapter(Report)

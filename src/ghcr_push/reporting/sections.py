@@ -1,4 +1,4 @@
-"""The summary's sections of targets: each target has one row in one of them."""
+"""The summary's sections of targets: each target is in exactly one of them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -22,16 +22,16 @@ from ghcr_push.reporting.phrases import (
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 FOLDED_FROM = 11
-"""Rows from which a table is folded away, its headline staying in sight."""
+"""Rows from which a table is folded, with its headline visible."""
 
 FAILED_FOLDED_FROM = 26
-"""The same for failed targets, which are what the reader came for."""
+"""The same for failed targets, which matter most to the reader."""
 
 LIST_FOLDED_FROM = 41
-"""The same for a list of tags, which takes a tenth of a table's room."""
+"""The same for a list of tags, which takes a tenth of a table's space."""
 
 _FEW = 3
-"""Rows of a repository that are shown all the same."""
+"""Minimum rows of a repository that are shown."""
 
 _GHCR = "ghcr.io"
 
@@ -43,7 +43,7 @@ _MOST_DETAILS = 3_000
 _MOST_EVENTS = 8
 
 _MILLISECONDS = 0.005
-"""Seconds by which times that were rounded may differ."""
+"""Seconds by which rounded times may differ."""
 
 _ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
 
@@ -51,7 +51,7 @@ _Column = tuple[str, Callable[[TargetRecord], str]]
 
 
 class ByteBudget:
-    """The bytes that a summary's sections still have, and where the guide to failures is."""
+    """The bytes left for a summary's sections, and the address of the guide to failures."""
 
     def __init__(self, guide: str = "") -> None:
         self.guide = guide
@@ -62,7 +62,7 @@ class ByteBudget:
         self._left += more
 
     def take(self, text: str) -> bool:
-        """Use the room for ``text`` and a newline, if there is enough."""
+        """Reserve space for ``text`` and a newline, if there is enough."""
         size = len(text.encode()) + 1
         if size > self._left:
             return False
@@ -71,7 +71,7 @@ class ByteBudget:
 
 
 def failed(report: Report, room: ByteBudget) -> str:
-    """Return the failed targets, those of one cause together, with what to do about it."""
+    """Return the failed targets, grouped by cause, with advice."""
     results = [result for result in report.targets if result.outcome is Outcome.FAILED]
     return _by_cause("❌ Failed", results, (_REFERENCE, _TRIED), room, FAILED_FOLDED_FROM)
 
@@ -88,14 +88,14 @@ def skipped(report: Report, room: ByteBudget) -> str:
 
 
 def retried(report: Report, room: ByteBudget) -> str:
-    """Return the targets that landed, but not at the first try, with the causes and waits."""
+    """Return the targets that landed after retries, with the causes and waits."""
     results = [result for result in report.landed if result.retried]
     title = f"🔁 Pushed after retries — {count(len(results), 'tag')}"
     return _by_repository(title, results, (_DIGEST, _BEFORE, _RETRIED), room)
 
 
 def landed(report: Report, room: ByteBudget) -> str:
-    """Return the targets that landed at the first try, by repository, and how to pull them all."""
+    """Return the targets that landed at the first attempt, by repository, and how to pull them."""
     results = [result for result in report.landed if not result.retried]
     first = " at the first try" if len(results) < len(report.landed) else ""
     title = f"✅ Pushed{first} — {count(len(results), 'tag')}"
@@ -104,7 +104,7 @@ def landed(report: Report, room: ByteBudget) -> str:
 
 
 def kept(report: Report, room: ByteBudget) -> str:
-    """Return the protected tags that name another image and were left so."""
+    """Return the protected tags that name another image and were left unchanged."""
     results = [result for result in report.targets if result.outcome is Outcome.KEPT]
     if not results:
         return ""
@@ -121,7 +121,7 @@ def planned(report: Report, room: ByteBudget) -> str:
     return _by_repository(title, results, (_SOURCE, _STATE), room)
 
 
-# -- the shapes of sections -------------------------------------------------------------------
+# -- layout of sections ------------------------------------------------------------------------
 
 
 def _by_cause(
@@ -134,7 +134,7 @@ def _by_cause(
 ) -> str:
     """Return a block per cause, the run's own end last, else the most frequent first.
 
-    Advice that stands ``above`` is not repeated.
+    Advice already shown ``above`` is not repeated.
     """
     if not results:
         return ""
@@ -157,7 +157,7 @@ def _by_cause(
 def _rows(
     columns: tuple[_Column, ...], results: Sequence[TargetRecord], room: ByteBudget, *, folded: bool
 ) -> tuple[str, int]:
-    """Return a table, or, where its rows would differ by the tag alone, a list of tags."""
+    """Return a table or, if its rows would differ only by the tag, a list of tags."""
     first, *others = columns
     if len({result.parsed.repository for result in results}) == 1:
         first = _TAG
@@ -176,9 +176,9 @@ def _rows(
 def _by_repository(
     title: str, results: Sequence[TargetRecord], last: tuple[_Column, ...], room: ByteBudget
 ) -> str:
-    """Return a table per repository, or one for all of many; all are folded where one would be.
+    """Return a table per repository, or one for many; if one is folded, all are.
 
-    A digest that all of a repository share stands above its table.
+    A digest that all of a repository share is shown above its table.
     """
     if not results:
         return ""
@@ -211,9 +211,9 @@ def _pulls(report: Report, room: ByteBudget) -> str:
 
 
 def _linked(repository: Repository) -> str:
-    """Return a repository's name, linked to its page where its registry is known to have one.
+    """Return a repository's name, linked to its page if its registry is known to have one.
 
-    ghcr.io sends a browser on to the package's page, be its owner a user or an organisation
+    ghcr.io redirects a browser to the package's page for users and organisations
     (OctoLinker/OctoLinker#1455).
     """
     name = code(str(repository))
@@ -221,7 +221,7 @@ def _linked(repository: Repository) -> str:
 
 
 def _section(title: str, blocks: Iterable[str], left: int) -> str:
-    """Return a section; ``left`` targets had no room in it, which it says."""
+    """Return a section; if ``left`` targets had no room in it, it says so."""
     more = f"… and **{count(left, 'more tag')}**, named in the JSON report." if left else ""
     return "\n\n".join(filter(None, [f"### {title}", *blocks, more]))
 
@@ -229,7 +229,7 @@ def _section(title: str, blocks: Iterable[str], left: int) -> str:
 def _table(
     columns: Sequence[_Column], results: Sequence[TargetRecord], room: ByteBudget, *, folded: bool
 ) -> tuple[str, int]:
-    """Return a table with as many rows as there is room for, and how many these are."""
+    """Return a table with as many rows as there is room for, and their number."""
     rows = []
     for result in results:
         row = _row(cell(result) for _, cell in columns)
@@ -266,7 +266,7 @@ def _by_weight(group: Sequence[TargetRecord]) -> tuple[bool, int]:
 def _cause_text(
     group: Sequence[TargetRecord], guide: str, above: Container[str]
 ) -> tuple[str, bool]:
-    """Return what ended the targets of ``group``, and whether they all got the same words."""
+    """Return what ended the targets of ``group``, and whether all got the same text."""
     failure = group[0].failure
     if failure is None:
         return f"**No cause is known** · {_of(group)}", True
@@ -281,13 +281,13 @@ def _cause_text(
 
 
 def _of(group: Sequence[TargetRecord]) -> str:
-    """Return ``2 tags of REPOSITORY``, where it is one."""
+    """Return ``2 tags of REPOSITORY``, if they have one repository."""
     tags, repositories = count(len(group), "tag"), {each.parsed.repository for each in group}
     return f"{tags} of {code(str(repositories.pop()))}" if len(repositories) == 1 else tags
 
 
 def _kind(failure: FailureRecord, guide: str) -> str:
-    """Return a failure's kind, linked to what the guide says of it."""
+    """Return a failure's kind, linked to its section in the guide."""
     linked = cause(failure)
     for kind in filter(None, (failure.kind, failure.kept_failing)):
         if guide:
@@ -296,7 +296,7 @@ def _kind(failure: FailureRecord, guide: str) -> str:
 
 
 def _for_a_maintainer(failure: FailureRecord) -> str:
-    """Return what belongs into a bug report, folded; empty where the cause is known."""
+    """Return the details for a bug report, folded; empty if the cause is known."""
     if not failure.details:
         return ""
     lines = clipped(failure.details, _MOST_DETAILS).splitlines()
@@ -305,14 +305,14 @@ def _for_a_maintainer(failure: FailureRecord) -> str:
 
 
 def _quoted(message: str) -> str:
-    """Return outside text as code, its first lines, or characters, where it is long."""
+    """Return outside text as code, shortened to its first lines or characters if it is long."""
     lines = [line for line in clipped(message, _LONGEST_QUOTE).splitlines() if line.strip()]
     kept = lines[:_MOST_LINES] + ["…"] * (len(lines) > _MOST_LINES)
     return "<br>".join(map(code, kept)) or "<i>without a word</i>"
 
 
 def _events(result: TargetRecord) -> list[str]:
-    """Return the failed attempts in the order of time, equal ones in a row as one, with waits."""
+    """Return the failed attempts in order of time, equal ones in a row as one, with waits."""
     runs = [
         (name, list(same)) for name, same in groupby(result.all_attempts, key=_attempt_name) if name
     ]
@@ -324,7 +324,7 @@ def _events(result: TargetRecord) -> list[str]:
 
 
 def _event(name: str, tried: Sequence[AttemptRecord], result: TargetRecord) -> str:
-    """Return attempts that failed alike, one after the other, as one event."""
+    """Return consecutive attempts with equal failures as one event."""
     if len(tried) == 1:
         wait = _waited(tried[0], result)
         return f"{escape(name)}, waited {span(wait)}" if wait else escape(name)
@@ -333,9 +333,9 @@ def _event(name: str, tried: Sequence[AttemptRecord], result: TargetRecord) -> s
 
 
 def _waited(attempt: AttemptRecord, result: TargetRecord) -> float:
-    """Return the seconds until the next try of what failed, its time in the queue included."""
+    """Return the seconds until the retry of what failed, including its time in the queue."""
     own = attempt in result.attempts
-    # blobs have no names here: of several that may be the next try, the first
+    # blobs have no names here: of several candidates for the retry, take the first
     again = (
         other.started - _end(attempt)
         for other in (result.attempts if own else result.content_attempts)
@@ -357,13 +357,13 @@ def _attempt_name(attempt: AttemptRecord) -> str | None:
 
 
 def _tried(result: TargetRecord) -> str:
-    """Return how often and how long a failed target was tried, and how that went."""
+    """Return how often and how long a failed target was tried, and the failures."""
     text = tries(result)
     counted = result.attempts or result.content_attempts
     if len(counted) > 1:
         text += f" in {span(max(map(_end, counted)) - counted[0].started)}"
     events = _events(result)
-    # a single one is what the block's first line says
+    # a single failure is in the block's first line already
     text += f": {' → '.join(events)}" if len(events) > 1 else ""
     return f"{text} · ⚠️ **may have landed**" if result.may_have_landed else text
 
@@ -377,7 +377,7 @@ def _said(result: TargetRecord) -> str:
 
 
 def _said_shortly(result: TargetRecord) -> str:
-    """Return less of what was said, where many rows need the room."""
+    """Return a shorter text for tables with many rows."""
     return code(clipped(said(result.failure.message), _SHORT_QUOTE)) if result.failure else ""
 
 
@@ -386,7 +386,7 @@ def _digest(result: TargetRecord) -> str:
 
 
 def _before(result: TargetRecord) -> str:
-    """Return what the tag named before, and whether a read proved what it names now."""
+    """Return what the tag named before, and whether a read verified what it names now."""
     if result.outcome is Outcome.UNCHANGED:
         text = "unchanged"
     elif not result.before_known:

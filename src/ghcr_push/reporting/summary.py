@@ -1,4 +1,4 @@
-"""The job summary: a run in GitHub's Markdown, for a reader who has ten seconds."""
+"""The job summary: a run in GitHub's Markdown, for a reader with ten seconds."""
 
 from ghcr_push.model import Result
 from ghcr_push.reporting.cause import CauseCategory
@@ -12,10 +12,10 @@ from ghcr_push.reporting.sections import ByteBudget, failed, kept, landed, plann
 from ghcr_push.reporting.timeline import hold_history, legend, limit_history, rows_left_out
 
 MOST_BYTES = 900 * 1024
-"""UTF-8 bytes of a summary; GitHub drops one over 1 MiB whole, and some near it."""
+"""Maximum UTF-8 bytes of a summary; GitHub drops a summary over 1 MiB, and some near it."""
 
-# what the sections of targets may have, each with all that those before it left; 130 KiB remain
-# for the rest, of which the diagram needs 50 at most
+# space for the sections of targets, each with the rest of those before it; 130 KiB remain for
+# everything else, of which the diagram needs 50 at most
 _SHARES = (
     (failed, 440),
     (skipped, 60),
@@ -36,11 +36,11 @@ _PROTECTED_TEXT = (
 
 
 def summary(report: Report, *, protected: bool = False, guide: str = "") -> str:
-    """Return ``report`` as Markdown of at most ``MOST_BYTES``, trouble first.
+    """Return ``report`` as Markdown of at most ``MOST_BYTES``, failures first.
 
-    What does not fit is counted, never dropped in silence. ``protected`` says that some tags
-    were under ``protect``, whose promise is then spelled out. ``guide`` is the address of the guide
-    to failures, which each kind is linked to; without it none is.
+    Rows that do not fit are counted, never silently dropped. ``protected`` says that some tags were
+    under ``protect``; then its promise is spelled out. ``guide`` is the address of the guide to
+    failures, to which each kind is linked; without it there are no links.
     """
     parts = [
         f"## {escape(headline(report))}",
@@ -75,7 +75,7 @@ def _facts(report: Report) -> str:
     lines = [" · ".join(facts)]
     if sending := sent(report):
         lines.append(f"📦 {sending}")
-    if len(facts) == 1:  # the counts alone are no line
+    if len(facts) == 1:  # the counts alone do not deserve a line
         lines = [" · ".join(lines)]
     if unread := len(unproved(report)):
         lines.append(

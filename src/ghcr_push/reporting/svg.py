@@ -1,4 +1,4 @@
-"""The timeline as an SVG that needs nothing else: for a page that stands alone."""
+"""The timeline as a self-contained SVG, for the HTML page."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,11 @@ _TICKS = 6
 _LONGEST_LABEL = 30
 
 _CHARACTER = 6.5
-"""Pixels that a character of a bar's text needs."""
+"""Pixels per character of a bar's text."""
 
 
 def svg(report: Report) -> str:
-    """Return an ``<svg>`` element, coloured by classes; empty where a picture tells nothing."""
+    """Return an ``<svg>`` element, coloured by classes; empty if a picture shows nothing."""
     drawn = rows(report)
     if not drawn:
         return ""

@@ -1,4 +1,4 @@
-"""The end of a run for a terminal or a log: what the summary says, in a few plain lines."""
+"""The end of a run for a terminal or a log: the summary in a few plain lines."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -22,17 +22,17 @@ from ghcr_push.reporting.records import Report, TargetRecord
 from ghcr_push.reporting.referrers import referrers_of
 
 _MOST_NAMES = 10
-"""Tags of a repository that are named; the others are counted."""
+"""Maximum number of tags of a repository that are named; the others are counted."""
 _MOST_BLOCKS = 20
-"""Causes, or repositories, that are named; the others are counted."""
+"""Maximum number of causes, or repositories, that are named; the others are counted."""
 _MOST_QUOTES = 3
-"""Texts of a cause that are quoted; they may differ by the tag that they name."""
+"""Maximum number of texts of a cause that are quoted; they may differ by the tag that they name."""
 _LONGEST_QUOTE = 300
 _WIDTH = 100
 
 
 def terminal(report: Report) -> str:
-    """Return the run as plain text, trouble first; control characters are made visible."""
+    """Return the run as plain text, failures first; control characters are made visible."""
     lines = [
         visible(headline(report)),
         *failed_lines(report),
@@ -48,13 +48,13 @@ def terminal(report: Report) -> str:
 
 
 def failed_lines(report: Report) -> Iterator[str]:
-    """Yield the failed targets; those that failed alike share one text and one advice."""
+    """Yield the failed targets; targets with the same failure share text and advice."""
     failed = [target for target in report.targets if target.outcome is Outcome.FAILED]
     yield from _blocks(failed, _alike, _failed_block, "cause")
 
 
 def _alike(target: TargetRecord) -> Hashable:
-    """Return what targets that failed alike have in common."""
+    """Return the common data of targets with the same failure."""
     failure = target.failure
     return failure and (cause(failure), failure.advice, target.may_have_landed)
 
@@ -65,7 +65,7 @@ def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
     if failure is None:
         yield "      no cause is known"
         return
-    # the content that several share was tried with one of them
+    # content shared by several was tried with one of them
     content = [target for target in alike if target.content_attempts and not target.attempts]
     tried = {tries(target) for target in content or alike}
     how_often = f", {how}" if len(tried) == 1 and (how := tried.pop()) else ""
@@ -83,7 +83,7 @@ def _quoted(message: str) -> str:
 
 
 def left_lines(report: Report) -> Iterator[str]:
-    """Yield the targets that were never tried, and the protected ones that were left alone."""
+    """Yield the targets that were never tried, and the protected ones that were left unchanged."""
     skipped = [target for target in report.targets if target.outcome is Outcome.SKIPPED]
     yield from _blocks(skipped, _why, _skipped_block, "cause")
     kept = [target for target in report.targets if target.outcome is Outcome.KEPT]
@@ -105,7 +105,7 @@ def _kept_block(alike: list[TargetRecord]) -> Iterator[str]:
 
 
 def retried_lines(report: Report) -> Iterator[str]:
-    """Yield the targets that landed after retries, together where the reasons are the same."""
+    """Yield the targets that landed after retries, grouped by their reasons."""
     again = [target for target in report.landed if target.retried]
     yield from _blocks(again, lambda target: causes([target]), _retried_block, "reason")
 
@@ -117,7 +117,7 @@ def _retried_block(alike: list[TargetRecord]) -> Iterator[str]:
 def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
     """Yield what the registry holds now: a line for each image of a repository.
 
-    Of its tags at most ``most`` are named.
+    Names at most ``most`` of its tags.
     """
     landed = [target for target in report.targets if target.outcome in LANDED]
     groups = _grouped(landed, lambda each: (_repository(each), each.digest, each.outcome)).values()
@@ -132,7 +132,7 @@ def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
 
 
 def planned_lines(report: Report) -> Iterator[str]:
-    """Yield what a dry run would have pushed, every tag of it."""
+    """Yield what a dry run would have pushed, with every tag."""
     planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
     for alike in _grouped(planned, lambda each: (each.source, _repository(each))).values():
         yield f"  … {visible(alike[0].source)} → {visible(_repository(alike[0]))}:"
@@ -145,7 +145,7 @@ def _wrapped(text: str) -> Iterator[str]:
     yield from (f"      {line}" for line in wrap(text, _WIDTH, break_long_words=False))
 
 
-# -- targets by what they have in common --------------------------------------------------------
+# -- grouped targets ----------------------------------------------------------------------------
 
 
 def _grouped(

@@ -1,4 +1,4 @@
-"""A run as rows of bars over time, for whoever draws them; and the limit's history in words."""
+"""A run as rows of bars over time, for the renderers; and the limit's history as a sentence."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,37 +13,37 @@ from ghcr_push.reporting.phrases import count, span, whole
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 MOST_ROWS = 40
-"""Targets in the picture: more are not read."""
+"""Maximum number of targets in the picture, for readability."""
 
 MOST_BARS = 16
-"""Bars of one row; of more, the last ones, which tell how it ended."""
+"""Maximum number of bars of a row; the last ones are kept, which show how it ended."""
 
 _MOST_LIMIT_BARS = 40
 _MOST_REGISTRIES = 3
 
 _MOST_CLAUSES = 12
-"""Changes of a limit, or holds, in a sentence: the first and the last ones."""
+"""Maximum number of changes of a limit, or holds, in a sentence: the first and the last ones."""
 
 _LONGEST_REASON = 80
 
 _LONG_RUN = 60.0
-"""Seconds from which a run is worth a picture though all went well."""
+"""Seconds from which a successful run is worth a picture."""
 
 _SHORTEST = 0.01
-"""The least share of the run that a failed request is drawn as: many fail within milliseconds."""
+"""Minimum width of a failed request as a share of the run: many fail within milliseconds."""
 
 _LABELS = {Step.RETAG: "write", Step.LOOK: "read", Step.PROVE: "read back"}
 
 
 class BarKind(StrEnum):
-    """What a bar stands for."""
+    """The meaning of a bar."""
 
     REQUEST = "request"
     FAILED = "failed"
     WAIT = "wait"
     LIMIT = "limit"
     DOWN = "down"
-    """An outage; a picture that can shows it behind all rows."""
+    """An outage; drawn behind all rows if possible."""
 
 
 _LEGEND = {
@@ -57,34 +57,34 @@ _LEGEND = {
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A length of time, in seconds from the start of the run."""
+    """A period, in seconds from the start of the run."""
 
     text: str
     kind: BarKind
     start: float
     end: float
     lasted: float | None = None
-    """Seconds, where it is drawn longer than it was."""
+    """Seconds, if the bar is longer than the period."""
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Its length."""
         return self.end - self.start if self.lasted is None else self.lasted
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Bars of one subject; ``label`` is outside text, no two rows of a run have the same."""
+    """Bars of one subject; ``label`` is outside text, unique within a run."""
 
     label: str
     bars: tuple[Bar, ...]
 
 
 def rows(report: Report) -> tuple[Row, ...]:
-    """Return the rows to draw, from top to bottom; none where a picture tells nothing.
+    """Return the rows to draw, from top to bottom; none if a picture shows nothing.
 
-    A row per target that failed or was retried, as many as have room, and one for all others. The
-    first rows show outages, the writes allowed in flight, and the holds of the queue.
+    A row per target that failed or was retried, as many as fit, and one for all others. The first
+    rows show outages, the writes allowed in flight, and the holds of the queue.
     """
     if not any(map(_is_telling, report.targets)) and not _is_eventful(report):
         return ()
@@ -99,12 +99,12 @@ def rows(report: Report) -> tuple[Row, ...]:
 
 
 def rows_left_out(report: Report) -> int:
-    """Return how many targets that failed or were retried have no row, for their number."""
+    """Return how many targets that failed or were retried have no row for lack of space."""
     return max(0, sum(map(_has_row, _tried(report))) - MOST_ROWS)
 
 
 def legend(report: Report) -> str:
-    """Return what the colours of the picture mean, those that are in it."""
+    """Return the meaning of the colours that are in the picture."""
     drawn = {bar.kind for row in rows(report) for bar in row.bars}
     return " · ".join(text for kind, text in _LEGEND.items() if kind in drawn)
 
@@ -134,7 +134,7 @@ def hold_history(report: Report) -> list[str]:
 
 
 def _shortened(clauses: list[str], noun: str) -> list[str]:
-    """Return ``clauses``, with its middle counted where it is long."""
+    """Return ``clauses``, with the middle replaced by its count if there are many."""
     if (more := len(clauses) - _MOST_CLAUSES) <= 1:
         return clauses
     half = _MOST_CLAUSES // 2
@@ -151,7 +151,7 @@ def _tried(report: Report) -> list[TargetRecord]:
 
 
 def _is_telling(result: TargetRecord) -> bool:
-    """Say whether the target's row shows more than a write, or a refusal for good."""
+    """Return whether the target's row shows more than a write or a permanent refusal."""
     return result.retried or any(
         attempt.number > 1 or (attempt.failure and attempt.failure.retryable)
         for attempt in result.all_attempts
@@ -159,12 +159,12 @@ def _is_telling(result: TargetRecord) -> bool:
 
 
 def _has_row(result: TargetRecord) -> bool:
-    """Say whether the target has a row of its own in a picture that is drawn."""
+    """Return whether the target has its own row in the picture."""
     return _is_telling(result) or result.outcome is Outcome.FAILED
 
 
 def _is_eventful(report: Report) -> bool:
-    """Say whether the run as a whole is worth a picture."""
+    """Return whether the run as a whole is worth a picture."""
     tried = any(result.all_attempts for result in report.targets)
     return tried and bool(
         report.holds or report.limit_changes or report.duration >= _LONG_RUN or outages(report)
@@ -182,7 +182,7 @@ def _most_telling(report: Report) -> list[TargetRecord]:
 
 
 def _smooth_row(results: Sequence[TargetRecord]) -> Iterator[Row]:
-    """Yield one row for all targets that met nothing, from their first request to their last."""
+    """Yield one row for all targets without failures, from their first request to their last."""
     attempts = [attempt for result in results for attempt in result.all_attempts]
     if attempts:
         bar = Bar("first try", BarKind.REQUEST, *_extent(attempts))
@@ -199,7 +199,7 @@ def _target_rows(results: Sequence[TargetRecord], report: Report) -> Iterator[Ro
 
 
 def _content_bars(attempts: Sequence[AttemptRecord], duration: float) -> tuple[Bar, ...]:
-    """Return a bar for each time in which uploads went side by side, and the failed ones."""
+    """Return a bar for each time with parallel uploads, and the failed ones."""
     failed = [_failed_bar(one, one.failure, duration) for one in attempts if one.failure]
     times: list[tuple[float, float]] = []
     for start, end in sorted((one.started, _end(one)) for one in attempts if not one.failure):
@@ -244,7 +244,7 @@ def _failed_bar(attempt: AttemptRecord, failure: FailureRecord, duration: float)
 
 
 def _outage_rows(report: Report) -> Iterator[Row]:
-    """Yield a row per registry that was down, while it was."""
+    """Yield a row per registry that was down, for the time of its outages."""
     found = outages(report)
     for registry in dict.fromkeys(outage.registry for outage in found[:MOST_BARS]):
         bars = [
@@ -256,7 +256,7 @@ def _outage_rows(report: Report) -> Iterator[Row]:
 
 
 def _limit_rows(report: Report) -> Iterator[Row]:
-    """Yield a row per registry of its limits over time, and one of the holds."""
+    """Yield a row per registry with its limits over time, and one with the holds."""
     changed = list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]
     for registry, changes in changed:
         name = f"writes {registry}" if len(changed) > 1 else "parallel writes"
@@ -276,14 +276,14 @@ def _limit_rows(report: Report) -> Iterator[Row]:
 
 
 def _cut(bars: Sequence[Bar], duration: float) -> tuple[Bar, ...]:
-    """Return ``bars`` ended where the run ended."""
+    """Return ``bars``, cut at the end of the run."""
     return tuple(replace(bar, end=max(bar.start, min(bar.end, duration))) for bar in bars)
 
 
 def _labels(results: Sequence[TargetRecord], report: Report) -> Iterator[str]:
-    """Yield a label per target, the tag with its colon, no two alike.
+    """Yield a label per target, the tag with its colon, each different.
 
-    Where the run pushed to several repositories it begins with the last part of their names.
+    If the run pushed to several repositories, it starts with the last part of their names.
     """
     one_repository = len({target.parsed.repository for target in report.targets}) == 1
     seen: Counter[str] = Counter()

@@ -1,9 +1,9 @@
-"""The table: every known way to fail, in the order in which they are looked for.
+"""The table: every known way to fail, in the order of matching.
 
-The order matters. What went wrong on this side comes first. Secondary limits come before any
-refusal, since they read ``denied`` too; throttles before 4xx; rules for tags, quotas and sizes
-before the codes that they hide behind; hard refusals before those that may pass, and a status
-without code or words last. The last rule recognises anything.
+The order matters. Failures on this side come first. Secondary limits come before any refusal, since
+they read ``denied`` too; throttles before 4xx; rules for tags, quotas and sizes before the codes
+under which registries report them; permanent refusals before temporary ones, and a status without
+code or text last. The last rule matches anything.
 
 To add a way to fail, add a ``Rule`` with its examples to the module where it belongs: tests and
 guide are made from it.

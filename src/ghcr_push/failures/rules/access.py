@@ -1,6 +1,6 @@
-"""The registry refuses: for good, or, as GHCR sometimes does, for a moment.
+"""The registry refuses: permanently or, as GHCR sometimes does, for a moment.
 
-In three parts: refusals in words that say why, those with a code alone, and those without either.
+In three parts: refusals with a reason in words, with a code alone, and without either.
 """
 
 from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
@@ -164,7 +164,7 @@ ACCESS: tuple[Rule, ...] = (
             Match(text=r"\bpermission \S{1,80} denied on resource\b"),
             Match(text=r"\b(?:not|don't|doesn't) have (?:the )?(?:needed )?permissions?\b"),
             Match(text=r"\brequires the \S{1,100} permission\b"),
-            # Harbor and Gitea, under the code of missing credentials
+            # Harbor and Gitea, with the code for missing credentials
             Match(text=r"\bunauthorized to access repository\b"),
             Match(text=r"\breqpackageaccess\b"),
             Match(text=r"\bhas not been used in project\b"),
@@ -280,7 +280,7 @@ ACCESS: tuple[Rule, ...] = (
         why="It answered and said no, by a rule of its own; asking again changes no rule.",
         signs=(
             Match(text=r" names, refused: 4(?!08|29)\d\d\b", answered=False),
-            # all that the engine tells of it: what stands behind the status (moby/moby#40507)
+            # the engine reports nothing more: what is behind the status (moby/moby#40507)
             Match(text=r'\b(?:get|head|post|put) "?<url>"?: forbidden(?: port)?$', answered=False),
         ),
         classification=Classification(
@@ -432,12 +432,12 @@ REFUSALS: tuple[Rule, ...] = (
         signs=(
             Match(text=r"\bauthentication required\b"),
             Match(text=r"\bno basic auth credentials\b"),
-            # all that docker's newer store tells of a login that is wrong
+            # docker's newer store reports nothing more about a wrong login
             Match(text=r"\b(?:incorrect|invalid|bad|wrong) (?:user ?name|password|credentials)\b"),
             Match(text=r"\bcredentials are invalid\b"),
             Match(text=r"\bhttp basic: access denied\b"),
             Match(text=r"\bauthentication failed\b"),
-            # buildkit's words for a token service that refuses (docker/build-push-action#556)
+            # buildkit's text for a token service that refuses (docker/build-push-action#556)
             Match(text=r"\bauthorization status: 401\b"),
             Match(code="UNAUTHORIZED"),
             Match(status=(401,)),

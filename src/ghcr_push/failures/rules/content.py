@@ -1,4 +1,4 @@
-"""The registry's answers about blobs, manifests and names, and its own faults."""
+"""The registry's answers about blobs, manifests and names, and its own failures."""
 
 from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
@@ -18,7 +18,7 @@ FAULTS: tuple[Rule, ...] = (
         "some minutes or hours in an incident. Fewer writes at once often help. A code of a "
         "refusal beside such a status means that whoever decides it was out of order.",
         signs=(
-            # not what is none of a moment: 501, 505, 511
+            # not the permanent ones: 501, 505, 511
             Match(status=(500, *range(502, 505), *range(506, 511), *range(512, 600))),
             Match(status=(421, 425, 499)),
             Match(code="UNAVAILABLE"),
@@ -27,12 +27,12 @@ FAULTS: tuple[Rule, ...] = (
             Match(text=r"\bbad gateway\b"),
             Match(text=r"\bservice (?:is )?(?:temporarily )?unavailable\b"),
             Match(text=r"\bgateway time-?out\b"),
-            # Envoy's words, GitHub's, and those of a registry whose disk is full
+            # texts of Envoy, GitHub, and a registry with a full disk
             Match(text=r"\b(?:upstream connect error|no healthy upstream)\b"),
             Match(text=r"\bsomething went wrong\b"),
             Match(text=r"\bno space left on device\b"),
             Match(text=r"\begress is over the account limit\b"),
-            # Artifactory's, under the code of an invalid manifest (GoogleContainerTools/jib#1445)
+            # Artifactory's, with the code of an invalid manifest (GoogleContainerTools/jib#1445)
             Match(text=r"\bcircuit breaker threshold reached\b"),
         ),
         classification=Classification(kind=Kind.SERVER_ERROR),
@@ -82,7 +82,7 @@ CONTENT: tuple[Rule, ...] = (
             Match(code="BLOB_UPLOAD_UNKNOWN"),
             Match(code="BLOB_UPLOAD_INVALID"),
             Match(text=r"\bblob upload (?:unknown|invalid|cancell?ed|interrupted)\b"),
-            # it is at another place than we believe
+            # it is at another address than expected
             Match(code="RANGE_INVALID"),
             Match(status=(416,)),
         ),
@@ -120,7 +120,7 @@ CONTENT: tuple[Rule, ...] = (
             Match(code="BLOB_UNKNOWN"),
             Match(text=r"\bunknown blob\b"),
             Match(text=r"\bblob unknown\b"),
-            # all that the containerd store of engine 26 tells of any 404 at a commit
+            # the containerd store of engine 26 reports nothing more about any 404 at a commit
             Match(text=r"\bfrom (?:PUT|PATCH) request to <url>: 404\b"),
         ),
         classification=Classification(kind=Kind.NOT_VISIBLE),
@@ -196,7 +196,7 @@ CONTENT: tuple[Rule, ...] = (
             Match(code="MANIFEST_INVALID"),
             Match(code="MANIFEST_UNVERIFIED"),
             Match(status=(406, 415)),
-            # ECR says it under the code of another thing
+            # ECR reports it with an unrelated code
             Match(text=r"\binvalid parameter at '?image ?manifest"),
             Match(text=r"\bschema (?:v1|version)\b.{0,40}\bnot supported\b"),
             Match(text=r"\bunsupported media type\b"),
@@ -245,7 +245,7 @@ CONTENT: tuple[Rule, ...] = (
         signs=(
             Match(code="NAME_UNKNOWN"),
             Match(text=r"\b(?:repository name|name) (?:unknown|not known to registry)\b"),
-            # ECR and Google, where the code is lost
+            # ECR and Google, when the code is lost
             Match(text=r"\brepository with name\b.{0,200}\bdoes not exist\b"),
             Match(text=r"\brepository \S{1,200} not found\b"),
             Match(status=(404, 410)),
@@ -315,7 +315,7 @@ PAGES: tuple[Rule, ...] = (
             Match(status=(*range(200, 400), 511)),
             Match(text=r"\berror parsing http response: invalid character '<'"),
             Match(text=r"\bunable to decode token response\b"),
-            # an upload that begins with a page instead of a location
+            # an upload whose first answer is an HTML page instead of a location
             Match(text=r"\bno host in request url\b"),
             # a load balancer's 400 (podman-container-tools/skopeo#2723)
             Match(text=r"\byour browser sent an? (?:invalid )?request\b"),

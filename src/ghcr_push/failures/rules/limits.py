@@ -1,4 +1,4 @@
-"""The registry has no room for it: a quota is used up, or a piece is larger than it takes."""
+"""The registry has no space: a quota is used up, or a part is larger than it accepts."""
 
 from ghcr_push.failures.rule import Classification, Match, Rule, api, classic, containerd
 from ghcr_push.model import Kind

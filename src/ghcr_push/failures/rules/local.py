@@ -1,4 +1,4 @@
-"""What goes wrong on this side, before or without any answer of a registry."""
+"""Failures on this side, before or without any answer of a registry."""
 
 from ghcr_push.failures.rule import Classification, Match, Rule, classic, containerd
 from ghcr_push.model import Kind
@@ -14,7 +14,7 @@ LOCAL: tuple[Rule, ...] = (
             Match(text=r"\bimage does not exist locally\b", answered=False),
             Match(text=r"\bno such image\b", answered=False),
             Match(text=r"\bimage not known$", answered=False),  # Podman
-            # all that the classic store tells of a name that it shall save
+            # the classic store reports nothing more about a name that it cannot save
             Match(text=r"\breference does not exist\b", answered=False),
         ),
         classification=Classification(kind=Kind.IMAGE_MISSING),
@@ -162,7 +162,7 @@ LOCAL: tuple[Rule, ...] = (
         "fails before it begins. Reports: kuskoman/logstash-exporter#346, docker/cli#5476, "
         "moby/moby#52897.",
         signs=(
-            # a save that meets, in mid-stream, a blob which the store has lost
+            # a save that finds, in mid-stream, that the store has lost a blob
             Match(text=r"\bblob not found: not found\b", answered=False),
             Match(
                 text=r"\bdoes not (?:provide|match) (?:the specified|any) platform\b",

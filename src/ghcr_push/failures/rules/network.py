@@ -1,4 +1,4 @@
-"""No whole answer came: the connection, the name, the certificate or the time was missing."""
+"""No complete answer came: the connection, the name, the certificate or the time failed."""
 
 from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
@@ -38,7 +38,7 @@ NETWORK: tuple[Rule, ...] = (
             Match(text=r"\bfirst record does not look like a tls handshake\b", answered=False),
             Match(text=r"\btls: oversized record received\b", answered=False),
             Match(text=r"\b(?:wrong[ _]version[ _]number|record layer failure)\b", answered=False),
-            # the other way round: plain http was spoken to a port that wants TLS
+            # the opposite case: plain http to a port that expects TLS
             Match(text=r"\bsent (?:an http request to an|to) https (?:server|port)\b"),
             Match(text=r'\bmalformed http response "\\x15', answered=False),
         ),

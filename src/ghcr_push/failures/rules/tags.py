@@ -1,6 +1,6 @@
-"""The registry keeps a tag from being written, or an image from being read, by a rule of its own.
+"""A rule of the registry forbids writing a tag or reading an image.
 
-Registries word these as refusals, wrong manifests or broken uploads, so they are looked for first.
+Registries report these as refusals, wrong manifests or broken uploads, so they are matched first.
 """
 
 from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd

@@ -1,4 +1,4 @@
-"""The registry had too much from us, and says so."""
+"""The registry reports too many requests."""
 
 from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
 from ghcr_push.model import Kind
