@@ -1,1 +1,1 @@
-"""The ways in: the GitHub runner, the command line, Python."""
+"""The entry points: the GitHub runner, the command line, Python."""

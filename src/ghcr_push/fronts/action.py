@@ -1,7 +1,7 @@
-"""The way in from a GitHub runner: its variables in; commands, outputs and summary out.
+"""Entry point for a GitHub runner: reads its variables; writes commands, outputs and summary.
 
-The only importer of actions-toolkit. Whatever cannot be written (a full disk, a missing file)
-costs that one thing and a line in the log, never the other results.
+The only module that imports actions-toolkit. If something cannot be written (a full disk, a missing
+file), only that is lost, with a line in the log.
 """
 
 import os
@@ -43,7 +43,7 @@ from ghcr_push.signals import Interruption
 
 @contextmanager
 def _stubbed_import(name: str) -> Iterator[None]:
-    """Have ``name`` import as an empty module inside, unless it was imported before."""
+    """Make ``name`` import as an empty module inside, unless it was imported before."""
     empty = sys.modules.setdefault(name, ModuleType(name))
     yield
     if not hasattr(empty, "__file__"):
@@ -51,18 +51,18 @@ def _stubbed_import(name: str) -> Iterator[None]:
 
 
 with _stubbed_import("requests"):
-    # it takes the toolkit a tenth of a second, half of our start, for OpenID Connect alone
+    # the toolkit needs a tenth of a second for it, half of our start, for OpenID Connect alone
     from actions_toolkit import core
 
 MOST_ANNOTATIONS: Final = 10
-"""Annotations of a kind that a runner keeps for a step; the rest stays in the log."""
+"""Number of annotations per kind that a runner keeps for a step; the rest is only in the log."""
 
 BAD_INPUT: Final = 2
-"""Exit status of a run that was refused before its first request."""
+"""Exit status of a run that was rejected before its first request."""
 
 
 def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) -> int:
-    """Run the step that ``environ`` describes; return its exit status."""
+    """Run the step described by ``environ``; return its exit status."""
     runner = Runner(environ)
     try:
         settings = read_settings(inputs(environ), runner.places.path)
@@ -82,7 +82,7 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
 
 
 def inputs(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the inputs by their names, those unknown to us too, so that a slip can be named."""
+    """Return the inputs by name, including unknown ones, so that a typing error can be reported."""
     known = {each.variable: each.name for each in INPUTS}
     return {
         known.get(variable, variable.removeprefix("INPUT_").lower()): value
@@ -92,7 +92,7 @@ def inputs(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Runner:
-    """The runner that started us: its log, its files and its commands."""
+    """The runner that started the action: its log, files and commands."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -101,13 +101,13 @@ class Runner:
         self._log = RunLog()
         self._pushes = 0
         self._said: list[str] = []
-        """What the engine printed, of the pushes that have no group of their own."""
+        """Engine output of pushes that have no group of their own in the log."""
         self.places = WorkspacePaths(environ)
 
     # -- the log ----------------------------------------------------------------------------
 
     def tell(self, event: Event) -> None:
-        """Print what happened; what the engine printed goes into a group of its own."""
+        """Print an event; the engine's output goes into a separate group."""
         if isinstance(event, Noticed):
             self.notice(event.sentence)
             return
@@ -117,7 +117,7 @@ class Runner:
             print(self._timed(line))
 
     def _engine_said(self, event: EngineSaid) -> None:
-        """Print it in a group; that of the many pushes after the first in one group at the end."""
+        """Print the engine's output in a group; after the first push, in one group at the end."""
         title = escape_commands(f"docker push {event.target}")
         self._pushes += 1
         if self._pushes <= SINGLY:
@@ -126,7 +126,7 @@ class Runner:
             self._said += [title, *engine_lines(event)]
 
     def _group(self, title: str, lines: Iterable[str]) -> None:
-        """Print lines that a runner shows folded; nothing where there are none."""
+        """Print lines that a runner shows folded; nothing if there are none."""
         if printed := list(lines):
             core.start_group(title)
             for line in printed:
@@ -134,9 +134,9 @@ class Runner:
             core.end_group()  # type: ignore[no-untyped-call] # the library has no types
 
     def followed(self, secrets: Sequence[str]) -> AbstractContextManager[None]:
-        """Print faults of ours inside and, where the job is run with debug logging, every request.
+        """Log internal errors inside and, if debug logging is on, every request.
 
-        A runner shows the latter only then, and marks them as what they are.
+        A runner shows debug lines only with debug logging, and marks them.
         """
         debug = self._environ.get("RUNNER_DEBUG") == "1"
         return logged(
@@ -149,7 +149,7 @@ class Runner:
         return f"{monotonic() - self._start:7.1f} s  {line}"
 
     def notice(self, sentence: str) -> None:
-        """Have a runner show ``sentence`` on the run's page; the eleventh is for the log alone."""
+        """Show ``sentence`` on the run's page; the eleventh is only in the log."""
         self._notices += 1
         if self._notices <= MOST_ANNOTATIONS:
             core.notice(escape_commands(sentence))
@@ -157,13 +157,13 @@ class Runner:
             print(escape_commands(sentence))
 
     def mask(self, secrets: Iterable[str]) -> None:
-        """Have a runner, where there is one, hide ``secrets`` in everything printed from here."""
+        """Make a runner, if there is one, mask ``secrets`` in all output from here on."""
         if self._environ.get("GITHUB_ACTIONS") == "true":
             for secret in secrets:
                 core.set_secret(secret)
 
     def refuse(self, error: InputError) -> None:
-        """Tell all problems of the inputs at once, and before them what else was noticed."""
+        """Report all problems of the inputs at once, after any notices."""
         for sentence in error.notices:
             self.notice(sentence)
         lines = str(error).splitlines()
@@ -174,10 +174,10 @@ class Runner:
         self._write("the outputs", lambda: self._set_outputs(refused_outputs()))
         self._write("the job summary", lambda: self._summarise(refused_summary(lines)))
 
-    # -- what later steps and people read ---------------------------------------------------
+    # -- output for later steps and people ---------------------------------------------------
 
     def deliver(self, report: Report, settings: Settings) -> Delivery:
-        """Write all that others read, each whatever happens to the others."""
+        """Write all results; a failure of one does not affect the others."""
         for line in self._log.rest():
             print(self._timed(line))
         delivery = deliver(report, settings, self._environ, self.places)
@@ -199,12 +199,12 @@ class Runner:
         return delivery
 
     def _tell_result(self, report: Report) -> None:
-        """Print how the run ended: causes as annotations, and folded what need not be read."""
+        """Print the result: causes as annotations, details folded."""
         print(escape_commands(headline(report)))
         shown = annotations(report)
         for each in shown:
             say = {"error": core.error, "warning": core.warning, "notice": core.notice}[each.level]
-            if each.level == "error":  # a runner shows it on the page of the run only
+            if each.level == "error":  # a runner shows it on the run page only
                 print(escape_commands(f"✗ {each.title}"))
             say(escape_commands(each.message), title=escape_commands(each.title))
         if sum(each.level == "error" for each in shown) >= MOST_ANNOTATIONS:
@@ -222,7 +222,7 @@ class Runner:
 
     def _set_outputs(self, values: Mapping[str, str]) -> None:
         if not self._environ.get("GITHUB_OUTPUT"):
-            return  # no runner: the library would print commands that only a runner can read
+            return  # without a runner the library would print commands for a runner only
         for name, value in values.items():
             core.set_output(name, value)
 
@@ -232,7 +232,7 @@ class Runner:
                 file.write(text)
 
     def _write(self, what: str, write: Callable[[], None]) -> None:
-        """Write one thing; say in the log where that is impossible, and go on."""
+        """Write one thing; if that fails, say so in the log and continue."""
         try:
             write()
         except Exception as error:  # noqa: BLE001 - the library raises bare exceptions

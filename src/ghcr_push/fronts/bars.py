@@ -1,6 +1,6 @@
-"""Bars on a terminal: how many tags have ended, and how far each upload is.
+"""Bars on a terminal: the number of finished tags, and the progress of each upload.
 
-Lines pass above the bars and stay; the bars are gone when the run has ended.
+Lines scroll above the bars and stay; the bars disappear at the end of the run.
 """
 
 from collections import deque
@@ -18,27 +18,27 @@ from ghcr_push.model import Target
 from ghcr_push.pushing.events import ContentDone, ContentProgress, Ended, Event
 
 REFRESHED: Final = 5
-"""Times a second that the bars are drawn anew."""
+"""Refreshes of the bars per second."""
 
 MOST_UPLOADS: Final = 8
-"""Uploads that have a bar; the others are counted."""
+"""Maximum number of uploads with a bar; the others are counted."""
 
 MARGIN: Final = 4
 """Columns left free at the right: the ``^C`` of a terminal must not wrap and move the bars."""
 
 MEASURED_OVER: Final = 10.0
-"""Seconds over which the rate of an upload is taken."""
+"""Seconds over which the rate of an upload is averaged."""
 
 _MINUTE: Final = 60
 
 
 def console(*, coloured: bool) -> Console:
-    """Return standard error, with colours or without."""
+    """Return a console for standard error, with or without colours."""
     return Console(stderr=True, no_color=not coloured)
 
 
 class Bars:
-    """The bars of a run with so many ``tags``; a context manager, shown while the block runs."""
+    """The bars of a run with ``tags`` tags; a context manager, shown while the block runs."""
 
     def __init__(
         self, tags: int, console: Console | None = None, clock: Callable[[], float] = monotonic
@@ -54,7 +54,7 @@ class Bars:
             refresh_per_second=REFRESHED,
             transient=True,
             expand=True,
-            # what is printed goes through ``line``; a replaced stdout would hold back its end
+            # output goes through ``line``; a replaced stdout would hold back its end
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -81,7 +81,7 @@ class Bars:
         self._frame.console.print(Text.from_ansi(text), soft_wrap=True)
 
     def draw(self, event: Event) -> None:
-        """Move the bars by what happened."""
+        """Update the bars for an event."""
         match event:
             case ContentProgress():
                 self._uploads.setdefault(event.seed, _Upload()).moved(event, self._clock())
@@ -95,7 +95,7 @@ class Bars:
                 self._frame.update(self._all, completed=self._ended, status=status)
 
     def _show_uploads(self) -> None:
-        """Give a bar to the first uploads that have begun, and count what has none."""
+        """Give bars to the first active uploads, and count the others."""
         active = [each for each in self._uploads.values() if each.active]
         for each in active[:MOST_UPLOADS]:
             if each.bar is None:
@@ -114,7 +114,7 @@ class Bars:
 
 
 class _Frame(Progress):
-    """All bars, a little narrower than the terminal, and a line of what has none."""
+    """All bars, a little narrower than the terminal, and a line for uploads without a bar."""
 
     rest = ""
 
@@ -125,7 +125,7 @@ class _Frame(Progress):
 
 
 class _Narrower:
-    """Something to be drawn in all columns but those of the margin."""
+    """A renderable that leaves the columns of the margin free."""
 
     def __init__(self, drawn: RenderableType) -> None:
         self._drawn = drawn
@@ -135,14 +135,14 @@ class _Narrower:
 
 
 class _Upload:
-    """How far one upload is, how fast, and its bar, where it has one."""
+    """The progress and rate of one upload, and its bar, if it has one."""
 
     def __init__(self) -> None:
         self.bar: TaskID | None = None
         self._seen: deque[tuple[float, int]] = deque()
 
     def moved(self, event: ContentProgress, now: float) -> None:
-        """Take in how far the upload is ``now``."""
+        """Update the progress to ``now``."""
         self._event = event
         self._seen.append((now, event.transfer.bytes_sent))
         while len(self._seen) > 2 and now - self._seen[1][0] >= MEASURED_OVER:  # noqa: PLR2004 - two make a rate
@@ -154,7 +154,7 @@ class _Upload:
 
     @property
     def active(self) -> bool:
-        """Whether anything was sent, or found, so far."""
+        """Whether anything was sent or found so far."""
         return self._event.done > 0 or self._event.transfer.blobs > 0
 
     @property
@@ -181,7 +181,7 @@ class _Upload:
 
     @property
     def _rate(self) -> float:
-        """Bytes a second that were sent of late; 0 while that is not known."""
+        """Bytes per second sent recently; 0 if unknown."""
         (began, sent_before), (now, sent) = self._seen[0], self._seen[-1]
         return (sent - sent_before) / (now - began) if now > began else 0.0
 

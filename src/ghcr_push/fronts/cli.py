@@ -1,6 +1,6 @@
-"""The way in from a command line: arguments, options and variables to the inputs of a run.
+"""Entry point for the command line: arguments, options and variables to the inputs of a run.
 
-What a run needs is imported when one begins: ``--help`` and completion are quick.
+Modules for a run are imported only for a run, so that ``--help`` and completion are fast.
 """
 
 import os
@@ -22,13 +22,13 @@ from ghcr_push.loading import without_garbage_collection
 from ghcr_push.signals import Interruption
 
 _COMPLETE = f"_{PREFIX}COMPLETE"
-"""The variable by which a shell asks what completes a line, as click has it."""
+"""The variable with which a shell requests completion, named as click names it."""
 
 
 def main() -> None:
-    """Run the command ``ghcr-push`` and end the process with its status."""
+    """Run the command ``ghcr-push`` and exit the process with its status."""
     if sys.argv[1:2] == ["report"] or _completes_report():
-        # no target is named so: a reference names its registry
+        # no target has this name: a reference names its registry
         from ghcr_push.fronts.report_command import report_command  # noqa: PLC0415 - rarely used
 
         report_command.main(sys.argv[2:], "ghcr-push report", complete_var=_COMPLETE)
@@ -36,10 +36,10 @@ def main() -> None:
 
 
 def _completes_report() -> bool:
-    """Say whether a shell asks what may follow ``report``, and leave that word out for click.
+    """Return whether a shell completes after ``report``, and remove that word for click.
 
-    A shell says in ``COMP_WORDS`` what was typed, and in ``COMP_CWORD`` the number of the word
-    that is to be completed, or, fish, its text.
+    A shell passes the typed words in ``COMP_WORDS``, and in ``COMP_CWORD`` the number of the word
+    to complete or, in fish, its text.
     """
     typed, word = os.environ.get("COMP_WORDS", ""), os.environ.get("COMP_CWORD", "")
     found = re.match(r"\s*\S+\s+(report\s*)", typed)
@@ -52,7 +52,7 @@ def _completes_report() -> bool:
 
 
 def command() -> click.Command:
-    """Make the command from the table of inputs."""
+    """Create the command from the table of inputs."""
     return PushCommand(
         "ghcr-push",
         params=parameters(),
@@ -82,7 +82,7 @@ def _run(
     if password_stdin:
         texts["password"] = _password()
     interruption = Interruption.installed()
-    # the signals are held before it loads, which takes longer than all of the above
+    # signals are handled before it loads, which takes longer than everything above
     with without_garbage_collection():
         from ghcr_push.fronts import push_command  # noqa: PLC0415 - see the line above
     shown = push_command.Shown(output_format == "json", quiet, verbose, color)
@@ -90,14 +90,14 @@ def _run(
 
 
 def _refuse_or_warn(name: str, nearest: str) -> None:
-    """Refuse a variable that is nearly one of ours: it might say not to push."""
+    """Reject a variable whose name is nearly one of ours: it might forbid the push."""
     if nearest:
         raise click.UsageError(f"{name} is no variable of ours. Did you mean {nearest}?")
     click.echo(f"{name} is no variable of ours; it was ignored.", err=True)
 
 
 def _listed(*, password: bool) -> str:
-    """Read the targets that ``-`` stands for."""
+    """Read the targets of ``-`` from standard input."""
     if password:
         raise click.UsageError(
             "Standard input is for the targets (-) or for the password (--password-stdin), not "

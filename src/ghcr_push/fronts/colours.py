@@ -1,4 +1,4 @@
-"""Where there are colours on a terminal, and which."""
+"""Whether a terminal shows colours, and the colours."""
 
 import os
 import re
@@ -12,17 +12,17 @@ _MARKED: Final = re.compile("([✓✗↻])")
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Say whether ``stream`` is a terminal on which a line can be drawn anew."""
+    """Return whether ``stream`` is a terminal on which lines can be redrawn."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def wants_colours(stream: TextIO, given: bool | None, environ: Mapping[str, str]) -> bool:  # noqa: FBT001 - what was given
-    """Say whether what goes to ``stream`` has colours; ``given`` is None where none was asked."""
+    """Return whether output to ``stream`` is coloured; ``given`` is None for the default."""
     if given is not None:
         return given
     return is_terminal(stream) and not environ.get("NO_COLOR")
 
 
 def in_colours(text: str) -> str:
-    """Colour the marks in ``text``: green for what is well, red for failures alone."""
+    """Colour the marks in ``text``: green for success, red for failures only."""
     return _MARKED.sub(lambda mark: click.style(mark[0], fg=_COLOURS[mark[1]]), text)

@@ -1,4 +1,4 @@
-"""What a run leaves behind on request, whichever way it was started: report file, artifacts."""
+"""Results that a run writes on request, for every entry point: report file, artifacts."""
 
 import json
 from collections.abc import Mapping
@@ -21,21 +21,21 @@ _DECLARED: Final = "GITHUB_ARTIFACTS_LIST"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A report whose notices tell what delivering it found, too."""
+    """A report with the notices from its delivery."""
 
     report: Report
     path: str
-    """The report file as later steps find it; empty where none was asked for or written."""
+    """The path of the report file for later steps; empty if there is none."""
     notices: tuple[str, ...]
-    """What was left out of the artifacts."""
+    """Notices about artifacts that were left out."""
     undelivered: tuple[str, ...]
-    """What was asked for and could not be written."""
+    """Requested results that could not be written."""
 
 
 def deliver(
     report: Report, settings: Settings, environ: Mapping[str, str], places: WorkspacePaths
 ) -> Delivery:
-    """Declare artifacts and write the report file where ``settings`` ask for them; never raises."""
+    """Declare artifacts and write the report file if ``settings`` request them; never raises."""
     notices: tuple[str, ...] = ()
     undelivered: list[str] = []
     if settings.declare_artifacts:
@@ -57,9 +57,9 @@ def deliver(
 
 
 def exit_status(delivery: Delivery, settings: Settings, interruption: Interruption) -> int:
-    """Return 0, 1 or, where a signal ended the run, 130 or 143.
+    """Return 0, 1 or, after a signal, 130 or 143.
 
-    It is 1 also where all is well but for what could not be delivered.
+    It is also 1 if a requested result of a successful run could not be written.
     """
     if delivery.report.cancelled and interruption.exit_status is not None:
         return interruption.exit_status
@@ -70,15 +70,15 @@ def exit_status(delivery: Delivery, settings: Settings, interruption: Interrupti
 
 
 def unwritten(what: str, error: Exception) -> str:
-    """Say that ``what`` could not be written; log a fault of ours with its traceback, too."""
+    """Report that ``what`` could not be written; log an internal error with its traceback, too."""
     if not isinstance(error, OSError | ValueError) and type(error) is not Exception:
-        tracing.fault(f"{what} could not be made", error)  # actions-toolkit raises mere Exceptions
+        tracing.fault(f"{what} could not be made", error)  # actions-toolkit raises plain Exceptions
     reason = getattr(error, "strerror", None) or tracing.described(error)
     return f"{what} could not be written: {reason}"
 
 
 def _declare(report: Report, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Append what landed to the runner's file; return what is to be said of it."""
+    """Append what landed to the runner's file; return notices about it."""
     declared = declaration(report, _declared(environ))
     if not declared.lines:
         return declared.notices
@@ -95,7 +95,7 @@ def _declare(report: Report, environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _declared(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the digests by name that earlier steps declared; nothing where that cannot be read."""
+    """Return the digests by name that earlier steps declared; empty if they cannot be read."""
     try:
         document = json.loads(Path(environ[_DECLARED]).read_bytes())
         return {str(each["name"]): str(each["digest"]) for each in document["subjects"]}

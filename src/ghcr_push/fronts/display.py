@@ -1,4 +1,4 @@
-"""Progress on standard error: bars where a person looks on, lines elsewhere, or nothing."""
+"""Progress on standard error: bars for a person, lines elsewhere, or nothing."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from ghcr_push.fronts.bars import Bars
 
 DRAWN_EVERY: Final = 0.2
-"""Seconds between two looks at how far an upload is, for bars."""
+"""Seconds between two progress events of an upload, for bars."""
 
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Who gets the events, how often one of an upload, who prints other lines, and what is left."""
+    """The observer of events, the interval of progress events, and the printer of other lines."""
 
     observer: Observer
     progress_every: float
     line: Callable[[str], None]
     end: Callable[[], None] = lambda: None
-    """Prints what was held back; to be called once the run is over."""
+    """Prints what was held back; call it when the run is over."""
 
 
 @contextmanager
 def displayed(
     tags: int, *, quiet: bool, coloured: bool, verbose: bool = False
 ) -> Iterator[Display]:
-    """Show the progress of a run with so many ``tags`` while the block runs."""
+    """Show the progress of a run with ``tags`` tags while the block runs."""
 
     def line(text: str) -> None:
         click.echo(in_colours(text) if coloured else text, err=True, color=coloured)
@@ -49,7 +49,7 @@ def displayed(
         lines = _Lines(line, verbose=verbose)
         yield Display(lines.tell, PROGRESS_EVERY, line, lines.end)
     else:
-        # a third of a second of imports that only a person who looks on needs
+        # a third of a second of imports that only a person at a terminal needs
         from ghcr_push.fronts.bars import Bars, console  # noqa: PLC0415 - see the line above
 
         with Bars(tags, console(coloured=coloured)) as bars:
@@ -58,7 +58,7 @@ def displayed(
 
 
 class _Lines:
-    """Prints what happens, line by line, each with the seconds since now."""
+    """Prints events line by line, each with the seconds since the start."""
 
     def __init__(self, line: Callable[[str], None], *, verbose: bool) -> None:
         self._line = line
@@ -67,7 +67,7 @@ class _Lines:
         self._log = RunLog()
 
     def tell(self, event: Event) -> None:
-        """Print what happened; what the engine printed only where all is wanted."""
+        """Print an event; the engine's output only if everything is requested."""
         if not isinstance(event, EngineSaid):
             self._print(self._log.lines(event))
         elif self._verbose:
@@ -83,7 +83,7 @@ class _Lines:
 
 
 def _drawing(bars: "Bars", lines: _Lines) -> Observer:
-    """Draw bars, and print above them what they do not show."""
+    """Draw bars, and print above them the events that they do not show."""
 
     def draw(event: Event) -> None:
         bars.draw(event)
@@ -94,7 +94,7 @@ def _drawing(bars: "Bars", lines: _Lines) -> Observer:
 
 
 def _notices(line: Callable[[str], None]) -> Observer:
-    """Print notices only, as errors are."""
+    """Print only notices, like errors."""
 
     def tell(event: Event) -> None:
         if isinstance(event, Noticed):

@@ -1,4 +1,4 @@
-"""Where files are that a workflow names, as this process sees them, and whose they become."""
+"""Paths of the workflow as this process sees them, and the owner of written files."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class WorkspacePaths:
-    """The folders of the job that ``environ`` describes, as this process sees them."""
+    """The folders of the job in ``environ``, as this process sees them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -15,10 +15,10 @@ class WorkspacePaths:
         self._workspace = Path(environ.get("GITHUB_WORKSPACE") or Path.cwd())
 
     def path(self, text: str) -> Path:
-        """Find what a workflow calls ``text``: relative to the workspace, or the runner's own path.
+        """Resolve the workflow's path ``text``: relative to the workspace, or a runner's path.
 
-        A runner rewrites its own paths only where a value begins with one; in a container action
-        the host's workspace and temporary folder are mounted elsewhere.
+        A runner rewrites its own paths only at the start of a value; in a container action the
+        host's workspace and temporary folder are mounted elsewhere.
         """
         path = Path(text)
         if not path.is_absolute():
@@ -29,7 +29,7 @@ class WorkspacePaths:
         return path
 
     def certificates(self) -> dict[str, str]:
-        """Give the variables that name certificate authorities, with paths as they are here."""
+        """Return the variables that name certificate authorities, with paths resolved."""
         found = {}
         for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
             if paths := self._environ.get(name):
@@ -39,7 +39,7 @@ class WorkspacePaths:
         return found
 
     def _mounts(self) -> list[tuple[Path, Path]]:
-        """Pair the host's folders with where they are mounted here, the innermost first."""
+        """Pair the host's folders with their mount points here, the innermost first."""
         above = self._environ.get("RUNNER_WORKSPACE")
         name = (self._environ.get("GITHUB_REPOSITORY") or "").rpartition("/")[2]
         pairs = []
@@ -50,7 +50,7 @@ class WorkspacePaths:
         return pairs
 
     def write(self, text: str, content: bytes) -> Path:
-        """Write ``content`` to the path called ``text``; make the folders above it."""
+        """Write ``content`` to the path ``text``; create its parent folders."""
         path = self.path(text)
         missing = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,9 +60,9 @@ class WorkspacePaths:
         return path
 
     def seen_later(self, text: str) -> str:
-        """Give the path called ``text`` as later steps find it: from the workspace, if it is there.
+        """Return the path ``text`` for later steps: relative to the workspace if it is there.
 
-        Other paths of the runner are the same for every step, as the workflow wrote them.
+        The runner's other paths are the same for every step, as the workflow wrote them.
         """
         path = self.path(text)
         if path.is_relative_to(self._workspace):
@@ -70,7 +70,7 @@ class WorkspacePaths:
         return text
 
     def _own(self, path: Path) -> None:
-        """Give ``path`` to the workspace's owner, where that can be: later steps are not root."""
+        """Give ``path`` to the workspace's owner if possible: later steps are not root."""
         if self._is_job and os.geteuid() == 0:
             owner = self._workspace.stat()
             with suppress(OSError):

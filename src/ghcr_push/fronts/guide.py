@@ -1,4 +1,4 @@
-"""Where the guide to failures is: in the repository and release of what runs."""
+"""The address of the guide to failures, in the repository and release that runs."""
 
 import json
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 
 def guide(environ: Mapping[str, str]) -> str:
-    """Return the address of the guide to failures; empty if not known.
+    """Return the address of the guide to failures; empty if unknown.
 
-    A runner names the action's repository and the ref that the workflow asked for, but not of an
-    action that lies in the workflow's own repository. A package that was installed from a
-    repository knows that and its commit (PEP 610).
+    A runner names the action's repository and the ref that the workflow requested, but not for an
+    action in the workflow's own repository. A package installed from a repository knows that
+    repository and its commit (PEP 610).
     """
     repository, ref = environ.get("GITHUB_ACTION_REPOSITORY"), environ.get("GITHUB_ACTION_REF")
     if repository and ref:

@@ -1,4 +1,4 @@
-"""What happens in a run, each event as one log line; ``runlog`` chooses which of them to print."""
+"""Events of a run, each as one log line; ``runlog`` selects those to print."""
 
 import re
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ from ghcr_push.reporting.phrases import count, said, short, span
 from ghcr_push.reporting.referrers import referrers_text
 
 MOST_OF_A_MESSAGE: Final = 200
-"""Characters of a failure's text in a line; the result and the report have more of it."""
+"""Maximum characters of a failure's text in a line; the result and the report have more of it."""
 
 MOST_NAMES: Final = 10
-"""Tags or repositories that a line names; the others are counted."""
+"""Maximum number of tags or repositories named in a line; the others are counted."""
 
 WORTH_SAYING: Final = 1.0
-"""Seconds from which the wait before another try is worth saying."""
+"""Seconds from which the wait before a retry is mentioned."""
 
 WORTH_A_RATE: Final = 1e5
-"""Bytes a second below which an upload mostly waited, so that its rate says nothing."""
+"""Bytes per second below which an upload was mostly waiting, so that its rate is not shown."""
 
-# the runner obeys ##[name] anywhere in a line, and ::name:: at its start after blanks
+# the runner executes ##[name] anywhere in a line, and ::name:: at its start after blanks
 _OLD_COMMAND: Final = re.compile(r"##\[")
 _NEW_COMMAND: Final = re.compile(r"^(\s*)::")
 
@@ -66,9 +66,9 @@ _TRIED: Final = {
 
 
 def escape_commands(text: str) -> str:
-    """Give outside text as one line that no terminal and no runner obeys.
+    """Return outside text as one line without commands for a terminal or runner.
 
-    Control characters (and what else is invisible) are shown escaped; runner commands are broken
+    Control characters (and other invisible ones) are shown escaped; runner commands are broken
     (actions/runner, ``ActionCommand.cs``: version 2 at a line's start, version 1 anywhere).
     """
     line = _OLD_COMMAND.sub("##\\\\[", visible(text))
@@ -82,7 +82,7 @@ def listed(names: list[str]) -> str:
 
 
 class Names:
-    """How a run's log calls things: what all of them have in common is left out."""
+    """The names in a run's log, without the part that all of them share."""
 
     def __init__(self, plan: Plan | None = None) -> None:
         repositories = {group.repository for group in plan.groups} if plan else set()
@@ -90,14 +90,14 @@ class Names:
         self._same_registry = len({each.registry for each in repositories}) == 1
 
     def target(self, target: Target) -> str:
-        """Give a target's tag, with its repository where there are several."""
+        """Return a target's tag, with its repository if there are several."""
         reference = target.reference
         if self._same_repository:
             return reference.tag
         return f"{self._path(reference.repository)}:{reference.tag}"
 
     def repository(self, repository: Repository) -> str:
-        """Give the beginning of a line about ``repository``; nothing where there is no other."""
+        """Return the start of a line about ``repository``; empty if it is the only one."""
         return "" if self._same_repository else f"{self._path(repository)}: "
 
     def _path(self, repository: Repository) -> str:
@@ -105,7 +105,7 @@ class Names:
 
 
 def started_line(event: Started, version: str) -> str:
-    """Say what is going to be pushed, from where, and where to."""
+    """Say what will be pushed, from where, and to where."""
     groups = event.plan.groups
     sources = list(dict.fromkeys(str(group.source) for group in groups))
     repositories = list(dict.fromkeys(str(group.repository) for group in groups))
@@ -119,7 +119,7 @@ def started_line(event: Started, version: str) -> str:
 
 
 def waiting_line(event: Waiting, names: Names) -> str:
-    """Say what failed, how, which try that was, and when there is another."""
+    """Say what failed, how, in which attempt, and when the next one is."""
     what = names.target(event.target)
     if event.blob is not None:
         what = f"{names.repository(event.target.reference.repository)}layer {short(event.blob)}"
@@ -134,7 +134,7 @@ def waiting_line(event: Waiting, names: Names) -> str:
 
 
 def ended_line(result: TargetResult, names: Names) -> str:
-    """Say how a target ended; why it failed in a word, since the result explains it."""
+    """Say how a target ended; a failure by its kind, since the result explains it."""
     what = done(result.outcome)
     if result.failure is not None:
         landed = " (a write was in flight: it may have landed)" if result.may_have_landed else ""
@@ -145,7 +145,7 @@ def ended_line(result: TargetResult, names: Names) -> str:
 
 
 def _details(result: TargetResult) -> Iterator[str]:
-    """Yield what is to be said of a target that did not fail."""
+    """Yield the details of a target that did not fail."""
     if result.outcome is Outcome.KEPT:
         yield f"names {short(result.before) if result.before else 'another image'}"
     if result.digest:
@@ -159,25 +159,25 @@ def _details(result: TargetResult) -> Iterator[str]:
 
 
 def more_ended_line(outcome: Outcome, names: list[str], what: str) -> str:
-    """Say that many targets ended alike."""
+    """Say that many targets ended in the same way."""
     tags = f"{_MARKS[outcome]} {len(names):,} more {done(outcome)}"
     return f"{tags}{what}: {listed(names)}"
 
 
 def done(outcome: Outcome) -> str:
-    """Give an outcome's word; that of a failure stands out."""
+    """Return an outcome's word; a failure is in capitals."""
     return "FAILED" if outcome is Outcome.FAILED else outcome.value
 
 
 def kind_of(failure: Failure) -> str:
-    """Give the word that the failure guide has for it, and the HTTP status."""
+    """Return the failure's kind, as in the guide, and the HTTP status."""
     kept = failure.kept_failing
     kind = str(failure.kind) if kept is None else f"{failure.kind} after {kept}"
     return kind if failure.status is None else f"{kind} ({failure.status})"
 
 
 def words_of(failure: Failure) -> str:
-    """Give what was said, as one short line; empty where it says no more than a status does."""
+    """Return the failure's text as one short line; empty if it says no more than the status."""
     text = " ".join(said(failure.message).split())
     if _NOTHING_SAID.search(text):
         return ""
@@ -185,7 +185,7 @@ def words_of(failure: Failure) -> str:
 
 
 def uploaded_line(event: ContentDone, names: Names) -> str:
-    """Say what was uploaded, how long that took, and what needed not be."""
+    """Say what was uploaded, how long it took, and what was not needed."""
     where = names.repository(event.seed.reference.repository)
     transfer = event.transfer
     if not transfer.sent:
@@ -199,7 +199,7 @@ def uploaded_line(event: ContentDone, names: Names) -> str:
 
 
 def referrers_line(event: ReferrersBrought, names: Names) -> str:
-    """Say how many signatures and the like came along, and what they are."""
+    """Say how many signatures and other referrers were copied, by type."""
     where = names.repository(event.seed.reference.repository)
     return f"{where}{referrers_text(event.referrers)}"
 
@@ -214,7 +214,7 @@ def _there_already(transfer: TransferStats) -> str:
 
 
 def uploading_line(uploads: list[ContentProgress], names: Names) -> str:
-    """Say how far the uploads are that have not ended."""
+    """Say how far the active uploads are."""
     done, size = sum(each.done for each in uploads), sum(each.size for each in uploads)
     more = "" if all(each.whole for each in uploads) else " known so far"
     where = f"{len(uploads):,} repositories: "
@@ -224,19 +224,19 @@ def uploading_line(uploads: list[ContentProgress], names: Names) -> str:
 
 
 def held_line(hold: Hold) -> str:
-    """Say for how long a registry is sent nothing, and why."""
+    """Say for how long nothing is sent to a registry, and why."""
     return f"{hold.registry}: on hold for {hold.seconds:.0f} s: {hold.reason}"
 
 
 def still_waiting_line(event: StillWaiting) -> str:
-    """Say that a registry still does nothing."""
+    """Say that a registry is still idle."""
     if event.left is None:
         return f"{event.registry}: no request has succeeded for {event.seconds:.0f} s"
     return f"{event.registry}: on hold for another {event.left:.0f} s"
 
 
 def engine_lines(event: EngineSaid) -> Iterator[str]:
-    """Give the engine's output, made harmless and marked as quoted, its countdowns left out."""
+    """Return the engine's output, escaped and marked as quoted, without its countdowns."""
     counting: dict[str, int] = {}
     for line in event.lines:
         if tick := _COUNTDOWN.fullmatch(line):

@@ -1,4 +1,4 @@
-"""Where our loggers go for the length of a run: every request and command, and faults of ours."""
+"""Handlers for our loggers during a run: every request and command, and internal errors."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +16,9 @@ Write = Callable[[str], None]
 def logged(
     *, fault: Write, detail: Write | None = None, secrets: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Give lines on faults to ``fault`` and on details to ``detail``, where they are wanted.
+    """Send error lines to ``fault`` and detail lines to ``detail``, if they are requested.
 
-    ``secrets`` are masked wherever a line has them, though none of ours should.
+    ``secrets`` are masked in every line, though none of ours should contain any.
     """
     handler = _LogLines(fault, detail, secrets)
     level = ROOT.level
@@ -34,7 +34,7 @@ def logged(
 
 
 class _LogLines(logging.Handler):
-    """Hands records on as single lines; a traceback that was shown before is not shown again."""
+    """Passes records on as single lines; a traceback is shown only once."""
 
     def __init__(self, fault: Write, detail: Write | None, secrets: Sequence[str]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _LogLines(logging.Handler):
             for line in self._lines(record):
                 write(line)
         except OSError:
-            return  # nobody reads the log any more
+            return  # the log is closed
         except Exception:  # noqa: BLE001 - logging's own way: what is logged goes on
             self.handleError(record)
 

@@ -1,7 +1,7 @@
-"""The options of the command line: one for each input, in groups, and what ``--help`` says.
+"""The options of the command line: one for each input, in groups, and the text of ``--help``.
 
-On/off inputs are flags, lists add up by repeating, and what has one value may be given once only.
-Each has a variable ``GHCR_PUSH_NAME``; secrets have nothing else, since every user of a machine
+On/off inputs are flags, list options can be repeated, and single-value options may be given once
+only. Each has a variable ``GHCR_PUSH_NAME``; secrets have only that, since every user of a machine
 can read its command lines.
 """
 
@@ -18,7 +18,7 @@ from ghcr_push.fronts.wording import PREFIX, variable
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS, Input
 
 NOT_HERE: Final = frozenset({"summary"})
-"""Inputs that mean nothing without a runner."""
+"""Inputs that have no meaning without a runner."""
 
 LISTS: Final = frozenset({"tags", "annotations", "mount-from", "protect", "insecure-registries"})
 CHOICES: Final = {"transport": ("auto", "direct", "engine"), "on-protected": ("fail", "keep")}
@@ -83,7 +83,7 @@ GROUPS: Final = {
 }
 """The options by the headings of ``--help``."""
 
-# what an input's own sentence says for a workflow, for a terminal
+# replaces phrases for a workflow in the inputs' descriptions by those for a terminal
 _HELP: Final = {
     "tags": "The same as an argument TARGET; both add up.",
     "tags-file": "File with more targets, one a line.",
@@ -140,7 +140,7 @@ _SECRETS: Final = {each.option: each for each in INPUTS if each.secret}
 
 
 def parameters() -> list[click.Parameter]:
-    """Make the parameters: the targets, an option for each input, and the command line's own."""
+    """Create the parameters: the targets, an option for each input, and the command line's own."""
     return [
         click.Argument(["targets"], nargs=-1, metavar="[TARGET]...", shell_complete=_commands),
         *(_option(each) for each in INPUTS if not each.secret and each.name not in NOT_HERE),
@@ -205,14 +205,14 @@ def _option(each: Input) -> "_Option":
 
 
 def _type(each: Input) -> "click.ParamType[Any]":
-    """Return what TAB completes: choices, files, or nothing."""
+    """Return what TAB completes: values, files, or nothing."""
     if each.name in CHOICES:
         return click.Choice(CHOICES[each.name])
     return click.Path() if METAVARS.get(each.name) == "FILE" else click.STRING
 
 
 class _Option(click.Option):
-    """An option that ``--help`` may show by one of its names only."""
+    """An option of which ``--help`` may show only one name."""
 
     def __init__(self, *arguments: Any, shown: str = "", **attributes: Any) -> None:
         super().__init__(*arguments, **attributes)
@@ -224,7 +224,7 @@ class _Option(click.Option):
 
 
 def _commands(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the command that stands in the place of the first target."""
+    """Offer the command that takes the place of the first target."""
     first = not context.params.get("targets")
     return [CompletionItem("report")] if first and "report".startswith(incomplete) else []
 
@@ -238,10 +238,10 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
 
 
 class PushCommand(click.Command):
-    """The command with its help in groups, and sentences for what it does not take."""
+    """The command with its help in groups, and messages for arguments that it does not take."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse secrets and flags with values before click misunderstands them."""
+        """Reject secrets and flags with values before click misinterprets them."""
         words = args[: args.index("--")] if "--" in args else args
         for word, following in pairwise([*words, ""]):
             name, equals, value = word.partition("=")
@@ -267,7 +267,7 @@ class PushCommand(click.Command):
 
 
 def _name(parameter: click.Parameter) -> str:
-    """Return the name by which the groups have a parameter: that of its longest option."""
+    """Return a parameter's name in the groups: that of its longest option."""
     return max(parameter.opts, key=len).removeprefix("--")
 
 
@@ -301,9 +301,9 @@ def _flag_refusal(name: str, value: str) -> str:
 def values(
     targets: Sequence[str], given: Mapping[str, Any], environ: Mapping[str, str], stdin: str | None
 ) -> dict[str, str]:
-    """Give the inputs' texts: from the command line, else from ``environ``.
+    """Return the inputs' texts: from the command line, else from ``environ``.
 
-    ``stdin`` is what a target ``-`` stands for.
+    ``stdin`` is the list for a target ``-``.
     """
     texts = {
         each.name: environ[variable(each.name)]
@@ -329,7 +329,7 @@ def _only(name: str, given: Sequence[str]) -> str:
 
 
 def _joined(listed: Sequence[str]) -> str:
-    """Join targets, a line each; where there are several, JSON among them is taken apart."""
+    """Join targets, one per line; if there are several, a JSON array among them is expanded."""
     if len(listed) == 1:
         return listed[0]
     return "\n".join(map(_lines, listed))
@@ -343,11 +343,11 @@ def _lines(text: str) -> str:
         entries = document["tags"] if isinstance(document, dict) else document
         return "\n".join(entries)
     except (ValueError, KeyError, TypeError):
-        return text  # an address such as [::1]:5000/app:1, or for the validation to refuse
+        return text  # an address such as [::1]:5000/app:1, or an error for the validation
 
 
 def unknown_variables(environ: Iterable[str]) -> list[tuple[str, str]]:
-    """Pair variables that look like ours and are none with the nearest that is, or nothing."""
+    """Pair unknown variables with our prefix with the nearest known one, or nothing."""
     known = {variable(each.name) for each in INPUTS}
     known |= {variable(name) for name in ("format", "quiet", "verbose", "color")}
     return [

@@ -25,22 +25,22 @@ from ghcr_push.reporting.terminal import terminal
 from ghcr_push.signals import Interruption
 
 BAD_INPUT: Final = 2
-"""Exit status of a run that was refused before its first request; click's own for bad usage."""
+"""Exit status of a run that was rejected before its first request; click's own for bad usage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is to be shown of a run."""
+    """What to show of a run."""
 
     as_json: bool
     quiet: bool
     verbose: bool
     color: bool | None
-    """None where nobody said whether there are to be colours."""
+    """None if neither colours nor plain text were requested."""
 
 
 def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> int:
-    """Push what ``texts``, keyed by input, say; return the exit status."""
+    """Push according to ``texts``, keyed by input; return the exit status."""
     try:
         settings = _settings(texts)
         coloured = wants_colours(sys.stderr, shown.color, os.environ)
@@ -84,9 +84,9 @@ def _logged(
 
 
 def _show(delivery: Delivery, shown: Shown) -> None:
-    """Print the result, and before it what delivering it found.
+    """Print the result, after notices from its delivery.
 
-    Beside JSON, the text for people goes where progress went.
+    With JSON, the text for people goes to standard error.
     """
     for sentence in (*delivery.notices, *delivery.undelivered):
         _warn(COMMAND_LINE.said(sentence))

@@ -1,4 +1,4 @@
-"""The way in from Python: a drop-in for ``docker.push([...])`` of python-on-whales."""
+"""Entry point for Python: a drop-in for ``docker.push([...])`` of python-on-whales."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ from ghcr_push.reporting.report import to_json
 from ghcr_push.signals import Interruption
 
 Listed = str | Sequence[str]
-"""Several values: a sequence, or the text that the action's input takes."""
+"""Several values: a sequence, or the text of the action's input."""
 
 Duration = str | float | timedelta
 """Seconds as a number, or text such as ``1m30s``."""
@@ -34,7 +34,7 @@ Duration = str | float | timedelta
 
 @runtime_checkable
 class LocalImage(Protocol):
-    """An image of the local engine, as python-on-whales' ``Image`` is one."""
+    """An image of the local engine, such as python-on-whales' ``Image``."""
 
     @property
     def id(self) -> str:
@@ -42,7 +42,7 @@ class LocalImage(Protocol):
 
 
 class Inputs(TypedDict, total=False):
-    """The action's inputs but for ``tags``, with underscores; what is not given has its default."""
+    """The action's inputs except ``tags``, with underscores; omitted ones have their defaults."""
 
     tags_file: str | os.PathLike[str]
     allow_empty: bool
@@ -97,19 +97,19 @@ class PushFailed(Exception):  # noqa: N818 - says what happened, as TimeoutExpir
 
 @dataclass(frozen=True, kw_only=True)
 class PushReport(Report):
-    """A finished run; iterating gives a ``TargetRecord`` for each target, in the order given."""
+    """A finished run; iterating yields a ``TargetRecord`` for each target, in the order given."""
 
     def __iter__(self) -> Iterator[TargetRecord]:
         return iter(self.targets)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed, was skipped or was cut off."""
+        """Whether nothing failed, was skipped or was cancelled."""
         return not self.cancelled and exit_status(self, fail_on_error=True) == 0
 
     @property
     def failed(self) -> tuple[TargetRecord, ...]:
-        """The targets that were not pushed: tried in vain, or never tried."""
+        """The targets that failed or were never tried."""
         bad = {Outcome.FAILED, Outcome.SKIPPED}
         return tuple(target for target in self.targets if target.outcome in bad)
 
@@ -119,7 +119,7 @@ class PushReport(Report):
         return tuple(target for target in self.targets if target.retried)
 
     def raise_for_failure(self) -> None:
-        """Raise ``PushFailed`` unless all is well."""
+        """Raise ``PushFailed`` unless everything landed."""
         if not self.ok:
             raise PushFailed(self)
 
@@ -137,11 +137,11 @@ def push(
 ) -> PushReport:
     """Push ``targets`` and report how each ended; failures are in the report, not raised.
 
-    ``check=True`` raises ``PushFailed`` where something was not pushed, as ``docker.push`` does.
-    ``observer`` is called with each event as it happens. Raises ``InputError`` where the inputs
-    are bad, before any request, and ``TypeError`` for a name that is no input. Credentials come
-    from ``token``, ``username`` and ``password``, or the Docker configuration. Blocks; in a running
-    event loop use ``await push_async(...)``.
+    ``check=True`` raises ``PushFailed`` if something was not pushed, as ``docker.push`` does.
+    ``observer`` is called with each event as it happens. Raises ``InputError`` for bad inputs,
+    before any request, and ``TypeError`` for an unknown keyword. Credentials come from ``token``,
+    ``username`` and ``password``, or the Docker configuration. Blocks; in a running event loop use
+    ``await push_async(...)``.
     """
     if _in_a_loop():
         raise RuntimeError("push() blocks: in a running event loop, use `await push_async(...)`")
@@ -155,9 +155,9 @@ async def push_async(
     observer: Observer | None = None,
     **inputs: Unpack[Inputs],
 ) -> PushReport:
-    """Do as ``push`` does, in a running asyncio loop.
+    """Do the same as ``push`` in a running asyncio loop.
 
-    Cancelling the await ends every request at once, and with it the report.
+    Cancelling the await ends every request at once, without a report.
     """
     return await _report(_settings(targets, inputs), observer, check=check)
 
@@ -218,7 +218,7 @@ def _settings(targets: str | Iterable[str], inputs: Inputs) -> Settings:
 
 @contextmanager
 def _python_words() -> Iterator[None]:
-    """Name inputs in the sentences about bad input as they are named here."""
+    """Replace the names of inputs in error messages by Python's."""
     try:
         yield
     except InputError as error:
@@ -227,7 +227,7 @@ def _python_words() -> Iterator[None]:
 
 
 def _text(value: object) -> str:
-    """Write a value as the text that the action's input takes."""
+    """Return a value as the text of the action's input."""
     text = _plain(value)
     if text is not None:
         return text
@@ -240,7 +240,7 @@ def _text(value: object) -> str:
 
 
 def _plain(value: object) -> str | None:
-    """Return the text of a single value; None where it is none."""
+    """Return the text of a single value; None if it is not one."""
     match value:
         case bool():
             return str(value).lower()

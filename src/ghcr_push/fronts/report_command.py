@@ -33,7 +33,7 @@ Examples:
 
 
 def _html(report: Report, address: str) -> str:
-    # a page's parser is a tenth of a second of imports
+    # parsing HTML needs a tenth of a second of imports
     from ghcr_push.reporting.html import page  # noqa: PLC0415 - see the line above
 
     return page(report, address)
@@ -47,7 +47,7 @@ RENDERERS: Final[dict[str, Callable[[Report, str], str]]] = {
     "csv": lambda report, _: to_csv(report),
     "openmetrics": lambda report, _: to_openmetrics(report),
 }
-"""What makes a text of a report and the address of the guide to failures."""
+"""Renderers of a report, with the address of the guide to failures."""
 
 
 @click.command("report", help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,8 +1,8 @@
-"""The log of a run, short enough for whoever reads it at night.
+"""The log of a run, short enough for a tired reader at night.
 
-Of what happens alike to many targets the first have a line each; the others are counted, and
-share a line now and then. What makes a reader act is never held back: the first failure of each
-kind, and the beginning and end of each hold and outage.
+The first of similar events have a line each; the others are counted, and share a line now and then.
+Lines that need action are never held back: the first failure of each kind, and the start and end of
+each hold and outage.
 """
 
 from collections import Counter
@@ -46,20 +46,20 @@ from ghcr_push.pushing.events import (
 )
 
 SINGLY: Final = 3
-"""Events of one sort that have a line each."""
+"""Number of events of one sort that have a line each."""
 
 OFTEN, SELDOM = 10.0, 60.0
-"""Seconds between two lines of one sort that stand for many, at least and at most."""
+"""Minimum and maximum seconds between two lines of one sort that stand for many events."""
 
 MOST_QUOTES: Final = 10
-"""Texts of failed targets that are printed as they happen; the result has more."""
+"""Maximum number of texts of failed targets printed as they happen; the result has more."""
 
 LONG_HOLD: Final = 10.0
 """Seconds of a hold from which its end has a line."""
 
 
 _ENDS: Final = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
-"""Kinds that say no more than that the run came to its end."""
+"""Kinds that only say that the run ended."""
 
 
 class RunLog:
@@ -77,15 +77,15 @@ class RunLog:
         self._uploads_due = float("inf")
         self._down: set[str] = set()
         self._quoted: set[str] = set()
-        """What was said of targets that failed, as far as it was printed."""
+        """Texts of failed targets that were printed."""
 
     def lines(self, event: Event) -> Iterator[str]:
-        """Say what happened, and what was held back until now."""
+        """Return the lines for an event, including lines held back until now."""
         yield from map(escape_commands, self._due())
         yield from map(escape_commands, self._lines(event))
 
     def rest(self) -> Iterator[str]:
-        """Say what was held back: the run is over."""
+        """Return the lines held back at the end of the run."""
         for fold in self._folds.values():
             yield from map(escape_commands, fold.rest())
 
@@ -98,7 +98,7 @@ class RunLog:
                     yield started_line(event, version("ghcr-push"))
             case Noticed(sentence):
                 yield sentence
-            case Began(target, Step.PUSH, number):  # it takes long; a tag's write is over at once
+            case Began(target, Step.PUSH, number):  # it takes long; a tag's write is quick
                 again = f", try {number}" if number > 1 else ""
                 line = f"{self._names.target(target)}: docker push{again}"
                 yield from self._fold("began", _more_pushes).add(line, line)
@@ -116,7 +116,7 @@ class RunLog:
                 yield from self._paused(event)
 
     def _paused(self, event: Event) -> Iterator[str]:
-        """Tell of holds and outages."""
+        """Report holds and outages."""
         match event:
             case Held(hold):
                 fold = self._fold(("held", hold.registry), _more_holds)
@@ -158,7 +158,7 @@ class RunLog:
         yield from fold.add(line, name)
 
     def _new_words(self, result: TargetResult) -> str:
-        """Return what was said of a failure, where that was not printed yet; empty elsewhere."""
+        """Return the text of a failure if it was not printed yet; else empty."""
         words = words_of(result.failure) if result.failure else ""
         ends = result.failure is not None and result.failure.kind in _ENDS
         if not words or ends or words in self._quoted or len(self._quoted) >= MOST_QUOTES:
@@ -179,7 +179,7 @@ class RunLog:
         yield from self._fold(type(event).__name__, _more_uploads).add(line, line)
 
     def _waiting(self, event: Waiting) -> Iterator[str]:
-        """Tell of a failed try, unless a line on a hold or an outage explains it."""
+        """Report a failed attempt, unless a line about a hold or an outage explains it."""
         registry = event.target.reference.repository.registry
         if event.failure.holds or registry in self._down:
             return
@@ -192,7 +192,7 @@ class RunLog:
             yield from self._fold("waiting", _more_tries).add(line, why)
 
     def _uploading(self, event: ContentProgress) -> Iterator[str]:
-        """Tell how far uploads are that take long; where nothing moves, another line says so."""
+        """Report the progress of long uploads; if nothing moves, another line says so."""
         now = self._clock()
         if not self._uploads:
             self._uploads_due = now + OFTEN
@@ -202,7 +202,7 @@ class RunLog:
             yield uploading_line(list(self._uploads.values()), self._names)
 
     def _limit(self, change: LimitChange) -> Iterator[str]:
-        """Tell of a limit that falls, and then no more often than now and then."""
+        """Report a limit that falls, then only now and then."""
         now = self._clock()
         if change.new < change.old and now >= self._limit_due.get(change.registry, now):
             self._limit_due[change.registry] = now + self._spaced()
@@ -210,7 +210,7 @@ class RunLog:
                 f"{change.registry}: parallel writes {change.old} → {change.new}: {change.reason}"
             )
 
-    # -- what is held back ----------------------------------------------------------------------
+    # -- lines held back ------------------------------------------------------------------------
 
     def _spaced(self) -> float:
         """Return the seconds until the next line of a sort: the longer the run, the more."""
@@ -234,13 +234,13 @@ class RunLog:
 
 @dataclass(slots=True)
 class _Fold:
-    """Events of one sort: how many more have a line each, and those that have none yet."""
+    """Events of one sort: how many more get a line each, and those held back."""
 
     singly: int
     together: Callable[[list[str]], str]
     held: list[str] = field(default_factory=list)
     since: float | None = None
-    """When the first of those that are held back happened, or a little later."""
+    """The time of the first event held back, or a little later."""
 
     def add(self, line: str, short: str) -> Iterator[str]:
         """Yield ``line``, or hold it back as ``short``."""

@@ -1,4 +1,4 @@
-"""Sentences that were written for a workflow, in the words of a command line and of Python."""
+"""Rewords messages written for a workflow for the command line and Python."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Final
 from ghcr_push.planning.inputs import INPUT_BY_NAME, Input
 
 PREFIX: Final = "GHCR_PUSH_"
-"""How the variables of the command line begin."""
+"""The prefix of the command line's variables."""
 
 _NAMES: Final = "|".join(sorted(INPUT_BY_NAME, key=len, reverse=True))
 _QUOTED: Final = re.compile(rf"`({_NAMES})(?:: ([^`]+))?`")
@@ -72,24 +72,24 @@ def variable(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FrontWording:
-    """What is said otherwise outside a workflow, and how an input is called there.
+    """The wording outside a workflow, and the names of inputs there.
 
-    ``named`` gives an input its name, with a value where a sentence has one.
+    ``named`` returns an input's name, with a value if a sentence has one.
     """
 
     phrases: tuple[tuple[str, str], ...]
     named: Callable[[Input, str | None], str]
 
     def said(self, text: str) -> str:
-        """Name inputs as they are called here, and leave jobs, steps and runners out."""
+        """Rename inputs, and remove jobs, steps and runners from a sentence."""
         for of_a_workflow, otherwise in self.phrases:
             text = text.replace(of_a_workflow, otherwise)
         return _QUOTED.sub(lambda found: f"`{self._named(found)}`", text)
 
     def said_of_input(self, sentence: str) -> str:
-        """Do as ``said`` with a sentence that begins with the name of an input.
+        """Do the same as ``said`` for a sentence that starts with the name of an input.
 
-        What ``registry-auth`` names are the keys of its entries.
+        Names in a sentence about ``registry-auth`` are the keys of its entries.
         """
         text = sentence if sentence.startswith("registry-auth") else self.said(sentence)
         return _SUBJECT.sub(lambda found: self.named(INPUT_BY_NAME[found[1]], None), text)
