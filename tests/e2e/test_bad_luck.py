@@ -69,7 +69,7 @@ def test_everything_wrong_is_told_at_once(job: Job, front: Front) -> None:
     [
         ("", "docker/metadata-action yields no tags on many pull requests; set `allow-empty: "),
         ("{address}/acme/app:1 2", "has a space in it; write one entry per line"),
-        ("https://{address}/acme/app:1", "has a protocol in front; leave it out"),
+        ("https://{address}/acme/app:1", "starts with a protocol; leave it out"),
         ("{address}/acme/app@sha256:" + "a" * 64, "names a digest, which cannot be pushed to"),
         ("1.0", "is a bare tag, or a name without a tag: set `image`"),
         ("{address}/acme/App:1", "must be lower case"),

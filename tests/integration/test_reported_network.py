@@ -191,7 +191,7 @@ def test_an_authority_that_nobody_names_is_not_trusted(
     ("variable", "content", "words"),
     [
         ("SSL_CERT_FILE", None, "which is not there"),
-        ("SSL_CERT_FILE", "no certificate", "which holds no certificate in PEM"),
+        ("SSL_CERT_FILE", "no certificate", "which has no PEM certificate"),
         ("SSL_CERT_DIR", None, "which is no folder here"),
     ],
 )

@@ -44,5 +44,5 @@ def test_no_tag_moves_where_the_engine_would_write_one_with_the_layers(
     assert end.outcomes["acme/app:1"] in {"failed", "skipped"}
     held_back = end.failure("acme/app:1")
     assert held_back["kind"] == "held-back"
-    assert f"no tag was moved, because {beyond} failed" in held_back["message"]
+    assert f"no tag was written, because {beyond} failed" in held_back["message"]
     assert end.status == 1

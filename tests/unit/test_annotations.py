@@ -35,7 +35,7 @@ def test_targets_that_failed_alike_share_an_error_with_cause_and_advice() -> Non
         "2 tags were not pushed: denied (403)",
     ]
     assert errors[0].message.startswith("5 attempts: no answer after 15 minutes — ")
-    assert errors[0].message.endswith("It may have landed all the same.")
+    assert errors[0].message.endswith("It may be there all the same.")
     assert errors[1].message == (
         f"1 attempt: denied: permission_denied: write_package — {DENIED.advice} "
         "Tags: ghcr.io/acme/ops:1.0.9, ghcr.io/acme/ops:1.1.0"

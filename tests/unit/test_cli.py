@@ -276,7 +276,7 @@ def test_python_runs_the_package_as_the_command() -> None:
 def test_advice_is_told_in_the_words_of_a_command_line() -> None:
     done = run("ghcr.io/a/b:1", "--source", "oci-layout:/nonexistent", "--dry-run")
     assert done.exit_code == 1
-    assert "the tag and the `--platform`, and that it was written whole" in done.stdout
+    assert "the tag and the `--platform`, and that it was written completely" in done.stdout
     assert " step" not in done.stdout
 
 

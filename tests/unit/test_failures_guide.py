@@ -47,4 +47,4 @@ def test_the_page_is_sound_markdown() -> None:
 def test_the_page_opens_with_the_six_usual_failures_as_the_readme_has_them() -> None:
     readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
     assert "\n".join(usual("docs/failures.md")) in readme
-    assert guide().index("## The six usual ones") < guide().index("## All kinds")
+    assert guide().index("## The six most common failures") < guide().index("## All kinds")

@@ -24,4 +24,4 @@ def test_a_deadline_quotes_the_last_failure_and_its_advice() -> None:
 def test_a_deadline_adds_the_time_limit_to_advice_that_does_not_name_it() -> None:
     last = classify(ErrorInfo(origin=Origin.REGISTRY, message="connection reset"))
     failure = out_of_time(last)
-    assert failure.advice == f"{last.advice} A longer `timeout` rides out what passes."
+    assert failure.advice == f"{last.advice} A longer `timeout` helps with temporary failures."

@@ -203,7 +203,7 @@ def test_a_tag_that_names_no_index_is_left_alone() -> None:
     world.held["sha256:1"] = world.index
     with pytest.raises(AttemptError) as raised:
         played(world, referrer(1))
-    assert "should list referrers, and is no index" in raised.value.failure.message
+    assert "should list referrers but is not an index" in raised.value.failure.message
     assert not raised.value.failure.retryable
     assert world.writes == 0
 

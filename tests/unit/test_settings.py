@@ -187,7 +187,7 @@ def test_what_moves_together_and_what_is_declared_are_words_of_truth() -> None:
 @pytest.mark.parametrize("platform", ["linux", "linux/", "Linux/arm64", "linux/arm/v7/x", "arm 64"])
 def test_what_is_no_platform_is_refused(platform: str) -> None:
     told = only_line(platform=platform, source="oci-layout:out")
-    assert told == f"platform: {platform!r} is no platform; write linux/arm64, or so."
+    assert told == f"platform: {platform!r} is not a platform; write one such as linux/arm64."
 
 
 def test_a_platform_is_chosen_from_any_source_but_not_for_docker_push() -> None:
@@ -306,7 +306,7 @@ def test_credentials_for_one_registry_are_a_login() -> None:
 
 def test_a_user_whom_no_registry_would_see_is_refused() -> None:
     assert only_line(tags="localhost:5000/a/b:1", username="me", password="hunter2") == (
-        "username: 'me' would never be used: it is for ghcr.io, and what is pushed is on "
+        "username: 'me' is not used: it is for ghcr.io, and what is pushed is on "
         "localhost:5000; set `registry`."
     )
     settings = read(

@@ -81,7 +81,7 @@ def test_an_index_of_one_platform_is_refused() -> None:
 @pytest.mark.parametrize("line", ["title", "=App", "index:=App", "a key=App"])
 def test_what_is_no_annotation_is_refused(line: str) -> None:
     assert refused(line) == (
-        f"annotations: {line!r} is no annotation; write KEY=VALUE or index:KEY=VALUE."
+        f"annotations: {line!r} is not an annotation; write KEY=VALUE or index:KEY=VALUE."
     )
 
 

@@ -74,7 +74,7 @@ def test_docker_push_does_not_hear_of_it() -> None:
     [
         ("ghcr.io/acme/base:1", "is not a repository: 'acme/base:1' is not a repository name;"),
         ("acme/base:1", "is not a repository: 'acme/base:1' is not a repository name;"),
-        ("https://ghcr.io/acme/base", "has a protocol in front; leave it out"),
+        ("https://ghcr.io/acme/base", "starts with a protocol; leave it out"),
         ("acme/base acme/tools", "has a space in it; write one entry per line"),
         (f"acme/base@sha256:{'0' * 64}", "names a digest"),
         ("acme//base", "has an empty part, as where a variable is empty"),

@@ -147,7 +147,7 @@ def test_no_tags_are_bad_input_unless_allowed(tags: str, said: str) -> None:
 @pytest.mark.parametrize("arrows", [f"a => b => {FULL}:1", f"a=>b=>{FULL}:1", "=> =>"])
 def test_a_second_arrow_is_refused_with_all_of_the_entry(arrows: str) -> None:
     assert only_line(arrows) == (
-        f"tags: '{arrows}' has more than one arrow; write SOURCE => TARGET, one a line."
+        f"tags: '{arrows}' has more than one arrow; write SOURCE => TARGET, one per line."
     )
 
 
@@ -155,18 +155,18 @@ def test_a_second_arrow_is_refused_with_all_of_the_entry(arrows: str) -> None:
     ("tags", "says"),
     [
         (f"{FULL}:a b", "has a space in it; write one entry per line"),
-        ("https://ghcr.io/acme/app:1", "has a protocol in front; leave it out"),
+        ("https://ghcr.io/acme/app:1", "starts with a protocol; leave it out"),
         (f"{FULL}@sha256:" + "a" * 64, "names a digest, which cannot be pushed to; name a tag"),
         ("ghcr.io/Acme/App:V1", "must be lower case up to its tag: write 'ghcr.io/acme/app:V1'"),
         ("docker.io/Acme/App", "must be lower case up to its tag: write 'docker.io/acme/app'"),
-        (f"- {FULL}:1", "begins with a dash, as lists in YAML do; leave it out"),
+        (f"- {FULL}:1", "starts with a dash, like a YAML list; leave it out"),
         (
             "ghcr.io/app:1",
             "has no owner: packages of ghcr.io are named ghcr.io/OWNER/app",
         ),
         (
             f"{FULL}:feature/x",
-            f"has no tag after its colon, but another text; write '{FULL}:feature-x'",
+            f"has an invalid tag after its colon; write '{FULL}:feature-x'",
         ),
         ("host:5000x/app", "'host:5000x' is not a registry host"),
         ("acme+app/x", "names no registry: write registry/repository:tag"),

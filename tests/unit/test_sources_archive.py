@@ -69,7 +69,7 @@ async def test_damage_inside_is_one_failure_that_names_file_and_entry(
     raw[len(raw) // 2] ^= 0xFF
     path = archive(tmp_path, bytes(raw))
     told = await refused(f"oci-archive:{path}")
-    assert f"{path} is cut off or damaged at blobs/sha256/" in told
+    assert f"{path} is truncated or damaged at blobs/sha256/" in told
 
 
 async def test_a_wrong_checksum_of_zstd_is_refused(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ async def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "index.json").unlink()
     os.mkfifo(tmp_path / "index.json")
     with anyio.fail_after(5):
-        assert "is no regular file" in await refused(f"oci-layout:{tmp_path}")
+        assert "is not a regular file" in await refused(f"oci-layout:{tmp_path}")
 
 
 async def test_links_in_a_layout_are_followed(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def _parsed(text: str | bytes, name: str, notices: list[str]) -> dict[str, objec
     config = json_object(text)
     if config is not None:
         return config
-    notices.append(f"{name} is not a Docker configuration in JSON: going without it.")
+    notices.append(f"{name} is not a Docker configuration in JSON; it was skipped.")
     return {}
 
 

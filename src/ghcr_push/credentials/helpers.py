@@ -28,7 +28,8 @@ def ask_helper(
     if path is None:
         raise HelperError(
             f"The Docker configuration names the credential helper {program}, which is not "
-            "here: going without it. Give `username` and `password`, or `registry-auth`."
+            "installed here; it was skipped. Give `username` and `password`, or "
+            "`registry-auth`."
         )
     try:
         with tracing.about(registry), tracing.command([path, "get"]) as run:

@@ -161,7 +161,7 @@ def _read(raw: bytes) -> httpx2.Response:
         response.begin()
         content = response.read()
     except (HTTPException, OSError) as error:
-        raise no_engine("the engine's answer is no HTTP") from error
+        raise no_engine("the engine's answer is not HTTP") from error
     return httpx2.Response(response.status, content=content)
 
 

@@ -26,8 +26,8 @@ def content_trust_notices(environ: Mapping[str, str]) -> list[str]:
     if environ.get(CONTENT_TRUST, "") in {"", "0", "f", "F", "false", "False", "FALSE"}:
         return []
     notice = (
-        f"{CONTENT_TRUST} is set, and nothing is signed: this action writes tags without "
-        "signatures; sign the digests of its output `images` instead."
+        f"{CONTENT_TRUST} is set, but this action does not sign tags; sign the digests of its "
+        "output `images` instead."
     )
     return [notice]
 

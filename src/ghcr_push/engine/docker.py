@@ -193,7 +193,7 @@ class DockerEngine:
             if match := _SAID_DIGEST.match(line):
                 return Digest(match[1])
         raise PushError(
-            ErrorInfo(origin=Origin.ENGINE, message="docker push ended well but named no digest")
+            ErrorInfo(origin=Origin.ENGINE, message="docker push succeeded but named no digest")
         )
 
     @asynccontextmanager
@@ -283,7 +283,7 @@ def _platform(inspected: dict[str, object]) -> str:
 
 
 def _unreadable(printed: str) -> PushError:
-    message = f"docker image inspect told nothing that can be read: {printed[:200]}"
+    message = f"the output of docker image inspect cannot be read: {printed[:200]}"
     return PushError(ErrorInfo(origin=Origin.STORE, message=message))
 
 

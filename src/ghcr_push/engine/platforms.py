@@ -136,7 +136,7 @@ def _choice(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Sele
         chosen = the_one(list(images), platform, ENGINES_IMAGE)
         available, size = images[chosen]["Available"], int(images[chosen]["Size"]["Content"])
     except (KeyError, TypeError, ValueError) as error:
-        message = f"what the engine tells of its platforms cannot be read: {error!r}"
+        message = f"the engine's list of platforms cannot be read: {error!r}"
         raise not_whole(message) from error
     if not available:
         raise not_whole(f"missing content: platforms {chosen.platform}", Kind.CONTENT_MISSING)

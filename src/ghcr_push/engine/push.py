@@ -122,7 +122,7 @@ def _stream(config: Path, pid_file: Path, target: str, lines: list[str]) -> None
     except ValueError as error:
         # the library decodes docker's output as strict UTF-8, and an inspection as JSON
         printed = error.object if isinstance(error, UnicodeDecodeError) else b""
-        text = printed.decode(errors="replace") or f"docker said nothing that can be read: {error}"
+        text = printed.decode(errors="replace") or f"docker's output cannot be read: {error}"
         raise PushError(ErrorInfo(origin=Origin.ENGINE, message=text)) from error
 
 

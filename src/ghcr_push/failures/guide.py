@@ -19,22 +19,21 @@ _HEADINGS = {
 _INTRODUCTION = """\
 # When a push fails
 
-Every failure in the log, the summary, the annotations and the report has a *kind*, always by the
-same name. Find the kind here, or search this page for the text that you see: it lists what is
-known, in the words of each client.
+Every failure in the log, the summary, the annotations and the report has a *kind*. Find the kind
+here, or search this page for the error text: it lists the known texts of each client.
 
-## The six usual ones
+## The six most common failures
 
 USUAL
 
-*Tried again* says how many attempts one piece of work (a blob, a manifest, a tag) gets; where it
-says `max-attempts`, that input decides. *Slows down* says whether the failure is taken as a sign
-that the registry has more than it bears, so that fewer writes go out at once.
+*Retried* says how many attempts a blob, manifest or tag gets (`max-attempts` is the input of that
+name). *Slows down* says whether the failure counts as a sign of overload, so that fewer writes are
+sent in parallel.
 """
 
 
 _MADE_FROM = """\
-This page is made from the table in `src/ghcr_push/failures` (`python -m ghcr_push.failures >
+This page is generated from the table in `src/ghcr_push/failures` (`python -m ghcr_push.failures >
 docs/failures.md`); change the table, not the page.
 """
 
@@ -66,20 +65,19 @@ _USUAL: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
         (Kind.SERVER_ERROR, Kind.TIMEOUT),
         "500, 502, 503, 504",
         (
-            "an incident: look at [githubstatus.com](https://www.githubstatus.com), "
-            "run the job again; "
-            "what was pushed is not sent again"
+            "an incident: check [githubstatus.com](https://www.githubstatus.com) and run the "
+            "job again; it does not send again what was pushed"
         ),
     ),
     (
         (Kind.SECONDARY_LIMIT, Kind.THROTTLED),
         "",
-        "too many jobs push at once: `strategy.max-parallel`, fewer tags",
+        "too many jobs push at once: lower `strategy.max-parallel`, or push fewer tags",
     ),
     (
         (Kind.OVERTAKEN,),
         "",
-        "another job moved the same tag meanwhile: give both one `concurrency:` group",
+        "another job moved the same tag: give both jobs one `concurrency:` group",
     ),
 )
 
@@ -95,7 +93,7 @@ def usual(page: str = "") -> Iterator[str]:
 
     By their frequency in public reports of pushes to ghcr.io.
     """
-    yield "| it says | it is mostly |"
+    yield "| message | usual cause |"
     yield "| --- | --- |"
     for kinds, text, mostly in _USUAL:
         named = ", ".join(f"[`{kind}`]({page}#{kind})" for kind in kinds)
@@ -104,7 +102,7 @@ def usual(page: str = "") -> Iterator[str]:
 
 def _overview() -> Iterator[str]:
     yield "## All kinds\n"
-    yield "| kind | what happened | tried again | slows down |"
+    yield "| kind | what happened | retried | slows down |"
     yield "| --- | --- | --- | --- |"
     for cause in Cause:
         for kind, policy in _of(cause):
@@ -137,13 +135,13 @@ def _section(rule: Rule) -> Iterator[str]:
     retryable = usual.retryable if classification.retryable is None else classification.retryable
     cap = classification.cap or usual.cap
     if (retryable, cap) != (usual.retryable, usual.cap):
-        yield f"Tried again: {_tries(cap, retryable=retryable)}.\n"
+        yield f"Retried: {_tries(cap, retryable=retryable)}.\n"
     if rule.after_success is not None:
         yield _after_a_success(
             rule.after_success.kind, rule.classification.kind, rule.after_success.cap
         )
     if rule.held is not None:
-        yield f"If the repository holds the same bytes already: {_tries_of(rule.held)}.\n"
+        yield f"If the repository already holds the same bytes: {_tries_of(rule.held)}.\n"
     if classification.advice is not None:
         yield f"**What to do:** {classification.advice}\n"
     yield "```text"
@@ -153,7 +151,7 @@ def _section(rule: Rule) -> Iterator[str]:
 
 def _after_a_success(kind: Kind, usual: Kind, cap: int | None) -> str:
     tries = _tries(cap or POLICIES[kind].cap, retryable=True)
-    named = "it is tried again" if kind is usual else f"it counts as [`{kind}`](#{kind})"
+    named = "it is retried" if kind is usual else f"it counts as [`{kind}`](#{kind})"
     return f"If the same repository accepted a push earlier in the run, {named} ({tries}).\n"
 
 

@@ -94,24 +94,25 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     # no load and no outage: the other side accepted bytes each time, and closed each time
     Kind.CUT_OFF: RetryPolicy(
         cause=_NETWORK,
-        meaning="an upload is cut off again and again",
-        advice="Something between this job and the registry ends requests that last long: raise "
-        "its time limit (of nginx: `client_body_timeout`, `proxy_read_timeout`, "
-        "`proxy_send_timeout`), make the layer smaller, or lower `max-parallel`, so that each "
-        "upload gets more bandwidth.",
+        meaning="uploads are cut off repeatedly",
+        advice="Something between this job and the registry cuts long requests off: raise its "
+        "time limit (of nginx: `client_body_timeout`, `proxy_read_timeout`, "
+        "`proxy_send_timeout`), make the layer smaller, or lower `max-parallel`, so "
+        "that each upload gets more bandwidth.",
         retryable=True,
     ),
     Kind.PROXY: RetryPolicy(
         cause=_NETWORK,
         meaning="the proxy cannot be reached or refuses us",
-        advice="Check HTTPS_PROXY (or ALL_PROXY): its host, port, user and password, and whether "
-        "it lets this registry through; NO_PROXY takes the hosts that need no proxy.",
+        advice="Check the host, port, user and password in HTTPS_PROXY (or ALL_PROXY), and "
+        "whether the proxy allows this registry; list hosts that need no proxy in "
+        "NO_PROXY.",
         retryable=True,
         cap=3,
     ),
     Kind.NOT_VISIBLE: RetryPolicy(
         cause=_REGISTRY,
-        meaning="the registry does not see yet what was just uploaded",
+        meaning="content that was just uploaded is not visible in the registry yet",
         advice="Run the job again; if it stays, do not push the same image from two jobs at the "
         "same time.",
         retryable=True,
@@ -120,16 +121,17 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.AUTH_BLIP: RetryPolicy(
         cause=Cause.PERMISSION,
-        meaning="access was refused, in a way that may pass at the next try",
-        advice="Check that the token or password is valid and may push there: on ghcr.io the job "
-        "needs `permissions: packages: write`, and the package must list this repository under "
-        "Manage Actions access. GHCR also answers so in incidents: https://www.githubstatus.com",
+        meaning="access was refused, perhaps only for the moment",
+        advice="Check that the token or password is valid and may push there: on ghcr.io the "
+        "job needs `permissions: packages: write`, and the package must list this "
+        "repository under Manage Actions access. GHCR also gives this answer in "
+        "incidents: https://www.githubstatus.com",
         retryable=True,
         cap=3,
     ),
     Kind.MANGLED: RetryPolicy(
         cause=_REGISTRY,
-        meaning="the registry received other bytes than were sent",
+        meaning="the registry received different bytes than were sent",
         advice="Run the job again; if it stays, look for a proxy that changes uploads.",
         retryable=True,
         cap=3,
@@ -137,30 +139,31 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     # the queue's waits survive a restart of about two minutes
     Kind.ENGINE_RESTARTING: RetryPolicy(
         cause=Cause.ENGINE,
-        meaning="the Docker Engine answered in this run, and then no more",
-        advice="Look why the engine stopped (`journalctl -u docker`; memory and disk of the "
-        "runner), then run the job again: what was pushed is not sent again.",
+        meaning="the Docker Engine stopped answering during the run",
+        advice="Find out why the engine stopped (`journalctl -u docker`; memory and disk of "
+        "the runner), then run the job again: it does not send again what was pushed.",
         retryable=True,
     ),
     Kind.ENGINE_ERROR: RetryPolicy(
         cause=Cause.ENGINE,
-        meaning="the Docker Engine could not hand the image out",
-        advice="Read the text above; `docker image save` of that image on the runner should fail "
-        "alike. If not, please report the text so that it can be recognised.",
+        meaning="the Docker Engine could not export the image",
+        advice="Read the text above; `docker image save` of that image on the runner should "
+        "fail in the same way. If it does not, please report the text so that it can "
+        "be recognised.",
         retryable=True,
         cap=4,
     ),
     Kind.SOURCE_UNREACHABLE: RetryPolicy(
         cause=_REGISTRY,
-        meaning="the registry that the content comes from does not give it out",
-        advice="Run the job again; if it stays, look at the state of the registry that `source` "
-        "names, and at the runner's network towards it.",
+        meaning="the source registry does not deliver the content",
+        advice="Run the job again; if it stays, check the registry that `source` names, and "
+        "the runner's network to it.",
         retryable=True,
     ),
     # pressure: under load an unknown answer is probably caused by load
     Kind.UNKNOWN: RetryPolicy(
         cause=_REGISTRY,
-        meaning="a text that this action does not know",
+        meaning="an error that this action does not recognise",
         advice="Read the text above; if running the job again helps, please report it with the "
         "details (folded in the summary, `details` in the report) so that it can be recognised.",
         retryable=True,
@@ -169,10 +172,10 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.DENIED: RetryPolicy(
         cause=Cause.PERMISSION,
-        meaning="the credentials are valid and may not do this",
-        advice="Give the account the right to push there. On ghcr.io give the job `permissions: "
-        "packages: write`, and this repository the Write role in the package's settings under "
-        "Manage Actions access.",
+        meaning="the credentials are valid but lack the permission",
+        advice="Give the account permission to push there. On ghcr.io give the job "
+        "`permissions: packages: write`, and this repository the Write role in the "
+        "package's settings under Manage Actions access.",
     ),
     Kind.UNAUTHORIZED: RetryPolicy(
         cause=Cause.PERMISSION,
@@ -189,16 +192,16 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     Kind.NOT_FOUND: RetryPolicy(
         cause=Cause.INPUT,
         meaning="the registry does not know the repository",
-        advice="Check the registry's host and the owner in the name; registries other than "
-        "ghcr.io may want the repository to be created first.",
+        advice="Check the registry's host and the owner in the name; on registries other than "
+        "ghcr.io you may have to create the repository first.",
         retryable=True,
         cap=2,
     ),
     Kind.TOO_LARGE: RetryPolicy(
         cause=Cause.INPUT,
-        meaning="a layer or a request is larger than the registry takes",
-        advice="Make the layer smaller: ghcr.io takes 10 GB per layer and 10 minutes per upload; "
-        "another registry may stand behind a proxy with a body limit.",
+        meaning="a layer or a request is larger than the registry accepts",
+        advice="Make the layer smaller: ghcr.io accepts 10 GB per layer and 10 minutes per "
+        "upload; other registries may be behind a proxy with a body limit.",
     ),
     Kind.MANIFEST_REFUSED: RetryPolicy(
         cause=Cause.INPUT,
@@ -209,20 +212,21 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     Kind.UNSUPPORTED: RetryPolicy(
         cause=_REGISTRY,
         meaning="the registry does not offer this operation",
-        advice="Check that the host is a container registry which allows pushes (not a "
+        advice="Check that the host is a container registry that accepts pushes (not a "
         "read-only mirror or cache).",
     ),
     Kind.QUOTA: RetryPolicy(
         cause=_REGISTRY,
-        meaning="the registry has no room left for this account, project or repository",
-        advice="Delete images that nobody needs any more (and let the registry collect its "
-        "garbage), or raise the quota in the registry's settings or the plan.",
+        meaning="the registry has no space left for this account, project or repository",
+        advice="Delete unused images (and run the registry's garbage collection), or raise "
+        "the quota in the registry's settings or your plan.",
     ),
     Kind.READ_FORBIDDEN: RetryPolicy(
         cause=_REGISTRY,
-        meaning="a policy of the registry forbids to read the image",
-        advice="The registry keeps images back that are not scanned, not signed or vulnerable, "
-        "from us too: `verify: false` does without reading, or exempt the account in the policy.",
+        meaning="a policy of the registry forbids reading the image",
+        advice="The registry does not deliver images that are unscanned, unsigned or "
+        "vulnerable: set `verify: false` to push without reading back, or exempt the "
+        "account from the policy.",
     ),
     Kind.CERTIFICATE: RetryPolicy(
         cause=_NETWORK,
@@ -254,10 +258,11 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.SOURCE_INVALID: RetryPolicy(
         cause=Cause.INPUT,
-        meaning="the layout, archive or image that `source` names is not there, not whole, or not "
-        "for us to read",
-        advice="Check the path or reference, the tag and the `platform`, and that an earlier step "
-        "wrote it whole; a private image needs credentials that may read it.",
+        meaning="the layout, archive or image that `source` names is missing, incomplete, or "
+        "not readable with these credentials",
+        advice="Check the path or reference, the tag and the `platform`, and that an earlier "
+        "step wrote it completely; a private image needs credentials with read "
+        "permission.",
     ),
     Kind.ENGINE_UNREACHABLE: RetryPolicy(
         cause=Cause.ENGINE,
@@ -267,9 +272,9 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.ENGINE_REFUSED: RetryPolicy(
         cause=Cause.ENGINE,
-        meaning="the Docker Engine does not do what it is asked",
-        advice="Update the Docker Engine, or the tool that stands in its place: the text above "
-        "names what it does not know.",
+        meaning="the Docker Engine rejects a request",
+        advice="Update the Docker Engine, or the tool used in its place: the text above names "
+        "what it does not support.",
     ),
     Kind.IMAGE_DAMAGED: RetryPolicy(
         cause=Cause.ENGINE,
@@ -291,46 +296,45 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.INPUT: RetryPolicy(
         cause=Cause.INPUT,
-        meaning="an input cannot be right",
+        meaning="an input is invalid",
         advice="Correct the reference: lower-case repository, one `:tag` of at most 128 "
         "characters, no digest.",
     ),
     Kind.INTERNAL: RetryPolicy(
         cause=Cause.RUN,
-        meaning="a fault of this action or of its image",
+        meaning="a bug in this action or its image",
         advice="Please report this with the details (folded in the summary, `details` in the "
-        "report); a released version of the action may not have it.",
+        "report); another release of the action may not have it.",
     ),
     Kind.PROTECTED: RetryPolicy(
         cause=Cause.INPUT,
-        meaning="`protect` forbids to move this tag to another image",
-        advice="Give the new image a new tag, or take the tag's pattern out of `protect`.",
+        meaning="`protect` forbids moving this tag to another image",
+        advice="Give the new image a new tag, or remove the tag's pattern from `protect`.",
         tag_only=True,
     ),
     Kind.OVERTAKEN: RetryPolicy(
         cause=Cause.INPUT,
-        meaning="somebody else moved the tag while we pushed it",
+        meaning="another client moved the tag during the push",
         advice="Keep runs that push the same tag apart with the workflow's `concurrency:`.",
         tag_only=True,
     ),
     Kind.TAG_REFUSED: RetryPolicy(
         cause=Cause.INPUT,
         meaning="the registry does not accept this tag",
-        advice="Use another tag: the registry keeps this one from being moved, or does not "
+        advice="Use another tag: the registry does not allow moving this one, or does not "
         "accept its name.",
         tag_only=True,
     ),
     Kind.CANCELLED: RetryPolicy(
         cause=Cause.RUN,
         meaning="the run was cancelled first",
-        advice="Run the job again to push what is missing; what was pushed stays and is not sent "
-        "again.",
+        advice="Run the job again to push what is missing; it does not send again what was pushed.",
     ),
     Kind.DEADLINE: RetryPolicy(
         cause=Cause.RUN,
         meaning="the run's `timeout` passed first",
-        advice="Raise `timeout`, or push fewer tags in one step; what was pushed is not sent "
-        "again.",
+        advice="Raise `timeout`, or push fewer tags in one step; the next run does not send "
+        "again what was pushed.",
     ),
     Kind.FAIL_FAST: RetryPolicy(
         cause=Cause.RUN,
@@ -340,8 +344,8 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.HELD_BACK: RetryPolicy(
         cause=Cause.RUN,
-        meaning="another target failed and `all-or-nothing` kept every tag where it was",
-        advice="See the target that failed; what was uploaded is not sent again. Without "
-        "`all-or-nothing` this tag would have been written.",
+        meaning="another target failed and `all-or-nothing` left every tag unchanged",
+        advice="See the target that failed; the next run does not send uploaded layers again. "
+        "Without `all-or-nothing` this tag would have been written.",
     ),
 }

@@ -211,7 +211,7 @@ class Runner:
             self._print(failed_lines(report))
         self._print(left_lines(report))
         self._print(planned_lines(report))
-        self._group("What the engine printed", self._said)
+        self._group("Output of the engine", self._said)
         self._group("Retried", map(escape_commands, retried_lines(report)))
         self._group("Pushed", map(escape_commands, landed_lines(report, most=len(report.targets))))
         print(escape_commands(tally(report)))

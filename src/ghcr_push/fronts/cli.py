@@ -92,8 +92,8 @@ def _run(
 def _refuse_or_warn(name: str, nearest: str) -> None:
     """Reject a variable whose name is nearly one of ours: it might forbid the push."""
     if nearest:
-        raise click.UsageError(f"{name} is no variable of ours. Did you mean {nearest}?")
-    click.echo(f"{name} is no variable of ours; it was ignored.", err=True)
+        raise click.UsageError(f"{name} is not a known variable. Did you mean {nearest}?")
+    click.echo(f"{name} is not a known variable; it was ignored.", err=True)
 
 
 def _listed(*, password: bool) -> str:

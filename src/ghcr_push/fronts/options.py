@@ -86,24 +86,26 @@ GROUPS: Final = {
 # replaces phrases for a workflow in the inputs' descriptions by those for a terminal
 _HELP: Final = {
     "tags": "The same as an argument TARGET; both add up.",
-    "tags-file": "File with more targets, one a line.",
+    "tags-file": "File with more targets, one per line.",
     "allow-empty": "Without a target, do nothing and succeed.",
-    "annotations": "KEY=VALUE for the index that several sources become.",
-    "dry-run": "Read each tag and tell what would be pushed; write nothing.",
-    "adaptive": "Keep to --max-parallel whatever the registry answers.",
-    "all-or-nothing": "Move no tag before the content of every target is in its registry.",
+    "annotations": "KEY=VALUE for the index made from several sources.",
+    "dry-run": "Read each tag and report what would be pushed; write nothing.",
+    "adaptive": "Keep --max-parallel fixed, whatever the registry answers.",
+    "all-or-nothing": "Write no tag before the content of every target is in its registry.",
     "transport": "Who uploads the layers: this process, `docker push`, or what suits.",
-    "fail-fast": "Start no new targets after the first that fails for good.",
+    "fail-fast": "Start no new targets after the first permanent failure.",
     "fail-on-error": "Exit with 0 although targets failed.",
     "verify": "Trust the answer to a write; do not read the tag back.",
-    "report-file": "Write the JSON report to FILE, too.",
+    "report-file": "Also write the JSON report to FILE.",
     "registry": "Registry that --username and the password are for.",
     "username": "User name there.",
     "protect": "Tags that may be created but never moved to another image, such as 'v*.*.*'.",
-    "on-protected": "What becomes of a protected tag that names another image.",
-    "insecure-registries": "Registry that may speak plain HTTP, as localhost and 127.0.0.0/8 may.",
-    "referrers": "Bring along what refers to the image: signatures, SBOMs, attestations.",
-    "mount-from": "Repository whose layers are mounted instead of sent, such as ghcr.io/acme/base.",
+    "on-protected": "What to do if a protected tag names another image.",
+    "insecure-registries": "Registry that may use plain HTTP, besides localhost and 127.0.0.0/8.",
+    "referrers": "Also push the image's signatures, SBOMs and attestations.",
+    "mount-from": (
+        "Repository to mount layers from instead of uploading them, such as ghcr.io/acme/base."
+    ),
     "declare-artifacts": "Declare what was pushed in $GITHUB_ARTIFACTS, for actions/attest.",
 }
 
@@ -156,7 +158,7 @@ def parameters() -> list[click.Parameter]:
             ["-q", "--quiet"],
             is_flag=True,
             envvar=variable("quiet"),
-            help="Show no progress, only the result and what is wrong.",
+            help="Show no progress, only the result and errors.",
         ),
         _Option(
             ["-v", "--verbose"],
@@ -279,15 +281,15 @@ def _variables() -> list[tuple[str, str]]:
         *secrets,
         (f"{PREFIX}NAME", "The default of any option --NAME, as GHCR_PUSH_DRY_RUN=true."),
         ("DOCKER_CONFIG", "Folder of Docker's configuration, for other credentials."),
-        ("NO_COLOR", "No colours where it is set."),
+        ("NO_COLOR", "No colours if it is set."),
     ]
 
 
 def _secret_refusal(each: Input) -> str:
     way = f" or {_PASSWORD}" if each.name == "password" else ""
     return (
-        f"{each.option} is no option, since every user of a machine can read its command lines: "
-        f"use the variable {variable(each.name)}{way}."
+        f"{each.option} is not an option, since every user of the machine can read command "
+        f"lines: use the variable {variable(each.name)}{way}."
     )
 
 

@@ -58,7 +58,7 @@ RENDERERS: Final[dict[str, Callable[[Report, str], str]]] = {
     type=click.Choice(list(RENDERERS)),
     default="text",
     show_default=True,
-    help="What to make of them.",
+    help="Output format.",
 )
 @click.option(
     "-o",
@@ -71,8 +71,8 @@ RENDERERS: Final[dict[str, Callable[[Report, str], str]]] = {
     "--guide",
     "address",
     metavar="URL",
-    help="The guide to failures that Markdown and HTML link to.  "
-    "[default: that of the release installed, where it is known]",
+    help="The guide to failures that Markdown and HTML link to.  [default: that of the "
+    "installed release, if known]",
 )
 @click.option(
     "--color/--no-color",

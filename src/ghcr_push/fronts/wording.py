@@ -19,11 +19,11 @@ _ONE_AT_A_TIME: Final = "Let no two runs push the same tag at the same time"
 _OUTSIDE_A_JOB: Final = (
     (" (a secret is empty in runs from forks)", ""),
     ("in an earlier step of the same job", "first"),
-    ("that an earlier step wrote it whole", "that it was written whole"),
+    ("that an earlier step wrote it completely", "that it was written completely"),
     (
         (
             " and that its socket is mounted: "
-            "`-v /var/run/docker.sock:/var/run/docker.sock`, or DOCKER_HOST for another place"
+            "`-v /var/run/docker.sock:/var/run/docker.sock`, or set DOCKER_HOST for another address"
         ),
         ", and set DOCKER_HOST if it does not listen at /var/run/docker.sock",
     ),
@@ -49,11 +49,10 @@ _OUTSIDE_A_JOB: Final = (
     ("or a runner with a larger disk", "or use a larger disk"),
     ("or run the job on a runner inside", "or push from inside"),
     ("Keep runs that push the same tag apart with the workflow's `concurrency:`", _ONE_AT_A_TIME),
-    ("out of the job's environment", "out of the environment"),
-    ("are served), or this action", "are served), or ghcr-push"),
-    ("let the job through", "let this machine through"),
+    ("from the job's environment", "from the environment"),
+    ("are supported), or this action", "are supported), or ghcr-push"),
     ("between this job and the registry", "between this machine and the registry"),
-    ("(it lives one hour) right before this step", "(it lives one hour) right before"),
+    ("(valid for one hour) right before this step", "(valid for one hour) right before"),
     ("in this job", "here"),
     ("the runner's", "this machine's"),
     ("on the runner", "on this machine"),

@@ -52,7 +52,7 @@ def read_annotations(text: str, sources: Iterable[Source], findings: Findings) -
     for line in lines:
         match = _LINE.fullmatch(line)
         if match is None:
-            findings.refuse(_NAME, line, "is no annotation; write KEY=VALUE or index:KEY=VALUE")
+            findings.refuse(_NAME, line, "is not an annotation; write KEY=VALUE or index:KEY=VALUE")
             continue
         levels = [
             (level, platform)
@@ -75,8 +75,8 @@ def read_annotations(text: str, sources: Iterable[Source], findings: Findings) -
         )
     elif others:
         findings.notices.append(
-            f"{_NAME} {listed(others)} were left out: only the index is made here, and what it "
-            "lists passes unchanged."
+            f"{_NAME} {listed(others)} were ignored: only the index is created here, its "
+            "images do not change."
         )
     if lines:
         _check(sources, findings)
@@ -95,7 +95,7 @@ def _check(sources: Iterable[Source], findings: Findings) -> None:
             findings.refuse(
                 _NAME,
                 None,
-                f"go into an index that is made of several sources (`SOURCE + SOURCE`), and "
+                "are for an index made from several sources (`SOURCE + SOURCE`), and "
                 f"{quoted(str(source))} passes unchanged; annotate it where it is built",
             )
             return

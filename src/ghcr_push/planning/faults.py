@@ -28,17 +28,17 @@ _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _COMMON_FAULTS = tuple(
     (re.compile(pattern), told)
     for pattern, told in (
-        (r"://", "has a protocol in front; leave it out"),
+        (r"://", "starts with a protocol; leave it out"),
         (
             # $NAME, ${NAME} and $(command)
             r"\$[A-Za-z_({]",
-            "has a shell's variable in it, which nothing fills in here; write ${{ … }} instead",
+            "has a shell variable in it, which is not expanded here; write ${{ … }} instead",
         ),
         (
             r"^/|//|/:|/$",
-            "has an empty part, as where a variable is empty; fill it or leave it out",
+            "has an empty part, perhaps from an empty variable; fill it or leave it out",
         ),
-        (r"^- ", "begins with a dash, as lists in YAML do; leave it out"),
+        (r"^- ", "starts with a dash, like a YAML list; leave it out"),
         (r"\s", "has a space in it; write one entry per line, or a comma between them"),
         (r"@", "names a digest, which cannot be pushed to; name a tag"),
     )
@@ -78,7 +78,7 @@ def reference_fault(text: str, error: ValueError, wanted: str = "registry/reposi
             f"{quoted(f'{text}latest')} if that is meant"
         )
     if tagged := _with_nearest_tag(text):
-        return f"has no tag after its colon, but another text; write {quoted(tagged)}"
+        return f"has an invalid tag after its colon; write {quoted(tagged)}"
     return f"cannot be read: {error}; write {wanted}"
 
 

@@ -221,7 +221,7 @@ def _check_compression(settings: Settings, findings: Findings) -> None:
             "are; leave `transport` out"
         )
     if settings.referrers:
-        refuse("changes the digest that referrers name; leave one of the two out")
+        refuse("changes the digest that referrers name; remove one of the two")
     for source in dict.fromkeys(target.source for target in settings.targets):
         if isinstance(parse_location(source.image), RegistryLocation | MergedLocation):
             refuse(
@@ -240,7 +240,7 @@ def _check_use(login: Login, settings: Settings, findings: Findings) -> None:
         findings.refuse(
             "username",
             login.username,
-            f"would never be used: it is for {login.registry}, and what is pushed is on "
+            f"is not used: it is for {login.registry}, and what is pushed is on "
             f"{', '.join(sorted(used))}; set `registry`",
         )
 
@@ -290,7 +290,7 @@ class _Reader:
             self._refuse(name, f"is longer than a workflow runs; give at most {_LONGEST / 3600:g}h")
             return 1.0
         if not seconds and not zero:
-            self._refuse(name, "is no time at all; give a duration above zero")
+            self._refuse(name, "is zero; give a longer duration")
         return seconds
 
     def size(self, name: str) -> int:
@@ -301,7 +301,7 @@ class _Reader:
             self._refuse(name, str(error))
             return 1
         if not size:
-            self._refuse(name, "is no space at all; give a size above zero")
+            self._refuse(name, "is zero; give a larger size")
         return size
 
     def backoff(self) -> tuple[float, float]:
@@ -329,7 +329,9 @@ class _Reader:
         """Parse ``platform``; None if it is not given."""
         text = self.texts["platform"]
         if text and not _PLATFORM.fullmatch(text):
-            self.findings.refuse("platform", text, "is no platform; write linux/arm64, or so")
+            self.findings.refuse(
+                "platform", text, ("is not a platform; write one such as linux/arm64")
+            )
         return text or None
 
     def referrers(self, targets: Iterable[Target]) -> bool:
@@ -340,8 +342,8 @@ class _Reader:
         if without:
             more = f" and {len(without) - 1} more" if len(without) > 1 else ""
             self.findings.notices.append(
-                "`referrers` brings along what refers to `oci-layout:`, `oci-archive:` and "
-                f"`docker://` sources; nothing refers to {quoted(without[0])}{more}."
+                "`referrers` works with `oci-layout:`, `oci-archive:` and `docker://` "
+                f"sources; nothing refers to {quoted(without[0])}{more}."
             )
         return asked
 
@@ -354,8 +356,8 @@ class _Reader:
         repositories = read_mount_from(self.texts["mount-from"], registries, self.findings)
         if repositories and self.texts["transport"] == Transport.ENGINE:
             self.findings.notices.append(
-                "`mount-from` means nothing with `transport: engine`: `docker push` mounts as it "
-                "sees fit."
+                "`mount-from` has no effect with `transport: engine`: `docker push` chooses "
+                "its own mounts."
             )
         return repositories
 

@@ -39,7 +39,7 @@ _IPV6 = re.compile(r"\[[0-9a-fA-F:]+\][:/]")
 
 _EMPTY = (
     "is empty: docker/metadata-action yields no tags on many pull requests; set `allow-empty: "
-    "true` where that is a success with nothing to do, else list what to publish"
+    "true` to accept that, else list what to publish"
 )
 
 
@@ -115,8 +115,8 @@ def _json_entries(name: str, text: str, findings: Findings) -> list[str]:
         findings.refuse(
             name,
             text,
-            f"begins with `{text[0]}` and is not JSON; write one reference a line, or a JSON array "
-            "of strings",
+            f"begins with `{text[0]}` and is not JSON; write one reference per line, or a JSON "
+            "array of strings",
         )
         return []
     listing = document.get("tags") if isinstance(document, dict) else document
@@ -128,7 +128,7 @@ def _json_entries(name: str, text: str, findings: Findings) -> list[str]:
         "is JSON without a list of references at its key `tags`; give docker/metadata-action's "
         "output `json` as it is"
         if isinstance(document, dict)
-        else "is a JSON array of more than strings; give each reference as one string",
+        else "is a JSON array with other values than strings; give each reference as one string",
     )
     return []
 
@@ -193,7 +193,7 @@ class _EntryReader:
         if not arrow:
             return self._target(target, None)
         if _ARROW in before:
-            self._refuse(text, "has more than one arrow; write SOURCE => TARGET, one a line")
+            self._refuse(text, "has more than one arrow; write SOURCE => TARGET, one per line")
             return None
         if not target or not before.strip():
             self._refuse(text, "lacks one side of its arrow; write SOURCE => TARGET")

@@ -27,8 +27,7 @@ NOT_FOR_US: Final = NOT_READABLE - {Kind.NOT_FOUND}
 
 
 MAY_NOT_READ: Final = (
-    "Give it the right to read (pull) beside that to write, or do without reading by "
-    "`verify: false`."
+    "Give it permission to read (pull) as well as to write, or skip the read with `verify: false`."
 )
 
 
@@ -105,9 +104,9 @@ class RunContext:
             self.unreadable.add(repository)
             why, advice = "this account may not read it", MAY_NOT_READ
             if failure.kind is Kind.READ_FORBIDDEN:
-                why, advice = "a policy of the registry forbids to read it", failure.advice
+                why, advice = "a policy of the registry forbids reading it", failure.advice
             sentence = (
-                f"What landed in {repository} is not verified: {why} ({failure.message}). {advice}"
+                f"Tags pushed to {repository} are not verified: {why} ({failure.message}). {advice}"
             )
             self.observer(Noticed(sentence))
 

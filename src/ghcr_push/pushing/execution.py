@@ -199,8 +199,9 @@ class Execution:
         there = (image for image in images.values() if isinstance(image, Image))
         if self._engine_first and any(engine_is_quicker(image) for image in there):
             self._notice(
-                "trying `docker push` first for large images, since the engine's containerd image "
-                "store pushes them sooner than it hands them out; what fails is uploaded directly"
+                "trying `docker push` first for large images, since the engine's containerd "
+                "image store pushes faster than it exports; if that fails, they are uploaded "
+                "directly"
             )
 
     def _notice(self, sentence: str) -> None:

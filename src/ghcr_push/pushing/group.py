@@ -34,7 +34,7 @@ That store exports 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``benc
 
 
 _OUT_OF_REACH: Final = (
-    "only the Docker Engine reaches the registry, and it pushes nothing but whole images of its own"
+    "only the Docker Engine reaches the registry, and it pushes only complete images of its own"
 )
 
 

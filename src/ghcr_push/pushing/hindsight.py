@@ -8,9 +8,9 @@ from ghcr_push.model import Failure, Kind, Outcome, Step, TargetResult
 from ghcr_push.pushing.context import ours
 
 RULES_FOR_TAGS: Final = (
-    "The repository took other tags in this run, so the permissions are there: look for a rule "
-    "that keeps this tag from being written (immutable or protected tags, retention, a pattern in "
-    "the account's rights), or use another tag."
+    "The repository accepted other tags in this run, so the job may push there: look for a "
+    "rule that forbids writing this tag (immutable or protected tags, retention, a pattern in "
+    "the account's permissions), or use another tag."
 )
 
 REFUSED: Final = frozenset({Kind.DENIED, Kind.UNAUTHORIZED, Kind.AUTH_BLIP})
@@ -24,7 +24,9 @@ def out_of_time(last: Failure | None) -> Failure:
     if last is None:
         return ours(Kind.DEADLINE, "the run's time was up")
     ended = ours(Kind.DEADLINE, f"the run's time was up; before, it failed with: {last.message}")
-    more = "" if "`timeout`" in last.advice else " A longer `timeout` rides out what passes."
+    more = (
+        "" if "`timeout`" in last.advice else (" A longer `timeout` helps with temporary failures.")
+    )
     return replace(
         ended,
         advice=f"{last.advice}{more}",

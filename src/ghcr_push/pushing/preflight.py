@@ -157,8 +157,8 @@ class Preflight:
             await self._reach.doubts(registry)
             await anyio.sleep(next(waits, DOUBT_PAUSES[-1]))
         self._notice(
-            f"{registry} can be reached from the Docker Engine but not from this process: "
-            "its tags go up by docker push, and the engine reads them back"
+            f"{registry} can be reached from the Docker Engine but not from this process: its "
+            "tags are pushed by docker push and read back by the engine"
         )
         self._reach.decide(registry, only_engine=True)
 

@@ -184,8 +184,9 @@ class ReferrerPush:
         if not own <= others:
             self._context.observer(
                 Noticed(
-                    f"{self._repository}:{referrer.tag} was left as it is: it has what the source "
-                    "lacks, and lacks what that has; sign again, or delete it and run again"
+                    f"{self._repository}:{referrer.tag} was left unchanged: it and the source "
+                    "each have entries that the other lacks; sign again, or delete it and run "
+                    "again"
                 )
             )
         return False

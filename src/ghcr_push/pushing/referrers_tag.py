@@ -100,7 +100,7 @@ class ReferrersTag:
         try:
             return [{**entry} for entry in self._index.document["manifests"]]
         except (ValueError, KeyError, TypeError) as error:
-            sentence = f"{self._repository}:{self._tag} should list referrers, and is no index"
+            sentence = f"{self._repository}:{self._tag} should list referrers but is not an index"
             raise AttemptError(ours(Kind.UNSUPPORTED, sentence), counts=True) from error
 
     async def _write(self) -> bool:

@@ -41,6 +41,6 @@ class Together:
         """Report that ``target`` failed for good: no tag is written unless some already were."""
         if not self.wanted or self._decided.is_set():
             return
-        message = f"no tag was moved, because {target} failed: {failure.message}"
+        message = f"no tag was written, because {target} failed: {failure.message}"
         self.refusal = ours(Kind.HELD_BACK, message)
         self._decided.set()

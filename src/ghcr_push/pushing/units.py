@@ -102,7 +102,7 @@ class Units:
         finally:
             self._log.count(seconds_sending=self._context.clock() - began)
             if journal.step is not None:
-                self.record(journal, ours(Kind.CANCELLED, "cut off under way"))
+                self.record(journal, ours(Kind.CANCELLED, "interrupted"))
 
     async def persist(self, unit: Unit, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt until it is done; raise the last ``AttemptError`` if the policy gives up."""

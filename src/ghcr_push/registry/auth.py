@@ -195,7 +195,7 @@ def token_service(realm: str, endpoint: Endpoint) -> httpx2.URL:
         raise _refused(endpoint, "an address that is none", "that is no URL") from None
     if not url.host or url.scheme not in {"http", "https"}:
         raise _refused(
-            endpoint, realm[:100] or "nothing", "that is no http or https URL with a host"
+            endpoint, realm[:100] or "nothing", "which is not an http or https URL with a host"
         )
     at_home = endpoint.origin.scheme == "http" and url.host == endpoint.origin.host
     if url.scheme == "http" and not at_home:

@@ -306,6 +306,8 @@ def _media_type(answer: ApiResponse) -> str:
     """
     body = json_object(answer.body)
     if body is None:
-        raise failure(f"{answer.request}: the answer is no manifest", Kind.MANGLED, answer.status)
+        raise failure(
+            (f"{answer.request}: the answer is not a manifest"), Kind.MANGLED, answer.status
+        )
     named = body.get("mediaType")
     return named if isinstance(named, str) and named.isascii() else _content_type(answer)

@@ -150,7 +150,7 @@ class Session:
         if answer.status in _REDIRECTS:
             where = answer.headers.get("Location", "nowhere").partition("?")[0]
             return failure(
-                f"{answer.request}: redirected to {where}, which is not followed with a write",
+                f"{answer.request}: redirected to {where}, which is not followed for a write",
                 Kind.UNSUPPORTED,
                 answer.status,
             )
@@ -261,7 +261,7 @@ def location_of(answer: ApiResponse) -> httpx2.URL:
     except httpx2.InvalidURL:
         url = httpx2.URL()
     if not url.host or url.scheme not in {"http", "https"}:
-        why = "no Location" if not location else "a Location that is no address"
+        why = "no Location" if not location else "an invalid Location"
     elif answer.url.scheme == "https" and url.scheme == "http":
         why = f"a Location away from https, {shown(url)}"
     else:

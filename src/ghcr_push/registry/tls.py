@@ -46,7 +46,7 @@ class Authorities:
 
 def _why(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return "which holds no certificate in PEM"
+        return "which has no PEM certificate"
     if isinstance(error, FileNotFoundError):
         return "which is not there: in a container action only files of the workspace are"
     return f"which cannot be read ({error.strerror})"

@@ -83,7 +83,7 @@ def _error(alike: Sequence[TargetRecord]) -> Annotation:
             f"{what} not pushed",
             clipped(f"No cause is known.{named}", LONGEST),
         )
-    landed = " It may have landed all the same." if first.may_have_landed else ""
+    landed = " It may be there all the same." if first.may_have_landed else ""
     quote = clipped(visible(said(failure.message)), _LONGEST_QUOTE)
     tried = f"{how_often}: " if (how_often := tries(first)) else ""
     message = f"{tried}{quote} — {visible(failure.advice)}{landed}{named}"

@@ -29,7 +29,7 @@ def merged(reports: Sequence[tuple[str, Report]]) -> Report:
     targets = {target.reference: target for report in later for target in report.targets}
     repeated = sum(len(report.targets) for report in later) - len(targets)
     repeats = (
-        (f"{repeated} targets stand in several reports; the newest counts.",) if repeated else ()
+        (f"{repeated} targets are in several reports; the newest counts.",) if repeated else ()
     )
     return summed(
         list(targets.values()),

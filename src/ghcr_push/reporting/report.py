@@ -37,9 +37,11 @@ def from_json(text: bytes) -> Report:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"])) or "the text"
-        raise UnreadableReportError(f"no report of ghcr-push: {place}: {first['msg']}") from error
+        raise UnreadableReportError(
+            f"not a report of ghcr-push: {place}: {first['msg']}"
+        ) from error
     except ValueError as error:
-        raise UnreadableReportError(f"no report of ghcr-push: {error}") from error
+        raise UnreadableReportError(f"not a report of ghcr-push: {error}") from error
     return report
 
 

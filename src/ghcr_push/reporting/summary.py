@@ -78,10 +78,7 @@ def _facts(report: Report) -> str:
     if len(facts) == 1:  # the counts alone do not deserve a line
         lines = [" · ".join(lines)]
     if unread := len(unproved(report)):
-        lines.append(
-            f"⚠️ {count(unread, 'tag')} pushed by the push's own answer only: not read back, "
-            "so **not verified**."
-        )
+        lines.append(f"⚠️ {count(unread, 'tag')} pushed but not read back, so **not verified**.")
     return "\n\n".join(lines)
 
 

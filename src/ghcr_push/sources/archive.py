@@ -86,7 +86,7 @@ class Archive:
             try:
                 self._index(file)
             except (tarfile.TarError, ValueError) as error:
-                raise unusable(f"{path} is cut off or damaged at {self._at}: {error}") from error
+                raise unusable(f"{path} is truncated or damaged at {self._at}: {error}") from error
             except OSError as error:
                 raise unusable(f"{path} cannot be read: {reason(error)}") from error
 
@@ -99,7 +99,7 @@ class Archive:
             if place not in self._links:
                 return None
             place = self._links[place]
-        raise unusable(f"{self.path} has links in a circle at {name}")
+        raise unusable(f"{self.path} has circular links at {name}")
 
     def content(self, name: str, most: int) -> bytes | None:
         """Return the bytes of a file of at most ``most``; None if it is missing."""

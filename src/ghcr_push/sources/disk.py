@@ -59,7 +59,7 @@ class Folder:
         except OSError as error:
             raise unusable(f"{path} cannot be read: {reason(error)}") from error
         if not stat.S_ISREG(found.st_mode):
-            raise unusable(f"{path} is no regular file")
+            raise unusable(f"{path} is not a regular file")
         return Extent(path, 0, found.st_size)
 
     def size(self, name: str) -> int | None:

@@ -160,7 +160,7 @@ class _Input:
 def _blob(named: Descriptor, files: Folder | Archive) -> DiskBlob:
     place = files.extent(path_of(named.digest))
     if place is None:
-        raise unusable(f"{named.digest} is not there any more")
+        raise unusable(f"{named.digest} no longer exists")
     return DiskBlob(named.digest, place)
 
 

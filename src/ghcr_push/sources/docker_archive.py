@@ -52,7 +52,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
         config = json.loads(raw)
         diff_ids = tuple(Digest(each) for each in config["rootfs"].get("diff_ids") or ())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise unusable(f"{title} has a manifest.json or config that is none") from error
+        raise unusable(f"{title} has an invalid manifest.json or config") from error
     if len(diff_ids) != len(layer_names) or not all(map(is_digest, diff_ids)):
         raise unusable(f"{title} has {len(layer_names)} layers; its config names {len(diff_ids)}")
     layers: dict[str, Digest] = {}
@@ -77,11 +77,11 @@ def _platform(config: Mapping[str, Any]) -> str:
 def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
     raw = archive.content("manifest.json", _LARGEST)
     if raw is None:
-        raise unusable(f"{title} is no docker archive: it has no manifest.json")
+        raise unusable(f"{title} is not a docker archive: it has no manifest.json")
     try:
         entries = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise unusable(f"{title} has a manifest.json that is no JSON") from error
+        raise unusable(f"{title} has a manifest.json that is not JSON") from error
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         raise unusable(f"{title} has a manifest.json that lists no images")
     return entries

@@ -71,7 +71,7 @@ class SavedImage:
 
 def not_whole(what: str, kind: Kind | None = None) -> PushError:
     """Return the error for a saved image in which ``what`` is wrong."""
-    message = f"the saved image is not whole: {what}"
+    message = f"the saved image is incomplete: {what}"
     return PushError(ErrorInfo(origin=Origin.STORE, message=message, kind=kind))
 
 
@@ -85,6 +85,6 @@ def uncompressed(blobs: Iterable[Descriptor]) -> str | None:
         return None
     layers = "1 layer" if len(plain) == 1 else f"{len(plain)} layers"
     return (
-        f"{layers} of {sum(plain) / 1e6:.1f} MB go up uncompressed, as they are in the source; "
-        "`compress-layers` compresses them, and so does buildx with `compression=gzip`"
+        f"{layers} of {sum(plain) / 1e6:.1f} MB are uploaded uncompressed, as they are in the "
+        "source; compress them with `compress-layers`, or with buildx's `compression=gzip`"
     )

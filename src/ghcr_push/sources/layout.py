@@ -151,12 +151,12 @@ class Layout:
         if raw is None:
             there = listed(self._files.names())
             raise self._unusable(
-                f"is no OCI layout: it has no index.json, but {there or 'nothing'}"
+                f"is not an OCI layout: it has no index.json, but {there or 'nothing'}"
             )
         document = self._document("index.json", raw)
         entries = document.get("manifests")
         if not isinstance(entries, list):
-            raise self._unusable("is no OCI layout: its index.json lists no manifests")
+            raise self._unusable("is not an OCI layout: its index.json lists no manifests")
         return [self._entry(entry) for entry in entries]
 
     def _check_version(self) -> None:
@@ -172,7 +172,9 @@ class Layout:
             names = tuple(str(notes[key]) for key in _NAMES if notes.get(key))
             return _descriptor(entry), names
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._unusable("has an entry in its index.json that is no descriptor") from error
+            raise self._unusable(
+                "has an entry in its index.json that is not a descriptor"
+            ) from error
 
     # -- the parts of an image --------------------------------------------------------------
 
@@ -227,7 +229,7 @@ class Layout:
     def _document(self, name: str, raw: bytes) -> dict[str, Any]:
         document = json_object(raw)
         if document is None:
-            raise self._unusable(f"has {name}, which is no JSON object")
+            raise self._unusable(f"has {name}, which is not a JSON object")
         return document
 
     def _has(self, digest: Digest) -> bool:

@@ -205,7 +205,9 @@ def gone(digests: Sequence[Digest]) -> str | None:
     if not digests:
         return None
     more = f" and {len(digests) - 1} more" if len(digests) > 1 else ""
-    return f"the source lists referrers that it has not: {digests[0]}{more}; they stay behind"
+    return (
+        f"the source lists referrers that are missing there: {digests[0]}{more}; they were skipped"
+    )
 
 
 def entries_of(index: Manifest | None) -> list[Mapping[str, Any]]:

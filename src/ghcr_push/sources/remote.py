@@ -254,7 +254,7 @@ class RemoteBlob:
                     return
             except PushError as error:
                 raise of_source(error, self._title) from error
-        raise unusable(f"{self._title} gives out other bytes under {self.digest}")
+        raise unusable(f"{self._title} returned other bytes for {self.digest}")
 
 
 def of_source(error: PushError, title: str) -> PushError:

@@ -176,7 +176,7 @@ class TarStream:
         words = _engine_error(self._tail) or self._complaint().strip()
         if words:
             return PushError(ErrorInfo(origin=Origin.STORE, message=words))
-        message = f"the saved image is not whole: {how}"
+        message = f"the saved image is incomplete: {how}"
         return PushError(ErrorInfo(origin=Origin.STORE, message=message))
 
 

@@ -22,7 +22,7 @@ from ghcr_push.model import Kind
 UNKNOWN = Rule(
     rows=("U1",),
     title="Anything else",
-    why="A text that nobody has seen is tried again a few times, and shown as it is.",
+    why="An unknown text is retried a few times, and shown unchanged.",
     signs=(Match(),),
     classification=Classification(kind=Kind.UNKNOWN),
     examples=(

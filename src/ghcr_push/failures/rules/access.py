@@ -38,8 +38,8 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("D5",),
         title="The token does not reach this owner",
-        why="`github.token` works in the own repository's namespace only; also after a "
-        "repository has moved (macbre/push-to-ghcr#26, grafana/k6#2111).",
+        why="`github.token` works only for the owner of the workflow's repository, also after "
+        "a repository has moved (macbre/push-to-ghcr#26, grafana/k6#2111).",
         signs=(Match(text=r"\brequested installation does not exist\b"),),
         classification=Classification(
             kind=Kind.DENIED,
@@ -57,15 +57,16 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("D3",),
         title="The package does not let this repository write",
-        why="The package exists and is not linked to this repository: it was pushed by hand at "
-        "first, or the repository was made anew (docker/build-push-action#806, "
-        "benchflow-ai/skillsbench#853). Trying again is useless.",
+        why="The package exists and is not linked to this repository: it was first pushed by "
+        "hand, or the repository was recreated (docker/build-push-action#806, "
+        "benchflow-ai/skillsbench#853). A retry cannot help.",
         signs=(Match(text=r"\b(?:write|create)_package\b"),),
         classification=Classification(
             kind=Kind.DENIED,
-            advice="Add `permissions: packages: write` to the job, and in the package's settings, "
-            "Manage Actions access, add this repository with the role Write. To link it for good, "
-            "give the image the label org.opencontainers.image.source with the repository's URL.",
+            advice="Add `permissions: packages: write` to the job, and in the package's "
+            "settings, Manage Actions access, add this repository with the role Write. "
+            "To link it permanently, give the image the label "
+            "org.opencontainers.image.source with the repository's URL.",
         ),
         after_success=_BLIP,
         examples=(
@@ -78,11 +79,11 @@ ACCESS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("D7",),
-        title="The network that the job runs in is kept out",
-        why="Azure's firewall (docker/build-push-action#1214), an organisation's list of allowed "
-        "addresses (docker/metadata-action#342), Google's perimeter "
-        "(GoogleCloudPlatform/cloud-sql-proxy#1686), or a proxy's filter in front of the registry "
-        "(docker/hub-feedback#273). The credentials may be good.",
+        title="The registry blocks the job's network",
+        why="Azure's firewall (docker/build-push-action#1214), an organisation's list of "
+        "allowed addresses (docker/metadata-action#342), Google's perimeter "
+        "(GoogleCloudPlatform/cloud-sql-proxy#1686), or a proxy's filter in front of the "
+        "registry (docker/hub-feedback#273). The credentials may be valid.",
         signs=(
             Match(text=r"\bclient with ip\b.{0,80}\bnot allowed\b"),
             Match(text=r"\bip address is not permitted\b"),
@@ -132,9 +133,9 @@ ACCESS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("D8",),
-        title="The organisation wants single sign-on",
+        title="The organisation requires single sign-on",
         why="A personal access token must be allowed for an organisation that enforces SAML; "
-        "Docker Hub takes no password then (docker/hub-feedback#2181).",
+        "Docker Hub accepts no password then (docker/hub-feedback#2181).",
         signs=(
             Match(text=r"\bSAML (?:SSO|enforcement|single sign-on)\b"),
             Match(text=r"\bwhen SSO is enforced\b"),
@@ -142,8 +143,8 @@ ACCESS: tuple[Rule, ...] = (
         classification=Classification(
             kind=Kind.DENIED,
             advice="Authorise the token for the organisation (Settings, Developer settings, "
-            "Configure SSO), or use `${{ github.token }}`; Docker Hub wants a personal access "
-            "token in place of the password.",
+            "Configure SSO), or use `${{ github.token }}`; Docker Hub requires a "
+            "personal access token instead of the password.",
         ),
         examples=(
             classic(
@@ -155,10 +156,10 @@ ACCESS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("D9",),
-        title="A right of the account is missing",
+        title="The account lacks a permission",
         why="ECR names the action (aws-actions/amazon-ecr-login#232), Google the permission "
-        "(google-github-actions/auth#50), which also reads so where the repository does not "
-        "exist, or the service is not switched on.",
+        "(google-github-actions/auth#50), which gives the same answer if the repository "
+        "does not exist or the service is not enabled.",
         signs=(
             Match(text=r"\bnot authorized to perform\b"),
             Match(text=r"\bpermission \S{1,80} denied on resource\b"),
@@ -171,9 +172,9 @@ ACCESS: tuple[Rule, ...] = (
         ),
         classification=Classification(
             kind=Kind.DENIED,
-            advice="Give the account the right that the text names, on this repository (Artifact "
-            "Registry Writer, AmazonEC2ContainerRegistryPowerUser, Deploy), and create the "
-            "repository first where the registry wants that.",
+            advice="Give the account the permission in the text, on this repository (Artifact "
+            "Registry Writer, AmazonEC2ContainerRegistryPowerUser, Deploy), and create "
+            "the repository first if the registry requires it.",
         ),
         after_success=_BLIP,
         examples=(
@@ -202,7 +203,7 @@ ACCESS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("D10",),
-        title="The registry takes no writes at present",
+        title="The registry accepts no writes at present",
         why="Harbor (goharbor/harbor#4650) and DigitalOcean while they collect garbage, Quay in "
         "read-only mode or with the namespace disabled, proxies of other registries, and Google's "
         "old registry; often worded as denied. Too long to wait for.",
@@ -220,8 +221,9 @@ ACCESS: tuple[Rule, ...] = (
         ),
         classification=Classification(
             kind=Kind.UNSUPPORTED,
-            advice="The registry is read-only, be it for maintenance, because the account is "
-            "disabled, or since it is a cache of another: push when that is over, or elsewhere.",
+            advice="The registry is read-only: for maintenance, because the account is "
+            "disabled, or because it is a cache of another registry. Push later, or to "
+            "another registry.",
         ),
         examples=(
             classic("denied: The system is in read only mode. Any modification is prohibited."),
@@ -240,7 +242,7 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("D11",),
         title="The project is not known",
-        why="Harbor answers unauthorized where the first part of the name is no project of its.",
+        why="Harbor answers unauthorized if the first part of the name is not one of its projects.",
         signs=(Match(text=r"\bproject \S{1,100} not found\b"),),
         classification=Classification(
             kind=Kind.NOT_FOUND,
@@ -254,7 +256,7 @@ ACCESS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("N17",),
-        title="A proxy wants a password",
+        title="A proxy requires a password",
         why="The proxy between here and the registry answered, not the registry.",
         signs=(
             Match(text=r"\bproxy authentication required\b"),
@@ -265,8 +267,8 @@ ACCESS: tuple[Rule, ...] = (
             kind=Kind.PROXY,
             retryable=False,
             advice="Give the proxy's user and password in HTTPS_PROXY "
-            "(`http://USER:PASSWORD@HOST:PORT`), or name the registry in NO_PROXY; the engine has "
-            "settings of its own.",
+            "(`http://USER:PASSWORD@HOST:PORT`), or name the registry in NO_PROXY; the "
+            "engine has separate proxy settings.",
         ),
         examples=(
             classic('Get "https://ghcr.io/v2/": Proxy Authentication Required'),
@@ -276,8 +278,8 @@ ACCESS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("N18",),
-        title="A proxy does not let us through",
-        why="It answered and said no, by a rule of its own; asking again changes no rule.",
+        title="A proxy blocks the registry",
+        why="The proxy refused by a rule of its own, so a retry cannot help.",
         signs=(
             Match(text=r" names, refused: 4(?!08|29)\d\d\b", answered=False),
             # the engine reports nothing more: what is behind the status (moby/moby#40507)
@@ -286,8 +288,8 @@ ACCESS: tuple[Rule, ...] = (
         classification=Classification(
             kind=Kind.PROXY,
             retryable=False,
-            advice="Have the proxy let the job through to this registry, or name the registry in "
-            "NO_PROXY where it can be reached without one; the engine has settings of its own.",
+            advice="Allow this registry in the proxy, or name it in NO_PROXY if it can be "
+            "reached directly; the engine has separate proxy settings.",
         ),
         examples=(
             classic("Get https://registry-1.docker.io/v2/: Forbidden"),
@@ -299,7 +301,7 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("N19",),
         title="A proxy refuses for the moment",
-        why="It has too much to do, or waited too long for us (408, 429).",
+        why="The proxy is overloaded or timed out (408, 429).",
         signs=(Match(text=r" names, refused: ", answered=False),),
         classification=Classification(kind=Kind.PROXY),
         examples=(
@@ -309,7 +311,7 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("D6",),
         title="The token's scopes do not cover it",
-        why="A refusal in words that name a permission is meant, whichever permission it is; "
+        why="A refusal that names a permission is permanent, whichever permission it is; "
         "Docker Hub's token service names scopes (roboreg/roboreg#117).",
         signs=(
             Match(text=r"\bdoes not match expected scopes\b"),
@@ -318,9 +320,9 @@ ACCESS: tuple[Rule, ...] = (
         ),
         classification=Classification(
             kind=Kind.DENIED,
-            advice="The token lacks a right: a personal access token (classic) needs the scope "
-            "`write:packages`, `github.token` needs `permissions: packages: write`, a token of "
-            "Docker Hub needs Read & Write.",
+            advice="The token lacks a permission: a personal access token (classic) needs the "
+            "scope `write:packages`, `github.token` needs `permissions: packages: "
+            "write`, a token of Docker Hub needs Read & Write.",
         ),
         after_success=_BLIP,
         examples=(
@@ -340,7 +342,7 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("A4",),
         title="The token has expired",
-        why="App tokens live one hour, the job's token ends with the job "
+        why="App tokens are valid for one hour, the job's token until the job ends "
         "(actions/create-github-app-token#128).",
         signs=(
             Match(text=r"\b(?:token|credentials?|password)\b.{0,40}\bexpired\b"),
@@ -348,8 +350,8 @@ ACCESS: tuple[Rule, ...] = (
         ),
         classification=Classification(
             kind=Kind.UNAUTHORIZED,
-            advice="The token has expired: make a new personal access token, or create the App's "
-            "token (it lives one hour) right before this step.",
+            advice="The token has expired: make a new personal access token, or create the "
+            "App's token (valid for one hour) right before this step.",
         ),
         after_success=_BLIP,
         examples=(
@@ -394,8 +396,8 @@ ACCESS: tuple[Rule, ...] = (
     Rule(
         rows=("A3",),
         title="Push access denied",
-        why="docker.io's words for a missing right, and containerd's for any 401 at the start of "
-        "an upload.",
+        why="docker.io's text for a missing permission, and containerd's for any 401 at the "
+        "start of an upload.",
         signs=(
             Match(text=r"\bpush access denied\b"),
             Match(text=r"\brequested access to the resource is denied\b"),
@@ -425,10 +427,10 @@ REFUSALS: tuple[Rule, ...] = (
     Rule(
         rows=("A2", "A5"),
         title="Not logged in, or the token ended during the push",
-        why="At first contact no credentials were sent. After a layer or tag has passed, the "
-        "short-lived token ran out in a long upload, and a new push gets a new one "
-        "(moby/moby#33558, docker/buildx#324). docker.io also refuses so while another job "
-        "creates the repository (MeshInspector/MeshLib#6742).",
+        why="At first contact no credentials were sent. After a successful layer or tag, the "
+        "short-lived token expired in a long upload, and a new push gets a new one "
+        "(moby/moby#33558, docker/buildx#324). docker.io also answers this while another "
+        "job creates the repository (MeshInspector/MeshLib#6742).",
         signs=(
             Match(text=r"\bauthentication required\b"),
             Match(text=r"\bno basic auth credentials\b"),
@@ -462,9 +464,10 @@ REFUSALS: tuple[Rule, ...] = (
     Rule(
         rows=("D1",),
         title="Denied, and nothing more",
-        why="GHCR refuses so with good credentials now and then, at the token service or at the "
-        "manifest, and takes the same push seconds later (Aureliolo/synthorg#2716, "
-        "devantler-tech/platform#2957). A wrong or expired token reads the same.",
+        why="With valid credentials GHCR occasionally answers this, at the token service or "
+        "at the manifest, and accepts the same push seconds later "
+        "(Aureliolo/synthorg#2716, devantler-tech/platform#2957). A wrong or expired "
+        "token reads the same.",
         signs=(
             Match(code="DENIED"),
             Match(code="FORBIDDEN"),
@@ -490,11 +493,11 @@ BARE_REFUSALS: tuple[Rule, ...] = (
     Rule(
         rows=("D2",),
         title="403 without a text",
-        why="Seen to pass at the third try (nextstrain/docker-base#131) and for lasting refusals "
-        "(docker/build-push-action#981); also for some tags with a branch's name "
-        "(tue-robotics/tue-env#708). The containerd store of engine 26 drops the text of every "
-        "refusal, so that lasting ones and secondary limits look like this too, and ECR's limit on "
-        "images (medic/cht-core#9175).",
+        why="Seen as temporary, gone at the third try (nextstrain/docker-base#131), and as "
+        "permanent (docker/build-push-action#981); also for some tags with a branch's "
+        "name (tue-robotics/tue-env#708). The containerd store of engine 26 drops the "
+        "text of every refusal, so that lasting ones and secondary limits look like this "
+        "too, and ECR's limit on images (medic/cht-core#9175).",
         signs=(
             Match(status=(403,)),
             Match(text=r"\b403 forbidden\b"),
@@ -502,10 +505,10 @@ BARE_REFUSALS: tuple[Rule, ...] = (
         classification=Classification(
             kind=Kind.AUTH_BLIP,
             advice="Check that the account may push there: on ghcr.io that the job has "
-            "`permissions: packages: write` and that the package's settings, Manage Actions "
-            "access, list this repository with the role Write. After many pushes it may be a rate "
-            "limit: run the job again some minutes later. In ECR look whether the repository is "
-            "full.",
+            "`permissions: packages: write` and that the package's settings, Manage "
+            "Actions access, list this repository with the role Write. After many "
+            "pushes it may be a rate limit: run the job again some minutes later. In "
+            "ECR check whether the repository is full.",
         ),
         examples=(
             classic("unknown: 403 Forbidden"),

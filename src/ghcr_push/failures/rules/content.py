@@ -12,11 +12,12 @@ _PUT = "unexpected status from PUT request to https://ghcr.io/v2/o/i/manifests/t
 FAULTS: tuple[Rule, ...] = (
     Rule(
         rows=("S1", "S2", "S3", "S4", "S5", "S6"),
-        title="The registry failed inside",
+        title="Internal error of the registry",
         why="Overload or an incident: seconds under a wide matrix "
-        "(docker/build-push-action#719), 30 to 90 seconds with the page of GitHub's unicorn, "
-        "some minutes or hours in an incident. Fewer writes at once often help. A code of a "
-        "refusal beside such a status means that whoever decides it was out of order.",
+        "(docker/build-push-action#719), 30 to 90 seconds with the page of GitHub's "
+        "unicorn, some minutes or hours in an incident. Fewer writes at once often help. "
+        "If such a status comes with the code of a refusal, the service that decides on "
+        "access had failed.",
         signs=(
             # not the permanent ones: 501, 505, 511
             Match(status=(500, *range(502, 505), *range(506, 511), *range(512, 600))),
@@ -74,7 +75,7 @@ FAULTS: tuple[Rule, ...] = (
 CONTENT: tuple[Rule, ...] = (
     Rule(
         rows=("S7", "S8"),
-        title="The upload is not known any more",
+        title="The upload no longer exists",
         why="The client repeated a commit whose answer it had lost, or the registry lost the "
         "upload's state; a new push finds the blob or sends it again "
         "(GoogleContainerTools/jib#4301: 40 of 51 blobs were there).",
@@ -113,7 +114,7 @@ CONTENT: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("S9",),
-        title="What was just uploaded reads as missing",
+        title="New content is reported as missing",
         why="Docker looks once after each upload; a 404 there is a read that came too soon, not "
         "a damaged blob (infobloxopen/konk#626, AlexanderMattTurner/agent-glovebox#4055).",
         signs=(
@@ -147,7 +148,7 @@ CONTENT: tuple[Rule, ...] = (
     Rule(
         rows=("L10",),
         title="The registry does not accept the name",
-        why="ghcr.io wants OWNER/NAME and answers 400 to names of one part "
+        why="ghcr.io requires OWNER/NAME and answers 400 to names of one part "
         "(docker/build-push-action#1111).",
         signs=(
             Match(code="NAME_INVALID"),
@@ -169,8 +170,8 @@ CONTENT: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("S21",),
-        title="The image has more layers than the registry takes",
-        why="ECR's limit, under the code of another thing (openai/tart#890).",
+        title="The image has more layers than the registry accepts",
+        why="ECR's limit, reported with an unrelated code (openai/tart#890).",
         signs=(Match(text=r"\blimit on number of layers\b"),),
         classification=Classification(
             kind=Kind.MANIFEST_REFUSED,
@@ -189,9 +190,9 @@ CONTENT: tuple[Rule, ...] = (
     Rule(
         rows=("S13",),
         title="The manifest is not accepted",
-        why="Media types, sizes or signatures that the registry does not take. Bytes that it "
-        "holds already were called invalid once, in a race of two tags for the same manifest "
-        "(GoogleContainerTools/jib#2470): that passes.",
+        why="Media types, sizes or signatures that the registry does not accept. Bytes that "
+        "it already holds were once called invalid in a race of two tags for the same "
+        "manifest (GoogleContainerTools/jib#2470), which is temporary.",
         signs=(
             Match(code="MANIFEST_INVALID"),
             Match(code="MANIFEST_UNVERIFIED"),
@@ -217,7 +218,7 @@ CONTENT: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("S14",),
-        title="The registry received other bytes",
+        title="The registry received different bytes",
         why="Bytes were changed on the way, or two writers shared one upload.",
         signs=(
             Match(code="DIGEST_INVALID"),
@@ -240,8 +241,8 @@ CONTENT: tuple[Rule, ...] = (
     Rule(
         rows=("S12",),
         title="The repository is not known",
-        why="ghcr.io creates packages at the first push, so this is a wrong host or owner; a "
-        "repository that is just being created is given a second try.",
+        why="ghcr.io creates packages at the first push, so this is a wrong host or owner; "
+        "one retry covers a repository that is just being created.",
         signs=(
             Match(code="NAME_UNKNOWN"),
             Match(text=r"\b(?:repository name|name) (?:unknown|not known to registry)\b"),
@@ -268,7 +269,7 @@ CONTENT: tuple[Rule, ...] = (
     Rule(
         rows=("S15",),
         title="The operation is not offered",
-        why="Another service than a registry, or one that only serves pulls.",
+        why="The host is not a registry, or only serves pulls.",
         signs=(
             Match(code="UNSUPPORTED"),
             Match(text=r"\boperation is unsupported\b"),
@@ -285,9 +286,9 @@ CONTENT: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("S19",),
-        title="Another write was in the way",
-        why="A conflict: two jobs write the same thing at the same moment. Some registries mean "
-        "an immutable tag by it, so few tries are enough.",
+        title="Conflict with another write",
+        why="Two jobs write the same thing at the same moment. Some registries report an "
+        "immutable tag this way, so few attempts are enough.",
         signs=(
             Match(status=(409,)),
             Match(code="CONFLICT"),
@@ -295,8 +296,8 @@ CONTENT: tuple[Rule, ...] = (
         classification=Classification(
             kind=Kind.NOT_VISIBLE,
             cap=3,
-            advice="Do not push the same tag from two jobs at the same time (`concurrency:`). If "
-            "it stays, look for a rule that keeps this tag from being moved.",
+            advice="Do not push the same tag from two jobs at the same time (`concurrency:`). "
+            "If it stays, look for a rule that forbids moving this tag.",
         ),
         examples=(
             api(409),
@@ -308,8 +309,8 @@ CONTENT: tuple[Rule, ...] = (
 PAGES: tuple[Rule, ...] = (
     Rule(
         rows=("S20",),
-        title="Something else than a registry answered",
-        why="A page where the registry's answer should be: of a proxy, a login, or of another "
+        title="The answer did not come from a registry",
+        why="An HTML page instead of the registry's answer: from a proxy, a login, or another "
         "service at that host and port.",
         signs=(
             Match(status=(*range(200, 400), 511)),
@@ -324,7 +325,7 @@ PAGES: tuple[Rule, ...] = (
             kind=Kind.UNSUPPORTED,
             retryable=True,
             cap=2,
-            advice="Check the registry's host and port, and what stands between: a proxy "
+            advice="Check the registry's host and port, and what is between: a proxy "
             "(HTTPS_PROXY), a login page, a filter that inspects TLS.",
         ),
         examples=(

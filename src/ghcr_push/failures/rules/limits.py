@@ -9,9 +9,9 @@ LIMITS: tuple[Rule, ...] = (
     Rule(
         rows=("Q1",),
         title="A quota is used up",
-        why="Refused as denied by Harbor (goharbor/harbor#17390, camunda/keycloak#641), Quay and "
-        "DigitalOcean (docker/build-push-action#586), as unauthorized by IBM, as 413 by Forgejo "
-        "and Artifactory. It does not pass, and has nothing to do with permissions.",
+        why="Refused as denied by Harbor (goharbor/harbor#17390, camunda/keycloak#641), Quay "
+        "and DigitalOcean (docker/build-push-action#586), as unauthorized by IBM, as 413 "
+        "by Forgejo and Artifactory. It is permanent, and unrelated to permissions.",
         signs=(
             Match(text=r"\bexceed the configured upper limit\b"),
             Match(text=r"\bquota\b.{0,60}\bexceed"),

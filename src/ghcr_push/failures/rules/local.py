@@ -7,8 +7,8 @@ LOCAL: tuple[Rule, ...] = (
     Rule(
         rows=("L1",),
         title="The tag is not in the engine's store",
-        why="No request is made. A builder with a container driver keeps its result to itself "
-        "unless it is loaded.",
+        why="No request is made. A builder with a container driver keeps its result out of "
+        "the engine unless it is loaded.",
         signs=(
             Match(text=r"\btag does not exist\b", answered=False),
             Match(text=r"\bimage does not exist locally\b", answered=False),
@@ -67,8 +67,8 @@ LOCAL: tuple[Rule, ...] = (
     Rule(
         rows=("L4",),
         title="The engine does not answer",
-        why="It is not running, or its socket is not where the client looks. An engine that "
-        "answered before in this run may be restarting: it is asked again for some minutes "
+        why="It is not running, or its socket is at another path. An engine that answered "
+        "earlier in the run may be restarting: the request is retried for some minutes "
         "(`engine-restarting`).",
         signs=(
             Match(text=r"\bcannot connect to the docker daemon\b", answered=False),
@@ -77,8 +77,9 @@ LOCAL: tuple[Rule, ...] = (
         ),
         classification=Classification(
             kind=Kind.ENGINE_UNREACHABLE,
-            advice="Check that the Docker Engine runs and that its socket is mounted: "
-            "`-v /var/run/docker.sock:/var/run/docker.sock`, or DOCKER_HOST for another place.",
+            advice="Check that the Docker Engine runs and that its socket is mounted: `-v "
+            "/var/run/docker.sock:/var/run/docker.sock`, or set DOCKER_HOST for "
+            "another address.",
         ),
         examples=(
             classic(
@@ -96,7 +97,7 @@ LOCAL: tuple[Rule, ...] = (
     Rule(
         rows=("L5",),
         title="No permission to use the engine's socket",
-        why="The socket is there and its mode or group keeps this user out.",
+        why="The socket exists, but its mode or group excludes this user.",
         signs=(
             Match(
                 text=r"\bpermission denied while trying to connect to the docker\b",
@@ -137,7 +138,7 @@ LOCAL: tuple[Rule, ...] = (
     Rule(
         rows=("L7",),
         title="The docker command is missing or too old",
-        why="A fault of the image that this action runs in.",
+        why="A bug in the action's image.",
         signs=(
             Match(text=r"\bdocker: (?:command )?not found\b", answered=False),
             Match(text=r"\bdocker: permission denied\b", answered=False),
@@ -158,9 +159,9 @@ LOCAL: tuple[Rule, ...] = (
         rows=("L8",),
         title="Parts of a multi-platform image are not local",
         why="The containerd store can hold an index without the content of all its platforms. "
-        "Engine 26 refuses to push it; 28 pushes the one platform that it has and says so. A save "
-        "fails before it begins. Reports: kuskoman/logstash-exporter#346, docker/cli#5476, "
-        "moby/moby#52897.",
+        "Engine 26 refuses to push it; 28 pushes the one platform that it has and says "
+        "so. A save fails before it starts. Reports: kuskoman/logstash-exporter#346, "
+        "docker/cli#5476, moby/moby#52897.",
         signs=(
             # a save that finds, in mid-stream, that the store has lost a blob
             Match(text=r"\bblob not found: not found\b", answered=False),
@@ -210,8 +211,8 @@ LOCAL: tuple[Rule, ...] = (
         signs=(Match(text=r"\bunsupported layer media ?type\b", answered=False),),
         classification=Classification(
             kind=Kind.UNSUPPORTED,
-            advice="Build the image with ordinary tar layers (gzip or zstd); this engine cannot "
-            "push the layers it has.",
+            advice="Build the image with ordinary tar layers (gzip or zstd); the engine "
+            "cannot push its present layers.",
         ),
         examples=(
             containerd(
@@ -221,17 +222,17 @@ LOCAL: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("L11",),
-        title="The engine and its client speak other versions of the API",
-        why="DOCKER_API_VERSION in the job's environment keeps the client from agreeing on a "
-        "version with the engine. Engine 29 knows none below 1.44.",
+        title="Engine and client use different API versions",
+        why="DOCKER_API_VERSION in the job's environment keeps the client from negotiating a "
+        "version with the engine. Engine 29 supports none below 1.44.",
         signs=(
             Match(text=r"\bclient (?:version \S+ )?is too (?:old|new)\b", answered=False),
             Match(text=r"\bclient is newer than server\b", answered=False),
         ),
         classification=Classification(
             kind=Kind.ENGINE_REFUSED,
-            advice="Take DOCKER_API_VERSION out of the job's environment; if it is not there, "
-            "update the Docker Engine (20.10 and later are served), or this action.",
+            advice="Remove DOCKER_API_VERSION from the job's environment; if it is not set, "
+            "update the Docker Engine (20.10 and later are supported), or this action.",
         ),
         examples=(
             classic(
@@ -254,8 +255,8 @@ LOCAL: tuple[Rule, ...] = (
     Rule(
         rows=("L12",),
         title="The engine's copy of the image is damaged",
-        why="A file of a layer is not what it was when the layer came (a full or failing disk, a "
-        "virus scanner), or the store has lost it. No further try mends that: moby/moby#33991, "
+        why="A layer's file has changed since it was stored (a full or failing disk, a virus "
+        "scanner), or is lost. A retry cannot help: moby/moby#33991, "
         "docker/for-linux#1307.",
         signs=(
             Match(text=r"\bfile integrity checksum failed for\b", answered=False),

@@ -9,8 +9,8 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N5",),
         title="No trusted TLS connection",
-        why="A typing error in the host (docker/build-push-action#836) or a private certificate "
-        "authority; it does not pass.",
+        why="A typing error in the host (docker/build-push-action#836) or a private "
+        "certificate authority; it is permanent.",
         signs=(
             Match(text=r"\bx509: ", answered=False),
             Match(text=r"\btls: (?:handshake failure|failed to verify)", answered=False),
@@ -31,7 +31,7 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N15",),
         title="The registry speaks plain HTTP",
-        why="The client speaks TLS to a port that does not (vfarcic/books-ms#7), or the other way "
+        why="The client uses TLS on a port without it (vfarcic/books-ms#7), or the other way "
         "round (moby/moby#20104).",
         signs=(
             Match(text=r"\bserver gave http response to https client\b", answered=False),
@@ -60,8 +60,8 @@ NETWORK: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("N16",),
-        title="The registry wants a certificate of ours",
-        why="It knows its clients by TLS certificates, which only the engine can be given.",
+        title="The registry requires a client certificate",
+        why="It authenticates clients by TLS certificates, which only the engine can present.",
         signs=(
             Match(text=r"\bno required ssl certificate was sent\b"),
             Match(text=r"\bcertificate required\b"),
@@ -79,7 +79,10 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N21",),
         title="The engine's proxy cannot be reached",
-        why="Its settings name a proxy that is gone (docker-archive-public/docker.kitematic#3573).",
+        why=(
+            "Its settings name a proxy that no longer exists "
+            "(docker-archive-public/docker.kitematic#3573)."
+        ),
         signs=(Match(text=r"\bproxyconnect tcp: ", answered=False),),
         classification=Classification(
             kind=Kind.PROXY,
@@ -94,7 +97,7 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N7",),
         title="The resolver did not answer",
-        why="Blips of the runner's DNS (docker/build-push-action#719, #520).",
+        why="Temporary failures of the runner's DNS (docker/build-push-action#719, #520).",
         signs=(
             Match(text=r"\blookup\b.{0,300}(?:i/o timeout|server misbehaving|connection refused)"),
             Match(text=r"\btemporary failure in name resolution\b"),
@@ -112,8 +115,8 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N8",),
         title="No such host",
-        why="A typing error (pennsignals/publish_docker-compose#4), or a blip if the host worked "
-        "before (aws-actions/amazon-ecr-login#475).",
+        why="A typing error (pennsignals/publish_docker-compose#4), or a temporary failure if "
+        "the host worked before (aws-actions/amazon-ecr-login#475).",
         signs=(
             Match(text=r"\bno such host\b", answered=False),
             Match(text=r"\bname or service not known\b", answered=False),
@@ -131,8 +134,8 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N12", "N13"),
         title="A request could not be repeated inside the client",
-        why="The registry broke off in a way that the client could not replay "
-        "(docker/build-push-action#626); a new push can.",
+        why="The registry closed the connection during a request that the client could not "
+        "repeat (docker/build-push-action#626); a new push can.",
         signs=(
             Match(text=r"\bcannot reuse body\b"),
             Match(text=r": no response$"),
@@ -146,8 +149,8 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N10",),
         title="The commit's answer did not come within 30 seconds",
-        why="A fixed limit of the containerd store; the blob often landed anyway, so few tries "
-        "are enough (moby/moby#53700, containerd/containerd#13164).",
+        why="A fixed limit of the containerd store; the blob is often there anyway, so few "
+        "attempts are enough (moby/moby#53700, containerd/containerd#13164).",
         signs=(Match(text=r"\btimeout awaiting response headers\b"),),
         classification=Classification(kind=Kind.TIMEOUT, cap=3),
         examples=(
@@ -160,9 +163,9 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N4", "N6", "N9", "N11", "N14"),
         title="No answer in time",
-        why="Docker gives the first request and the token 15 seconds and tries them once. A "
-        "time-out says nothing of what landed: once the edge had answered 201 after 19 seconds "
-        "(docker/build-push-action#251).",
+        why="Docker gives the first request and the token 15 seconds and one attempt. After a "
+        "time-out the write may have taken effect: in one case the edge answered 201 "
+        "after 19 seconds (docker/build-push-action#251).",
         signs=(
             Match(text=r"\btls handshake timeout\b"),
             Match(text=r"\bi/o timeout\b"),
@@ -191,8 +194,9 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N20",),
         title="No connection could be made",
-        why="Nobody listens at that address, or nothing leads to it: an outage, or a mistyped host "
-        "or port. A registry that was never reached in the run is given up after about a minute.",
+        why="Nothing listens at that address, or there is no route to it: an outage, or a "
+        "mistyped host or port. A registry that was never reached in the run is given up "
+        "after about a minute.",
         signs=(
             Match(text=r"\bconnection refused\b"),
             Match(text=r"\bno route to host\b"),
@@ -212,8 +216,8 @@ NETWORK: tuple[Rule, ...] = (
     Rule(
         rows=("N1", "N2", "N3"),
         title="The connection broke",
-        why="Cut by the peer or the path, alone or in outbreaks (felddy/foundryvtt-docker#358, "
-        "docker/buildx#834).",
+        why="Closed by the peer or on the way, singly or in series "
+        "(felddy/foundryvtt-docker#358, docker/buildx#834).",
         signs=(
             Match(text=r"\bEOF\b"),
             Match(text=r"\bserver closed idle connection\b"),

@@ -13,10 +13,11 @@ TAGS: tuple[Rule, ...] = (
     Rule(
         rows=("R1",),
         title="The tag cannot be moved",
-        why="Tags are immutable there. Each registry says so in its own words, behind any code: "
-        "Harbor 412 (engine 26 keeps the status alone), Google's manifest invalid "
-        "(GoogleContainerTools/kaniko#3045), ECR's tag invalid (moby/buildkit#3776), Docker Hub's "
-        "denied (kimai/kimai#5791), Quay's 409, Aliyun and Mirantis in words.",
+        why="Tags are immutable there. Each registry reports this in its own words, with any "
+        "code: Harbor 412 (engine 26 keeps the status alone), Google's manifest invalid "
+        "(GoogleContainerTools/kaniko#3045), ECR's tag invalid (moby/buildkit#3776), "
+        "Docker Hub's denied (kimai/kimai#5791), Quay's 409, Aliyun and Mirantis in "
+        "words.",
         signs=(
             Match(text=r"\bimmutab(?:le|ility)\b"),
             Match(text=r"\balready exists and cannot be overwritten\b"),
@@ -27,9 +28,9 @@ TAGS: tuple[Rule, ...] = (
         ),
         classification=Classification(
             kind=Kind.TAG_REFUSED,
-            advice="The registry keeps this tag from being moved: give the image a new tag, or "
-            "take the tag out of the rule for immutable or protected tags. List such tags in "
-            "`protect`, and they are left alone without a write.",
+            advice="The registry does not allow moving this tag: give the image a new tag, or "
+            "exclude the tag from the rule for immutable or protected tags. If you "
+            "list such tags in `protect`, the action does not try to write them.",
         ),
         examples=(
             classic("tag invalid: The image tag 't' already exists and is immutable."),
@@ -68,8 +69,9 @@ TAGS: tuple[Rule, ...] = (
     Rule(
         rows=("R2",),
         title="The account may add tags but not move them",
-        why="Artifactory wants a right of its own for it, and answers 403, unauthorized, or that "
-        "the manifest is invalid (GoogleContainerTools/kaniko#1095).",
+        why="Artifactory requires a separate permission for it, and answers 403, "
+        "unauthorized, or that the manifest is invalid "
+        "(GoogleContainerTools/kaniko#1095).",
         signs=(
             Match(text=r"\bpermissions? to delete/overwrite\b"),
             Match(text=r"\bmanifest invalid\b.{0,60}\bHTTP 403 Forbidden\b"),
@@ -96,9 +98,10 @@ TAGS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("R3",),
-        title="The repository takes each manifest once",
-        why="Nexus with its redeploy policy off refuses a manifest that it holds, also under a "
-        "second tag, with a code of uploads (GoogleContainerTools/jib#2395). The first tag lands.",
+        title="The repository accepts each manifest once",
+        why="Nexus with its redeploy policy off refuses a manifest that it already holds, "
+        "also under a second tag, with a code for uploads "
+        "(GoogleContainerTools/jib#2395). The first tag lands.",
         signs=(Match(text=r"\bdoes not allow updating assets\b"),),
         classification=Classification(
             kind=Kind.TAG_REFUSED,
@@ -114,8 +117,8 @@ TAGS: tuple[Rule, ...] = (
     Rule(
         rows=("R4",),
         title="The tag, image or repository is locked",
-        why="Azure's locks (`write-enabled` is false) read so, and so does its limit on storage "
-        "(Azure/acr#561, #84). Any registry may answer 423.",
+        why="Azure's locks (`write-enabled` is false) and its limit on storage give this "
+        "answer (Azure/acr#561, #84). Any registry may answer 423.",
         signs=(
             Match(text=r"\boperation is disallowed\b"),
             Match(status=(423,)),
@@ -123,8 +126,9 @@ TAGS: tuple[Rule, ...] = (
         classification=Classification(
             kind=Kind.TAG_REFUSED,
             advice="Look for a lock with `az acr repository show --image NAME:TAG` (and with "
-            "`--repository NAME`), and take it off with `az acr repository update --write-enabled "
-            "true`; or give the image a new tag. A registry at its storage limit says the same.",
+            "`--repository NAME`), and remove it with `az acr repository update "
+            "--write-enabled true`; or give the image a new tag. A registry at its "
+            "storage limit gives the same answer.",
         ),
         examples=(
             classic("unknown: The operation is disallowed on this registry, repository or image."),
@@ -137,8 +141,8 @@ TAGS: tuple[Rule, ...] = (
     Rule(
         rows=("R5",),
         title="The registry does not accept this tag's name",
-        why="The registry's grammar or rules for names of tags; GitLab's protected tags are "
-        "refusals, at times without a word of it.",
+        why="The registry's grammar or rules for names of tags; GitLab refuses protected "
+        "tags, sometimes without naming the rule.",
         signs=(Match(code="TAG_INVALID"),),
         classification=Classification(kind=Kind.TAG_REFUSED),
         examples=(
@@ -149,14 +153,14 @@ TAGS: tuple[Rule, ...] = (
     Rule(
         rows=("R6",),
         title="The tag names a manifest of another media type",
-        why="zot lets a tag that named an image not name an index, nor the other way round "
+        why="In zot, a tag of an image cannot change to an index, or the reverse "
         "(knative/func#2721).",
         signs=(Match(text=r"\bchanging manifest media-type from\b"),),
         classification=Classification(
             kind=Kind.TAG_REFUSED,
-            advice="Delete the tag from the registry first, or use another one: the registry keeps "
-            "a tag from changing between an image and an index, or between Docker's media types "
-            "and OCI's.",
+            advice="Delete the tag from the registry first, or use another one: in this "
+            "registry a tag cannot change between an image and an index, or between "
+            "Docker's media types and OCI's.",
         ),
         examples=(
             api(
@@ -170,10 +174,10 @@ TAGS: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("P1",),
-        title="A policy keeps the image back",
-        why="Harbor takes the push and refuses its reading until the image is scanned or signed: "
-        "412, to HEAD without a text (goharbor/harbor#15885). Artifactory's Xray and Sonatype's "
-        "firewall answer 403.",
+        title="A policy forbids reading the image",
+        why="Harbor accepts the push and refuses reads until the image is scanned or signed: "
+        "412, without a text for HEAD (goharbor/harbor#15885). Artifactory's Xray and "
+        "Sonatype's firewall answer 403.",
         signs=(
             Match(code="PROJECTPOLICYVIOLATION"),
             Match(status=(412,)),

@@ -15,9 +15,10 @@ THROTTLES: tuple[Rule, ...] = (
     Rule(
         rows=("T2",),
         title="Secondary rate limit",
-        why="GitHub's limiter for bursts of writes answers 403 and reads like a refusal; some "
-        "tens of manifest writes within minutes trip it. It clears in minutes if nothing is sent "
-        "(virtualcell/vcell#1888, perminder-klair/subwave#1377, markrussinovich/refchecker#67).",
+        why="GitHub's limiter for bursts of writes answers 403, which looks like a refusal; "
+        "some tens of manifest writes within minutes trigger it. It ends within minutes "
+        "if nothing is sent (virtualcell/vcell#1888, perminder-klair/subwave#1377, "
+        "markrussinovich/refchecker#67).",
         signs=(
             Match(text=r"\bsecondary rate limit"),
             Match(text=r"\babuse detection\b"),
@@ -34,8 +35,8 @@ THROTTLES: tuple[Rule, ...] = (
     ),
     Rule(
         rows=("T3",),
-        title="A quota over hours is used up",
-        why="Docker Hub's quotas clear after hours: nothing that a run can wait for.",
+        title="A quota for several hours is used up",
+        why="Docker Hub's quotas reset after hours, too long for a run to wait.",
         signs=(Match(text=r"\byou have reached your .{0,40}rate limit\b"),),
         classification=Classification(
             kind=Kind.THROTTLED,
@@ -59,8 +60,8 @@ THROTTLES: tuple[Rule, ...] = (
     Rule(
         rows=("T1",),
         title="Too many requests within a minute",
-        why="ghcr.io lets through about 2,000 requests a minute and names waits of milliseconds "
-        "in the message; other jobs share the allowance (chainguard-images/images#173, "
+        why="ghcr.io allows about 2,000 requests a minute and names waits of milliseconds in "
+        "the message; other jobs share the limit (chainguard-images/images#173, "
         "coreruleset/modsecurity-crs-docker#449, rapidsai/ci-imgs#162).",
         signs=(
             Match(code="TOOMANYREQUESTS"),
