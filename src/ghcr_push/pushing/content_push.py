@@ -46,7 +46,7 @@ class ContentPush:
     ) -> None:
         self.log = log
         self.repository = seed.reference.repository
-        """Where the content goes."""
+        """The target repository."""
         self._seed = seed
         self._context = context
         self._limiter = limiter
@@ -300,7 +300,7 @@ class ContentPush:
             return await self.units.send(blob.digest, attempt, journal, look_again)
 
     async def _send_unseen(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
-        """Send the blob, once, without a look and without a mount."""
+        """Send the blob once, without looking for it or mounting it."""
         return await self.units.send(blob.digest, upload.attempt, journal)
 
     async def _is_there(

@@ -138,7 +138,7 @@ def internal(error: Exception, where: str) -> Failure:
 
 
 def judged(error: Exception, where: str) -> Failure:
-    """Judge an error of a read before the run: what is no adapter's word is a fault of ours."""
+    """Classify an error of a read before the run: an error from no adapter is internal."""
     first = tracing.leaves(error)[0]
     return classify(first.evidence) if isinstance(first, PushError) else internal(error, where)
 

@@ -23,7 +23,7 @@ READ_TIMEOUT: Final = 30.0
 
 
 class Reader:
-    """Reads of one repository; both ways to read raise ``AttemptError`` where the read fails."""
+    """Reads of one repository; both ways to read raise ``AttemptError`` if the read fails."""
 
     def __init__(self, context: RunContext, limiter: Limiter, repository: Repository) -> None:
         self._context = context
@@ -47,7 +47,7 @@ class Reader:
             raise AttemptError(given_up, counts=True)
         try:
             result = await answered(request(), within=READ_TIMEOUT)
-        except Exception as error:  # a fault of ours, too, is the failure of this read alone
+        except Exception as error:  # an internal error, too, fails this read alone
             failure = self._context.judge(error, self._repository)
             counts = reading.failed(failure)
             given_up = self._limiter.outage.given_up

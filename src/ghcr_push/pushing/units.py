@@ -68,9 +68,9 @@ class Units:
         journal: Journal,
         look_again: Callable[[], Awaitable[T | None]] = _unseen,
     ) -> T:
-        """Write once, in a slot, unless ``look_again``, asked in it, finds that it is done.
+        """Write once, in a slot, unless ``look_again``, called in it, finds that it is done.
 
-        ``digest`` is of what is written, or of what a list that is written is about.
+        ``digest`` is that of the written manifest or blob, or of a written list's subject.
         """
         while True:
             async with self._limiter.write((self.repository, digest)) as slot:
@@ -120,7 +120,7 @@ class Units:
         )
 
     def judge(self, error: Exception) -> Failure:
-        """Classify what one try raised."""
+        """Classify the error of one attempt."""
         return self._context.judge(error, self.repository)
 
     async def read(self, step: Step, journal: Journal, do: Callable[[], Awaitable[T]]) -> T:
