@@ -65,7 +65,7 @@ def _archive(folder: Path, raw: bytes, *told: str, form: str = "oci-archive") ->
 def cut_archive(folder: Path) -> Case:
     files, _, _ = _image(folder)
     raw = tar(files)
-    return _archive(folder, raw[: len(raw) * 2 // 3], "is cut off")
+    return _archive(folder, raw[: len(raw) * 2 // 3], "is truncated")
 
 
 def cut_gzip(folder: Path) -> Case:
@@ -133,7 +133,7 @@ def wrong_checksum_of_layer(folder: Path) -> Case:
 def cut_layer(folder: Path) -> Case:
     files = docker_archive([layer(1), layer(2)], compress=True)
     files["layer-1.tar"] = files["layer-1.tar"][:-100]
-    return _archive(folder, tar(files), "layer-1.tar", "cut off", form="docker-archive")
+    return _archive(folder, tar(files), "layer-1.tar", "truncated", form="docker-archive")
 
 
 # -- what is missing or unclear -------------------------------------------------------------------
@@ -197,7 +197,7 @@ def two_entries(folder: Path) -> Case:
 def device(folder: Path) -> Case:
     files, manifest, _ = _image(folder)
     del files[f"blobs/sha256/{manifest}"]
-    case = _layout(folder, files, manifest, "no regular file")
+    case = _layout(folder, files, manifest, "not a regular file")
     os.mkfifo(folder / "blobs" / "sha256" / manifest)
     return case
 

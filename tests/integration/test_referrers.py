@@ -125,7 +125,7 @@ def test_a_signature_lies_there_before_the_tag_moves(pair: Pair) -> None:
 def test_a_dry_run_counts_them_and_writes_nothing(pair: Pair) -> None:
     end = pair.push(dry_run="true")
     assert end.outcomes == {f"{COPY}:1": "planned", f"{COPY}:2": "planned"}
-    assert "4 of what refers to docker://" in end.log
+    assert "4 referrers of docker://" in end.log
     assert not pair.target.requests(*WRITES)
 
 
@@ -176,7 +176,7 @@ def test_what_the_source_lists_and_has_not_is_told_and_left_behind(pair: Pair) -
     pair.source.registry.forget(REPOSITORY, lost)
     end = pair.push()
     assert end.status == 0, end.log
-    assert f"lists referrers that it has not: {lost}" in end.log
+    assert f"lists referrers that are missing there: {lost}" in end.log
     assert pair.listed(pair.attached.index) == []
 
 
@@ -241,7 +241,7 @@ def test_more_signatures_at_the_target_stay(pair: Pair) -> None:
     end = pair.push()
     assert end.status == 0
     assert pair.target.registry.tags(COPY)[pair.attached.signature] == kept
-    assert "left as it is" not in end.log
+    assert "left unchanged" not in end.log
 
 
 def test_signatures_that_each_side_lacks_are_left_and_told(pair: Pair) -> None:
@@ -250,7 +250,7 @@ def test_signatures_that_each_side_lacks_are_left_and_told(pair: Pair) -> None:
     end = pair.push()
     assert end.status == 0
     assert pair.target.registry.tags(COPY)[pair.attached.signature] == kept
-    assert f"{COPY}:{pair.attached.signature} was left as it is" in end.log
+    assert f"{COPY}:{pair.attached.signature} was left unchanged" in end.log
 
 
 def test_tags_that_lead_round_in_a_circle_come_to_an_end(pair: Pair) -> None:
@@ -292,7 +292,7 @@ def test_an_entry_that_another_writer_overwrote_is_added_again(pair: Pair) -> No
 def test_an_image_of_the_engine_has_none_and_that_is_said(tmp_path: Path) -> None:
     with running_pair(tmp_path, source_api=False, target_api=False) as pair:
         end = pair.push(source="app:1", dry_run="true")
-        assert "`referrers` brings along what refers to" in end.log
+        assert "`referrers` works with" in end.log
 
 
 def test_one_platform_brings_what_refers_to_it_alone(pair: Pair) -> None:

@@ -109,7 +109,7 @@ def test_what_an_account_may_write_and_not_read_is_told_as_landed_and_not_verifi
         assert not end.target(f"acme/app:{number}")["verified"]
     [notice] = end.report["notices"]
     assert "this account may not read it" in notice
-    assert "right to read" in notice
+    assert "permission to read" in notice
 
 
 def test_what_can_be_read_before_a_write_and_not_after_it_is_not_told_as_landed(

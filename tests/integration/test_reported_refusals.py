@@ -287,7 +287,7 @@ def test_a_refused_tag_among_others_is_told_of_rules_for_tags(
     }, end.log
     failure = end.failure("acme/app:1")
     assert failure["kind"] == (kind if there else "auth-blip")
-    assert "rule that keeps this tag" in failure["advice"]
+    assert "rule that forbids" in failure["advice"]
     assert "packages: write" not in failure["advice"]
     assert world.count(Step.MANIFEST_PUT, reference="1") == (tries if there else 3)
 
@@ -323,7 +323,7 @@ def test_a_tag_refused_to_docker_push_sinks_no_other(tmp_path: Path, words: str)
         names = ["acme/app:1", "acme/app:2", "acme/app:3"]
         end = world.push(*names, transport="engine")
         assert end.outcomes == {names[0]: "failed", names[1]: "pushed", names[2]: "pushed"}
-        assert "rule that keeps this tag" in end.failure("acme/app:1")["advice"]
+        assert "rule that forbids" in end.failure("acme/app:1")["advice"]
 
 
 def test_two_tags_refused_to_docker_push_end_the_others(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_a_refused_tag_sinks_no_other_image_of_its_repository(tmp_path: Path) ->
         here = f"{world.front.address}/acme/app"
         end = world.run({"tags": f"app:1 => {here}:1\napp:2 => {here}:2"})
         assert end.outcomes == {"acme/app:1": "failed", "acme/app:2": "pushed"}, end.log
-        assert "rule that keeps this tag" in end.failure("acme/app:1")["advice"]
+        assert "rule that forbids" in end.failure("acme/app:1")["advice"]
         assert world.count(Step.MANIFEST_PUT, reference="1") == 1
 
 

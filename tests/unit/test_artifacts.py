@@ -127,7 +127,7 @@ def test_a_list_that_cannot_be_read_is_taken_for_none(runner: Runner, listing: s
 def test_a_runner_without_the_file_is_a_notice(environ: dict[str, str]) -> None:
     delivery = deliver(run(pushed(target("1"))), ASKED, environ, WorkspacePaths({}))
     (notice,) = delivery.notices
-    assert "there is no GITHUB_ARTIFACTS here, which runners have from 2.336 on" in notice
+    assert "GITHUB_ARTIFACTS is not set; runners set it from 2.336 on" in notice
     assert exit_status(delivery, ASKED, Interruption()) == 0
 
 

@@ -196,7 +196,7 @@ def test_a_variable_that_is_nearly_one_of_ours_is_refused() -> None:
     done = run("ghcr.io/a/b:1", GHCR_PUSH_DRYRUN="true")
     assert done.exit_code == 2
     assert "Did you mean GHCR_PUSH_DRY_RUN?" in done.stderr
-    assert "GHCR_PUSH_COLOUR_OF_MY_CAR is no variable of ours" in (
+    assert "GHCR_PUSH_COLOUR_OF_MY_CAR is not a known variable" in (
         run(*DRY, "1", PATH="", GHCR_PUSH_COLOUR_OF_MY_CAR="red").stderr
     )
 

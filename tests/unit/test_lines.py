@@ -408,10 +408,7 @@ def test_an_outage_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -
         *[waiting(504)] * 3,
         Resumed("ghcr.io", 23.4, outage=True),
     ) == [
-        (
-            "ghcr.io: no request succeeds any more: server-error (500); "
-            "trying one at a time until one does"
-        ),
+        ("ghcr.io: requests fail: server-error (500); sending one at a time until one succeeds"),
         "ghcr.io: no request has succeeded for 10 s",
         "ghcr.io: requests succeed again, after 23 s",
     ]

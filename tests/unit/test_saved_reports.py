@@ -58,7 +58,7 @@ def test_a_saved_report_renders_like_a_fresh_one(subject: Report) -> None:
     "text", [b"", b"{}", b"[]", b"\xff", b'{"schema_version": "2"}', b"null", b"1" * 5000]
 )
 def test_what_is_no_report_is_refused(text: bytes) -> None:
-    with pytest.raises(UnreadableReportError, match="no report of ghcr-push"):
+    with pytest.raises(UnreadableReportError, match="not a report of ghcr-push"):
         from_json(text)
 
 
@@ -100,7 +100,7 @@ def test_a_target_of_several_jobs_counts_once_as_the_newest_left_it() -> None:
     new = job("1", "2026-03-01T03:00:00Z")
     whole = merged([("new", new), ("old", old)])
     assert [result.outcome for result in whole.targets] == [Outcome.PUSHED]
-    assert any("stand in several reports" in notice for notice in whole.notices)
+    assert any("are in several reports" in notice for notice in whole.notices)
 
 
 # -- pages, tables, numbers -------------------------------------------------------------------

@@ -88,5 +88,5 @@ def test_what_is_no_annotation_is_refused(line: str) -> None:
 @pytest.mark.parametrize("source", ["app:1", "oci-layout:a", "docker://ghcr.io/acme/app:1"])
 def test_what_passes_unchanged_takes_no_annotations(source: str) -> None:
     told = refused(f"{TITLE}=App", source)
-    assert told.startswith("annotations go into an index that is made of several sources")
+    assert told.startswith("annotations are for an index made from several sources")
     assert f"{source!r} passes unchanged" in told

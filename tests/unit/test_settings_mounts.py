@@ -66,7 +66,7 @@ def test_a_repository_of_another_registry_is_left_out_with_a_notice() -> None:
 
 def test_docker_push_does_not_hear_of_it() -> None:
     (notice,) = read("acme/base", transport="engine").notices
-    assert notice.startswith("`mount-from` means nothing with `transport: engine`")
+    assert notice.startswith("`mount-from` has no effect with `transport: engine`")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_docker_push_does_not_hear_of_it() -> None:
         ("https://ghcr.io/acme/base", "starts with a protocol; leave it out"),
         ("acme/base acme/tools", "has a space in it; write one entry per line"),
         (f"acme/base@sha256:{'0' * 64}", "names a digest"),
-        ("acme//base", "has an empty part, as where a variable is empty"),
+        ("acme//base", "has an empty part, perhaps from an empty variable"),
         ("acme/+base", "is not a repository: 'acme/+base' is not a repository name"),
         ("base", "has no owner: packages of ghcr.io are named ghcr.io/OWNER/base"),
         ("ghcr.io/base", "has no owner: packages of ghcr.io are named ghcr.io/OWNER/base"),

@@ -169,7 +169,7 @@ async def test_refuses_a_config_that_names_no_layers(config: bytes) -> None:
 async def test_refuses_an_archive_that_is_cut_off(save: Saver, share: float) -> None:
     archive = save(LAYERS)
     cut = archive[: int(share * len(archive))]
-    assert "not whole" in await refusal(cut, classic_image(LAYERS))
+    assert "incomplete" in await refusal(cut, classic_image(LAYERS))
 
 
 @FORMS

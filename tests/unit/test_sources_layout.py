@@ -147,7 +147,7 @@ async def test_a_layer_with_other_bytes_is_never_given_out_whole(tmp_path: Path)
     ("name", "content", "told"),
     [
         ("index.json", None, "has no index.json, but blobs, oci-layout"),
-        ("index.json", b"[]", "is no JSON object"),
+        ("index.json", b"[]", "is not a JSON object"),
         ("index.json", b"{}", "lists no manifests"),
         ("index.json", b'{"manifests": [{}]}', "no descriptor"),
         (

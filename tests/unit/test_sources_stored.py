@@ -194,7 +194,7 @@ async def test_refuses_an_archive_that_is_cut_off(share: float) -> None:
     stored = Stored(AMD)
     archive = stored.saved()
     kind, said = await refusal(archive[: int(share * len(archive))], stored.image)
-    assert (kind, "not whole" in said) == (Kind.ENGINE_ERROR, True)
+    assert (kind, "incomplete" in said) == (Kind.ENGINE_ERROR, True)
 
 
 async def test_brings_a_layer_that_looks_like_a_manifest() -> None:

@@ -69,7 +69,7 @@ def test_says_that_an_archive_was_cut_off(length: int) -> None:
     with pytest.raises(PushError) as raised:
         read(ARCHIVE[:length])
     assert classify(raised.value.evidence).kind is Kind.ENGINE_ERROR
-    assert "not whole" in str(raised.value)
+    assert "incomplete" in str(raised.value)
 
 
 @given(st.integers(0, END))

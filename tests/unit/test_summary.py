@@ -196,7 +196,7 @@ def test_failures_are_grouped_by_cause_with_what_to_do() -> None:
     told = Rendered(sections(summary(partly_failed()))["❌ Failed — 3 tags"])
     assert "denied (403) · 2 tags" in told.text
     assert "denied: permission_denied: write_package" in told.text
-    assert "👉 Give the account the right to push there." in told.text
+    assert "👉 Give the account permission to push there." in told.text
     assert "1.0.9, 1.1.0 · 1 attempt" in told.text
     assert (
         "1.0.5 · 5 attempts in 21.5 s: 4 \N{MULTIPLICATION SIGN} server-error (500) on tag write "

@@ -61,7 +61,7 @@ def read_config(folder: Path | None, notices: list[str]) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        notices.append(f"{path} cannot be read ({error.strerror}): going without it.")
+        notices.append(f"{path} cannot be read ({error.strerror}); it was skipped.")
         return {}
     return _parsed(text, str(path), notices)
 

@@ -84,10 +84,7 @@ def _declare(report: Report, environ: Mapping[str, str]) -> tuple[str, ...]:
         return declared.notices
     path = environ.get(_ARTIFACTS)
     if not path:
-        missing = (
-            f"no artifact was declared: there is no {_ARTIFACTS} here, which runners have from "
-            "2.336 on"
-        )
+        missing = f"no artifact was declared: {_ARTIFACTS} is not set; runners set it from 2.336 on"
         return (*declared.notices, missing)
     with Path(path).open("a", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in declared.lines)

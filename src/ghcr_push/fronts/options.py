@@ -125,10 +125,10 @@ _EXIT_STATUS: Final = (
 _PASSWORD: Final = "--password-stdin"  # noqa: S105 - the option's name
 
 DESCRIPTION: Final = """\
-Push container images that exist already, many tags at a time, and say what became of each.
+Push container images that are already built, many tags at a time, and report on each.
 
 TARGET is registry/repository:tag, a bare tag of --image, or 'SOURCE => TARGET'; - reads them from
-standard input, one a line. `ghcr-push report FILE...` shows saved reports.
+standard input, one per line. `ghcr-push report FILE...` shows saved reports.
 """
 
 

@@ -124,8 +124,8 @@ class RunLog:
             case WentDown(registry, failure):
                 self._down.add(registry)
                 yield (
-                    f"{registry}: no request succeeds any more: {kind_of(failure)}; "
-                    "trying one at a time until one does"
+                    f"{registry}: requests fail: {kind_of(failure)}; "
+                    "sending one at a time until one succeeds"
                 )
             case StillWaiting():
                 yield still_waiting_line(event)

@@ -66,7 +66,7 @@ class DryRun:
         for source, image in self._images.items():
             if isinstance(image, Image) and image.referrers.found:
                 found = len(image.referrers.found)
-                self._notice(f"{found:,} of what refers to {source} would come along")
+                self._notice(f"{found:,} referrers of {source} would be pushed too")
         asked = [(target, each.source) for each in self._plan.groups for target in each.targets]
         async with anyio.create_task_group() as tasks:
             for target, source in asked[:MOST_READ]:

@@ -201,7 +201,7 @@ class Archive:
         size = file.seek(0, io.SEEK_END)
         unmarked = size < end + tarfile.BLOCKSIZE
         if size < last or (unmarked and not _TOP.intersection(self.names())):
-            raise unusable(f"{self.path} is cut off at {self._at}")
+            raise unusable(f"{self.path} is truncated at {self._at}")
 
 
 def normal_name(name: str) -> str:
