@@ -209,7 +209,7 @@ def test_the_version_is_told(option: str) -> None:
 
 def test_bad_input_is_told_in_the_words_of_a_command_line() -> None:
     text = run("--tags", "").stderr
-    assert text.startswith("--tags is empty: give `--allow-empty` where ")
+    assert text.startswith("--tags is empty: give `--allow-empty` to accept that")
     assert "metadata-action" not in text
     assert "set `--image` to the repository" in run("1.0").stderr
 

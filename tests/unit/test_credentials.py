@@ -203,7 +203,7 @@ def test_a_helper_that_is_not_here_is_named(write: Write) -> None:
     resolved = resolve(["ghcr.io", "quay.io"], {}, environment)
     assert resolved.credentials["ghcr.io"].username == "file"
     (notice,) = resolved.notices
-    assert "docker-credential-desktop, which is not here" in notice
+    assert "docker-credential-desktop, which is not installed here" in notice
 
 
 @pytest.mark.parametrize(

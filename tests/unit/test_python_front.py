@@ -167,7 +167,9 @@ def test_bad_input_is_told_with_the_names_of_the_keywords(
 
 
 def test_an_empty_list_is_told_in_the_words_of_python() -> None:
-    with pytest.raises(ghcr_push.InputError, match="set `allow_empty=True` where") as caught:
+    with pytest.raises(
+        ghcr_push.InputError, match="set `allow_empty=True` to accept that"
+    ) as caught:
         ghcr_push.push([])
     assert "action" not in str(caught.value)
 
@@ -175,7 +177,7 @@ def test_an_empty_list_is_told_in_the_words_of_python() -> None:
 def test_what_is_raised_says_what_to_do_in_the_words_of_python() -> None:
     with pytest.raises(ghcr_push.PushFailed) as caught:
         ghcr_push.push([TAG], source="oci-layout:/nonexistent", check=True)
-    assert "the `platform`, and that it was written whole" in str(caught.value)
+    assert "the `platform`, and that it was written completely" in str(caught.value)
     assert str(caught.value).startswith("1 of 1 target not pushed\n")
 
 

@@ -63,7 +63,7 @@ def test_lines_of_manifests_are_left_out_and_told() -> None:
     settings = read(f"manifest:{TITLE}=App\nindex-descriptor:a=b\nindex:{TITLE}=I")
     assert dict(settings.annotations.index) == {TITLE: "I"}
     [notice] = settings.notices
-    assert f"'manifest:{TITLE}=App', 'index-descriptor:a=b' were left out" in notice
+    assert f"'manifest:{TITLE}=App', 'index-descriptor:a=b' were ignored" in notice
 
 
 @pytest.mark.parametrize("level", ["manifest", "manifest[linux/amd64]", "index-descriptor"])

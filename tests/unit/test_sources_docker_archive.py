@@ -53,10 +53,10 @@ async def test_a_layer_that_is_another_is_refused(tmp_path: Path) -> None:
     ("change", "told"),
     [
         ({"manifest.json": b"{}"}, "lists no images"),
-        ({"manifest.json": b"no"}, "no JSON"),
+        ({"manifest.json": b"no"}, "not JSON"),
         ({"manifest.json": b'[{"Config": "none.json", "Layers": []}]'}, "lacks its config"),
         ({"layer-1.tar": None}, "lacks its layer layer-1.tar"),
-        ({"manifest.json": None}, "no docker archive"),
+        ({"manifest.json": None}, "not a docker archive"),
     ],
 )
 async def test_what_is_no_docker_archive_is_told_so(

@@ -149,11 +149,11 @@ async def test_a_layer_with_other_bytes_is_never_given_out_whole(tmp_path: Path)
         ("index.json", None, "has no index.json, but blobs, oci-layout"),
         ("index.json", b"[]", "is not a JSON object"),
         ("index.json", b"{}", "lists no manifests"),
-        ("index.json", b'{"manifests": [{}]}', "no descriptor"),
+        ("index.json", b'{"manifests": [{}]}', "not a descriptor"),
         (
             "index.json",
             b'{"manifests": [{"mediaType": "x", "digest": "no", "size": 1}]}',
-            "no desc",
+            "not a desc",
         ),
         ("index.json", b'{"manifests": []}', "holds no image"),
         ("index.json", b" " * (9 << 20), "more than the 8,388,608 that are read"),
@@ -225,7 +225,7 @@ async def test_what_is_not_there_is_told_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sizes", "told"),
     [
-        ([20_000_000, 5_500_000], "2 layers of 25.5 MB go up uncompressed"),
+        ([20_000_000, 5_500_000], "2 layers of 25.5 MB are uploaded uncompressed"),
         ([9_000_000], None),
         ([], None),
     ],
