@@ -60,7 +60,7 @@ class Reading(Protocol):
 
     @property
     def image(self) -> ImageManifests:
-        """The image, known after the last blob."""
+        """The image, available after the last blob."""
 
 
 class TagReader(Protocol):

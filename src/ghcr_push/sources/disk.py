@@ -120,7 +120,7 @@ class DiskBlob:
             self._file = None
 
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Return the bytes from ``start`` on, in pieces; every call begins anew."""
+        """Return the bytes from ``start`` on, in pieces; each call starts a new pass."""
         check = RunningDigest(self.digest, self.size) if start == 0 else None
 
         def read(place: int) -> bytes:

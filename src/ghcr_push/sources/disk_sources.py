@@ -131,7 +131,7 @@ class DiskSources:
         """Read blobs in place, and compress the uncompressed layers."""
         compressor = LayerCompressor.on_all_cores(self._spool)
         steps = read_in_place(saved, lambda named: _blob(named, files), compressor)
-        # a blob on disk is one that takes no temporary space
+        # a blob on disk needs no temporary space
         async with SavedImages(cast("Steps", steps), compressor) as reading:
             yield reading
 
@@ -166,7 +166,7 @@ def _blob(named: Descriptor, files: Folder | Archive) -> DiskBlob:
 
 @asynccontextmanager
 async def _read(location: DiskLocation, reading: OpenedReading) -> AsyncIterator[Reading]:
-    """Say of what source it is that an image is not whole: no later reading would help."""
+    """Report which source is incomplete: reading it again would not help."""
     try:
         async with reading as saved:
             yield saved

@@ -106,7 +106,7 @@ def _tags(entry: Mapping[str, Any]) -> list[str]:
 def read_archived(
     tar: TarStream, archived: ArchivedImage, compressor: LayerCompressor
 ) -> Generator[SpooledBlob, None, SavedImage]:
-    """Yield the config and the layers as they come in the archive; return the image."""
+    """Yield the config and the layers in the order of the archive; return the image."""
     layers: dict[Digest, Descriptor] = {}
     yield compressor.spooled([archived.config], most=len(archived.config))
     for entry in tar.entries():

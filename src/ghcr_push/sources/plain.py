@@ -84,7 +84,7 @@ def compressed_layer(
 def read_in_place(
     saved: SavedImage, blob_of: Callable[[Descriptor], DiskBlob], compressor: LayerCompressor
 ) -> Generator[Blob, None, SavedImage]:
-    """Yield the blobs of an image on disk, its plain layers compressed; return what it is then."""
+    """Yield the blobs of an image on disk, plain layers compressed; return the resulting image."""
     plain = plain_layers(saved)
     layers: dict[Digest, Descriptor] = {}
     for named in sorted(saved.blobs, key=lambda blob: -blob.size):

@@ -56,7 +56,7 @@ class SpooledBlob:
         self.release()
 
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
-        """Return the bytes from ``start`` on, in pieces; every call begins anew."""
+        """Return the bytes from ``start`` on, in pieces; each call starts a new pass."""
         return Pieces(self.read, start, self.size)
 
     def read(self, start: int) -> bytes:
