@@ -114,7 +114,7 @@ def _limited(writes: int) -> Condition:
     plural = "write" if writes == 1 else "writes"
     return Condition(
         title=f"At most {writes} {plural} in flight",
-        meaning="what comes above that is answered 500 or 502 after 0.2 s",
+        meaning="writes above that are answered 500 or 502 after 0.2 s",
         behaviour=_behaviour(max_writes=writes),
     )
 
@@ -140,7 +140,7 @@ CONDITIONS: Mapping[str, Condition] = {
     ),
     "outage": Condition(
         title="Outage of 30 s",
-        meaning="every request, from 1 s after the start on, is answered 503 or 504",
+        meaning="from 1 s after the start, every request is answered 503 or 504",
         behaviour=_behaviour(outages=(_OUTAGE,)),
     ),
     "repositories": Condition(

@@ -1,7 +1,7 @@
-"""The one table of inputs: names, defaults, order and what they mean.
+"""The table of inputs: names, defaults, order and descriptions.
 
-``action.yml``, the README and the command line's options are held to it by a test.
-Imported first of all when the action starts, so it imports next to nothing itself.
+A test compares ``action.yml``, the README and the command line's options with it. The action
+imports it first, so it imports almost nothing itself.
 """
 
 from dataclasses import dataclass

@@ -49,7 +49,7 @@ def with_hindsight(results: Sequence[TargetResult]) -> tuple[TargetResult, ...]:
 
 
 def _advised(result: TargetResult) -> TargetResult:
-    """Word the advice anew where the target was refused as a tag."""
+    """Replace the advice if the target was refused as a tag."""
     failure, last = result.failure, next(reversed(result.attempts), None)
     if failure is None or result.outcome is not Outcome.FAILED or failure.kind not in REFUSED:
         return result

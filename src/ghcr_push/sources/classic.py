@@ -75,7 +75,7 @@ def _config(tar: TarStream, entry: Entry, digest: Digest) -> bytes:
 def assembled(
     image: ClassicImage, raw: bytes | None, layers: Mapping[Digest, Descriptor]
 ) -> SavedImage:
-    """Return the image, if all of it came: its config ``raw``, and every layer that it names."""
+    """Return the image if it is complete: its config ``raw``, and every layer that it names."""
     if raw is None:
         raise not_whole(f"its config {image.id} is missing")
     if _diff_ids(raw) != image.diff_ids:

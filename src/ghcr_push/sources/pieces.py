@@ -7,9 +7,9 @@ from anyio import to_thread
 
 
 class Pieces:
-    """What ``read`` returns, place by place from ``start`` to ``end``.
+    """The pieces from ``start`` to ``end``, each read with ``read``.
 
-    No generator, for those must be closed where they are left early.
+    Not a generator, since those must be closed if not read to the end.
     """
 
     def __init__(self, read: Callable[[int], bytes], start: int, end: int) -> None:

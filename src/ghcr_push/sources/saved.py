@@ -21,13 +21,12 @@ Steps = Generator[SpooledBlob, None, SavedImage]
 
 
 class SavedImages:
-    """An image on its way out of an engine: an async context manager, and iterator of blobs.
+    """An image that an engine saves: an async context manager, and iterator of blobs.
 
-    Each blob comes when it is whole and its digest right; the receiver releases it. Nothing is
-    read before the next one is asked for: who does not ask holds up the engine, and so does a
-    spool that is full of blobs nobody has released. ``image`` is there after the last blob, and
-    proves that all of it came whole. One try; a stream that is cut off, damaged or not whole
-    raises ``PushError``.
+    Each blob comes when it is complete and its digest verified; the receiver releases it. Nothing
+    is read before the next blob is requested: a slow receiver blocks the engine, and so does a
+    spool full of unreleased blobs. ``image`` is available after the last blob, and only if all of
+    it was complete. One attempt; a truncated, damaged or incomplete stream raises ``PushError``.
 
     Reading blocks a thread until the stream's writer is killed or exits: keep the process that
     writes it in a block around this one.
@@ -52,7 +51,7 @@ class SavedImages:
     ) -> Self:
         """Read an image of the classic store; layers are compressed by the recipe on all cores.
 
-        ``complaint`` is called in a thread when the stream breaks off, for what its writer printed.
+        If the stream breaks off, a thread calls ``complaint`` for the writer's error output.
         """
         compressor = LayerCompressor.on_all_cores(spool)
         return cls(read_classic(TarStream(reader, complaint), image, compressor), compressor)
@@ -70,7 +69,7 @@ class SavedImages:
     ) -> Self:
         """Read the first of ``images`` of a containerd store, and blobs of all of them.
 
-        Blobs that are not in ``only`` are passed over. Layers in ``plain`` are compressed by the
+        Blobs that are not in ``only`` are skipped. Layers in ``plain`` are compressed by the
         recipe, on all cores.
         """
         compressor = LayerCompressor.on_all_cores(spool)

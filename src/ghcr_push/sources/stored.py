@@ -42,8 +42,8 @@ def read_stored(
 ) -> Generator[SpooledBlob, None, SavedImage]:
     """Yield blobs of ``images`` byte for byte as they come; return the first of these.
 
-    Blobs that are not in ``only`` are passed over, layers in ``plain`` compressed. Which platforms
-    a blob is of is known at the end only: those of platforms that are left out then come, too.
+    Blobs that are not in ``only`` are skipped, layers in ``plain`` compressed. The platforms of a
+    blob are known only at the end: blobs of platforms that are then left out are yielded too.
     """
     contents = ImageGraph()
     layers: dict[Digest, Descriptor] = {}
