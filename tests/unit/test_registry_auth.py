@@ -270,7 +270,7 @@ async def test_token_services_that_get_credentials(registry: str, realm: str) ->
         ("http://127.0.0.1/token", "http://127.0.0.1/token"),
         ("ftp://registry.test/token", "ftp://registry.test/token"),
         ("/token", "/token"),
-        ("https://registry.test:x/token", "an address that is none"),
+        ("https://registry.test:x/token", "an invalid address"),
         ("https://169.254.169.254/token", "169.254.169.254"),
         ("https://2852039166/token", "2852039166"),
         ("https://0xa9fea9fe/token", "0xa9fea9fe"),

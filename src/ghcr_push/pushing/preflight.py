@@ -204,6 +204,6 @@ async def _answered(port: TagReader, repository: Repository, silent: frozenset[K
             await port.head(repository, "latest")
     except PushError as error:
         return classify(error.evidence).kind not in silent
-    except Exception:  # noqa: BLE001 - whoever meets it again will tell of it
+    except Exception:  # noqa: BLE001 - the next request will report it
         return silent is NO_ANSWER
     return True

@@ -192,7 +192,7 @@ def token_service(realm: str, endpoint: Endpoint) -> httpx2.URL:
     try:
         url = httpx2.URL(realm)
     except httpx2.InvalidURL:
-        raise _refused(endpoint, "an address that is none", "that is no URL") from None
+        raise _refused(endpoint, "an invalid address", "which is not a URL") from None
     if not url.host or url.scheme not in {"http", "https"}:
         raise _refused(
             endpoint, realm[:100] or "nothing", "which is not an http or https URL with a host"

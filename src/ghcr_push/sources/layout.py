@@ -217,7 +217,7 @@ class Layout:
         try:
             return named_by(document)
         except ValueError as error:
-            raise self._unusable(f"has a manifest {digest} that is none") from error
+            raise self._unusable(f"has an invalid manifest {digest}") from error
 
     def _check(self, digest: Digest, raw: bytes, named: Descriptor | None) -> None:
         found = digest_of(raw, digest.partition(":")[0])
