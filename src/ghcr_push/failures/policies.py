@@ -48,7 +48,7 @@ _REGISTRY, _NETWORK = Cause.REGISTRY, Cause.NETWORK
 POLICIES: Mapping[Kind, RetryPolicy] = {
     Kind.THROTTLED: RetryPolicy(
         cause=_REGISTRY,
-        meaning="the registry had too many requests from us and says so",
+        meaning="the registry reports too many requests",
         advice="Lower `max-parallel`, and do not let many jobs push at the same moment "
         "(`strategy.max-parallel`, staggered schedules): they share one allowance.",
         retryable=True,
@@ -69,7 +69,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.SERVER_ERROR: RetryPolicy(
         cause=_REGISTRY,
-        meaning="the registry failed inside (5xx)",
+        meaning="the registry has an internal error (5xx)",
         advice="The registry kept failing: look at https://www.githubstatus.com, then run the "
         "job again; a longer `timeout` rides out longer incidents.",
         retryable=True,
@@ -103,7 +103,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.PROXY: RetryPolicy(
         cause=_NETWORK,
-        meaning="the proxy cannot be reached or refuses us",
+        meaning="the proxy cannot be reached or refuses the connection",
         advice="Check the host, port, user and password in HTTPS_PROXY (or ALL_PROXY), and "
         "whether the proxy allows this registry; list hosts that need no proxy in "
         "NO_PROXY.",
