@@ -291,7 +291,7 @@ STEPS, PACE, LONGER = (-2, -1, 1, 2), (2.0, 10.0), 500
 
 
 def schedule(case: Case, draws: Sequence[float], random: Random) -> list[tuple[float, int]]:
-    """Say from when on how many writes are borne."""
+    """Return from when on how many writes are accepted."""
     if case.drifts:
         steps = [(0.0, case.first)]
         for _ in range(LONGER):

@@ -17,7 +17,7 @@ TAGS = (100, 1000, 10_000)
 
 
 def measured(tags: int, direct: bool) -> tuple[float, float, float]:  # noqa: FBT001 - a pool's
-    """Return the CPU seconds of the run and of what is told of it, and the peak in MB."""
+    """Return the CPU seconds of the run and of its report, and the peak in MB."""
     began = process_time()
     played = long_run(tags, direct=direct)
     ran = process_time()

@@ -201,10 +201,10 @@ def alone(runner: Runner, setting: Setting) -> float:
 
 
 def perfect(runners: Sequence[Runner], setting: Setting, *, proved: bool) -> float:
-    """Return the least seconds from the first arrival to the last end, whoever schedules.
+    """Return the minimum seconds from the first arrival to the last end, for any schedule.
 
     Every tag and blob takes one write, and where it is to be ``proved`` each blob is looked for
-    once and each tag read before its write and after it. Nothing is refused, nobody ever waits for
+    once and each tag read before its write and after it. Nothing is refused, no request waits for
     another's answer, and the buckets are emptied to the last token.
     """
     first = min(runner.arrives for runner in runners)

@@ -107,7 +107,7 @@ def measure(scene: Scene, client: str, source: str, seed: int) -> Measurement:
 
 
 def run(command: Sequence[str], environ: Mapping[str, str], deadline: float) -> None:
-    """Run a command until it ends, whatever its status, or until the deadline."""
+    """Run a command until it ends, with any status, or until the deadline."""
     with suppress(subprocess.TimeoutExpired):
         subprocess.run(
             command,
@@ -120,7 +120,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], deadline: float) -> 
 
 
 def processor_time() -> float:
-    """Return the seconds that processes of ours have used that ended: front and registry go on."""
+    """Return the seconds used by our processes that ended: front and registry still run."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

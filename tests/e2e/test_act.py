@@ -121,7 +121,7 @@ def test_a_workflow_uses_it_and_reads_its_outputs(
     assert f"digest is {digest}" in log
     assert "then partial, unchanged" in log
     assert f'failed is ["{address}:2"]' in log
-    # the report that was asked for, and nothing else of ours in the workspace
+    # the requested report, and no other file of ours in the workspace
     assert len(re.findall(r'"result": ?"success"', log)) == 1
     checked_out = {"./action.yml", "./.github/workflows/push.yml"}
     assert set(re.findall(r"left (\./\S+)", log)) == checked_out | {"./reports/push.json"}

@@ -191,7 +191,7 @@ def test_at_the_very_start(job: Job, front: Front, registry: Registry, delay: fl
 
 
 def test_when_all_is_done_it_spoils_no_report(job: Job, front: Front) -> None:
-    """It comes while a report goes to somebody who is slow to read it."""
+    """The signal arrives while a report is sent to a slow reader."""
     workspace = job.folder / "workspace"
     workspace.mkdir(parents=True)
     pipe = workspace / "pipe"

@@ -52,7 +52,7 @@ def write_docker_config(folder: Path, *fronts: Front) -> None:
 def test_a_registry_that_is_not_github_s_gets_none_of_the_token(
     job: Job, front: Front, mode: str, transport: str
 ) -> None:
-    """It listens, asks for credentials, and gets none, whatever it is asked for."""
+    """It listens, asks for credentials, and gets none, for any request."""
     front.set(Behaviour(auth=Auth.model_validate({"mode": mode, "users": LOGIN.users})))
     step = job.run({"tags": tags(front), "token": TOKEN, "transport": transport})
     assert step.status == 1, step.log

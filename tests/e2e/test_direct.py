@@ -18,7 +18,7 @@ def either_job(tmp_path_factory: pytest.TempPathFactory, either: Engine) -> Job:
 
 
 def inputs(front: Front, repository: str = "acme/app", **more: str) -> dict[str, str]:
-    """Give the inputs for two tags of ``carried``, whose layers we carry whatever happens."""
+    """Return the inputs for two tags of ``carried``, whose layers we always upload ourselves."""
     return {
         "image": f"{front.address}/{repository}",
         "tags": "1\n2",
@@ -29,7 +29,7 @@ def inputs(front: Front, repository: str = "acme/app", **more: str) -> dict[str,
 
 
 def pulled(engine: Engine, reference: str) -> str:
-    """Return the ID of an image pulled anew."""
+    """Return the ID of an image that was just pulled."""
     engine.docker("image", "rm", "--force", reference, check=False)
     engine.docker("pull", "--quiet", reference)
     return engine.docker("image", "inspect", "--format", "{{.Id}}", reference)

@@ -1,4 +1,4 @@
-"""A failure that nobody has seen before: tried again, but not for ever, and told word for word."""
+"""An unknown failure: it is retried, with a limit, and quoted word for word."""
 
 import pytest
 from tests.support.front import Answer, Behaviour, Front, Rule, Step, on

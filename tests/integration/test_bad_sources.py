@@ -311,7 +311,7 @@ def test_a_source_that_is_not_whole_is_one_named_failure(name: str, ended: Ended
 
 
 def test_nothing_happens_to_a_good_source_among_them(ended: Ended) -> None:
-    """Whatever becomes of a damaged copy of it, which may find its layer there already."""
+    """Even with a damaged copy beside it, which may find its layer there already."""
     assert ended.status == 1
     assert ended.targets["good"]["outcome"] == "pushed"
     assert set(ended.stats.manifest_writes) - {"acme/copy:1"} == {"acme/good:1"}

@@ -1,6 +1,6 @@
-"""Streams that break between engine and registry: told clearly or tried anew, never half a tag.
+"""Streams that break between engine and registry: reported clearly or retried, never half a tag.
 
-The action runs from .venv, its temporary files in a folder of their own, its processes marked.
+The action runs from .venv, with a separate folder for temporary files and marked processes.
 """
 
 import os
@@ -95,7 +95,7 @@ class Run:
         return running, save
 
     def end(self, running: RunningStep, outcome: str) -> dict[str, Any]:
-        """Wait for the end, check what holds whatever happened, and return the target's report."""
+        """Wait for the end, check what must always hold, and return the target's report."""
         step = running.wait()
         assert outcomes(step) == {self.target: outcome}, step.log
         assert "Traceback" not in step.log

@@ -145,7 +145,7 @@ CASES = [(family, recipe.name) for family, made in FAMILIES.items() for recipe i
 
 
 @pytest.mark.timeout(300)
-# the scope: else the function's, because of the name, and each case would push its family anew
+# the scope: otherwise the name makes it the function's, and each case would push its family again
 @pytest.mark.parametrize(
     ("pushed", "name"),
     CASES,

@@ -29,7 +29,7 @@ from ghcr_push.references import Repository, TagReference
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 MARK = token_hex(8)
-"""In the environment of every docker command of ours, to find those that are left."""
+"""In the environment of all our docker commands, to find those that are left."""
 
 SLOW_UPLOADS = Behaviour(delays={Step.UPLOAD_POST: 5})
 

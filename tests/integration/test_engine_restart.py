@@ -30,7 +30,7 @@ def engine() -> Iterator[Engine]:
 
 
 class Door:
-    """A socket before the engine's, which can be shut: nobody gets in, and all are thrown out."""
+    """A socket before the engine's that can be closed: nobody gets in, and all are disconnected."""
 
     def __init__(self, path: Path, engine: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""An index of which the engine has a part: the same comes of it whatever its size."""
+"""An index of which the engine has a part: the result does not depend on its size."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

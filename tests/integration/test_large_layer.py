@@ -23,7 +23,7 @@ PIECE = 1 << 20
 SIZE = 1 << 30
 
 MEMORY = 100 * 10**6
-"""Bytes; 60 MB were seen, whatever the size."""
+"""Bytes; 60 MB were measured, for any size."""
 
 DISK = 10 * 10**6
 """Bytes: what Python compiles, if it does; no part of a layer that is worth the name."""

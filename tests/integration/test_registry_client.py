@@ -401,7 +401,7 @@ async def listening(context: ssl.SSLContext | None) -> AsyncIterator[tuple[str, 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """Make a certificate that nobody vouches for."""
+    """Make a certificate that no authority signed."""
     folder = tmp_path_factory.mktemp("tls")
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     files = ["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"]

@@ -36,7 +36,7 @@ def calls(world: World, words: str) -> int:
     return world.docker.count(words)
 
 
-# -- docker push first, and it fails for good ---------------------------------------------------
+# -- docker push first, and it fails permanently -----------------------------------------------
 
 FOR_GOOD = {
     "plain http": 'Get "https://192.0.2.7/v2/": http: server gave HTTP response to HTTPS client',

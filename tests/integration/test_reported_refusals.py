@@ -161,7 +161,7 @@ def test_bytes_that_stay_invalid_fail_after_three_tries(world: World) -> None:
     assert world.count(Step.MANIFEST_PUT, reference="2") == 3
 
 
-# --- what nobody knows
+# --- unknown errors
 
 TOKEN = "ghs_0123456789abcdefghijklmnopqrstuvwxyz"
 STRANGE = Answer(
@@ -336,7 +336,7 @@ def test_two_tags_refused_to_docker_push_end_the_others(tmp_path: Path) -> None:
 
 
 def test_a_refused_tag_sinks_no_other_image_of_its_repository(tmp_path: Path) -> None:
-    """The second image is read while the first one's tag is refused for good."""
+    """The second image is read while the first one's tag is permanently refused."""
     images = {"app:1": image("one"), "app:2": image("two")}
     slow = Says(asked="image save * app:2", seconds=0.7, effect="after")
     with running_world(tmp_path, images=images, says=[slow]) as world:

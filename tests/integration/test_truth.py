@@ -1,4 +1,4 @@
-"""What is told of a tag is what the registry holds: whole images, kept tags, late words."""
+"""The report on a tag matches the registry: whole images, kept tags, late answers."""
 
 import threading
 import time

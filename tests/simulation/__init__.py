@@ -2,5 +2,5 @@
 
 import logging
 
-# planted faults of ours are told with their tracebacks, thousands of them
+# planted internal errors are logged with their tracebacks, thousands of them
 logging.getLogger("ghcr_push").addHandler(logging.NullHandler())

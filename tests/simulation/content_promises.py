@@ -137,7 +137,7 @@ def space_is_bounded(played: Played) -> Iterator[str]:
 
 
 def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
-    """Find for each further reading one that broke, gave way, or came too early for somebody."""
+    """Find for each further reading one that broke, gave way, or came too early."""
     by_source = defaultdict(list)
     for reading in played.world.readings:
         by_source[reading.source].append(reading)

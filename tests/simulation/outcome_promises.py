@@ -155,7 +155,7 @@ def _could_be_met(played: Played, result: TargetResult) -> Iterator[Kind]:
 
 
 def _given_up_with(played: Played, registry: str) -> Iterator[Kind]:
-    """Yield what a registry that never answered is given up with: for all, whoever had asked."""
+    """Yield the failures of a registry that never answered: for all requests to it."""
     answers = {request.answer for request in by_registry(played).get(registry, ())}
     if answers <= SILENT:
         yield from (kind for answer in answers for kind in CAUSES[answer])

@@ -307,9 +307,9 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
 
 
 def _is_overloaded_by_order(played: Played, weather: Weather) -> bool:
-    """Say whether ``adaptive: false`` keeps more writes in flight than the registry bears.
+    """Return whether ``adaptive: false`` keeps more writes in flight than the registry accepts.
 
-    They keep each other out then, and who finds a place is chance.
+    They refuse each other then, and chance decides which one succeeds.
     """
     borne = min(limit for _, limit in weather.limits)
     return not played.scenario.adaptive and played.scenario.max_parallel > borne

@@ -46,7 +46,7 @@ class Refusals:
             self.refuse(request, "silent")
 
     def meet_read(self, request: Request) -> None:
-        """Refuse a read for whatever reason comes first."""
+        """Refuse a read for the first reason that applies."""
         weather = self._weather(request)
         beyond = request.repository.registry in self._scenario.beyond_reach
         if beyond and request.operation != "engine-head":
@@ -58,7 +58,7 @@ class Refusals:
             self.refuse(request, "broken", self._random.choice((500, 502, 503)))
 
     async def meet_write(self, request: Request) -> None:
-        """Refuse a write for whatever reason comes first."""
+        """Refuse a write for the first reason that applies."""
         weather, traffic = self._weather(request), self._traffic[request.repository.registry]
         now = self._now
         over = traffic.in_flight > weather.limit(now)
@@ -82,7 +82,7 @@ class Refusals:
             )
 
     def _meet_permanent(self, request: Request, weather: Weather) -> None:
-        """Refuse for good, or break as a client of ours might."""
+        """Refuse permanently, or break as our client might."""
         if self._random.random() < weather.bugs:
             self._break(request)
         if request.repository in self._scenario.denied:

@@ -95,13 +95,13 @@ def attempts_are_capped(played: Played) -> Iterator[str]:
 
 def waits_are_kept(played: Played) -> Iterator[str]:
     """No request for a tag comes sooner than the last refusal of one for it had asked."""
-    # a manifest is fetched for all targets of a group: whoever wants it next, asks anew
+    # a manifest is fetched for all targets of a group: the next one that needs it fetches it again
     for refused in (r for r in played.log if r.asked and r.operation != "get"):
         until = refused.ended + refused.asked - HAIR
         for other in later(played, refused):
             same = set(other.tags) & set(refused.tags)
             if refused.operation == "has-blob" and _failed(played, refused.ended, other.began):
-                continue  # the blob was given up with a group; the next that wants it asks anew
+                continue  # the blob was given up with a group; the next that needs it asks again
             if {refused.operation, other.operation} == {"can-mount", "has-blob"}:
                 continue  # the one is asked for the sake of another repository
             if same and other.repository == refused.repository and other.began < until:
@@ -140,7 +140,7 @@ def jitter_has_a_floor(played: Played) -> Iterator[str]:
             throttled = throttled + 1 if failure.kind is Kind.THROTTLED else 0
             sure = was_charged(played, result.target, attempt, failure)
             spent += sure
-            # none follows, or none of its kind: what docker push fails at for good, we carry
+            # none follows, or none of its kind: after a permanent failure of docker push, we upload
             if attempt is result.attempts[-1] or not failure.retryable:
                 continue
             # one that may have been free, waits a moment

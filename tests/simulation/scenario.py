@@ -69,7 +69,7 @@ class Weather:
     """Writes that take effect seconds after they were answered with an error."""
     hangs: float = 0.0
     odd: float = 0.0
-    """Writes refused with a text that nobody knows, or a blob that is not visible yet."""
+    """Writes refused with an unknown text, or a blob that is not visible yet."""
     bugs: float = 0.0
     """Writes in which the adapter itself breaks."""
     read_bugs: float = 0.0
@@ -87,7 +87,7 @@ class Weather:
     """Seconds, at most, until a write shows in reads."""
 
     def limit(self, time: float) -> int:
-        """Say how many writes in flight it bears at ``time``."""
+        """Return the number of writes in flight that it accepts at ``time``."""
         return next(limit for begins, limit in reversed(self.limits) if begins <= time)
 
 

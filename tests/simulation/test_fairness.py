@@ -43,7 +43,7 @@ def test_who_comes_back_from_a_back_off_waits_for_those_before_it_and_no_longer(
         assert all(result.outcome is Outcome.PUSHED for result in played.results)
         line = seconds_in_line(played)
         assert line
-        # at worst everybody else writes once before it, and each of them in vain once more
+        # at worst everybody else writes once before it, and each of them once more without effect
         assert max(line) <= 2 * len(played.results) * WRITE_AT_MOST
 
 

@@ -53,14 +53,14 @@ def report_of(played: Played) -> Report:
 
 
 def tell(report: Report) -> dict[str, str]:
-    """Write down all that is told of a run at its end."""
+    """Write down the whole report of a run."""
     to_json(report)
     annotations(report)
     return {"summary": summary(report), **outputs(report, "report.json")}
 
 
 def steps(work: Callable[[], Any]) -> int:
-    """Count the lines of the package that are run, each turn of a loop anew."""
+    """Count the executed lines of the package, each turn of a loop again."""
     count = 0
 
     def line(_frame: FrameType, event: str, _argument: object) -> Any:

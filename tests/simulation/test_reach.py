@@ -12,7 +12,7 @@ from tests.simulation.scenario import Outage, Weather
 
 
 def played(length: float, *, beyond: bool, direct: bool = True, seed: int = 0) -> Played:
-    """Play a run that begins in an outage of so many seconds for whoever asks."""
+    """Play a run that starts in an outage of so many seconds, for all callers."""
     outage = Outage(begins=-1.0, ends=length, writes_only=False, connection=True)
     weather = Weather(limits=((float("-inf"), 64),), outages=(outage,))
     run = default_run(seed, weather, direct=direct, groups=(5, 5))

@@ -14,7 +14,7 @@ UNTIL_ASKED = 1.25 * PROBE_LAST + READ_TIMEOUT
 
 NOBODY = frozenset({"unreachable"})
 SILENT = NOBODY | {"none", "silent"}
-"""Answers that are none, the first of a port at which nobody listens."""
+"""Answers that are none, first that of a port without a listener."""
 
 
 def unheard_registries_are_given_up(played: Played) -> Iterator[str]:

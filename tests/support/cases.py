@@ -219,7 +219,7 @@ def running_world(
 
 @contextmanager
 def closed_address() -> Iterator[str]:
-    """Give an address of this machine at which nobody listens, and nobody will meanwhile."""
+    """Return an address of this machine without a listener, which stays so."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{held.getsockname()[1]}"

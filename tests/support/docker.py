@@ -1,9 +1,8 @@
-"""A `docker` command that is data: images that it has, and what it says to whatever it is asked.
+"""A scripted `docker` command: its images, and its answers to every call.
 
-It stands first on the PATH of the run under test (`FakeDocker.environ`), and it keeps a list of
-what it was asked. What no rule answers is answered as an engine would: `image inspect`, `image
-save`, `image tag`, `image rm`, and `image push`, which brings the image to its registry over
-plain HTTP.
+It is first on the PATH of the run under test (`FakeDocker.environ`), and records its calls. Calls
+without a rule are answered as an engine would: `image inspect`, `image save`, `image tag`, `image
+rm`, and `image push`, which uploads the image to its registry over plain HTTP.
 """
 
 import json

@@ -227,7 +227,7 @@ def retried_run(number: int = 20) -> Report:
 
 
 def partly_failed(number: int = 20) -> Report:
-    """Return a run in which some failed for good in two ways, and most landed."""
+    """Return a run in which some failed permanently in two ways, and most landed."""
 
     def ended(n: int, subject: Target) -> TargetResult:
         if n % 20 == 5:

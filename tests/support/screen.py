@@ -14,7 +14,7 @@ _PIECE = re.compile(r"\x1b\[(?P<number>\??[0-9;]*)(?P<order>[A-Za-z])|(?P<end>\r
 
 
 class Terminal:
-    """A terminal that somebody watches; programs write to ``fd``."""
+    """A terminal with a reader; programs write to ``fd``."""
 
     def __init__(self) -> None:
         self._watched, self.fd = os.openpty()
@@ -25,7 +25,7 @@ class Terminal:
 
     def _watch(self) -> None:
         with os.fdopen(self._watched, "rb", buffering=0) as watched, suppress(OSError):
-            while part := watched.read(1 << 16):  # EIO once nobody can write any more
+            while part := watched.read(1 << 16):  # EIO once no program can write any more
                 self._parts.append(part)
 
     def closed(self) -> str:

@@ -1,4 +1,4 @@
-"""``declare-artifacts``: what a runner is told of, and what is left out and said."""
+"""``declare-artifacts``: what a runner is told, and what is left out with a notice."""
 
 import json
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ LOCAL = Repository("localhost:5000", "acme/app")
 DIGEST = Digest(f"sha256:{'1' * 64}")
 FOUND = {"Descriptor": {"mediaType": "m", "digest": DIGEST, "size": 7}, "Platforms": []}
 
-# takes one request, answers as it is told, and keeps what it saw, and under which variables
+# takes one request, answers as scripted, and records the request and its variables
 SCRIPT = """\
 import os, sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run from settings to results: every target gets one, whatever ends the run."""
+"""A run from settings to results: every target gets one, however the run ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A failure that nobody knows comes with what a maintainer needs, and without a secret."""
+"""An unrecognised failure comes with details for a maintainer, and without a secret."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Whatever is taken out of the table or turned round in it, some check notices."""
+"""Every mutation of the table is noticed by some check."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

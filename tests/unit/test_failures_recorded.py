@@ -44,7 +44,7 @@ class Recorded:
 
     @property
     def usual(self) -> set[Kind]:
-        """The kinds that are right for the answer, whatever the words."""
+        """The kinds that are right for the answer, in any wording."""
         return {Kind(kind) for kind in SCENARIOS[self.scenario]["kinds"]}
 
     @property

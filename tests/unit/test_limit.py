@@ -62,7 +62,7 @@ class Flow:
 
 
 def fallen(borne: int, ceiling: int = 8) -> Flow:
-    """Return a flow of which a burst was borne in part, all of it answered."""
+    """Return a flow of which a burst succeeded in part, with all answers."""
     flow = Flow(AdaptiveLimit(ceiling))
     writes = flow.fill()
     for write in writes[borne:]:

@@ -196,7 +196,7 @@ def test_what_the_block_raises_comes_out_as_it_is() -> None:
 
 
 def test_a_registry_that_comes_up_for_the_engine_alone_is_found_at_the_next_doubt() -> None:
-    """Nobody reaches it at first; direct work ends as soon as it is clear that it is in vain."""
+    """Nobody reaches it at first; direct work ends as soon as it is known to be useless."""
     played = scene([refused()], [refused(), None])
     cut_off_after = 0.0
 

@@ -1,4 +1,4 @@
-"""Images read once for several repositories: who gets what, when it is given back, who waits."""
+"""Images read once for several repositories: who gets which blob, returns it when, and waits."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

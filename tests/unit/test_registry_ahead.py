@@ -1,4 +1,4 @@
-"""Bytes read while others are sent: how many, in what order, and what becomes of errors."""
+"""Bytes read while others are sent: how many, in what order, and what happens to errors."""
 
 from collections.abc import AsyncGenerator
 

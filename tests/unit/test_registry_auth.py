@@ -102,7 +102,7 @@ async def test_a_token_is_fetched_once_and_shown_to_the_registry() -> None:
 
 
 async def test_a_source_is_read_with_a_token_for_that_alone() -> None:
-    """Push rights at a source would be asked for in vain where it is somebody else's."""
+    """A source may belong to others, so push permission there must not be requested."""
     challenge = 'Bearer realm="https://quay.io/token",service="quay.io"'
     world, theirs = World(challenge=challenge), Repository("quay.io", "theirs/base")
     users = (("ghcr.io", USER), ("quay.io", Credential(username="them", password="other")))

@@ -1,4 +1,4 @@
-"""Signals: held from the first moment, told to whoever listens, the first one obeyed."""
+"""Signals: handled from the first moment, passed to the listener, the first one counts."""
 
 import asyncio
 import os

@@ -17,7 +17,7 @@ from ghcr_push.sources.tarstream import TarStream
 
 MACHINE = {"AMD64": "x86_64", "arm64": "aarch64"}.get(platform.machine(), platform.machine())
 
-# recorded once; whoever changes one of them changes the digests of all users' layers
+# recorded once; changing one of them changes the digests of all users' layers
 RECORDED = {
     "x86_64": {
         "empty": "ac73670af3abed54ac6fb4695131f4099be9fbe39d6076c5d0264a6bbdae9d83",

@@ -1,4 +1,4 @@
-"""What the reader of saved images promises to whoever consumes it: order, pressure, cancelling."""
+"""The reader of saved images: order, back-pressure, cancelling."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""What is read of a manifest that a tag names, whatever somebody wrote there."""
+"""Parsing of a manifest that a tag names, with any content."""
 
 import pytest
 

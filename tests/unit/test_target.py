@@ -1,4 +1,4 @@
-"""One target on its way: how long it waits between two ways of writing, what is told of its end."""
+"""One target: how long it waits between two ways of writing, and how its end is reported."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

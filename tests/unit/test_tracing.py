@@ -1,4 +1,4 @@
-"""The debug log: every request and command a line, faults of ours with their traceback."""
+"""The debug log: a line for every request and command, internal errors with their traceback."""
 
 import logging
 import os
@@ -137,11 +137,11 @@ def test_nothing_is_made_of_lines_that_nobody_wants(caplog: pytest.LogCaptureFix
     assert caplog.records == []
 
 
-# -- faults of ours ---------------------------------------------------------------------------
+# -- internal errors --------------------------------------------------------------------------
 
 
 class BugError(Exception):
-    """A fault of ours."""
+    """An internal error."""
 
 
 def broken_run(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Report:

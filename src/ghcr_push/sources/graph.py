@@ -135,7 +135,9 @@ def chosen(image: StoredImage, contents: ImageGraph) -> SavedImage:
             return _one_platform(image.digest, image.platform, contents)
         return _whole(image.digest, contents)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise not_whole(f"a manifest of {image.digest} is invalid", Kind.MANIFEST_REFUSED) from error
+        raise not_whole(
+            f"a manifest of {image.digest} is invalid", Kind.MANIFEST_REFUSED
+        ) from error
 
 
 def _whole(digest: Digest, contents: ImageGraph) -> SavedImage:

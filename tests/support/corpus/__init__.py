@@ -1,6 +1,6 @@
-"""Layouts and archives as other tools write them, made anew by small recipes.
+"""Layouts and archives as other tools write them, made by small recipes.
 
-A recipe has one tool write one form of content into a folder of its own, and returns the source
+A recipe makes one tool write one form of content into a separate folder, and returns the source
 that names it. Families of recipes share what is slow to start.
 """
 

@@ -118,7 +118,7 @@ def _manifest(made: Made, config: Any, layers: Sequence[Any], **more: Any) -> No
 
 
 def unknown_types(place: Place) -> str:
-    """Make a manifest whose config and layers are of types that nobody knows."""
+    """Make a manifest whose config and layers have unknown types."""
     made = Made()
     config = made.named(b"\x00\x01 no JSON", "application/vnd.acme.model.config")
     layers = [made.named(b"weights" * 999, "application/vnd.acme.model.weights")]

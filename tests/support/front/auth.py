@@ -1,4 +1,4 @@
-"""Who the front lets in: nobody asked, by password, or by tokens as GHCR hands them out."""
+"""Authentication at the front: none, by password, or by tokens as GHCR issues them."""
 
 import base64
 import binascii

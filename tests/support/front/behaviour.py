@@ -106,8 +106,8 @@ class Rule(Model):
 class Bucket(Model):
     """A token bucket: refills at `per_minute`, holds at most `burst` requests, then 429.
 
-    GHCR's pushes see 2,000 a minute with waits of 1 to 25 ms named in the message. How large
-    its burst is nobody has published; a second's worth is our guess.
+    GHCR's pushes see 2,000 a minute with waits of 1 to 25 ms named in the message. The size of its
+    burst is not published; a second's worth is our guess.
     """
 
     per_minute: float = Field(default=2000, gt=0)
@@ -120,8 +120,8 @@ class Bucket(Model):
 class Secondary(Model):
     """A secondary rate limit: more than `writes` manifest PUTs within `window` seconds.
 
-    It then refuses every write for `penalty` seconds; with `extends` each write during the
-    penalty starts it anew. About 44 manifest PUTs within minutes have tripped GHCR's.
+    It then refuses every write for `penalty` seconds; with `extends` each write during the penalty
+    restarts it. About 44 manifest PUTs within minutes have triggered GHCR's.
     """
 
     writes: int = Field(default=40, ge=1)

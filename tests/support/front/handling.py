@@ -73,7 +73,7 @@ class Handling:
         return reply
 
     def _refused(self, request: web.BaseRequest, call: Call, *, elsewhere: bool) -> Answer | None:
-        """Return the answer of whatever stands before the registry; None lets pass."""
+        """Return the answer of anything before the registry; None lets the request pass."""
         now = self._clock()
         for outage, turn in zip(self.behaviour.outages, self._outages, strict=True):
             if outage.holds(now) and call.step in outage.steps:

@@ -30,7 +30,7 @@ class Front:
         self._there(lambda: self._server.set(behaviour))
 
     def reset(self) -> None:
-        """Forget all counts, the log, and lags; begin the behaviour anew."""
+        """Forget all counts, the log, and lags; start the behaviour again."""
         self._there(self._server.reset)
 
     def stats(self) -> Stats:

@@ -85,7 +85,7 @@ class Server:
         self._handling = Handling(behaviour, self._shared, lambda: monotonic() - began)
 
     def reset(self) -> None:
-        """Forget all counts, the log, and lags; begin the behaviour anew."""
+        """Forget all counts, the log, and lags; start the behaviour again."""
         self._shared.ledger = Ledger(monotonic())
         self._shared.history = TagHistory()
         self.set(self._behaviour)

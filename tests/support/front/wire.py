@@ -50,7 +50,7 @@ async def send_answer(request: web.BaseRequest, answer: Answer) -> web.StreamRes
 
 
 async def send_landed(request: web.BaseRequest, landed: Landed) -> web.StreamResponse:
-    """Send the registry's answer as it came; raises `ClientGoneError` if nobody takes it."""
+    """Send the registry's answer as it came; raises ``ClientGoneError`` if the client is gone."""
     if landed.stream is None and request.method != "HEAD":
         landed.headers["Content-Length"] = str(len(landed.body))
     try:

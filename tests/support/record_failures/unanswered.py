@@ -118,7 +118,7 @@ def _silence(connection: socket.socket) -> None:
 
 
 def _tls(folder: Path, ciphers: str | None = None) -> Serve:
-    """Return a TLS server with a certificate for another host that nobody signed."""
+    """Return a TLS server with an unsigned certificate for another host."""
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     subprocess.run(
         shlex.split(
