@@ -1,4 +1,4 @@
-"""What oras attaches at real registries comes along, and oras finds it where it went.
+"""What oras attaches and cosign signs comes along, and they find it where it went.
 
 docker-registry keeps no list of referrers, so that tags stand in; `crane registry serve` has one.
 """
@@ -155,3 +155,74 @@ def test_many_writers_of_one_list_lose_nothing(oras: Oras, tmp_path: Path) -> No
             assert list(pool.map(run, names)) == [0] * 4
         there = oras.discover(f"{registry}/acme/copy:1")
         assert sorted(there) == [f"{SBOM}-{number}" for number in range(4)]
+
+
+class Cosign:
+    """A version of the cosign command with a key of its own; nothing is asked on the internet."""
+
+    def __init__(self, command: str, folder: Path) -> None:
+        self._command = command
+        self._folder = folder
+        more = {"COSIGN_PASSWORD": "", "HOME": str(folder)}
+        self._environ = {**script_environment("tools-get", "signers"), **more}
+        (folder / "predicate.json").write_text('{"SPDXID": "SPDXRef-DOCUMENT"}')
+        self._offline = ["--tlog-upload=false"]
+        self._run("generate-key-pair")
+        if command == "cosign3":
+            self._run("signing-config", "create", "--out", "nowhere.json")
+            self._offline = ["--signing-config", "nowhere.json"]
+
+    def sign(self, image: str) -> None:
+        self._run("sign", *self._signing, image)
+
+    def attest(self, image: str) -> None:
+        self._run("attest", *self._signing, "--predicate=predicate.json", "--type=spdxjson", image)
+
+    def finds(self, what: str, image: str, *more: str) -> bool:
+        """Say whether `verify` or `verify-attestation` accepts an image."""
+        words = ("--key=cosign.pub", "--insecure-ignore-tlog", "--allow-http-registry", *more)
+        return self._call(what, *words, image).returncode == 0
+
+    @property
+    def _signing(self) -> list[str]:
+        return ["--yes", "--key=cosign.key", "--allow-http-registry", *self._offline]
+
+    def _run(self, *words: str) -> None:
+        done = self._call(*words)
+        assert done.returncode == 0, f"{self._command} {' '.join(words)}: {done.stderr}"
+
+    def _call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self._command, *words],
+            cwd=self._folder,
+            env=self._environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.mark.parametrize(
+    ("command", "source", "target"),
+    [
+        ("cosign2", "docker-registry", "docker-registry"),
+        ("cosign3", "docker-registry", "docker-registry"),
+        ("cosign3", "docker-registry", "crane"),
+        ("cosign3", "crane", "docker-registry"),
+    ],
+)
+def test_what_cosign_signed_is_verified_where_it_went(
+    command: str, source: str, target: str, oras: Oras, tmp_path: Path
+) -> None:
+    cosign = Cosign(command, tmp_path)
+    with REGISTRIES[source]() as here, REGISTRIES[target]() as there:
+        digest = oras.push(f"{here}/acme/base:1")
+        cosign.sign(f"{here}/acme/base@{digest}")
+        cosign.attest(f"{here}/acme/base@{digest}")
+        options = ("--source", f"docker://{here}/acme/base:1", f"{there}/acme/copy:1")
+        assert push(tmp_path, *options, "--no-referrers")[0] == 0
+        copy = f"{there}/acme/copy@{digest}"
+        assert not cosign.finds("verify", copy)
+        assert push(tmp_path, *options)[0] == 0
+        assert cosign.finds("verify", copy)
+        assert cosign.finds("verify-attestation", copy, "--type=spdxjson")
