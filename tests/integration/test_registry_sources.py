@@ -1,21 +1,30 @@
 """From one registry to another with no engine: what goes wrong at the source is the source's."""
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx2
 import pytest
-from tests.support.front import Answer, Behaviour, Front, Rule, Step, oci_error, on, running_front
+from tests.support.front import (
+    Answer,
+    Auth,
+    Behaviour,
+    Front,
+    Rule,
+    Step,
+    oci_error,
+    on,
+    running_front,
+)
 from tests.support.layouts import CONFIG, LAYER, Made
 from tests.support.registry import running_registry
-from tests.support.saved import INDEX, MANIFEST
+from tests.support.saved import INDEX, MANIFEST, digest_of
 
 from ghcr_push.references import Repository
 from ghcr_push.registry import RegistryClient
@@ -40,22 +49,29 @@ def source() -> Iterator[Front]:
         yield front
 
 
-def fill(front: Front, name: str = "acme/base") -> None:
-    """Put an index of two platforms into a registry, one layer of 20 MiB."""
-    made, random, children = Made(), Random(7), []
-    shared = made.named(gzip.compress(random.randbytes(5000)), LAYER)
-    for architecture, size in (("amd64", LARGE), ("arm64", 9000)):
+def fill(
+    front: Front, name: str = "acme/base", *, seed: int = 7, large: int = LARGE
+) -> Mapping[str, bytes]:
+    """Put an index of two platforms into a registry; return its blobs by digest, the first large.
+
+    They are text, so that a rule of the front can begin to answer with one.
+    """
+    made, random, children = Made(), Random(seed), []
+    layers = [random.randbytes(size // 2).hex().encode() for size in (large, 5000, 9000)]
+    shared = made.named(layers[1], LAYER)
+    for architecture, own in (("amd64", layers[0]), ("arm64", layers[2])):
         platform = {"os": "linux", "architecture": architecture}
         document = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": made.named(json.dumps(platform).encode(), CONFIG),
-            "layers": [shared, made.named(random.randbytes(size), LAYER)],
+            "layers": [shared, made.named(own, LAYER)],
         }
         child = made.named(json.dumps(document).encode(), MANIFEST)
         children.append({**child, "platform": platform})
     made.index(*children)
     made.uploaded(f"{front.address}/{name}", "1")
+    return {digest_of(each): each for each in layers}
 
 
 def push(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -140,28 +156,73 @@ def test_one_platform_is_chosen(source: Front, front: Front, tmp_path: Path) -> 
     [
         oci_error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "1"}),
         oci_error(503, "UNAVAILABLE", "try later"),
-        Answer(status=206, body="x" * 20, connection="midway"),
+        Answer(status=200, body="the layer's", connection="midway"),
         Answer(status=500, connection="reset"),
     ],
     ids=["throttled", "unavailable", "cut", "reset"],
 )
-def test_a_source_in_trouble_lowers_nothing_at_the_target(
+def test_a_source_in_trouble_is_read_anew_and_lowers_nothing_at_the_target(
     answer: Answer, source: Front, front: Front, tmp_path: Path
 ) -> None:
-    source.set(Behaviour(rules=(Rule(match=on(Step.BLOB_GET), answer=answer, skip=1, first=2),)))
-    status, report = copy(tmp_path, source, front)
+    """Twice it gives no large layer, or half of it; meanwhile another source lands."""
+    digest, layer = next(iter(fill(source, "acme/troubled", seed=8).items()))
+    if answer.connection == "midway":
+        answer = answer.model_copy(update={"body": layer.decode()})
+    source.reset()
+    match = on(Step.BLOB_GET, repository="acme/troubled", reference=digest)
+    source.set(Behaviour(rules=(Rule(match=match, answer=answer, first=2),)))
+    names = [("troubled", "1"), ("troubled", "2"), ("base", "1")]
+    lines = [
+        f"docker://{source.address}/acme/{name}:1 => {front.address}/acme/{name}:{tag}"
+        for name, tag in names
+    ]
+    status, report = push(tmp_path, "--tags", "\n".join(lines))
     assert status == 0, report
     assert report["totals"]["lowest_parallel"] == report["max_parallel"]
     assert not [hold for hold in report["holds"] if hold["registry"] == front.address]
-    kinds = {
-        attempt["failure"]["kind"]
+    kinds = [
+        (target["reference"], attempt["failure"]["kind"])
         for target in report["targets"]
         for attempt in target["content_attempts"]
         if attempt["failure"]
-    }
-    assert kinds == {"source-unreachable"}
-    assert set(front.stats().blob_uploads["acme/copy"].values()) == {1}
-    assert raw(front, "acme/copy", "latest") == raw(source, "acme/base", "1")
+    ]
+    assert kinds == [(f"{front.address}/acme/troubled:1", "source-unreachable")] * 2
+    for name, tag in names:
+        assert raw(front, f"acme/{name}", tag) == raw(source, f"acme/{name}", "1")
+        assert set(front.stats().blob_uploads[f"acme/{name}"].values()) == {1}
+    asked = [entry for entry in source.log() if entry.reference == digest]
+    assert [entry.step for entry in asked] == [Step.BLOB_GET] * 3
+    there = f"http://{front.address}/v2/acme/troubled/blobs/{digest}"
+    assert httpx2.get(there).content == layer
+
+
+@pytest.mark.parametrize("renewed", [True, False], ids=["renewed", "denied"])
+def test_a_source_that_takes_a_token_no_more_is_asked_with_a_new_one(
+    renewed: bool, source: Front, front: Front, tmp_path: Path
+) -> None:
+    """Refuse layers with 401, once or always; the latter is for good."""
+    fill(source, "acme/guarded", seed=8)
+    auth = Auth(mode="token", anonymous={"*": frozenset({"pull"})})
+    challenge = f'Bearer realm="http://{source.address}/token",service="ghcr.io"'
+    answer = oci_error(401, "UNAUTHORIZED", "the token expired", {"WWW-Authenticate": challenge})
+    match = on(Step.BLOB_GET, repository="acme/guarded")
+    rule = Rule(match=match, answer=answer, first=1 if renewed else None)
+    source.set(Behaviour(auth=auth, rules=(rule,)))
+    lines = [
+        f"docker://{source.address}/acme/{name}:1 => {front.address}/acme/{name}:1"
+        for name in ("guarded", "base")
+    ]
+    status, report = push(tmp_path, "--tags", "\n".join(lines))
+    guarded, base = report["targets"]
+    assert base["outcome"] == "pushed"
+    assert report["totals"]["lowest_parallel"] == report["max_parallel"]
+    assert not [hold for hold in report["holds"] if hold["registry"] == front.address]
+    assert {each["number"] for each in guarded["content_attempts"]} == {1}
+    if renewed:
+        assert (status, guarded["outcome"]) == (0, "pushed")
+        assert not [each for each in guarded["content_attempts"] if each["failure"]]
+    else:
+        assert (status, guarded["failure"]["kind"]) == (1, "source-invalid")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
