@@ -110,6 +110,20 @@ async def test_a_link_inside_an_archive_is_followed_in_it(tmp_path: Path) -> Non
     assert image.digest == digest
 
 
+@pytest.mark.parametrize("begins", [b"[", b"\x1f\x8b"], ids=["json", "layers"])
+async def test_many_small_files_may_come_before_what_names_them(
+    begins: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put more in front than is kept of a stream, as archives of many small layers have it."""
+    monkeypatch.setattr("ghcr_push.sources.archive._KEPT_IN_ALL", 10_000)
+    made, digest = one_image()
+    first = {f"blobs/sha256/{number:064}": begins + bytes(2000) for number in range(9)}
+    path = archive(tmp_path, tar({**first, **made.finish()}), compressed=True)
+    image = await found(f"oci-archive:{path}")
+    assert isinstance(image, Image)
+    assert image.digest == digest
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("same", [True, False])
 async def test_two_entries_of_one_name_must_be_the_same(

@@ -7,6 +7,7 @@ only if their bytes are the same.
 import hashlib
 import io
 import posixpath
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,7 +32,12 @@ _TOP: Final = frozenset({"index.json", "manifest.json"})
 """The files that name all others in an archive."""
 
 _KEPT_IN_ALL: Final = 64 << 20
-"""Maximum bytes of all small files kept of a compressed archive, which is read once to get them."""
+"""Maximum bytes of JSON kept of a compressed archive; what exceeds them is read again if needed.
+
+Small layers are not kept: they may come before the manifests that name them.
+"""
+
+_JSON: Final = re.compile(rb"\s*[{\[]")
 
 
 def _unpacker(path: Path) -> Unpack | None:
@@ -108,8 +114,11 @@ class Archive:
             return None
         if not self.compressed:
             return read_small(Extent(self.path, member.start, member.size), name, most)
-        if member.size > most or member.name not in self._small:
+        if member.size > most:
             raise unusable(f"{self.path} has {member.size:,} bytes of {name}, too many to keep")
+        if member.name not in self._small:
+            with self._read_again(member.name) as file:
+                return file.read(member.size)
         return self._small[member.name]
 
     def size(self, name: str) -> int | None:
@@ -157,32 +166,36 @@ class Archive:
                 self._keep(tar, info, name)
 
     def _keep(self, tar: tarfile.TarFile, info: tarfile.TarInfo, name: str) -> None:
-        """Keep a small file of a stream, which cannot seek back."""
-        self._kept += info.size
-        if info.size > _SMALL or self._kept > _KEPT_IN_ALL:
-            self._kept -= info.size
+        """Keep a small file that looks like JSON of a stream, which cannot seek back."""
+        file = tar.extractfile(info)
+        if file is None or not 0 < info.size <= min(_SMALL, _KEPT_IN_ALL - self._kept):
             return
-        content = tar.extractfile(info)
-        self._small[name] = content.read() if content else b""
+        first = file.read(min(info.size, tarfile.BLOCKSIZE))
+        if _JSON.match(first):
+            self._small[name] = first + file.read()
+            self._kept += info.size
 
     def _is_same(self, tar: tarfile.TarFile, known: Member, info: tarfile.TarInfo) -> bool:
         if known.size != info.size:
             return False
         if self.compressed:
-            return self._first_of(known.name) == _hash(tar.extractfile(info), info.size)
+            with self._read_again(known.name) as first_entry:
+                return _hash(first_entry, known.size) == _hash(tar.extractfile(info), info.size)
         with self.path.open("rb") as file:
             file.seek(known.start)
             first = _hash(file, known.size)
             file.seek(info.offset_data)
             return first == _hash(file, info.size)
 
-    def _first_of(self, name: str) -> bytes:
-        """Return the hash of the first entry called ``name``, reading a stream again."""
+    @contextmanager
+    def _read_again(self, name: str) -> Iterator[IO[bytes]]:
+        """Yield the first entry called ``name``, reading a stream again."""
         with opened(self.path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for info in tar:
                 if info.isreg() and normal_name(info.name) == name:
-                    return _hash(tar.extractfile(info), info.size)
-        return b""
+                    yield tar.extractfile(info) or io.BytesIO()
+                    return
+        raise unusable(f"{self.path} has no {name} any more")
 
     def _led_to(self, name: str, info: tarfile.TarInfo) -> str:
         """Return the target of a link: symbolic ones start at its folder, hard ones at the top."""

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ghcr_push.documents import json_object
 from ghcr_push.model import Descriptor
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
 from ghcr_push.sources import recipe
@@ -49,8 +50,8 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
         raw = archive.content(config_name, _LARGEST)
         if raw is None:
             raise unusable(f"{title} lacks its config {config_name}")
-        config = json.loads(raw)
-        diff_ids = tuple(Digest(each) for each in config["rootfs"].get("diff_ids") or ())
+        config = json_object(raw) or {}
+        diff_ids = tuple(Digest(str(each)) for each in config["rootfs"].get("diff_ids") or ())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise unusable(f"{title} has an invalid manifest.json or config") from error
     if len(diff_ids) != len(layer_names) or not all(map(is_digest, diff_ids)):

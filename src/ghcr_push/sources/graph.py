@@ -203,5 +203,5 @@ def _content_missing(message: str) -> Exception:
 
 def platform_of(fields: Document) -> str:
     """Return ``os/architecture[/variant]`` of a config or of a descriptor's platform."""
-    parts = (fields["os"], fields["architecture"], fields.get("variant"))
+    parts = (fields.get(key) for key in ("os", "architecture", "variant"))
     return "/".join(str(part) for part in parts if part)

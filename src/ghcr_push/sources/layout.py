@@ -43,6 +43,9 @@ _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
 _PLATFORM: Final = ("architecture", "os", "os.version", "os.features", "variant")
 """The fields of a config that an index repeats (image-spec, "Image Index", platform)."""
 
+_PLATFORM_TEXTS: Final = ("architecture", "os", "os.version", "variant")
+"""Those of them that are text."""
+
 # annotations besides the image-spec's name: buildkit and containerd write the whole reference
 _NAMES: Final = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 
@@ -257,10 +260,16 @@ def path_of(digest: Digest) -> str:
 
 
 def _descriptor(entry: Any) -> Descriptor:
-    digest = str(entry["digest"])
+    """Return what an entry describes, once all of it is of the types that the image-spec gives."""
+    digest, media_type, size = str(entry["digest"]), entry["mediaType"], entry["size"]
     if not is_digest(digest) or digest.partition(":")[0] not in _ALGORITHMS:
         raise ValueError(digest)
-    return Descriptor(str(entry["mediaType"]), Digest(digest), int(entry["size"]))
+    platform, annotations = entry.get("platform") or {}, entry.get("annotations") or {}
+    texts = [media_type, *annotations.values()]
+    texts += [platform[key] for key in _PLATFORM_TEXTS if platform.get(key) is not None]
+    if not isinstance(size, int) or not all(isinstance(text, str) for text in texts):
+        raise TypeError(entry)
+    return Descriptor(media_type, Digest(digest), size)
 
 
 def _list(value: Any) -> list[Any]:
@@ -272,8 +281,8 @@ def _list(value: Any) -> list[Any]:
 def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
     """Return a manifest's media type, or its descriptor's, or the one its fields suggest."""
     told = document.get("mediaType") or (named.media_type if named else None)
-    if told in _TYPES:
-        return str(told)
+    if isinstance(told, str) and told in _TYPES:
+        return told
     return media_types.INDEX if "manifests" in document else media_types.MANIFEST
 
 

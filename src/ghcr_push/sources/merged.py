@@ -119,7 +119,7 @@ def _annotated(
 ) -> list[Mapping[str, Any]]:
     """Return the entries with the annotations for their images."""
     images = [
-        Child(Digest(entry["digest"]), platform_of({"architecture": "", **entry["platform"]}), None)
+        Child(Digest(entry["digest"]), platform_of(entry["platform"]), None)
         for entry in entries
         if _platform(entry)
     ]
@@ -140,5 +140,5 @@ def _platform(entry: Mapping[str, Any]) -> str:
     told = entry.get("platform") or {}
     if told.get("os") in {None, "unknown"}:
         return ""
-    fields = (usual(platform_of({"architecture": "", **told})), told.get("os.version"))
+    fields = (usual(platform_of(told)), told.get("os.version"))
     return "/".join(str(field) for field in fields if field)
