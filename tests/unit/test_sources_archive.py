@@ -155,3 +155,30 @@ async def test_two_large_entries_of_one_name_must_be_the_same(
     else:
         assert isinstance(image, Failure)
         assert f"two entries {name} with other bytes" in image.message
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    "size",
+    [b"\xff" * 12, b"-0000000001\0", b"77777777777\0", b"\x80" + b"\xff" * 11],
+    ids=["negative", "negative-octal", "8-gib", "without-end"],
+)
+async def test_a_header_with_a_wrong_size_is_damage(
+    size: bytes, compressed: bool, tmp_path: Path
+) -> None:
+    """Nothing goes round and round, nor reads on for years."""
+    made, _ = one_image()
+    raw = bytearray(tar(made.finish()))
+    raw[124:136], raw[148:156] = size, b" " * 8
+    raw[148:156] = b"%06o\0 " % sum(raw[:512])
+    path = archive(tmp_path, bytes(raw), compressed=compressed)
+    assert "is cut off or damaged at" in await refused(f"oci-archive:{path}")
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+@pytest.mark.parametrize("form", ["oci-archive", "docker-archive"])
+async def test_a_device_is_no_archive(device: str, form: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(device)
+    for path in (device, tmp_path / "link"):
+        assert "is no regular file" in await refused(f"{form}:{path}")

@@ -204,6 +204,17 @@ async def test_a_fifo_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         assert "is not a regular file" in await refused(f"oci-layout:{tmp_path}")
 
 
+@pytest.mark.parametrize("name", ["index.json", "blob"])
+async def test_a_link_to_a_device_is_refused_and_not_read(name: str, tmp_path: Path) -> None:
+    made, digest = one_image()
+    made.written(tmp_path)
+    link = tmp_path / (f"blobs/sha256/{digest[7:]}" if name == "blob" else name)
+    link.unlink()
+    link.symlink_to("/dev/zero")
+    with anyio.fail_after(5):
+        assert f"{link} is no regular file" in await refused(f"oci-layout:{tmp_path}")
+
+
 async def test_links_in_a_layout_are_followed(tmp_path: Path) -> None:
     made, digest = one_image()
     made.written(tmp_path / "real")

@@ -107,3 +107,11 @@ def test_a_reader_that_fails_is_a_broken_stream() -> None:
 
     with pytest.raises(PushError, match="Input/output error"):
         list(TarStream(Failing()).entries())
+
+
+def test_a_negative_size_is_damage() -> None:
+    header = bytearray(ARCHIVE[:512])
+    header[124:136], header[148:156] = b"\xff" * 12, b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    with pytest.raises(PushError, match="a negative size"):
+        read(bytes(header) + ARCHIVE[512:])

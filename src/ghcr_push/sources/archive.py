@@ -140,8 +140,11 @@ class Archive:
     def _index(self, file: IO[bytes]) -> None:
         # a stream cannot seek back; of a file on disk only the headers are read
         mode: Literal["r|", "r:"] = "r|" if self.compressed else "r:"
-        with tarfile.open(fileobj=file, mode=mode, errorlevel=2) as tar:
+        source = _Ending(file) if self.compressed else file
+        with tarfile.open(fileobj=source, mode=mode, errorlevel=2) as tar:
             for info in tar:
+                if info.size < 0:  # tarfile would go back and read headers for ever
+                    raise tarfile.ReadError("a file of negative size")
                 if len(self._members) + len(self._links) > _MOST_NAMES:
                     raise unusable(f"{self.path} has more than {_MOST_NAMES:,} entries")
                 self._note(tar, info)
@@ -215,6 +218,24 @@ class Archive:
         unmarked = size < end + tarfile.BLOCKSIZE
         if size < last or (unmarked and not _TOP.intersection(self.names())):
             raise unusable(f"{self.path} is truncated at {self._at}")
+
+
+class _Ending(io.RawIOBase):
+    """A stream that is asked for more than once after its end says that it is cut off.
+
+    tarfile asks for as many bytes as a header says, be it for years.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        if not piece and self._ended:
+            raise tarfile.ReadError("it ends too early")
+        self._ended = not piece
+        return piece
 
 
 def normal_name(name: str) -> str:

@@ -132,10 +132,14 @@ class TarStream:
 
     def _parsed(self, header: bytearray) -> tarfile.TarInfo:
         try:
-            return tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+            info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
             self._drain()
             raise self.broken("a header of it is damaged") from error
+        if info.size < 0:
+            self._drain()
+            raise self.broken("a file in it has a negative size")
+        return info
 
     def _exactly(self, size: int) -> bytearray:
         block = bytearray(size)
