@@ -7,10 +7,22 @@ from random import Random
 
 import pytest
 from tests.support.compressed import PACKERS
-from tests.support.layouts import archive, found, one_image, platforms, read, refused, with_links
+from tests.support.layouts import (
+    Made,
+    archive,
+    found,
+    one_image,
+    platforms,
+    read,
+    refused,
+    with_links,
+)
 from tests.support.saved import tar
 
 from ghcr_push.model import Failure, Image
+from ghcr_push.planning.locations import DiskLocation, parse_location
+from ghcr_push.sources.disk_sources import DiskSources
+from ghcr_push.sources.spool import Spool
 
 pytestmark = pytest.mark.anyio
 
@@ -173,7 +185,7 @@ async def test_a_header_with_a_wrong_size_is_damage(
     raw[124:136], raw[148:156] = size, b" " * 8
     raw[148:156] = b"%06o\0 " % sum(raw[:512])
     path = archive(tmp_path, bytes(raw), compressed=compressed)
-    assert "is cut off or damaged at" in await refused(f"oci-archive:{path}")
+    assert "is truncated or damaged at" in await refused(f"oci-archive:{path}")
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
@@ -181,4 +193,22 @@ async def test_a_header_with_a_wrong_size_is_damage(
 async def test_a_device_is_no_archive(device: str, form: str, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(device)
     for path in (device, tmp_path / "link"):
-        assert "is no regular file" in await refused(f"{form}:{path}")
+        assert "is not a regular file" in await refused(f"{form}:{path}")
+
+
+async def test_a_compressed_archive_is_never_unpacked_as_a_whole(tmp_path: Path) -> None:
+    made = Made()
+    made.tag(made.image(1, layers=12, size=30_000), None)
+    path = archive(tmp_path, tar(made.finish()), compressed=True)
+    spool = Spool(100_000)
+    location = parse_location(f"oci-archive:{path}")
+    assert isinstance(location, DiskLocation)
+    content = await DiskSources(Path, spool, None).find(location)
+    assert not isinstance(content, Failure)
+    total = 0
+    async with content.read() as reading:
+        async for blob in reading:
+            total += blob.size
+            blob.release()
+    assert 0 < spool.highest <= 100_000 < total
+    assert spool.used == 0

@@ -212,7 +212,7 @@ async def test_a_link_to_a_device_is_refused_and_not_read(name: str, tmp_path: P
     link.unlink()
     link.symlink_to("/dev/zero")
     with anyio.fail_after(5):
-        assert f"{link} is no regular file" in await refused(f"oci-layout:{tmp_path}")
+        assert f"{link} is not a regular file" in await refused(f"oci-layout:{tmp_path}")
 
 
 async def test_links_in_a_layout_are_followed(tmp_path: Path) -> None:

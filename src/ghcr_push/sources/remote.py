@@ -28,6 +28,9 @@ _LARGEST_CONFIG: Final = 4 << 20
 MOST_MANIFESTS: Final = 1_000
 """Maximum number of manifests of a source; platforms and attestations make a few dozen."""
 
+MOST_BYTES: Final = 64 << 20
+"""Bytes of all its manifests, which are kept in memory; most have some thousands each."""
+
 
 class ContentReader(Protocol):
     """Reads content from registries, one attempt per call. Raises ``PushError``."""
@@ -104,10 +107,10 @@ class RegistrySources:
         self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
     ) -> list[Digest]:
         """Fetch a manifest and all its children; return their digests."""
-        _check_number(location, files)
+        _check_amount(location, files)
         fetched, waiting = [manifest.digest], files.add(manifest)
         while waiting:
-            _check_number(location, files)
+            _check_amount(location, files)
             child = await self._manifest(location, waiting.pop())
             fetched.append(child.digest)
             waiting += [each for each in files.add(child) if each not in files.manifests]
@@ -177,9 +180,11 @@ class RegistrySources:
         return await self._persist(attempt)
 
 
-def _check_number(location: RegistryLocation, files: "Fetched") -> None:
+def _check_amount(location: RegistryLocation, files: "Fetched") -> None:
     if len(files.manifests) >= MOST_MANIFESTS:
         raise unusable(f"{location} leads to more than {MOST_MANIFESTS:,} manifests")
+    if files.bytes > MOST_BYTES:
+        raise unusable(f"{location} leads to more than {MOST_BYTES:,} bytes of manifests")
 
 
 class Fetched:
@@ -187,12 +192,15 @@ class Fetched:
 
     def __init__(self) -> None:
         self.manifests: dict[Digest, Manifest] = {}
+        self.bytes = 0
+        """Of all manifests."""
         self._contents: dict[str, bytes] = {}
         self._sizes: dict[str, int] = {}
 
     def add(self, manifest: Manifest) -> list[Digest]:
         """Add a manifest or index; return its children."""
         self.manifests[manifest.digest] = manifest
+        self.bytes += len(manifest.raw)
         self._contents[path_of(manifest.digest)] = manifest.raw
         try:
             children, blobs = named_by(json_object(manifest.raw) or {})
