@@ -171,7 +171,7 @@ class _Inside:
 
     def diff_id(self) -> Digest:
         if not self._inflater.eof:
-            raise unusable(f"{self._name} is cut off")
+            raise unusable(f"{self._name} is truncated")
         return Digest(f"sha256:{self._sha256.hexdigest()}")
 
 
