@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 
 from ghcr_push import credentials
-from ghcr_push.engine import DockerEngine, content_trust_notices
+from ghcr_push.engine.command import content_trust_notices
+from ghcr_push.engine.docker import DockerEngine
 from ghcr_push.planning.settings import Settings
 from ghcr_push.pushing.execution import Adapters
 from ghcr_push.pushing.pressure.retry import Backoff

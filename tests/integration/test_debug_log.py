@@ -11,7 +11,7 @@ from tests.support.front import Answer, Auth, Behaviour, Rule, Step, User, on
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Manifest
 from ghcr_push.references import Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 
 SECRETS = ("s3cret-password", "b2N0b2NhdDpzM2NyZXQtcGFzc3dvcmQ=")  # and as Basic has it
 LOGIN = {"username": "octocat", "password": SECRETS[0]}

@@ -20,8 +20,7 @@ import ghcr_push.engine.api
 import ghcr_push.engine.command
 import ghcr_push.engine.docker
 from ghcr_push.credentials import Credential, engine_auth
-from ghcr_push.engine import DockerEngine
-from ghcr_push.engine.docker import NAMES_PER_INSPECT
+from ghcr_push.engine.docker import NAMES_PER_INSPECT, DockerEngine
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Kind, Source
 from ghcr_push.references import Repository, TagReference

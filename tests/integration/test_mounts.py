@@ -19,7 +19,7 @@ from ghcr_push.pushing.ports import Engine
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.run import PushRun
 from ghcr_push.references import Repository, TagReference
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 from ghcr_push.sources.content import FoundContent
 from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool

@@ -25,7 +25,7 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Digest, Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 from ghcr_push.registry.http import TimeLimits
 
 pytestmark = pytest.mark.anyio

@@ -21,7 +21,7 @@ from tests.support.registry import running_crane, running_registry
 from ghcr_push.failures import ErrorInfo, PushError, classify
 from ghcr_push.model import BlobOutcome, Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 
 pytestmark = pytest.mark.anyio
 

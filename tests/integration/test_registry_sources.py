@@ -27,7 +27,7 @@ from tests.support.registry import running_registry
 from tests.support.saved import INDEX, MANIFEST, digest_of
 
 from ghcr_push.references import Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 
 COMMAND = Path(sys.executable).with_name("ghcr-push")
 LARGE = 20 << 20

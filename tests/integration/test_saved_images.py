@@ -21,7 +21,7 @@ from ghcr_push.engine.output import output_of
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository, TagReference
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 from ghcr_push.sources.images import ClassicImage, StoredImage
 from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool

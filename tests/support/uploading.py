@@ -12,7 +12,7 @@ import anyio
 from ghcr_push.engine.output import CommandOutput, output_of
 from ghcr_push.model import BlobOutcome
 from ghcr_push.references import Digest, Repository, TagReference
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
 from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool, SpooledBlob

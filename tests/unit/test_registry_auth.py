@@ -17,7 +17,7 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 
 pytestmark = pytest.mark.anyio
 

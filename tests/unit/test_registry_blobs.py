@@ -10,7 +10,7 @@ from tests.support.saved import digest_of
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.references import Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from ghcr_push.credentials import Credential
 from ghcr_push.failures import ErrorInfo, PushError, classify
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest, Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from ghcr_push.model import Kind, Outcome
 from ghcr_push.planning.settings import read_settings
 from ghcr_push.pushing.events import Event
 from ghcr_push.references import Repository
-from ghcr_push.registry import RegistryClient
+from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 

@@ -3,8 +3,3 @@
 Tested with engines 20.10, 26.1 and 28.5 and the classic and (if it exists) the containerd image
 store; not with 29. One attempt per call: docker's output becomes evidence, classified elsewhere.
 """
-
-from ghcr_push.engine.command import content_trust_notices
-from ghcr_push.engine.docker import DockerEngine
-
-__all__ = ["DockerEngine", "content_trust_notices"]

@@ -19,7 +19,7 @@ from anyio.abc import Process
 from ghcr_push import tracing
 from ghcr_push.documents import json_object
 from ghcr_push.engine.command import QUESTION_LIMIT, DockerCommand, no_engine, not_started
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Descriptor, Kind
 from ghcr_push.references import Digest, Repository
 
@@ -111,9 +111,7 @@ class _DialStdio(httpx2.AsyncBaseTransport):
                 pass  # its standard error has the reason
             if not answer:
                 said = await process.stderr.receive() if process.stderr else b""
-                raise PushError(
-                    ErrorInfo(origin=Origin.STORE, message=said.decode(errors="replace").strip())
-                )
+                raise PushError.of(Origin.STORE, said.decode(errors="replace").strip())
         return _read(bytes(answer))
 
     @asynccontextmanager
@@ -174,14 +172,9 @@ def _described(answer: httpx2.Response) -> Descriptor | None:
     if answer.status_code == _NOT_FOUND:
         if _NOTHING_THERE.search(message):
             return None
-        raise PushError(
-            ErrorInfo(
-                origin=Origin.STORE,
-                kind=Kind.ENGINE_REFUSED,
-                message=f"the engine does not read registries for us: 404 {message}",
-            )
-        )
-    raise PushError(ErrorInfo(origin=Origin.ENGINE, message=message))
+        refused = f"the engine does not read registries for us: 404 {message}"
+        raise PushError.of(Origin.STORE, refused, Kind.ENGINE_REFUSED)
+    raise PushError.of(Origin.ENGINE, message)
 
 
 def _descriptor(told: object) -> Descriptor:
@@ -192,4 +185,4 @@ def _descriptor(told: object) -> Descriptor:
         )
     except (KeyError, TypeError, ValueError) as error:
         message = f"the engine's answer about a tag cannot be read: {told!r:.200}"
-        raise PushError(ErrorInfo(origin=Origin.STORE, message=message)) from error
+        raise PushError.of(Origin.STORE, message) from error

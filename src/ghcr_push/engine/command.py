@@ -10,7 +10,7 @@ import anyio
 
 from ghcr_push import tracing
 from ghcr_push.credentials import docker_environment
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Kind
 
 QUESTION_LIMIT: Final = 60.0
@@ -67,12 +67,12 @@ class DockerCommand:
         """Run docker; raise ``PushError`` with its output if it fails."""
         status, _, err = await self.ask(*arguments)
         if status:
-            raise PushError(ErrorInfo(origin=Origin.STORE, message=err.strip()))
+            raise PushError.of(Origin.STORE, err.strip())
 
 
 def no_engine(message: str) -> PushError:
     """Return the error of an engine that does not answer."""
-    return PushError(ErrorInfo(origin=Origin.STORE, kind=Kind.ENGINE_UNREACHABLE, message=message))
+    return PushError.of(Origin.STORE, message, Kind.ENGINE_UNREACHABLE)
 
 
 def not_started(error: OSError | ValueError) -> PushError:

@@ -115,7 +115,7 @@ class DockerEngine:
             gone = {source: _missing(source) for source in sources if source not in present}
             return dict(zip(present, images, strict=True)) | gone
         if not images or len(sources) == 1:
-            raise PushError(ErrorInfo(origin=Origin.STORE, message=err.strip()))
+            raise PushError.of(Origin.STORE, err.strip())
         # it is unclear which answer belongs to which name
         return await self._inspect_singly(sources)
 
@@ -192,9 +192,7 @@ class DockerEngine:
         for line in reversed(lines):
             if match := _SAID_DIGEST.match(line):
                 return Digest(match[1])
-        raise PushError(
-            ErrorInfo(origin=Origin.ENGINE, message="docker push succeeded but named no digest")
-        )
+        raise PushError.of(Origin.ENGINE, "docker push succeeded but named no digest")
 
     @asynccontextmanager
     async def _tagged(self, source: Source, target: TagReference) -> AsyncIterator[None]:
@@ -205,9 +203,7 @@ class DockerEngine:
         images = await self._inspect_all([source, Source(str(target))])
         wanted, before = images[source], images[Source(str(target))]
         if isinstance(wanted, Failure):
-            raise PushError(
-                ErrorInfo(origin=Origin.STORE, kind=wanted.kind, message=wanted.message)
-            )
+            raise PushError.of(Origin.STORE, wanted.message, wanted.kind)
         if isinstance(before, Image) and before.id == wanted.id:
             yield
             return
@@ -284,7 +280,7 @@ def _platform(inspected: dict[str, object]) -> str:
 
 def _unreadable(printed: str) -> PushError:
     message = f"the output of docker image inspect cannot be read: {printed[:200]}"
-    return PushError(ErrorInfo(origin=Origin.STORE, message=message))
+    return PushError.of(Origin.STORE, message)
 
 
 def _media_type(inspected: dict[str, object]) -> object:

@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from ghcr_push import tracing
 from ghcr_push.engine.command import DockerCommand, not_started
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 
 LINES_KEPT: Final = 400
 """Maximum number of output lines kept of a push; the middle is dropped."""
@@ -116,14 +116,14 @@ def _stream(config: Path, pid_file: Path, target: str, lines: list[str]) -> None
                 del lines[LINES_KEPT // 2]
     except DockerException as error:
         text = error.stderr or "\n".join(lines)
-        raise PushError(ErrorInfo(origin=Origin.ENGINE, message=text)) from error
+        raise PushError.of(Origin.ENGINE, text) from error
     except OSError as error:
         raise not_started(error) from error
     except ValueError as error:
         # the library decodes docker's output as strict UTF-8, and an inspection as JSON
         printed = error.object if isinstance(error, UnicodeDecodeError) else b""
         text = printed.decode(errors="replace") or f"docker's output cannot be read: {error}"
-        raise PushError(ErrorInfo(origin=Origin.ENGINE, message=text)) from error
+        raise PushError.of(Origin.ENGINE, text) from error
 
 
 def _kill(pid_file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from ghcr_push.model import Kind
 
@@ -46,3 +47,8 @@ class PushError(Exception):
     def __init__(self, evidence: ErrorInfo) -> None:
         super().__init__(evidence.message)
         self.evidence = evidence
+
+    @classmethod
+    def of(cls, origin: Origin, message: str, kind: Kind | None = None) -> Self:
+        """Return the error of which ``message`` is all that is known, and maybe its kind."""
+        return cls(ErrorInfo(origin=origin, message=message, kind=kind))

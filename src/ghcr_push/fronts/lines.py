@@ -16,7 +16,7 @@ from ghcr_push.pushing.events import (
 )
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import visible
-from ghcr_push.reporting.phrases import count, said, short, span
+from ghcr_push.reporting.phrases import cause, count, said, short, span
 from ghcr_push.reporting.referrers import referrers_text
 
 MOST_OF_A_MESSAGE: Final = 200
@@ -130,7 +130,7 @@ def waiting_line(event: Waiting, names: Names) -> str:
     later = f"; next try in {event.seconds:.0f} s or later" if event.seconds >= WORTH_SAYING else ""
     quote = f": {said}" if said else ""
     what = f"↻ {what}: {_TRIED[event.step]} failed, {tried}"
-    return f"{what}: {kind_of(event.failure)}{quote}{later}"
+    return f"{what}: {cause(event.failure)}{quote}{later}"
 
 
 def ended_line(result: TargetResult, names: Names) -> str:
@@ -138,7 +138,7 @@ def ended_line(result: TargetResult, names: Names) -> str:
     what = done(result.outcome)
     if result.failure is not None:
         landed = " (a write was in flight: it may have landed)" if result.may_have_landed else ""
-        what += f": {kind_of(result.failure)}{landed}"
+        what += f": {cause(result.failure)}{landed}"
     else:
         what += ", ".join(["", *_details(result)])
     return f"{_MARKS[result.outcome]} {names.target(result.target)} {what}"
@@ -167,13 +167,6 @@ def more_ended_line(outcome: Outcome, names: list[str], what: str) -> str:
 def done(outcome: Outcome) -> str:
     """Return an outcome's word; a failure is in capitals."""
     return "FAILED" if outcome is Outcome.FAILED else outcome.value
-
-
-def kind_of(failure: Failure) -> str:
-    """Return the failure's kind, as in the guide, and the HTTP status."""
-    kept = failure.kept_failing
-    kind = str(failure.kind) if kept is None else f"{failure.kind} after {kept}"
-    return kind if failure.status is None else f"{kind} ({failure.status})"
 
 
 def words_of(failure: Failure) -> str:

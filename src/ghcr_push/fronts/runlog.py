@@ -17,7 +17,6 @@ from ghcr_push.fronts.lines import (
     ended_line,
     escape_commands,
     held_line,
-    kind_of,
     more_ended_line,
     referrers_line,
     started_line,
@@ -44,6 +43,7 @@ from ghcr_push.pushing.events import (
     Waiting,
     WentDown,
 )
+from ghcr_push.reporting.phrases import cause
 
 SINGLY: Final = 3
 """Number of events of one sort that have a line each."""
@@ -124,7 +124,7 @@ class RunLog:
             case WentDown(registry, failure):
                 self._down.add(registry)
                 yield (
-                    f"{registry}: requests fail: {kind_of(failure)}; "
+                    f"{registry}: requests fail: {cause(failure)}; "
                     "sending one at a time until one succeeds"
                 )
             case StillWaiting():
@@ -150,7 +150,7 @@ class RunLog:
                 outcome, lambda names: more_ended_line(outcome, names, self._progress)
             )
         else:
-            why = f": {kind_of(result.failure)}"
+            why = f": {cause(result.failure)}"
             singly = 1 if result.failure.kind in _ENDS else SINGLY
             fold = self._fold(
                 (outcome, why), lambda names: more_ended_line(outcome, names, why), singly
@@ -183,7 +183,7 @@ class RunLog:
         registry = event.target.reference.repository.registry
         if event.failure.holds or registry in self._down:
             return
-        why = kind_of(event.failure)
+        why = cause(event.failure)
         line = waiting_line(event, self._names)
         first = self._fold(("waiting", why), _more_tries, singly=1)
         if first.singly:

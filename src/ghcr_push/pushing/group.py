@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio
 
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Failure, Group, Image, Kind, Manifest, Outcome, TargetResult
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import NotStartedError, RunContext, ours
@@ -132,8 +132,7 @@ class GroupPush:
             "lacks a part of the image"
         )
         if self._context.direct and not self._only_engine:
-            evidence = ErrorInfo(origin=Origin.RUN, kind=Kind.CONTENT_MISSING, message=sentence)
-            raise PushError(evidence)
+            raise PushError.of(Origin.RUN, sentence, Kind.CONTENT_MISSING)
         self._context.observer(Noticed(sentence))
 
     @property

@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 import anyio
 
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.pressure.limiter import Limiter, ReadSlot
@@ -66,5 +66,4 @@ async def answered(request: Awaitable[T], *, within: float) -> T:
             return await request
     except TimeoutError as error:
         message = f"no end after {within:g} s, given up"
-        evidence = ErrorInfo(origin=Origin.RUN, kind=Kind.TIMEOUT, message=message)
-        raise PushError(evidence) from error
+        raise PushError.of(Origin.RUN, message, Kind.TIMEOUT) from error

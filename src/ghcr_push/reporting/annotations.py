@@ -1,6 +1,5 @@
 """Annotations, which GitHub shows on the run's page before the log."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +15,7 @@ from ghcr_push.reporting.phrases import (
     tried_again,
     tries,
 )
-from ghcr_push.reporting.records import Report, TargetRecord
+from ghcr_push.reporting.records import Report, TargetRecord, grouped
 
 MOST = 10
 """Number of annotations per kind that a runner keeps per step (actions/runner,
@@ -51,11 +50,8 @@ def annotations(report: Report) -> tuple[Annotation, ...]:
     The tenth error covers all remaining causes. Retries are a warning if something failed, and a
     notice otherwise: a temporary failure of the registry needs no attention then.
     """
-    groups: dict[tuple[str, ...], list[TargetRecord]] = defaultdict(list)
-    for result in report.targets:
-        if result.outcome is Outcome.FAILED:
-            groups[_cause_of(result)].append(result)
-    causes = list(groups.values())
+    failed = (result for result in report.targets if result.outcome is Outcome.FAILED)
+    causes = list(grouped(failed, _cause_of).values())
     single = causes if len(causes) <= MOST else causes[: MOST - 1]
     errors = [_error(group) for group in single]
     if rest := [result for group in causes[len(single) :] for result in group]:

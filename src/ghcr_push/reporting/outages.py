@@ -59,7 +59,7 @@ def _tried(target: TargetRecord) -> Iterator[_Tried]:
 
 
 def _ended(tried: _Tried) -> float:
-    return tried[1].started + tried[1].seconds
+    return tried[1].ended
 
 
 def _of(registry: str, attempts: Iterable[_Tried], duration: float) -> Iterator[Downtime]:

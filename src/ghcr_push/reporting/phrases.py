@@ -4,7 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from ghcr_push.model import Outcome, Step
+from ghcr_push.model import Failure, Outcome, Step
 from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
 
 _UNICORN = re.compile(r"Unicorn! \u00b7 GitHub.*", re.DOTALL)
@@ -66,7 +66,7 @@ def short(digest: str) -> str:
     return f"{algorithm}:{encoded[:_SHORT_DIGEST]}"
 
 
-def cause(failure: FailureRecord) -> str:
+def cause(failure: FailureRecord | Failure) -> str:
     """Return a failure's kind, with the HTTP status if there was one.
 
     For a deadline, add the kind of the failure that was being retried.
@@ -190,7 +190,7 @@ def sent(report: Report) -> str:
 def _uploading(report: Report) -> float:
     """Return the seconds in which at least one blob was being uploaded."""
     uploads = sorted(
-        (attempt.started, attempt.started + attempt.seconds)
+        (attempt.started, attempt.ended)
         for target in report.targets
         for attempt in target.content_attempts
         if attempt.step is Step.UPLOAD

@@ -3,14 +3,18 @@
 Within a ``schema_version`` fields are only ever added. Times are in seconds.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from ghcr_push.model import LANDED, SECOND, Hold, Kind, LimitChange, Outcome, Result, Step
 from ghcr_push.references import TagReference, parse_tag_reference
 from ghcr_push.reporting.cause import CauseCategory
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,11 @@ class AttemptRecord:
     hold."""
     answered: float | None = None
     """Seconds until its write was answered, the rest being its read-back; null without one."""
+
+    @property
+    def ended(self) -> float:
+        """Seconds from the start of the run."""
+        return self.started + self.seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,3 +241,11 @@ class Report:
     def landed(self) -> list[TargetRecord]:
         """The targets that the registry holds with the requested content."""
         return [target for target in self.targets if target.outcome in LANDED]
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Return ``items`` by what they have in common, in the order of the first of each group."""
+    groups: dict[Key, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[key(item)].append(item)
+    return groups

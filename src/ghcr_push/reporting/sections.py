@@ -1,6 +1,5 @@
 """The summary's sections of targets: each target is in exactly one of them."""
 
-from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import groupby
 
@@ -19,7 +18,7 @@ from ghcr_push.reporting.phrases import (
     step,
     tries,
 )
-from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
+from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord, grouped
 
 FOLDED_FROM = 11
 """Rows from which a table is folded, with its headline visible."""
@@ -138,9 +137,7 @@ def _by_cause(
     """
     if not results:
         return ""
-    groups: dict[tuple[str, ...], list[TargetRecord]] = defaultdict(list)
-    for result in results:
-        groups[_cause_key(result.failure)].append(result)
+    groups = grouped(results, lambda result: _cause_key(result.failure))
     blocks, left = [], len(results)
     for group in sorted(groups.values(), key=_by_weight):
         block, same_words = _cause_text(group, room.guide, above)
@@ -182,9 +179,7 @@ def _by_repository(
     """
     if not results:
         return ""
-    groups: dict[Repository, list[TargetRecord]] = defaultdict(list)
-    for result in results:
-        groups[result.parsed.repository].append(result)
+    groups = grouped(results, lambda result: result.parsed.repository)
     folded = len(results) >= FOLDED_FROM
     if len(groups) > _MOST_REPOSITORIES:
         table, shown = _table((_REFERENCE, *last), results, room, folded=folded)
@@ -328,7 +323,7 @@ def _event(name: str, tried: Sequence[AttemptRecord], result: TargetRecord) -> s
     if len(tried) == 1:
         wait = _waited(tried[0], result)
         return f"{escape(name)}, waited {span(wait)}" if wait else escape(name)
-    over = span(_end(tried[-1]) - tried[0].started)
+    over = span(tried[-1].ended - tried[0].started)
     return f"{len(tried)} \N{MULTIPLICATION SIGN} {escape(name)} over {over}"
 
 
@@ -337,16 +332,12 @@ def _waited(attempt: AttemptRecord, result: TargetRecord) -> float:
     own = attempt in result.attempts
     # blobs have no names here: of several candidates for the retry, take the first
     again = (
-        other.started - _end(attempt)
+        other.started - attempt.ended
         for other in (result.attempts if own else result.content_attempts)
         if own or other.number == attempt.number + 1
     )
     late = (seconds for seconds in again if seconds > attempt.wait - _MILLISECONDS)
     return min(late, default=attempt.wait)
-
-
-def _end(attempt: AttemptRecord) -> float:
-    return attempt.started + attempt.seconds
 
 
 def _attempt_name(attempt: AttemptRecord) -> str | None:
@@ -361,7 +352,7 @@ def _tried(result: TargetRecord) -> str:
     text = tries(result)
     counted = result.attempts or result.content_attempts
     if len(counted) > 1:
-        text += f" in {span(max(map(_end, counted)) - counted[0].started)}"
+        text += f" in {span(max(each.ended for each in counted) - counted[0].started)}"
     events = _events(result)
     # a single failure is in the block's first line already
     text += f": {' → '.join(events)}" if len(events) > 1 else ""

@@ -1,6 +1,5 @@
 """The end of a run for a terminal or a log: the summary in a few plain lines."""
 
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from textwrap import wrap
 
@@ -18,7 +17,7 @@ from ghcr_push.reporting.phrases import (
     tally,
     tries,
 )
-from ghcr_push.reporting.records import Report, TargetRecord
+from ghcr_push.reporting.records import Report, TargetRecord, grouped
 from ghcr_push.reporting.referrers import referrers_of
 
 _MOST_NAMES = 10
@@ -120,7 +119,7 @@ def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
     Names at most ``most`` of its tags.
     """
     landed = [target for target in report.targets if target.outcome in LANDED]
-    groups = _grouped(landed, lambda each: (_repository(each), each.digest, each.outcome)).values()
+    groups = grouped(landed, lambda each: (_repository(each), each.digest, each.outcome)).values()
     for alike in list(groups)[:_MOST_BLOCKS]:
         first = alike[0]
         image = f"{_repository(first)}@{first.digest}" if first.digest else _repository(first)
@@ -134,9 +133,9 @@ def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
 def planned_lines(report: Report) -> Iterator[str]:
     """Yield what a dry run would have pushed, with every tag."""
     planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
-    for alike in _grouped(planned, lambda each: (each.source, _repository(each))).values():
+    for alike in grouped(planned, lambda each: (each.source, _repository(each))).values():
         yield f"  … {visible(alike[0].source)} → {visible(_repository(alike[0]))}:"
-        for state, targets in _grouped(alike, planned_state).items():
+        for state, targets in grouped(alike, planned_state).items():
             yield from _wrapped(f"{visible(str(state))}: {_tags(targets, len(targets))}")
 
 
@@ -148,22 +147,13 @@ def _wrapped(text: str) -> Iterator[str]:
 # -- grouped targets ----------------------------------------------------------------------------
 
 
-def _grouped(
-    targets: Iterable[TargetRecord], key: Callable[[TargetRecord], Hashable]
-) -> dict[Hashable, list[TargetRecord]]:
-    groups: dict[Hashable, list[TargetRecord]] = defaultdict(list)
-    for target in targets:
-        groups[key(target)].append(target)
-    return groups
-
-
 def _blocks(
     targets: Iterable[TargetRecord],
     key: Callable[[TargetRecord], Hashable],
     block: Callable[[list[TargetRecord]], Iterator[str]],
     noun: str,
 ) -> Iterator[str]:
-    groups = list(_grouped(targets, key).values())
+    groups = list(grouped(targets, key).values())
     for alike in groups[:_MOST_BLOCKS]:
         yield from block(alike)
     if rest := groups[_MOST_BLOCKS:]:
@@ -173,7 +163,7 @@ def _blocks(
 
 def _named(mark: str, alike: Iterable[TargetRecord], rest: str = "") -> Iterator[str]:
     """Yield a line for each repository, with its tags."""
-    groups = list(_grouped(alike, _repository).values())
+    groups = list(grouped(alike, _repository).values())
     for group in groups[:_MOST_BLOCKS]:
         repository = visible(_repository(group[0]))
         joint = ":" if len(group) == 1 else ": "

@@ -10,7 +10,7 @@ from ghcr_push.model import LimitChange, Outcome, Step
 from ghcr_push.reporting.escape import clipped
 from ghcr_push.reporting.outages import outages
 from ghcr_push.reporting.phrases import count, span, whole
-from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
+from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord, grouped
 
 MOST_ROWS = 40
 """Maximum number of targets in the picture, for readability."""
@@ -112,7 +112,7 @@ def legend(report: Report) -> str:
 def limit_history(report: Report) -> list[str]:
     """Return the changes of each registry's limit as a sentence of plain text."""
     sentences = []
-    for registry, changes in list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]:
+    for registry, changes in _changes(report):
         steps = [
             f"to {c.new} at {span(c.at)}, {clipped(c.reason, _LONGEST_REASON)}" for c in changes
         ]
@@ -141,9 +141,10 @@ def _shortened(clauses: list[str], noun: str) -> list[str]:
     return [*clauses[:half], f"{more} more {noun}", *clauses[-half:]]
 
 
-def _by_registry(changes: Sequence[LimitChange]) -> Iterator[tuple[str, list[LimitChange]]]:
-    for registry in dict.fromkeys(change.registry for change in changes):
-        yield registry, [change for change in changes if change.registry == registry]
+def _changes(report: Report) -> list[tuple[str, list[LimitChange]]]:
+    """Return the changes of limits by registry, of the first registries."""
+    by_registry = grouped(report.limit_changes, lambda change: change.registry)
+    return list(by_registry.items())[:_MOST_REGISTRIES]
 
 
 def _tried(report: Report) -> list[TargetRecord]:
@@ -185,7 +186,9 @@ def _smooth_row(results: Sequence[TargetRecord]) -> Iterator[Row]:
     """Yield one row for all targets without failures, from their first request to their last."""
     attempts = [attempt for result in results for attempt in result.all_attempts]
     if attempts:
-        bar = Bar("first try", BarKind.REQUEST, *_extent(attempts))
+        start = min(attempt.started for attempt in attempts)
+        end = max(attempt.ended for attempt in attempts)
+        bar = Bar("first try", BarKind.REQUEST, start, end)
         yield Row(count(len(results), "other tag"), (bar,))
 
 
@@ -202,21 +205,13 @@ def _content_bars(attempts: Sequence[AttemptRecord], duration: float) -> tuple[B
     """Return a bar for each time with parallel uploads, and the failed ones."""
     failed = [_failed_bar(one, one.failure, duration) for one in attempts if one.failure]
     times: list[tuple[float, float]] = []
-    for start, end in sorted((one.started, _end(one)) for one in attempts if not one.failure):
+    for start, end in sorted((one.started, one.ended) for one in attempts if not one.failure):
         if times and start - times[-1][1] < _SHORTEST * duration:
             times[-1] = times[-1][0], max(end, times[-1][1])
         else:
             times.append((start, end))
     sent = [Bar("layers", BarKind.REQUEST, start, end) for start, end in times]
     return (*sent[-MOST_BARS:], *failed[-MOST_BARS:])
-
-
-def _extent(attempts: Sequence[AttemptRecord]) -> tuple[float, float]:
-    return min(attempt.started for attempt in attempts), max(map(_end, attempts))
-
-
-def _end(attempt: AttemptRecord) -> float:
-    return attempt.started + attempt.seconds
 
 
 def _bars(attempts: Sequence[AttemptRecord], duration: float) -> Iterator[Bar]:
@@ -230,34 +225,32 @@ def _bars(attempts: Sequence[AttemptRecord], duration: float) -> Iterator[Bar]:
         else:
             bar = _failed_bar(attempt, attempt.failure, duration)
         yield bar
-        if not attempt.failure and _end(attempt) - bar.end > _SHORTEST * duration:
-            yield Bar("read back", BarKind.WAIT, bar.end, _end(attempt))
-        waited_until = _end(attempt) + attempt.wait if after is None else after
+        if not attempt.failure and attempt.ended - bar.end > _SHORTEST * duration:
+            yield Bar("read back", BarKind.WAIT, bar.end, attempt.ended)
+        waited_until = attempt.ended + attempt.wait if after is None else after
         if attempt.failure and waited_until > bar.end:
             yield Bar("wait", BarKind.WAIT, bar.end, waited_until)
 
 
 def _failed_bar(attempt: AttemptRecord, failure: FailureRecord, duration: float) -> Bar:
     text = failure.kind.value if failure.status is None else str(failure.status)
-    end = max(_end(attempt), attempt.started + _SHORTEST * duration)
+    end = max(attempt.ended, attempt.started + _SHORTEST * duration)
     return Bar(text, BarKind.FAILED, attempt.started, end, attempt.seconds)
 
 
 def _outage_rows(report: Report) -> Iterator[Row]:
     """Yield a row per registry that was down, for the time of its outages."""
-    found = outages(report)
-    for registry in dict.fromkeys(outage.registry for outage in found[:MOST_BARS]):
+    down = grouped(outages(report)[:MOST_BARS], lambda outage: outage.registry)
+    for registry, found in down.items():
         bars = [
-            Bar(f"down {whole(each.seconds)}", BarKind.DOWN, each.start, each.end)
-            for each in found[:MOST_BARS]
-            if each.registry == registry
+            Bar(f"down {whole(each.seconds)}", BarKind.DOWN, each.start, each.end) for each in found
         ]
         yield Row(f"{registry} down", tuple(bars))
 
 
 def _limit_rows(report: Report) -> Iterator[Row]:
     """Yield a row per registry with its limits over time, and one with the holds."""
-    changed = list(_by_registry(report.limit_changes))[:_MOST_REGISTRIES]
+    changed = _changes(report)
     for registry, changes in changed:
         name = f"writes {registry}" if len(changed) > 1 else "parallel writes"
         values = [changes[0].old, *(change.new for change in changes)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
 from ghcr_push.sources.pieces import Pieces
@@ -40,7 +40,7 @@ class Files(Protocol):
 
 def unusable(what: str) -> PushError:
     """Return the permanent failure of a missing, damaged or ambiguous source."""
-    return PushError(ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=what))
+    return PushError.of(Origin.RUN, what, Kind.SOURCE_INVALID)
 
 
 class Folder:

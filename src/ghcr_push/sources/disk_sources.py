@@ -7,7 +7,7 @@ from typing import IO, cast
 
 from anyio import to_thread
 
-from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
+from ghcr_push.failures import Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind
 from ghcr_push.planning.locations import DiskLocation, Form
 from ghcr_push.pushing.ports import Reading
@@ -173,7 +173,4 @@ async def _read(location: DiskLocation, reading: OpenedReading) -> AsyncIterator
     except PushError as error:
         if error.evidence.kind is Kind.SOURCE_INVALID or error.evidence.origin is Origin.RUN:
             raise
-        message = f"{location}: {error.evidence.message}"
-        raise PushError(
-            ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, message=message)
-        ) from error
+        raise unusable(f"{location}: {error.evidence.message}") from error

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import NO_REFERRERS, Descriptor, Kind, Manifest, Referrers
 from ghcr_push.references import Digest
 
@@ -71,8 +71,7 @@ class SavedImage:
 
 def not_whole(what: str, kind: Kind | None = None) -> PushError:
     """Return the error for a saved image in which ``what`` is wrong."""
-    message = f"the saved image is incomplete: {what}"
-    return PushError(ErrorInfo(origin=Origin.STORE, message=message, kind=kind))
+    return PushError.of(Origin.STORE, f"the saved image is incomplete: {what}", kind)
 
 
 def uncompressed(blobs: Iterable[Descriptor]) -> str | None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, Self
 
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
+from ghcr_push.sources.disk import reason
 from ghcr_push.sources.pieces import Pieces
 
 DEFAULT_BUDGET: Final = 2 << 30
@@ -301,8 +302,5 @@ class Stopped(Exception):  # noqa: N818 - no error: nobody wants the rest
 
 
 def _failed(error: OSError) -> PushError:
-    reason = os.strerror(error.errno).lower() if error.errno else str(error)
     kind = Kind.DISK_FULL if error.errno in _FULL else None
-    return PushError(
-        ErrorInfo(origin=Origin.RUN, message=f"temporary space: {reason}", kind=kind),
-    )
+    return PushError.of(Origin.RUN, f"temporary space: {reason(error)}", kind)

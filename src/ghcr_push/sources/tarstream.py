@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures import Origin, PushError
+from ghcr_push.sources.images import not_whole
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SKIPPED_AT_ONCE: Final = 1 << 20
@@ -178,10 +179,7 @@ class TarStream:
         error to the archive), or in the writer's error output.
         """
         words = _engine_error(self._tail) or self._complaint().strip()
-        if words:
-            return PushError(ErrorInfo(origin=Origin.STORE, message=words))
-        message = f"the saved image is incomplete: {how}"
-        return PushError(ErrorInfo(origin=Origin.STORE, message=message))
+        return PushError.of(Origin.STORE, words) if words else not_whole(how)
 
 
 def _engine_error(tail: bytes) -> str:
