@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from ghcr_push.documents import json_object
+from ghcr_push.documents import as_dict, json_object
 from ghcr_push.references import Digest, Repository, TagReference, digest_of
 
 
@@ -139,8 +139,7 @@ class Manifest:
     def artifact_type(self) -> str:
         """The image-spec's ``artifactType``, else its config's media type; empty without both."""
         document = self.document
-        config = document.get("config")
-        of_config = config.get("mediaType") if isinstance(config, dict) else None
+        of_config = as_dict(document.get("config")).get("mediaType")
         return str(document.get("artifactType") or of_config or "")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ghcr_push.credentials.credential import Credential, key_of, registry_of
-from ghcr_push.documents import json_object
+from ghcr_push.documents import as_dict, json_object
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 """Contains a configuration: docker reads it from 28.3 on, GitLab's runner has long done so."""
@@ -31,18 +31,18 @@ class DockerConfig:
 
     def helper(self, registry: str) -> str | None:
         """Return the name of the helper for ``registry``: its own before the general one."""
-        helpers = mapping(self.content.get("credHelpers"))
+        helpers = as_dict(self.content.get("credHelpers"))
         own = [name for key, name in helpers.items() if registry_of(key) == registry]
         name = next(iter(own), None) or self.content.get("credsStore")
         return name if isinstance(name, str) and name else None
 
     def entry(self, registry: str, notices: list[str]) -> Credential | None:
         """Return the entry for ``registry``; add unreadable ones to ``notices``."""
-        auths = mapping(self.content.get("auths"))
+        auths = as_dict(self.content.get("auths"))
         keys = [key for key in auths if registry_of(key) == registry]
         for key in sorted(keys, key=lambda key: key != key_of(registry)):
             try:
-                credential = _read_entry(mapping(auths[key]))
+                credential = _read_entry(as_dict(auths[key]))
             except ValueError:
                 notices.append(f"The credentials of {key} in {self.name} are not readable.")
                 continue
@@ -78,11 +78,6 @@ def _parsed(text: str | bytes, name: str, notices: list[str]) -> dict[str, objec
         return config
     notices.append(f"{name} is not a Docker configuration in JSON; it was skipped.")
     return {}
-
-
-def mapping(value: object) -> dict[str, object]:
-    """Return ``value`` if it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def _read_entry(entry: dict[str, object]) -> Credential | None:

@@ -17,7 +17,7 @@ import httpx2
 from anyio.abc import Process
 
 from ghcr_push import tracing
-from ghcr_push.documents import json_object
+from ghcr_push.documents import as_list, json_object
 from ghcr_push.engine.command import QUESTION_LIMIT, DockerCommand, no_engine, not_started
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Descriptor, Kind
@@ -51,8 +51,8 @@ class EngineApi:
     async def manifests(self, image: str) -> list[dict[str, Any]]:
         """Return the engine's list of an image's manifests; nothing before engine 28."""
         answer = await self._get(f"/images/{image}/json?manifests=1", {})
-        told = (json_object(answer.content) or {}).get("Manifests") if answer.is_success else None
-        return told if isinstance(told, list) else []
+        told = json_object(answer.content) if answer.is_success else None
+        return as_list((told or {}).get("Manifests"))
 
     async def is_whole(self, image: str) -> bool:
         """Return whether the engine has all parts of an image, as far as it says (from 28 on)."""

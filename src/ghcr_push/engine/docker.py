@@ -12,6 +12,7 @@ from typing import Final
 import anyio
 
 from ghcr_push import media_types
+from ghcr_push.documents import as_dict, as_list
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
 from ghcr_push.engine.output import CommandOutput, output_of
@@ -257,9 +258,8 @@ def _inspected(printed: str) -> list[dict[str, object]]:
 
 def _image(inspected: dict[str, object]) -> Image:
     try:
-        layers = inspected.get("RootFS")
-        names = layers.get("Layers") if isinstance(layers, dict) else None
-        diff_ids = tuple(Digest(name) for name in names or ())
+        layers = as_dict(inspected.get("RootFS")).get("Layers")
+        diff_ids = tuple(Digest(name) for name in layers or ())
         return Image(
             id=str(inspected["Id"]),
             layers=len(diff_ids),
@@ -285,8 +285,7 @@ def _unreadable(printed: str) -> PushError:
 
 def _media_type(inspected: dict[str, object]) -> object:
     """Return the image's media type in a containerd store, as engines from 28 on report it."""
-    descriptor = inspected.get("Descriptor")
-    return descriptor.get("mediaType") if isinstance(descriptor, dict) else None
+    return as_dict(inspected.get("Descriptor")).get("mediaType")
 
 
 def _digest(inspected: dict[str, object]) -> Digest | None:
@@ -299,16 +298,11 @@ def _digest(inspected: dict[str, object]) -> Digest | None:
     descriptor = inspected.get("Descriptor")
     if isinstance(descriptor, dict):
         return Digest(descriptor["digest"])
-    name, driver = str(inspected["Id"]), inspected.get("GraphDriver")
+    name, driver = str(inspected["Id"]), as_dict(inspected.get("GraphDriver"))
     repositories = inspected.get("RepoDigests")
-    if any(str(each).endswith(f"@{name}") for each in _listed(repositories)):
+    if any(str(each).endswith(f"@{name}") for each in as_list(repositories)):
         return Digest(name)
-    snapshotter = isinstance(driver, dict) and driver.get("Name") == "overlayfs"
-    return Digest(name) if snapshotter else None
-
-
-def _listed(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+    return Digest(name) if driver.get("Name") == "overlayfs" else None
 
 
 def _is_missing(name: str, missing: set[str]) -> bool:

@@ -223,8 +223,12 @@ def _longest_wait(raw: str, header: float | None) -> float | None:
 def _nothing_said(evidence: ErrorInfo) -> str:
     if evidence.status is None:
         return "no answer and no text"
+    return f"HTTP {with_phrase(evidence.status)}, without a text"
+
+
+def with_phrase(status: int) -> str:
+    """Return an HTTP status with its phrase, if it has one."""
     try:
-        phrase = f" {HTTPStatus(evidence.status).phrase}"
+        return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
-        phrase = ""
-    return f"HTTP {evidence.status}{phrase}, without a text"
+        return str(status)

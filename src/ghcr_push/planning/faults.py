@@ -6,13 +6,14 @@ finds nothing.
 
 import re
 
-from ghcr_push.planning.problems import quoted
+from ghcr_push.planning.problems import Findings, quoted
 from ghcr_push.references import (
     DEFAULT_REGISTRY,
     DEFAULT_TAG,
     Repository,
     is_digest,
     names_registry,
+    parse_repository,
     parse_tag_reference,
 )
 
@@ -176,6 +177,28 @@ def owner_fault(repository: Repository) -> str:
     if repository.registry == _GHCR and "/" not in repository.name:
         return f"has no owner: packages of {_GHCR} are named {_GHCR}/OWNER/{repository.name}"
     return ""
+
+
+def read_repository(text: str, example: str) -> tuple[str, Repository | None]:
+    """Read a repository; where it is none, say why and how one like ``example`` is written."""
+    if fault := common_fault(text):
+        return fault, None
+    try:
+        repository = parse_repository(text)
+    except ValueError as error:
+        return f"is not a repository: {error}; write it without a tag: {example}", None
+    fault = owner_fault(repository)
+    return fault, None if fault else repository
+
+
+def lower_case(name: str, text: str, findings: Findings) -> str:
+    """Give what the input ``name`` says of a repository in lower case, with a notice of that."""
+    lowered = text.lower()
+    if lowered != text:
+        findings.notices.append(
+            f"{name} {quoted(text)} was lowered to {quoted(lowered)}: repositories are lower case."
+        )
+    return lowered
 
 
 def source_fault(image: str) -> str:

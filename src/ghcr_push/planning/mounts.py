@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from ghcr_push.planning.faults import common_fault, owner_fault
+from ghcr_push.planning.faults import lower_case, read_repository
 from ghcr_push.planning.lists import split_list
 from ghcr_push.planning.problems import Findings, quoted
-from ghcr_push.references import Repository, names_registry, parse_repository
+from ghcr_push.references import Repository, names_registry
 
 _NAME = "mount-from"
 
@@ -25,17 +25,12 @@ def read_mount_from(
 
 
 def _read(entry: str, own: tuple[str, ...], findings: Findings) -> Iterator[Repository]:
-    lowered = entry.lower()
-    if lowered != entry:
-        findings.notices.append(
-            f"{_NAME} {quoted(entry)} was lowered to {quoted(lowered)}: repositories are lower "
-            "case."
-        )
+    lowered = lower_case(_NAME, entry, findings)
     # without targets, which is an error of its own, any registry serves to check the name
     homes = own or ("localhost",)
     full = names_registry(lowered)
     for text in [lowered] if full else [f"{registry}/{lowered}" for registry in homes]:
-        fault, repository = _parsed(text)
+        fault, repository = read_repository(text, "ghcr.io/acme/base")
         if repository is None:
             findings.refuse(_NAME, entry, fault)
             return
@@ -46,15 +41,3 @@ def _read(entry: str, own: tuple[str, ...], findings: Findings) -> Iterator[Repo
                 f"{_NAME} {quoted(entry)} was left out: no target is on {repository.registry}, "
                 "and layers are mounted within one registry only."
             )
-
-
-def _parsed(text: str) -> tuple[str, Repository | None]:
-    """Parse a repository; report why if it is invalid."""
-    if fault := common_fault(text):
-        return fault, None
-    try:
-        repository = parse_repository(text)
-    except ValueError as error:
-        return f"is not a repository: {error}; write it without a tag: ghcr.io/acme/base", None
-    fault = owner_fault(repository)
-    return fault, None if fault else repository

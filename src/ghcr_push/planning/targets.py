@@ -14,7 +14,9 @@ from ghcr_push.model import Source, Target
 from ghcr_push.planning.faults import (
     branch_fault,
     common_fault,
+    lower_case,
     owner_fault,
+    read_repository,
     reference_fault,
     registry_fault,
     source_fault,
@@ -27,7 +29,6 @@ from ghcr_push.references import (
     Repository,
     TagReference,
     is_tag,
-    parse_repository,
     parse_tag_reference,
 )
 
@@ -134,30 +135,14 @@ def _json_entries(name: str, text: str, findings: Findings) -> list[str]:
 
 
 def _read_image(text: str, findings: Findings) -> Repository | None:
-    lowered = text.lower()
-    if lowered != text:
-        findings.notices.append(
-            f"image {quoted(text)} was lowered to {quoted(lowered)}: repositories are lower case."
-        )
+    lowered = lower_case("image", text, findings)
+    repository: Repository | None = None
     if len(text.split()) > 1:
-        findings.refuse("image", text, "is more than one word; give one repository")
-        return None
-    if fault := common_fault(text):
+        fault = "is more than one word; give one repository"
+    elif not (fault := common_fault(text) or registry_fault(lowered)):
+        fault, repository = read_repository(lowered, "ghcr.io/acme/app")
+    if fault:
         findings.refuse("image", text, fault)
-        return None
-    if fault := registry_fault(lowered):
-        findings.refuse("image", text, fault)
-        return None
-    try:
-        repository = parse_repository(lowered)
-    except ValueError as error:
-        findings.refuse(
-            "image", text, f"is not a repository: {error}; write it without a tag: ghcr.io/acme/app"
-        )
-        return None
-    if fault := owner_fault(repository):
-        findings.refuse("image", text, fault)
-        return None
     return repository
 
 

@@ -9,12 +9,12 @@ import ssl
 from collections.abc import Iterable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 
 import httpx2
 
-from ghcr_push.documents import json_object
+from ghcr_push.documents import as_list, json_object
 from ghcr_push.failures import ErrorInfo, Origin, PushError
+from ghcr_push.failures.reading import with_phrase
 from ghcr_push.model import Kind
 from ghcr_push.registry.proxies import Proxy
 
@@ -86,21 +86,17 @@ def _told_in_full(request: str, status: int, headers: httpx2.Headers, text: str)
     told = [f"{name}: {headers[name]}" for name in _TELLING if name in headers]
     more = " ..." if len(text) > _MOST_OF_A_BODY else ""
     return "\n".join(
-        [request, f"HTTP {status}{_phrase(status)}", *told, "", text[:_MOST_OF_A_BODY] + more]
+        [request, f"HTTP {with_phrase(status)}", *told, "", text[:_MOST_OF_A_BODY] + more]
     )
 
 
 def _error_list(text: str) -> tuple[str | None, str]:
     """Return the first code and all texts of an error list; empty if the body is none."""
     listed = (json_object(text) or {}).get("errors")
-    errors = [error for error in _list(listed) if isinstance(error, dict)]
+    errors = [error for error in as_list(listed) if isinstance(error, dict)]
     codes = [error["code"] for error in errors if isinstance(error.get("code"), str)]
     texts = dict.fromkeys(filter(None, map(_text, errors)))
     return next(iter(codes), None), "\n".join(texts)
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
 
 
 def _text(error: dict[str, object]) -> str:
@@ -119,14 +115,7 @@ def _text(error: dict[str, object]) -> str:
 def _nothing_said(request: str, status: int) -> str:
     method = request.partition(" ")[0]
     why = "answers to HEAD have no text" if method == "HEAD" else "without a text"
-    return f"{request}: {status}{_phrase(status)}, {why}"
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f" {HTTPStatus(status).phrase}"
-    except ValueError:
-        return ""
+    return f"{request}: {with_phrase(status)}, {why}"
 
 
 def retry_after(value: str | None, now: float) -> float | None:

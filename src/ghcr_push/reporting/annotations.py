@@ -8,6 +8,7 @@ from ghcr_push.model import Outcome, Result
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import (
     cause,
+    common_cause,
     count,
     retried,
     retries_text,
@@ -51,20 +52,12 @@ def annotations(report: Report) -> tuple[Annotation, ...]:
     notice otherwise: a temporary failure of the registry needs no attention then.
     """
     failed = (result for result in report.targets if result.outcome is Outcome.FAILED)
-    causes = list(grouped(failed, _cause_of).values())
+    causes = list(grouped(failed, common_cause).values())
     single = causes if len(causes) <= MOST else causes[: MOST - 1]
     errors = [_error(group) for group in single]
     if rest := [result for group in causes[len(single) :] for result in group]:
         errors.append(_rolled_up(rest))
     return (*errors, *_retried(report))
-
-
-def _cause_of(result: TargetRecord) -> tuple[str, ...]:
-    """Return the common data of targets that failed in the same way."""
-    failure = result.failure
-    if failure is None:
-        return ()
-    return (cause(failure), failure.advice, str(result.may_have_landed))
 
 
 def _error(alike: Sequence[TargetRecord]) -> Annotation:

@@ -76,6 +76,12 @@ def cause(failure: FailureRecord | Failure) -> str:
     return name if failure.status is None else f"{name} ({failure.status})"
 
 
+def common_cause(result: TargetRecord) -> tuple[str, ...]:
+    """Return what targets that failed alike have in common."""
+    failure = result.failure
+    return (cause(failure), failure.advice, str(result.may_have_landed)) if failure else ()
+
+
 def step(attempt: AttemptRecord) -> str:
     """Return the phrase for an attempt's step."""
     return _STEPS[attempt.step]

@@ -9,6 +9,7 @@ from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.phrases import (
     cause,
     causes,
+    common_cause,
     count,
     planned_state,
     retries_text,
@@ -49,13 +50,7 @@ def terminal(report: Report) -> str:
 def failed_lines(report: Report) -> Iterator[str]:
     """Yield the failed targets; targets with the same failure share text and advice."""
     failed = [target for target in report.targets if target.outcome is Outcome.FAILED]
-    yield from _blocks(failed, _alike, _failed_block, "cause")
-
-
-def _alike(target: TargetRecord) -> Hashable:
-    """Return the common data of targets with the same failure."""
-    failure = target.failure
-    return failure and (cause(failure), failure.advice, target.may_have_landed)
+    yield from _blocks(failed, common_cause, _failed_block, "cause")
 
 
 def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from ghcr_push import media_types
-from ghcr_push.documents import json_object
+from ghcr_push.documents import as_list, json_object
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
@@ -106,8 +106,7 @@ class Layout:
 
     def _listed(self, index: dict[str, Any], seen: set[Digest], depth: int) -> Iterator[Listed]:
         """Yield the manifests of an index at any depth, skipping damaged ones."""
-        entries = index.get("manifests")
-        for entry in entries if isinstance(entries, list) and depth <= _DEEPEST else ():
+        for entry in as_list(index.get("manifests")) if depth <= _DEEPEST else ():
             try:
                 named, names = self._entry(entry)
                 raw = self._files.content(path_of(named.digest), LARGEST_MANIFEST)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import anyio
 
+from ghcr_push.documents import as_dict, as_list
 from ghcr_push.model import Manifest, Referrer, Referrers
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.references import Digest, is_digest, referrers_tag
@@ -78,8 +79,7 @@ def relations_of(entries: Iterable[Listed]) -> Relations:
 
 def subject_of(document: Mapping[str, Any]) -> Digest | None:
     """Return the digest of a manifest's subject."""
-    subject = document.get("subject")
-    digest = str(subject.get("digest")) if isinstance(subject, dict) else ""
+    digest = str(as_dict(document.get("subject")).get("digest"))
     return Digest(digest) if is_digest(digest) else None
 
 
@@ -212,9 +212,7 @@ def gone(digests: Sequence[Digest]) -> str | None:
 
 def entries_of(index: Manifest | None) -> list[Mapping[str, Any]]:
     """Return the descriptors in an index; none if it is not an index."""
-    entries = index.document.get("manifests") if index else None
-    if not isinstance(entries, list):
-        return []
+    entries = as_list(index.document.get("manifests")) if index else ()
     return [
         each for each in entries if isinstance(each, dict) and is_digest(str(each.get("digest")))
     ]

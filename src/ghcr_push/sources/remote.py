@@ -5,7 +5,7 @@ from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
-from ghcr_push.documents import json_object
+from ghcr_push.documents import as_dict
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Failure, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
@@ -149,8 +149,7 @@ class RegistrySources:
         self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
     ) -> None:
         """Fetch the config of a single image: only it has the platform."""
-        named = (json_object(manifest.raw) or {}).get("config")
-        digest = named.get("digest") if isinstance(named, dict) else None
+        digest = as_dict(manifest.document.get("config")).get("digest")
         size = files.size(path_of(Digest(digest))) if isinstance(digest, str) else None
         if not isinstance(digest, str) or not size or size > _LARGEST_CONFIG:
             return
@@ -203,7 +202,7 @@ class Fetched:
         self.bytes += len(manifest.raw)
         self._contents[path_of(manifest.digest)] = manifest.raw
         try:
-            children, blobs = named_by(json_object(manifest.raw) or {})
+            children, blobs = named_by(manifest.document)
         except ValueError:
             return []  # reading the layout reports it
         self._sizes |= {path_of(blob.digest): blob.size for blob in blobs}
