@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from scripts.failures_guide import guide, usual
 
-from ghcr_push.failures.guide import guide, usual
 from ghcr_push.failures.policies import POLICIES
 from ghcr_push.failures.rules import RULES
 from ghcr_push.model import Kind
@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
 
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == guide(), (
-        "run: python -m ghcr_push.failures > docs/failures.md"
+        "run: python -m scripts.failures_guide > docs/failures.md"
     )
 
 

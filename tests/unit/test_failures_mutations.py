@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
+from scripts.failures_guide import guide
 from tests.unit.test_failures_recorded import Recorded, recordings
 
 from ghcr_push.failures.classify import recognised
-from ghcr_push.failures.guide import guide
 from ghcr_push.failures.policies import POLICIES
 from ghcr_push.failures.reading import read
 from ghcr_push.failures.rule import Classification, Rule

@@ -1,7 +1,7 @@
 """One table that turns any failure of a push into a ``Failure`` with advice.
 
 ``rules`` is the table, a row per way to fail; ``policies`` has the consequences of each kind.
-``python -m ghcr_push.failures`` prints the user's guide made from both.
+``scripts/failures_guide.py`` prints the user's guide made from both.
 """
 
 from ghcr_push.failures.classify import MOST_DETAILS, classify

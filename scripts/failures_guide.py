@@ -1,5 +1,6 @@
-"""The user's guide to failures, made from the table; not imported during a run."""
+"""Prints the user's guide to failures: ``python -m scripts.failures_guide > docs/failures.md``."""
 
+import sys
 from collections.abc import Iterator, Sequence
 
 from ghcr_push.failures.policies import POLICIES, Cause, RetryPolicy
@@ -33,8 +34,8 @@ sent in parallel.
 
 
 _MADE_FROM = """\
-This page is generated from the table in `src/ghcr_push/failures` (`python -m ghcr_push.failures >
-docs/failures.md`); change the table, not the page.
+This page is generated from the table in `src/ghcr_push/failures` (`python -m
+scripts.failures_guide > docs/failures.md`); change the table, not the page.
 """
 
 _USUAL: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
@@ -176,3 +177,7 @@ def _illustrations(examples: tuple[Example, ...]) -> Iterator[str]:
 def _seen(example: Example) -> str:
     answer = " ".join(str(part) for part in (example.status, example.code) if part is not None)
     return ": ".join(filter(None, (answer, example.text.replace("```", "'''")))) or "(no text)"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(guide())
