@@ -63,6 +63,10 @@ class Kind(StrEnum):
     HELD_BACK = "held-back"
 
 
+ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
+"""Kinds that only say that the run ended."""
+
+
 class Outcome(StrEnum):
     """How a target ended; every target has exactly one outcome."""
 
@@ -328,14 +332,19 @@ class TransferStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReferrerResult:
-    """A referrer that is in its repository now; ``uploaded``: this run put it there."""
+class ReferrerRecord:
+    """A signature, SBOM or attestation that was copied with an image."""
 
     digest: Digest
+    """The digest of its manifest."""
     subject: Digest
+    """The digest of its subject: the image, a part of it, or another referrer."""
     artifact_type: str
+    """Its type: its artifactType or its config's media type."""
     tag: str | None
+    """Cosign's tag for it; null if it names its subject itself."""
     uploaded: bool
+    """Whether the repository did not have it before this run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,7 +404,7 @@ class TargetResult:
     """Why it failed or was skipped; None if it landed."""
     transfer: TransferStats | None = None
     """On a seed: what the upload of its group's content took."""
-    referrers: tuple[ReferrerResult, ...] = ()
+    referrers: tuple[ReferrerRecord, ...] = ()
     """On the target they were uploaded with: referrers of its image and of its parts."""
 
     @property

@@ -13,12 +13,13 @@ from tests.support.action_yml import ACTION
 from tests.support.commands import COMMANDS, file_values, lines_of, obeyed
 from tests.support.reports import all_failed, all_good, hostile_run, partly_failed, pushed, target
 
-from ghcr_push.fronts.action import BAD_INPUT, MOST_ANNOTATIONS, Runner, inputs, main
-from ghcr_push.fronts.delivery import Delivery, exit_status
+from ghcr_push.fronts.action import Runner, inputs, main
+from ghcr_push.fronts.delivery import BAD_INPUT, Delivery, exit_status
 from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError, Problem
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Ended, EngineSaid, Noticed
+from ghcr_push.reporting.annotations import MOST_ANNOTATIONS
 from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 

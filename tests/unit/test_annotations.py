@@ -19,7 +19,7 @@ from tests.support.reports import (
 )
 
 from ghcr_push.model import Kind, Outcome
-from ghcr_push.reporting.annotations import LONGEST, MOST, Level, annotations
+from ghcr_push.reporting.annotations import LONGEST, MOST_ANNOTATIONS, Level, annotations
 from ghcr_push.reporting.escape import utf16_length
 from ghcr_push.reporting.records import Report
 
@@ -67,7 +67,7 @@ def failed_each_its_own_way(number: int) -> Report:
 
 def test_the_tenth_error_is_for_all_that_are_left() -> None:
     errors = annotations(failed_each_its_own_way(20))
-    assert len(errors) == MOST
+    assert len(errors) == MOST_ANNOTATIONS
     assert errors[-1].title == "11 more tags failed"
     assert errors[-1].message.endswith("ghcr.io/acme/app:19")
 
@@ -85,7 +85,7 @@ def test_long_runs_stay_within_what_a_runner_keeps() -> None:
 def test_never_more_than_ten_of_a_kind_nor_too_long(subject: Report) -> None:
     given_out = annotations(subject)
     levels = Counter(annotation.level for annotation in given_out)
-    assert levels[Level.ERROR] <= min(subject.counts[Outcome.FAILED], MOST)
+    assert levels[Level.ERROR] <= min(subject.counts[Outcome.FAILED], MOST_ANNOTATIONS)
     assert bool(levels[Level.ERROR]) is bool(subject.counts[Outcome.FAILED])
     told = levels[Level.WARNING] + levels[Level.NOTICE]
     assert told == any(result.retried for result in subject.targets)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.support.reports import all_good, digest
 
-from ghcr_push.reporting.records import ReferrerRecord
+from ghcr_push.model import ReferrerRecord
 from ghcr_push.reporting.referrers import referrers_of, referrers_text
 from ghcr_push.reporting.report import from_json, to_json
 from ghcr_push.reporting.summary import summary

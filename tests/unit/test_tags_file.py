@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ghcr_push.fronts.action import BAD_INPUT, main
+from ghcr_push.fronts.action import main
+from ghcr_push.fronts.delivery import BAD_INPUT
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.planning.tagsfile import LARGEST

@@ -11,10 +11,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic
 from types import ModuleType
-from typing import Final
 
 from ghcr_push import app
-from ghcr_push.fronts.delivery import Delivery, deliver, exit_status, unwritten
+from ghcr_push.fronts.delivery import BAD_INPUT, Delivery, deliver, exit_status, unwritten
 from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.fronts.guide import guide
 from ghcr_push.fronts.lines import engine_lines, escape_commands
@@ -24,7 +23,7 @@ from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import EngineSaid, Event, Noticed
-from ghcr_push.reporting.annotations import annotations
+from ghcr_push.reporting.annotations import MOST_ANNOTATIONS, annotations
 from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.outputs import outputs
 from ghcr_push.reporting.phrases import tally
@@ -53,12 +52,6 @@ def _stubbed_import(name: str) -> Iterator[None]:
 with _stubbed_import("requests"):
     # the toolkit needs a tenth of a second for it, half of our start, for OpenID Connect alone
     from actions_toolkit import core
-
-MOST_ANNOTATIONS: Final = 10
-"""Number of annotations per kind that a runner keeps for a step; the rest is only in the log."""
-
-BAD_INPUT: Final = 2
-"""Exit status of a run that was rejected before its first request."""
 
 
 def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) -> int:

@@ -15,6 +15,9 @@ from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.report import to_json
 from ghcr_push.signals import Interruption
 
+BAD_INPUT: Final = 2
+"""Exit status of a run that was refused before its first request; click's own for bad usage."""
+
 _ARTIFACTS: Final = "GITHUB_ARTIFACTS"
 _DECLARED: Final = "GITHUB_ARTIFACTS_LIST"
 

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Final
 
 import click
 
 from ghcr_push import app
 from ghcr_push.fronts.colours import in_colours, wants_colours
-from ghcr_push.fronts.delivery import Delivery, deliver, exit_status
+from ghcr_push.fronts.delivery import BAD_INPUT, Delivery, deliver, exit_status
 from ghcr_push.fronts.display import displayed
 from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.fronts.lines import escape_commands
@@ -23,9 +22,6 @@ from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.reporting.report import to_json
 from ghcr_push.reporting.terminal import terminal
 from ghcr_push.signals import Interruption
-
-BAD_INPUT: Final = 2
-"""Exit status of a run that was rejected before its first request; click's own for bad usage."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from ghcr_push.fronts.lines import (
     waiting_line,
     words_of,
 )
-from ghcr_push.model import Kind, LimitChange, Step, Target, TargetResult
+from ghcr_push.model import ENDED_BY_RUN, LimitChange, Step, Target, TargetResult
 from ghcr_push.pushing.events import (
     Began,
     ContentDone,
@@ -56,10 +56,6 @@ MOST_QUOTES: Final = 10
 
 LONG_HOLD: Final = 10.0
 """Seconds of a hold from which its end has a line."""
-
-
-_ENDS: Final = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
-"""Kinds that only say that the run ended."""
 
 
 class RunLog:
@@ -151,7 +147,7 @@ class RunLog:
             )
         else:
             why = f": {cause(result.failure)}"
-            singly = 1 if result.failure.kind in _ENDS else SINGLY
+            singly = 1 if result.failure.kind in ENDED_BY_RUN else SINGLY
             fold = self._fold(
                 (outcome, why), lambda names: more_ended_line(outcome, names, why), singly
             )
@@ -160,7 +156,7 @@ class RunLog:
     def _new_words(self, result: TargetResult) -> str:
         """Return the text of a failure if it was not printed yet; else empty."""
         words = words_of(result.failure) if result.failure else ""
-        ends = result.failure is not None and result.failure.kind in _ENDS
+        ends = result.failure is not None and result.failure.kind in ENDED_BY_RUN
         if not words or ends or words in self._quoted or len(self._quoted) >= MOST_QUOTES:
             return ""
         self._quoted.add(words)

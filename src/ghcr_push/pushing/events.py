@@ -9,7 +9,7 @@ from ghcr_push.model import (
     Hold,
     LimitChange,
     Plan,
-    ReferrerResult,
+    ReferrerRecord,
     Step,
     Target,
     TargetResult,
@@ -140,7 +140,7 @@ class ReferrersBrought:
     """The referrers of the image of ``seed`` are in its repository."""
 
     seed: Target
-    referrers: tuple[ReferrerResult, ...]
+    referrers: tuple[ReferrerRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ NO_WORD_OF_IT: Final = NO_ANSWER | {
 class Reach:
     """The registries known to be reached by the engine alone. Makes no request."""
 
-    def __init__(self, only_engine: Iterable[str] = ()) -> None:
-        self._only_engine = set(only_engine)
+    def __init__(self) -> None:
+        self._only_engine: set[str] = set()
         self._undecided: dict[str, anyio.Event] = {}
         self._doubted: dict[str, anyio.Event] = {}
         self._direct_work: dict[str, set[anyio.CancelScope]] = {}

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import anyio
 
-from ghcr_push.model import Descriptor, Kind, Manifest, Referrer, ReferrerResult, Step
+from ghcr_push.model import Descriptor, Kind, Manifest, Referrer, ReferrerRecord, Step
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.events import Noticed
@@ -47,7 +47,7 @@ class ReferrerPush:
         self._reader = self._units.reader
         self._written: set[Referrer] = set()
 
-    async def push(self) -> tuple[ReferrerResult, ...]:
+    async def push(self) -> tuple[ReferrerRecord, ...]:
         """Return the result of each; raise ``AttemptError`` if one cannot be copied."""
         missing = await self._missing()
         self._written = {each for each in self._referrers if each.manifest.digest in missing}
@@ -84,8 +84,8 @@ class ReferrerPush:
         await for_each(self._referrers, look)
         return frozenset(missing)
 
-    def _result(self, referrer: Referrer) -> ReferrerResult:
-        return ReferrerResult(
+    def _result(self, referrer: Referrer) -> ReferrerRecord:
+        return ReferrerRecord(
             digest=referrer.manifest.digest,
             subject=referrer.subject,
             artifact_type=referrer.manifest.artifact_type,

@@ -14,7 +14,7 @@ from ghcr_push.model import (
     Failure,
     Kind,
     Outcome,
-    ReferrerResult,
+    ReferrerRecord,
     Step,
     Target,
     TargetResult,
@@ -78,7 +78,7 @@ class TagPush:
         self.content: ContentLog | None = None
         """On a seed whose content we upload ourselves: its progress."""
         self.tries_of_content = 0
-        self.referrers: tuple[ReferrerResult, ...] = ()
+        self.referrers: tuple[ReferrerRecord, ...] = ()
         """The referrers that were copied with it."""
         self.result: TargetResult | None = None
         self._context = context

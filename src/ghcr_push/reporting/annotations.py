@@ -18,7 +18,7 @@ from ghcr_push.reporting.phrases import (
 )
 from ghcr_push.reporting.records import Report, TargetRecord, grouped
 
-MOST = 10
+MOST_ANNOTATIONS = 10
 """Number of annotations per kind that a runner keeps per step (actions/runner,
 ExecutionContext)."""
 
@@ -53,7 +53,7 @@ def annotations(report: Report) -> tuple[Annotation, ...]:
     """
     failed = (result for result in report.targets if result.outcome is Outcome.FAILED)
     causes = list(grouped(failed, common_cause).values())
-    single = causes if len(causes) <= MOST else causes[: MOST - 1]
+    single = causes if len(causes) <= MOST_ANNOTATIONS else causes[: MOST_ANNOTATIONS - 1]
     errors = [_error(group) for group in single]
     if rest := [result for group in causes[len(single) :] for result in group]:
         errors.append(_rolled_up(rest))

@@ -11,7 +11,6 @@ from ghcr_push.model import (
     Hold,
     LimitChange,
     Outcome,
-    ReferrerResult,
     Result,
     TargetResult,
     TransferStats,
@@ -20,7 +19,6 @@ from ghcr_push.reporting.cause import cause_of, joined
 from ghcr_push.reporting.records import (
     AttemptRecord,
     FailureRecord,
-    ReferrerRecord,
     Report,
     TargetRecord,
     Totals,
@@ -118,17 +116,9 @@ def _target(result: TargetResult) -> TargetRecord:
         attempts=[_attempt(attempt) for attempt in result.attempts],
         content_attempts=[_attempt(attempt) for attempt in result.content_attempts],
         transfer=_transfer(result.transfer),
-        referrers=[_referrer(each) for each in result.referrers],
-    )
-
-
-def _referrer(referrer: ReferrerResult) -> ReferrerRecord:
-    return ReferrerRecord(
-        digest=referrer.digest,
-        subject=referrer.subject,
-        artifact_type=_text(referrer.artifact_type),
-        tag=referrer.tag,
-        uploaded=referrer.uploaded,
+        referrers=[
+            replace(each, artifact_type=_text(each.artifact_type)) for each in result.referrers
+        ],
     )
 
 

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
-from ghcr_push.model import LANDED, SECOND, Hold, Kind, LimitChange, Outcome, Result, Step
+from ghcr_push.model import (
+    LANDED,
+    SECOND,
+    Hold,
+    Kind,
+    LimitChange,
+    Outcome,
+    ReferrerRecord,
+    Result,
+    Step,
+)
 from ghcr_push.references import TagReference, parse_tag_reference
 from ghcr_push.reporting.cause import CauseCategory
 
@@ -89,22 +99,6 @@ class TransferRecord:
     """Processor time for compression, summed over all cores."""
     seconds_sending: float
     """Time in uploads, summed over parallel uploads."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferrerRecord:
-    """A signature, SBOM or attestation that was copied with an image."""
-
-    digest: str
-    """The digest of its manifest."""
-    subject: str
-    """The digest of its subject: the image, a part of it, or another referrer."""
-    artifact_type: str
-    """Its type: its artifactType or its config's media type."""
-    tag: str | None
-    """Cosign's tag for it; null if it names its subject itself."""
-    uploaded: bool
-    """Whether the repository did not have it before this run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from ghcr_push.model import ReferrerResult
+from ghcr_push.model import ReferrerRecord
 from ghcr_push.reporting.phrases import count
-from ghcr_push.reporting.records import ReferrerRecord, Report
+from ghcr_push.reporting.records import Report
 
 _COSIGN = {"sig": "cosign signature", "att": "cosign attestation", "sbom": "cosign SBOM"}
 """What cosign's tags contain, by their suffixes."""
@@ -18,7 +18,7 @@ def referrers_of(report: Report) -> str:
     return referrers_text(each for target in report.targets for each in target.referrers)
 
 
-def referrers_text(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
+def referrers_text(referrers: Iterable[ReferrerRecord]) -> str:
     """Return the number of signatures and other referrers, by type; empty for none."""
     brought = tuple(referrers)
     if not brought:
@@ -32,6 +32,6 @@ def referrers_text(referrers: Iterable[ReferrerRecord | ReferrerResult]) -> str:
     return f"{count(len(brought), 'referrer')}, {' and '.join(parts)}: {counted}{more}"
 
 
-def _type(referrer: ReferrerRecord | ReferrerResult) -> str:
+def _type(referrer: ReferrerRecord) -> str:
     ending = (referrer.tag or "").rpartition(".")[2]
     return _COSIGN.get(ending) or referrer.artifact_type or "no type"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import groupby
 
 from ghcr_push.failures.policies import POLICIES
-from ghcr_push.model import Kind, Outcome
+from ghcr_push.model import ENDED_BY_RUN, Outcome
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape, visible
 from ghcr_push.reporting.outputs import images
@@ -43,8 +43,6 @@ _MOST_EVENTS = 8
 
 _MILLISECONDS = 0.005
 """Seconds by which rounded times may differ."""
-
-_ENDED_BY_RUN = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST, Kind.HELD_BACK})
 
 _Column = tuple[str, Callable[[TargetRecord], str]]
 
@@ -255,7 +253,7 @@ def _cause_key(failure: FailureRecord | None) -> tuple[str, ...]:
 
 def _by_weight(group: Sequence[TargetRecord]) -> tuple[bool, int]:
     failure = group[0].failure
-    return failure is not None and failure.kind in _ENDED_BY_RUN, -len(group)
+    return failure is not None and failure.kind in ENDED_BY_RUN, -len(group)
 
 
 def _cause_text(
@@ -266,7 +264,7 @@ def _cause_text(
     if failure is None:
         return f"**No cause is known** · {_of(group)}", True
     same = all(result.failure and result.failure.message == failure.message for result in group)
-    quote = same and (failure.kind not in _ENDED_BY_RUN or failure.kept_failing is not None)
+    quote = same and (failure.kind not in ENDED_BY_RUN or failure.kept_failing is not None)
     lines = [
         f"{_kind(failure, guide)} · {_of(group)} — {advice(POLICIES[failure.kind].meaning)}",
         *([_quoted(said(failure.message))] if quote else []),

@@ -19,12 +19,11 @@ from ghcr_push.sources.archive import Archive, normal_name
 from ghcr_push.sources.classic import LAYER_TYPE, assembled
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.graph import listed, platform_of
+from ghcr_push.sources.graph import LARGEST_MANIFEST, listed, platform_of
 from ghcr_push.sources.images import ClassicImage, SavedImage
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import TarStream
 
-_LARGEST: Final = 4 << 20
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -47,7 +46,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
     entry = _chosen(_entries(archive, title), name, title)
     try:
         config_name, layer_names = str(entry["Config"]), [str(each) for each in entry["Layers"]]
-        raw = archive.content(config_name, _LARGEST)
+        raw = archive.content(config_name, LARGEST_MANIFEST)
         if raw is None:
             raise unusable(f"{title} lacks its config {config_name}")
         config = json_object(raw) or {}
@@ -76,7 +75,7 @@ def _platform(config: Mapping[str, Any]) -> str:
 
 
 def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
-    raw = archive.content("manifest.json", _LARGEST)
+    raw = archive.content("manifest.json", LARGEST_MANIFEST)
     if raw is None:
         raise unusable(f"{title} is not a docker archive: it has no manifest.json")
     try:

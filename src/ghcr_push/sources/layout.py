@@ -32,7 +32,8 @@ LARGEST_INDEX: Final = 8 << 20
 _MAJOR: Final = "1"
 """The supported major version of layouts; the image-spec has 1.0.0 alone."""
 
-_LARGEST_CONFIG: Final = 4 << 20
+LARGEST_CONFIG: Final = 4 << 20
+"""Bytes of a config that are read for what it says."""
 
 _DEEPEST: Final = 8
 """Maximum depth of nested indexes; tools nest two."""
@@ -127,7 +128,7 @@ class Layout:
                 nested = "manifests" in contents.documents[child.digest]
                 yield from self._entries(child, contents) if nested else (entry,)
             return
-        config = self._files.content(path_of(Digest(document["config"]["digest"])), _LARGEST_CONFIG)
+        config = self._files.content(path_of(Digest(document["config"]["digest"])), LARGEST_CONFIG)
         told = json_object(config or b"") or {}
         platform = {key: told[key] for key in _PLATFORM if told.get(key)}
         described = {
@@ -209,8 +210,8 @@ class Layout:
         if size is None:
             return
         contents.blobs[blob.digest] = size
-        if blob.media_type.endswith("+json") and size <= _LARGEST_CONFIG:
-            raw = self._files.content(path_of(blob.digest), _LARGEST_CONFIG) or b""
+        if blob.media_type.endswith("+json") and size <= LARGEST_CONFIG:
+            raw = self._files.content(path_of(blob.digest), LARGEST_CONFIG) or b""
             contents.add_document(blob.digest, json_object(raw) or {})
 
     def _named(

@@ -14,7 +14,7 @@ from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.sources.content import KnownContent
 from ghcr_push.sources.disk import RunningDigest, unusable
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.layout import Layout, named_by, path_of
+from ghcr_push.sources.layout import LARGEST_CONFIG, Layout, named_by, path_of
 from ghcr_push.sources.ready import Ready
 from ghcr_push.sources.referrers import Finder, found_in, gone
 
@@ -22,8 +22,6 @@ T = TypeVar("T")
 
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
-
-_LARGEST_CONFIG: Final = 4 << 20
 
 MOST_MANIFESTS: Final = 1_000
 """Maximum number of manifests of a source; platforms and attestations make a few dozen."""
@@ -151,7 +149,7 @@ class RegistrySources:
         """Fetch the config of a single image: only it has the platform."""
         digest = as_dict(manifest.document.get("config")).get("digest")
         size = files.size(path_of(Digest(digest))) if isinstance(digest, str) else None
-        if not isinstance(digest, str) or not size or size > _LARGEST_CONFIG:
+        if not isinstance(digest, str) or not size or size > LARGEST_CONFIG:
             return
 
         async def config() -> bytes:
