@@ -274,6 +274,33 @@ def test_a_source_whose_blobs_never_come_moves_no_tag_and_holds_up_no_other(
     assert not [hold for hold in report["holds"] if hold["registry"] == front.address]
 
 
+def test_the_wait_that_a_source_asks_for_is_kept_by_all_its_blobs(
+    source: Front, front: Front, tmp_path: Path
+) -> None:
+    """Let the source throttle every request for blobs of an image for a second."""
+    fill(source, "acme/many", seed=9)
+    source.reset()
+    throttled = oci_error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "1"})
+    match = on(Step.BLOB_GET, repository="acme/many")
+    source.set(Behaviour(rules=(Rule(match=match, answer=throttled, first=1),)))
+    status, report = push(
+        tmp_path,
+        "--tags",
+        f"docker://{source.address}/acme/many:1 => {front.address}/acme/many:1",
+        "--max-parallel",
+        "1",
+    )
+    assert status == 0, report
+    refused, *others = [e for e in source.log() if e.step is Step.BLOB_GET]
+    assert refused.status == 429
+    assert others
+    assert min(entry.t for entry in others) >= refused.t + 1
+    tries = [t for target in report["targets"] for t in target["content_attempts"]]
+    assert [attempt["failure"]["kind"] for attempt in tries if attempt["failure"]] == [
+        "source-unreachable"
+    ]
+
+
 def test_a_blob_with_other_bytes_is_never_written(
     source: Front, front: Front, tmp_path: Path
 ) -> None:

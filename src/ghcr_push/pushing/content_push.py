@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 import anyio
 
 from ghcr_push.failures import PushError
-from ghcr_push.model import BlobOutcome, Failure, Manifest, Step, Target
+from ghcr_push.model import BlobOutcome, Failure, Kind, Manifest, Step, Target
 from ghcr_push.pushing.context import NOT_READABLE, NotStartedError, RunContext
 from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed
 from ghcr_push.pushing.journal import ContentLog, Journal
@@ -289,7 +289,7 @@ class ContentPush:
         async def attempt() -> BlobOutcome:
             # checked only now, in the slot: another group may have sent it elsewhere meanwhile
             origin = mount_candidate()
-            landed = await upload.attempt(origin)
+            landed = await self._upload(upload, origin)
             if origin is not None and landed is not BlobOutcome.FOUND:
                 self._known_blobs.mounting = landed is BlobOutcome.MOUNTED
             return landed
@@ -297,11 +297,33 @@ class ContentPush:
         async with self._known_blobs.sending(self.repository, blob.digest):
             if mount_candidate() is None and (refusal := await self._refusal()):
                 raise AttemptError(refusal, counts=True)
-            return await self.units.send(blob.digest, attempt, journal, look_again)
+
+            def rest() -> float:
+                return 0.0 if mount_candidate() else self._rest()
+
+            return await self.units.send(blob.digest, attempt, journal, look_again, rest)
 
     async def _send_unseen(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
         """Send the blob once, without looking for it or mounting it."""
-        return await self.units.send(blob.digest, upload.attempt, journal)
+
+        async def attempt() -> BlobOutcome:
+            return await self._upload(upload, None)
+
+        return await self.units.send(blob.digest, attempt, journal, rest=self._rest)
+
+    async def _upload(self, upload: Upload, origin: Repository | None) -> BlobOutcome:
+        """Attempt an upload once; a wait that its source asks for is one for all its blobs."""
+        try:
+            return await upload.attempt(origin)
+        except PushError as error:
+            evidence = error.evidence
+            if evidence.kind is Kind.SOURCE_UNREACHABLE and evidence.retry_after:
+                self._content.rests_until = self._context.clock() + evidence.retry_after
+            raise
+
+    def _rest(self) -> float:
+        """Return the seconds until the source may be read."""
+        return max(0.0, self._content.rests_until - self._context.clock())
 
     async def _is_there(
         self,

@@ -306,6 +306,8 @@ class SharedContent:
         """Its referrers to copy, if there are any."""
         if content.referrers is not None:
             self.referrers = SharedContent(readings, content.referrers)
+        self.rests_until = float("-inf")
+        """The time before which its source registry asked not to be read."""
         self._content = content
         self._readings = readings
         self._tries = Tries()

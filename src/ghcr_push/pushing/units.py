@@ -32,6 +32,11 @@ async def _unseen() -> None:
     """Skip the read: the write is needed in any case."""
 
 
+def _no_rest() -> float:
+    """Return the seconds to wait for a source that is at hand."""
+    return 0.0
+
+
 class Units:
     """Tries the units of the content of ``seed``; ``log`` has the attempts.
 
@@ -67,19 +72,23 @@ class Units:
         request: Callable[[], Awaitable[T]],
         journal: Journal,
         look_again: Callable[[], Awaitable[T | None]] = _unseen,
+        rest: Callable[[], float] = _no_rest,
     ) -> T:
         """Write once, in a slot, unless ``look_again``, called in it, finds that it is done.
 
         ``digest`` is that of the written manifest or blob, or of a written list's subject.
+        ``rest`` gives the seconds that its source asked for: they pass without a slot.
         """
         while True:
+            if seconds := rest():
+                await anyio.sleep(seconds)
             async with self._limiter.write((self.repository, digest)) as slot:
                 found = await look_again() if slot.open else None
                 if found is not None:
                     return found
                 if not self._may_begin():
                     raise NotStartedError
-                if slot.begin():
+                if not rest() and slot.begin():
                     return await self._write(request, journal, slot)
 
     async def _write(self, request: Callable[[], Awaitable[T]], journal: Journal, slot: Slot) -> T:
