@@ -1,4 +1,4 @@
-"""Those who wait for a place at one registry, and the places of all registries together."""
+"""The queue for one registry's slots, and the slots of all registries together."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import anyio
 class GlobalLimit:
     """``max-parallel``: the writes in flight over all registries together.
 
-    While a registry has work, one place is kept for it, if there are as many places as registries,
-    and no other takes more than an even share while it waits. A registry that has not answered a
-    write yet, or did not answer the last one, gets one place at most while others have work: one
-    that never answers holds up no other.
+    While a registry has work, one slot is reserved for it (if there are as many slots as
+    registries), and no other takes more than an even share while it waits. A registry that has not
+    answered a write yet, or did not answer the last one, gets at most one slot while others have
+    work, so that a registry that never answers delays no other.
     """
 
     def __init__(self, most: int) -> None:
@@ -24,14 +24,14 @@ class GlobalLimit:
     def join(self, offer: Callable[[], object], waits: Callable[[], bool]) -> "Share":
         """Return the share of one more registry.
 
-        ``offer`` is called when a place comes free; ``waits`` says whether it could use one.
+        ``offer`` is called when a slot is free; ``waits`` returns whether it could use one.
         """
         share = Share(self, offer, waits)
         self._shares.append(share)
         return share
 
     def has_place_for(self, share: "Share") -> bool:
-        """Say whether ``share`` may take a place now."""
+        """Return whether ``share`` may take a slot now."""
         others = [each for each in self._shares if each is not share]
         if not others or not share.held:
             return self._free > 0
@@ -44,27 +44,27 @@ class GlobalLimit:
         return self._free > kept and not contested
 
     def move(self, places: int) -> None:
-        """Add to the free places, and offer them round, the registry after the last one first."""
+        """Add to the free slots, and offer them to all registries, each time in another order."""
         self._free += places
         if places > 0:
             self._shares.append(self._shares.pop(0))
             self.offer_round()
 
     def leave(self, share: "Share") -> None:
-        """Keep no place for a registry that has no work any more."""
+        """Reserve no slot for a registry without work."""
         if share in self._shares:
             self._shares.remove(share)
             self.offer_round()
 
     def offer_round(self) -> None:
-        """Have every registry take what it may."""
+        """Let every registry take the slots that it may."""
         for share in list(self._shares):
             share.offer()
 
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """The places of one registry."""
+    """The slots of one registry."""
 
     ceiling: GlobalLimit
     offer: Callable[[], object]
@@ -75,11 +75,11 @@ class Share:
 
     @property
     def free(self) -> bool:
-        """Whether a place may be taken now."""
+        """Whether a slot may be taken now."""
         return self.ceiling.has_place_for(self)
 
     def take(self) -> bool:
-        """Take a place if there is one."""
+        """Take a slot if one is free."""
         if not self.free:
             return False
         self.held += 1
@@ -87,18 +87,18 @@ class Share:
         return True
 
     def give_back(self) -> None:
-        """Free a place."""
+        """Free a slot."""
         self.held -= 1
         self.ceiling.move(1)
 
     def leave(self) -> None:
-        """Need no place any more: others may have them all."""
+        """Release the share: other registries may use all slots."""
         self.ceiling.leave(self)
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One who waits to be let in; ``level`` is how many were inside then, itself among them."""
+    """An entry of the queue; ``level`` is the number inside at its admission, itself included."""
 
     let_in: anyio.Event = field(default_factory=anyio.Event)
     level: int = 0
@@ -106,13 +106,13 @@ class Waiter:
 
 @dataclass(slots=True)
 class FifoQueue:
-    """Those who wait, first come first served, and how many are in."""
+    """A first-in, first-out queue, and the number of those admitted."""
 
     inside: int = 0
     waiting: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
 
     def admit(self) -> None:
-        """Let in who came first."""
+        """Admit the first in the queue."""
         waiter, _ = self.waiting.popitem(last=False)
         self.inside += 1
         waiter.level = self.inside

@@ -1,39 +1,39 @@
-"""How many writes a registry bears now: a belief, and the limit that is best by it.
+"""The limit on writes in flight, chosen from a belief about the registry's capacity.
 
 Arithmetic only: no clock, no lock.
 
-**What is not known.** K, how many writes at once the registry bears, from 1 to the ceiling. p, how
-often a write fails however few are in flight. Whether a write that is being refused takes room
-until it is answered: some registries count it, some do not. The belief is a table of weights over
-all three: two times ``len(FAULTS)`` rows of as many columns as the ceiling.
+**Unknowns.** K, the capacity: how many writes at once the registry accepts, from 1 to the ceiling.
+p, the probability that a write fails whatever the number in flight. And whether a write that is
+being refused uses capacity until its answer: some registries count it, some do not. The belief is
+a table of weights over all three: two times ``len(FAULTS)`` rows, with a column for each K.
 
-**What a write tells.** Writes that begin with no ending known between them are a *burst*: the
-registry may have met them in any order, so they have one thing to say, together. Beside them are
-the writes in flight before. When some of a burst have ended,
+**Evidence.** Writes that begin without a known ending between them are a *burst*. The registry may
+have received them in any order, so a burst is evidence as a whole, together with the writes that
+were in flight before it (those *beside* it). When some of a burst have ended,
 
-- each that was accepted says that K is at least the number accepted of the burst and of those
-  beside it, and those refused beside it, too, where they take room. The chance that a smaller K
-  had this ending is ``SLIP``, else it is 1 - p.
-- each that was refused says that K is at most the number of the burst and of those beside it that
-  are not known to be refused (and those refused beside it, where they take room), or that chance
-  had it fail: with a larger K that ending has the chance p, with a smaller one it is certain.
+- each accepted write is evidence that K is at least the number of accepted writes of the burst and
+  beside it, plus those refused beside it if they use capacity. A smaller K has the likelihood
+  ``SLIP``, any other 1 - p.
+- each refused write is evidence that K is at most the number of writes of the burst and beside it
+  that are not known to be refused (plus those refused beside it if they use capacity), or that it
+  failed by chance: a larger K has the likelihood p, a smaller one 1.
 
-What a burst tells changes until all of it and beside it have ended. So the table holds only what
-is settled; what is not is multiplied in anew at each ending. A settled write also lets the table
-drift: registries change, for better (``BETTER``) and for worse (``WORSE``).
+The likelihood of a burst changes until all writes of it and beside it have ended. So the table
+holds only settled bursts; the others are multiplied in at each ending. Each settled write also
+lets the table drift, because the capacity may rise (``BETTER``) or fall (``WORSE``).
 
-**What follows.** The limit is the L with the greatest expected gain: a write more that is borne
-gains what ``_gain`` says, one that is not costs ``REFUSAL``. One write beyond it may begin as a
-trial, one at a time, where that has the greatest gain at what a trial costs: the time that its
-slot was taken when writes were refused so far. So nothing here counts successes or remembers
-levels: how soon a higher level is tried follows from the drift and from what refusals cost. Only
-that no refusal raises the limit, nor an acceptance lowers it, is said in so many words.
+**Choice.** The limit is the level with the greatest expected gain: one more write within the
+capacity gains ``_gain``, one beyond it costs ``REFUSAL``. One write above the limit may begin as a
+trial, one at a time, if that level has the greatest gain at the cost of a trial, which is the time
+that earlier refusals took. So nothing here counts successes or remembers levels: how soon a higher
+level is tried follows from the drift and from the cost of refusals. The only rule beside it: no
+refusal raises the limit, and no acceptance lowers it.
 
-A refusal is owed to the limit and not to the write where it is more likely than not that K is at
-most what the registry bore of the burst.
+A refusal is attributed to the limit, not to the write, if K is more likely than not at most what
+the burst showed.
 
-The constants were chosen on seeds 700000 on of ``bench.limits`` with a ceiling of 8 and 16, and,
-those of a crowd, of ``bench.fleet``; ``docs/pressure.md`` has what they come to on others.
+The constants were chosen on seeds from 700000 of ``bench.limits``, with ceilings of 8 and 16, and
+those of a crowd on ``bench.fleet``; ``docs/pressure.md`` has the results on other seeds.
 """
 
 from collections.abc import Sequence
@@ -44,51 +44,52 @@ from typing import Final, Protocol
 
 FAULTS: Final = (0.002, 0.05, 0.12, 0.25, 0.5)
 FAULTS_BEFORE: Final = (0.75, 0.12, 0.07, 0.04, 0.02)
-"""Values of p, and how likely each is beforehand: most registries refuse little by chance.
+"""Values of p and their prior probabilities: most registries refuse few writes by chance.
 
-Others than these change little; with fewer, 5 % and 20 % are told apart badly.
+Other values change little; with fewer values, 5 % and 20 % are hard to distinguish.
 """
 
 CROWDED, CROWD_GAIN = 0.5, -0.25
-"""From which p on others must be pushing, too, and what a write beyond the first gains then.
+"""The p from which other clients must be pushing too, and the gain of a second write then.
 
-It is a cost to all: with no such cost, who meets a crowd takes it for chance and pushes on.
+The gain is negative, a cost to all clients: without it a client in a crowd takes the refusals for
+chance and keeps its limit.
 """
 
 AT_CEILING = 0.7
-"""How likely it is beforehand that the registry bears the ceiling: what is asked for first."""
+"""Prior probability that the capacity is the ceiling, which is the first limit."""
 
 SLIP = 0.02
-"""Chance that the evidence is wrong: a condition that changed between two writes of a burst."""
+"""Probability that the evidence is wrong: the capacity changed between two writes of a burst."""
 
 BETTER, WORSE = 0.03, 0.004
-"""Chance that the registry bears more, or fewer, after a write than before it.
+"""Probability that the capacity rises, or falls, with a write.
 
 ``BETTER`` decides how soon a higher level is tried: with 0.02 there are a tenth to a fifth fewer
-refusals, and a change for the better is noticed later.
-With a ``WORSE`` of 0.03 two faults in a row
-are taken for a change (20 % faults: 1.60 times the oracle's time, for 1.46).
+refusals, and a higher capacity is noticed later. With a ``WORSE`` of 0.03 two faults in a row are
+taken for a lower capacity (20 % faults: 1.60 times the oracle's time instead of 1.46).
 """
 
 OTHER_FAULTS = 0.005
-"""Chance that p is another after a write; from 0.001 to 0.02 little changes."""
+"""Probability that p changes with a write; from 0.001 to 0.02 the results change little."""
 
 TRIAL, DEAREST, LEARNT = 0.45, 2.0, 0.3
-"""What the refusal of a trial costs, beside what an accepted write gains: at first and at least
-(0.2 s beside 0.43 s), at most (else no trial would ever come), and how much of it each refusal
-teaches: how many writes were accepted, for each slot, while one was being refused."""
+"""Cost of a refused trial relative to the gain of an accepted write: first and least value (0.2 s
+relative to 0.43 s), largest value (without one, trials could stop), and the weight of each new
+refusal in its average: the writes that were accepted per slot during that refusal."""
 
 REFUSAL, SAFER = 1.0, 2.0
-"""What any other refusal costs, at least (so the limit is the highest level that is more likely
-borne than not), and as a multiple of a trial's: where refusals are slow, the limit rises by trials.
+"""Least cost of any other refusal (so the limit is the highest level that is more likely within
+the capacity than not), and its multiple of a trial's cost: with slow refusals the limit rises by
+trials.
 
-Without the difference trials come in twos and threes: refusals of 5 s that take room then cost
-3.4 times the oracle's time, for 1.7.
+Without the multiple two or three trials come at once: with refusals of 5 s that use capacity, a run
+then takes 3.4 times the oracle's time instead of 1.7.
 """
 
 
 class Ending(Enum):
-    """How a write ended, as far as it tells something of the registry."""
+    """How a write ended, as evidence about the registry."""
 
     UNKNOWN = 0
     ACCEPTED = 1
@@ -97,32 +98,32 @@ class Ending(Enum):
 
 @dataclass(slots=True, eq=False)
 class Burst:
-    """Writes that began with no ending known between them, and what became of them so far."""
+    """Writes that began without a known ending between them, and their endings so far."""
 
     beside: int
     """Writes in flight when it began."""
     own: int = 0
     running: int = 0
-    """Of both, how many have no ending yet."""
+    """Writes of the burst and beside it that have not ended."""
     accepted: int = 0
     refused: int = 0
     accepted_beside: int = 0
     refused_beside: int = 0
 
     def least(self, *, refused_take_room: bool) -> int:
-        """How many the registry bore at once, where it accepted one of these."""
+        """Return the capacity that an accepted write of the burst shows at least."""
         room = self.refused_beside if refused_take_room else 0
         return self.accepted + self.accepted_beside + room
 
     def most(self, *, refused_take_room: bool) -> int:
-        """How many it bore at most, where it was full for one of these."""
+        """Return the capacity at most, if one of the burst was refused for lack of it."""
         room = 0 if refused_take_room else self.refused_beside
         return self.own - self.refused + self.beside - room
 
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """A write in flight; ``later`` are the bursts that began meanwhile."""
+    """A write in flight; ``later`` are the bursts that began since."""
 
     burst: Burst
     accepted_before: int
@@ -131,7 +132,7 @@ class Write:
 
 
 class Limit(Protocol):
-    """A number of writes allowed in flight that may learn from how they end."""
+    """The number of writes allowed in flight, which may follow from how they end."""
 
     @property
     def value(self) -> int:
@@ -139,38 +140,38 @@ class Limit(Protocol):
 
     @property
     def trial_due(self) -> bool:
-        """Whether one write more may begin, to learn whether it is borne."""
+        """Whether one more write may begin as a trial of a higher level."""
 
     @property
     def fixed(self) -> bool:
-        """Whether it never moves."""
+        """Whether it never changes."""
 
     def began(self) -> Write:
-        """Learn that a write begins."""
+        """Record that a write begins."""
 
     def accepted(self, write: Write) -> None:
-        """Learn that the registry took a write."""
+        """Record that the registry accepted a write."""
 
     def refused(self, write: Write) -> bool:
-        """Learn that a write met pressure; say whether that is owed to the limit, not the write."""
+        """Record a sign of overload; return whether the limit is its cause, not the write."""
 
     def left(self, write: Write) -> None:
-        """Learn that a write is over, after what else is told of it."""
+        """Record that a write is over; called after ``accepted`` or ``refused``, if either was."""
 
     def throttled(self) -> None:
-        """Learn that the registry throttles the whole client: begin anew at one."""
+        """Record that the registry throttles the whole client: start again at one."""
 
 
 @dataclass(slots=True)
 class FixedLimit:
-    """A limit that learns nothing."""
+    """A limit that never changes."""
 
     value: int
     trial_due: bool = field(default=False, init=False)
     fixed: bool = field(default=True, init=False)
 
     def began(self) -> Write:
-        """Remember nothing."""
+        """Record nothing."""
         return Write(Burst(0), 0)
 
     def accepted(self, write: Write) -> None:
@@ -184,18 +185,18 @@ class FixedLimit:
         """Keep the value."""
 
     def throttled(self) -> None:
-        """Keep the value; the hold is the limiter's."""
+        """Keep the value; the limiter holds all writes."""
 
 
 Table = list[list[float]]
-"""Weights, a row for each p where refused writes take no room, then the same where they do."""
+"""Weights: a row for each p if refused writes use no capacity, then the same if they do."""
 
 ROWS: Final = len(FAULTS)
 BEFORE: Final = tuple(share / 2 for share in FAULTS_BEFORE * 2)
 
 
 class AdaptiveLimit:
-    """A limit from 1 to ``ceiling`` that follows the belief, and begins at the ceiling."""
+    """A limit from 1 to ``ceiling`` that follows the belief; it starts at the ceiling."""
 
     fixed: Final = False
 
@@ -205,9 +206,9 @@ class AdaptiveLimit:
         self._belief = self._settled
         self._running: list[Write] = []
         self._bursts: list[Burst] = []
-        """Those that are not settled."""
+        """The bursts that are not settled."""
         self._burst: Burst | None = None
-        """That which is going on."""
+        """The current burst: no ending is known since it began."""
         self._accepted = 0
         self._trial: Write | None = None
         self._trial_cost = TRIAL
@@ -215,11 +216,11 @@ class AdaptiveLimit:
 
     @property
     def trial_due(self) -> bool:
-        """Whether a higher level is worth a refusal, and none is being tried."""
+        """Whether a higher level is worth a refusal, and no trial is in flight."""
         return self._trial_level > self.value and self._trial is None
 
     def began(self) -> Write:
-        """Count the write into the burst that is going on; beyond the limit it is the trial."""
+        """Add the write to the current burst; above the limit it is the trial."""
         if self._burst is None:
             beside = len(self._running)
             self._burst = Burst(beside, running=beside)
@@ -235,12 +236,12 @@ class AdaptiveLimit:
         return write
 
     def accepted(self, write: Write) -> None:
-        """Take it into the belief."""
+        """Update the belief."""
         self._accepted += 1
         self._learn(write, Ending.ACCEPTED)
 
     def refused(self, write: Write) -> bool:
-        """Take it into the belief; say whether the limit was likely too high."""
+        """Update the belief; return whether the limit was probably too high."""
         took = (self._accepted - write.accepted_before) / self.value
         self._trial_cost += LEARNT * (min(max(took, TRIAL), DEAREST) - self._trial_cost)
         self._learn(write, Ending.REFUSED)
@@ -251,12 +252,12 @@ class AdaptiveLimit:
         return full > whole / 2
 
     def left(self, write: Write) -> None:
-        """Count it out, if nothing was told of it."""
+        """Remove the write if its ending was not recorded."""
         if not write.ended:
             self._learn(write, Ending.UNKNOWN)
 
     def throttled(self) -> None:
-        """Believe in one, and in nothing that was seen before."""
+        """Forget all evidence; a capacity of one is now the most probable."""
         self._settled = self._belief = _table(self._ceiling, 1)
         self._bursts, self._burst, self._trial = [], None, None
         self._trial_level = self.value = 1
@@ -283,14 +284,14 @@ class AdaptiveLimit:
             self.value = min(self.value, value)
 
     def _settle(self) -> None:
-        """Take what has been said for good into the table."""
+        """Move bursts that have ended into the table."""
         for burst in [burst for burst in self._bursts if not burst.running]:
             self._bursts.remove(burst)
-            if told := burst.accepted + burst.refused:
-                self._settled = _drifted(_weighed(self._settled, [burst]), told)
+            if ended := burst.accepted + burst.refused:
+                self._settled = _drifted(_weighed(self._settled, [burst]), ended)
 
     def _choose(self) -> tuple[int, int]:
-        """Return the limit by what is believed now, and the level that is worth a trial."""
+        """Return the limit by the current belief, and the highest level worth a trial."""
         self._belief = _weighed(self._settled, self._bursts)
         weight = [sum(column) for column in zip(*self._belief, strict=True)]
         gains = [_gain(share) for share in FAULTS] * 2
@@ -302,14 +303,14 @@ class AdaptiveLimit:
 
 
 def _table(ceiling: int, likely: int) -> Table:
-    """Return the belief beforehand: K is most likely ``likely``, each other is as likely."""
+    """Return the prior: K is probably ``likely``; all others are equally probable."""
     other = (1 - AT_CEILING) / max(ceiling - 1, 1)
     row = [AT_CEILING if level == likely else other for level in range(1, ceiling + 1)]
     return [[share * value for value in row] for share in BEFORE]
 
 
 def _gain(share: float) -> float:
-    """Say what a write more that is borne gains, where ``share`` of all fail anyhow."""
+    """Return the gain of one more write within the capacity if ``share`` of all fail anyway."""
     return CROWD_GAIN if share >= CROWDED else 1 - share
 
 
@@ -329,7 +330,7 @@ def _best(gained: Sequence[float], weight: Sequence[float], cost: float) -> int:
 
 
 def _weighed(table: Table, bursts: Sequence[Burst]) -> Table:
-    """Multiply the likelihoods of all that ``bursts`` tell into ``table``."""
+    """Multiply the likelihoods of ``bursts`` into ``table``."""
     if not any(burst.accepted or burst.refused for burst in bursts):
         return table
     ceiling = len(table[0])
@@ -352,7 +353,7 @@ def _weighed(table: Table, bursts: Sequence[Burst]) -> Table:
 def _against(
     bursts: Sequence[Burst], ceiling: int, *, refused_take_room: bool
 ) -> list[tuple[int, int]]:
-    """Say for each K how many acceptances it makes a slip, and how many refusals chance."""
+    """Return for each K how many acceptances contradict it, and how many refusals are by chance."""
     slips, chances = [0] * (ceiling + 1), [0] * (ceiling + 1)
     for burst in bursts:
         if burst.accepted:
@@ -369,7 +370,7 @@ def _against(
 
 
 def _drifted(table: Table, writes: int) -> Table:
-    """Let so many writes pass: K and p may be others now; the weights then sum to one."""
+    """Let K and p drift over so many writes; the returned weights sum to one."""
     better, worse, other = (1 - (1 - rate) ** writes for rate in (BETTER, WORSE, OTHER_FAULTS))
     scale = 1 / sum(map(sum, table))
     over_all = [scale * other * sum(column) for column in zip(*table, strict=True)]

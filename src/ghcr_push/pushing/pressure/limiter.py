@@ -1,4 +1,4 @@
-"""Slots for writes under a registry's limit, places for reads, and holds of the whole queue."""
+"""Slots for writes within a registry's limit, for reads, and holds of the whole queue."""
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,88 +20,88 @@ from ghcr_push.pushing.pressure.reachability import SILENT
 from ghcr_push.pushing.pressure.window import Window
 
 READS_PER_WRITE = 2
-"""Reads in flight, as a multiple of the limit on writes."""
+"""Maximum number of reads in flight, as a multiple of the limit on writes."""
 
 SPACING_AFTER_THROTTLE = 1.0
-"""Seconds between starts after a secondary limit, for the rest of the run: GitHub's advice."""
+"""Seconds between starts after a secondary limit, for the rest of the run, as GitHub advises."""
 
 THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
-"""Seconds that a secondary limit holds the queue: first, after doublings, jitter on top."""
+"""Seconds that a secondary limit holds the queue: at first, at most, and additional jitter."""
 
 SHARED_FROM = 1.0
-"""Seconds from which a wait that a 429 names is the whole queue's; shorter ones are a burst's."""
+"""Seconds from which the wait in a 429 holds the whole queue; shorter ones concern a burst."""
 
 OUTBREAK = 10.0
-"""Seconds within which a second unit's broken connection is a sign of pressure."""
+"""Seconds within which the broken connection of a second unit is a sign of overload."""
 
 SHORTEST, LONGEST = 0.75, 1.25
-"""What jitter makes of a pause between starts or probes, as multiples of it."""
+"""Bounds of the jitter on a pause between starts or probes, as multiples of the pause."""
 
 LOOK_LEAD = 0.5
-"""Seconds before a start when those who will write may look at their tags."""
+"""Seconds before a start from which the next targets may read their tags."""
 
 TIMER_GRACE = 0.001
-"""Seconds added to timers: rounding, and asyncio's clock, may end a sleep a hair early."""
+"""Seconds added to timers: rounding and asyncio's clock may end a sleep slightly early."""
 
 
 @dataclass(slots=True)
 class Slot:
-    """A write's place; begin the write in it, and tell it how that ended, before leaving."""
+    """A slot for one write: call ``begin``, then one method for its ending, before leaving it."""
 
     limiter: "Limiter"
     unit: Hashable
     write: Write
     order: int
     level: int
-    """How many were in flight when it began, itself among them."""
+    """The number in flight when it was given out, itself included."""
     began: float
     limit: int
     begun: bool = False
 
     @property
     def open(self) -> bool:
-        """Whether the write may begin: a hold or a cut may have come meanwhile."""
+        """Whether the write may begin: a hold or a lower limit may have come since."""
         return self.limiter.lets_begin(self)
 
     def begin(self) -> bool:
-        """Begin the write, if it may; the next one's start is apart from this moment."""
+        """Begin the write if it may; return whether it did. The next start is spaced from now."""
         self.begun = self.open
         if self.begun:
             self.limiter.note_start()
         return self.begun
 
     def succeeded(self) -> None:
-        """Say that the registry took the write."""
+        """Record that the registry accepted the write."""
         self.limiter.learn_success(self)
 
     def answered(self) -> None:
-        """Say that the registry answered, which does not say that it would take a push."""
+        """Record an answer that does not show whether the registry accepts pushes."""
         self.limiter.learn_answer()
 
     def failed(self, failure: Failure) -> bool:
-        """Say that the write failed; return whether that costs the unit an attempt."""
+        """Record that the write failed; return whether that costs the unit an attempt."""
         return self.limiter.learn_failure(self, failure)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSlot:
-    """A read's place; tell it how the read ended, once."""
+    """A slot for one read: call one method for its ending."""
 
     limiter: "Limiter"
     order: int
     began: float
 
     def succeeded(self) -> None:
-        """Say that the registry answered."""
+        """Record that the registry answered."""
         self.limiter.learn_read()
 
     def failed(self, failure: Failure) -> bool:
-        """Say that the read failed; return whether that costs the unit an attempt."""
+        """Record that the read failed; return whether that costs the unit an attempt."""
         return self.limiter.learn_silence(self, failure)
 
 
 class Limiter:
-    """Hands out the slots of one registry; whatever waits inside holds none.
+    """Gives out the slots of one registry; a request that waits holds none.
 
     Not thread-safe: one event loop. ``tasks`` runs the timers that end holds.
     """
@@ -135,11 +135,11 @@ class Limiter:
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
         self._begun = 0
-        """Slots in which the write has begun; in others the tag is being read once more."""
+        """Slots in which the write has begun; in the others the tag is being read again."""
         self._next_read = float("-inf")
         self._pace = Pacing(GAIN_OF_WRITES)
         self._pace_before = 0.0
-        """The pause when the last failures one after the other began."""
+        """The pause when the last failures in a row began."""
         self._read_pace = Pacing(GAIN_OF_READS)
         self._reads_slowed = float("-inf")
         self._spacing = 0.0
@@ -148,12 +148,12 @@ class Limiter:
 
     @property
     def limit(self) -> int:
-        """Writes allowed in flight now; one where they have to be kept apart."""
+        """Writes allowed in flight now; one if they have to be spaced."""
         return 1 if self._pace.pause else self._limit.value
 
     @property
     def wants_more(self) -> bool:
-        """Whether a write waits for which the limit leaves a slot."""
+        """Whether a write waits that the limit would admit."""
         return bool(self._writes.waiting) and self._writes.inside < self.limit
 
     @property
@@ -163,28 +163,28 @@ class Limiter:
 
     @property
     def shut(self) -> bool:
-        """Whether nothing can be written at present: in an outage, or as the registry asked."""
+        """Whether nothing can be written now: in an outage, or while the registry asked to wait."""
         return self.outage.lasts or self._clock() < self._closed_until
 
     @property
     def trouble(self) -> Failure | None:
-        """How requests fail while nothing can be written; None where something can."""
+        """How requests fail while nothing can be written; None if something can."""
         return self.outage.last_failure if self.shut else None
 
     @property
     def spare(self) -> bool:
-        """Whether a slot is free that nobody waits for, and writes need not be kept apart."""
+        """Whether a slot is free, no write waits for it, and writes need not be spaced."""
         free = self._writes.inside < self.limit and not self._queued
         return free and not self._pace.pause and not self.outage.lasts
 
     @property
     def _queued(self) -> int:
-        """How many wait to write, those among them who have not looked yet."""
+        """The number of waiting writes, including those that have not read their tag yet."""
         return len(self._writes.waiting) + self.window.waiting
 
     @property
     def _writers_soon(self) -> int:
-        """How many of those who would write may look at their tags now, to write them soon."""
+        """The number of waiting targets that may read their tags now, because a start is near."""
         starts = max(self._closed_until, self._next_start)
         if self.outage.lasts:
             starts = max(starts, self.outage.next_probe)
@@ -194,7 +194,7 @@ class Limiter:
 
     @property
     def _apart(self) -> bool:
-        """Whether each write has to begin some time after the one before."""
+        """Whether writes have to be spaced."""
         return bool(self._pace.pause or self._spacing)
 
     @asynccontextmanager
@@ -212,7 +212,7 @@ class Limiter:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSlot]:
-        """Wait for a place among the reads, which hold no slot but obey holds and outages."""
+        """Wait for a slot for a read; reads obey holds and outages, but not the limit on writes."""
         await self._enter(self._reads)
         try:
             yield self.reading()
@@ -220,16 +220,16 @@ class Limiter:
             self._leave(self._reads)
 
     def reading(self) -> ReadSlot:
-        """Begin a read at once, for who is inside already."""
+        """Begin a read at once, for a caller that holds a slot already."""
         return ReadSlot(self, self.outage.reads.began(), self._clock())
 
     def lets_begin(self, slot: Slot) -> bool:
-        """Say whether the write that has ``slot`` may still begin."""
+        """Return whether the write in ``slot`` may still begin."""
         fits = self._writes.inside <= self.limit or self.limit >= slot.limit
         return self._clock() >= self._closed_until and fits
 
     def note_start(self) -> None:
-        """Note that a write begins now: where they are kept apart, the next one has to wait."""
+        """Record that a write begins now: if writes are spaced, the next one has to wait."""
         self._begun += 1
         self._next_start = self._after(self._pace.pause, self._spacing)
 
@@ -243,7 +243,7 @@ class Limiter:
         self._tasks.start_soon(self._admit_at, until)
 
     def admit(self) -> None:
-        """Let in whoever may start now."""
+        """Admit all requests that may start now."""
         self.window.admit()
         now = self._clock()
         down = self.outage.lasts
@@ -268,13 +268,13 @@ class Limiter:
                 self.share.ceiling.offer_round()
 
     def _went_down(self, failure: Failure) -> None:
-        """Tell of an outage, and let in who may start once it is known to be one unit's fault."""
+        """Report an outage, and admit waiting requests once a single unit is known as its cause."""
         self.pauses.went_down(failure)
         if self.outage.own_fault_from > self._clock():
             self._tasks.start_soon(self._admit_at, self.outage.own_fault_from)
 
     def _after(self, pause: float, least: float = 0.0) -> float:
-        """Return when ``pause``, with jitter, is over, and have let in then who may start."""
+        """Return when ``pause``, with jitter, is over, and have waiting requests admitted then."""
         seconds = max(least, pause * self._random.uniform(SHORTEST, LONGEST))
         if not seconds:
             return float("-inf")
@@ -285,10 +285,10 @@ class Limiter:
             self._tasks.start_soon(self._admit_at, until - LOOK_LEAD)
         return until
 
-    # -- what is learnt: whoever tells it leaves next, and lets in whom it allows --------------
+    # -- endings: the caller leaves its slot next, which admits others -------------------------
 
     def learn_success(self, slot: Slot) -> None:
-        """Pass on that a write ended well; an outage ends with it."""
+        """Record an accepted write, which ends an outage."""
         if slot.began >= self._closed_until:
             self._throttles = 0
         self.share.answers = True
@@ -298,12 +298,12 @@ class Limiter:
         self.outage.write_taken(slot.unit)
 
     def learn_answer(self) -> None:
-        """Pass on that a write was answered that says nothing of how others fare."""
+        """Record an answer to a write that says nothing about other writes."""
         self.share.answers = True
         self.outage.answered()
 
     def learn_failure(self, slot: Slot, failure: Failure) -> bool:
-        """Pass on how a write failed; say whether it costs the unit an attempt."""
+        """Record how a write failed; return whether it costs the unit an attempt."""
         self.share.answers = failure.kind not in SILENT
         self.outage.failed(failure)
         self._obey(slot.began, failure)
@@ -320,14 +320,14 @@ class Limiter:
         return self._charge(failure) and not owed_to_limit
 
     def _is_alone(self, slot: Slot) -> bool:
-        """Say whether no other write was in flight at any time beside one that has ended now."""
+        """Return whether no other write was in flight during one that has ended now."""
         return slot.level == 1 and slot.order == self.outage.writes.begun
 
     def _slow_down(self, failure: Failure, *, alone: bool) -> None:
-        """Write one at a time, with a pause, after a 429; a longer one where that is refused still.
+        """Write one at a time, with a pause, after a 429; lengthen the pause after a refusal.
 
-        Refusals without a throttle may be random faults, which no pause makes fewer. Where nothing
-        at all is taken, that is an outage, whose probes have pauses of their own.
+        Refusals without a 429 may be random faults, which no pause makes fewer. If no write is
+        accepted at all, that is an outage, whose probes are spaced separately.
         """
         if self._limit.fixed:
             return
@@ -342,12 +342,12 @@ class Limiter:
             self._next_start = self._after(self._pace.pause, self._spacing)
 
     def learn_read(self) -> None:
-        """Pass on that a read was answered."""
+        """Record that a read was answered."""
         self._read_pace.taken()
         self.outage.answered()
 
     def learn_silence(self, reading: ReadSlot, failure: Failure) -> bool:
-        """Note how a read failed; say whether it costs the unit an attempt."""
+        """Record how a read failed; return whether it costs the unit an attempt."""
         self.outage.failed(failure)
         self._obey(reading.began, failure)
         if failure.holds:
@@ -362,14 +362,15 @@ class Limiter:
         return self._charge(failure)
 
     def _charge_for_hold(self, failure: Failure) -> bool:
-        """Say whether a hold counts: the whole client brought it about, unless it comes again."""
+        """Return whether a hold counts: the first one concerns the whole client, not this unit."""
         return failure.counts and self._throttles > 1
 
     def _is_pressure(self, slot: Slot, failure: Failure, *, alone: bool) -> bool:
-        """Judge a broken connection by whether another unit's broke just before.
+        """Return whether a failure is a sign of overload.
 
-        That of a lone write lowers nothing, but several are silence: they count as well. A lone
-        write whose failure has a cap of its own was answered: no silence, and nothing to lower.
+        A broken connection is one if that of another unit broke just before. That of a lone write
+        cannot lower the limit, but several in a row are an outage, so it counts as well. A lone
+        write whose kind has its own cap was answered: it is neither.
         """
         if failure.cap is not None and alone:
             return False
@@ -381,14 +382,14 @@ class Limiter:
         return last is not None and last[0] != slot.unit and self._clock() - last[1] <= OUTBREAK
 
     def _charge(self, failure: Failure) -> bool:
-        """Say whether a failure counts; in an outage it does not, and probes are spaced."""
+        """Return whether a failure counts; in an outage it only sets the time of the next probe."""
         if not self.outage.lasts:
             return failure.counts
         self.outage.probe_failed(failure)
         return False
 
     def _obey(self, began: float, failure: Failure) -> None:
-        """Hold the queue as a throttle asks; what began before a hold does not prolong it."""
+        """Hold the queue as the registry asks; requests from before a hold do not prolong it."""
         asked = failure.wait or 0.0
         if failure.holds and began >= self._closed_until:
             floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
@@ -429,12 +430,12 @@ class Limiter:
     # -- coming and going ---------------------------------------------------------------------
 
     async def _admit_at(self, time: float) -> None:
-        """Call ``admit`` when ``time`` has certainly come."""
+        """Call ``admit`` just after ``time``."""
         await anyio.sleep(time - self._clock() + TIMER_GRACE)
         self.admit()
 
     async def _enter(self, line: FifoQueue) -> int:
-        """Wait to be let into ``line``; return how many are in then."""
+        """Wait to be admitted to ``line``; return the number inside then."""
         waiter = Waiter()
         line.waiting[waiter] = None
         self.admit()

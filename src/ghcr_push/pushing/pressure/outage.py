@@ -7,28 +7,28 @@ from ghcr_push.model import Failure
 from ghcr_push.pushing.pressure.reachability import SILENT, UNHEARD, Reachability
 
 OUTAGE_AFTER = 3
-"""Failures one after the other, with no success, that are an outage rather than load."""
+"""Failures in a row, without a success, that are an outage rather than load."""
 
 OWN_FAULT_AFTER = UNHEARD
-"""Seconds with nothing taken after which the one unit left is at fault itself: before, other
-clients may hold every place that the registry has (``docs/fleet.md``), or an outage may last."""
+"""Seconds without an accepted write after which the only failing unit is at fault itself: until
+then other clients may use all of the capacity (``docs/fleet.md``), or an outage may last."""
 
 PROBE_FIRST, PROBE_LAST = 2.0, 15.0
 """Seconds between single probes in an outage, at least and at most."""
 
 SHARE_OF_SILENCE, SHARE_OF_REFUSALS = 0.2, 1.0
-"""Of how long an outage has lasted, what passes until the next probe: by about so much, at most, is
-its end noticed late.
+"""Time until the next probe, as a share of the outage so far: its end is noticed late by at most
+about that share.
 
-Where reads are answered and only writes refused, others may be at work: thirty runners that keep
-each other out brought on the secondary limit in 3 of 3 fleets with a share of 0.2, in 1 of 14 with
+If reads are answered and only writes refused, other clients may be the cause: thirty runners that
+kept each other out caused the secondary limit in 3 of 3 fleets with a share of 0.2, in 1 of 14 with
 0.5, in 2 of 54 with 0.7, in none of 54 with 1 (``bench.fleet``, ``ghcr``).
 """
 
 
 @dataclass(slots=True)
 class FailureStreak:
-    """Failures one after the other: each began when the one before was known."""
+    """Failures in a row: each request began after the failure before it was known."""
 
     begun: int = 0
     failures: int = 0
@@ -40,13 +40,13 @@ class FailureStreak:
         return self.begun
 
     def failed(self, order: int) -> None:
-        """Count the failure of that start, unless it began before the last counted was known."""
+        """Count the failure of that start, unless the last counted one was not known then."""
         if order > self._known_at:
             self.failures += 1
             self._known_at = self.begun
 
     def broken(self) -> None:
-        """Begin anew: something succeeded."""
+        """Start again at zero after a success."""
         self.failures = 0
 
     @property
@@ -56,10 +56,10 @@ class FailureStreak:
 
 
 class Outage(Reachability):
-    """What the requests to one registry say of whether it is down, and whether it answers at all.
+    """Decides from the requests to one registry whether it is down, and whether it answers at all.
 
-    ``after`` says when a pause of so many seconds, jitter on it, is over; ``begins`` and ``ends``
-    are called as an outage does.
+    ``after`` returns when a pause of so many seconds, with jitter, is over; ``begins`` and ``ends``
+    are called when an outage begins and ends.
     """
 
     def __init__(
@@ -74,40 +74,40 @@ class Outage(Reachability):
         self.writes = FailureStreak()
         self.reads = FailureStreak()
         self.since: float | None = None
-        """When it began; None where there is none as far as is known."""
+        """When the outage began; None if none is known."""
         self.next_probe = float("-inf")
-        """Before which no probe begins."""
+        """The time of the next probe."""
         self._after = after
         self._begins = begins
         self._ends = ends
         self._failing: set[Hashable] = set()
-        """Units that failed since a write was last taken."""
+        """Units that failed since the last accepted write."""
         self._passed_by: set[Hashable] = set()
-        """Units that failed and then saw another's write taken."""
+        """Units that failed before the write of another unit was accepted."""
         self._last_taken = float("-inf")
         self.last_failure: Failure | None = None
-        """How the last request that met trouble of the registry failed, if one did."""
+        """The last failure of a request that was the registry's, if there was one."""
 
     @property
     def lasts(self) -> bool:
-        """Whether nothing succeeds: single probes, spaced, until something does.
+        """Whether nothing succeeds, so that only single spaced probes are sent.
 
-        One unit that fails on and on where another's write was taken meanwhile, and reads are
-        answered, is none: the fault is the unit's. One that is merely the last may be in an outage.
+        A single unit that keeps failing is at fault itself, and that is no outage, if another
+        unit's write was accepted since and reads are answered.
         """
         if self.given_up is not None:
-            return False  # whoever waits is let in to learn of it
+            return False  # waiting requests are admitted, and find that it is given up
         alone = len(self._failing) == 1 and self._failing <= self._passed_by
         own_fault = alone and self.clock() >= self.own_fault_from
         return self.reads.lasting or (self.writes.lasting and not own_fault)
 
     @property
     def own_fault_from(self) -> float:
-        """From when on one unit that fails alone is at fault itself, unless a write is taken."""
+        """The time from which a unit that fails alone is at fault, unless a write is accepted."""
         return self._last_taken + OWN_FAULT_AFTER
 
     def write_taken(self, unit: Hashable) -> None:
-        """Learn that the registry took a write of ``unit``."""
+        """Record that the registry accepted a write of ``unit``."""
         self._last_taken = self.clock()
         self._passed_by |= self._failing - {unit}
         self._failing.clear()
@@ -115,23 +115,23 @@ class Outage(Reachability):
         self.answered()
 
     def write_failed(self, unit: Hashable, order: int | None) -> None:
-        """Learn that a write met pressure; ``order`` is None where it was one of several."""
+        """Record that a write met overload; ``order`` is None if it was not alone in flight."""
         self._failing.add(unit)
         if order is not None:
             self.writes.failed(order)
 
     def read_failed(self, order: int) -> None:
-        """Learn that a read met pressure or was not answered."""
+        """Record that a read met overload or was not answered."""
         self.reads.failed(order)
 
     def failed(self, failure: Failure) -> None:
-        """Learn how any request failed: by an answer, or by none."""
+        """Record how a request failed, with or without an answer."""
         if failure.pressure or failure.kind in SILENT:
             self.last_failure = failure
         super().failed(failure)
 
     def answered(self) -> None:
-        """Learn that the registry did what was asked: unless writes fail on, an outage is over."""
+        """Record a success: an outage is over unless writes keep failing."""
         super().answered()
         self.reads.broken()
         if self.since is not None and not self.lasts:
@@ -139,7 +139,7 @@ class Outage(Reachability):
             self._ends()
 
     def probe_failed(self, failure: Failure) -> None:
-        """Learn that a request failed in the outage: the next has to wait."""
+        """Record that a request failed in the outage, and set the time of the next probe."""
         now = self.clock()
         if self.since is None:
             self.since = now

@@ -1,4 +1,4 @@
-"""How far apart requests begin where a registry throttles its client: arithmetic only, no clock."""
+"""The time between starts while a registry throttles its client: arithmetic only, no clock."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ Four seconds, at which a hundred runners are about right for GHCR, are kept by o
 
 @dataclass(slots=True)
 class Pacing:
-    """The pause between starts, where one request at a time may be too many: others push, too.
+    """The pause between starts, for the case that even one write at a time is too many.
 
     A hundred runners with one write in flight each are a hundred writes. So a refusal doubles the
     pause, and successes in a row add more and more to the starts per second, which shortens long
@@ -53,7 +53,7 @@ class Pacing:
         self._streak = 0
 
     def taken(self) -> None:
-        """Shorten the pause; end it where it is far shorter than a write."""
+        """Shorten the pause; end it when it is far shorter than a write."""
         self._streak += 1
         quicker = 1 + self.gain * self._streak * self.pause
         self.pause /= min(quicker, CAREFUL_GAIN) if self._careful else quicker

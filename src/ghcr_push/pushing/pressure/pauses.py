@@ -1,4 +1,4 @@
-"""What is told of the times in which a registry does nothing: their beginning, length and end."""
+"""Events on the times in which nothing is written: their beginning, duration and end."""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,16 +10,16 @@ from ghcr_push.model import Failure, Hold
 from ghcr_push.pushing.events import Held, Observer, Resumed, StillWaiting, WentDown
 
 PROGRESS_EVERY: Final = 10.0
-"""Seconds between two events on a hold or an outage that lasts."""
+"""Seconds between two events during a hold or an outage."""
 
 _GRACE: Final = 0.001
-"""Seconds added to a sleep, which may end a hair early."""
+"""Seconds added to a sleep, which may end slightly early."""
 
 
 class Pauses:
-    """The holds and outages of one registry, as they are told; holds are recorded, too.
+    """Reports the holds and outages of one registry, and records the holds.
 
-    ``start`` is the run's, on the same clock as ``clock``; ``tasks`` runs what tells of them.
+    ``start`` is that of the run, on the same clock as ``clock``; ``tasks`` runs the timers.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Pauses:
         self._start = start
 
     def held(self, seconds: float, reason: str) -> None:
-        """Tell of a hold that begins now, or goes on for longer than was told."""
+        """Report a hold that begins now, or that lasts longer than reported before."""
         now = self._clock()
         hold = Hold(at=now - self._start, registry=self._registry, seconds=seconds, reason=reason)
         self.holds.append(hold)
@@ -49,20 +49,20 @@ class Pauses:
         self._tasks.start_soon(self._tell_of_hold, now, self._held_until)
 
     def went_down(self, failure: Failure) -> None:
-        """Tell of an outage that begins now: ``failure`` is how the last request ended."""
+        """Report an outage that begins now; ``failure`` is that of the last request."""
         self._down_since = self._clock()
         self._observer(WentDown(self._registry, failure))
         self._tasks.start_soon(self._tell_of_outage, self._down_since)
 
     def came_back(self) -> None:
-        """Tell that the outage is over."""
+        """Report that the outage is over."""
         if self._down_since is not None:
             lasted = self._clock() - self._down_since
             self._down_since = None
             self._observer(Resumed(self._registry, lasted, outage=True))
 
     async def _tell_of_hold(self, began: float, until: float) -> None:
-        """Tell how much is left, until it is over or another hold has taken its place."""
+        """Report the remaining time until the hold is over or another one has replaced it."""
         while (left := until - self._clock()) > 0:
             await anyio.sleep(min(left, PROGRESS_EVERY) + _GRACE)
             if self._held_until != until:

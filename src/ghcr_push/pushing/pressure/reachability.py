@@ -1,4 +1,4 @@
-"""Whether a registry has answered at all in this run: one that never does is given up early."""
+"""Whether a registry has answered at all in this run: if it never does, it is given up early."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,15 +9,15 @@ from ghcr_push.model import Failure, Kind
 UNHEARD: Final = 720.0
 """Seconds of silence after which a registry that never answered is given up.
 
-An outage of ten minutes is ridden out even where it began before us; a mistyped address of which
-nothing comes back stays silent, and its owner need not wait for the end of the run to learn of it.
+A run survives an outage of ten minutes even if it began before the run. A mistyped address stays
+silent, and its user should learn of it before the end of the run.
 """
 
 UNCONNECTED: Final = 60.0
-"""The same where not even a connection was made: nobody listens there, or no such host is known.
+"""The same if no connection was made: nothing listens at the address, or the host is unknown.
 
-A registry in trouble keeps its front door open, as a rule; a mistyped port does not. A minute is
-what a service container of the job takes to come up.
+A registry in an incident usually still accepts connections; a mistyped port does not. A service
+container of the job may need a minute to start.
 """
 
 SILENT: Final = frozenset(
@@ -30,10 +30,10 @@ SILENT: Final = frozenset(
         Kind.TIMEOUT,
     }
 )
-"""Failures that are no answer, or that of a registry in trouble."""
+"""Failures without an answer, or with that of a registry in an incident."""
 
 _UNANSWERED: Final = frozenset({Kind.HOST_UNKNOWN, Kind.NETWORK, Kind.TIMEOUT})
-"""Failures that are no answer of anybody."""
+"""Failures without an answer from any server."""
 
 ADVICE: Final = (
     "Nothing at all came from that registry: check its host and port for a typing error, that it "
@@ -48,36 +48,36 @@ NOBODY_THERE: Final = (
 
 @dataclass(slots=True)
 class Reachability:
-    """What was heard of one registry; an answer of any kind counts, also a refusal."""
+    """The answers of one registry; any kind counts, also a refusal."""
 
     registry: str
     clock: Callable[[], float]
     answers: bool = False
-    """Whether the last request was answered, and not by trouble of the registry."""
+    """Whether the last request was answered, and not with an error of the registry itself."""
     heard_at: float = float("-inf")
     """When the last answer came."""
     given_up: Failure | None = None
-    """Why nothing more is asked of the registry; None where it is."""
+    """Why no more requests are sent to the registry; None while they are."""
     _heard: bool = False
     _met: bool = False
-    """Whether anything but a missing connection was met, though it was no answer."""
+    """Whether a connection was made, even without an answer."""
     _silent_since: float | None = None
 
     def answered(self) -> None:
-        """Note that it did what was asked."""
+        """Record a success."""
         self.answers, self.heard_at = True, self.clock()
         self.known_to_answer()
 
     def known_to_answer(self) -> None:
-        """Note that it has answered in this run."""
+        """Record that it has answered in this run."""
         self._heard, self.given_up = True, None
 
     def missed(self) -> None:
-        """Note that an answer is overdue."""
+        """Record that an answer is overdue."""
         self.answers = False
 
     def failed(self, failure: Failure) -> None:
-        """Note how a request failed: by an answer, or by none."""
+        """Record how a request failed, with or without an answer."""
         self.answers = failure.kind not in SILENT
         if self.answers:
             self.heard_at = self.clock()

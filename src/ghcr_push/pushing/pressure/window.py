@@ -1,7 +1,7 @@
-"""How many targets of a registry may be on their way from reading their tag to writing it.
+"""How many targets of a registry may be between reading their tag and writing it.
 
-A look at a tag that then waits long for a slot is old when the tag is written: another job may
-have moved it meanwhile. So those whose turn is far off have not looked yet.
+If a target reads its tag and then waits long for a slot, another job may have moved the tag before
+it is written. So a target reads its tag only when its turn is near.
 """
 
 from collections import deque
@@ -13,7 +13,7 @@ import anyio.lowlevel
 
 
 class Window:
-    """Lets in, first come first served, as many at a time as ``most`` says then."""
+    """Admits, first come first served, as many at a time as ``most`` returns."""
 
     def __init__(self, most: Callable[[], int]) -> None:
         self._most = most
@@ -22,12 +22,12 @@ class Window:
 
     @property
     def waiting(self) -> int:
-        """How many wait to be let in."""
+        """The number that wait to be admitted."""
         return len(self._waiting)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Wait to be let in; the end of the block lets in others."""
+        """Wait to be admitted; the end of the block admits others."""
         turn = anyio.Event()
         self._waiting.append(turn)
         self.admit()
@@ -50,7 +50,7 @@ class Window:
         self.admit()
 
     def admit(self) -> None:
-        """Let in whom ``most`` allows now."""
+        """Admit as many as ``most`` allows now."""
         while self._waiting and self._inside < self._most():
             self._inside += 1
             self._waiting.popleft().set()
