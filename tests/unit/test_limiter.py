@@ -275,10 +275,10 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
 
 
 @played
-async def test_only_a_third_secondary_limit_allows_longer_pauses() -> None:
+async def test_only_a_second_secondary_limit_allows_longer_pauses() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
-        for longest in (PAUSE_LAST, PAUSE_LAST, CAREFUL_LAST):
+        for longest in (PAUSE_LAST, CAREFUL_LAST):
             for _ in range(8):
                 await on.fail(await on.ask(limiter), SECONDARY)
                 await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD + longest * LONGEST)

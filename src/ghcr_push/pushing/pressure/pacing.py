@@ -8,14 +8,14 @@ PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED = 0.5, 30.0, 6.0
 Found by playing fleets of 10 to 1,000 runners (``docs/fleet.md``).
 """
 
-CAREFUL_FROM, CAREFUL_LAST, CAREFUL_GAIN = 3, 120.0, 1.2
-"""From the third secondary limit of a run on: seconds between starts at most, and the factor by
+CAREFUL_FROM, CAREFUL_LAST, CAREFUL_GAIN = 2, 120.0, 1.2
+"""From the second secondary limit of a run on: seconds between starts at most, and the factor by
 which one success makes the pace quicker at most.
 
 A hundred runners that share 600 requests a minute have to be 36 s apart. There a success would
 nearly halve the pause and a refusal double it: half of all requests would be refused, and bring on
-the next secondary limit. The first two limits change nothing: in fleets that meet no third one
-this would make the last runners slow.
+the next secondary limit. If only a third limit had this effect, such fleets would lose 0.3 % of
+their tags (``docs/fleet.md``).
 """
 
 GAIN_OF_WRITES, GAIN_OF_READS = 0.03, 0.01
@@ -31,7 +31,7 @@ class Pacing:
 
     A hundred runners with one write in flight each are a hundred writes. So a refusal doubles the
     pause, and successes in a row add more and more to the starts per second, which shortens long
-    pauses most: a runner that was unlucky catches up with the others. A third secondary limit
+    pauses most: a runner that was unlucky catches up with the others. A second secondary limit
     shows that this was too quick; from then on a success shortens a long pause by little.
     """
 
