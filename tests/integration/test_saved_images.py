@@ -191,7 +191,7 @@ async def test_a_save_that_is_killed_is_a_failure_and_leaves_nothing(
         # the pipe holds less than the image has
         select([cast("FileIO", output.reader)], [], [])
         output._process.kill()
-        with pytest.raises(PushError, match="whole"):
+        with pytest.raises(PushError, match="incomplete"):
             await drained(saved)
     assert spool.used == 0
 
