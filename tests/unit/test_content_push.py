@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.model import BlobOutcome, Image, Manifest, Source, Step, Target, TransferStats
+from ghcr_push.model import BlobOutcome, Image, Kind, Manifest, Source, Step, Target, TransferStats
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.events import ContentProgress, Event, Noticed
@@ -81,6 +81,8 @@ class World:
     writing: float = 0.1
     refusals: dict[Repository, list[ErrorInfo]] = field(default_factory=dict)
     """What looks for a mount are answered, one after the other."""
+    source_waits: dict[Digest, float] = field(default_factory=dict)
+    """The seconds that the source asks for at the first attempt to send a blob, short ones last."""
     asked: list[Asked] = field(default_factory=list)
 
     @asynccontextmanager
@@ -125,6 +127,16 @@ class Upload:
         for _ in range(2):
             await anyio.sleep(self.world.writing / 2)
             self.bytes_sent += self.blob.size // 2
+        if wait := self.world.source_waits.pop(self.blob.digest, None):
+            await anyio.sleep(1 / wait)
+            raise PushError(
+                ErrorInfo(
+                    origin=Origin.RUN,
+                    kind=Kind.SOURCE_UNREACHABLE,
+                    message="slow down",
+                    retry_after=wait,
+                )
+            )
         self.world.held.add((self.repository, self.blob.digest))
         return BlobOutcome.SENT
 
@@ -357,6 +369,15 @@ async def test_a_hold_that_came_during_the_second_look_is_obeyed() -> None:
         assert (world.of("look"), world.of("send")) == ([APP, APP], [])
         await anyio.sleep(10)
     assert world.of("send") == [APP]
+
+
+@played
+async def test_the_longest_wait_that_a_source_asks_for_holds_for_all_its_blobs() -> None:
+    world = World(source_waits={LAYER: 30.0, CONFIG: 1.0})
+    async with bench(world) as on:
+        with anyio.move_on_after(30):
+            await on.push()
+    assert [world.of("send", each) for each in (LAYER, CONFIG)] == [[APP], [APP]]
 
 
 @played

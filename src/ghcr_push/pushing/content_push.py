@@ -318,7 +318,8 @@ class ContentPush:
         except PushError as error:
             evidence = error.evidence
             if evidence.kind is Kind.SOURCE_UNREACHABLE and evidence.retry_after:
-                self._content.rests_until = self._context.clock() + evidence.retry_after
+                until = self._context.clock() + evidence.retry_after
+                self._content.rests_until = max(self._content.rests_until, until)
             raise
 
     def _rest(self) -> float:
