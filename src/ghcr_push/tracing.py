@@ -124,9 +124,9 @@ def command(arguments: Sequence[str]) -> Iterator[Command]:
             _COMMANDS.debug("%s, %s%s, %.3f s%s", words, ending, status, seconds, _about())
 
 
-def unknown(where: str, told: str) -> None:
+def unknown(where: str, details: str) -> None:
     """Log a failure that no rule matches."""
-    _FAULTS.debug("not recognised, %s: %s", where, told)
+    _FAULTS.debug("not recognised, %s: %s", where, details)
 
 
 def fault(where: str, error: Exception) -> None:

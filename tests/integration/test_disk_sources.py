@@ -13,7 +13,8 @@ import httpx2
 import pytest
 from tests.support.front import Behaviour, Front, Rule, Step, on
 from tests.support.layouts import CONFIG, Made, platforms
-from tests.support.saved import INDEX, MANIFEST, config_of, digest_of, layer
+from tests.support.registry import manifest_of
+from tests.support.saved import MANIFEST, config_of, digest_of, layer
 
 COMMAND = Path(sys.executable).with_name("ghcr-push")
 TAGS = ("1", "1.4", "latest")
@@ -54,15 +55,6 @@ def push_to(layout: Path, references: Sequence[str], *more: str) -> Pushed:
         check=False,
     )
     return Pushed(done.returncode, json.loads(done.stdout or "{}"), done.stderr)
-
-
-def manifest_of(front: Front, name: str, reference: str) -> dict[str, Any]:
-    answer = httpx2.get(
-        f"http://{front.address}/v2/{name}/manifests/{reference}",
-        headers={"Accept": f"{INDEX}, {MANIFEST}"},
-    )
-    document: dict[str, Any] = answer.json()
-    return document
 
 
 def test_a_second_run_writes_nothing(layout: Path, front: Front) -> None:
@@ -114,7 +106,7 @@ def test_layers_that_were_compressed_once_are_not_sent_again(
 def test_one_platform_is_pushed_alone(layout: Path, front: Front) -> None:
     repository = f"{front.address}/acme/one-platform"
     assert push(layout, repository, "--platform", "linux/arm").status == 0
-    manifest = manifest_of(front, "acme/one-platform", "latest")
+    manifest = manifest_of(front.address, "acme/one-platform", "latest")
     assert "layers" in manifest
     url = f"http://{front.address}/v2/acme/one-platform/manifests/latest"
     _, digests, _ = platforms()
@@ -140,8 +132,10 @@ def test_one_refused_blob_is_sent_again_from_its_file(layout: Path, front: Front
     pushed = push(layout, f"{front.address}/acme/retried")
     assert pushed.status == 0, pushed.report
     assert pushed.report["totals"]["retries"] == 2
-    top = manifest_of(front, "acme/retried", "1")
-    children = [manifest_of(front, "acme/retried", each["digest"]) for each in top["manifests"]]
+    top = manifest_of(front.address, "acme/retried", "1")
+    children = [
+        manifest_of(front.address, "acme/retried", each["digest"]) for each in top["manifests"]
+    ]
     base = f"http://{front.address}/v2/acme/retried/blobs"
     for blob in {each["digest"] for child in children for each in child["layers"]}:
         assert digest_of(httpx2.get(f"{base}/{blob}").content) == blob

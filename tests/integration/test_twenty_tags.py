@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 from tests.support.front import Front, Step, running_front
 from tests.support.layouts import Made, platforms
-from tests.support.registry import running_registry
-from tests.support.saved import INDEX, MANIFEST
+from tests.support.registry import manifest_of, running_registry
 
 COMMAND = Path(sys.executable).with_name("ghcr-push")
 REPOSITORIES = [f"acme/five-{number}" for number in range(5)]
@@ -90,22 +87,13 @@ def given(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Given]:
         yield given
 
 
-def manifest_of(front: Front, name: str, reference: str) -> dict[str, Any]:
-    answer = httpx2.get(
-        f"http://{front.address}/v2/{name}/manifests/{reference}",
-        headers={"Accept": f"{INDEX}, {MANIFEST}"},
-    )
-    document: dict[str, Any] = answer.json()
-    return document
-
-
 def test_each_part_costs_once_and_a_second_run_nothing(given: Given) -> None:
     assert set(given.push()) == {"pushed"}
     stats = given.front.stats()
     read = given.read_from.stats() if given.read_from else None
-    top = manifest_of(given.front, REPOSITORIES[0], "latest")
+    top = manifest_of(given.front.address, REPOSITORIES[0], "latest")
     children = [each["digest"] for each in top["manifests"]]
-    manifests = [manifest_of(given.front, REPOSITORIES[0], child) for child in children]
+    manifests = [manifest_of(given.front.address, REPOSITORIES[0], child) for child in children]
     blobs = {each["digest"] for one in manifests for each in (one["config"], *one["layers"])}
     for name in REPOSITORIES:
         uploads = stats.blob_uploads.get(name, {})

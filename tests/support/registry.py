@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
+
+import httpx2
 
 from tests.support.engines import SCRIPTS, script_environment
+from tests.support.saved import INDEX, MANIFEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +21,16 @@ class Registry:
 
     address: str
     folder: Path
+
+
+def manifest_of(address: str, name: str, reference: str) -> dict[str, Any]:
+    """Return a manifest or index of the registry at `address`."""
+    answer = httpx2.get(
+        f"http://{address}/v2/{name}/manifests/{reference}",
+        headers={"Accept": f"{INDEX}, {MANIFEST}"},
+    )
+    document: dict[str, Any] = answer.json()
+    return document
 
 
 @contextmanager

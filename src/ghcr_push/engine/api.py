@@ -51,8 +51,8 @@ class EngineApi:
     async def manifests(self, image: str) -> list[dict[str, Any]]:
         """Return the engine's list of an image's manifests; nothing before engine 28."""
         answer = await self._get(f"/images/{image}/json?manifests=1", {})
-        told = json_object(answer.content) if answer.is_success else None
-        return as_list((told or {}).get("Manifests"))
+        described = json_object(answer.content) if answer.is_success else None
+        return as_list((described or {}).get("Manifests"))
 
     async def is_whole(self, image: str) -> bool:
         """Return whether the engine has all parts of an image, as far as it says (from 28 on)."""
@@ -177,12 +177,12 @@ def _described(answer: httpx2.Response) -> Descriptor | None:
     raise PushError.of(Origin.ENGINE, message)
 
 
-def _descriptor(told: object) -> Descriptor:
+def _descriptor(descriptor: object) -> Descriptor:
     try:
-        fields = dict(cast("Mapping[str, object]", told))
+        fields = dict(cast("Mapping[str, object]", descriptor))
         return Descriptor(
             str(fields["mediaType"]), Digest(str(fields["digest"])), int(str(fields["size"]))
         )
     except (KeyError, TypeError, ValueError) as error:
-        message = f"the engine's answer about a tag cannot be read: {told!r:.200}"
+        message = f"the engine's answer about a tag cannot be read: {descriptor!r:.200}"
         raise PushError.of(Origin.STORE, message) from error

@@ -87,7 +87,7 @@ class DockerEngine:
                 found.update(await self._inspect(chunk))
             except PushError as error:
                 found.update(dict.fromkeys(chunk, classify(error.evidence)))
-            except Exception:  # noqa: BLE001 - a fault of ours at one image, told of it alone
+            except Exception:  # noqa: BLE001 - an internal error fails one image only
                 found.update(await self._inspect_singly(chunk))
         return found
 
@@ -97,7 +97,7 @@ class DockerEngine:
             return image
         try:
             chosen = await self._platforms.choose(source, image)
-        except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
+        except Exception as error:  # noqa: BLE001 - an internal error fails this image only
             return judged(error, str(source))
         if isinstance(chosen, Failure):
             return chosen
@@ -125,7 +125,7 @@ class DockerEngine:
         for source in sources:
             try:
                 singly.update(await self._inspect([source]))
-            except Exception as error:  # noqa: BLE001 - be it a fault of ours, it is this image's
+            except Exception as error:  # noqa: BLE001 - an internal error fails this image only
                 singly[source] = judged(error, str(source))
         return singly
 
@@ -246,14 +246,14 @@ class DockerEngine:
 def _inspected(printed: str) -> list[dict[str, object]]:
     """Parse the JSON objects of ``docker image inspect``, one per line."""
     try:
-        told = [json.loads(line) for line in printed.splitlines() if line.strip()]
+        objects = [json.loads(line) for line in printed.splitlines() if line.strip()]
     except ValueError as error:
         raise _unreadable(printed) from error
-    if told == [[]]:  # some clients print this when they find nothing
+    if objects == [[]]:  # some clients print this when they find nothing
         return []
-    if not all(isinstance(each, dict) for each in told):
+    if not all(isinstance(each, dict) for each in objects):
         raise _unreadable(printed)
-    return told
+    return objects
 
 
 def _image(inspected: dict[str, object]) -> Image:

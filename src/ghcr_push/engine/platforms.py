@@ -93,8 +93,8 @@ class Platforms:
         if image.digest is None:
             the_one([Child(Digest(image.id), image.platform, None)], platform, ENGINES_IMAGE)
             return image, WHOLE
-        told = await self._api.manifests(image.id) if await self._knows_platforms() else []
-        chosen = _choice(told, platform) if told else await self._read(source, image.digest)
+        listed = await self._api.manifests(image.id) if await self._knows_platforms() else []
+        chosen = _choice(listed, platform) if listed else await self._read(source, image.digest)
         return (image, WHOLE) if chosen[0].digest == image.digest else chosen
 
     async def _knows_platforms(self) -> bool:

@@ -29,7 +29,7 @@ class ErrorText:
     status: int | None
     code: str | None
     answered: bool
-    """Whether the registry answered, whoever reports it."""
+    """Whether the registry answered, whichever client reports it."""
     wait: float | None
     """Seconds that the registry asked for, the longest if several are named."""
     details: str
@@ -40,12 +40,12 @@ class ErrorText:
 
 def read(evidence: ErrorInfo) -> ErrorText:
     """Return ``evidence`` parsed for the rules; never raises."""
-    told, landed = _well_formed(evidence.message), False
+    text, landed = _well_formed(evidence.message), False
     if evidence.origin in {Origin.ENGINE, Origin.STORE}:
-        lines = _NOTE.sub("", told).splitlines()
+        lines = _NOTE.sub("", text).splitlines()
         landed = any(_LANDED.fullmatch(line) for line in lines)
-        told = _without_progress(lines) or told
-    raw = told.strip()[:_MOST_READ]
+        text = _without_progress(lines) or text
+    raw = text.strip()[:_MOST_READ]
     text = _unwrapped(_without_prefixes(_without_html(raw)))
     masked = _masked(text)
     status, code = evidence.status, evidence.code

@@ -90,7 +90,7 @@ def _run(
 
 
 def _refuse_or_warn(name: str, nearest: str) -> None:
-    """Reject a variable whose name is nearly one of ours: it might forbid the push."""
+    """Reject a variable whose name is nearly that of an option: it might forbid the push."""
     if nearest:
         raise click.UsageError(f"{name} is not a known variable. Did you mean {nearest}?")
     click.echo(f"{name} is not a known variable; it was ignored.", err=True)

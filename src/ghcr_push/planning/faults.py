@@ -27,8 +27,8 @@ _GIT_FOLDER = re.compile(r"^refs/(?:heads|tags)/")
 _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 _COMMON_FAULTS = tuple(
-    (re.compile(pattern), told)
-    for pattern, told in (
+    (re.compile(pattern), hint)
+    for pattern, hint in (
         (r"://", "starts with a protocol; leave it out"),
         (
             # $NAME, ${NAME} and $(command)
@@ -50,7 +50,7 @@ def common_fault(text: str) -> str:
     """Find errors that the grammar would not explain: protocols, spaces, digests, length."""
     if len(text) > _LONGEST:
         return f"is longer than a reference can be ({_LONGEST} characters)"
-    return next((told for pattern, told in _COMMON_FAULTS if pattern.search(text)), "")
+    return next((hint for pattern, hint in _COMMON_FAULTS if pattern.search(text)), "")
 
 
 def tag_fault(text: str) -> str:

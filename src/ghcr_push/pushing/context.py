@@ -111,7 +111,7 @@ class RunContext:
             self.observer(Noticed(sentence))
 
     def _doubt(self, registry: str) -> None:
-        """Check again who reaches ``registry``, unless it accepted a write of ours."""
+        """Check again who reaches ``registry``, unless it accepted one of our writes."""
         if all(each.registry != registry for each in self.accepted):
             self.reach.doubt(registry)
 

@@ -86,7 +86,7 @@ class DryRun:
             try:
                 seen = await self._head(target)
                 same = seen is not None and await self._named_by(target, seen, image)
-            except Exception as error:  # noqa: BLE001 - costs what would have been told of the tag
+            except Exception as error:  # noqa: BLE001 - costs only the report on the tag
                 self._tell_unread(target, error)
                 return self._unlooked(target, image)
         return self._planned(target, image, seen, same=same)
@@ -136,6 +136,6 @@ class DryRun:
             self._unread.add(place)
             status = "" if failure.status is None else f" ({failure.status})"
             self._notice(
-                f"{place} could not be read, so that nothing is told of what its tags name: "
+                f"{place} could not be read, so the report does not say what its tags name: "
                 f"{failure.kind}{status}: {failure.message}. {failure.advice}"
             )

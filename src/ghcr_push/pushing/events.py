@@ -182,17 +182,17 @@ def unfailing(observer: Observer) -> Observer:
 
     A closed log is not an error of the observer.
     """
-    told = False
+    reported = False
 
     def observe(event: Event) -> None:
-        nonlocal told
+        nonlocal reported
         try:
             observer(event)
         except BrokenPipeError:
             return
         except Exception as error:  # noqa: BLE001 - what is pushed matters more
-            if not told:
-                told = True
-                tracing.fault(f"nothing was told of {type(event).__name__}", error)
+            if not reported:
+                reported = True
+                tracing.fault(f"no report of {type(event).__name__}", error)
 
     return observe

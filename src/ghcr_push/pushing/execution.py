@@ -90,7 +90,7 @@ class Execution:
                 return await self._results(stack, adapters)
         except InputError:
             raise
-        except Exception as error:  # noqa: BLE001 - what landed must be told all the same
+        except Exception as error:  # noqa: BLE001 - what landed must be reported
             return self._broken_off(error)
 
     async def _results(

@@ -214,7 +214,7 @@ class GroupPush:
             return False
         except AttemptError as failed:
             self._fail(failed.failure)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+        except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
             self._fail(self._context.judge(error, self._group.repository))
         else:
             self._context.observer(ReferrersBrought(seed.target, seed.referrers))
@@ -325,7 +325,7 @@ class GroupPush:
             return None
         except AttemptError as failed:
             failure = failed.failure
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+        except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
             failure = self._context.judge(error, repository)
         else:
             return self._known(uploaded)

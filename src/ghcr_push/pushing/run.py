@@ -165,7 +165,7 @@ class PushRun:
     async def _run_group(self, group: Group, runs: list[TagPush]) -> None:
         try:
             await self._push_group(group, runs)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+        except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
             self._control.fail_all(runs, self._context.judge(error, group.repository))
         finally:
             registry = group.repository.registry

@@ -184,7 +184,7 @@ class TagPush:
             return None
         except AttemptError as failed:
             return self.fail(failed.failure)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other targets
+        except Exception as error:  # noqa: BLE001 - an internal error must not fail other targets
             failure = self._context.judge(error, self.repository)
             self._journal.close(failure)
             return self.fail(failure)

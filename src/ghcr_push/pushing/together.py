@@ -38,7 +38,7 @@ class Together:
             self._decided.set()
 
     def refuse(self, target: Target, failure: Failure) -> None:
-        """Report that ``target`` failed for good: no tag is written unless some already were."""
+        """Report that ``target`` failed permanently: no tag is written unless some already were."""
         if not self.wanted or self._decided.is_set():
             return
         message = f"no tag was written, because {target} failed: {failure.message}"

@@ -62,7 +62,7 @@ class WriteAccess:
             request = self._context.registry.check_write_access(repository)
             await answered(request, within=READ_TIMEOUT)
             slot.answered()
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other groups
+        except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
             failure = self._context.judge(error, repository)
             slot.failed(failure)
             self.learn(repository, failure)

@@ -83,10 +83,10 @@ _MOST_OF_A_BODY = 2_000
 
 def _told_in_full(request: str, status: int, headers: httpx2.Headers, text: str) -> str:
     """Return an answer in full, for a maintainer."""
-    told = [f"{name}: {headers[name]}" for name in _TELLING if name in headers]
+    shown = [f"{name}: {headers[name]}" for name in _TELLING if name in headers]
     more = " ..." if len(text) > _MOST_OF_A_BODY else ""
     return "\n".join(
-        [request, f"HTTP {with_phrase(status)}", *told, "", text[:_MOST_OF_A_BODY] + more]
+        [request, f"HTTP {with_phrase(status)}", *shown, "", text[:_MOST_OF_A_BODY] + more]
     )
 
 

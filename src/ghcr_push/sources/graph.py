@@ -112,8 +112,8 @@ class ImageGraph:
             named = Digest(descriptor["digest"])
             notes = descriptor.get("annotations") or {}
             attests = notes.get(REFERENCE_DIGEST) if _REFERENCE_TYPE in notes else None
-            told = descriptor.get("platform")
-            platform = platform_of(told) if told else self._platform_of(named)
+            described = descriptor.get("platform")
+            platform = platform_of(described) if described else self._platform_of(named)
             yield Child(named, platform, attests)
 
     def _platform_of(self, digest: Digest) -> str:
@@ -192,9 +192,9 @@ def usual(platform: str) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Return the first of ``names`` and the number of the rest; empty if there are none."""
-    told = list(dict.fromkeys(names))
-    more = f" and {len(told) - _MOST_LISTED} more" if len(told) > _MOST_LISTED else ""
-    return ", ".join(told[:_MOST_LISTED]) + more
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - _MOST_LISTED} more" if len(unique) > _MOST_LISTED else ""
+    return ", ".join(unique[:_MOST_LISTED]) + more
 
 
 def _content_missing(message: str) -> Exception:

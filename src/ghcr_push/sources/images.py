@@ -55,8 +55,8 @@ class SavedImage:
     @property
     def notice(self) -> str | None:
         """All notices for the reader, as one sentence."""
-        told = (self.left_out, uncompressed(self.blobs))
-        return "; ".join(sentence for sentence in told if sentence) or None
+        sentences = (self.left_out, uncompressed(self.blobs))
+        return "; ".join(sentence for sentence in sentences if sentence) or None
 
     @property
     def digests(self) -> frozenset[Digest]:

@@ -129,8 +129,8 @@ class Layout:
                 yield from self._entries(child, contents) if nested else (entry,)
             return
         config = self._files.content(path_of(Digest(document["config"]["digest"])), LARGEST_CONFIG)
-        told = json_object(config or b"") or {}
-        platform = {key: told[key] for key in _PLATFORM if told.get(key)}
+        fields = json_object(config or b"") or {}
+        platform = {key: fields[key] for key in _PLATFORM if fields.get(key)}
         described = {
             "mediaType": manifest.media_type,
             "digest": manifest.digest,
@@ -280,9 +280,9 @@ def _list(value: Any) -> list[Any]:
 
 def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
     """Return a manifest's media type, or its descriptor's, or the one its fields suggest."""
-    told = document.get("mediaType") or (named.media_type if named else None)
-    if isinstance(told, str) and told in _TYPES:
-        return told
+    media_type = document.get("mediaType") or (named.media_type if named else None)
+    if isinstance(media_type, str) and media_type in _TYPES:
+        return media_type
     return media_types.INDEX if "manifests" in document else media_types.MANIFEST
 
 

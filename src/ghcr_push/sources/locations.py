@@ -52,7 +52,7 @@ class SourcesByLocation:
         async def look(source: Source, location: Location) -> None:
             try:
                 found[source] = await self._find(location)
-            except Exception as error:  # noqa: BLE001 - a fault of ours must not sink other sources
+            except Exception as error:  # noqa: BLE001 - an internal error must not fail other sources
                 found[source] = judged(error, str(source))
 
         async with anyio.create_task_group() as tasks:

@@ -137,8 +137,8 @@ def _annotated(
 
 def _platform(entry: Mapping[str, Any]) -> str:
     """Return the platform of an entry; empty for attestations and artifacts."""
-    told = entry.get("platform") or {}
-    if told.get("os") in {None, "unknown"}:
+    platform = entry.get("platform") or {}
+    if platform.get("os") in {None, "unknown"}:
         return ""
-    fields = (usual(platform_of(told)), told.get("os.version"))
+    fields = (usual(platform_of(platform)), platform.get("os.version"))
     return "/".join(str(field) for field in fields if field)

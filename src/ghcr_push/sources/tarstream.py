@@ -187,8 +187,8 @@ def _engine_error(tail: bytes) -> str:
     if found is None:
         return ""
     try:
-        told, _ = json.JSONDecoder().raw_decode(found[0].decode(errors="replace"))
-        return str(told["errorDetail"]["message"])
+        line, _ = json.JSONDecoder().raw_decode(found[0].decode(errors="replace"))
+        return str(line["errorDetail"]["message"])
     except (ValueError, KeyError, TypeError):
         return ""
 

@@ -278,7 +278,7 @@ class Limiter:
         seconds = max(least, pause * self._random.uniform(SHORTEST, LONGEST))
         if not seconds:
             return float("-inf")
-        # read once: a timer for a moment before the one that is returned would let nobody in
+        # read once: a timer set before the returned time would admit nothing
         until = self._clock() + seconds
         self._tasks.start_soon(self._admit_at, until)
         if seconds > LOOK_LEAD:

@@ -39,12 +39,12 @@ class Pacing:
     pause: float = 0.0
     """Seconds."""
     _streak: int = 0
-    _limits: int = 0
+    _secondary_limits: int = 0
     """The secondary limits met; one that goes on counts once."""
 
     @property
     def _careful(self) -> bool:
-        return self._limits >= CAREFUL_FROM
+        return self._secondary_limits >= CAREFUL_FROM
 
     def refused(self) -> None:
         """Double the pause, or begin it."""
@@ -62,6 +62,6 @@ class Pacing:
 
     def throttled(self, *, again: bool) -> None:
         """Begin again slowly after a secondary limit; ``again``: it is still the same one."""
-        self._limits += not again
+        self._secondary_limits += not again
         self.refused()
         self.pause = max(self.pause, PAUSE_THROTTLED)

@@ -22,7 +22,7 @@ MOMENT = 0.5
 """Upper end, in seconds, of the wait after a refusal that cost no attempt."""
 
 HASTE = 0.25
-"""What is left of the jitter where a slot is free that nobody waits for."""
+"""Share of the jitter that is kept while a slot is free and no write waits for it."""
 
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
 """Seconds to wait out a burst limiter, whose own hints are milliseconds; jitter; growth to 32 s."""
@@ -118,7 +118,7 @@ class Backoff:
     ) -> T:
         """Call ``attempt`` until it returns; raise its last ``AttemptError`` when giving up.
 
-        ``spare`` says whether a slot is free that nobody waits for.
+        ``spare`` returns whether a slot is free and no write waits for it.
         """
 
         def next_wait(state: RetryCallState) -> float:
@@ -147,7 +147,7 @@ class Backoff:
         return await retrying(one)
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Do as ``run`` does with an attempt that needs no slot, and tell nobody of its waits."""
+        """Retry as ``run`` does an attempt that needs no slot, without reporting its waits."""
         return await self.run(attempt, Tries(), lambda *_: None, lambda: True)
 
 
