@@ -255,7 +255,7 @@ def test_a_source_that_may_not_be_read_sinks_no_other(
 def test_a_source_whose_blobs_never_come_moves_no_tag_and_holds_up_no_other(
     answer: Answer, kind: str, source: Front, front: Front, tmp_path: Path
 ) -> None:
-    fill(source, "acme/bad")
+    fill(source, "acme/bad", seed=8)
     match = on(Step.BLOB_GET, repository="acme/bad")
     source.set(Behaviour(rules=(Rule(match=match, answer=answer),)))
     lines = [
