@@ -23,91 +23,81 @@ NOT_HERE: Final = frozenset({"summary"})
 LISTS: Final = frozenset({"tags", "annotations", "mount-from", "protect", "insecure-registries"})
 CHOICES: Final = {"transport": ("auto", "direct", "engine"), "on-protected": ("fail", "keep")}
 
-METAVARS: Final = {
-    "tags": "TARGET",
-    "tags-file": "FILE",
-    "image": "REPOSITORY",
-    "source": "SOURCE",
-    "platform": "OS/ARCH",
-    "annotations": "ANNOTATION",
-    "mount-from": "REPOSITORY",
-    "spool-size": "SIZE",
-    "max-parallel": "N",
-    "max-attempts": "N",
-    "backoff-initial": "DURATION",
-    "backoff-max": "DURATION",
-    "attempt-timeout": "DURATION",
-    "timeout": "DURATION",
-    "registry": "REGISTRY",
-    "username": "NAME",
-    "protect": "GLOB",
-    "report-file": "FILE",
-    "insecure-registries": "REGISTRY",
+GROUPS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "What": {
+        "tags": ("TARGET", "The same as an argument TARGET; both add up."),
+        "tags-file": ("FILE", "File with more targets, one per line."),
+        "allow-empty": ("", "Without a target, do nothing and succeed."),
+        "source": ("SOURCE", ""),
+        "platform": ("OS/ARCH", ""),
+        "compress-layers": ("", ""),
+        "annotations": ("ANNOTATION", "KEY=VALUE for the index made from several sources."),
+        "referrers": ("", "Also push the image's signatures, SBOMs and attestations."),
+        "dry-run": ("", "Read each tag and report what would be pushed; write nothing."),
+    },
+    "Where to": {
+        "image": ("REPOSITORY", ""),
+        "protect": (
+            "GLOB",
+            "Tags that may be created but never moved to another image, such as 'v*.*.*'.",
+        ),
+        "on-protected": ("", "What to do if a protected tag names another image."),
+        "all-or-nothing": (
+            "",
+            "Write no tag before the content of every target is in its registry.",
+        ),
+        "insecure-registries": (
+            "REGISTRY",
+            "Registry that may use plain HTTP, besides localhost and 127.0.0.0/8.",
+        ),
+    },
+    "How fast": {
+        "max-parallel": ("N", ""),
+        "adaptive": ("", "Keep --max-parallel fixed, whatever the registry answers."),
+        "transport": ("", "Who uploads the layers: this process, `docker push`, or what suits."),
+        "mount-from": (
+            "REPOSITORY",
+            "Repository to mount layers from instead of uploading them, such as ghcr.io/acme/base.",
+        ),
+        "spool-size": ("SIZE", ""),
+    },
+    "When it fails": {
+        "max-attempts": ("N", ""),
+        "backoff-initial": ("DURATION", ""),
+        "backoff-max": ("DURATION", ""),
+        "attempt-timeout": ("DURATION", ""),
+        "timeout": ("DURATION", ""),
+        "fail-fast": ("", "Start no new targets after the first permanent failure."),
+        "fail-on-error": ("", "Exit with 0 although targets failed."),
+        "verify": ("", "Trust the answer to a write; do not read the tag back."),
+    },
+    "Credentials": {
+        "registry": ("REGISTRY", "Registry that --username and the password are for."),
+        "username": ("NAME", "User name there."),
+        "password-stdin": ("", "Read the password from standard input."),
+    },
+    "Output": {
+        "report-file": ("FILE", "Also write the JSON report to FILE."),
+        "declare-artifacts": (
+            "",
+            "Declare what was pushed in $GITHUB_ARTIFACTS, for actions/attest.",
+        ),
+        "format": ("", "Print the result as text or as the JSON report.  [default: text]"),
+        "quiet": ("", "Show no progress, only the result and errors."),
+        "verbose": ("", "Show every request and docker command."),
+        "color": ("", "Use colours, or none.  [default: on a terminal without NO_COLOR]"),
+        "version": ("", "Show the version."),
+        "help": ("", ""),
+    },
 }
+"""The options by the headings of ``--help``, each with the name of its value and its text.
 
-GROUPS: Final = {
-    "What": (
-        "tags",
-        "tags-file",
-        "allow-empty",
-        "source",
-        "platform",
-        "compress-layers",
-        "annotations",
-        "referrers",
-        "dry-run",
-    ),
-    "Where to": ("image", "protect", "on-protected", "all-or-nothing", "insecure-registries"),
-    "How fast": ("max-parallel", "adaptive", "transport", "mount-from", "spool-size"),
-    "When it fails": (
-        "max-attempts",
-        "backoff-initial",
-        "backoff-max",
-        "attempt-timeout",
-        "timeout",
-        "fail-fast",
-        "fail-on-error",
-        "verify",
-    ),
-    "Credentials": ("registry", "username", "password-stdin"),
-    "Output": (
-        "report-file",
-        "declare-artifacts",
-        "format",
-        "quiet",
-        "verbose",
-        "color",
-        "version",
-        "help",
-    ),
-}
-"""The options by the headings of ``--help``."""
+A flag or choice has no such name. Without a text here, the help has the input's description."""
 
-# replaces phrases for a workflow in the inputs' descriptions by those for a terminal
-_HELP: Final = {
-    "tags": "The same as an argument TARGET; both add up.",
-    "tags-file": "File with more targets, one per line.",
-    "allow-empty": "Without a target, do nothing and succeed.",
-    "annotations": "KEY=VALUE for the index made from several sources.",
-    "dry-run": "Read each tag and report what would be pushed; write nothing.",
-    "adaptive": "Keep --max-parallel fixed, whatever the registry answers.",
-    "all-or-nothing": "Write no tag before the content of every target is in its registry.",
-    "transport": "Who uploads the layers: this process, `docker push`, or what suits.",
-    "fail-fast": "Start no new targets after the first permanent failure.",
-    "fail-on-error": "Exit with 0 although targets failed.",
-    "verify": "Trust the answer to a write; do not read the tag back.",
-    "report-file": "Also write the JSON report to FILE.",
-    "registry": "Registry that --username and the password are for.",
-    "username": "User name there.",
-    "protect": "Tags that may be created but never moved to another image, such as 'v*.*.*'.",
-    "on-protected": "What to do if a protected tag names another image.",
-    "insecure-registries": "Registry that may use plain HTTP, besides localhost and 127.0.0.0/8.",
-    "referrers": "Also push the image's signatures, SBOMs and attestations.",
-    "mount-from": (
-        "Repository to mount layers from instead of uploading them, such as ghcr.io/acme/base."
-    ),
-    "declare-artifacts": "Declare what was pushed in $GITHUB_ARTIFACTS, for actions/attest.",
-}
+_OWN_VARIABLES: Final = ("format", "quiet", "verbose", "color")
+"""The options with a variable that are no inputs."""
+
+_SHOWN: Final = {name: row for group in GROUPS.values() for name, row in group.items()}
 
 _EXAMPLES: Final = """\
   ghcr-push --source app ghcr.io/acme/app:1.4.2 ghcr.io/acme/app:latest
@@ -146,45 +136,32 @@ def parameters() -> list[click.Parameter]:
     return [
         click.Argument(["targets"], nargs=-1, metavar="[TARGET]...", shell_complete=_commands),
         *(_option(each) for each in INPUTS if not each.secret and each.name not in NOT_HERE),
-        _Option([_PASSWORD], is_flag=True, help="Read the password from standard input."),
-        _Option(
-            ["--format", "output_format"],
-            type=click.Choice(["text", "json"]),
-            default="text",
-            envvar=variable("format"),
-            help="Print the result as text or as the JSON report.  [default: text]",
-        ),
-        _Option(
-            ["-q", "--quiet"],
-            is_flag=True,
-            envvar=variable("quiet"),
-            help="Show no progress, only the result and errors.",
-        ),
-        _Option(
-            ["-v", "--verbose"],
-            is_flag=True,
-            envvar=variable("verbose"),
-            help="Show every request and docker command.",
-        ),
-        _Option(
-            ["--color/--no-color"],
-            default=None,
-            envvar=variable("color"),
-            help="Use colours, or none.  [default: on a terminal without NO_COLOR]",
-        ),
-        _Option(
-            ["-V", "--version"],
+        _own("--password-stdin", is_flag=True),
+        _own("--format", "output_format", type=click.Choice(["text", "json"]), default="text"),
+        _own("--quiet", "-q", is_flag=True),
+        _own("--verbose", "-v", is_flag=True),
+        _own("--color/--no-color", default=None),
+        _own(
+            "--version",
+            "-V",
             is_flag=True,
             is_eager=True,
             expose_value=False,
             callback=_show_version,
-            help="Show the version.",
         ),
     ]
 
 
+def _own(*names: str, **attributes: Any) -> "_Option":
+    """Create an option that is no input."""
+    name = names[0].partition("/")[0].removeprefix("--")
+    envvar = variable(name) if name in _OWN_VARIABLES else None
+    return _Option(names, envvar=envvar, help=_SHOWN[name][1], **attributes)
+
+
 def _option(each: Input) -> "_Option":
-    text = _HELP.get(each.name, each.description.replace("`", ""))
+    metavar, text = _SHOWN[each.name]
+    text = text or each.description.replace("`", "")
     if each.is_flag:
         off = each.default == "true"
         return _Option(
@@ -200,17 +177,17 @@ def _option(each: Input) -> "_Option":
     return _Option(
         [each.option],
         multiple=True,
-        type=_type(each),
-        metavar=METAVARS.get(each.name),
+        type=_type(each.name, metavar),
+        metavar=metavar or None,
         help=text,
     )
 
 
-def _type(each: Input) -> "click.ParamType[Any]":
+def _type(name: str, metavar: str) -> "click.ParamType[Any]":
     """Return what TAB completes: values, files, or nothing."""
-    if each.name in CHOICES:
-        return click.Choice(CHOICES[each.name])
-    return click.Path() if METAVARS.get(each.name) == "FILE" else click.STRING
+    if name in CHOICES:
+        return click.Choice(CHOICES[name])
+    return click.Path() if metavar == "FILE" else click.STRING
 
 
 class _Option(click.Option):
@@ -351,7 +328,7 @@ def _lines(text: str) -> str:
 def unknown_variables(environ: Iterable[str]) -> list[tuple[str, str]]:
     """Pair unknown variables with our prefix with the nearest known one, or nothing."""
     known = {variable(each.name) for each in INPUTS}
-    known |= {variable(name) for name in ("format", "quiet", "verbose", "color")}
+    known |= {variable(name) for name in _OWN_VARIABLES}
     return [
         (name, next(iter(get_close_matches(name, known, n=1, cutoff=0.85)), ""))
         for name in sorted(environ)
