@@ -14,7 +14,7 @@ _HEADINGS = {
     Cause.NETWORK: "The network",
     Cause.ENGINE: "The Docker Engine",
     Cause.INPUT: "The workflow: names, images, settings",
-    Cause.RUN: "The run itself",
+    Cause.NONE: "The run itself",
 }
 
 _INTRODUCTION = """\
@@ -105,7 +105,7 @@ def _overview() -> Iterator[str]:
     yield "## All kinds\n"
     yield "| kind | what happened | retried | slows down |"
     yield "| --- | --- | --- | --- |"
-    for cause in Cause:
+    for cause in _HEADINGS:
         for kind, policy in _of(cause):
             pressure = "yes" if policy.pressure else "no"
             tries = _tries(policy.cap, retryable=policy.retryable)

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
+from ghcr_push.failures.policies import Cause
 from ghcr_push.model import Attempt, Failure, Kind, Outcome, Source, Step, Target
 from ghcr_push.model import TargetResult as Ended
 from ghcr_push.references import parse_tag_reference
 from ghcr_push.reporting.build import build
-from ghcr_push.reporting.cause import CauseCategory, cause_of
+from ghcr_push.reporting.cause import cause_of
 from ghcr_push.reporting.records import Report
 
 TARGET = Target(parse_tag_reference("ghcr.io/acme/app:1"), Source("app"))
@@ -37,37 +38,35 @@ def report(*results: Ended) -> Report:
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        (Kind.SERVER_ERROR, CauseCategory.REGISTRY),
-        (Kind.SECONDARY_LIMIT, CauseCategory.REGISTRY),
-        (Kind.NETWORK, CauseCategory.NETWORK),
-        (Kind.DENIED, CauseCategory.PERMISSION),
-        (Kind.IMAGE_MISSING, CauseCategory.INPUT),
-        (Kind.PROTECTED, CauseCategory.INPUT),
-        (Kind.INTERNAL, CauseCategory.ENGINE),
-        (Kind.CANCELLED, CauseCategory.NONE),
+        (Kind.SERVER_ERROR, Cause.REGISTRY),
+        (Kind.SECONDARY_LIMIT, Cause.REGISTRY),
+        (Kind.NETWORK, Cause.NETWORK),
+        (Kind.DENIED, Cause.PERMISSION),
+        (Kind.IMAGE_MISSING, Cause.INPUT),
+        (Kind.PROTECTED, Cause.INPUT),
+        (Kind.INTERNAL, Cause.ENGINE),
+        (Kind.CANCELLED, Cause.NONE),
     ],
 )
-def test_every_failed_target_has_the_cause_of_its_kind(kind: Kind, cause: CauseCategory) -> None:
+def test_every_failed_target_has_the_cause_of_its_kind(kind: Kind, cause: Cause) -> None:
     assert cause_of(failed(kind)) is cause
 
 
 def test_every_kind_has_a_verdict() -> None:
-    assert {cause_of(failed(kind)) for kind in Kind} == set(CauseCategory) - {CauseCategory.MIXED}
+    assert {cause_of(failed(kind)) for kind in Kind} == set(Cause) - {Cause.MIXED}
 
 
 def test_a_target_that_was_cut_off_has_the_cause_of_its_last_failed_attempt() -> None:
     cut_off = failed(Kind.DEADLINE, Kind.NETWORK, Kind.SERVER_ERROR, Kind.DEADLINE)
-    assert cause_of(cut_off) is CauseCategory.REGISTRY
+    assert cause_of(cut_off) is Cause.REGISTRY
 
 
 def test_what_landed_after_failures_has_no_cause() -> None:
     landed = replace(PUSHED, attempts=failed(Kind.DENIED, Kind.SERVER_ERROR).attempts)
-    assert cause_of(landed) is CauseCategory.NONE
+    assert cause_of(landed) is Cause.NONE
 
 
 def test_a_run_has_the_one_cause_of_its_failures_or_is_mixed() -> None:
-    assert report(PUSHED).cause is CauseCategory.NONE
-    assert report(PUSHED, failed(Kind.DENIED), failed(Kind.CANCELLED)).cause is (
-        CauseCategory.PERMISSION
-    )
-    assert report(failed(Kind.DENIED), failed(Kind.NETWORK)).cause is CauseCategory.MIXED
+    assert report(PUSHED).cause is Cause.NONE
+    assert report(PUSHED, failed(Kind.DENIED), failed(Kind.CANCELLED)).cause is (Cause.PERMISSION)
+    assert report(failed(Kind.DENIED), failed(Kind.NETWORK)).cause is Cause.MIXED

@@ -11,7 +11,7 @@ from ghcr_push.failures.rules import RULES
 from ghcr_push.failures.secrets import without_secrets
 from ghcr_push.model import Failure, Kind
 
-_OWN = frozenset({Cause.ENGINE, Cause.INPUT, Cause.RUN})
+_OWN = frozenset({Cause.ENGINE, Cause.INPUT, Cause.NONE})
 """The possible causes of an engine's errors about its own images."""
 
 MOST_SHOWN = 2_000

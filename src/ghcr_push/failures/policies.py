@@ -12,14 +12,17 @@ from ghcr_push.model import Kind
 
 
 class Cause(StrEnum):
-    """Where to look for the fix."""
+    """Where to look for the fix; the values of the output ``cause``."""
 
+    NONE = "none"
+    """Of failures that only say that the run ended, or that there is none."""
     REGISTRY = "registry"
     NETWORK = "network"
     PERMISSION = "permission"
     ENGINE = "engine"
     INPUT = "input"
-    RUN = "run"
+    MIXED = "mixed"
+    """Of a run with several causes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,7 +304,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         "characters, no digest.",
     ),
     Kind.INTERNAL: RetryPolicy(
-        cause=Cause.RUN,
+        cause=Cause.NONE,
         meaning="a bug in this action or its image",
         advice="Please report this with the details (folded in the summary, `details` in the "
         "report); another release of the action may not have it.",
@@ -326,24 +329,24 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         tag_only=True,
     ),
     Kind.CANCELLED: RetryPolicy(
-        cause=Cause.RUN,
+        cause=Cause.NONE,
         meaning="the run was cancelled first",
         advice="Run the job again to push what is missing; it does not send again what was pushed.",
     ),
     Kind.DEADLINE: RetryPolicy(
-        cause=Cause.RUN,
+        cause=Cause.NONE,
         meaning="the run's `timeout` passed first",
         advice="Raise `timeout`, or push fewer tags in one step; the next run does not send "
         "again what was pushed.",
     ),
     Kind.FAIL_FAST: RetryPolicy(
-        cause=Cause.RUN,
+        cause=Cause.NONE,
         meaning="another target failed and `fail-fast` ended the run",
         advice="See the target that failed first; without `fail-fast` the others would have been "
         "tried.",
     ),
     Kind.HELD_BACK: RetryPolicy(
-        cause=Cause.RUN,
+        cause=Cause.NONE,
         meaning="another target failed and `all-or-nothing` left every tag unchanged",
         advice="See the target that failed; the next run does not send uploaded layers again. "
         "Without `all-or-nothing` this tag would have been written.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, TypeVar
 
+from ghcr_push.failures.policies import Cause
 from ghcr_push.model import (
     LANDED,
     SECOND,
@@ -21,7 +22,6 @@ from ghcr_push.model import (
     Step,
 )
 from ghcr_push.references import TagReference, parse_tag_reference
-from ghcr_push.reporting.cause import CauseCategory
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -125,7 +125,7 @@ class TargetRecord:
     """Whether the layers of its group were uploaded with this target."""
     retried: bool
     """Whether its own write, or the content uploaded with it, needed more than one attempt."""
-    cause: CauseCategory
+    cause: Cause
     """Where to look for the fix; none if it landed."""
     expected: Outcome | None = None
     """In a dry run: the expected outcome; null if it cannot be determined."""
@@ -205,7 +205,7 @@ class Report:
     """The version of this format; fields are added within a version, never changed."""
     result: Result
     """How the run ended."""
-    cause: CauseCategory
+    cause: Cause
     """The common cause of all failures, or mixed."""
     started_at: str
     """When it started: RFC 3339, UTC."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from ghcr_push.failures.policies import Cause
 from ghcr_push.model import Result
 from ghcr_push.reporting.build import build
-from ghcr_push.reporting.cause import CauseCategory
 from ghcr_push.reporting.escape import escape
 from ghcr_push.reporting.outputs import outputs
 
@@ -14,7 +14,7 @@ def refused_outputs() -> dict[str, str]:
     nothing = build((), started_at="", duration=0.0, cancelled=False, max_parallel=0)
     return outputs(nothing, "") | {
         "result": str(Result.FAILURE),
-        "cause": str(CauseCategory.INPUT),
+        "cause": str(Cause.INPUT),
         "lowest-parallel": "",
     }
 

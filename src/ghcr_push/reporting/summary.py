@@ -1,7 +1,7 @@
 """The job summary: a run in GitHub's Markdown, for a reader with ten seconds."""
 
+from ghcr_push.failures.policies import Cause
 from ghcr_push.model import Result
-from ghcr_push.reporting.cause import CauseCategory
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.headline import headline
@@ -70,7 +70,7 @@ def _facts(report: Report) -> str:
         facts.append(f"{count(totals.attempts, 'attempt')}, {again} among them")
     if totals.lowest_parallel < report.max_parallel:
         facts.append(f"parallel writes: {report.max_parallel}, down to {totals.lowest_parallel}")
-    if report.cause is not CauseCategory.NONE:
+    if report.cause is not Cause.NONE:
         facts.append(f"cause: **{report.cause}**")
     lines = [" · ".join(facts)]
     if sending := sent(report):
