@@ -159,7 +159,7 @@ def _short(_: Random, number: int, __: Failure) -> float:
 def _growing(random: Random, number: int, failure: Failure) -> float:
     """Exponential from 2 s to 60 s with jitter, and no shorter than the registry asks."""
     grown = min(60.0, 2.0**number)
-    return max(failure.wait or 0.0, random.uniform(grown / 2, grown))
+    return max(failure.asked_wait or 0.0, random.uniform(grown / 2, grown))
 
 
 OURS, NAIVE = "ours", "naive parallel"

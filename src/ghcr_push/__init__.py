@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ghcr_push.fronts.python import PushFailed, PushReport, push, push_async
-    from ghcr_push.model import Kind, Outcome, Result
+    from ghcr_push.model import FailureRecord, Kind, Outcome, Result
     from ghcr_push.planning.problems import InputError
     from ghcr_push.pushing import events
     from ghcr_push.pushing.events import Event, Observer
-    from ghcr_push.reporting.records import FailureRecord, TargetRecord
+    from ghcr_push.reporting.records import TargetRecord
 
     __version__: str
 
@@ -36,7 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Event": "ghcr_push.pushing.events",
-    "FailureRecord": "ghcr_push.reporting.records",
+    "FailureRecord": "ghcr_push.model",
     "InputError": "ghcr_push.planning.problems",
     "Kind": "ghcr_push.model",
     "Observer": "ghcr_push.pushing.events",

@@ -249,15 +249,33 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A classified failure: what happened, and what the queue and the reader should do about it."""
+class FailureRecord:
+    """What went wrong, as classified."""
 
     kind: Kind
+    """The kind of failure, one word of a fixed vocabulary."""
+    status: int | None = None
+    """The HTTP status, if there was an HTTP answer."""
+    code: str | None = None
+    """The registry's error code by the distribution-spec, such as TOOMANYREQUESTS."""
     message: str
-    """One or more lines of outside text, never escaped here; at most 2,000 characters."""
+    """The text from the registry, the engine or the network; outside text, not escaped."""
     advice: str
-    """One sentence that a person can act on."""
+    """One sentence on what to do about it."""
     retryable: bool
+    """Whether a retry could help."""
+    asked_wait: float | None = None
+    """Seconds that the registry asked to wait, in a header or in text, if it did."""
+    kept_failing: Kind | None = None
+    """If the run ran out of time: the kind of failure that was being retried."""
+    details: str | None = None
+    """Details for a maintainer if the failure is not recognised; outside text, secrets masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure(FailureRecord):
+    """A classified failure with what the queue should do about it."""
+
     pressure: bool = False
     """Whether it is a sign of overload, which lowers the limit."""
     cap: int | None = None
@@ -270,31 +288,41 @@ class Failure:
     """No connection was made: nothing listens at that address, or it cannot be reached."""
     tag_only: bool = False
     """The tag was refused, not the content: other targets of the group may still land."""
-    wait: float | None = None
-    """Seconds that the registry asked to wait, in a header or in text."""
-    status: int | None = None
-    code: str | None = None
-    """The distribution-spec's error code, such as ``TOOMANYREQUESTS``."""
-    kept_failing: Kind | None = None
-    """If the run ran out of time: the kind that was being retried, named in message and advice."""
-    details: str = ""
-    """Details for a maintainer if no rule matches: limited in size, without secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try of one unit for a target, with the limit at that time."""
+class AttemptRecord:
+    """One attempt of one unit for a target."""
 
     number: int
+    """The number of the attempt for this unit, from 1."""
     step: Step
+    """What the attempt did."""
     started: float
+    """Seconds from the start of the run."""
     seconds: float
+    """Duration of the attempt."""
     limit: int
-    failure: Failure | None = None
+    """Writes allowed in flight at that time."""
+    failure: FailureRecord | None = None
+    """How it failed; null if it did not."""
     wait: float = 0.0
-    """Seconds of waiting after it, before the next attempt."""
+    """Seconds of back-off after it; the next attempt may have waited longer, for a slot or a
+    hold."""
     answered: float | None = None
-    """Seconds until the write was answered; the rest is the read-back. None without an answer."""
+    """Seconds until its write was answered, the rest being its read-back; null without one."""
+
+    @property
+    def ended(self) -> float:
+        """Seconds from the start of the run."""
+        return self.started + self.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt(AttemptRecord):
+    """An attempt with what the queue should do about its failure."""
+
+    failure: Failure | None = None
 
 
 class BlobOutcome(StrEnum):
@@ -310,16 +338,18 @@ class BlobOutcome(StrEnum):
 class TransferStats:
     """What the upload of a group's content took, if the action uploaded it."""
 
-    sent: int = 0
-    mounted: int = 0
-    found: int = 0
-    """Blobs, by how they got into the repository."""
+    blobs_sent: int = 0
+    """Configs and layers that were uploaded."""
+    blobs_mounted: int = 0
+    """Configs and layers that were mounted from another repository of the registry."""
+    blobs_found: int = 0
+    """Configs and layers that were there already."""
     bytes_sent: int = 0
-    """Bytes on the wire; a byte sent twice counts twice."""
+    """Bytes of blobs on the wire; bytes sent twice count twice."""
     bytes_saved: int = 0
-    """Bytes not sent, because the blobs were there or could be mounted."""
+    """Bytes not sent, because they were there or could be mounted."""
     seconds_reading: float = 0.0
-    """Waiting for the next blob: for the engine, compression or temporary space."""
+    """Seconds of waiting for the next blob: for the engine, compression or temporary space."""
     seconds_compressing: float = 0.0
     """Processor time for compression, summed over all cores."""
     seconds_sending: float = 0.0
@@ -328,7 +358,7 @@ class TransferStats:
     @property
     def blobs(self) -> int:
         """Blobs that are in the repository now."""
-        return self.sent + self.mounted + self.found
+        return self.blobs_sent + self.blobs_mounted + self.blobs_found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,7 @@ async def test_a_base_that_may_only_be_read_is_mounted_from(front: Front) -> Non
         result = await pushed(client, app, base)
     assert (result.outcome, result.verified) == (Outcome.PUSHED, True)
     assert result.transfer is not None
-    assert (result.transfer.mounted, result.transfer.bytes_sent) == (len(LAYERS) + 1, 0)
+    assert (result.transfer.blobs_mounted, result.transfer.bytes_sent) == (len(LAYERS) + 1, 0)
     stats = front.stats()
     assert (stats.blob_uploads, stats.blob_mounts) == ({}, {app.name: len(LAYERS) + 1})
     # one token for the repository, one for looks and mounts

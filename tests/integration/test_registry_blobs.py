@@ -159,7 +159,7 @@ async def test_a_refusal_is_told_with_status_and_wait(front: Front, step: Step) 
         with pytest.raises(PushError) as raised:
             await upload.attempt()
         failure = classify(raised.value.evidence)
-        assert (failure.kind, failure.status, failure.wait) == (Kind.SERVER_ERROR, 503, 7)
+        assert (failure.kind, failure.status, failure.asked_wait) == (Kind.SERVER_ERROR, 503, 7)
         assert await upload.attempt() is BlobOutcome.SENT
 
 

@@ -335,7 +335,7 @@ def transfers_add_up(played: Played) -> Iterator[str]:
         if any(push.operation == "push" and push.whole for push in pushes):
             continue  # the engine had carried it: the answer was lost, or it took over
         blobs = played.scenario.transfer.contents[group.source].blobs
-        if transfer.sent + transfer.mounted + transfer.found != len(blobs):
+        if transfer.blobs_sent + transfer.blobs_mounted + transfer.blobs_found != len(blobs):
             yield f"{seed.target} tells of other blobs than its image has: {transfer}"
 
 

@@ -198,7 +198,7 @@ def jitter_without_floor(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
 
     def full(self: Backoff, failed: AttemptError, tries: Tries, *, spare: bool) -> float:
-        asked = failed.failure.wait or 0.0
+        asked = failed.failure.asked_wait or 0.0
         return max(asked, self.random.random() * wait(self, failed, tries, spare=spare))
 
     patch.setattr(Backoff, "wait", full)
@@ -209,7 +209,7 @@ def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
 
     def impatient(self: Backoff, failed: AttemptError, tries: Tries, *, spare: bool) -> float:
-        unasked = AttemptError(replace(failed.failure, wait=None), counts=failed.counts)
+        unasked = AttemptError(replace(failed.failure, asked_wait=None), counts=failed.counts)
         return wait(self, unasked, tries, spare=spare)
 
     patch.setattr(Backoff, "wait", impatient)
@@ -221,7 +221,7 @@ def read_back_although_told_to_wait(patch: pytest.MonkeyPatch) -> None:
 
     async def at_once(self: TagPush, sent: Sent, content: TagWriter) -> None:
         if sent.failed is not None:
-            failed = AttemptError(replace(sent.failed.failure, wait=None), counts=True)
+            failed = AttemptError(replace(sent.failed.failure, asked_wait=None), counts=True)
             sent = Sent(failed, doubtful=sent.doubtful)
         await settle(self, sent, content)
 

@@ -161,7 +161,7 @@ def waits_end(played: Played) -> Iterator[str]:
 
 def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) -> float:
     """Return the shortest wait of a failure, by how many counted; 0: this one may be free."""
-    asked = failure.wait or 0.0
+    asked = failure.asked_wait or 0.0
     if failure.holds:
         return 0.0  # the whole queue is held instead
     if failure.kind is Kind.THROTTLED:
@@ -171,7 +171,7 @@ def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) 
 
 def longest_wait(played: Played, failure: Failure, failures: int) -> float:
     """Return the longest wait of a failure, with so many of its unit known, itself among them."""
-    asked = failure.wait or 0.0
+    asked = failure.asked_wait or 0.0
     if failure.holds:
         return 0.0
     if failure.kind is Kind.THROTTLED:

@@ -17,8 +17,8 @@ from ghcr_push.references import parse_tag_reference
 
 SEED = Target(parse_tag_reference("ghcr.io/acme/app:1"), Source("app"))
 OTHER = Target(parse_tag_reference("ghcr.io/acme/app:2"), Source("app"))
-HALF = TransferStats(sent=2, found=1, bytes_sent=12_300_000, bytes_saved=400_000)
-DONE = TransferStats(sent=5, found=1, bytes_sent=30_000_000, bytes_saved=400_000)
+HALF = TransferStats(blobs_sent=2, blobs_found=1, bytes_sent=12_300_000, bytes_saved=400_000)
+DONE = TransferStats(blobs_sent=5, blobs_found=1, bytes_sent=30_000_000, bytes_saved=400_000)
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def bars_of_two(file: IO[str]) -> Bars:
 
 def carrying(done: float, size: float, *, whole: bool = True, name: str = "app") -> ContentProgress:
     """Say how many MB of an image are there, of those that are known."""
-    sent = TransferStats(sent=int(done > 0), bytes_sent=int(done * 1e6))
+    sent = TransferStats(blobs_sent=int(done > 0), bytes_sent=int(done * 1e6))
     seed = Target(parse_tag_reference(f"ghcr.io/acme/{name}:1"), Source("app"))
     return ContentProgress(seed, sent, 6, done=int(done * 1e6), size=int(size * 1e6), whole=whole)
 

@@ -485,8 +485,8 @@ def test_bars_are_for_a_person_who_looks_on(
         monkeypatch.setattr(sys, "stderr", stderr)
         with display.displayed(1, quiet=quiet, coloured=False) as shown:
             shown.observer(Noticed("a line"))
-            shown.observer(ContentProgress(target, TransferStats(sent=1)))
-            shown.observer(ContentDone(target, TransferStats(sent=1), 0.5))
+            shown.observer(ContentProgress(target, TransferStats(blobs_sent=1)))
+            shown.observer(ContentDone(target, TransferStats(blobs_sent=1), 0.5))
             shown.end()
         monkeypatch.undo()
     text = terminal.closed()

@@ -221,7 +221,7 @@ def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 async def test_what_an_origin_holds_is_mounted_from_there() -> None:
     async with bench(World({(TOOLS, LAYER)}), BASE, TOOLS) as on:
         transfer = await on.push()
-    assert (transfer.mounted, transfer.sent, transfer.bytes_saved) == (1, 1, 100)
+    assert (transfer.blobs_mounted, transfer.blobs_sent, transfer.bytes_saved) == (1, 1, 100)
     assert on.world.of("mount") == [TOOLS]
     assert on.world.of("look") == [APP, BASE, TOOLS]
     assert on.world.of("mount", CONFIG) == []
@@ -231,7 +231,7 @@ async def test_what_an_origin_holds_is_mounted_from_there() -> None:
 async def test_a_refused_mount_is_an_upload_and_no_failure() -> None:
     async with bench(World({(BASE, LAYER)}, mounts=False), BASE) as on:
         transfer = await on.push()
-    assert (transfer.mounted, transfer.sent) == (0, 2)
+    assert (transfer.blobs_mounted, transfer.blobs_sent) == (0, 2)
 
 
 @played
@@ -246,7 +246,7 @@ async def test_what_the_run_itself_sent_elsewhere_is_mounted_without_a_further_l
     async with bench(World(), BASE) as on:
         await on.push(OTHER)
         transfer = await on.push()
-    assert transfer.mounted == 2
+    assert transfer.blobs_mounted == 2
     assert on.world.of("mount") == [OTHER]
     assert on.world.of("look") == [OTHER, BASE, APP]
 

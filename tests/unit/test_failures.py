@@ -46,7 +46,7 @@ def test_each_example_gets_the_rules_verdict_and_the_wait_it_names(
         failure = classify(example.evidence, after_success=after_success)
         assert failure.kind is verdict.kind
         assert failure.advice == (verdict.advice or POLICIES[verdict.kind].advice)
-        assert failure.wait == (None if example.wait is None else pytest.approx(example.wait))
+        assert failure.asked_wait == (None if example.wait is None else pytest.approx(example.wait))
 
 
 def test_every_row_of_the_catalogue_is_in_exactly_one_rule() -> None:
@@ -405,7 +405,7 @@ def test_status_and_code_are_read_from_dockers_text() -> None:
     ],
 )
 def test_waits_are_read_as_go_prints_them(text: str, wait: float | None) -> None:
-    found = classify(engine(f"toomanyrequests: {text}")).wait
+    found = classify(engine(f"toomanyrequests: {text}")).asked_wait
     assert found == (None if wait is None else pytest.approx(wait))
 
 
@@ -415,7 +415,7 @@ def test_waits_are_read_as_go_prints_them(text: str, wait: float | None) -> None
 )
 def test_a_wait_is_never_shorter_than_asked(seconds: float, header: float | None) -> None:
     evidence = engine(f"toomanyrequests: retry-after: {seconds:.6f}s", retry_after=header)
-    wait = classify(evidence).wait
+    wait = classify(evidence).asked_wait
     assert wait is not None
     assert wait >= round(seconds, 6) - 1e-9
     if header is not None and 0 <= header < float("inf"):
@@ -460,7 +460,7 @@ def test_anything_gets_a_bounded_failure(
     assert 0 < len(failure.message) <= MOST_SHOWN
     assert failure.message.encode()
     assert failure.advice
-    assert failure.wait is None or 0 <= failure.wait < float("inf")
+    assert failure.asked_wait is None or 0 <= failure.asked_wait < float("inf")
     assert failure == classify(evidence, after_success=after_success)
 
 

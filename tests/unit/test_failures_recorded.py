@@ -91,7 +91,7 @@ def test_what_a_client_printed_is_judged_by_the_answer_it_met(recorded: Recorded
     assert failure.kind in recorded.right, recorded.stderr
     wait: Any = SCENARIOS[recorded.scenario].get("wait")
     if wait is not None and "retry-after" in recorded.stderr:
-        assert failure.wait == pytest.approx(wait)
+        assert failure.asked_wait == pytest.approx(wait)
     if SCENARIOS[recorded.scenario].get("final") and "rate limit" in recorded.stderr:
         assert not failure.retryable
 
@@ -125,7 +125,7 @@ def test_the_same_answer_to_our_own_client_is_judged_alike(name: str) -> None:
     failure = classify(evidence)
     assert failure.kind in {Kind(kind) for kind in scenario["kinds"]}
     assert failure.retryable is not scenario.get("final", not failure.retryable)
-    assert failure.wait == scenario.get("wait")
+    assert failure.asked_wait == scenario.get("wait")
     if "after_success" in scenario:
         assert classify(evidence, after_success=True).kind in scenario["after_success"]
 

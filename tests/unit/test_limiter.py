@@ -309,7 +309,7 @@ async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_as
         limiter = on.limiter(AdaptiveLimit(4))
         writers = [await on.ask(limiter) for _ in range(2)]
         await on.fail(writers[0], SECONDARY)
-        await on.fail(writers[1], replace(SECONDARY, wait=500.0))
+        await on.fail(writers[1], replace(SECONDARY, asked_wait=500.0))
 
         assert limiter.pauses.holds[-1].seconds == 500.0
         waiting = await on.ask(limiter)
@@ -557,13 +557,13 @@ async def test_a_hold_that_another_one_prolongs_has_one_end() -> None:
 async def test_a_wait_of_seconds_that_a_429_names_is_everybodys_and_milliseconds_are_not() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
-        await on.fail(await on.ask(limiter), replace(BURST, wait=0.0125))
+        await on.fail(await on.ask(limiter), replace(BURST, asked_wait=0.0125))
         assert not limiter.pauses.holds
         next_one = await on.ask(limiter)
         await anyio.sleep(PAUSE_FIRST * LONGEST + 2 * TIMER_GRACE)
         assert next_one.inside
 
-        await on.fail(next_one, replace(BURST, wait=7.0))
+        await on.fail(next_one, replace(BURST, asked_wait=7.0))
         assert [hold.seconds for hold in limiter.pauses.holds] == [7.0]
         assert not (await on.ask(limiter)).inside
 

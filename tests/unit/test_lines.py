@@ -452,20 +452,20 @@ def test_a_limit_that_falls_again_and_again_is_told_once_in_a_while() -> None:
 
 
 def test_an_upload_is_told_with_bytes_and_rate_when_it_is_over() -> None:
-    sent = TransferStats(sent=2, bytes_sent=12_300_000)
+    sent = TransferStats(blobs_sent=2, bytes_sent=12_300_000)
     assert Told("ghcr.io/acme/app").tell(ContentDone(TARGET, sent, 8.2)) == [
         "2 blobs uploaded, 12.3 MB in 8.2 s (1.5 MB/s)"
     ]
-    some = replace(sent, found=1, mounted=1, bytes_saved=1_400_000)
+    some = replace(sent, blobs_found=1, blobs_mounted=1, bytes_saved=1_400_000)
     assert lines_of(ContentDone(TARGET, some, 8.2)) == [
         (
             "ghcr.io/acme/app: 2 blobs uploaded, 12.3 MB in 8.2 s (1.5 MB/s); "
             "1 there already, 1 mounted (1.4 MB)"
         )
     ]
-    assert lines_of(ContentDone(TARGET, TransferStats(found=6, bytes_saved=1_400_000), 0.1)) == [
-        "ghcr.io/acme/app: nothing to upload: 6 there already (1.4 MB)"
-    ]
+    assert lines_of(
+        ContentDone(TARGET, TransferStats(blobs_found=6, bytes_saved=1_400_000), 0.1)
+    ) == ["ghcr.io/acme/app: nothing to upload: 6 there already (1.4 MB)"]
 
 
 def test_an_upload_that_takes_long_is_told_now_and_then_unless_nothing_moves() -> None:

@@ -55,7 +55,7 @@ waits = st.one_of(st.none(), st.floats(0, 10_000))
 def test_a_charged_failure_waits_longer_each_time_with_a_floor(
     kind: Kind, asked: float | None, times: int
 ) -> None:
-    failed = AttemptError(replace(BROKEN, kind=kind, wait=asked), counts=True)
+    failed = AttemptError(replace(BROKEN, kind=kind, asked_wait=asked), counts=True)
 
     wait = policy().wait(failed, counted(failed, times))
 
@@ -68,7 +68,7 @@ def test_a_charged_failure_waits_longer_each_time_with_a_floor(
 def test_a_wait_ends_soon_after_its_floor_where_a_slot_is_spare(
     asked: float | None, times: int, seed: int
 ) -> None:
-    failed = AttemptError(replace(BROKEN, wait=asked), counts=True)
+    failed = AttemptError(replace(BROKEN, asked_wait=asked), counts=True)
 
     wait = policy(seed=seed).wait(failed, counted(failed, times), spare=True)
 
@@ -79,7 +79,7 @@ def test_a_wait_ends_soon_after_its_floor_where_a_slot_is_spare(
 
 @given(asked=waits, times=st.integers(1, 5))
 def test_a_refusal_that_costs_nothing_waits_a_moment(asked: float | None, times: int) -> None:
-    failed = AttemptError(replace(BROKEN, wait=asked), counts=False)
+    failed = AttemptError(replace(BROKEN, asked_wait=asked), counts=False)
 
     wait = policy().wait(failed, counted(failed, times))
 
@@ -90,7 +90,7 @@ def test_a_refusal_that_costs_nothing_waits_a_moment(asked: float | None, times:
 def test_throttles_one_after_the_other_wait_longer_charged_or_not(
     asked: float, spent: bool, times: int
 ) -> None:
-    failed = AttemptError(replace(THROTTLED, wait=asked), counts=spent)
+    failed = AttemptError(replace(THROTTLED, asked_wait=asked), counts=spent)
 
     wait = policy().wait(failed, counted(failed, times))
 
@@ -99,7 +99,7 @@ def test_throttles_one_after_the_other_wait_longer_charged_or_not(
 
 
 def test_another_failure_between_ends_a_row_of_throttles() -> None:
-    throttled = AttemptError(replace(THROTTLED, wait=0.01), counts=False)
+    throttled = AttemptError(replace(THROTTLED, asked_wait=0.01), counts=False)
     tries = counted(throttled, 5)
     tries.spend(AttemptError(BROKEN, counts=True))
     tries.spend(throttled)
@@ -108,7 +108,7 @@ def test_another_failure_between_ends_a_row_of_throttles() -> None:
 
 
 def test_a_hold_is_waited_out_at_the_gate() -> None:
-    failed = AttemptError(replace(BROKEN, holds=True, wait=60.0), counts=True)
+    failed = AttemptError(replace(BROKEN, holds=True, asked_wait=60.0), counts=True)
 
     assert policy().wait(failed, counted(failed, 1)) == 0.0
 

@@ -86,13 +86,13 @@ def _failure(classification: Classification, reading: ErrorText) -> Failure:
         holds=policy.holds and retryable,
         unconnected=classification.unconnected,
         tag_only=policy.tag_only,
-        wait=reading.wait,
+        asked_wait=reading.wait,
         status=reading.status,
         code=reading.code,
-        details=_details(reading) if classification.kind in TOLD_IN_FULL else "",
+        details=_details(reading) if classification.kind in TOLD_IN_FULL else None,
     )
 
 
-def _details(reading: ErrorText) -> str:
+def _details(reading: ErrorText) -> str | None:
     """Return details for a maintainer: cut first, since outside text can have any length."""
-    return without_secrets(reading.details[:MOST_DETAILS])
+    return without_secrets(reading.details[:MOST_DETAILS]) or None

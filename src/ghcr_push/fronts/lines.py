@@ -181,13 +181,13 @@ def uploaded_line(event: ContentDone, names: Names) -> str:
     """Say what was uploaded, how long it took, and what was not needed."""
     where = names.repository(event.seed.reference.repository)
     transfer = event.transfer
-    if not transfer.sent:
+    if not transfer.blobs_sent:
         return f"{where}nothing to upload: {_there_already(transfer)}"
-    line = f"{count(transfer.sent, 'blob')} uploaded, {megabytes(transfer.bytes_sent)}"
+    line = f"{count(transfer.blobs_sent, 'blob')} uploaded, {megabytes(transfer.bytes_sent)}"
     line += f" in {span(event.seconds)}"
     if event.seconds and (rate := transfer.bytes_sent / event.seconds) >= WORTH_A_RATE:
         line += f" ({megabytes(rate)}/s)"
-    rest = f"; {_there_already(transfer)}" if transfer.found + transfer.mounted else ""
+    rest = f"; {_there_already(transfer)}" if transfer.blobs_found + transfer.blobs_mounted else ""
     return f"{where}{line}{rest}"
 
 
@@ -199,10 +199,10 @@ def referrers_line(event: ReferrersBrought, names: Names) -> str:
 
 def _there_already(transfer: TransferStats) -> str:
     parts = []
-    if transfer.found:
-        parts.append(f"{transfer.found} there already")
-    if transfer.mounted:
-        parts.append(f"{transfer.mounted} mounted")
+    if transfer.blobs_found:
+        parts.append(f"{transfer.blobs_found} there already")
+    if transfer.blobs_mounted:
+        parts.append(f"{transfer.blobs_mounted} mounted")
     return f"{', '.join(parts) or 'no blobs'} ({megabytes(transfer.bytes_saved)})"
 
 

@@ -262,7 +262,7 @@ class ContentPush:
                 landed = await self.units.persist(unit, lambda: attempt(blob, upload, unit.journal))
             self._known_blobs.add(self.repository, blob.digest)
         self._brought.add(blob.digest)
-        self.log.count(**{landed.value: 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
+        self.log.count(**{f"blobs_{landed}": 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
     async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
         """Look for the blob; if it is missing, mount or send it, once."""
@@ -374,7 +374,7 @@ class ContentPush:
         try:
             seen = await self._reader.in_turn(lambda: head(self.repository, digest))
         except AttemptError as failed:
-            await anyio.sleep(failed.failure.wait or 0.0)
+            await anyio.sleep(failed.failure.asked_wait or 0.0)
             return False
         return seen is not None and seen.digest == digest
 

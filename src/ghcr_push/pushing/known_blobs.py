@@ -87,7 +87,7 @@ class KnownBlobs:
             return
         except AttemptError as failed:
             if failed.failure.retryable:  # the next one that needs the blob asks again
-                await anyio.sleep(failed.failure.wait or 0.0)
+                await anyio.sleep(failed.failure.asked_wait or 0.0)
             elif origin in self._origins:
                 self._origins.remove(origin)
                 self._context.observer(

@@ -165,7 +165,7 @@ class TagPush:
                 if failed.failure.tag_only:
                     raise
                 self._tries.spend(failed)
-                wait = failed.failure.wait or 0.0  # including a failure of the read-back
+                wait = failed.failure.asked_wait or 0.0  # including a failure of the read-back
                 if failed.failure.retryable:
                     wait = self._context.backoff.wait(
                         failed, self._tries, spare=self._limiter.spare
@@ -339,7 +339,9 @@ class TagPush:
             return
         self._tag_state.failed(doubtful=sent.doubtful)
         # if the registry named a wait, the next attempt's read shows the result
-        if sent.failed.failure.wait is not None or not await self._landed_after_all(sent, content):
+        if sent.failed.failure.asked_wait is not None or not await self._landed_after_all(
+            sent, content
+        ):
             raise sent.failed
         self._journal.close(sent.failed.failure)
 
@@ -354,7 +356,7 @@ class TagPush:
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as unread:
-            failure = replace(failed.failure, wait=unread.failure.wait)
+            failure = replace(failed.failure, asked_wait=unread.failure.asked_wait)
             raise AttemptError(failure, counts=failed.counts) from unread
         if sent.doubtful:
             return await self._weigh(seen, content)
@@ -377,7 +379,7 @@ class TagPush:
                 if not failed.failure.retryable:
                     raise
                 self._unproved = failed.failure
-                asked = failed.failure.wait or 0.0
+                asked = failed.failure.asked_wait or 0.0
             await anyio.sleep(max(asked, pause * self._context.backoff.random.uniform(1.0, 1.2)))
         if not await self._is_proved():
             names = f"still names {self._tag_state.before or 'nothing'}"
@@ -435,7 +437,7 @@ class TagPush:
                 self.fail(failed.failure)
             else:
                 self._journal.drop()
-                await anyio.sleep(failed.failure.wait or 0.0)
+                await anyio.sleep(failed.failure.asked_wait or 0.0)
             return None
         self._journal.drop()
         if done and self._tag_state.kept:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ghcr_push.model import Hold, LimitChange
-from ghcr_push.reporting.build import summed
-from ghcr_push.reporting.records import AttemptRecord, Report
+from ghcr_push.model import AttemptRecord, Hold, LimitChange
+from ghcr_push.reporting.build import build
+from ghcr_push.reporting.records import Report
 
 E = TypeVar("E", Hold, LimitChange)
 
@@ -31,15 +31,15 @@ def merged(reports: Sequence[tuple[str, Report]]) -> Report:
     repeats = (
         (f"{repeated} targets are in several reports; the newest counts.",) if repeated else ()
     )
-    return summed(
-        list(targets.values()),
+    return build(
+        targets.values(),
         started_at=in_order[0][1].started_at,
         duration=max(report.duration for report in later),
         cancelled=all(report.cancelled for report in later),
         max_parallel=max(report.max_parallel for report in later),
         limit_changes=_in_order(change for report in later for change in report.limit_changes),
         holds=_in_order(hold for report in later for hold in report.holds),
-        notices=list(dict.fromkeys([*repeats, *(n for report in later for n in report.notices)])),
+        notices=dict.fromkeys([*repeats, *(n for report in later for n in report.notices)]),
     )
 
 
@@ -56,7 +56,7 @@ def _delayed(name: str, report: Report, seconds: float) -> Report:
     """Return ``report`` with all its times later by ``seconds``; its limits under ``name``."""
 
     def at(moment: float) -> float:
-        return round(moment + seconds, 3)
+        return moment + seconds
 
     def later(attempts: list[AttemptRecord]) -> list[AttemptRecord]:
         return [replace(each, started=at(each.started)) for each in attempts]

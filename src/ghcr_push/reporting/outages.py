@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ghcr_push.model import Kind
-from ghcr_push.reporting.records import AttemptRecord, Report, TargetRecord
+from ghcr_push.model import AttemptRecord, Kind
+from ghcr_push.reporting.records import Report, TargetRecord
 
 _DOWN = frozenset({Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.CUT_OFF, Kind.HOST_UNKNOWN})
 """Failures of a registry that is down or unreachable."""

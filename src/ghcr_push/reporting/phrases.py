@@ -4,8 +4,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from ghcr_push.model import Failure, Outcome, Step
-from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord
+from ghcr_push.model import AttemptRecord, FailureRecord, Outcome, Step
+from ghcr_push.reporting.records import Report, TargetRecord
 
 _UNICORN = re.compile(r"Unicorn! \u00b7 GitHub.*", re.DOTALL)
 """The text of the page that GitHub shows in an incident."""
@@ -66,7 +66,7 @@ def short(digest: str) -> str:
     return f"{algorithm}:{encoded[:_SHORT_DIGEST]}"
 
 
-def cause(failure: FailureRecord | Failure) -> str:
+def cause(failure: FailureRecord) -> str:
     """Return a failure's kind, with the HTTP status if there was one.
 
     For a deadline, add the kind of the failure that was being retried.

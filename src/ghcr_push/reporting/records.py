@@ -13,92 +13,20 @@ from ghcr_push.failures.policies import Cause
 from ghcr_push.model import (
     LANDED,
     SECOND,
+    AttemptRecord,
+    FailureRecord,
     Hold,
-    Kind,
     LimitChange,
     Outcome,
     ReferrerRecord,
     Result,
     Step,
+    TransferStats,
 )
 from ghcr_push.references import TagReference, parse_tag_reference
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FailureRecord:
-    """What went wrong, as classified."""
-
-    kind: Kind
-    """The kind of failure, one word of a fixed vocabulary."""
-    status: int | None
-    """The HTTP status, if there was an HTTP answer."""
-    code: str | None
-    """The registry's error code by the distribution-spec, such as TOOMANYREQUESTS."""
-    message: str
-    """The text from the registry, the engine or the network; outside text, not escaped."""
-    advice: str
-    """One sentence on what to do about it."""
-    retryable: bool
-    """Whether a retry could help."""
-    asked_wait: float | None
-    """Seconds that the registry asked to wait, if it did."""
-    kept_failing: Kind | None = None
-    """If the run ran out of time: the kind of failure that was being retried."""
-    details: str | None = None
-    """Details for a maintainer if the failure is not recognised; outside text, secrets masked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRecord:
-    """One attempt of one unit for a target."""
-
-    number: int
-    """The number of the attempt for this unit, from 1."""
-    step: Step
-    """What the attempt did."""
-    started: float
-    """Seconds from the start of the run."""
-    seconds: float
-    """Duration of the attempt."""
-    limit: int
-    """Writes allowed in flight at that time."""
-    failure: FailureRecord | None
-    """How it failed; null if it did not."""
-    wait: float
-    """Seconds of back-off after it; the next attempt may have waited longer, for a slot or a
-    hold."""
-    answered: float | None = None
-    """Seconds until its write was answered, the rest being its read-back; null without one."""
-
-    @property
-    def ended(self) -> float:
-        """Seconds from the start of the run."""
-        return self.started + self.seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransferRecord:
-    """What the upload of a group's content took."""
-
-    blobs_sent: int
-    """Configs and layers that were uploaded."""
-    blobs_mounted: int
-    """Configs and layers that were mounted from another repository of the registry."""
-    blobs_found: int
-    """Configs and layers that were there already."""
-    bytes_sent: int
-    """Bytes of blobs on the wire; bytes sent twice count twice."""
-    bytes_saved: int
-    """Bytes not sent, because they were there or could be mounted."""
-    seconds_reading: float
-    """Seconds of waiting for the next blob: for the engine, compression or temporary space."""
-    seconds_compressing: float
-    """Processor time for compression, summed over all cores."""
-    seconds_sending: float
-    """Time in uploads, summed over parallel uploads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +63,7 @@ class TargetRecord:
     """Every attempt for it, in order of time."""
     content_attempts: list[AttemptRecord]
     """On a seed: every attempt for the blobs and manifests that its group shares."""
-    transfer: TransferRecord | None
+    transfer: TransferStats | None
     """On a seed whose content was uploaded through the registry's API: what that took."""
     referrers: list[ReferrerRecord] = field(default_factory=list)
     """On the target they were uploaded with: referrers of its image and of its parts."""

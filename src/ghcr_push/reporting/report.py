@@ -48,6 +48,9 @@ def from_json(text: bytes) -> Report:
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of ``to_json``'s output."""
     schema = _adapter().json_schema(mode="serialization")
+    for each in (schema, *schema["$defs"].values()):
+        if "properties" in each:  # all are written; reports of earlier releases may lack some
+            each["required"] = list(each["properties"])
     return {"$schema": _DIALECT, "$id": _ID, **schema, "title": "ghcr-push report"}
 
 

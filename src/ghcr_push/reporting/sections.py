@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from itertools import groupby
 
 from ghcr_push.failures.policies import POLICIES
-from ghcr_push.model import ENDED_BY_RUN, Outcome
+from ghcr_push.model import ENDED_BY_RUN, AttemptRecord, FailureRecord, Outcome
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape, visible
 from ghcr_push.reporting.outputs import images
@@ -18,7 +18,7 @@ from ghcr_push.reporting.phrases import (
     step,
     tries,
 )
-from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord, grouped
+from ghcr_push.reporting.records import Report, TargetRecord, grouped
 
 FOLDED_FROM = 11
 """Rows from which a table is folded, with its headline visible."""

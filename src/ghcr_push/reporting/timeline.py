@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice, zip_longest
 
-from ghcr_push.model import LimitChange, Outcome, Step
+from ghcr_push.model import AttemptRecord, FailureRecord, LimitChange, Outcome, Step
 from ghcr_push.reporting.escape import clipped
 from ghcr_push.reporting.outages import outages
 from ghcr_push.reporting.phrases import count, span, whole
-from ghcr_push.reporting.records import AttemptRecord, FailureRecord, Report, TargetRecord, grouped
+from ghcr_push.reporting.records import Report, TargetRecord, grouped
 
 MOST_ROWS = 40
 """Maximum number of targets in the picture, for readability."""

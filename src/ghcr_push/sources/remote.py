@@ -276,7 +276,7 @@ def of_source(error: PushError, title: str) -> PushError:
             message=f"{title}: {evidence.message}",
             status=evidence.status,
             code=evidence.code,
-            retry_after=failure.wait,
+            retry_after=failure.asked_wait,
         )
     )
 

@@ -390,7 +390,7 @@ class Limiter:
 
     def _obey(self, began: float, failure: Failure) -> None:
         """Hold the queue as the registry asks; requests from before a hold do not prolong it."""
-        asked = failure.wait or 0.0
+        asked = failure.asked_wait or 0.0
         if failure.holds and began >= self._closed_until:
             floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
             again = self._throttles > 0

@@ -80,7 +80,7 @@ class Backoff:
         ``spare``: a slot stands empty meanwhile, so that the wait ends soon after its floor.
         """
         failure = failed.failure
-        asked = failure.wait or 0.0
+        asked = failure.asked_wait or 0.0
         if failure.holds:
             return 0.0  # the limiter holds everybody, this unit too
         if failure.kind is Kind.THROTTLED:
