@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ghcr_push.planning.durations import format_duration, parse_duration
+from ghcr_push.planning.durations import parse_duration
 from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.lists import split_list
 from ghcr_push.planning.logins import Login
@@ -121,9 +121,13 @@ def test_other_texts_are_no_durations(text: str) -> None:
         parse_duration(text)
 
 
-@given(milliseconds=st.integers(0, 10**10))
-def test_a_duration_survives_being_written(milliseconds: int) -> None:
-    text = format_duration(milliseconds / 1000)
+@given(numbers=st.tuples(*[st.integers(0, 10**6)] * 4))
+def test_a_duration_is_the_sum_of_its_parts(numbers: tuple[int, ...]) -> None:
+    text = "".join(
+        f"{each}{unit}" for each, unit in zip(numbers, ("h", "m", "s", "ms"), strict=True)
+    )
+    factors = (3_600_000, 60_000, 1000, 1)
+    milliseconds = sum(each * factor for each, factor in zip(numbers, factors, strict=True))
     assert round(parse_duration(text) * 1000) == milliseconds
 
 
@@ -157,7 +161,7 @@ def test_waits_longer_than_any_workflow_are_refused() -> None:
 def test_the_first_wait_is_not_longer_than_the_longest() -> None:
     assert read(backoff_initial="60s").backoff_initial == 60
     assert only_line(backoff_initial="90s") == (
-        "backoff-initial: '90s' is longer than `backoff-max`, which is 1m; raise that or lower "
+        "backoff-initial: '90s' is longer than `backoff-max`, which is 60s; raise that or lower "
         "this."
     )
     assert only_line(backoff_initial="2x", backoff_max="1s").startswith("backoff-initial: '2x' is")

@@ -23,14 +23,3 @@ def parse_duration(text: str) -> float:
     if not text or not parts:
         raise ValueError("is not a duration; write it like `500ms`, `2s`, `1m30s`, `5m` or `1h`")
     return sum(float(parts[unit] or 0) * seconds for unit, seconds in _SECONDS.items())
-
-
-def format_duration(seconds: float) -> str:
-    """Format ``seconds`` as users write durations, to the millisecond."""
-    milliseconds = round(seconds * 1000)
-    text = ""
-    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
-        count, milliseconds = divmod(milliseconds, size)
-        if count:
-            text += f"{count}{unit}"
-    return text or "0s"

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ghcr_push.model import Target
 from ghcr_push.planning.annotations import Annotations, read_annotations
-from ghcr_push.planning.durations import format_duration, parse_duration
+from ghcr_push.planning.durations import parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
 from ghcr_push.planning.locations import (
@@ -311,7 +311,7 @@ class _Reader:
         if len(self.findings.problems) == known and first > longest:
             self._refuse(
                 "backoff-initial",
-                f"is longer than `backoff-max`, which is {format_duration(longest)}; raise that "
+                f"is longer than `backoff-max`, which is {self.texts['backoff-max']}; raise that "
                 "or lower this",
             )
         return first, longest
