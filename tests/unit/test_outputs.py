@@ -23,10 +23,13 @@ from tests.support.reports import (
     target,
 )
 
+from ghcr_push.fronts.delivery import Delivery, exit_status
 from ghcr_push.model import Outcome, TargetResult
+from ghcr_push.planning.settings import read_settings
 from ghcr_push.reporting.escape import utf16_length
-from ghcr_push.reporting.outputs import BUDGET, exit_status, outputs
+from ghcr_push.reporting.outputs import BUDGET, outputs
 from ghcr_push.reporting.records import Report
+from ghcr_push.signals import Interruption
 
 NAMES = [
     *("result", "cause", "pushed", "unchanged", "kept", "failed", "skipped", "planned", "retried"),
@@ -150,5 +153,6 @@ def test_a_list_that_just_fits_stays() -> None:
 )
 def test_the_result_and_the_status(subject: Report, result: str, status: int) -> None:
     assert outputs(subject, "")["result"] == result
-    assert exit_status(subject, fail_on_error=True) == status
-    assert exit_status(subject, fail_on_error=False) == 0
+    for fails, expected in (("true", status), ("false", 0)):
+        given = read_settings({"tags": "ghcr.io/acme/app:1", "fail-on-error": fails})
+        assert exit_status(Delivery(subject, "", (), ()), given, Interruption()) == expected

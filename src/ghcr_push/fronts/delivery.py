@@ -8,8 +8,8 @@ from typing import Final
 
 from ghcr_push import tracing
 from ghcr_push.fronts.files import WorkspacePaths
+from ghcr_push.model import Result
 from ghcr_push.planning.settings import Settings
-from ghcr_push.reporting import outputs
 from ghcr_push.reporting.artifacts import declaration
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.report import to_json
@@ -60,16 +60,14 @@ def deliver(
 
 
 def exit_status(delivery: Delivery, settings: Settings, interruption: Interruption) -> int:
-    """Return 0, 1 or, after a signal, 130 or 143.
+    """Return 130 or 143 after a signal; else 1 if a failure counts by ``fail-on-error``, or 0.
 
-    It is also 1 if a requested result of a successful run could not be written.
+    A failure is a target that failed or was skipped, or a requested result that was not written.
     """
     if delivery.report.cancelled and interruption.exit_status is not None:
         return interruption.exit_status
-    status = outputs.exit_status(delivery.report, fail_on_error=settings.fail_on_error)
-    if delivery.undelivered and settings.fail_on_error:
-        return status or 1
-    return status
+    bad = delivery.report.result is not Result.SUCCESS or delivery.undelivered
+    return int(settings.fail_on_error and bool(bad))
 
 
 def unwritten(what: str, error: Exception) -> str:

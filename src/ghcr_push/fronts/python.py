@@ -15,11 +15,10 @@ from ghcr_push import app
 from ghcr_push.fronts.delivery import deliver
 from ghcr_push.fronts.files import WorkspacePaths
 from ghcr_push.fronts.wording import PYTHON
-from ghcr_push.model import Outcome
+from ghcr_push.model import Outcome, Result
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import Event, Observer
-from ghcr_push.reporting.outputs import exit_status
 from ghcr_push.reporting.phrases import cause, count
 from ghcr_push.reporting.records import Report, TargetRecord
 from ghcr_push.reporting.report import to_json
@@ -105,7 +104,7 @@ class PushReport(Report):
     @property
     def ok(self) -> bool:
         """Whether nothing failed, was skipped or was cancelled."""
-        return not self.cancelled and exit_status(self, fail_on_error=True) == 0
+        return self.result is Result.SUCCESS
 
     @property
     def failed(self) -> tuple[TargetRecord, ...]:

@@ -56,15 +56,6 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
     return _within_budget(values)
 
 
-def exit_status(report: Report, *, fail_on_error: bool) -> int:
-    """Return 1 if a target failed or was skipped and ``fail_on_error`` is on, else 0.
-
-    A cancelled run exits with its signal's status instead, which is not known here.
-    """
-    bad = report.counts[Outcome.FAILED] + report.counts[Outcome.SKIPPED]
-    return int(fail_on_error and bad > 0)
-
-
 def _ended(report: Report, outcome: Outcome) -> str:
     return _names(result for result in report.targets if result.outcome is outcome)
 
