@@ -32,7 +32,7 @@ def ended(target: Target) -> Ended:
 
 def bars_of_two(file: IO[str]) -> Bars:
     ticks = count()  # a second between two events
-    return Bars(2, Console(file=file, width=COLUMNS), lambda: float(next(ticks)))
+    return Bars(2, console=Console(file=file, width=COLUMNS), clock=lambda: float(next(ticks)))
 
 
 def carrying(done: float, size: float, *, whole: bool = True, name: str = "app") -> ContentProgress:

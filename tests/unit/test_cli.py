@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TextIO, cast
@@ -133,7 +134,7 @@ def test_lists_add_up_by_repeating(
         push_command,
         "displayed",
         lambda *_, **__: nullcontext(
-            SimpleNamespace(observer=lambda _: None, progress_every=5.0, line=lambda _: None)
+            SimpleNamespace(observe=lambda _: None, progress_every=5.0, line=lambda _: None)
         ),
     )
     real = push_command._settings
@@ -459,7 +460,9 @@ def test_red_is_for_failures_alone() -> None:
     arguments = ("ghcr.io/a/b:1", "--source", "app", "--dry-run")
     assert "\x1b[31m✗" in run(*arguments, "--color", PATH="").stdout
     assert "\x1b[" not in run(*arguments, PATH="").stdout
-    assert colours.in_colours("✓ a pushed") == "\x1b[32m✓\x1b[0m a pushed"
+    written = StringIO()
+    colours.write("✓ a pushed", written, coloured=True)
+    assert written.getvalue() == "\x1b[32m✓\x1b[0m a pushed"
 
 
 @pytest.mark.parametrize(
@@ -484,9 +487,9 @@ def test_bars_are_for_a_person_who_looks_on(
     with Path(place).open("w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
         with display.displayed(1, quiet=quiet, coloured=False) as shown:
-            shown.observer(Noticed("a line"))
-            shown.observer(ContentProgress(target, TransferStats(blobs_sent=1)))
-            shown.observer(ContentDone(target, TransferStats(blobs_sent=1), 0.5))
+            shown.observe(Noticed("a line"))
+            shown.observe(ContentProgress(target, TransferStats(blobs_sent=1)))
+            shown.observe(ContentDone(target, TransferStats(blobs_sent=1), 0.5))
             shown.end()
         monkeypatch.undo()
     text = terminal.closed()

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from time import monotonic
 from types import ModuleType
 
 from ghcr_push import app
@@ -89,7 +88,6 @@ class Runner:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._start = monotonic()
         self._notices = 0
         self._log = RunLog()
         self._pushes = 0
@@ -107,7 +105,7 @@ class Runner:
         if isinstance(event, EngineSaid):
             self._engine_said(event)
         for line in self._log.lines(event):
-            print(self._timed(line))
+            print(self._log.timed(line))
 
     def _engine_said(self, event: EngineSaid) -> None:
         """Print the engine's output in a group; after the first push, in one group at the end."""
@@ -134,12 +132,9 @@ class Runner:
         debug = self._environ.get("RUNNER_DEBUG") == "1"
         return logged(
             fault=print,
-            detail=(lambda line: core.debug(self._timed(line))) if debug else None,
+            detail=(lambda line: core.debug(self._log.timed(line))) if debug else None,
             secrets=secrets,
         )
-
-    def _timed(self, line: str) -> str:
-        return f"{monotonic() - self._start:7.1f} s  {line}"
 
     def notice(self, sentence: str) -> None:
         """Show ``sentence`` on the run's page; the eleventh is only in the log."""
@@ -172,7 +167,7 @@ class Runner:
     def deliver(self, report: Report, settings: Settings) -> Delivery:
         """Write all results; a failure of one does not affect the others."""
         for line in self._log.rest():
-            print(self._timed(line))
+            print(self._log.timed(line))
         delivery = deliver(report, settings, self._environ, self.places)
         for sentence in delivery.notices:
             self.notice(sentence)

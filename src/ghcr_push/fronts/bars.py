@@ -32,16 +32,16 @@ MEASURED_OVER: Final = 10.0
 _MINUTE: Final = 60
 
 
-def console(*, coloured: bool) -> Console:
-    """Return a console for standard error, with or without colours."""
-    return Console(stderr=True, no_color=not coloured)
-
-
 class Bars:
     """The bars of a run with ``tags`` tags; a context manager, shown while the block runs."""
 
     def __init__(
-        self, tags: int, console: Console | None = None, clock: Callable[[], float] = monotonic
+        self,
+        tags: int,
+        *,
+        coloured: bool = True,
+        console: Console | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._frame = _Frame(
             TextColumn("{task.description}", markup=False),
@@ -50,7 +50,7 @@ class Bars:
             ),
             TextColumn("{task.fields[status]}", markup=False),
             TimeElapsedColumn(),
-            console=console,
+            console=console or Console(stderr=True, no_color=not coloured),
             refresh_per_second=REFRESHED,
             transient=True,
             expand=True,
@@ -84,7 +84,7 @@ class Bars:
         """Update the bars for an event."""
         match event:
             case ContentProgress():
-                self._uploads.setdefault(event.seed, _Upload()).moved(event, self._clock())
+                self._uploads.setdefault(event.seed, _Upload(event)).moved(event, self._clock())
                 self._show_uploads()
             case ContentDone(seed):
                 self._drop(seed)
@@ -98,9 +98,12 @@ class Bars:
         """Give bars to the first active uploads, and count the others."""
         active = [each for each in self._uploads.values() if each.active]
         for each in active[:MOST_UPLOADS]:
+            event = each.event
             if each.bar is None:
-                each.bar = self._frame.add_task(each.name, total=None, status="")
-            self._frame.update(each.bar, completed=each.done, total=each.total, status=each.status)
+                name = escape_commands(str(event.seed.reference.repository))
+                each.bar = self._frame.add_task(name, total=None, status="")
+            total = event.size if event.whole else None
+            self._frame.update(each.bar, completed=event.done, total=total, status=each.status)
         without = sum(each.bar is None for each in self._uploads.values())
         more = "more" if len(active) > MOST_UPLOADS else "waiting"
         self._frame.rest = f"… and {without} {more}" if without else ""
@@ -137,38 +140,26 @@ class _Narrower:
 class _Upload:
     """The progress and rate of one upload, and its bar, if it has one."""
 
-    def __init__(self) -> None:
+    def __init__(self, event: ContentProgress) -> None:
+        self.event = event
         self.bar: TaskID | None = None
         self._seen: deque[tuple[float, int]] = deque()
 
     def moved(self, event: ContentProgress, now: float) -> None:
         """Update the progress to ``now``."""
-        self._event = event
+        self.event = event
         self._seen.append((now, event.transfer.bytes_sent))
         while len(self._seen) > 2 and now - self._seen[1][0] >= MEASURED_OVER:  # noqa: PLR2004 - two make a rate
             self._seen.popleft()
 
     @property
-    def name(self) -> str:
-        return escape_commands(str(self._event.seed.reference.repository))
-
-    @property
     def active(self) -> bool:
         """Whether anything was sent or found so far."""
-        return self._event.done > 0 or self._event.transfer.blobs > 0
-
-    @property
-    def done(self) -> int:
-        return self._event.done
-
-    @property
-    def total(self) -> int | None:
-        """Bytes of the image; None while some of its blobs are unknown."""
-        return self._event.size if self._event.whole else None
+        return self.event.done > 0 or self.event.transfer.blobs > 0
 
     @property
     def status(self) -> str:
-        event = self._event
+        event = self.event
         more = "" if event.whole else "+"
         parts = [f"{event.done / 1e6:,.1f} / {event.size / 1e6:,.1f}{more} MB"]
         if rate := self._rate:

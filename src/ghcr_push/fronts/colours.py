@@ -23,6 +23,8 @@ def wants_colours(stream: TextIO, given: bool | None, environ: Mapping[str, str]
     return is_terminal(stream) and not environ.get("NO_COLOR")
 
 
-def in_colours(text: str) -> str:
-    """Colour the marks in ``text``: green for success, red for failures only."""
-    return _MARKED.sub(lambda mark: click.style(mark[0], fg=_COLOURS[mark[1]]), text)
+def write(text: str, stream: TextIO, *, coloured: bool) -> None:
+    """Write ``text``, with its marks in green for success and in red for failures only."""
+    if coloured:
+        text = _MARKED.sub(lambda mark: click.style(mark[0], fg=_COLOURS[mark[1]]), text)
+    click.echo(text, stream, nl=False, color=coloured)

@@ -2,15 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from time import monotonic
 
 import click
 
 from ghcr_push import app
-from ghcr_push.fronts.colours import in_colours, wants_colours
+from ghcr_push.fronts.colours import wants_colours, write
 from ghcr_push.fronts.delivery import BAD_INPUT, Delivery, deliver, exit_status
 from ghcr_push.fronts.display import displayed
 from ghcr_push.fronts.files import WorkspacePaths
@@ -44,12 +42,16 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
             displayed(
                 len(settings.targets), quiet=shown.quiet, coloured=coloured, verbose=shown.verbose
             ) as display,
-            _logged(display.line, settings, verbose=shown.verbose),
+            logged(
+                fault=display.line,
+                detail=display.detail if shown.verbose else None,
+                secrets=settings.secrets,
+            ),
         ):
             report = app.push(
                 settings,
                 environ=os.environ,
-                observer=display.observer,
+                observer=display.observe,
                 interruption=interruption,
                 progress_every=display.progress_every,
             )
@@ -68,17 +70,6 @@ def _settings(texts: Mapping[str, str]) -> Settings:
     return replace(settings, notices=tuple(map(COMMAND_LINE.said_of_input, settings.notices)))
 
 
-def _logged(
-    line: Callable[[str], None], settings: Settings, *, verbose: bool
-) -> AbstractContextManager[None]:
-    start = monotonic()
-
-    def detail(text: str) -> None:
-        line(f"{monotonic() - start:7.1f} s  {text}")
-
-    return logged(fault=line, detail=detail if verbose else None, secrets=settings.secrets)
-
-
 def _show(delivery: Delivery, shown: Shown) -> None:
     """Print the result, after notices from its delivery.
 
@@ -91,9 +82,8 @@ def _show(delivery: Delivery, shown: Shown) -> None:
         if shown.quiet:
             return
     stream = sys.stderr if shown.as_json else sys.stdout
-    coloured = wants_colours(stream, shown.color, os.environ)
     text = COMMAND_LINE.said(terminal(delivery.report))
-    click.echo(in_colours(text) if coloured else text, stream, nl=False, color=coloured)
+    write(text, stream, coloured=wants_colours(stream, shown.color, os.environ))
 
 
 def _warn(sentence: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 
 import click
 
-from ghcr_push.fronts.colours import in_colours, wants_colours
+from ghcr_push.fronts.colours import wants_colours, write
 from ghcr_push.fronts.guide import guide
 from ghcr_push.fronts.wording import COMMAND_LINE, variable
 from ghcr_push.reporting.merge import merged
@@ -95,7 +95,7 @@ def report_command(
         text = COMMAND_LINE.said(text)
     if output is None:
         coloured = form == "text" and wants_colours(sys.stdout, color, os.environ)
-        click.echo(in_colours(text) if coloured else text, nl=False, color=coloured)
+        write(text, sys.stdout, coloured=coloured)
         return
     try:
         Path(output).write_text(text, encoding="utf-8", newline="")

@@ -75,6 +75,10 @@ class RunLog:
         self._quoted: set[str] = set()
         """Texts of failed targets that were printed."""
 
+    def timed(self, line: str) -> str:
+        """Return a line with the seconds since the start of the run."""
+        return f"{self._clock() - self._start:7.1f} s  {line}"
+
     def lines(self, event: Event) -> Iterator[str]:
         """Return the lines for an event, including lines held back until now."""
         yield from map(escape_commands, self._due())
