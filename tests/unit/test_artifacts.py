@@ -106,7 +106,7 @@ def test_no_more_are_declared_than_a_job_may(runner: Runner) -> None:
     delivery = runner.deliver(run(*(pushed(target("1", each)) for each in repositories)))
     assert len(runner.lines()) == 2
     (notice,) = delivery.notices
-    assert "acme/app-2, ghcr.io/acme/app-3, ghcr.io/acme/app-4 and 2 more names" in notice
+    assert "acme/app-2, ghcr.io/acme/app-3, ghcr.io/acme/app-4 and 2 more" in notice
     assert "500" in notice
 
 

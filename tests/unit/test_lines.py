@@ -313,7 +313,7 @@ def test_a_failure_of_another_kind_is_told_at_once() -> None:
 
 def test_a_failed_try_names_what_failed_how_and_which_try_it_was() -> None:
     assert lines_of(waiting(500)) == [
-        "↻ ghcr.io/acme/app:1.0: write failed, try 1 of 8: server-error (500): boom"
+        "↻ ghcr.io/acme/app:1.0: tag write failed, try 1 of 8: server-error (500): boom"
     ]
     [line] = Told("ghcr.io/acme/app").tell(
         replace(waiting(500, number=2, seconds=8.4), step=Step.UPLOAD, blob=DIGEST)

@@ -16,7 +16,7 @@ from ghcr_push.pushing.events import (
 )
 from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import visible
-from ghcr_push.reporting.phrases import cause, count, said, short, span
+from ghcr_push.reporting.phrases import STEPS, cause, count, listed, said, short, span
 from ghcr_push.reporting.referrers import referrers_text
 
 MOST_OF_A_MESSAGE: Final = 200
@@ -53,17 +53,6 @@ _MARKS: Final = {
     Outcome.PLANNED: "…",
 }
 
-_TRIED: Final = {
-    Step.INSPECT: "image inspect",
-    Step.LOOK: "read",
-    Step.PUSH: "docker push",
-    Step.READ: "reading the image",
-    Step.UPLOAD: "upload",
-    Step.FETCH: "manifest read",
-    Step.RETAG: "write",
-    Step.PROVE: "read-back",
-}
-
 
 def escape_commands(text: str) -> str:
     """Return outside text as one line without commands for a terminal or runner.
@@ -73,12 +62,6 @@ def escape_commands(text: str) -> str:
     """
     line = _OLD_COMMAND.sub("##\\\\[", visible(text))
     return _NEW_COMMAND.sub(r"\1:\\:", line)
-
-
-def listed(names: list[str]) -> str:
-    """Name some of ``names`` and count the rest."""
-    more = len(names) - MOST_NAMES
-    return f"{', '.join(names[:MOST_NAMES])}{f' and {more:,} more' if more > 0 else ''}"
 
 
 class Names:
@@ -111,7 +94,7 @@ def started_line(event: Started, version: str) -> str:
     repositories = list(dict.fromkeys(str(group.repository) for group in groups))
     tags = count(len(event.plan.targets), "tag")
     images = sources[0] if len(sources) == 1 else count(len(sources), "image")
-    where = listed(repositories)
+    where = listed(repositories, MOST_NAMES)
     if len(repositories) > 1:
         where = f"{len(repositories):,} repositories: {where}"
     most = count(event.max_parallel, "write")
@@ -129,7 +112,7 @@ def waiting_line(event: Waiting, names: Names) -> str:
     tried = f"try {event.number} of {event.most}" if event.number else "not counted as a try"
     later = f"; next try in {event.seconds:.0f} s or later" if event.seconds >= WORTH_SAYING else ""
     quote = f": {said}" if said else ""
-    what = f"↻ {what}: {_TRIED[event.step]} failed, {tried}"
+    what = f"↻ {what}: {STEPS[event.step]} failed, {tried}"
     return f"{what}: {cause(event.failure)}{quote}{later}"
 
 
@@ -161,7 +144,7 @@ def _details(result: TargetResult) -> Iterator[str]:
 def more_ended_line(outcome: Outcome, names: list[str], what: str) -> str:
     """Say that many targets ended in the same way."""
     tags = f"{_MARKS[outcome]} {len(names):,} more {done(outcome)}"
-    return f"{tags}{what}: {listed(names)}"
+    return f"{tags}{what}: {listed(names, MOST_NAMES)}"
 
 
 def done(outcome: Outcome) -> str:

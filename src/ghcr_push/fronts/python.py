@@ -109,13 +109,7 @@ class PushReport(Report):
     @property
     def failed(self) -> tuple[TargetRecord, ...]:
         """The targets that failed or were never tried."""
-        bad = {Outcome.FAILED, Outcome.SKIPPED}
-        return tuple(target for target in self.targets if target.outcome in bad)
-
-    @property
-    def retried(self) -> tuple[TargetRecord, ...]:
-        """The targets that needed more than one attempt, whatever their outcome."""
-        return tuple(target for target in self.targets if target.retried)
+        return tuple(self.ended(Outcome.FAILED, Outcome.SKIPPED))
 
     def raise_for_failure(self) -> None:
         """Raise ``PushFailed`` unless everything landed."""

@@ -10,7 +10,6 @@ from ghcr_push.reporting.phrases import (
     cause,
     common_cause,
     count,
-    retried,
     retries_text,
     said,
     tried_again,
@@ -51,8 +50,7 @@ def annotations(report: Report) -> tuple[Annotation, ...]:
     The tenth error covers all remaining causes. Retries are a warning if something failed, and a
     notice otherwise: a temporary failure of the registry needs no attention then.
     """
-    failed = (result for result in report.targets if result.outcome is Outcome.FAILED)
-    causes = list(grouped(failed, common_cause).values())
+    causes = list(grouped(report.ended(Outcome.FAILED), common_cause).values())
     single = causes if len(causes) <= MOST_ANNOTATIONS else causes[: MOST_ANNOTATIONS - 1]
     errors = [_error(group) for group in single]
     if rest := [result for group in causes[len(single) :] for result in group]:
@@ -91,8 +89,7 @@ def _rolled_up(rest: Sequence[TargetRecord]) -> Annotation:
 
 
 def _retried(report: Report) -> tuple[Annotation, ...]:
-    again = retried(report)
-    if not again:
+    if not (again := report.retried):
         return ()
     level = Level.NOTICE if report.result is Result.SUCCESS else Level.WARNING
     named = ", ".join(result.reference for result in again)

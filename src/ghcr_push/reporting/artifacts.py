@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ghcr_push.reporting.outputs import images
-from ghcr_push.reporting.phrases import count
+from ghcr_push.reporting.phrases import listed
 from ghcr_push.reporting.records import Report
 
 MOST: Final = 500
@@ -49,12 +49,9 @@ def declaration(report: Report, declared: Mapping[str, str]) -> Declaration:
     }
     return Declaration(
         lines=tuple(f"oci://{name}@{single[name]}" for name in new[:room]),
-        notices=tuple(_left_out(names, why) for why, names in left_out.items() if names),
+        notices=tuple(
+            f"not declared as an artifact: {listed(names, _NAMED)} (has {why})"
+            for why, names in left_out.items()
+            if names
+        ),
     )
-
-
-def _left_out(names: list[str], why: str) -> str:
-    named = ", ".join(names[:_NAMED])
-    more = len(names) - _NAMED
-    rest = f" and {count(more, 'more name')}" if more > 0 else ""
-    return f"not declared as an artifact: {named}{rest} (has {why})"

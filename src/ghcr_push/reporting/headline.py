@@ -45,7 +45,7 @@ def _pushed_of_all(report: Report) -> str:
 def _dry_run(report: Report) -> str:
     bad, tags = _bad(report), count(len(report.targets), "tag")
     sign, rest = ("❌", f"; {', '.join(bad)}") if bad else ("📝", ", nothing was written")
-    planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
+    planned = report.ended(Outcome.PLANNED)
     states = Counter(planned_state(target).partition(" ")[0] for target in planned)
     there = states.pop("unchanged", 0)
     fates = Counter(target.expected for target in planned)
@@ -92,8 +92,7 @@ def _bad(report: Report) -> list[str]:
 
 def _kinds(report: Report) -> str:
     """Return the causes of all failures, the most frequent first, the rest counted."""
-    bad = (Outcome.FAILED, Outcome.SKIPPED)
-    failures = (target.failure for target in report.targets if target.outcome in bad)
+    failures = (target.failure for target in report.ended(Outcome.FAILED, Outcome.SKIPPED))
     seen = Counter(cause(failure) if failure else "no cause is known" for failure in failures)
     named = [name for name, _ in seen.most_common(_MOST_CAUSES)]
     more = len(seen) - len(named)

@@ -61,11 +61,7 @@ def _inert(text: str) -> str:
 def to_openmetrics(report: Report) -> str:
     """Return gauges of one run, by OpenMetrics 1.0; a finished run has no counters."""
     outcomes = {str(outcome): report.counts[outcome] for outcome in Outcome}
-    bad = Counter(
-        str(result.cause)
-        for result in report.targets
-        if result.outcome in {Outcome.FAILED, Outcome.SKIPPED}
-    )
+    bad = Counter(str(each.cause) for each in report.ended(Outcome.FAILED, Outcome.SKIPPED))
     failures = Counter(
         str(attempt.failure.kind)
         for result in report.targets

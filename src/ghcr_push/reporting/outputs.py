@@ -36,13 +36,8 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
     values = {
         "result": str(report.result),
         "cause": str(report.cause),
-        "pushed": _ended(report, Outcome.PUSHED),
-        "unchanged": _ended(report, Outcome.UNCHANGED),
-        "kept": _ended(report, Outcome.KEPT),
-        "failed": _ended(report, Outcome.FAILED),
-        "skipped": _ended(report, Outcome.SKIPPED),
-        "planned": _ended(report, Outcome.PLANNED),
-        "retried": _names(result for result in report.targets if result.retried),
+        **{outcome.value: _names(report.ended(outcome)) for outcome in Outcome},
+        "retried": _names(report.retried),
         "digest": (shared.pop() or "") if len(shared) == 1 else "",
         "digests": _compact(digests),
         "images": "\n".join(images(report)),
@@ -54,10 +49,6 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
         "truncated": "false",
     }
     return _within_budget(values)
-
-
-def _ended(report: Report, outcome: Outcome) -> str:
-    return _names(result for result in report.targets if result.outcome is outcome)
 
 
 def _names(results: Iterable[TargetRecord]) -> str:

@@ -3,8 +3,9 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Final
 
-from ghcr_push.model import AttemptRecord, FailureRecord, Outcome, Step
+from ghcr_push.model import FailureRecord, Outcome, Step
 from ghcr_push.reporting.records import Report, TargetRecord
 
 _UNICORN = re.compile(r"Unicorn! \u00b7 GitHub.*", re.DOTALL)
@@ -17,10 +18,10 @@ _KILO = 1000
 _SHORT_DIGEST = 12
 """Number of hexadecimal digits, as docker shows them."""
 
-_STEPS = {
+STEPS: Final = {
     Step.INSPECT: "image inspect",
     Step.LOOK: "read",
-    Step.PUSH: "push",
+    Step.PUSH: "docker push",
     Step.READ: "image read",
     Step.UPLOAD: "upload",
     Step.FETCH: "manifest read",
@@ -32,6 +33,12 @@ _STEPS = {
 def count(number: int, noun: str) -> str:
     """Return ``1 tag``, ``20 tags``, ``1,000 tags``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return ``a, b and 3 more``: at most ``most`` of ``names``, and the number of the others."""
+    more = len(names) - most
+    return f"{', '.join(names[:most])}{f' and {more:,} more' if more > 0 else ''}"
 
 
 def span(seconds: float) -> str:
@@ -82,11 +89,6 @@ def common_cause(result: TargetRecord) -> tuple[str, ...]:
     return (cause(failure), failure.advice, str(result.may_have_landed)) if failure else ()
 
 
-def step(attempt: AttemptRecord) -> str:
-    """Return the phrase for an attempt's step."""
-    return _STEPS[attempt.step]
-
-
 def tries(result: TargetRecord) -> str:
     """Return how often a target was tried, such as ``1 attempt``, or why it was not."""
     if result.attempts:
@@ -108,7 +110,7 @@ def causes(results: Iterable[TargetRecord]) -> str:
     for result in results:
         for attempt in result.all_attempts:
             if (failure := attempt.failure) is not None:
-                seen[failure.kind].append((str(failure.status or ""), step(attempt)))
+                seen[failure.kind].append((str(failure.status or ""), STEPS[attempt.step]))
     by_number = sorted(seen.items(), key=lambda of_kind: -len(of_kind[1]))
     return "; ".join(_cause_counted(kind, failures) for kind, failures in by_number)
 
@@ -154,11 +156,6 @@ def tally(report: Report) -> str:
     )
 
 
-def retried(report: Report) -> tuple[TargetRecord, ...]:
-    """Return the targets that needed more than one attempt, whatever their outcome."""
-    return tuple(result for result in report.targets if result.retried)
-
-
 def unproved(report: Report) -> tuple[TargetRecord, ...]:
     """Return the targets that landed without a verifying read."""
     return tuple(result for result in report.landed if not result.verified)
@@ -166,11 +163,10 @@ def unproved(report: Report) -> tuple[TargetRecord, ...]:
 
 def retries_text(report: Report) -> str:
     """Return the sentence about retries and their causes; empty if there were none."""
-    again = retried(report)
-    if not again:
+    if not report.retried:
         return ""
-    reasons = causes(again)
-    return f"{were_retried(again)}{': ' if reasons else ''}{reasons}."
+    reasons = causes(report.retried)
+    return f"{were_retried(report.retried)}{': ' if reasons else ''}{reasons}."
 
 
 def sent(report: Report) -> str:

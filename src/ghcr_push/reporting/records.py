@@ -159,10 +159,19 @@ class Report:
         """Number of targets per outcome."""
         return Counter(target.outcome for target in self.targets)
 
+    def ended(self, *outcomes: Outcome) -> list[TargetRecord]:
+        """Return the targets with one of ``outcomes``."""
+        return [target for target in self.targets if target.outcome in outcomes]
+
     @property
     def landed(self) -> list[TargetRecord]:
         """The targets that the registry holds with the requested content."""
-        return [target for target in self.targets if target.outcome in LANDED]
+        return self.ended(*LANDED)
+
+    @property
+    def retried(self) -> tuple[TargetRecord, ...]:
+        """The targets that needed more than one attempt, whatever their outcome."""
+        return tuple(target for target in self.targets if target.retried)
 
 
 def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:

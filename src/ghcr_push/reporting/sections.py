@@ -1,7 +1,7 @@
 """The summary's sections of targets: each target is in exactly one of them."""
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from ghcr_push.failures.policies import POLICIES
 from ghcr_push.model import ENDED_BY_RUN, AttemptRecord, FailureRecord, Outcome
@@ -9,13 +9,13 @@ from ghcr_push.references import Repository
 from ghcr_push.reporting.escape import advice, clipped, code, escape, visible
 from ghcr_push.reporting.outputs import images
 from ghcr_push.reporting.phrases import (
+    STEPS,
     cause,
     count,
     planned_state,
     said,
     short,
     span,
-    step,
     tries,
 )
 from ghcr_push.reporting.records import Report, TargetRecord, grouped
@@ -69,18 +69,14 @@ class ByteBudget:
 
 def failed(report: Report, room: ByteBudget) -> str:
     """Return the failed targets, grouped by cause, with advice."""
-    results = [result for result in report.targets if result.outcome is Outcome.FAILED]
+    results = report.ended(Outcome.FAILED)
     return _by_cause("❌ Failed", results, (_REFERENCE, _TRIED), room, FAILED_FOLDED_FROM)
 
 
 def skipped(report: Report, room: ByteBudget) -> str:
     """Return the targets that were never tried, by the reason."""
-    results = [result for result in report.targets if result.outcome is Outcome.SKIPPED]
-    above = {
-        result.failure.advice
-        for result in report.targets
-        if result.outcome is Outcome.FAILED and result.failure
-    }
+    results = report.ended(Outcome.SKIPPED)
+    above = {each.failure.advice for each in report.ended(Outcome.FAILED) if each.failure}
     return _by_cause("⏭️ Skipped, never tried", results, (_REFERENCE,), room, FOLDED_FROM, above)
 
 
@@ -102,8 +98,7 @@ def landed(report: Report, room: ByteBudget) -> str:
 
 def kept(report: Report, room: ByteBudget) -> str:
     """Return the protected tags that name another image and were left unchanged."""
-    results = [result for result in report.targets if result.outcome is Outcome.KEPT]
-    if not results:
+    if not (results := report.ended(Outcome.KEPT)):
         return ""
     title = f"🔒 Kept, protected — {count(len(results), 'tag')}"
     folded = len(results) >= FOLDED_FROM
@@ -113,7 +108,7 @@ def kept(report: Report, room: ByteBudget) -> str:
 
 def planned(report: Report, room: ByteBudget) -> str:
     """Return the targets of a dry run, by repository."""
-    results = [result for result in report.targets if result.outcome is Outcome.PLANNED]
+    results = report.ended(Outcome.PLANNED)
     title = f"📝 Would be pushed — {count(len(results), 'tag')}"
     return _by_repository(title, results, (_SOURCE, _STATE), room)
 
@@ -159,13 +154,9 @@ def _rows(
     values = {tuple(cell(result) for _, cell in others) for result in results}
     if len(values) > 1:
         return _table((first, *others), results, room, folded=folded)
-    lines = []
-    for cell in (first[1](result) for result in results):
-        if not room.take(cell):
-            break
-        lines.append(cell)
-    listed = " · ".join(filter(None, [", ".join(lines), *values.pop()]))
-    return _fold(listed, len(lines)) if len(lines) >= LIST_FOLDED_FROM else listed, len(lines)
+    tags = list(takewhile(room.take, map(first[1], results)))
+    listed = " · ".join(filter(None, [", ".join(tags), *values.pop()]))
+    return _fold(listed, len(tags)) if len(tags) >= LIST_FOLDED_FROM else listed, len(tags)
 
 
 def _by_repository(
@@ -223,12 +214,8 @@ def _table(
     columns: Sequence[_Column], results: Sequence[TargetRecord], room: ByteBudget, *, folded: bool
 ) -> tuple[str, int]:
     """Return a table with as many rows as there is room for, and their number."""
-    rows = []
-    for result in results:
-        row = _row(cell(result) for _, cell in columns)
-        if not room.take(row):
-            break
-        rows.append(row)
+    all_rows = (_row(cell(result) for _, cell in columns) for result in results)
+    rows = list(takewhile(room.take, all_rows))
     if not rows:
         return "", 0
     head = [_row(title for title, _ in columns), _row("---" for _ in columns)]
@@ -339,7 +326,7 @@ def _waited(attempt: AttemptRecord, result: TargetRecord) -> float:
 
 
 def _attempt_name(attempt: AttemptRecord) -> str | None:
-    return None if attempt.failure is None else f"{cause(attempt.failure)} on {step(attempt)}"
+    return None if attempt.failure is None else f"{cause(attempt.failure)} on {STEPS[attempt.step]}"
 
 
 # -- cells ------------------------------------------------------------------------------------
@@ -357,21 +344,8 @@ def _tried(result: TargetRecord) -> str:
     return f"{text} · ⚠️ **may have landed**" if result.may_have_landed else text
 
 
-def _retried(result: TargetRecord) -> str:
-    return " → ".join(_events(result))
-
-
 def _said(result: TargetRecord) -> str:
-    return _quoted(said(result.failure.message)) if result.failure else ""
-
-
-def _said_shortly(result: TargetRecord) -> str:
-    """Return a shorter text for tables with many rows."""
-    return code(clipped(said(result.failure.message), _SHORT_QUOTE)) if result.failure else ""
-
-
-def _digest(result: TargetRecord) -> str:
-    return _short(result.digest) if result.digest else "not known"
+    return said(result.failure.message) if result.failure else ""
 
 
 def _before(result: TargetRecord) -> str:
@@ -396,11 +370,17 @@ def _short(digest: str) -> str:
 _REFERENCE: _Column = ("Tag", lambda result: code(result.reference))
 _TAG: _Column = ("Tag", lambda result: code(result.parsed.tag))
 _TRIED: _Column = ("What was tried", _tried)
-_SAID: _Column = ("What was said", _said)
-_SAID_SHORTLY: _Column = ("What was said", _said_shortly)
-_RETRIED: _Column = ("What was retried", _retried)
-_DIGEST: _Column = ("Digest", _digest)
+_SAID: _Column = ("What was said", lambda result: _quoted(_said(result)))
+_SAID_SHORTLY: _Column = (
+    "What was said",
+    lambda result: code(clipped(_said(result), _SHORT_QUOTE)),
+)
+_RETRIED: _Column = ("What was retried", lambda result: " → ".join(_events(result)))
+_DIGEST: _Column = (
+    "Digest",
+    lambda result: _short(result.digest) if result.digest else "not known",
+)
 _BEFORE: _Column = ("Before", _before)
 _NAMES: _Column = ("Names", lambda result: _short(result.before) if result.before else "?")
 _STATE: _Column = ("Now", lambda result: escape(planned_state(result)))
-_SOURCE: _Column = ("From", lambda result: code(str(result.source)))
+_SOURCE: _Column = ("From", lambda result: code(result.source))

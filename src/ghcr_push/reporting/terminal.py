@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from textwrap import wrap
 
-from ghcr_push.model import LANDED, Outcome
+from ghcr_push.model import Outcome
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.phrases import (
@@ -11,6 +11,7 @@ from ghcr_push.reporting.phrases import (
     causes,
     common_cause,
     count,
+    listed,
     planned_state,
     retries_text,
     said,
@@ -49,8 +50,7 @@ def terminal(report: Report) -> str:
 
 def failed_lines(report: Report) -> Iterator[str]:
     """Yield the failed targets; targets with the same failure share text and advice."""
-    failed = [target for target in report.targets if target.outcome is Outcome.FAILED]
-    yield from _blocks(failed, common_cause, _failed_block, "cause")
+    yield from _blocks(report.ended(Outcome.FAILED), common_cause, _failed_block, "cause")
 
 
 def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
@@ -78,9 +78,8 @@ def _quoted(message: str) -> str:
 
 def left_lines(report: Report) -> Iterator[str]:
     """Yield the targets that were never tried, and the protected ones that were left unchanged."""
-    skipped = [target for target in report.targets if target.outcome is Outcome.SKIPPED]
-    yield from _blocks(skipped, _why, _skipped_block, "cause")
-    kept = [target for target in report.targets if target.outcome is Outcome.KEPT]
+    yield from _blocks(report.ended(Outcome.SKIPPED), _why, _skipped_block, "cause")
+    kept = report.ended(Outcome.KEPT)
     yield from _blocks(kept, lambda target: target.before, _kept_block, "digest")
 
 
@@ -113,8 +112,9 @@ def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
 
     Names at most ``most`` of its tags.
     """
-    landed = [target for target in report.targets if target.outcome in LANDED]
-    groups = grouped(landed, lambda each: (_repository(each), each.digest, each.outcome)).values()
+    groups = grouped(
+        report.landed, lambda each: (_repository(each), each.digest, each.outcome)
+    ).values()
     for alike in list(groups)[:_MOST_BLOCKS]:
         first = alike[0]
         image = f"{_repository(first)}@{first.digest}" if first.digest else _repository(first)
@@ -127,7 +127,7 @@ def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
 
 def planned_lines(report: Report) -> Iterator[str]:
     """Yield what a dry run would have pushed, with every tag."""
-    planned = [target for target in report.targets if target.outcome is Outcome.PLANNED]
+    planned = report.ended(Outcome.PLANNED)
     for alike in grouped(planned, lambda each: (each.source, _repository(each))).values():
         yield f"  … {visible(alike[0].source)} → {visible(_repository(alike[0]))}:"
         for state, targets in grouped(alike, planned_state).items():
@@ -174,6 +174,4 @@ def _repository(target: TargetRecord) -> str:
 
 
 def _tags(targets: list[TargetRecord], most: int) -> str:
-    names = [visible(target.reference.rpartition(":")[2]) for target in targets[:most]]
-    more = len(targets) - most
-    return f"{', '.join(names)}{f' and {more:,} more' if more > 0 else ''}"
+    return listed([visible(target.reference.rpartition(":")[2]) for target in targets], most)
