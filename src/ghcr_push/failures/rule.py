@@ -1,7 +1,8 @@
 """The parts of a row of the table."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
+from functools import partial
 
 from ghcr_push.failures.errors import ErrorInfo, Origin
 from ghcr_push.model import Kind
@@ -16,7 +17,7 @@ class Wording(StrEnum):
     API = "the registry's answer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """An error that a rule must match: its test and its illustration; ``wait`` in seconds."""
 
@@ -24,6 +25,7 @@ class Example:
     text: str
     status: int | None = None
     code: str | None = None
+    _: KW_ONLY
     retry_after: float | None = None
     wait: float | None = None
     """The wait that must be read from it."""
@@ -40,19 +42,9 @@ class Example:
         )
 
 
-def classic(text: str, *, wait: float | None = None) -> Example:
-    """Return the output of ``docker push`` with the classic image store."""
-    return Example(wording=Wording.CLASSIC, text=text, wait=wait)
-
-
-def containerd(text: str, *, wait: float | None = None) -> Example:
-    """Return the output of ``docker push`` with the containerd image store."""
-    return Example(wording=Wording.CONTAINERD, text=text, wait=wait)
-
-
-def buildkit(text: str, *, wait: float | None = None) -> Example:
-    """Return the output of ``docker buildx build --push``."""
-    return Example(wording=Wording.BUILDKIT, text=text, wait=wait)
+classic = partial(Example, Wording.CLASSIC)
+containerd = partial(Example, Wording.CONTAINERD)
+buildkit = partial(Example, Wording.BUILDKIT)
 
 
 def api(
@@ -64,14 +56,7 @@ def api(
     wait: float | None = None,
 ) -> Example:
     """Return the evidence from our own client; no status if no answer came."""
-    return Example(
-        wording=Wording.API,
-        text=text,
-        status=status,
-        code=code,
-        retry_after=retry_after,
-        wait=wait,
-    )
+    return Example(Wording.API, text, status, code, retry_after=retry_after, wait=wait)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
