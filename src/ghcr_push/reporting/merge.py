@@ -1,15 +1,13 @@
 """Merges the reports of several jobs into one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from operator import attrgetter
 
-from ghcr_push.model import AttemptRecord, Hold, LimitChange
+from ghcr_push.model import AttemptRecord
 from ghcr_push.reporting.build import build
 from ghcr_push.reporting.records import Report
-
-E = TypeVar("E", Hold, LimitChange)
 
 
 def merged(reports: Sequence[tuple[str, Report]]) -> Report:
@@ -37,8 +35,10 @@ def merged(reports: Sequence[tuple[str, Report]]) -> Report:
         duration=max(report.duration for report in later),
         cancelled=all(report.cancelled for report in later),
         max_parallel=max(report.max_parallel for report in later),
-        limit_changes=_in_order(change for report in later for change in report.limit_changes),
-        holds=_in_order(hold for report in later for hold in report.holds),
+        limit_changes=sorted(
+            (change for report in later for change in report.limit_changes), key=attrgetter("at")
+        ),
+        holds=sorted((hold for report in later for hold in report.holds), key=attrgetter("at")),
         notices=dict.fromkeys([*repeats, *(n for report in later for n in report.notices)]),
     )
 
@@ -46,10 +46,6 @@ def merged(reports: Sequence[tuple[str, Report]]) -> Report:
 def _time(report: Report) -> datetime:
     time = datetime.fromisoformat(report.started_at)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _in_order(events: Iterable[E]) -> list[E]:
-    return sorted(events, key=lambda event: event.at)
 
 
 def _delayed(name: str, report: Report, seconds: float) -> Report:

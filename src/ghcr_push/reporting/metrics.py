@@ -97,9 +97,8 @@ def _family(name: str, text: str, label: str, values: Mapping[str, int]) -> Iter
 
 
 def _single(name: str, text: str, number: float) -> Iterator[str]:
-    unit = "seconds" if name.endswith("_seconds") else ""
     yield f"# TYPE ghcr_push_{name} gauge"
-    if unit:
-        yield f"# UNIT ghcr_push_{name} {unit}"
+    if name.endswith("_seconds"):
+        yield f"# UNIT ghcr_push_{name} seconds"
     yield f"# HELP ghcr_push_{name} {text}"
     yield f"ghcr_push_{name} {number}"
