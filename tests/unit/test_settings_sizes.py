@@ -67,4 +67,4 @@ def test_a_size_that_is_none_is_refused_by_name() -> None:
     assert problem("2G") == (
         "spool-size: '2G' is not a size; write it like `2GiB`, `500MB` or a number of bytes."
     )
-    assert problem("0MB") == "spool-size: '0MB' is zero; give a larger size."
+    assert problem("0MB") == "spool-size: '0MB' is zero; give more."

@@ -5,12 +5,12 @@ output: ``LEVEL:KEY=VALUE``, several levels with commas, a platform after one in
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from ghcr_push.model import Source
-from ghcr_push.planning.locations import MergedLocation, parse_location
+from ghcr_push.planning.locations import Location, MergedLocation
 from ghcr_push.planning.problems import Findings, listed, quoted
 
 _NAME: Final = "annotations"
@@ -38,12 +38,14 @@ class Annotations:
 NO_ANNOTATIONS: Final = Annotations()
 
 
-def read_annotations(text: str, sources: Iterable[Source], findings: Findings) -> Annotations:
+def read_annotations(
+    text: str, locations: Mapping[Source, Location | None], findings: Findings
+) -> Annotations:
     """Parse the annotations of the index and of its entries; the last value of a key counts.
 
     A line without a level belongs to the index. Lines of other levels belong to manifests, which
     are pushed unchanged, or to a layout: they are ignored with a notice, and rejected if no other
-    lines exist. Annotations for ``sources`` that are not merged are rejected, since their bytes do
+    lines exist. Annotations for sources that are not merged are rejected, since their bytes do
     not change either.
     """
     found: dict[tuple[str, str, str], str] = {}
@@ -78,8 +80,14 @@ def read_annotations(text: str, sources: Iterable[Source], findings: Findings) -
             f"{_NAME} {listed(others)} were ignored: only the index is created here, its "
             "images do not change."
         )
-    if lines:
-        _check(sources, findings)
+    single = [each for each, where in locations.items() if not isinstance(where, MergedLocation)]
+    if lines and single:
+        findings.refuse(
+            _NAME,
+            None,
+            "are for an index made from several sources (`SOURCE + SOURCE`), and "
+            f"{quoted(str(single[0]))} passes unchanged; annotate it where it is built",
+        )
     each = sorted((*key, value) for key, value in found.items())
     return Annotations(
         index=tuple((key, value) for level, _, key, value in each if level == _INDEX),
@@ -87,15 +95,3 @@ def read_annotations(text: str, sources: Iterable[Source], findings: Findings) -
             (platform, key, value) for level, platform, key, value in each if level == _DESCRIPTOR
         ),
     )
-
-
-def _check(sources: Iterable[Source], findings: Findings) -> None:
-    for source in sources:
-        if not isinstance(parse_location(source.image), MergedLocation):
-            findings.refuse(
-                _NAME,
-                None,
-                "are for an index made from several sources (`SOURCE + SOURCE`), and "
-                f"{quoted(str(source))} passes unchanged; annotate it where it is built",
-            )
-            return

@@ -9,12 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from ghcr_push.model import Target
+from ghcr_push.model import Source, Target
 from ghcr_push.planning.annotations import Annotations, read_annotations
 from ghcr_push.planning.durations import parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME, INPUTS
 from ghcr_push.planning.lists import split_list
 from ghcr_push.planning.locations import (
+    Location,
     MergedLocation,
     RegistryLocation,
     may_have_referrers,
@@ -56,6 +57,10 @@ _RUNNERS_OWN = frozenset({"args", "entrypoint"})
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 # the characters of tags and of fnmatch's patterns
 _PATTERN = re.compile(r"[a-zA-Z0-9_.*?\[\]!-]+")
+
+
+Locations = Mapping[Source, Location | None]
+"""The location of each source, None for an image of the Docker Engine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,17 +138,18 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         allow_empty=reader.boolean("allow-empty"),
         findings=findings,
     )
+    locations = {each.source: parse_location(each.source.image) for each in targets}
     backoff_initial, backoff_max = reader.backoff()
     settings = Settings(
         targets=targets,
         conflicts=conflicts,
         transport=reader.choice("transport", Transport),
         platform=reader.platform(),
-        referrers=reader.referrers(targets),
+        referrers=reader.referrers(locations),
         compress_layers=reader.boolean("compress-layers"),
-        annotations=reader.annotations(targets),
+        annotations=read_annotations(texts["annotations"], locations, findings),
         mount_from=reader.mount_from(targets),
-        spool_size=reader.size("spool-size"),
+        spool_size=reader.number("spool-size", parse_size),
         max_parallel=reader.integer("max-parallel", range(1, 65)),
         adaptive=reader.boolean("adaptive"),
         max_attempts=reader.integer("max-attempts", range(1, 101)),
@@ -167,9 +173,9 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
         notices=tuple(findings.notices),
         path_of=path_of,
     )
-    _check_sources(settings, findings)
+    _check_sources(settings, locations, findings)
     if texts["username"] and settings.logins:
-        _check_use(settings.logins[0], settings, findings)
+        _check_use(settings.logins[0], targets, locations, findings)
     if settings.all_or_nothing and settings.transport is Transport.ENGINE:
         findings.refuse(
             "all-or-nothing",
@@ -184,22 +190,18 @@ def read_settings(values: Mapping[str, str], path_of: Callable[[str], Path] = Pa
     return settings
 
 
-def _check_sources(settings: Settings, findings: Findings) -> None:
+def _check_sources(settings: Settings, locations: Locations, findings: Findings) -> None:
     """Reject what a source cannot do: be pushed by the engine, or provide a single platform."""
-    on_disk = {
-        target.source: parse_location(target.source.image) is not None
-        for target in settings.targets
-    }
-    if settings.transport is Transport.ENGINE and any(on_disk.values()):
-        source = next(source for source, is_on_disk in on_disk.items() if is_on_disk)
+    elsewhere = [source for source, location in locations.items() if location is not None]
+    if settings.transport is Transport.ENGINE and elsewhere:
         findings.refuse(
             "transport",
             settings.transport,
-            f"pushes images of the Docker Engine only, and {quoted(str(source))} is none; "
+            f"pushes images of the Docker Engine only, and {quoted(str(elsewhere[0]))} is none; "
             "leave `transport` out",
         )
     if settings.compress_layers:
-        _check_compression(settings, findings)
+        _check_compression(settings, locations, findings)
     if settings.platform is not None and settings.transport is Transport.ENGINE:
         findings.refuse(
             "platform",
@@ -209,7 +211,7 @@ def _check_sources(settings: Settings, findings: Findings) -> None:
         )
 
 
-def _check_compression(settings: Settings, findings: Findings) -> None:
+def _check_compression(settings: Settings, locations: Locations, findings: Findings) -> None:
     """Reject compressing content that is read in place, or that others refer to by its digest."""
 
     def refuse(sentence: str) -> None:
@@ -222,8 +224,8 @@ def _check_compression(settings: Settings, findings: Findings) -> None:
         )
     if settings.referrers:
         refuse("changes the digest that referrers name; remove one of the two")
-    for source in dict.fromkeys(target.source for target in settings.targets):
-        if isinstance(parse_location(source.image), RegistryLocation | MergedLocation):
+    for source, location in locations.items():
+        if isinstance(location, RegistryLocation | MergedLocation):
             refuse(
                 "is for images of the engine, layouts and archives, and "
                 f"{quoted(str(source))} passes unchanged; compress its layers where it is built"
@@ -231,11 +233,12 @@ def _check_compression(settings: Settings, findings: Findings) -> None:
             return
 
 
-def _check_use(login: Login, settings: Settings, findings: Findings) -> None:
+def _check_use(
+    login: Login, targets: Iterable[Target], locations: Locations, findings: Findings
+) -> None:
     """Reject a login for a registry that the run does not use."""
-    sources = (parse_location(target.source.image) for target in settings.targets)
-    used = {each.registry for source in sources for each in repositories_of(source)}
-    used |= {target.reference.repository.registry for target in settings.targets}
+    used = {each.registry for source in locations.values() for each in repositories_of(source)}
+    used |= {target.reference.repository.registry for target in targets}
     if used and login.registry not in used:
         findings.refuse(
             "username",
@@ -253,6 +256,7 @@ def _refuse_unknown_names(values: Mapping[str, str], findings: Findings) -> None
 
 
 Choice = TypeVar("Choice", bound=StrEnum)
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,28 +285,21 @@ class _Reader:
 
     def duration(self, name: str, *, zero: str = "") -> float:
         """Parse a duration; 0 is rejected unless ``zero`` gives it a meaning."""
-        try:
-            seconds = parse_duration(self.texts[name])
-        except ValueError as error:
-            self._refuse(name, f"{error}" + (f", or {zero}" if zero else ""))
-            return 1.0
+        seconds = self.number(name, parse_duration, zero=zero)
         if seconds > _LONGEST:
             self._refuse(name, f"is longer than a workflow runs; give at most {_LONGEST / 3600:g}h")
-            return 1.0
-        if not seconds and not zero:
-            self._refuse(name, "is zero; give a longer duration")
         return seconds
 
-    def size(self, name: str) -> int:
-        """Parse a number of bytes above zero."""
+    def number(self, name: str, parse: Callable[[str], Number], *, zero: str = "") -> Number:
+        """Parse a number with a unit; 0 is rejected unless ``zero`` gives it a meaning."""
         try:
-            size = parse_size(self.texts[name])
+            number = parse(self.texts[name])
         except ValueError as error:
-            self._refuse(name, str(error))
-            return 1
-        if not size:
-            self._refuse(name, "is zero; give a larger size")
-        return size
+            self._refuse(name, f"{error}" + (f", or {zero}" if zero else ""))
+            return parse("1")
+        if not number and not zero:
+            self._refuse(name, "is zero; give more")
+        return number
 
     def backoff(self) -> tuple[float, float]:
         """Parse the first and the longest wait."""
@@ -329,27 +326,20 @@ class _Reader:
         """Parse ``platform``; None if it is not given."""
         text = self.texts["platform"]
         if text and not _PLATFORM.fullmatch(text):
-            self.findings.refuse(
-                "platform", text, ("is not a platform; write one such as linux/arm64")
-            )
+            self._refuse("platform", "is not a platform; write one such as linux/arm64")
         return text or None
 
-    def referrers(self, targets: Iterable[Target]) -> bool:
+    def referrers(self, locations: Locations) -> bool:
         """Parse ``referrers``, and report sources that can have no referrers."""
         asked = self.boolean("referrers")
-        sources = dict.fromkeys(target.source.image for target in targets) if asked else ()
-        without = [each for each in sources if not may_have_referrers(parse_location(each))]
-        if without:
+        without = [source for source, where in locations.items() if not may_have_referrers(where)]
+        if asked and without:
             more = f" and {len(without) - 1} more" if len(without) > 1 else ""
             self.findings.notices.append(
                 "`referrers` works with `oci-layout:`, `oci-archive:` and `docker://` "
-                f"sources; nothing refers to {quoted(without[0])}{more}."
+                f"sources; nothing refers to {quoted(str(without[0]))}{more}."
             )
         return asked
-
-    def annotations(self, targets: Iterable[Target]) -> Annotations:
-        sources = dict.fromkeys(target.source for target in targets)
-        return read_annotations(self.texts["annotations"], sources, self.findings)
 
     def mount_from(self, targets: Iterable[Target]) -> tuple[Repository, ...]:
         registries = (target.reference.repository.registry for target in targets)
