@@ -83,7 +83,7 @@ class FrontWording:
         """Rename inputs, and remove jobs, steps and runners from a sentence."""
         for of_a_workflow, otherwise in self.phrases:
             text = text.replace(of_a_workflow, otherwise)
-        return _QUOTED.sub(lambda found: f"`{self._named(found)}`", text)
+        return _QUOTED.sub(lambda found: f"`{self.named(INPUT_BY_NAME[found[1]], found[2])}`", text)
 
     def said_of_input(self, sentence: str) -> str:
         """Do the same as ``said`` for a sentence that starts with the name of an input.
@@ -92,9 +92,6 @@ class FrontWording:
         """
         text = sentence if sentence.startswith("registry-auth") else self.said(sentence)
         return _SUBJECT.sub(lambda found: self.named(INPUT_BY_NAME[found[1]], None), text)
-
-    def _named(self, found: re.Match[str]) -> str:
-        return self.named(INPUT_BY_NAME[found[1]], found[2])
 
 
 def _option(each: Input, value: str | None) -> str:

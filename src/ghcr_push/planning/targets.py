@@ -94,11 +94,11 @@ def read_targets(
         given = next(((name, text) for name, text in texts.items() if text), None)
         name, text = given or (next(reversed(texts)), None)
         findings.refuse(name, text, _EMPTY)
-    readers = {
-        name: _EntryReader(name, repository, image_given=bool(image), findings=findings)
-        for name in split
-    }
-    read = (readers[name].read(entry) for name, entries in split.items() for entry in entries)
+    read = (
+        _EntryReader(name, repository, image_given=bool(image), findings=findings).read(entry)
+        for name, entries in split.items()
+        for entry in entries
+    )
     return _merged(filter(None, read), default, findings)
 
 
