@@ -52,7 +52,7 @@ def played(
     settings = read_settings(asked)
     notices: list[str] = []
     run = DryRun(
-        build_plan(settings),
+        build_plan(settings.targets),
         {Source("app"): image},
         cast("Registry", tags),
         settings,

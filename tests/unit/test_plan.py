@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghcr_push.model import Plan, Source, Target
-from ghcr_push.planning.plan import build_plan, regroup, unresolved
+from ghcr_push.planning.plan import build_plan, unresolved
 from ghcr_push.planning.settings import read_settings
 
 A, B = "ghcr.io/acme/a", "ghcr.io/acme/b"
@@ -28,7 +28,7 @@ IDS = st.dictionaries(
 
 
 def plan_of(tags: str, **inputs: str) -> Plan:
-    return build_plan(read_settings({"tags": tags} | inputs))
+    return build_plan(read_settings({"tags": tags} | inputs).targets)
 
 
 def shape(plan: Plan) -> list[tuple[str, str, list[str]]]:
@@ -54,7 +54,7 @@ def test_targets_that_are_their_own_sources_are_groups_of_their_own() -> None:
 def test_groups_of_the_same_image_are_joined_in_their_repository() -> None:
     plan = plan_of(f"{A}:1\n{B}:1\n{A}:2\n{A}:3\n{A}:4")
     ids = {Source(f"{A}:{tag}"): image for tag, image in (("1", "x"), ("2", "y"), ("3", "x"))}
-    assert shape(regroup(plan, ids | {Source(f"{B}:1"): "x"})) == [
+    assert shape(build_plan(plan.targets, ids | {Source(f"{B}:1"): "x"})) == [
         (f"{A}:1", A, ["1", "3"]),
         (f"{B}:1", B, ["1"]),
         (f"{A}:2", A, ["2"]),
@@ -64,7 +64,7 @@ def test_groups_of_the_same_image_are_joined_in_their_repository() -> None:
 
 def test_a_joined_target_keeps_the_source_that_it_was_given() -> None:
     plan = plan_of(f"{A}:1\n{A}:2")
-    joined = regroup(plan, {Source(f"{A}:1"): "x", Source(f"{A}:2"): "x"})
+    joined = build_plan(plan.targets, {Source(f"{A}:1"): "x", Source(f"{A}:2"): "x"})
     assert joined.targets == plan.targets
 
 
@@ -73,8 +73,8 @@ def test_every_target_is_in_exactly_one_group_and_no_two_groups_are_alike(
     entries: list[str], ids: dict[Source, str]
 ) -> None:
     settings = read_settings({"tags": "\n".join(entries)})
-    plan = build_plan(settings)
-    joined = regroup(plan, ids)
+    plan = build_plan(settings.targets)
+    joined = build_plan(plan.targets, ids)
     for each in (plan, joined):
         assert Counter(each.targets) == Counter(settings.targets)
         assert all(group.targets[0].source == group.source for group in each.groups)
@@ -89,15 +89,15 @@ def test_every_target_is_in_exactly_one_group_and_no_two_groups_are_alike(
     keys = [(group.repository, image(group.targets[0])) for group in joined.groups]
     assert len(set(keys)) == len(keys)
     assert all(len({image(target) for target in group.targets}) == 1 for group in joined.groups)
-    assert regroup(joined, ids) == joined
-    assert regroup(plan, {}) == plan
+    assert build_plan(joined.targets, ids) == joined
+    assert build_plan(plan.targets, {}) == plan
 
 
 @given(entries=ENTRIES)
 def test_targets_of_a_group_keep_the_order_they_were_asked_for_in(entries: list[str]) -> None:
     settings = read_settings({"tags": "\n".join(entries)})
     place = {target: number for number, target in enumerate(settings.targets)}
-    plan = build_plan(settings)
+    plan = build_plan(settings.targets)
     seeds = [place[group.targets[0]] for group in plan.groups]
     assert seeds == sorted(seeds)
     for group in plan.groups:
@@ -126,4 +126,4 @@ def test_ten_thousand_targets_are_planned() -> None:
     plan = plan_of("\n".join(f"s{n % 7} => {A}-{n % 50}:{n}" for n in range(10_000)))
     assert len(plan.targets) == 10_000
     assert len(plan.groups) == 350
-    assert len(regroup(plan, {Source(f"s{n}"): "x" for n in range(7)}).groups) == 50
+    assert len(build_plan(plan.targets, {Source(f"s{n}"): "x" for n in range(7)}).groups) == 50

@@ -10,7 +10,7 @@ from ghcr_push import tracing
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.model import Failure, Image, Kind, Outcome, Source, TargetResult
 from ghcr_push.planning.locations import parse_location, repositories_of
-from ghcr_push.planning.plan import build_plan, regroup, unresolved
+from ghcr_push.planning.plan import build_plan, unresolved
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import OnProtected, Settings, Transport
 from ghcr_push.pushing.context import PROGRESS_EVERY, RunContext, internal, ours
@@ -51,7 +51,7 @@ class Execution:
         observer: Observer,
         progress_every: float = PROGRESS_EVERY,
     ) -> None:
-        self.plan = build_plan(settings)
+        self.plan = build_plan(settings.targets)
         self.run: PushRun | None = None
         """The push itself; None until it starts."""
         self._settings = settings
@@ -187,7 +187,7 @@ class Execution:
         if problems := unresolved(self._settings.conflicts, ids):
             raise InputError(problems)
         contents = {source: each for source, each in found.items() if not isinstance(each, Failure)}
-        self.plan = regroup(self.plan, contents)
+        self.plan = build_plan(self.plan.targets, contents)
         return images
 
     @property
