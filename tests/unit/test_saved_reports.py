@@ -135,7 +135,7 @@ def test_hostile_text_stays_text_on_a_page() -> None:
 def test_a_table_has_a_row_per_target(subject: Report) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(subject), newline="")))
     assert [row["outcome"] for row in rows] == [str(r.outcome) for r in subject.targets]
-    assert all(tuple(row) == COLUMNS for row in rows)
+    assert all(tuple(row) == tuple(COLUMNS) for row in rows)
 
 
 def test_a_source_is_no_formula_for_a_spreadsheet() -> None:

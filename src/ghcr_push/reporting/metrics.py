@@ -3,53 +3,37 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from ghcr_push.model import Outcome
 from ghcr_push.reporting.outages import outages
-from ghcr_push.reporting.records import Report
+from ghcr_push.reporting.records import Report, TargetRecord
 
-COLUMNS = (
-    "reference",
-    "source",
-    "outcome",
-    "digest",
-    "before",
-    "verified",
-    "retried",
-    "attempts",
-    "seconds",
-    "seconds_waited",
-    "cause",
-    "kind",
-    "status",
-)
+COLUMNS: Final[Mapping[str, Callable[[TargetRecord], object]]] = {
+    "reference": lambda target: _inert(target.reference),
+    "source": lambda target: _inert(target.source),
+    "outcome": lambda target: target.outcome,
+    "digest": lambda target: target.digest,
+    "before": lambda target: target.before,
+    "verified": lambda target: str(target.verified).lower(),
+    "retried": lambda target: str(target.retried).lower(),
+    "attempts": lambda target: len(target.all_attempts),
+    "seconds": lambda target: f"{sum(attempt.seconds for attempt in target.all_attempts):.3f}",
+    "seconds_waited": lambda target: f"{sum(attempt.wait for attempt in target.all_attempts):.3f}",
+    "cause": lambda target: target.cause,
+    "kind": lambda target: target.failure and target.failure.kind,
+    "status": lambda target: target.failure and target.failure.status,
+}
+"""The columns of the CSV, each with its cell; None is an empty one."""
 
 
 def to_csv(report: Report) -> str:
-    """Return a row per target under ``COLUMNS``, in the format of RFC 4180."""
+    """Return a row per target under a row of titles, in the format of RFC 4180."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    for result in report.targets:
-        failure = result.failure
-        writer.writerow(
-            [
-                _inert(result.reference),
-                _inert(str(result.source)),
-                result.outcome,
-                result.digest or "",
-                result.before or "",
-                str(result.verified).lower(),
-                str(result.retried).lower(),
-                len(result.all_attempts),
-                f"{sum(attempt.seconds for attempt in result.all_attempts):.3f}",
-                f"{sum(attempt.wait for attempt in result.all_attempts):.3f}",
-                result.cause,
-                failure.kind if failure else "",
-                failure.status if failure and failure.status else "",
-            ]
-        )
+    writer.writerows([cell(target) for cell in COLUMNS.values()] for target in report.targets)
     return text.getvalue()
 
 
