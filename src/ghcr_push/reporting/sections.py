@@ -83,34 +83,27 @@ def skipped(report: Report, room: ByteBudget) -> str:
 def retried(report: Report, room: ByteBudget) -> str:
     """Return the targets that landed after retries, with the causes and waits."""
     results = [result for result in report.landed if result.retried]
-    title = f"🔁 Pushed after retries — {count(len(results), 'tag')}"
-    return _by_repository(title, results, (_DIGEST, _BEFORE, _RETRIED), room)
+    return _by_repository("🔁 Pushed after retries", results, (_DIGEST, _BEFORE, _RETRIED), room)
 
 
 def landed(report: Report, room: ByteBudget) -> str:
     """Return the targets that landed at the first attempt, by repository, and how to pull them."""
     results = [result for result in report.landed if not result.retried]
     first = " at the first try" if len(results) < len(report.landed) else ""
-    title = f"✅ Pushed{first} — {count(len(results), 'tag')}"
-    table = _by_repository(title, results, (_DIGEST, _BEFORE), room)
+    table = _by_repository(f"✅ Pushed{first}", results, (_DIGEST, _BEFORE), room)
     return "\n\n".join(filter(None, [table, _pulls(report, room)]))
 
 
 def kept(report: Report, room: ByteBudget) -> str:
     """Return the protected tags that name another image and were left unchanged."""
-    if not (results := report.ended(Outcome.KEPT)):
-        return ""
-    title = f"🔒 Kept, protected — {count(len(results), 'tag')}"
-    folded = len(results) >= FOLDED_FROM
-    table, shown = _table((_REFERENCE, _NAMES), results, room, folded=folded)
-    return _section(title, [table], len(results) - shown)
+    results = report.ended(Outcome.KEPT)
+    return _in_one_table("🔒 Kept, protected", results, (_REFERENCE, _NAMES), room)
 
 
 def planned(report: Report, room: ByteBudget) -> str:
     """Return the targets of a dry run, by repository."""
     results = report.ended(Outcome.PLANNED)
-    title = f"📝 Would be pushed — {count(len(results), 'tag')}"
-    return _by_repository(title, results, (_SOURCE, _STATE), room)
+    return _by_repository("📝 Would be pushed", results, (_SOURCE, _STATE), room)
 
 
 # -- layout of sections ------------------------------------------------------------------------
@@ -128,10 +121,8 @@ def _by_cause(
 
     Advice already shown ``above`` is not repeated.
     """
-    if not results:
-        return ""
     groups = grouped(results, lambda result: _cause_key(result.failure))
-    blocks, left = [], len(results)
+    blocks, total = [], 0
     for group in sorted(groups.values(), key=_by_weight):
         block, same_words = _cause_text(group, room.guide, above)
         if not room.take(block):
@@ -140,8 +131,8 @@ def _by_cause(
         needed = columns if same_words else (*columns, said)
         table, shown = _rows(needed, group, room, folded=len(group) >= folded_from)
         blocks += [block, table]
-        left -= shown
-    return _section(f"{title} — {count(len(results), 'tag')}", blocks, left)
+        total += shown
+    return _section(title, results, blocks, total)
 
 
 def _rows(
@@ -166,22 +157,26 @@ def _by_repository(
 
     A digest that all of a repository share is shown above its table.
     """
-    if not results:
-        return ""
     groups = grouped(results, lambda result: result.parsed.repository)
-    folded = len(results) >= FOLDED_FROM
     if len(groups) > _MOST_REPOSITORIES:
-        table, shown = _table((_REFERENCE, *last), results, room, folded=folded)
-        return _section(title, [table], len(results) - shown)
-    blocks, left = [], len(results)
+        return _in_one_table(title, results, (_REFERENCE, *last), room)
+    folded = len(results) >= FOLDED_FROM
+    blocks, total = [], 0
     for repository, group in groups.items():
         digests = {result.digest for result in group}
         columns = [each for each in last if each is not _DIGEST or len(digests) > 1]
         shared = f" · {_short(digest)}" if len(digests) == 1 and (digest := group[0].digest) else ""
         table, shown = _rows((_TAG, *columns), group, room, folded=folded and len(group) > _FEW)
         blocks += [f"{_linked(repository)} · {count(len(group), 'tag')}{shared}", table]
-        left -= shown
-    return _section(title, blocks, left)
+        total += shown
+    return _section(title, results, blocks, total)
+
+
+def _in_one_table(
+    title: str, results: Sequence[TargetRecord], columns: tuple[_Column, ...], room: ByteBudget
+) -> str:
+    table, shown = _table(columns, results, room, folded=len(results) >= FOLDED_FROM)
+    return _section(title, results, [table], shown)
 
 
 def _pulls(report: Report, room: ByteBudget) -> str:
@@ -204,10 +199,14 @@ def _linked(repository: Repository) -> str:
     return f'<a href="https://{repository}">{name}</a>' if repository.registry == _GHCR else name
 
 
-def _section(title: str, blocks: Iterable[str], left: int) -> str:
-    """Return a section; if ``left`` targets had no room in it, it says so."""
+def _section(title: str, results: Sequence[TargetRecord], blocks: Iterable[str], shown: int) -> str:
+    """Return a section on ``results``; it says if not all are ``shown``."""
+    if not results:
+        return ""
+    left = len(results) - shown
     more = f"… and **{count(left, 'more tag')}**, named in the JSON report." if left else ""
-    return "\n\n".join(filter(None, [f"### {title}", *blocks, more]))
+    head = f"### {title} — {count(len(results), 'tag')}"
+    return "\n\n".join(filter(None, [head, *blocks, more]))
 
 
 def _table(
