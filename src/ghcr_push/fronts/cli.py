@@ -85,8 +85,11 @@ def _run(
     # signals are handled before it loads, which takes longer than everything above
     with without_garbage_collection():
         from ghcr_push.fronts import push_command  # noqa: PLC0415 - see the line above
-    shown = push_command.Shown(output_format == "json", quiet, verbose, color)
-    sys.exit(push_command.run(texts, shown, interruption))
+    as_json = output_format == "json"
+    status = push_command.run(
+        texts, interruption, as_json=as_json, quiet=quiet, verbose=verbose, color=color
+    )
+    sys.exit(status)
 
 
 def _refuse_or_warn(name: str, nearest: str) -> None:

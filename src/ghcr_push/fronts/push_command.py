@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import click
 
@@ -22,29 +22,29 @@ from ghcr_push.reporting.terminal import terminal
 from ghcr_push.signals import Interruption
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What to show of a run."""
+def run(
+    texts: Mapping[str, str],
+    interruption: Interruption,
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    color: bool | None,
+) -> int:
+    """Push according to ``texts``, keyed by input; return the exit status.
 
-    as_json: bool
-    quiet: bool
-    verbose: bool
-    color: bool | None
-    """None if neither colours nor plain text were requested."""
-
-
-def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> int:
-    """Push according to ``texts``, keyed by input; return the exit status."""
+    ``color`` is None if neither colours nor plain text were requested.
+    """
     try:
         settings = _settings(texts)
-        coloured = wants_colours(sys.stderr, shown.color, os.environ)
+        coloured = wants_colours(sys.stderr, color, os.environ)
         with (
             displayed(
-                len(settings.targets), quiet=shown.quiet, coloured=coloured, verbose=shown.verbose
+                len(settings.targets), quiet=quiet, coloured=coloured, verbose=verbose
             ) as display,
             logged(
                 fault=display.line,
-                detail=display.detail if shown.verbose else None,
+                detail=display.detail if verbose else None,
                 secrets=settings.secrets,
             ),
         ):
@@ -61,7 +61,7 @@ def run(texts: Mapping[str, str], shown: Shown, interruption: Interruption) -> i
         for sentence in (*error.notices, *str(error).splitlines()):
             _warn(COMMAND_LINE.said_of_input(sentence))
         return BAD_INPUT
-    _show(delivery, shown)
+    _show(delivery, as_json=as_json, quiet=quiet, color=color)
     return exit_status(delivery, settings, interruption)
 
 
@@ -70,20 +70,20 @@ def _settings(texts: Mapping[str, str]) -> Settings:
     return replace(settings, notices=tuple(map(COMMAND_LINE.said_of_input, settings.notices)))
 
 
-def _show(delivery: Delivery, shown: Shown) -> None:
+def _show(delivery: Delivery, *, as_json: bool, quiet: bool, color: bool | None) -> None:
     """Print the result, after notices from its delivery.
 
     With JSON, the text for people goes to standard error.
     """
     for sentence in (*delivery.notices, *delivery.undelivered):
         _warn(COMMAND_LINE.said(sentence))
-    if shown.as_json:
+    if as_json:
         click.echo(to_json(delivery.report))
-        if shown.quiet:
+        if quiet:
             return
-    stream = sys.stderr if shown.as_json else sys.stdout
+    stream = sys.stderr if as_json else sys.stdout
     text = COMMAND_LINE.said(terminal(delivery.report))
-    write(text, stream, coloured=wants_colours(stream, shown.color, os.environ))
+    write(text, stream, coloured=wants_colours(stream, color, os.environ))
 
 
 def _warn(sentence: str) -> None:
