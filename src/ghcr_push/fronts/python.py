@@ -18,7 +18,7 @@ from ghcr_push.fronts.wording import PYTHON
 from ghcr_push.model import Outcome, Result
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
-from ghcr_push.pushing.events import Event, Observer
+from ghcr_push.pushing.events import Observer
 from ghcr_push.reporting.phrases import cause, count
 from ghcr_push.reporting.records import Report, TargetRecord
 from ghcr_push.reporting.report import to_json
@@ -186,7 +186,7 @@ async def _report(settings: Settings, observer: Observer | None, *, check: bool)
         report = await app.push_async(
             settings,
             environ=os.environ,
-            observer=observer or _ignore,
+            observer=observer or (lambda _: None),
             interruption=Interruption(),
         )
     report = deliver(report, settings, os.environ, WorkspacePaths({})).report
@@ -246,7 +246,3 @@ def _plain(value: object) -> str | None:
         case LocalImage():
             return str(value.id)
     return None
-
-
-def _ignore(event: Event) -> None:
-    """Do nothing."""

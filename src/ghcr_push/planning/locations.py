@@ -61,7 +61,7 @@ Location = DiskLocation | RegistryLocation | MergedLocation
 
 _PLUS: Final = re.compile(r"\s+\+\s+")
 _REGISTRY: Final = "docker://"
-_ALIASES: Final = {"oci": Form.OCI_LAYOUT}
+_FORMS: Final = {form.value: form for form in Form} | {"oci": Form.OCI_LAYOUT}
 _PREFIX: Final = re.compile(r"(?P<form>[a-z-]+):(?P<rest>.*)", re.DOTALL)
 
 
@@ -109,7 +109,7 @@ def _one_location(text: str) -> DiskLocation | RegistryLocation | None:
     if text.startswith(_REGISTRY):
         return _in_registry(text.removeprefix(_REGISTRY))
     match = _PREFIX.fullmatch(text)
-    form = _form(match["form"]) if match else None
+    form = _FORMS.get(match["form"]) if match else None
     if match is None or form is None:
         return None
     path, at, digest = match["rest"].partition("@")
@@ -122,13 +122,6 @@ def _one_location(text: str) -> DiskLocation | RegistryLocation | None:
     if "\0" in path:
         raise ValueError("has a NUL byte in its path")
     return DiskLocation(form, path, name)
-
-
-def _form(prefix: str) -> Form | None:
-    try:
-        return _ALIASES.get(prefix) or Form(prefix)
-    except ValueError:
-        return None
 
 
 def _in_registry(text: str) -> RegistryLocation:
