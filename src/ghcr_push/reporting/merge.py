@@ -51,15 +51,12 @@ def _time(report: Report) -> datetime:
 def _delayed(name: str, report: Report, seconds: float) -> Report:
     """Return ``report`` with all its times later by ``seconds``; its limits under ``name``."""
 
-    def at(moment: float) -> float:
-        return moment + seconds
-
     def later(attempts: list[AttemptRecord]) -> list[AttemptRecord]:
-        return [replace(each, started=at(each.started)) for each in attempts]
+        return [replace(each, started=each.started + seconds) for each in attempts]
 
     return replace(
         report,
-        duration=at(report.duration),
+        duration=report.duration + seconds,
         targets=[
             replace(
                 target,
@@ -69,8 +66,8 @@ def _delayed(name: str, report: Report, seconds: float) -> Report:
             for target in report.targets
         ],
         limit_changes=[
-            replace(each, at=at(each.at), registry=f"{each.registry} ({name})")
+            replace(each, at=each.at + seconds, registry=f"{each.registry} ({name})")
             for each in report.limit_changes
         ],
-        holds=[replace(each, at=at(each.at)) for each in report.holds],
+        holds=[replace(each, at=each.at + seconds) for each in report.holds],
     )
