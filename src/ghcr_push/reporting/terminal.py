@@ -78,33 +78,25 @@ def _quoted(message: str) -> str:
 
 def left_lines(report: Report) -> Iterator[str]:
     """Yield the targets that were never tried, and the protected ones that were left unchanged."""
-    yield from _blocks(report.ended(Outcome.SKIPPED), _why, _skipped_block, "cause")
-    kept = report.ended(Outcome.KEPT)
-    yield from _blocks(kept, lambda target: target.before, _kept_block, "digest")
+    yield from _by_text(report.ended(Outcome.SKIPPED), "-", _skipped, "cause")
+    yield from _by_text(report.ended(Outcome.KEPT), "=", _kept, "digest")
 
 
-def _why(target: TargetRecord) -> str:
-    return f": {cause(target.failure)}" if target.failure else ""
+def _skipped(target: TargetRecord) -> str:
+    return f" skipped: {cause(target.failure)}" if target.failure else " skipped"
 
 
-def _skipped_block(alike: list[TargetRecord]) -> Iterator[str]:
-    yield from _named("-", alike, f" skipped{_why(alike[0])}")
-
-
-def _kept_block(alike: list[TargetRecord]) -> Iterator[str]:
-    before = alike[0].before
-    names = short(before) if before else "another image"
-    yield from _named("=", alike, f" kept: protected, and names {visible(names)}")
+def _kept(target: TargetRecord) -> str:
+    names = short(target.before) if target.before else "another image"
+    return f" kept: protected, and names {visible(names)}"
 
 
 def retried_lines(report: Report) -> Iterator[str]:
     """Yield the targets that landed after retries, grouped by their reasons."""
     again = [target for target in report.landed if target.retried]
-    yield from _blocks(again, lambda target: causes([target]), _retried_block, "reason")
-
-
-def _retried_block(alike: list[TargetRecord]) -> Iterator[str]:
-    yield from _named("↻", alike, f" {alike[0].outcome} after {causes(alike[:1])}")
+    yield from _by_text(
+        again, "↻", lambda target: f" {target.outcome} after {causes([target])}", "reason"
+    )
 
 
 def landed_lines(report: Report, most: int = _MOST_NAMES) -> Iterator[str]:
@@ -140,6 +132,13 @@ def _wrapped(text: str) -> Iterator[str]:
 
 
 # -- grouped targets ----------------------------------------------------------------------------
+
+
+def _by_text(
+    targets: Iterable[TargetRecord], mark: str, text: Callable[[TargetRecord], str], noun: str
+) -> Iterator[str]:
+    """Yield lines of targets with the same ``text`` after their names."""
+    yield from _blocks(targets, text, lambda alike: _named(mark, alike, text(alike[0])), noun)
 
 
 def _blocks(
