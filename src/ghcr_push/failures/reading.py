@@ -44,14 +44,16 @@ def read(evidence: ErrorInfo) -> ErrorText:
     if evidence.origin in {Origin.ENGINE, Origin.STORE}:
         lines = _NOTE.sub("", text).splitlines()
         landed = any(_LANDED.fullmatch(line) for line in lines)
-        text = _without_progress(lines) or text
+        text = "\n".join(line for line in lines if not _PROGRESS.fullmatch(line)) or text
     raw = text.strip()[:_MOST_READ]
-    text = _unwrapped(_without_prefixes(_without_html(raw)))
+    text = _unwrapped(_PREFIXES.sub("", _without_html(raw)))
     masked = _masked(text)
     status, code = evidence.status, evidence.code
     if evidence.origin is Origin.ENGINE:
-        status = status or _status(_masked(raw))
-        code = code or _code(masked)
+        if not status and (found := _STATUS.search(_masked(raw))):
+            status = int(found[1])
+        if not code and (found := _CODE.search(masked)):
+            code = found[1].upper().replace(" ", "_")
     return ErrorText(
         text=text or _nothing_said(evidence),
         masked=masked,
@@ -83,19 +85,11 @@ _NOTE = re.compile(r"^ Info -> .*(?:\n {9}.*)*", re.MULTILINE)
 _LANDED = re.compile(r"[0-9a-f]{12}: (?:Pushed|Mounted from .*)")
 
 
-def _without_progress(lines: list[str]) -> str:
-    return "\n".join(line for line in lines if not _PROGRESS.fullmatch(line))
-
-
 _REPEATED = re.compile(r"\berror from registry: ")
 _PREFIXES = re.compile(
-    r"(?:(?:Error response from daemon|error from registry|Error|unknown): +)+(?=\S)", re.IGNORECASE
+    r"\A(?:(?:Error response from daemon|error from registry|Error|unknown): +)+(?=\S)",
+    re.IGNORECASE,
 )
-
-
-def _without_prefixes(text: str) -> str:
-    match = _PREFIXES.match(text)
-    return text[match.end() :] if match else text
 
 
 _WRAPPED = re.compile(r'\{"message":"(?:[^"\\]|\\.)*"\}\n?')
@@ -147,11 +141,6 @@ _STATUS = re.compile(
 )
 
 
-def _status(masked: str) -> int | None:
-    found = _STATUS.search(masked)
-    return int(found[1]) if found else None
-
-
 # distribution-spec, "Error Codes", and those that docker's registry and GHCR add. Docker prints
 # them in lower case with spaces; UNKNOWN has no meaning, and the others are not answers to a push.
 _CODES = (
@@ -176,11 +165,6 @@ _CODE = re.compile(
     r"(?:^|: )(" + "|".join(code.lower().replace("_", " ") for code in _CODES) + r")(?=:|$)",
     re.MULTILINE,
 )
-
-
-def _code(masked: str) -> str | None:
-    found = _CODE.search(masked)
-    return found[1].upper().replace(" ", "_") if found else None
 
 
 _SECONDS = {
