@@ -236,27 +236,20 @@ def _merged(
 
     Entries that both use the target's own name agree, whatever their spelling.
     """
-    names: dict[TagReference, str] = {}
-    sources: dict[TagReference, list[Source | None]] = {}
-    repeated: dict[TagReference, None] = {}
+    named: dict[TagReference, list[_Entry]] = {}
     for entry in entries:
-        names.setdefault(entry.reference, entry.name)
-        known = sources.setdefault(entry.reference, [])
-        source = entry.source or default
-        if not known or source not in known:
-            known.append(source)
-        else:
-            repeated[entry.reference] = None
-    if repeated:
-        findings.notices.append(
-            f"tags names more than once, now merged: {listed([str(each) for each in repeated])}."
-        )
+        named.setdefault(entry.reference, []).append(entry)
     targets: list[Target] = []
     conflicts: list[Conflict] = []
-    for reference, known in sources.items():
-        own = Source(names[reference])
-        distinct = tuple(dict.fromkeys(source or own for source in known))
-        targets.append(Target(reference, distinct[0]))
-        if len(distinct) > 1:
-            conflicts.append(Conflict(reference, distinct))
+    repeated: list[str] = []
+    for reference, several in named.items():
+        own = default or Source(several[0].name)
+        sources = tuple(dict.fromkeys(entry.source or own for entry in several))
+        if len(sources) < len(several):
+            repeated.append(str(reference))
+        if len(sources) > 1:
+            conflicts.append(Conflict(reference, sources))
+        targets.append(Target(reference, sources[0]))
+    if repeated:
+        findings.notices.append(f"tags names more than once, now merged: {listed(repeated)}.")
     return tuple(targets), tuple(conflicts)
