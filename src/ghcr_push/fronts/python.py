@@ -221,19 +221,6 @@ def _python_words() -> Iterator[None]:
 
 def _text(value: object) -> str:
     """Return a value as the text of the action's input."""
-    text = _plain(value)
-    if text is not None:
-        return text
-    if not isinstance(value, Iterable):
-        raise TypeError(f"{value!r} is neither text, a number, a duration, a list nor an image")
-    entries = list(value)
-    if any(isinstance(entry, Mapping) for entry in entries):
-        return json.dumps(entries)  # registry-auth: JSON is YAML
-    return "\n".join(_text(entry) for entry in entries)
-
-
-def _plain(value: object) -> str | None:
-    """Return the text of a single value; None if it is not one."""
     match value:
         case bool():
             return str(value).lower()
@@ -245,4 +232,8 @@ def _plain(value: object) -> str | None:
             return str(os.fspath(value))
         case LocalImage():
             return str(value.id)
-    return None
+        case Iterable():
+            entries = list(value)
+            as_yaml = any(isinstance(entry, Mapping) for entry in entries)  # of registry-auth
+            return json.dumps(entries) if as_yaml else "\n".join(map(_text, entries))
+    raise TypeError(f"{value!r} is neither text, a number, a duration, a list nor an image")
