@@ -89,10 +89,8 @@ def _failure(classification: Classification, reading: ErrorText) -> Failure:
         asked_wait=reading.wait,
         status=reading.status,
         code=reading.code,
-        details=_details(reading) if classification.kind in TOLD_IN_FULL else None,
+        # cut first, since outside text can have any length
+        details=without_secrets(reading.details[:MOST_DETAILS]) or None
+        if classification.kind in TOLD_IN_FULL
+        else None,
     )
-
-
-def _details(reading: ErrorText) -> str | None:
-    """Return details for a maintainer: cut first, since outside text can have any length."""
-    return without_secrets(reading.details[:MOST_DETAILS]) or None
