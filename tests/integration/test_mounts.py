@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from secrets import token_hex
 from typing import cast
@@ -10,10 +11,10 @@ import anyio
 import pytest
 from tests.support.front import Auth, Behaviour, Front, Step, User, running_front
 from tests.support.registry import Registry
-from tests.support.saved import Choppy, classic_image, layer, saved_as_layout
+from tests.support.saved import Choppy, classic_image, layer, reading_of_classic, saved_as_layout
 
 from ghcr_push.credentials import Credential
-from ghcr_push.model import Group, Image, Outcome, Plan, Source, Target, TargetResult
+from ghcr_push.model import Group, Outcome, Plan, Source, Target, TargetResult
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine
 from ghcr_push.pushing.pressure.retry import Backoff
@@ -39,7 +40,7 @@ class Saving:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SavedImages]:
         reader = Choppy(saved_as_layout(LAYERS))
-        async with SavedImages.classic(reader, IMAGE, spool=Spool()) as saved:
+        async with reading_of_classic(reader, IMAGE, Spool()) as saved:
             yield saved
 
 
@@ -73,10 +74,9 @@ async def pushed(
         mount_from=mount_from,
     )
     target = Target(TagReference(repository, "1"), SOURCE)
-    image = Image(id=IMAGE.id, layers=len(LAYERS), diff_ids=IMAGE.diff_ids, in_engine=True)
     queue = PushRun(
         Plan((Group(SOURCE, repository, (target,)),)),
-        {SOURCE: FoundContent(image=image, read=Saving().read)},
+        {SOURCE: FoundContent(image=replace(IMAGE, in_engine=True), read=Saving().read)},
         context,
         max_parallel=4,
         adaptive=True,

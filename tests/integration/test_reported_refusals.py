@@ -16,7 +16,7 @@ from ghcr_push.model import Manifest
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.sources.disk_sources import DiskSources
-from ghcr_push.sources.images import ClassicImage
+from ghcr_push.sources.saved import SavedImages
 
 
 def in_detail(detail: dict[str, str]) -> Answer:
@@ -222,7 +222,7 @@ def test_a_fault_of_ours_comes_with_its_traceback(
 
 @pytest.mark.parametrize(
     ("port", "method"),
-    [(Platforms, "choose"), (DiskSources, "find"), (ClassicImage, "__init__")],
+    [(Platforms, "choose"), (DiskSources, "find"), (SavedImages, "__init__")],
     ids=["in the engine", "on disk", "being read"],
 )
 def test_a_fault_of_ours_at_one_source_sinks_no_other(

@@ -28,17 +28,20 @@ sys.stdout.buffer.write(bytes(1024))
 
 READER = """
 import os, sys, anyio
+from functools import partial
 from pathlib import Path
-from ghcr_push.sources.images import ClassicImage
+from ghcr_push.model import Image
+from ghcr_push.sources.classic import read_classic
 from ghcr_push.sources.saved import SavedImages
 from ghcr_push.sources.spool import Spool
+from ghcr_push.sources.tarstream import TarStream
 from ghcr_push.engine.output import output_of
 
 async def read(identifier, diff_id, *command):
-    image = ClassicImage(id=identifier, diff_ids=(diff_id,))
+    image = Image(id=identifier, layers=1, diff_ids=(diff_id,))
     async with (
         output_of(command, os.environ) as output,
-        SavedImages.classic(output.reader, image, spool=Spool()) as saved,
+        SavedImages(partial(read_classic, image, TarStream(output.reader)), Spool()) as saved,
     ):
         async for blob in saved:
             blob.release()

@@ -5,12 +5,22 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
+from ghcr_push.model import Image
+from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest
-from ghcr_push.sources.images import ClassicImage, StoredImage
+from ghcr_push.sources.classic import read_classic
+from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.spool import Spool
+from ghcr_push.sources.stored import read_stored
+from ghcr_push.sources.tarstream import ByteReader, TarStream
+
+B = TypeVar("B", bound=Blob)
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -64,10 +74,44 @@ def config_of(layers: Sequence[bytes], **more: Any) -> bytes:
     return json.dumps({"architecture": "amd64", **document}, indent=1).encode()
 
 
-def classic_image(layers: Sequence[bytes], **more: Any) -> ClassicImage:
-    return ClassicImage(
-        id=digest_of(config_of(layers, **more)), diff_ids=tuple(map(digest_of, layers))
+def classic_image(layers: Sequence[bytes], **more: Any) -> Image:
+    return Image(
+        id=digest_of(config_of(layers, **more)),
+        layers=len(layers),
+        diff_ids=tuple(map(digest_of, layers)),
     )
+
+
+def reading_of_classic(
+    reader: ByteReader,
+    image: Image,
+    spool: Spool,
+    *,
+    complaint: Callable[[], str] = str,
+) -> SavedImages:
+    """Return the reading of an image that a classic store saves."""
+    return SavedImages(partial(read_classic, image, TarStream(reader, complaint)), spool)
+
+
+def reading_of_stored(
+    reader: ByteReader,
+    wanted: Sequence[Digest],
+    spool: Spool,
+    *,
+    complaint: Callable[[], str] = str,
+    platform: str | None = None,
+    only: Collection[Digest] | None = None,
+) -> SavedImages:
+    """Return the reading of images that a containerd store saves."""
+    tar = TarStream(reader, complaint)
+    return SavedImages(partial(read_stored, wanted, tar, platform=platform, only=only), spool)
+
+
+@contextmanager
+def released(blob: B) -> Iterator[B]:
+    """Release `blob` at the end of the block."""
+    yield blob
+    blob.release()
 
 
 def saved_in_folders(*images: Sequence[bytes]) -> bytes:
@@ -145,7 +189,6 @@ class Stored:
         self.index = self.add(
             json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": children}).encode()
         )
-        self.image = StoredImage(digest=self.index)
 
     def add(self, content: bytes) -> Digest:
         self.blobs[digest_of(content)] = content

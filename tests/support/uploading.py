@@ -10,13 +10,15 @@ from dataclasses import dataclass
 import anyio
 
 from ghcr_push.engine.output import CommandOutput, output_of
-from ghcr_push.model import BlobOutcome
+from ghcr_push.model import BlobOutcome, Image
+from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.registry.client import RegistryClient
-from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
+from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.saved import SavedImages
-from ghcr_push.sources.spool import Spool, SpooledBlob
+from ghcr_push.sources.spool import Spool
 from tests.support.engines import Engine
+from tests.support.saved import reading_of_classic, reading_of_stored, released
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,23 +31,27 @@ class Carried:
     highest_spool: int
 
 
-def inspected(engine: Engine, name: str, platform: str | None = None) -> ClassicImage | StoredImage:
-    """Return what is wanted of a local image, by the store that the engine has."""
+def inspected(engine: Engine, name: str) -> Image:
+    """Return what is known of a local image, by the store that the engine has."""
     image = json.loads(engine.docker("image", "inspect", name))[0]
     if "containerd" in engine.docker("info", "--format", "{{json .DriverStatus}}"):
-        return StoredImage(digest=Digest(image["Id"]), platform=platform)
-    return ClassicImage(id=Digest(image["Id"]), diff_ids=tuple(image["RootFS"].get("Layers") or ()))
+        return Image(id=image["Id"], layers=0, digest=Digest(image["Id"]))
+    diff_ids = tuple(image["RootFS"].get("Layers") or ())
+    return Image(id=image["Id"], layers=len(diff_ids), diff_ids=diff_ids)
 
 
 def reading(
     output: CommandOutput,
-    image: ClassicImage | StoredImage,
+    image: Image,
     spool: Spool,
+    platform: str | None = None,
 ) -> SavedImages:
     """Return the reader of one saved image."""
-    if isinstance(image, StoredImage):
-        return SavedImages.stored(output.reader, [image], spool=spool, complaint=output.complaint)
-    return SavedImages.classic(output.reader, image, spool=spool, complaint=output.complaint)
+    reader, complaint = output.reader, output.complaint
+    if image.digest is None:
+        return reading_of_classic(reader, image, spool, complaint=complaint)
+    wanted = [image.digest]
+    return reading_of_stored(reader, wanted, spool, complaint=complaint, platform=platform)
 
 
 def save(name: str) -> Sequence[str]:
@@ -59,7 +65,8 @@ async def carry(
     target: TagReference,
     client: RegistryClient,
     *,
-    image: ClassicImage | StoredImage,
+    image: Image,
+    platform: str | None = None,
     parallel: int = 4,
     spool: Spool | None = None,
 ) -> Carried:
@@ -67,13 +74,13 @@ async def carry(
     space, slots = spool or Spool(), anyio.CapacityLimiter(parallel)
     carried: list[tuple[BlobOutcome, int]] = []
 
-    async def send(blob: SpooledBlob) -> None:
-        with blob:
+    async def send(blob: Blob) -> None:
+        with released(blob):
             carried.append(await _sent(client, target.repository, blob, slots))
 
     async with (
         output_of(save(name), engine.environ) as output,
-        reading(output, image, space) as saved,
+        reading(output, image, space, platform) as saved,
     ):
         try:
             async with anyio.create_task_group() as tasks:
@@ -90,7 +97,7 @@ async def carry(
 async def _sent(
     client: RegistryClient,
     repository: Repository,
-    blob: SpooledBlob,
+    blob: Blob,
     slots: anyio.CapacityLimiter,
 ) -> tuple[BlobOutcome, int]:
     if await client.has_blob(repository, blob.digest):

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,8 @@ from tests.support.saved import (
     config_of,
     digest_of,
     layer,
+    reading_of_classic,
+    released,
     saved_as_layout,
     saved_by_podman,
     saved_in_folders,
@@ -20,11 +23,13 @@ from tests.support.saved import (
 )
 
 from ghcr_push.failures import PushError
+from ghcr_push.model import Image
+from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest
 from ghcr_push.sources.classic import read_classic
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.images import ClassicImage, SavedImage
-from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.images import SavedImage
+from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool, SpooledBlob
 from ghcr_push.sources.tarstream import TarStream
 
@@ -36,22 +41,25 @@ Saver = Callable[..., bytes]
 FORMS = pytest.mark.parametrize("save", [saved_in_folders, saved_as_layout, saved_by_podman])
 
 
-async def content_of(blob: SpooledBlob) -> bytes:
+async def content_of(blob: Blob) -> bytes:
     return b"".join([chunk async for chunk in blob.chunks()])
 
 
 async def read(
     archive: bytes,
-    image: ClassicImage,
+    image: Image,
     sizes: Sequence[int] = (1 << 20,),
     cores: int = 2,
 ) -> tuple[SavedImage, dict[Digest, bytes]]:
     spool, contents = Spool(), {}
-    compressor = LayerCompressor(spool=spool, cores=cores)
-    steps = read_classic(TarStream(Choppy(archive, sizes)), image, compressor)
-    async with SavedImages(steps, compressor) as saved:
+    tar = TarStream(Choppy(archive, sizes))
+
+    def steps(compressor: LayerCompressor) -> Steps:
+        return read_classic(image, tar, replace(compressor, cores=cores))
+
+    async with SavedImages(steps, spool) as saved:
         async for blob in saved:
-            with blob:
+            with released(blob):
                 contents[blob.digest] = await content_of(blob)
                 assert digest_of(contents[blob.digest]) == blob.digest
                 assert len(contents[blob.digest]) == blob.size
@@ -104,8 +112,9 @@ async def test_reads_one_of_several_images(save: Saver) -> None:
 @FORMS
 async def test_tells_which_layer_a_blob_is(save: Saver) -> None:
     spool, seen = Spool(), set()
-    async with SavedImages.classic(Choppy(save(OTHER)), classic_image(OTHER), spool=spool) as saved:
+    async with reading_of_classic(Choppy(save(OTHER)), classic_image(OTHER), spool) as saved:
         async for blob in saved:
+            assert isinstance(blob, SpooledBlob)
             seen.add(blob.diff_id)
             blob.release()
     assert seen == {None, *map(digest_of, OTHER)}
@@ -125,7 +134,7 @@ async def test_takes_an_image_without_layers() -> None:
     assert len(contents) == 1
 
 
-async def refusal(archive: bytes, image: ClassicImage) -> str:
+async def refusal(archive: bytes, image: Image) -> str:
     with pytest.raises(PushError) as raised:
         await read(archive, image)
     return str(raised.value)
@@ -153,13 +162,13 @@ async def test_refuses_an_archive_of_another_image(save: Saver) -> None:
 
 async def test_refuses_a_config_with_other_layers_than_the_engine_named() -> None:
     real = classic_image(OTHER)
-    claimed = ClassicImage(id=real.id, diff_ids=(*real.diff_ids, real.diff_ids[0]))
+    claimed = replace(real, diff_ids=(*real.diff_ids, real.diff_ids[0]))
     assert "other layers" in await refusal(saved_as_layout(OTHER), claimed)
 
 
 @pytest.mark.parametrize("config", [b"{}", b"[]", b"x", b'{"rootfs": 1}', b'{"rootfs": {}}'])
 async def test_refuses_a_config_that_names_no_layers(config: bytes) -> None:
-    image = ClassicImage(id=digest_of(config), diff_ids=(digest_of(layer(1)),))
+    image = Image(id=digest_of(config), layers=1, diff_ids=(digest_of(layer(1)),))
     archive = tar({f"{image.id[7:]}.json": config})
     assert "config" in await refusal(archive, image)
 

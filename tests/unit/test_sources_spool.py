@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.support.saved import digest_of
+from tests.support.saved import digest_of, released
 
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
@@ -26,7 +26,7 @@ def spooled(spool: Spool, content: bytes, most: int | None = None) -> SpooledBlo
 
 async def test_reads_a_blob_again_and_from_any_place() -> None:
     content = os.urandom(700_000)
-    with spooled(Spool(), content) as blob:
+    with released(spooled(Spool(), content)) as blob:
         assert (blob.size, blob.digest) == (len(content), digest_of(content))
         for start in (0, 0, 1, 262_144, 699_999, 700_000):
             read = b"".join([chunk async for chunk in blob.chunks(start)])
@@ -34,7 +34,7 @@ async def test_reads_a_blob_again_and_from_any_place() -> None:
 
 
 def test_leaves_no_name_on_the_disk(tmp_path: Path) -> None:
-    with spooled(Spool(folder=tmp_path), b"content"):
+    with released(spooled(Spool(folder=tmp_path), b"content")):
         assert list(tmp_path.iterdir()) == []
 
 
@@ -64,7 +64,7 @@ async def test_a_released_blob_cannot_be_read() -> None:
 
 def test_a_blob_larger_than_the_budget_goes_through_alone() -> None:
     spool = Spool(budget=3)
-    with spooled(spool, b"12345") as blob:
+    with released(spooled(spool, b"12345")) as blob:
         assert blob.size == 5
 
 
@@ -74,7 +74,7 @@ def test_a_writer_waits_until_a_blob_is_released() -> None:
     written = threading.Event()
 
     def write() -> None:
-        with spooled(spool, b"6789"):
+        with released(spooled(spool, b"6789")):
             written.set()
 
     thread = threading.Thread(target=write)
@@ -144,7 +144,8 @@ def test_any_number_of_writers_keeps_within_the_budget_or_the_largest_blob(
 
 def test_a_blob_that_turns_out_smaller_gives_the_rest_back_at_once() -> None:
     spool = Spool(budget=10)
-    with spooled(spool, b"123", most=10), spooled(spool, b"4567", most=7) as second:
+    first = spooled(spool, b"123", most=10)
+    with released(first), released(spooled(spool, b"4567", most=7)) as second:
         assert second.size == 4
 
 

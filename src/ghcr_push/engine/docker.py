@@ -15,17 +15,20 @@ from ghcr_push import media_types
 from ghcr_push.documents import as_dict, as_list
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
-from ghcr_push.engine.output import CommandOutput, output_of
+from ghcr_push.engine.output import output_of
 from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import Pushes
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.pushing.context import judged
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
+from ghcr_push.sources.classic import read_classic
+from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.content import FoundContent
-from ghcr_push.sources.images import ClassicImage, StoredImage
-from ghcr_push.sources.saved import SavedImages
+from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool
+from ghcr_push.sources.stored import read_stored
+from ghcr_push.sources.tarstream import TarStream
 
 NAMES_PER_INSPECT: Final = 50
 """Images per ``docker image inspect``: the start of docker costs more than the answer."""
@@ -142,40 +145,24 @@ class DockerEngine:
         self, source: Source, image: Image, part: Selection
     ) -> AsyncIterator[SavedImages]:
         """Read ``image`` from the stream in which the engine saves it."""
-        wanted: ClassicImage | StoredImage
-        if image.digest is not None:
-            wanted = StoredImage(digest=image.digest)
-        else:
-            wanted = part.wanted or ClassicImage(id=Digest(image.id), diff_ids=image.diff_ids)
         with self._lost():
-            async with self._saved(source, wanted, part) as saved:
+            async with self._saved(source, image, part) as saved:
                 yield saved
 
     @asynccontextmanager
     async def _saved(
-        self, source: Source, wanted: ClassicImage | StoredImage, part: Selection
+        self, source: Source, image: Image, part: Selection
     ) -> AsyncIterator[SavedImages]:
+        read: Callable[[TarStream, LayerCompressor], Steps] = partial(read_classic, image)
+        if wanted := image.digest or part.wanted:
+            read = partial(
+                read_stored, [wanted], platform=part.platform, only=part.only, plain=part.plain
+            )
         command = self._command.words("image", "save", *part.options, "--", source.image)
-        async with (
-            output_of(command, self._command.environ) as output,
-            self._reading(wanted, part, output) as saved,
-        ):
-            yield saved
-
-    def _reading(
-        self, wanted: ClassicImage | StoredImage, part: Selection, output: CommandOutput
-    ) -> SavedImages:
-        reader, spool, complaint = output.reader, self._spool, output.complaint
-        if isinstance(wanted, ClassicImage):
-            return SavedImages.classic(reader, wanted, spool=spool, complaint=complaint)
-        return SavedImages.stored(
-            reader,
-            [wanted],
-            spool=spool,
-            only=part.only,
-            plain=part.plain,
-            complaint=complaint,
-        )
+        async with output_of(command, self._command.environ) as output:
+            tar = TarStream(output.reader, output.complaint)
+            async with SavedImages(partial(read, tar), self._spool) as saved:
+                yield saved
 
     # -- push -------------------------------------------------------------------------------
 

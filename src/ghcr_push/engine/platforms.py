@@ -17,7 +17,7 @@ from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest
 from ghcr_push.sources.graph import ENGINES_IMAGE, Child, platform_of, the_one
-from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+from ghcr_push.sources.images import SavedImage, not_whole
 from ghcr_push.sources.plain import plain_layers, template_of
 from ghcr_push.sources.ready import image_of, unnamed
 from ghcr_push.sources.saved import SavedImages
@@ -32,15 +32,17 @@ class Selection:
 
     options: tuple[str, ...] = ()
     only: Container[Digest] | None = None
+    platform: str | None = None
+    """Selects one platform of what is saved."""
     plain: Mapping[Digest, Descriptor] = field(default_factory=dict)
     """Layers to compress."""
-    wanted: StoredImage | None = None
+    wanted: Digest | None = None
     """What to read if the digest of the image will change."""
 
 
 WHOLE: Final = Selection()
 
-Save = Callable[[Source, StoredImage, Selection], AbstractAsyncContextManager[SavedImages]]
+Save = Callable[[Source, Image, Selection], AbstractAsyncContextManager[SavedImages]]
 
 
 class Platforms:
@@ -81,12 +83,11 @@ class Platforms:
         """Compress uncompressed layers if there are any; this changes the image's digest."""
         if image.digest is None:  # the classic store has no compressed layers
             return image, selection
-        wanted = StoredImage(digest=image.digest)
-        saved = await self._manifests(source, wanted, selection.options)
+        saved = await self._manifests(source, image, selection)
         plain = plain_layers(saved)
         if not plain:
             return image, selection
-        changed = replace(selection, only=saved.digests, plain=plain, wanted=wanted)
+        changed = replace(selection, only=saved.digests, plain=plain, wanted=image.digest)
         return unnamed(saved, template_of(saved, plain)), changed
 
     async def _choose(self, source: Source, image: Image, platform: str) -> tuple[Image, Selection]:
@@ -94,7 +95,11 @@ class Platforms:
             the_one([Child(Digest(image.id), image.platform, None)], platform, ENGINES_IMAGE)
             return image, WHOLE
         listed = await self._api.manifests(image.id) if await self._knows_platforms() else []
-        chosen = _choice(listed, platform) if listed else await self._read(source, image.digest)
+        if listed:
+            chosen = _choice(listed, platform)
+        else:
+            saved = await self._manifests(source, image, Selection(platform=platform))
+            chosen = image_of(saved), Selection(only=saved.digests)
         return (image, WHOLE) if chosen[0].digest == image.digest else chosen
 
     async def _knows_platforms(self) -> bool:
@@ -105,17 +110,9 @@ class Platforms:
             self._saves_one = found is not None and (int(found[1]), int(found[2])) >= _SAVES_ONE
         return self._saves_one
 
-    async def _read(self, source: Source, digest: Digest) -> tuple[Image, Selection]:
-        """Select from the manifests of an image."""
-        saved = await self._manifests(source, StoredImage(digest=digest, platform=self._platform))
-        return image_of(saved), Selection(only=saved.digests)
-
-    async def _manifests(
-        self, source: Source, wanted: StoredImage, options: tuple[str, ...] = ()
-    ) -> SavedImage:
-        """Read an image without its blobs."""
-        nothing = Selection(options=options, only=())
-        async with self._save(source, wanted, nothing) as manifests:
+    async def _manifests(self, source: Source, image: Image, part: Selection) -> SavedImage:
+        """Read a part of an image without its blobs."""
+        async with self._save(source, image, replace(part, only=())) as manifests:
             async for blob in manifests:
                 blob.release()
             return manifests.image

@@ -11,11 +11,11 @@ from collections.abc import Generator, Iterable, Mapping
 from typing import Final
 
 from ghcr_push import media_types
-from ghcr_push.model import Descriptor, Manifest
+from ghcr_push.model import Descriptor, Image, Manifest
 from ghcr_push.references import Digest, digest_of
 from ghcr_push.sources import recipe
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.images import ClassicImage, SavedImage, not_whole
+from ghcr_push.sources.images import SavedImage, not_whole
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
 
@@ -30,8 +30,8 @@ _LARGEST_CONFIG: Final = 64 << 20
 
 
 def read_classic(
+    image: Image,
     tar: TarStream,
-    image: ClassicImage,
     compressor: LayerCompressor,
 ) -> Generator[SpooledBlob, None, SavedImage]:
     """Yield config and compressed layers as they come; return the image."""
@@ -72,9 +72,7 @@ def _config(tar: TarStream, entry: Entry, digest: Digest) -> bytes:
     return raw
 
 
-def assembled(
-    image: ClassicImage, raw: bytes | None, layers: Mapping[Digest, Descriptor]
-) -> SavedImage:
+def assembled(image: Image, raw: bytes | None, layers: Mapping[Digest, Descriptor]) -> SavedImage:
     """Return the image if it is complete: its config ``raw``, and every layer that it names."""
     if raw is None:
         raise not_whole(f"its config {image.id} is missing")
@@ -83,7 +81,7 @@ def assembled(
     missing = [diff_id for diff_id in image.diff_ids if diff_id not in layers]
     if missing:
         raise not_whole(f"layer {missing[0]} is missing")
-    config = Descriptor(media_types.DOCKER_CONFIG, image.id, len(raw))
+    config = Descriptor(media_types.DOCKER_CONFIG, Digest(image.id), len(raw))
     own = [layers[diff_id] for diff_id in image.diff_ids]
     return SavedImage(
         blobs=tuple(dict.fromkeys([config, *own])), manifests=(_manifest(config, own),)

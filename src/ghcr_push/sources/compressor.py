@@ -5,10 +5,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import ParamSpec, Self, TypeVar
+from typing import ParamSpec, TypeVar
 
 from ghcr_push.references import Digest
 from ghcr_push.sources import recipe
@@ -26,49 +25,39 @@ class CpuMeter:
         self._clock = clock
         self._lock = threading.Lock()
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the time of this thread while the block runs."""
+    def run(self, work: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> T:
+        """Return the result of ``work``, and count the time that it takes this thread."""
         began = self._clock()
         try:
-            yield
+            return work(*args, **named)
         finally:
             with self._lock:
                 self.seconds += self._clock() - began
 
 
-class _Metered(Executor):
-    """The threads of ``pool``, with their time counted by ``meter``."""
+class _MeteredPool(ThreadPoolExecutor):
+    """Threads whose processor time is added to ``meter``."""
 
-    def __init__(self, pool: Executor, meter: CpuMeter) -> None:
-        self._pool = pool
+    def __init__(self, threads: int, meter: CpuMeter) -> None:
+        super().__init__(threads)
         self._meter = meter
 
     def submit(self, work: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> Future[T]:
-        def counted() -> T:
-            with self._meter.counting():
-                return work(*args, **named)
-
-        return self._pool.submit(counted)
+        return super().submit(self._meter.run, work, *args, **named)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerCompressor:
-    """Creates blobs; ``cores`` threads compress.
+    """Creates blobs; ``cores`` threads compress, by default one for each core of the machine.
 
     ``compressing`` counts processor time, not elapsed time: so the cost of compression does not
     depend on how busy the machine is with reading, hashing and sending.
     """
 
     spool: Spool
-    cores: int
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     compressing: CpuMeter = field(default_factory=CpuMeter)
     stopping: threading.Event = field(default_factory=threading.Event)
-
-    @classmethod
-    def on_all_cores(cls, spool: Spool) -> Self:
-        """Return a compressor that uses every core of the machine."""
-        return cls(spool=spool, cores=os.cpu_count() or 1)
 
     def spooled(
         self,
@@ -100,10 +89,9 @@ class LayerCompressor:
         def diff_id() -> Digest:
             return Digest(f"sha256:{sha256.hexdigest()}")
 
-        with ThreadPoolExecutor(self.cores) as pool:
+        with _MeteredPool(self.cores, self.compressing) as pool:
             # two more than the cores, so that no core waits for the hash or the disk
-            metered = _Metered(pool, self.compressing)
-            stream = recipe.compressed(hashed(), size, pool=metered, ahead=self.cores + 2)
+            stream = recipe.compressed(hashed(), size, pool=pool, ahead=self.cores + 2)
             return self.spooled(stream, diff_id=diff_id, most=recipe.most(size))
 
     @property

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from anyio import to_thread
 
 from ghcr_push.failures import Origin, PushError, classify
-from ghcr_push.model import Descriptor, Failure, Image, Kind
+from ghcr_push.model import Descriptor, Failure, Kind
 from ghcr_push.planning.locations import DiskLocation, Form
 from ghcr_push.pushing.ports import Reading
 from ghcr_push.references import Digest
@@ -16,14 +17,15 @@ from ghcr_push.sources.archive import Archive, opened
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.content import FoundContent, KnownContent
 from ghcr_push.sources.disk import DiskBlob, Folder, unusable
-from ghcr_push.sources.docker_archive import ArchivedImage, find_image, read_archived
+from ghcr_push.sources.docker_archive import find_image, read_archived
 from ghcr_push.sources.graph import Child, the_one
-from ghcr_push.sources.images import SavedImage, StoredImage
+from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import Layout, path_of
 from ghcr_push.sources.plain import plain_layers, read_in_place, template_of
 from ghcr_push.sources.ready import Ready, unnamed
 from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool
+from ghcr_push.sources.stored import read_stored
 from ghcr_push.sources.tarstream import TarStream
 
 OpenedReading = AbstractAsyncContextManager[Reading]
@@ -86,62 +88,34 @@ class DiskSources:
     ) -> OpenedReading:
         """Read an image in place if that can be; layers in ``plain`` are compressed."""
         if isinstance(files, Archive) and files.compressed:
-            return self._streamed(files.path, saved, plain)
+            wanted = [each.digest for each in reversed(saved.manifests)]
+            read = partial(read_stored, wanted, only=saved.digests, plain=plain)
+            return self._streamed(files, read)
+        blob_of = partial(_blob, files)
         if plain:
-            return self._recompressed(saved, files)
-        return nullcontext(Ready(saved, [_blob(named, files) for named in saved.blobs]))
+            return SavedImages(partial(read_in_place, saved, blob_of), self._spool)
+        return nullcontext(Ready(saved, [blob_of(named) for named in saved.blobs]))
 
     def _docker_archive(self, location: DiskLocation) -> FoundContent:
         archive = Archive(self._place(location.path))
         title = f"{location.form}:{location.path}"
         found = find_image(archive, location.name, title)
         if self._platform is not None:
-            the_one([Child(found.image.id, found.platform, None)], self._platform, title)
-        image = Image(
-            id=str(found.image.id),
-            layers=len(found.image.diff_ids),
-            diff_ids=found.image.diff_ids,
-            size=found.size,
-        )
+            platform = Child(Digest(found.image.id), found.image.platform, None)
+            the_one([platform], self._platform, title)
+        read = partial(read_archived, found)
         return FoundContent(
-            image=image, read=lambda: _read(location, self._compressed(archive.path, found))
+            image=found.image, read=lambda: _read(location, self._streamed(archive, read))
         )
 
     @asynccontextmanager
     async def _streamed(
-        self, path: Path, saved: SavedImage, plain: Mapping[Digest, Descriptor]
+        self, archive: Archive, read: Callable[[TarStream, LayerCompressor], Steps]
     ) -> AsyncIterator[Reading]:
-        """Read a compressed archive from start to end; blobs go through temporary space."""
-        wanted = [StoredImage(digest=each.digest) for each in reversed(saved.manifests)]
-        with opened(path) as file:
-            reading = SavedImages.stored(
-                _Input(file),
-                wanted,
-                spool=self._spool,
-                only=saved.digests,
-                plain=plain,
-            )
-            async with reading:
-                yield reading
-
-    @asynccontextmanager
-    async def _recompressed(
-        self, saved: SavedImage, files: Folder | Archive
-    ) -> AsyncIterator[Reading]:
-        """Read blobs in place, and compress the uncompressed layers."""
-        compressor = LayerCompressor.on_all_cores(self._spool)
-        steps = read_in_place(saved, lambda named: _blob(named, files), compressor)
-        # a blob on disk needs no temporary space
-        async with SavedImages(cast("Steps", steps), compressor) as reading:
-            yield reading
-
-    @asynccontextmanager
-    async def _compressed(self, path: Path, found: ArchivedImage) -> AsyncIterator[Reading]:
-        """Read a docker archive from start to end, compressing its layers."""
-        compressor = LayerCompressor.on_all_cores(self._spool)
-        with opened(path) as file:
-            steps = read_archived(TarStream(_Input(file)), found, compressor)
-            async with SavedImages(steps, compressor) as reading:
+        """Read an archive from start to end; blobs go through temporary space."""
+        with opened(archive.path) as file:
+            tar = TarStream(_Input(file))
+            async with SavedImages(partial(read, tar), self._spool) as reading:
                 yield reading
 
 
@@ -157,7 +131,7 @@ class _Input:
         return len(piece)
 
 
-def _blob(named: Descriptor, files: Folder | Archive) -> DiskBlob:
+def _blob(files: Folder | Archive, named: Descriptor) -> DiskBlob:
     place = files.extent(path_of(named.digest))
     if place is None:
         raise unusable(f"{named.digest} no longer exists")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ghcr_push.documents import json_object
-from ghcr_push.model import Descriptor
+from ghcr_push.model import Descriptor, Image
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import Archive, normal_name
@@ -20,7 +20,7 @@ from ghcr_push.sources.classic import LAYER_TYPE, assembled
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.graph import LARGEST_MANIFEST, listed, platform_of
-from ghcr_push.sources.images import ClassicImage, SavedImage
+from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import TarStream
 
@@ -33,12 +33,10 @@ class ArchivedImage:
 
     title: str
     """The archive's name in messages."""
-    image: ClassicImage
+    image: Image
     config: bytes
     layers: Mapping[str, Digest]
     """DiffIDs by the name of the file in the archive."""
-    size: int
-    platform: str
 
 
 def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
@@ -63,15 +61,15 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
             raise unusable(f"{title} lacks its layer {layer_name}")
         layers[member.name] = diff_id
         size += member.size
-    image = ClassicImage(id=digest_of(raw), diff_ids=diff_ids)
-    return ArchivedImage(
-        title=title, image=image, config=raw, layers=layers, size=size, platform=_platform(config)
+    image = Image(
+        id=digest_of(raw),
+        layers=len(diff_ids),
+        diff_ids=diff_ids,
+        size=size,
+        # old configs name none
+        platform=platform_of({"os": "unknown", "architecture": "unknown", **config}),
     )
-
-
-def _platform(config: Mapping[str, Any]) -> str:
-    """Return the platform in a config; old configs have none."""
-    return platform_of({"os": "unknown", "architecture": "unknown", **config})
+    return ArchivedImage(title=title, image=image, config=raw, layers=layers)
 
 
 def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
@@ -104,7 +102,7 @@ def _tags(entry: Mapping[str, Any]) -> list[str]:
 
 
 def read_archived(
-    tar: TarStream, archived: ArchivedImage, compressor: LayerCompressor
+    archived: ArchivedImage, tar: TarStream, compressor: LayerCompressor
 ) -> Generator[SpooledBlob, None, SavedImage]:
     """Yield the config and the layers in the order of the archive; return the image."""
     layers: dict[Digest, Descriptor] = {}

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+from ghcr_push.sources.images import SavedImage, not_whole
 
 LARGEST_MANIFEST: Final = 4 << 20
 """Bytes; distribution-spec, "Pushing Manifests": registries accept at least this much."""
@@ -128,16 +128,14 @@ def blobs_of(manifest: Document) -> Iterator[Descriptor]:
             yield Descriptor(named["mediaType"], Digest(named["digest"]), int(named["size"]))
 
 
-def chosen(image: StoredImage, contents: ImageGraph) -> SavedImage:
-    """Return what to push of ``image``; raise ``PushError`` if too much of it is missing."""
+def chosen(digest: Digest, platform: str | None, contents: ImageGraph) -> SavedImage:
+    """Return what to push of an image; raise ``PushError`` if too much of it is missing."""
     try:
-        if image.platform is not None:
-            return _one_platform(image.digest, image.platform, contents)
-        return _whole(image.digest, contents)
+        if platform is not None:
+            return _one_platform(digest, platform, contents)
+        return _whole(digest, contents)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise not_whole(
-            f"a manifest of {image.digest} is invalid", Kind.MANIFEST_REFUSED
-        ) from error
+        raise not_whole(f"a manifest of {digest} is invalid", Kind.MANIFEST_REFUSED) from error
 
 
 def _whole(digest: Digest, contents: ImageGraph) -> SavedImage:

@@ -1,4 +1,4 @@
-"""Requests for saved images, and their results."""
+"""Images whose parts are known."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,28 +13,6 @@ _PLAIN_LAYERS: Final = ("layer.v1.tar", "rootfs.diff.tar")
 
 _WORTH_COMPRESSING: Final = 10_000_000
 """Bytes of uncompressed layers from which a notice is worthwhile."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassicImage:
-    """An image of the classic store, as the engine's inspect describes it.
-
-    ``id`` is the config's digest, ``diff_ids`` the digests of the uncompressed layers in order.
-    """
-
-    id: Digest
-    diff_ids: tuple[Digest, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredImage:
-    """An image of the containerd store: the digest of its manifest or index.
-
-    ``platform`` (``os/architecture[/variant]``) selects one platform; None means all of the index.
-    """
-
-    digest: Digest
-    platform: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Images as a Docker Engine saves them: read once from a stream, blob by blob."""
+"""Images that are read once, blob by blob, as a Docker Engine saves them."""
 
-from collections.abc import Callable, Container, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -8,20 +8,17 @@ from typing import Self
 import anyio
 from anyio import to_thread
 
-from ghcr_push.model import Descriptor
-from ghcr_push.references import Digest
-from ghcr_push.sources.classic import read_classic
+from ghcr_push.pushing.ports import Blob
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.images import ClassicImage, SavedImage, StoredImage
-from ghcr_push.sources.spool import Spool, SpooledBlob, Stopped
-from ghcr_push.sources.stored import read_stored
-from ghcr_push.sources.tarstream import ByteReader, TarStream
+from ghcr_push.sources.images import SavedImage
+from ghcr_push.sources.spool import Spool, Stopped
 
-Steps = Generator[SpooledBlob, None, SavedImage]
+Steps = Generator[Blob, None, SavedImage]
+"""Yields blobs as they come; returns the image."""
 
 
 class SavedImages:
-    """An image that an engine saves: an async context manager, and iterator of blobs.
+    """An image that ``read`` reads in a thread: an async context manager, and iterator of blobs.
 
     Each blob comes when it is complete and its digest verified; the receiver releases it. Nothing
     is read before the next blob is requested: a slow receiver blocks the engine, and so does a
@@ -32,49 +29,13 @@ class SavedImages:
     writes it in a block around this one.
     """
 
-    def __init__(self, steps: Steps, compressor: LayerCompressor) -> None:
-        self._steps = steps
-        self._compressor = compressor
+    def __init__(self, read: Callable[[LayerCompressor], Steps], spool: Spool) -> None:
+        self._compressor = LayerCompressor(spool=spool)
+        self._steps = read(self._compressor)
         self._image: SavedImage | None = None
-        self._fetched: SpooledBlob | None = None
+        self._fetched: Blob | None = None
         self._reading = False
         self._turn = Lock()
-
-    @classmethod
-    def classic(
-        cls,
-        reader: ByteReader,
-        image: ClassicImage,
-        *,
-        spool: Spool,
-        complaint: Callable[[], str] = str,
-    ) -> Self:
-        """Read an image of the classic store; layers are compressed by the recipe on all cores.
-
-        If the stream breaks off, a thread calls ``complaint`` for the writer's error output.
-        """
-        compressor = LayerCompressor.on_all_cores(spool)
-        return cls(read_classic(TarStream(reader, complaint), image, compressor), compressor)
-
-    @classmethod
-    def stored(
-        cls,
-        reader: ByteReader,
-        images: Sequence[StoredImage],
-        *,
-        spool: Spool,
-        only: Container[Digest] | None = None,
-        plain: Mapping[Digest, Descriptor] | None = None,
-        complaint: Callable[[], str] = str,
-    ) -> Self:
-        """Read the first of ``images`` of a containerd store, and blobs of all of them.
-
-        Blobs that are not in ``only`` are skipped. Layers in ``plain`` are compressed by the
-        recipe, on all cores.
-        """
-        compressor = LayerCompressor.on_all_cores(spool)
-        tar = TarStream(reader, complaint)
-        return cls(read_stored(tar, images, compressor, only, plain or {}), compressor)
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,7 +73,7 @@ class SavedImages:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> SpooledBlob:
+    async def __anext__(self) -> Blob:
         if self._image is not None:
             raise StopAsyncIteration
         self._reading = True
@@ -126,7 +87,7 @@ class SavedImages:
 
     def _fetch(self) -> None:
         """Produce the next blob; runs in a thread that a cancelled task leaves behind."""
-        blob: SpooledBlob | None = None
+        blob: Blob | None = None
         try:
             blob = next(self._steps)
         except StopIteration as end:

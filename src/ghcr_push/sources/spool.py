@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Final
 
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Kind
@@ -37,8 +37,7 @@ def temporary_folder(environ: Mapping[str, str]) -> Path | None:
 class SpooledBlob:
     """A blob in temporary space, readable any number of times; ``release`` frees its space.
 
-    ``diff_id`` is the digest of a layer's uncompressed bytes, if we compressed it. As a context
-    manager, it is released at the end of the block.
+    ``diff_id`` is the digest of a layer's uncompressed bytes, if we compressed it.
     """
 
     def __init__(
@@ -49,12 +48,6 @@ class SpooledBlob:
         self.diff_id = diff_id
         self._spool = spool
         self._file: IO[bytes] | None = file
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
 
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         """Return the bytes from ``start`` on, in pieces; each call starts a new pass."""

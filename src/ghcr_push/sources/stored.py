@@ -6,6 +6,7 @@ and recognised by their content; all other blobs are passed on at once.
 
 import re
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from ghcr_push import media_types
@@ -22,7 +23,7 @@ from ghcr_push.sources.graph import (
     ImageGraph,
     chosen,
 )
-from ghcr_push.sources.images import SavedImage, StoredImage, not_whole
+from ghcr_push.sources.images import SavedImage, not_whole
 from ghcr_push.sources.plain import compressed_layer, with_layers
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
@@ -34,16 +35,19 @@ _PIECE: Final = 1 << 20
 
 
 def read_stored(
+    wanted: Sequence[Digest],
     tar: TarStream,
-    images: Sequence[StoredImage],
     compressor: LayerCompressor,
-    only: Container[Digest] | None,
-    plain: Mapping[Digest, Descriptor],
+    *,
+    platform: str | None = None,
+    only: Container[Digest] | None = None,
+    plain: Mapping[Digest, Descriptor] = MappingProxyType({}),
 ) -> Generator[SpooledBlob, None, SavedImage]:
-    """Yield blobs of ``images`` byte for byte as they come; return the first of these.
+    """Yield blobs of ``wanted`` images byte for byte as they come; return the first of these.
 
-    Blobs that are not in ``only`` are skipped, layers in ``plain`` compressed. The platforms of a
-    blob are known only at the end: blobs of platforms that are then left out are yielded too.
+    ``platform`` selects one platform of each. Blobs that are not in ``only`` are skipped, layers in
+    ``plain`` compressed. The platforms of a blob are known only at the end: blobs of platforms that
+    are then left out are yielded too.
     """
     contents = ImageGraph()
     layers: dict[Digest, Descriptor] = {}
@@ -74,7 +78,7 @@ def read_stored(
         contents.blobs[digest] = entry.size
         if only is None or digest in only:
             yield _spooled(pieces, digest, compressor, entry.size)
-    saved = tuple(chosen(image, contents) for image in images)
+    saved = tuple(chosen(digest, platform, contents) for digest in wanted)
     for digest in _named_as_blobs(saved, contents):
         if only is None or digest in only:
             raw = contents.manifests[digest].raw
