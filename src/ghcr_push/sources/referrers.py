@@ -6,23 +6,17 @@ too: the signature of an SBOM.
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import anyio
-
 from ghcr_push.documents import as_dict, as_list
 from ghcr_push.model import Manifest, Referrer, Referrers
-from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.references import Digest, is_digest, referrers_tag
 from ghcr_push.sources.images import SavedImage
 
 COSIGN: Final = (".sig", ".att", ".sbom")
 """Suffixes of cosign's tags (cosign, ``specs/SIGNATURE_SPEC.md`` and related files)."""
-
-ASKED_AT_ONCE: Final = 8
-"""Maximum number of parallel requests to a source registry."""
 
 _COSIGN_TAG: Final = re.compile(r"(sha256)-([0-9a-f]{64})\.(?:sig|att|sbom)")
 
@@ -138,66 +132,6 @@ def reaching(referrers: Iterable[Referrer], manifests: Iterable[Manifest]) -> It
         if one.subject in there:
             there |= {each.digest for each in (*one.parts, one.manifest)}
             yield one
-
-
-class Finder:
-    """Finds the referrers of manifests in one repository of a registry, by API and by tags.
-
-    ``listed`` queries the referrers API, None if there is none. ``fetched`` returns a manifest by
-    tag or digest, None if it is missing; ``completed`` fetches a manifest with all its children and
-    returns their digests. Their errors end the search.
-    """
-
-    def __init__(
-        self,
-        listed: Callable[[Digest], Awaitable[Sequence[Digest] | None]],
-        fetched: Callable[[str], Awaitable[Manifest | None]],
-        completed: Callable[[Manifest], Awaitable[Iterable[Digest]]],
-    ) -> None:
-        self.relations: dict[Digest, list[Relation]] = {}
-        self.gone: list[Digest] = []
-        """Listed manifests that are missing."""
-        self._listed = listed
-        self._fetched = fetched
-        self._completed = completed
-        self._has_api = True
-        self._new: set[Digest] = set()
-        self._slots = anyio.CapacityLimiter(ASKED_AT_ONCE)
-
-    async def search(self, digests: Iterable[Digest]) -> None:
-        """Find the referrers of ``digests``, their referrers, and so on."""
-        self._new = set(digests)
-        while self._new:
-            waiting, self._new = self._new, set()
-            self.relations |= {digest: [] for digest in waiting}
-            await for_each(waiting, self._ask)
-            self._new -= self.relations.keys()
-
-    async def _ask(self, subject: Digest) -> None:
-        for digest in await self._referrers(subject):
-            if not await self._add(subject, digest, None):
-                self.gone.append(digest)
-        for ending in COSIGN:
-            tag = referrers_tag(subject) + ending
-            await self._add(subject, tag, tag)
-
-    async def _referrers(self, subject: Digest) -> Sequence[Digest]:
-        async with self._slots:
-            listed = await self._listed(subject) if self._has_api else None
-            if listed is not None:
-                return listed
-            self._has_api = False
-            index = await self._fetched(referrers_tag(subject))
-        return [Digest(str(entry["digest"])) for entry in entries_of(index)]
-
-    async def _add(self, subject: Digest, reference: str, tag: str | None) -> bool:
-        async with self._slots:
-            manifest = await self._fetched(reference)
-            if manifest is None:
-                return False
-            self._new.update(await self._completed(manifest))
-        self.relations[subject].append(Relation(manifest.digest, tag))
-        return True
 
 
 def gone(digests: Sequence[Digest]) -> str | None:

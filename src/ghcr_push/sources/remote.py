@@ -5,18 +5,21 @@ from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
+import anyio
+
 from ghcr_push.documents import as_dict
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Failure, Kind, Manifest
+from ghcr_push.model import Descriptor, Failure, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.pushing.pressure.retry import AttemptError
-from ghcr_push.references import Digest, Repository, is_digest
+from ghcr_push.pushing.side_by_side import for_each
+from ghcr_push.references import Digest, Repository, referrers_tag
 from ghcr_push.sources.content import KnownContent
 from ghcr_push.sources.disk import RunningDigest, unusable
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import LARGEST_CONFIG, Layout, named_by, path_of
 from ghcr_push.sources.ready import Ready
-from ghcr_push.sources.referrers import Finder, found_in, gone
+from ghcr_push.sources.referrers import COSIGN, Relation, entries_of, found_in, gone
 
 T = TypeVar("T")
 
@@ -25,6 +28,9 @@ _SERVER_ERROR: Final = 500
 
 MOST_MANIFESTS: Final = 1_000
 """Maximum number of manifests of a source; platforms and attestations make a few dozen."""
+
+ASKED_AT_ONCE: Final = 8
+"""Maximum number of parallel requests in a search for referrers."""
 
 MOST_BYTES: Final = 64 << 20
 """Bytes of all its manifests, which are kept in memory; most have some thousands each."""
@@ -76,128 +82,102 @@ class RegistrySources:
 
     async def find(self, location: RegistryLocation) -> KnownContent | Failure:
         """Fetch all manifests; blobs are assumed to exist until they are read."""
+        files = _Fetched(location, self._reader, self._persist)
         try:
-            top, files = await self._fetch(location)
-            saved = Layout(files, str(location)).read(top, self._platform)
+            top = await files.fetch(location.reference)
+            await files.add(top)
+            await files.fetch_config(top)
+            layout = Layout(files, str(location))
+            saved = layout.read(top.digest, self._platform)
             if self._referrers:
-                saved = await self._with_referrers(location, saved, files)
+                saved = await _ReferrerSearch(files, layout).added_to(saved)
         except AttemptError as failed:
             return failed.failure
         except PushError as error:
             return classify(error.evidence)
-        return KnownContent.of(saved, lambda each: nullcontext(self._ready(location, each)))
 
-    def _ready(self, location: RegistryLocation, saved: SavedImage) -> Ready:
-        blobs = [
-            RemoteBlob(self._reader, location.repository, named.digest, named.size, str(location))
-            for named in saved.blobs
-        ]
-        return Ready(saved, blobs)
+        def ready(each: SavedImage) -> Ready:
+            return Ready(each, [RemoteBlob(self._reader, location, blob) for blob in each.blobs])
 
-    async def _fetch(self, location: RegistryLocation) -> tuple[Digest, "Fetched"]:
-        files = Fetched()
-        first = await self._manifest(location, location.reference)
-        await self._fetch_children(location, first, files)
-        await self._fetch_config(location, first, files)
-        return first.digest, files
-
-    async def _fetch_children(
-        self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
-    ) -> list[Digest]:
-        """Fetch a manifest and all its children; return their digests."""
-        _check_amount(location, files)
-        fetched, waiting = [manifest.digest], files.add(manifest)
-        while waiting:
-            _check_amount(location, files)
-            child = await self._manifest(location, waiting.pop())
-            fetched.append(child.digest)
-            waiting += [each for each in files.add(child) if each not in files.manifests]
-        return fetched
-
-    async def _with_referrers(
-        self, location: RegistryLocation, saved: SavedImage, files: "Fetched"
-    ) -> SavedImage:
-        """Add an image's referrers, found by the registry's API or by tags."""
-
-        async def fetched(reference: str) -> Manifest | None:
-            if is_digest(reference) and (known := files.manifests.get(Digest(reference))):
-                return known
-            try:
-                return await self._manifest(location, reference)
-            except AttemptError as failed:
-                if failed.failure.status != _NOT_FOUND:
-                    raise
-                return None
-
-        finder = Finder(
-            lambda subject: self._read(
-                location, lambda: self._reader.source_referrers(location.repository, subject)
-            ),
-            fetched,
-            lambda manifest: self._fetch_children(location, manifest, files),
-        )
-        await finder.search(manifest.digest for manifest in saved.manifests)
-        layout = Layout(files, str(location))
-        found = found_in(
-            saved, finder.relations, lambda digest: layout.read(digest, None), gone(finder.gone)
-        )
-        return replace(saved, referrers=found)
-
-    async def _fetch_config(
-        self, location: RegistryLocation, manifest: Manifest, files: "Fetched"
-    ) -> None:
-        """Fetch the config of a single image: only it has the platform."""
-        digest = as_dict(manifest.document.get("config")).get("digest")
-        size = files.size(path_of(Digest(digest))) if isinstance(digest, str) else None
-        if not isinstance(digest, str) or not size or size > LARGEST_CONFIG:
-            return
-
-        async def config() -> bytes:
-            async with aclosing(
-                self._reader.source_blob(location.repository, Digest(digest), 0, size)
-            ) as pieces:
-                return b"".join([piece async for piece in pieces])
-
-        raw = await self._read(location, config)
-        files.add_config(Digest(digest), raw)
-
-    async def _manifest(self, location: RegistryLocation, reference: str) -> Manifest:
-        return await self._read(
-            location, lambda: self._reader.source_manifest(location.repository, reference)
-        )
-
-    async def _read(self, location: RegistryLocation, request: Callable[[], Awaitable[T]]) -> T:
-        async def attempt() -> T:
-            try:
-                return await request()
-            except PushError as error:
-                failure = classify(of_source(error, str(location)).evidence)
-                raise AttemptError(failure, counts=True) from error
-
-        return await self._persist(attempt)
+        return KnownContent.of(saved, lambda each: nullcontext(ready(each)))
 
 
-def _check_amount(location: RegistryLocation, files: "Fetched") -> None:
-    if len(files.manifests) >= MOST_MANIFESTS:
-        raise unusable(f"{location} leads to more than {MOST_MANIFESTS:,} manifests")
-    if files.bytes > MOST_BYTES:
-        raise unusable(f"{location} leads to more than {MOST_BYTES:,} bytes of manifests")
-
-
-class Fetched:
+class _Fetched:
     """The manifests of one source, as the files of a layout; its blobs are assumed to exist."""
 
-    def __init__(self) -> None:
-        self.manifests: dict[Digest, Manifest] = {}
-        self.bytes = 0
+    def __init__(self, location: RegistryLocation, reader: ContentReader, persist: Persist) -> None:
+        self._location = location
+        self._reader = reader
+        self._persist = persist
+        self._manifests: dict[Digest, Manifest] = {}
+        self._bytes = 0
         """Of all manifests."""
         self._contents: dict[str, bytes] = {}
         self._sizes: dict[str, int] = {}
 
-    def add(self, manifest: Manifest) -> list[Digest]:
+    # -- requests -----------------------------------------------------------------------------
+
+    async def fetch(self, reference: str) -> Manifest:
+        """Fetch a manifest or index."""
+        repository = self._location.repository
+        return await self._read(lambda: self._reader.source_manifest(repository, reference))
+
+    async def look_for(self, reference: str) -> Manifest | None:
+        """Return a manifest that may have been fetched before; None if it is missing."""
+        try:
+            return self._manifests.get(Digest(reference)) or await self.fetch(reference)
+        except AttemptError as failed:
+            if failed.failure.status != _NOT_FOUND:
+                raise
+            return None
+
+    async def fetch_config(self, manifest: Manifest) -> None:
+        """Fetch the config of a single image: only it has the platform."""
+        digest = Digest(str(as_dict(manifest.document.get("config")).get("digest")))
+        name = path_of(digest)
+        size = self.size(name)
+        if not size or size > LARGEST_CONFIG:
+            return
+
+        async def config() -> bytes:
+            blob = self._reader.source_blob(self._location.repository, digest, 0, size)
+            async with aclosing(blob) as pieces:
+                return b"".join([piece async for piece in pieces])
+
+        self._contents[name] = await self._read(config)
+
+    async def list_referrers(self, subject: Digest) -> Sequence[Digest] | None:
+        """Ask the registry's API for the referrers of a manifest; None if there is none."""
+        repository = self._location.repository
+        return await self._read(lambda: self._reader.source_referrers(repository, subject))
+
+    async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
+        async def attempt() -> T:
+            try:
+                return await request()
+            except PushError as error:
+                failure = classify(of_source(error, str(self._location)).evidence)
+                raise AttemptError(failure, counts=True) from error
+
+        return await self._persist(attempt)
+
+    async def add(self, manifest: Manifest) -> list[Digest]:
+        """Add a manifest or index, and fetch and add all its children; return their digests."""
+        added, waiting = [manifest.digest], self._add(manifest)
+        while waiting:
+            child = await self.fetch(waiting.pop())
+            added.append(child.digest)
+            waiting += [each for each in self._add(child) if each not in self._manifests]
+        return added
+
+    def _add(self, manifest: Manifest) -> list[Digest]:
         """Add a manifest or index; return its children."""
-        self.manifests[manifest.digest] = manifest
-        self.bytes += len(manifest.raw)
+        if len(self._manifests) >= MOST_MANIFESTS:
+            raise unusable(f"{self._location} leads to more than {MOST_MANIFESTS:,} manifests")
+        if self._bytes > MOST_BYTES:
+            raise unusable(f"{self._location} leads to more than {MOST_BYTES:,} bytes of manifests")
+        self._manifests[manifest.digest] = manifest
+        self._bytes += len(manifest.raw)
         self._contents[path_of(manifest.digest)] = manifest.raw
         try:
             children, blobs = named_by(manifest.document)
@@ -206,9 +186,7 @@ class Fetched:
         self._sizes |= {path_of(blob.digest): blob.size for blob in blobs}
         return [child.digest for child in children]
 
-    def add_config(self, digest: Digest, raw: bytes) -> None:
-        """Add the data of a config."""
-        self._contents[path_of(digest)] = raw
+    # -- files of a layout --------------------------------------------------------------------
 
     def size(self, name: str) -> int | None:
         """Return the size of a manifest, or the size in a blob's descriptor."""
@@ -221,7 +199,60 @@ class Fetched:
 
     def names(self) -> list[str]:
         """Return the digests of the manifests."""
-        return sorted(self.manifests)
+        return sorted(self._manifests)
+
+
+class _ReferrerSearch:
+    """Finds the referrers of an image in its repository, by the registry's API and by tags."""
+
+    def __init__(self, files: _Fetched, layout: Layout) -> None:
+        self._files = files
+        self._layout = layout
+        self._relations: dict[Digest, list[Relation]] = {}
+        self._gone: list[Digest] = []
+        """Listed manifests that are missing."""
+        self._has_api = True
+        self._new: set[Digest] = set()
+        self._slots = anyio.CapacityLimiter(ASKED_AT_ONCE)
+
+    async def added_to(self, saved: SavedImage) -> SavedImage:
+        """Return an image with its referrers, their referrers, and so on."""
+        self._new = {manifest.digest for manifest in saved.manifests}
+        while self._new:
+            waiting, self._new = self._new, set()
+            self._relations |= {digest: [] for digest in waiting}
+            await for_each(waiting, self._ask)
+            self._new -= self._relations.keys()
+        found = found_in(
+            saved, self._relations, lambda each: self._layout.read(each, None), gone(self._gone)
+        )
+        return replace(saved, referrers=found)
+
+    async def _ask(self, subject: Digest) -> None:
+        for digest in await self._listed(subject):
+            if not await self._add(subject, digest, None):
+                self._gone.append(digest)
+        for ending in COSIGN:
+            tag = referrers_tag(subject) + ending
+            await self._add(subject, tag, tag)
+
+    async def _listed(self, subject: Digest) -> Sequence[Digest]:
+        async with self._slots:
+            listed = await self._files.list_referrers(subject) if self._has_api else None
+            if listed is not None:
+                return listed
+            self._has_api = False
+            index = await self._files.look_for(referrers_tag(subject))
+        return [Digest(str(entry["digest"])) for entry in entries_of(index)]
+
+    async def _add(self, subject: Digest, reference: str, tag: str | None) -> bool:
+        async with self._slots:
+            manifest = await self._files.look_for(reference)
+            if manifest is None:
+                return False
+            self._new.update(await self._files.add(manifest))
+        self._relations[subject].append(Relation(manifest.digest, tag))
+        return True
 
 
 class RemoteBlob:
@@ -231,13 +262,12 @@ class RemoteBlob:
     """
 
     def __init__(
-        self, reader: ContentReader, repository: Repository, digest: Digest, size: int, title: str
+        self, reader: ContentReader, location: RegistryLocation, named: Descriptor
     ) -> None:
-        self.digest = digest
-        self.size = size
+        self.digest = named.digest
+        self.size = named.size
         self._reader = reader
-        self._repository = repository
-        self._title = title
+        self._location = location
 
     def release(self) -> None:
         """Do nothing: no space was taken."""
@@ -248,7 +278,7 @@ class RemoteBlob:
         Raises ``PushError`` of the source.
         """
         check = RunningDigest(self.digest, self.size) if start == 0 else None
-        wanted = self._reader.source_blob(self._repository, self.digest, start, self.size)
+        wanted = self._reader.source_blob(self._location.repository, self.digest, start, self.size)
         async with aclosing(wanted) as pieces:
             try:
                 async for piece in pieces:
@@ -258,8 +288,8 @@ class RemoteBlob:
                 else:
                     return
             except PushError as error:
-                raise of_source(error, self._title) from error
-        raise unusable(f"{self._title} returned other bytes for {self.digest}")
+                raise of_source(error, str(self._location)) from error
+        raise unusable(f"{self._location} returned other bytes for {self.digest}")
 
 
 def of_source(error: PushError, title: str) -> PushError:
