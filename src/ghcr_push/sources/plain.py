@@ -8,9 +8,9 @@ new manifest; their statements do not change and name the old one.
 import json
 from collections.abc import Callable, Container, Generator, Iterator, Mapping
 from itertools import chain
-from typing import Any
 
 from ghcr_push import media_types
+from ghcr_push.documents import as_dict
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest
@@ -115,66 +115,37 @@ def _pieces(blob: DiskBlob) -> Iterator[bytearray]:
 
 def with_layers(saved: SavedImage, layers: Mapping[Digest, Descriptor]) -> SavedImage:
     """Return the image with the layers in ``layers`` replaced."""
-    renamed: dict[str, Manifest] = {}
-    for change in (_with_layers(layers), _with_subject(renamed), _with_children(renamed)):
-        for manifest in saved.manifests:
-            document = manifest.document
-            if manifest.digest not in renamed and change(document):
-                renamed[manifest.digest] = _manifest(manifest.media_type, document)
-    manifests = tuple(renamed.get(one.digest, one) for one in saved.manifests)
+    new = dict(layers)
+    changed: dict[Digest, Manifest] = {}
+    # images before the attestations of them, and these before the indexes that name both
+    for manifest in sorted(saved.manifests, key=_height):
+        document = manifest.document
+        if _replace(document, new):
+            raw = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+            changed[manifest.digest] = Manifest.of(manifest.media_type, raw)
+            new[manifest.digest] = changed[manifest.digest].descriptor
+    manifests = tuple(changed.get(one.digest, one) for one in saved.manifests)
     documents = [each for each in (one.document for one in manifests) if "manifests" not in each]
     named = {blob.digest: blob for each in documents for blob in blobs_of(each)}
     return SavedImage(blobs=tuple(named.values()), manifests=manifests, left_out=saved.left_out)
 
 
-Change = Callable[[Document], bool]
-"""Changes a document if necessary, and returns whether it did."""
+def _height(manifest: Manifest) -> int:
+    document = manifest.document
+    return 2 if "manifests" in document else int("subject" in document)
 
 
-def _with_layers(layers: Mapping[Digest, Descriptor]) -> Change:
-    def change(document: Document) -> bool:
-        if document.get("config", {}).get("mediaType") not in media_types.CONFIGS:
-            return False
-        changes = [_replace(each, layers.get(each["digest"])) for each in document["layers"]]
-        return any(changes)
-
-    return change
-
-
-def _with_subject(renamed: Mapping[str, Manifest]) -> Change:
-    def change(document: Document) -> bool:
-        subject = document.get("subject")
-        return isinstance(subject, dict) and _rename(subject, renamed)
-
-    return change
-
-
-def _with_children(renamed: Mapping[str, Manifest]) -> Change:
-    def change(document: Document) -> bool:
-        changes = []
-        for child in document.get("manifests", ()):
-            notes = child.get("annotations") or {}
-            changes.append(_rename(child, renamed))
-            if (of := renamed.get(str(notes.get(REFERENCE_DIGEST)))) is not None:
-                notes[REFERENCE_DIGEST] = of.digest
-                changes.append(True)
-        return any(changes)
-
-    return change
-
-
-def _rename(descriptor: dict[str, Any], renamed: Mapping[str, Manifest]) -> bool:
-    new = renamed.get(str(descriptor.get("digest")))
-    return _replace(descriptor, new.descriptor if new else None)
-
-
-def _replace(descriptor: dict[str, Any], named: Descriptor | None) -> bool:
-    if named is None:
-        return False
-    descriptor |= {"mediaType": named.media_type, "digest": named.digest, "size": named.size}
-    return True
-
-
-def _manifest(media_type: str, document: Document) -> Manifest:
-    raw = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    return Manifest.of(media_type, raw)
+def _replace(document: Document, new: Mapping[Digest, Descriptor]) -> bool:
+    """Replace the descriptors of what has a ``new`` one; return whether there were any."""
+    named = [*document.get("layers", ()), *document.get("manifests", ())]
+    replaced = False
+    for descriptor in (*named, as_dict(document.get("subject"))):
+        if there := new.get(Digest(str(descriptor.get("digest")))):
+            descriptor |= {"mediaType": there.media_type, "digest": there.digest}
+            descriptor["size"] = there.size
+            replaced = True
+        notes = as_dict(descriptor.get("annotations"))
+        if described := new.get(Digest(str(notes.get(REFERENCE_DIGEST)))):
+            notes[REFERENCE_DIGEST] = described.digest
+            replaced = True
+    return replaced
