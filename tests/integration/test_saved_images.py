@@ -190,7 +190,7 @@ async def test_a_save_that_is_killed_is_a_failure_and_leaves_nothing(
         output._process.kill()
         with pytest.raises(PushError, match="incomplete"):
             await drained(saved)
-    assert spool.used == 0
+    assert spool.room.used == 0
 
 
 async def test_cancelling_leaves_no_process_behind(engine: Engine, image: str) -> None:

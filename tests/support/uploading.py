@@ -91,7 +91,7 @@ async def carry(
         whole = saved.image
     await _write(client, target, whole)
     sent = [size for landed, size in carried if landed is BlobOutcome.SENT]
-    return Carried(image=whole, blobs=len(sent), sent=sum(sent), highest_spool=space.highest)
+    return Carried(image=whole, blobs=len(sent), sent=sum(sent), highest_spool=space.room.highest)
 
 
 async def _sent(

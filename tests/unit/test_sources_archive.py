@@ -210,5 +210,5 @@ async def test_a_compressed_archive_is_never_unpacked_as_a_whole(tmp_path: Path)
         async for blob in reading:
             total += blob.size
             blob.release()
-    assert 0 < spool.highest <= 100_000 < total
-    assert spool.used == 0
+    assert 0 < spool.room.highest <= 100_000 < total
+    assert spool.room.used == 0

@@ -63,7 +63,7 @@ async def read(
                 contents[blob.digest] = await content_of(blob)
                 assert digest_of(contents[blob.digest]) == blob.digest
                 assert len(contents[blob.digest]) == blob.size
-    assert spool.used == 0
+    assert spool.room.used == 0
     return saved.image, contents
 
 

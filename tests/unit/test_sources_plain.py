@@ -80,7 +80,7 @@ async def read(text: str, *, compress: bool = True) -> tuple[dict[Digest, bytes]
             assert digest_of(blobs[blob.digest]) == blob.digest
             blob.release()
         whole = reading.image
-    assert spool.used == 0
+    assert spool.room.used == 0
     return blobs, whole
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghcr_push.pushing.ports import Blob
+from ghcr_push.sources.content import Ready
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.ready import Ready
 
 
 @dataclass

@@ -71,7 +71,7 @@ async def test_reads_no_further_than_it_is_asked_to() -> None:
             await anyio.lowlevel.checkpoint()
             assert reader._reads == read
             blob.release()
-    assert spool.used == 0
+    assert spool.room.used == 0
 
 
 async def test_time_in_compression_is_that_of_all_threads() -> None:
@@ -108,8 +108,8 @@ async def test_a_full_spool_holds_up_the_reader_until_a_blob_is_released() -> No
 
         async for blob in saved:
             tasks.start_soon(release_later, blob)
-    assert spool.highest <= 4000
-    assert spool.used == 0
+    assert spool.room.highest <= 4000
+    assert spool.room.used == 0
 
 
 async def test_a_reader_that_is_left_early_gives_all_space_back() -> None:
@@ -119,7 +119,7 @@ async def test_a_reader_that_is_left_early_gives_all_space_back() -> None:
         async for blob in saved:
             blob.release()
             break
-    assert spool.used == 0
+    assert spool.room.used == 0
 
 
 async def test_cancelling_does_not_wait_for_a_silent_engine() -> None:
@@ -132,7 +132,7 @@ async def test_cancelling_does_not_wait_for_a_silent_engine() -> None:
                 blob.release()
         assert scope.cancelled_caught
     pipe.close()  # as the end of the process that writes does
-    await until(lambda: not spool.used)
+    await until(lambda: not spool.room.used)
 
 
 async def test_cancelling_ends_a_wait_for_space() -> None:
@@ -143,10 +143,10 @@ async def test_cancelling_ends_a_wait_for_space() -> None:
         held.append(await anext(saved))
         with anyio.move_on_after(0.2):
             held.append(await anext(saved))
-    await until(lambda: spool.used <= sum(blob.size for blob in held))
+    await until(lambda: spool.room.used <= sum(blob.size for blob in held))
     assert len(held) == 1
     held[0].release()
-    assert spool.used == 0
+    assert spool.room.used == 0
 
 
 async def test_a_failure_ends_it_and_gives_all_space_back() -> None:
@@ -155,7 +155,7 @@ async def test_a_failure_ends_it_and_gives_all_space_back() -> None:
     async with reading_of_classic(reader, classic_image(LAYERS), spool) as saved:
         with pytest.raises(PushError):
             await drained(saved)
-    assert spool.used == 0
+    assert spool.room.used == 0
 
 
 async def test_asks_for_the_complaint_in_a_thread() -> None:

@@ -41,10 +41,10 @@ def test_leaves_no_name_on_the_disk(tmp_path: Path) -> None:
 def test_gives_space_back_once() -> None:
     spool = Spool()
     blob = spooled(spool, b"12345")
-    assert spool.used == 5
+    assert spool.room.used == 5
     blob.release()
     blob.release()
-    assert (spool.used, spool.highest) == (0, 5)
+    assert (spool.room.used, spool.room.highest) == (0, 5)
 
 
 def test_gives_back_the_space_of_a_blob_that_was_not_finished() -> None:
@@ -52,7 +52,7 @@ def test_gives_back_the_space_of_a_blob_that_was_not_finished() -> None:
     file = spool.file("sha256", RUNNING)
     file.write(b"12345")
     file.discarded()
-    assert spool.used == 0
+    assert spool.room.used == 0
 
 
 async def test_a_released_blob_cannot_be_read() -> None:
@@ -83,7 +83,7 @@ def test_a_writer_waits_until_a_blob_is_released() -> None:
     first.release()
     thread.join(10)
     assert written.is_set()
-    assert spool.highest <= 8
+    assert spool.room.highest <= 8
 
 
 def test_a_writer_that_waits_gives_up_when_it_is_told_to() -> None:
@@ -105,7 +105,7 @@ def test_a_writer_that_waits_gives_up_when_it_is_told_to() -> None:
     thread.join(10)
     assert stopped.is_set()
     first.release()
-    assert spool.used == 0
+    assert spool.room.used == 0
 
 
 def in_threads(writers: Sequence[Callable[[], object]]) -> None:
@@ -138,8 +138,8 @@ def test_any_number_of_writers_keeps_within_the_budget_or_the_largest_blob(
             file.finished().release()
 
     in_threads([partial(write, each) for each in sizes])
-    assert spool.used == 0
-    assert spool.highest <= max(10_000, 1000 * max(map(max, sizes)))
+    assert spool.room.used == 0
+    assert spool.room.highest <= max(10_000, 1000 * max(map(max, sizes)))
 
 
 def test_a_blob_that_turns_out_smaller_gives_the_rest_back_at_once() -> None:
@@ -186,14 +186,14 @@ def test_a_blob_larger_than_the_budget_is_not_held_up_by_smaller_ones_that_keep_
 
     in_threads([write_large, write_small, release])
     assert ended == ["large", "small"]
-    assert spool.highest == 12
+    assert spool.room.highest == 12
 
 
 def test_a_blob_that_is_given_up_gives_its_reservation_back() -> None:
     spool = Spool(budget=10)
     spool.file("sha256", RUNNING, 10).discarded()
     spooled(spool, b"1234567890", most=10).release()
-    assert (spool.used, spool.highest) == (0, 10)
+    assert (spool.room.used, spool.room.highest) == (0, 10)
 
 
 def test_a_full_disk_is_said_to_be_full() -> None:

@@ -41,7 +41,7 @@ async def read(
             with released(blob):
                 contents[blob.digest] = b"".join([chunk async for chunk in blob.chunks()])
                 assert digest_of(contents[blob.digest]) == blob.digest
-    assert spool.used == 0
+    assert spool.room.used == 0
     return saved.image, contents
 
 

@@ -16,10 +16,10 @@ from ghcr_push.engine.command import DockerCommand
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.references import Digest
+from ghcr_push.sources.content import image_of
 from ghcr_push.sources.graph import ENGINES_IMAGE, Child, platform_of, the_one
 from ghcr_push.sources.images import SavedImage, not_whole
-from ghcr_push.sources.plain import plain_layers, template_of
-from ghcr_push.sources.ready import image_of, unnamed
+from ghcr_push.sources.plain import image_compressing, plain_layers
 from ghcr_push.sources.saved import SavedImages
 
 _SAVES_ONE: Final = (1, 48)
@@ -88,7 +88,7 @@ class Platforms:
         if not plain:
             return image, selection
         changed = replace(selection, only=saved.digests, plain=plain, wanted=image.digest)
-        return unnamed(saved, template_of(saved, plain)), changed
+        return image_compressing(saved, plain), changed
 
     async def _choose(self, source: Source, image: Image, platform: str) -> tuple[Image, Selection]:
         if image.digest is None:

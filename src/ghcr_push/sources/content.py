@@ -1,14 +1,14 @@
 """Content that was found: what is known of it, and how to read it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 from ghcr_push.model import Image
-from ghcr_push.pushing.ports import Reading
+from ghcr_push.pushing.ports import Blob, Reading
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.ready import image_of
 from ghcr_push.sources.referrers import as_content
 
 Read = Callable[[], AbstractAsyncContextManager[Reading]]
@@ -48,3 +48,29 @@ class KnownContent(FoundContent):
         return cls(
             image=image_of(saved), read=partial(read, saved), referrers=referrers, saved=saved
         )
+
+
+class Ready:
+    """Reads in place: all blobs at once, largest first, each opened only if it is needed."""
+
+    seconds_compressing = 0.0
+    waits_for_space = False
+
+    def __init__(self, saved: SavedImage, blobs: Sequence[Blob]) -> None:
+        self.image = saved
+        self._blobs = iter(sorted(blobs, key=lambda blob: -blob.size))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Blob:
+        for blob in self._blobs:
+            return blob
+        raise StopAsyncIteration
+
+
+def image_of(saved: SavedImage) -> Image:
+    """Describe content whose manifests are known."""
+    digest = saved.top.digest
+    size = sum(named.size for named in saved.blobs)
+    return Image(id=digest, layers=0, digest=digest, size=size, referrers=saved.referrers)

@@ -15,14 +15,13 @@ from ghcr_push.pushing.ports import Reading
 from ghcr_push.references import Digest
 from ghcr_push.sources.archive import Archive, opened
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.content import FoundContent, KnownContent
+from ghcr_push.sources.content import FoundContent, KnownContent, Ready
 from ghcr_push.sources.disk import DiskBlob, Folder, unusable
 from ghcr_push.sources.docker_archive import find_image, read_archived
 from ghcr_push.sources.graph import Child, the_one
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import Layout, path_of
-from ghcr_push.sources.plain import plain_layers, read_in_place, template_of
-from ghcr_push.sources.ready import Ready, unnamed
+from ghcr_push.sources.plain import image_compressing, plain_layers, read_in_place
 from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool
 from ghcr_push.sources.stored import read_stored
@@ -77,7 +76,7 @@ class DiskSources:
             return _read(location, self._reading(files, each, plain))
 
         if self._compress and (plain := plain_layers(saved)):
-            image = unnamed(saved, template_of(saved, plain))
+            image = image_compressing(saved, plain)
             return FoundContent(image=image, read=lambda: read(saved, plain))
         if self._referrers:
             saved = layout.with_referrers(saved)

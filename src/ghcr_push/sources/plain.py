@@ -7,16 +7,18 @@ new manifest; their statements do not change and name the old one.
 
 import json
 from collections.abc import Callable, Container, Generator, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 
 from ghcr_push import media_types
 from ghcr_push.documents import as_dict
-from ghcr_push.model import Descriptor, Manifest
+from ghcr_push.model import Descriptor, Image, Manifest
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.compression import is_compressed
 from ghcr_push.sources.compressor import LayerCompressor
+from ghcr_push.sources.content import image_of
 from ghcr_push.sources.disk import DiskBlob, RunningDigest
 from ghcr_push.sources.graph import REFERENCE_DIGEST, Document, blobs_of
 from ghcr_push.sources.images import SavedImage
@@ -39,7 +41,12 @@ def plain_layers(saved: SavedImage) -> dict[Digest, Descriptor]:
     return {digest: blob for digest, blob in plain.items() if digest not in other}
 
 
-def template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
+def image_compressing(saved: SavedImage, plain: Container[Digest]) -> Image:
+    """Describe an image whose ``plain`` layers are to be compressed, which changes its digest."""
+    return replace(image_of(saved), digest=None, template=_template_of(saved, plain))
+
+
+def _template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
     """Return an image's manifest with ``plain`` layers compressed, without their digests and sizes.
 
     With it a tag that already names the image is recognised before a layer is read. An index has

@@ -14,11 +14,10 @@ from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.references import Digest, Repository, referrers_tag
-from ghcr_push.sources.content import KnownContent
+from ghcr_push.sources.content import KnownContent, Ready
 from ghcr_push.sources.disk import RunningDigest, unusable
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import LARGEST_CONFIG, Layout, named_by, path_of
-from ghcr_push.sources.ready import Ready
 from ghcr_push.sources.referrers import COSIGN, Relation, entries_of, found_in, gone
 
 T = TypeVar("T")

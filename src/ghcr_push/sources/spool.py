@@ -5,7 +5,8 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -70,7 +71,8 @@ class SpooledBlob:
         if self._file is not None:
             self._file.close()
             self._file = None
-            self._spool.give_back(self.size)
+            with self._spool.freeing() as room:
+                room.give_back(self.size)
 
 
 class SpoolFile:
@@ -103,13 +105,15 @@ class SpoolFile:
 
     def finished(self, diff_id: Digest | None = None) -> SpooledBlob:
         """Return the blob; its claim shrinks to its size."""
-        self._spool.settle(self._claim)
+        with self._spool.freeing() as room:
+            room.settle(self._claim)
         return SpooledBlob(self._spool, self._file, self.digest, self._claim.used, diff_id)
 
     def discarded(self) -> None:
         """Drop the written bytes."""
         self._file.close()
-        self._spool.drop(self._claim)
+        with self._spool.freeing() as room:
+            room.drop(self._claim)
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +142,9 @@ class Room:
         self._waits = False
         """Whether it waits for all other space to be freed: no new reservations meanwhile."""
         self.used = 0
+        """Bytes in use."""
         self.highest = 0
+        """The largest number of bytes in use at any time."""
 
     def may_begin(self, claim: Claim) -> bool:
         """Return whether ``claim`` fits, or may continue without a reservation."""
@@ -209,31 +215,25 @@ class Spool:
 
     def __init__(self, budget: int = DEFAULT_BUDGET, folder: Path | None = None) -> None:
         self._folder = folder
-        self._room = Room(budget)
+        self.room = Room(budget)
         self._waiting: set[threading.Event] = set()
         """The events that stop waiting writers."""
         self._changed = threading.Condition()
-
-    @property
-    def used(self) -> int:
-        """Bytes in use."""
-        return self._room.used
-
-    @property
-    def highest(self) -> int:
-        """The largest number of bytes in use at any time."""
-        return self._room.highest
 
     def file(self, algorithm: str, stopping: threading.Event, most: int | None = None) -> SpoolFile:
         """Start a blob of at most ``most`` bytes with a digest by ``algorithm``, once it may.
 
         Its writer stops when ``stopping`` is set and ``wake`` was called.
         """
-        claim = self._begin(Claim(most), stopping)
+        claim = Claim(most)
+        with self._changed:
+            self._wait(stopping, lambda: self.room.may_begin(claim))
+            self.room.begin(claim)
         try:
             file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - the blob's
         except OSError as error:
-            self.drop(claim)
+            with self.freeing() as room:
+                room.drop(claim)
             raise _failed(error) from error
         return SpoolFile(self, file, algorithm, claim, stopping)
 
@@ -242,21 +242,15 @@ class Spool:
         with self._changed:
             self._changed.notify_all()
 
-    def _begin(self, claim: Claim, stopping: threading.Event) -> Claim:
-        with self._changed:
-            self._wait(stopping, lambda: self._room.may_begin(claim))
-            self._room.begin(claim)
-        return claim
-
     def take(self, claim: Claim, size: int, stopping: threading.Event) -> None:
         """Wait for ``size`` more bytes for ``claim`` and take them."""
         with self._changed:
-            self._room.want(claim, size)
+            self.room.want(claim, size)
             try:
-                self._wait(stopping, lambda: self._room.may_take(claim, size))
+                self._wait(stopping, lambda: self.room.may_take(claim, size))
             finally:
-                self._room.done_waiting(claim)
-            self._room.take(claim, size)
+                self.room.done_waiting(claim)
+            self.room.take(claim, size)
 
     def _wait(self, stopping: threading.Event, there_is_room: Callable[[], bool]) -> None:
         """Wait until ``there_is_room``; raise ``Stopped`` if the writer is to stop."""
@@ -271,22 +265,11 @@ class Spool:
         """Return whether the writer of ``stopping`` waits for space."""
         return stopping in self._waiting
 
-    def settle(self, claim: Claim) -> None:
-        """Reduce a finished blob's claim to its size."""
+    @contextmanager
+    def freeing(self) -> Iterator[Room]:
+        """Yield the room, to free space of it; waiting writers look again at the block's end."""
         with self._changed:
-            self._room.settle(claim)
-            self._changed.notify_all()
-
-    def drop(self, claim: Claim) -> None:
-        """Free the space of a blob that was never finished."""
-        with self._changed:
-            self._room.drop(claim)
-            self._changed.notify_all()
-
-    def give_back(self, size: int) -> None:
-        """Free the space of a finished blob."""
-        with self._changed:
-            self._room.give_back(size)
+            yield self.room
             self._changed.notify_all()
 
 
