@@ -10,13 +10,12 @@ import posixpath
 import re
 import tarfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Literal
 
 from ghcr_push.sources.compression import LONGEST_SIGN, UNREAD, Unpack, unpacker
-from ghcr_push.sources.disk import Extent, Folder, read_small, reason, unusable
+from ghcr_push.sources.disk import Extent, Folder, read_small, readable, unusable
 
 _MOST_LINKS: Final = 40
 """Maximum length of a chain of links, as in Linux."""
@@ -44,11 +43,8 @@ def _unpacker(path: Path) -> Unpack | None:
     """Return the unpacker of the archive, None if it is plain; else raise ``PushError``."""
     if Folder(path.parent).extent(path.name) is None:
         raise unusable(f"{path} is not there")
-    try:
-        with path.open("rb") as file:
-            first = file.read(LONGEST_SIGN)
-    except OSError as error:
-        raise unusable(f"{path} cannot be read: {reason(error)}") from error
+    with readable(path), path.open("rb") as file:
+        first = file.read(LONGEST_SIGN)
     for magic, name in UNREAD.items():
         if first.startswith(magic):
             raise unusable(f"{path} is compressed by {name}; write it plain, with gzip or zstd")
@@ -59,21 +55,10 @@ def _unpacker(path: Path) -> Unpack | None:
 def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open the archive to read its tar bytes from start to end."""
     unpack = _unpacker(path)
-    with ExitStack() as stack:
-        try:
-            file: IO[bytes] = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise unusable(f"{path} cannot be read: {reason(error)}") from error
+    with readable(path):
+        file = path.open("rb")
+    with file:
         yield unpack(file) if unpack else file
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A regular file of an archive, and the position of its bytes in the tar."""
-
-    name: str
-    start: int
-    size: int
 
 
 class Archive:
@@ -82,54 +67,51 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.compressed = _unpacker(path) is not None
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, Extent] = {}
+        """Regular files, and the positions of their bytes in the tar."""
         self._links: dict[str, str] = {}
         self._small: dict[str, bytes] = {}
         self._kept = 0
         self._at = "its beginning"
         """The entry that is being read."""
-        with opened(path) as file:
+        with opened(path) as file, readable(path):
             try:
                 self._index(file)
             except (tarfile.TarError, ValueError) as error:
                 raise unusable(f"{path} is truncated or damaged at {self._at}: {error}") from error
-            except OSError as error:
-                raise unusable(f"{path} cannot be read: {reason(error)}") from error
 
-    def member(self, name: str) -> Member | None:
-        """Return the regular file called ``name``, following links inside the archive."""
-        place = normal_name(name)
+    def resolved(self, name: str) -> str | None:
+        """Return the regular file that ``name`` means, following links inside the archive."""
+        place: str | None = normal_name(name)
         for _ in range(_MOST_LINKS):
-            if place in self._members:
-                return self._members[place]
-            if place not in self._links:
-                return None
-            place = self._links[place]
+            if place is None or place in self._members:
+                return place
+            place = self._links.get(place)
         raise unusable(f"{self.path} has circular links at {name}")
 
     def content(self, name: str, most: int) -> bytes | None:
         """Return the bytes of a file of at most ``most``; None if it is missing."""
-        member = self.member(name)
-        if member is None:
+        file_name = self.resolved(name)
+        if file_name is None:
             return None
+        extent = self._members[file_name]
         if not self.compressed:
-            return read_small(Extent(self.path, member.start, member.size), name, most)
-        if member.size > most:
-            raise unusable(f"{self.path} has {member.size:,} bytes of {name}, too many to keep")
-        if member.name not in self._small:
-            with self._read_again(member.name) as file:
-                return file.read(member.size)
-        return self._small[member.name]
+            return read_small(extent, name, most)
+        if extent.size > most:
+            raise unusable(f"{self.path} has {extent.size:,} bytes of {name}, too many to keep")
+        if file_name not in self._small:
+            with self._read_again(file_name) as file:
+                return file.read(extent.size)
+        return self._small[file_name]
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes."""
-        member = self.member(name)
-        return member.size if member else None
+        extent = self.extent(name)
+        return extent.size if extent else None
 
     def extent(self, name: str) -> Extent | None:
-        """Return the position of a file's bytes in an uncompressed archive."""
-        member = self.member(name)
-        return Extent(self.path, member.start, member.size) if member else None
+        """Return the position of a file's bytes in the tar."""
+        return self._members.get(self.resolved(name) or "")
 
     def names(self) -> list[str]:
         """Return the names of all files and links."""
@@ -162,11 +144,12 @@ class Archive:
             self._links[name] = self._led_to(name, info)
         elif info.isreg():
             known = self._members.get(name)
-            if known is not None and not self._is_same(tar, known, info):
+            if known is None:
+                self._members[name] = Extent(self.path, info.offset_data, info.size)
+                if self.compressed:
+                    self._keep(tar, info, name)
+            elif not self._is_same(tar, name, info):
                 raise unusable(f"{self.path} has two entries {name} with other bytes")
-            self._members.setdefault(name, Member(name, info.offset_data, info.size))
-            if self.compressed and known is None:
-                self._keep(tar, info, name)
 
     def _keep(self, tar: tarfile.TarFile, info: tarfile.TarInfo, name: str) -> None:
         """Keep a small file that looks like JSON of a stream, which cannot seek back."""
@@ -178,11 +161,12 @@ class Archive:
             self._small[name] = first + file.read()
             self._kept += info.size
 
-    def _is_same(self, tar: tarfile.TarFile, known: Member, info: tarfile.TarInfo) -> bool:
+    def _is_same(self, tar: tarfile.TarFile, name: str, info: tarfile.TarInfo) -> bool:
+        known = self._members[name]
         if known.size != info.size:
             return False
         if self.compressed:
-            with self._read_again(known.name) as first_entry:
+            with self._read_again(name) as first_entry:
                 return _hash(first_entry, known.size) == _hash(tar.extractfile(info), info.size)
         with self.path.open("rb") as file:
             file.seek(known.start)

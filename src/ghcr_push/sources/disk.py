@@ -3,7 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -43,6 +44,15 @@ def unusable(what: str) -> PushError:
     return PushError.of(Origin.RUN, what, Kind.SOURCE_INVALID)
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise the failure of a source that cannot be read instead of an ``OSError`` in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise unusable(f"{path} cannot be read: {reason(error)}") from error
+
+
 class Folder:
     """The files in a folder; links are followed, only regular files are read."""
 
@@ -52,12 +62,11 @@ class Folder:
     def extent(self, name: str) -> Extent | None:
         """Return the position of a file; a FIFO or device is rejected."""
         path = self._path / name
-        try:
-            found = path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise unusable(f"{path} cannot be read: {reason(error)}") from error
+        with readable(path):
+            try:
+                found = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         if not stat.S_ISREG(found.st_mode):
             raise unusable(f"{path} is not a regular file")
         return Extent(path, 0, found.st_size)
@@ -74,12 +83,11 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names in the folder itself."""
-        try:
-            return sorted(each.name for each in self._path.iterdir())
-        except FileNotFoundError as error:
-            raise unusable(f"{self._path} is not there") from error
-        except OSError as error:
-            raise unusable(f"{self._path} cannot be read: {reason(error)}") from error
+        with readable(self._path):
+            try:
+                return sorted(each.name for each in self._path.iterdir())
+            except FileNotFoundError as error:
+                raise unusable(f"{self._path} is not there") from error
 
 
 def read_small(extent: Extent, name: str, most: int) -> bytes:
@@ -88,12 +96,9 @@ def read_small(extent: Extent, name: str, most: int) -> bytes:
         what = "" if str(extent.path).endswith(name) else f" of {name}"
         size = f"{extent.size:,} bytes{what}, more than the {most:,} that are read"
         raise unusable(f"{extent.path} has {size}")
-    try:
-        with extent.path.open("rb") as file:
-            file.seek(extent.start)
-            raw = file.read(extent.size)
-    except OSError as error:
-        raise unusable(f"{extent.path} cannot be read: {reason(error)}") from error
+    with readable(extent.path), extent.path.open("rb") as file:
+        file.seek(extent.start)
+        raw = file.read(extent.size)
     if len(raw) != extent.size:
         raise unusable(f"{extent.path} ends within {name}")
     return raw
@@ -133,12 +138,10 @@ class DiskBlob:
 
     def read(self, start: int) -> bytes:
         """Return a piece from ``start`` on; blocks. Raises ``PushError``."""
-        try:
+        with readable(self.path):
             if self._file is None:
                 self._file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             piece = os.pread(self._file, min(_PIECE, self.size - start), self._start + start)
-        except OSError as error:
-            raise unusable(f"{self.path} cannot be read: {reason(error)}") from error
         if not piece:
             raise unusable(f"{self.path} ends within {self.digest}")
         return piece

@@ -56,11 +56,11 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
     layers: dict[str, Digest] = {}
     size = 0
     for layer_name, diff_id in zip(layer_names, diff_ids, strict=True):
-        member = archive.member(layer_name)
-        if member is None:
+        file_name = archive.resolved(layer_name)
+        if file_name is None:
             raise unusable(f"{title} lacks its layer {layer_name}")
-        layers[member.name] = diff_id
-        size += member.size
+        layers[file_name] = diff_id
+        size += archive.size(file_name) or 0
     image = Image(
         id=digest_of(raw),
         layers=len(diff_ids),
@@ -148,23 +148,19 @@ class _Inside:
 
     def watched(self, pieces: Iterable[bytearray]) -> Iterator[bytearray]:
         for piece in pieces:
-            left = bytes(piece)
-            while left:
-                self._take(left)
-                left = self._inflater.unused_data
-                if left:  # a file may have several gzip members
-                    self._inflater = zlib.decompressobj(wbits=31)
+            try:
+                self._take(bytes(piece))
+            except zlib.error as error:
+                raise unusable(f"{self._name} is damaged: {error}") from error
             yield piece
 
     def _take(self, compressed: bytes) -> None:
-        try:
+        while compressed:
+            if self._inflater.eof:  # a file may have several gzip members
+                self._inflater = zlib.decompressobj(wbits=31)
             # in bounded steps: a few bytes may decompress to very many
             self._sha256.update(self._inflater.decompress(compressed, _STEP))
-            while self._inflater.unconsumed_tail:
-                tail = self._inflater.unconsumed_tail
-                self._sha256.update(self._inflater.decompress(tail, _STEP))
-        except zlib.error as error:
-            raise unusable(f"{self._name} is damaged: {error}") from error
+            compressed = self._inflater.unconsumed_tail or self._inflater.unused_data
 
     def diff_id(self) -> Digest:
         if not self._inflater.eof:
