@@ -4,7 +4,6 @@ Uploads share the check for write permission and the mounts that were refused. d
 "Pushing blobs".
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -19,16 +18,14 @@ KEPT: Final = 30.0
 
 
 async def has_blob(
-    session: Session, repository: Repository, digest: Digest, mounts_into: Repository | None = None
+    session: Session, repository: Repository, digest: Digest, scope: str | None = None
 ) -> bool:
-    """Return whether ``repository`` has the blob; for a mount, checked with the mount's token.
+    """Return whether ``repository`` has the blob, checked with the token for ``scope``.
 
     A registry may redirect to its storage, which we cannot always reach: an error there says
     nothing about the blob, and a blob that is not found counts as missing.
     """
-    request = ApiRequest(
-        method="HEAD", repository=repository, path=f"blobs/{digest}", mounts_into=mounts_into
-    )
+    request = ApiRequest(method="HEAD", repository=repository, path=f"blobs/{digest}", scope=scope)
     try:
         answer = await session.send(request)
     except AstrayError:
@@ -44,23 +41,21 @@ async def has_blob(
 class ProbedUploads:
     """Uploads started to check for permission; the first blob of each repository continues one."""
 
-    def __init__(self, session: Session, clock: Callable[[], float]) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._clock = clock
         self._locations: dict[Repository, tuple[httpx2.URL, float]] = {}
 
     async def begin(self, repository: Repository) -> None:
         """Start an upload; raise ``PushError`` if it is refused."""
         asked = ApiRequest(method="POST", repository=repository, path="blobs/uploads/", content=b"")
-        answer = await self._session.send(asked)
-        self._session.expect(answer, {httpx2.codes.ACCEPTED})
+        answer = await self._session.ask(asked, {httpx2.codes.ACCEPTED})
         with suppress(PushError):  # an invalid location: the blob's own upload will report it
-            self._locations[repository] = (location_of(answer), self._clock())
+            self._locations[repository] = (location_of(answer), self._session.clock())
 
     def take(self, repository: Repository) -> httpx2.URL | None:
         """Return the location of an upload into ``repository``, once; None: start another one."""
         location, begun = self._locations.get(repository, (None, 0.0))
-        if location is None or self._clock() - begun > KEPT:
+        if location is None or self._session.clock() - begun > KEPT:
             return None
         del self._locations[repository]
         return location
@@ -73,7 +68,7 @@ class ProbedUploads:
         for repository, (location, _) in self._locations.items():
             with suppress(PushError):
                 await self._session.send(
-                    ApiRequest(method="DELETE", repository=repository, path="", location=location)
+                    ApiRequest(method="DELETE", repository=repository, location=location)
                 )
         self._locations.clear()
 

@@ -22,7 +22,7 @@ from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Connections, TimeLimits
 from ghcr_push.registry.referrers import referrers
-from ghcr_push.registry.session import ApiRequest, Session, same_digest
+from ghcr_push.registry.session import ApiRequest, Session, mount_scope, pull_scope, same_digest
 from ghcr_push.registry.upload import BlobUpload
 
 LAST_WORDS: Final = 1.0
@@ -74,8 +74,7 @@ class RegistryClient:
             clock=clock,
             time_of_day=time_of_day,
         )
-        self._clock = clock
-        self._begun = ProbedUploads(self._session, clock)
+        self._begun = ProbedUploads(self._session)
         self._mounts = Mounts()
         self._with_head: set[str] = set()
         """Registries that have answered a HEAD of a manifest."""
@@ -149,7 +148,7 @@ class RegistryClient:
 
     async def source_manifest(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index of a source, with a read-only token."""
-        answer = await self._read("GET", repository, reference, of_source=True)
+        answer = await self._read("GET", repository, reference, pull_scope(repository))
         return self._manifest(answer, reference)
 
     async def source_blob(
@@ -167,7 +166,7 @@ class RegistryClient:
                 repository=repository,
                 path=f"blobs/{digest}",
                 headers=part,
-                of_source=True,
+                scope=pull_scope(repository),
                 streamed=True,
             )
         )
@@ -203,16 +202,14 @@ class RegistryClient:
         Returns the subject if the registry adds the manifest to the subject's referrers itself
         (distribution-spec, ``OCI-Subject``), else None.
         """
-        answer = await self._session.send(
-            ApiRequest(
-                method="PUT",
-                repository=repository,
-                path=f"manifests/{reference}",
-                headers={"Content-Type": manifest.media_type},
-                content=manifest.raw,
-            )
+        request = ApiRequest(
+            method="PUT",
+            repository=repository,
+            path=f"manifests/{reference}",
+            headers={"Content-Type": manifest.media_type},
+            content=manifest.raw,
         )
-        self._session.expect(answer, _WRITTEN)
+        answer = await self._session.ask(request, _WRITTEN)
         if answer.digest is None and answer.status != httpx2.codes.CREATED:
             # a proxy's page may have status 200 too
             raise self._session.refusal(answer)
@@ -228,7 +225,7 @@ class RegistryClient:
         self, repository: Repository, subject: Digest
     ) -> tuple[Digest, ...] | None:
         """List the referrers of a source's manifest, with a read-only token."""
-        return await referrers(self._session, repository, subject, of_source=True)
+        return await referrers(self._session, repository, subject, pull_scope(repository))
 
     async def check_write_access(self, repository: Repository) -> None:
         """Check for permission to write to ``repository`` by starting an upload; raise without it.
@@ -243,21 +240,14 @@ class RegistryClient:
 
     async def can_mount(self, repository: Repository, digest: Digest, origin: Repository) -> bool:
         """Return whether ``origin`` has the blob, for a mount from there into ``repository``."""
-        return await has_blob(self._session, origin, digest, repository)
+        return await has_blob(self._session, origin, digest, mount_scope(repository, origin))
 
     def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
         """Return an upload of ``blob`` into ``repository``, which can be attempted repeatedly."""
-        return BlobUpload(
-            self._session,
-            repository,
-            blob,
-            begun=self._begun,
-            mounts=self._mounts,
-            clock=self._clock,
-        )
+        return BlobUpload(self._session, repository, blob, begun=self._begun, mounts=self._mounts)
 
     async def _read(
-        self, method: str, repository: Repository, reference: str, *, of_source: bool = False
+        self, method: str, repository: Repository, reference: str, scope: str | None = None
     ) -> ApiResponse:
         return await self._session.send(
             ApiRequest(
@@ -266,7 +256,7 @@ class RegistryClient:
                 path=f"manifests/{reference}",
                 headers={"Accept": _ACCEPT},
                 most=_MOST_MANIFEST,
-                of_source=of_source,
+                scope=scope,
             )
         )
 

@@ -99,10 +99,14 @@ class TimeLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """A body that is sent in pieces; ``open`` starts it again, ``size`` is its length in bytes."""
+    """The first ``size`` bytes of what ``open`` starts, again for each request.
+
+    ``on_sent`` is called with the number of bytes of each piece when it is sent.
+    """
 
     size: int
     open: Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
+    on_sent: Callable[[int], None]
 
 
 class Incoming:
@@ -323,15 +327,16 @@ async def _sent(
 ) -> bytes | AsyncIterator[bytes] | None:
     """Return the body to send, counted as it is sent; ``stack`` closes a stream."""
     if isinstance(content, Stream):
-        return _TracedBody(await stack.enter_async_context(content.open()), made)
+        return _StreamBody(content, await stack.enter_async_context(content.open()), made)
     made.sent = len(content or b"")
     return content
 
 
-class _TracedBody:
+class _StreamBody:
     """Chunks to send; not a generator, since those must be closed if not read to the end."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], made: tracing.Request) -> None:
+    def __init__(self, stream: Stream, chunks: AsyncIterator[bytes], made: tracing.Request) -> None:
+        self._stream = stream
         self._chunks = chunks
         self._made = made
 
@@ -339,8 +344,12 @@ class _TracedBody:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await anext(self._chunks)
+        left = self._stream.size - self._made.sent
+        if not left:
+            raise StopAsyncIteration
+        chunk = (await anext(self._chunks))[:left]
         self._made.sent += len(chunk)
+        self._stream.on_sent(len(chunk))
         return chunk
 
 

@@ -26,7 +26,7 @@ _NEXT: Final = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next\b')
 
 
 async def referrers(
-    session: Session, repository: Repository, subject: Digest, *, of_source: bool = False
+    session: Session, repository: Repository, subject: Digest, scope: str | None = None
 ) -> tuple[Digest, ...] | None:
     """Return the digests of the referrers of ``subject``, from all pages; None without the API."""
     request = ApiRequest(
@@ -35,7 +35,7 @@ async def referrers(
         path=f"referrers/{subject}",
         headers={"Accept": media_types.INDEX},
         most=_LARGEST,
-        of_source=of_source,
+        scope=scope,
     )
     listed: list[Digest] = []
     for page in range(MOST_PAGES):

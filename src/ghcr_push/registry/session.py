@@ -1,6 +1,6 @@
 """The endpoints and tokens of a run's registries, for every kind of request."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import httpx2
@@ -33,38 +33,20 @@ class AstrayError(PushError):
 class ApiRequest:
     """A request to a repository: ``path`` starts below its name, ``most`` bounds the answer.
 
-    ``location`` is the whole URL if the registry named one. ``mounts_from`` is a second repository
-    that the token must allow to read. ``mounts_into`` is the target of a mount if ``repository`` is
-    only read: one token then serves lookup and mount. ``of_source`` means that content is read from
-    the repository; ``streamed`` leaves the body of a success to the caller.
+    ``location`` is the whole URL if the registry named one. ``scope`` is that of the token, by
+    default ``push_scope``. ``streamed`` leaves the body of a success to the caller.
     """
 
     method: str
     repository: Repository
-    path: str
-    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    path: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | Stream | None = None
     most: int = MOST_TEXT
     location: httpx2.URL | None = None
-    mounts_from: Repository | None = None
-    mounts_into: Repository | None = None
-    of_source: bool = False
+    scope: str | None = None
     streamed: bool = False
-
-    @property
-    def scope(self) -> str:
-        """The scope of the token: one for reads and writes, so that one token serves a run.
-
-        A source may belong to others, so it gets a read-only scope.
-        """
-        if self.of_source:
-            return f"repository:{self.repository.name}:pull"
-        written, read = self.repository, self.mounts_from
-        if self.mounts_into is not None:
-            written, read = self.mounts_into, self.repository
-        scope = f"repository:{written.name}:pull,push"
-        return scope if read is None else f"{scope} repository:{read.name}:pull"
 
     @property
     def subject(self) -> str:
@@ -79,7 +61,22 @@ class ApiRequest:
         if self.location is not None:
             return self.location
         url = endpoint.origin.join(f"/v2/{self.repository.name}/{self.path}")
-        return url.copy_merge_params(dict(self.query)) if self.query else url
+        return url.copy_merge_params(self.query) if self.query else url
+
+
+def push_scope(repository: Repository) -> str:
+    """Return the scope to write and to read: one for both, so that one token serves a run."""
+    return f"repository:{repository.name}:pull,push"
+
+
+def pull_scope(repository: Repository) -> str:
+    """Return the scope to read, for a source, which may belong to others."""
+    return f"repository:{repository.name}:pull"
+
+
+def mount_scope(repository: Repository, origin: Repository) -> str:
+    """Return the scope to look for a blob in ``origin`` and to mount it into ``repository``."""
+    return f"{push_scope(repository)} {pull_scope(origin)}"
 
 
 class Session:
@@ -97,6 +94,7 @@ class Session:
         clock: Callable[[], float],
         time_of_day: Callable[[], float],
     ) -> None:
+        self.clock = clock
         self._connections = connections
         self._insecure_registries = insecure_registries
         self._time_of_day = time_of_day
@@ -115,22 +113,29 @@ class Session:
         with tracing.about(request.subject):
             endpoint = await self.endpoint(request.repository.registry)
             try:
-                return await self._ask(request, endpoint)
+                return await self._authorized(request, endpoint)
             except PushError as error:
                 if not error.evidence.unconnected:
                     raise
                 # the registry itself has answered, if only once
                 raise type(error)(replace(error.evidence, unconnected=False)) from error
 
-    async def _ask(self, request: ApiRequest, endpoint: Endpoint) -> ApiResponse:
-        authorization = await self._authorizer.authorize(endpoint, request.scope)
+    async def ask(self, request: ApiRequest, statuses: Collection[int]) -> ApiResponse:
+        """Return the answer; raise the refusal unless its status is in ``statuses``."""
+        answer = await self.send(request)
+        self.expect(answer, statuses)
+        return answer
+
+    async def _authorized(self, request: ApiRequest, endpoint: Endpoint) -> ApiResponse:
+        scope = request.scope or push_scope(request.repository)
+        authorization = await self._authorizer.authorize(endpoint, scope)
         answer = await self._send(request, endpoint, authorization)
         if (
             answer.status == httpx2.codes.UNAUTHORIZED
             and answer.url.origin == endpoint.origin.origin
         ):
             endpoint = self._learn(endpoint, answer)
-            renewed = await self._authorizer.renew(endpoint, request.scope, authorization)
+            renewed = await self._authorizer.renew(endpoint, scope, authorization)
             if renewed is not None:
                 return await self._send(request, endpoint, renewed)
         return answer

@@ -5,18 +5,9 @@ that breaks and the registry knows how much it has, the rest goes by PATCH.
 """
 
 import re
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Mapping,
-    Sequence,
-)
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
-from functools import partial
-from typing import Final, Self
+from typing import Final
 
 import httpx2
 
@@ -29,7 +20,7 @@ from ghcr_push.registry.ahead import read_ahead
 from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse, Stream
-from ghcr_push.registry.session import ApiRequest, Session, location_of, same_digest
+from ghcr_push.registry.session import ApiRequest, Session, location_of, mount_scope, same_digest
 
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
 _WRITTEN: Final = frozenset({200, 201, 202, 204})
@@ -71,7 +62,6 @@ class BlobUpload:
         *,
         begun: ProbedUploads,
         mounts: Mounts,
-        clock: Callable[[], float],
     ) -> None:
         self.bytes_sent = 0
         self._session = session
@@ -79,7 +69,6 @@ class BlobUpload:
         self._blob = blob
         self._begun = begun
         self._mounts = mounts
-        self._clock = clock
         self._location: httpx2.URL | None = None
         self._resumes = True
         """Whether the registry accepts the rest of an upload in one piece."""
@@ -133,7 +122,7 @@ class BlobUpload:
         if self._location is None:
             self._location = self._begun.take(self._repository)
         if self._location is None:
-            self._location = location_of(await self._ask(self._uploads(), {202}))
+            self._location = location_of(await self._start())
 
     async def _mount(self, origin: Repository) -> bool:
         """Ask for a mount; False if it is refused, with a location if the answer has one.
@@ -142,12 +131,8 @@ class BlobUpload:
         """
         if not self._mounts.may(origin, self._repository):
             return False
-        query: Mapping[str, Sequence[str]] = {
-            "mount": [self._blob.digest],
-            "from": [origin.name],
-        }
         try:
-            answer = await self._ask(self._uploads(query, origin), {201, 202})
+            answer = await self._start(origin)
             if answer.status == httpx2.codes.CREATED:
                 same_digest(answer, self._blob.digest, answer.digest)
                 return True
@@ -164,7 +149,8 @@ class BlobUpload:
             self._location = None
         if self._location is None:
             return 0
-        answer = await self._session.send(self._at_location("GET"))
+        request = ApiRequest(method="GET", repository=self._repository, location=self._location)
+        answer = await self._session.send(request)
         if _in_trouble(answer.status):
             raise self._session.refusal(answer)
         found = _RANGE.fullmatch(answer.headers.get("Range", "").strip())
@@ -190,20 +176,24 @@ class BlobUpload:
         for start in range(offset, size, most):
             end = min(start + most, size)
             where = {**_OCTETS, "Content-Range": f"{start}-{end - 1}"}
-            request = self._at_location("PATCH", headers=where, part=(start, end))
-            self._follow(await self._ask(request, {202, 204}))
+            answer = await self._send("PATCH", self._location, where, start, end)
+            self._session.expect(answer, {202, 204})
+            self._follow(answer)
         await self._commit(size)
 
     async def _commit(self, start: int) -> None:
         """Send the bytes from ``start`` on with the request that finishes the upload."""
-        part = (start, self._blob.size)
-        request = self._at_location("PUT", headers=_OCTETS, part=part, commit=True)
-        answer = await self._ask(request, _WRITTEN)
+        # the location's own query is signed and must not change
+        location = str(self._location)
+        joint = "&" if "?" in location else "?"
+        url = httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
+        answer = await self._send("PUT", url, _OCTETS, start, self._blob.size)
+        self._session.expect(answer, _WRITTEN)
         same_digest(answer, self._blob.digest, answer.digest)
 
     async def _sending(self, offset: int, requests: Awaitable[None]) -> BlobOutcome:
         """Await the requests that send the bytes from ``offset``, and interpret their failures."""
-        began, sent_before = self._clock(), self.bytes_sent
+        began, sent_before = self._session.clock(), self.bytes_sent
         try:
             await requests
         except PushError as error:
@@ -216,7 +206,7 @@ class BlobUpload:
                 return BlobOutcome.FOUND
             sent = self.bytes_sent - sent_before
             if sent and _is_cut(error, whole=offset + sent == self._blob.size):
-                raise self._cut(error, self._clock() - began, offset + sent) from error
+                raise self._cut(error, self._session.clock() - began, offset + sent) from error
             raise
         self._location = None
         return BlobOutcome.SENT
@@ -247,76 +237,44 @@ class BlobUpload:
 
     # -- requests ---------------------------------------------------------------------------
 
-    def _uploads(
-        self, query: Mapping[str, Sequence[str]] | None = None, origin: Repository | None = None
-    ) -> ApiRequest:
-        return ApiRequest(
+    async def _start(self, origin: Repository | None = None) -> ApiResponse:
+        """Ask for an upload, or for a mount from ``origin``."""
+        request = ApiRequest(
             method="POST",
             repository=self._repository,
             path="blobs/uploads/",
-            query=query or {},
+            query={"mount": self._blob.digest, "from": origin.name} if origin else {},
             # some servers require the length of a POST, and the library sends none without a body
             content=b"",
-            mounts_from=origin,
+            scope=mount_scope(self._repository, origin) if origin else None,
         )
+        return await self._session.ask(request, {201, 202} if origin else {202})
 
-    def _at_location(
+    async def _send(
         self,
         method: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        part: tuple[int, int] | None = None,
-        commit: bool = False,
-    ) -> ApiRequest:
-        """Return a request at the upload's location, with the bytes of ``part`` of the blob."""
-        content = None
-        if part is not None:
-            start, end = part
-            content = Stream(size=end - start, open=partial(self._opened, start, end))
-        return ApiRequest(
+        location: httpx2.URL | None,
+        headers: Mapping[str, str],
+        start: int,
+        end: int,
+    ) -> ApiResponse:
+        """Send the bytes of the blob from ``start`` to ``end``."""
+        content = Stream(
+            size=end - start,
+            open=lambda: read_ahead(self._blob.chunks(start)),
+            on_sent=self._count,
+        )
+        request = ApiRequest(
             method=method,
             repository=self._repository,
-            path="",
-            headers=headers or {},
+            headers=headers,
             content=content,
-            location=self._committing() if commit else self._location,
+            location=location,
         )
+        return await self._session.send(request)
 
-    def _committing(self) -> httpx2.URL:
-        """Return the location with the digest added and its own, signed query unchanged."""
-        location = str(self._location)
-        joint = "&" if "?" in location else "?"
-        return httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
-
-    @asynccontextmanager
-    async def _opened(self, start: int, end: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with read_ahead(self._blob.chunks(start)) as chunks:
-            yield _CountedPart(self, chunks, end - start)
-
-    async def _ask(self, request: ApiRequest, statuses: Collection[int]) -> ApiResponse:
-        answer = await self._session.send(request)
-        self._session.expect(answer, statuses)
-        return answer
-
-
-class _CountedPart:
-    """The first ``most`` bytes of chunks, counted as they are sent."""
-
-    def __init__(self, upload: BlobUpload, chunks: AsyncIterator[bytes], most: int) -> None:
-        self._upload = upload
-        self._chunks = chunks
-        self._left = most
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        chunk = (await anext(self._chunks))[: self._left]
-        self._left -= len(chunk)
-        self._upload.bytes_sent += len(chunk)
-        return chunk
+    def _count(self, sent: int) -> None:
+        self.bytes_sent += sent
 
 
 def _refuses_parts(error: PushError) -> bool:
