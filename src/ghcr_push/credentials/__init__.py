@@ -6,13 +6,13 @@ network, no arguments with secrets, and no secret in a ``repr`` or a message.
 
 from ghcr_push.credentials.credential import Credential, key_of, registry_of
 from ghcr_push.credentials.docker_config import docker_config_folder
-from ghcr_push.credentials.job_token import token_registry
+from ghcr_push.credentials.job_token import resolve_for_job, token_registry
 from ghcr_push.credentials.private_config import (
     docker_environment,
     engine_auth,
     private_docker_config,
 )
-from ghcr_push.credentials.resolution import Resolved, resolve, resolve_for_job
+from ghcr_push.credentials.resolution import Resolved, resolve
 
 __all__ = [
     "Credential",

@@ -66,6 +66,11 @@ def read_config(folder: Path | None, notices: list[str]) -> dict[str, object]:
     return _parsed(text, str(path), notices)
 
 
+def read_file(environment: Mapping[str, str], notices: list[str]) -> DockerConfig:
+    """Return the user's configuration, empty if there is none."""
+    return DockerConfig(read_config(docker_config_folder(environment), notices))
+
+
 def read_variable(environment: Mapping[str, str], notices: list[str]) -> DockerConfig:
     """Return the configuration in the environment, empty if there is none."""
     text = environment.get(VARIABLE, "").strip() or "{}"

@@ -1,10 +1,12 @@
-"""The registry for the job's own token, and the credentials from the inputs."""
+"""The registry for the job's own token, and the credentials of a job."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from ghcr_push.credentials.credential import Credential
+from ghcr_push.credentials.resolution import Resolved, resolve
 from ghcr_push.planning.logins import Login
 
 GITHUB: Final = "https://github.com"
@@ -31,14 +33,23 @@ def token_registry(environment: Mapping[str, str]) -> str | None:
     return f"containers.{host}" if host else None
 
 
-def given(
-    token: str | None, logins: Iterable[Login], environment: Mapping[str, str]
-) -> dict[str, Credential]:
-    """Return the inputs' credentials; a login replaces the token for its registry."""
-    explicit = {}
-    if token and (registry := token_registry(environment)):
+def resolve_for_job(
+    registries: Iterable[str],
+    token: str | None,
+    logins: Iterable[Login],
+    environment: Mapping[str, str],
+) -> Resolved:
+    """Find the credentials of ``registries``: those of the inputs, the job's token, Docker's.
+
+    A login replaces the token for its registry. Blocks as ``resolve`` does.
+    """
+    wanted, own, explicit = tuple(registries), token_registry(environment), {}
+    if token and own:
         user = environment.get("GITHUB_ACTOR") or "token"
-        explicit[registry] = Credential(username=user, password=token, own_service=True)
+        explicit[own] = Credential(username=user, password=token, own_service=True)
     for login in logins:
         explicit[login.registry] = Credential(username=login.username, password=login.password)
-    return explicit
+    resolved = resolve(wanted, explicit, environment)
+    if token and own != GHCR and GHCR in wanted and GHCR not in resolved.credentials:
+        return replace(resolved, notices=(*resolved.notices, NOT_FOR_GHCR))
+    return resolved

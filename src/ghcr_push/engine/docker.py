@@ -17,7 +17,7 @@ from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
 from ghcr_push.engine.output import output_of
 from ghcr_push.engine.platforms import Platforms, Selection
-from ghcr_push.engine.push import Pushes
+from ghcr_push.engine.push import push
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.pushing.context import judged
@@ -61,7 +61,6 @@ class DockerEngine:
     ) -> None:
         self._command = DockerCommand(config, environ)
         self._api = EngineApi(self._command, authorizations)
-        self._pushes = Pushes(self._command)
         self._answered = False
         self._spool = spool or Spool()
         self._platforms = Platforms(
@@ -85,13 +84,20 @@ class DockerEngine:
     async def _inspect_all(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         found: dict[Source, Image | Failure] = {}
         for start in range(0, len(sources), NAMES_PER_INSPECT):
-            chunk = sources[start : start + NAMES_PER_INSPECT]
-            try:
-                found.update(await self._inspect(chunk))
-            except PushError as error:
-                found.update(dict.fromkeys(chunk, classify(error.evidence)))
-            except Exception:  # noqa: BLE001 - an internal error fails one image only
-                found.update(await self._inspect_singly(chunk))
+            found |= await self._inspect(sources[start : start + NAMES_PER_INSPECT])
+        return found
+
+    async def _inspect(self, sources: Sequence[Source]) -> Mapping[Source, Image | Failure]:
+        try:
+            return await self._inspect_together(sources)
+        except PushError as error:
+            return dict.fromkeys(sources, classify(error.evidence))
+        except Exception as error:  # noqa: BLE001 - what is unclear fails one image only
+            if len(sources) == 1:
+                return {sources[0]: judged(error, str(sources[0]))}
+        found: dict[Source, Image | Failure] = {}
+        for source in sources:
+            found |= await self._inspect([source])
         return found
 
     async def _content(self, source: Source, image: Image | Failure) -> FoundContent | Failure:
@@ -99,14 +105,12 @@ class DockerEngine:
         if isinstance(image, Failure):
             return image
         try:
-            chosen = await self._platforms.choose(source, image)
+            chosen, part = await self._platforms.choose(source, image)
         except Exception as error:  # noqa: BLE001 - an internal error fails this image only
             return judged(error, str(source))
-        if isinstance(chosen, Failure):
-            return chosen
-        return FoundContent(image=chosen[0], read=partial(self._read, source, *chosen))
+        return FoundContent(image=chosen, read=partial(self._read, source, chosen, part))
 
-    async def _inspect(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
+    async def _inspect_together(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         names = [source.image for source in sources]
         _, out, err = await self._command.ask(
             "image", "inspect", "--format", "{{json .}}", "--", *names
@@ -120,17 +124,7 @@ class DockerEngine:
             return dict(zip(present, images, strict=True)) | gone
         if not images or len(sources) == 1:
             raise PushError.of(Origin.STORE, err.strip())
-        # it is unclear which answer belongs to which name
-        return await self._inspect_singly(sources)
-
-    async def _inspect_singly(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
-        singly: dict[Source, Image | Failure] = {}
-        for source in sources:
-            try:
-                singly.update(await self._inspect([source]))
-            except Exception as error:  # noqa: BLE001 - an internal error fails this image only
-                singly[source] = judged(error, str(source))
-        return singly
+        raise ValueError("it is unclear which answer belongs to which name")
 
     async def _described(self, inspected: dict[str, object]) -> Image:
         image = _image(inspected)
@@ -174,7 +168,7 @@ class DockerEngine:
         with self._lost():
             async with self._tagged(source, target):
                 try:
-                    await self._pushes.push(str(target), lines)
+                    await push(self._command, str(target), lines)
                 finally:
                     said(lines)
         for line in reversed(lines):

@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
-from ghcr_push.failures import PushError, classify
-from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
+from ghcr_push.model import Descriptor, Image, Kind, Source
 from ghcr_push.references import Digest
 from ghcr_push.sources.content import image_of
 from ghcr_push.sources.graph import ENGINES_IMAGE, Child, platform_of, the_one
@@ -67,15 +66,12 @@ class Platforms:
         self._save = save
         self._saves_one: bool | None = None
 
-    async def choose(self, source: Source, image: Image) -> tuple[Image, Selection] | Failure:
-        """Return what to push of ``image``; a failure lists the available platforms."""
-        try:
-            chosen = image, WHOLE
-            if self._platform is not None:
-                chosen = await self._choose(source, image, self._platform)
-            return await self._compressing(source, *chosen) if self._compress else chosen
-        except PushError as error:
-            return classify(error.evidence)
+    async def choose(self, source: Source, image: Image) -> tuple[Image, Selection]:
+        """Return what to push of ``image``; the ``PushError`` lists the available platforms."""
+        chosen = image, WHOLE
+        if self._platform is not None:
+            chosen = await self._choose(source, image, self._platform)
+        return await self._compressing(source, *chosen) if self._compress else chosen
 
     async def _compressing(
         self, source: Source, image: Image, selection: Selection
@@ -92,7 +88,7 @@ class Platforms:
 
     async def _choose(self, source: Source, image: Image, platform: str) -> tuple[Image, Selection]:
         if image.digest is None:
-            the_one([Child(Digest(image.id), image.platform, None)], platform, ENGINES_IMAGE)
+            the_one([Child(Digest(image.id), image.platform)], platform, ENGINES_IMAGE)
             return image, WHOLE
         listed = await self._api.manifests(image.id) if await self._knows_platforms() else []
         if listed:
@@ -125,7 +121,6 @@ def _choice(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Sele
             Child(
                 Digest(each["Descriptor"]["digest"]),
                 platform_of(each["ImageData"]["Platform"]),
-                None,
             ): each
             for each in manifests
             if each["Kind"] == "image"

@@ -9,9 +9,9 @@ import os
 import re
 import shlex
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import anyio
@@ -30,37 +30,17 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a shell accepts as the name of a variable."""
 
 
-class Pushes:
-    """Runs the docker pushes of one engine."""
+async def push(command: DockerCommand, target: str, lines: list[str]) -> None:
+    """Push ``target``, adding docker's output to ``lines``; raise ``PushError`` on failure.
 
-    def __init__(self, command: DockerCommand) -> None:
-        self._command = command
-        self._begun = 0
-
-    async def push(self, target: str, lines: list[str]) -> None:
-        """Push ``target``, adding docker's output to ``lines``; raise ``PushError`` on failure.
-
-        Cancelling kills the docker command; the engine then drops the push by itself.
-        """
-        with (
-            self._pid_file() as pid_file,
-            tracing.command(self._command.words("image", "push", target)),
-        ):
-            await _killable(
-                pid_file, lambda: _stream(self._command.config, pid_file, target, lines)
-            )
-
-    @contextmanager
-    def _pid_file(self) -> Iterator[Path]:
-        self._begun += 1
-        pid_file = self._command.config / f"push-{self._begun}.pid"
-        environ = Path(f"{pid_file}.environ")
-        environ.write_text(_difference(self._command.environ, os.environ))
-        try:
-            yield pid_file
-        finally:
-            pid_file.unlink(missing_ok=True)
-            environ.unlink(missing_ok=True)
+    Cancelling kills the docker command; the engine then drops the push by itself.
+    """
+    with (
+        TemporaryDirectory(dir=command.config) as folder,
+        tracing.command(command.words("image", "push", target)),
+    ):
+        pid_file = Path(folder) / "pid"
+        await _killable(pid_file, lambda: _stream(command, pid_file, target, lines))
 
 
 def _difference(wanted: Mapping[str, str], inherited: Mapping[str, str]) -> str:
@@ -102,14 +82,16 @@ async def _killable(pid_file: Path, work: Callable[[], None]) -> None:
         raise failed
 
 
-def _stream(config: Path, pid_file: Path, target: str, lines: list[str]) -> None:
+def _stream(command: DockerCommand, pid_file: Path, target: str, lines: list[str]) -> None:
     # imported in a thread and only for a push: the import takes longer than everything else
     # together
     from python_on_whales import DockerClient  # noqa: PLC0415
     from python_on_whales.exceptions import DockerException  # noqa: PLC0415
 
-    client = DockerClient(config=config, client_call=[*_WITH_PID_FILE, str(pid_file), "docker"])
+    call = [*_WITH_PID_FILE, str(pid_file), "docker"]
+    client = DockerClient(config=command.config, client_call=call)
     try:
+        Path(f"{pid_file}.environ").write_text(_difference(command.environ, os.environ))
         for _, line in client.image.push(target, stream_logs=True) or ():
             lines.append(line.decode(errors="replace").rstrip("\r\n"))
             if len(lines) > LINES_KEPT:

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,7 +10,7 @@ class Challenge:
     """An authentication scheme and its parameters; scheme and names in lower case."""
 
     scheme: str
-    parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, str]
 
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - a token of RFC 9110, not a secret
@@ -34,23 +33,22 @@ def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
 
 
 def _parse(text: str) -> list[Challenge]:
-    found: list[tuple[str, dict[str, str]]] = []
+    found: list[Challenge] = []
+    parameters: dict[str, str] = {}
     place = 0
     while (place := _end(_BETWEEN, text, place)) < len(text):
         if found and (parameter := _PARAMETER.match(text, place)):
             name, quoted, plain = parameter.groups()
             value = _ESCAPED.sub(r"\1", quoted) if plain is None else plain
-            found[-1][1].setdefault(name.lower(), value)
+            parameters.setdefault(name.lower(), value)
             place = parameter.end()
         elif scheme := _SCHEME.match(text, place):
-            found.append((scheme[1].lower(), {}))
+            parameters = {}
+            found.append(Challenge(scheme=scheme[1].lower(), parameters=parameters))
             place = scheme.end()
         else:
             place = max(_end(_REST, text, place), place + 1)
-    return [
-        Challenge(scheme=scheme, parameters=MappingProxyType(parameters))
-        for scheme, parameters in found
-    ]
+    return found
 
 
 def _end(pattern: re.Pattern[str], text: str, place: int) -> int:

@@ -143,8 +143,8 @@ def broken_proxy(request: str, error: Exception, proxy: Proxy) -> PushError | No
         return refused_by_proxy(request, str(error), proxy)
     untrusted = any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
     if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) and not untrusted:
-        why = _timeout(error) if isinstance(error, httpx2.TimeoutException) else _unreached(error)
-        return _at_proxy(request, f"cannot be reached: {why}", proxy, Kind.PROXY)
+        _, reason = _no_connection(error)
+        return _at_proxy(request, f"cannot be reached: {reason}", proxy, Kind.PROXY)
     return None
 
 
@@ -163,38 +163,32 @@ def _at_proxy(request: str, what: str, proxy: Proxy, kind: Kind | None) -> PushE
     return ConnectError(ErrorInfo(origin=Origin.REGISTRY, message=message, kind=kind))
 
 
-def _unreached(error: Exception) -> str:
-    _, why = _no_connection(error)
-    return why
-
-
 def broken(request: str, error: Exception, notes: Iterable[str] = ()) -> PushError:
     """Return the error for a request with no answer or an incomplete one.
 
     ``notes`` explain an untrusted certificate.
     """
+    raised: type[PushError] = PushError
+    kind: Kind | None
     if isinstance(error, httpx2.TimeoutException):
-        return _error(error, f"{request}: {_timeout(error)}", Kind.TIMEOUT)
-    if isinstance(error, httpx2.ConnectError):
+        kind, reason = Kind.TIMEOUT, _reason(error)
+    elif isinstance(error, httpx2.ConnectError):
+        raised = ConnectError
         kind, reason = _no_connection(error)
         if kind is Kind.CERTIFICATE:
             reason = "; ".join([reason, *notes])
-        return _error(error, f"{request}: {reason}", kind)
-    if isinstance(error, httpx2.TransportError):
+    else:
         # a connection that breaks during the answer: the request may have taken effect
-        return _error(error, f"{request}: {_reason(error)}", Kind.NETWORK)
-    return _error(error, f"{request}: {_reason(error)}", None)
-
-
-def _error(cause: Exception, message: str, kind: Kind | None) -> PushError:
-    raised = ConnectError if isinstance(cause, httpx2.ConnectError) else PushError
-    causes = "\n".join(f"{type(each).__name__}: {each}" for each in _causes(cause))
+        kind = Kind.NETWORK if isinstance(error, httpx2.TransportError) else None
+        reason = _reason(error)
+    message = f"{request}: {reason}"
+    causes = "\n".join(f"{type(each).__name__}: {each}" for each in _causes(error))
     return raised(
         ErrorInfo(
             origin=Origin.REGISTRY,
             message=message,
             kind=kind,
-            unconnected=raised is ConnectError and _nobody_is_there(cause),
+            unconnected=raised is ConnectError and _nobody_is_there(error),
             details=f"{message}\n{causes}",
         )
     )
@@ -213,15 +207,8 @@ def _nobody_is_there(error: Exception) -> bool:
     )
 
 
-def _timeout(error: httpx2.TimeoutException) -> str:
-    match error:
-        case httpx2.ConnectTimeout():
-            return "timed out while connecting"
-        case httpx2.WriteTimeout():
-            return "timed out while sending"
-        case _:
-            return "timed out while waiting for the answer"
-
+_DOING = {httpx2.ConnectTimeout: "connecting", httpx2.WriteTimeout: "sending"}
+"""What a request was doing when it timed out, if it was not waiting for the answer."""
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 """How OpenSSL reports an answer in plain http, which is not a certificate error."""
@@ -249,6 +236,8 @@ def _no_connection(error: Exception) -> tuple[Kind | None, str]:
 
 def _reason(error: Exception) -> str:
     """Return the system's error text if there is one, else the library's."""
+    if isinstance(error, httpx2.TimeoutException):
+        return f"timed out while {_DOING.get(type(error), 'waiting for the answer')}"
     numbers = [cause.errno for cause in _causes(error) if isinstance(cause, OSError)]
     number = next(filter(None, reversed(numbers)), None)
     if number is not None and number in _SYSTEM_ERRORS:

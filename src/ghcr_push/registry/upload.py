@@ -154,16 +154,13 @@ class BlobUpload:
         if _in_trouble(answer.status):
             raise self._session.refusal(answer)
         found = _RANGE.fullmatch(answer.headers.get("Range", "").strip())
-        if answer.status not in {200, 202, 204} or found is None:
+        last = int(found[1]) if found else 0
+        # docker's registry answers 0-0 for an empty upload, as if it had one byte
+        offset = last + 1 if last else 0
+        if found is None or answer.status not in {200, 202, 204} or offset > self._blob.size:
             self._location = None
             return 0
         self._follow(answer)
-        last = int(found[1])
-        # docker's registry answers 0-0 for an empty upload, as if it had one byte
-        offset = last + 1 if last else 0
-        if offset > self._blob.size:
-            self._location = None
-            return 0
         return offset
 
     async def _send_whole(self) -> BlobOutcome:

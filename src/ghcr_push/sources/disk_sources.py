@@ -100,7 +100,7 @@ class DiskSources:
         title = f"{location.form}:{location.path}"
         found = find_image(archive, location.name, title)
         if self._platform is not None:
-            platform = Child(Digest(found.image.id), found.image.platform, None)
+            platform = Child(Digest(found.image.id), found.image.platform)
             the_one([platform], self._platform, title)
         read = partial(read_archived, found)
         return FoundContent(

@@ -38,7 +38,7 @@ class Child:
 
     digest: Digest
     platform: str
-    attests: Digest | None
+    attests: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class ImageGraph:
     def platforms_of(self, digest: Digest) -> Iterator[Child]:
         """Yield the images of an index, or an image itself, without attestations."""
         if digest not in self.documents or "manifests" not in self.documents[digest]:
-            yield Child(digest, self._platform_of(digest), None)
+            yield Child(digest, self._platform_of(digest))
             return
         for child in self._children(digest):
             nested = "manifests" in self.documents.get(child.digest, {})
             if nested:
                 yield from self.platforms_of(child.digest)
-            elif child.attests is None:
+            elif not child.attests:
                 yield child
 
     def lacking(self, digest: Digest) -> Iterator[Digest]:
@@ -111,7 +111,7 @@ class ImageGraph:
         for descriptor in self.documents[digest]["manifests"]:
             named = Digest(descriptor["digest"])
             notes = descriptor.get("annotations") or {}
-            attests = notes.get(REFERENCE_DIGEST) if _REFERENCE_TYPE in notes else None
+            attests = _REFERENCE_TYPE in notes and REFERENCE_DIGEST in notes
             described = descriptor.get("platform")
             platform = platform_of(described) if described else self._platform_of(named)
             yield Child(named, platform, attests)

@@ -119,7 +119,7 @@ def _annotated(
 ) -> list[Mapping[str, Any]]:
     """Return the entries with the annotations for their images."""
     images = [
-        Child(Digest(entry["digest"]), platform_of(entry["platform"]), None)
+        Child(Digest(entry["digest"]), platform_of(entry["platform"]))
         for entry in entries
         if _platform(entry)
     ]
