@@ -77,17 +77,19 @@ class LayerCompressor:
             file.discarded()
             raise
 
-    def compressed(self, pieces: Iterable[bytearray], size: int) -> SpooledBlob:
-        """Return the blob of a layer compressed by the recipe, with its DiffID."""
-        sha256 = hashlib.sha256()
+    def compressed(
+        self, pieces: Iterable[bytearray], size: int, algorithm: str = "sha256"
+    ) -> SpooledBlob:
+        """Return the blob of a layer compressed by the recipe, with its DiffID by ``algorithm``."""
+        found = hashlib.new(algorithm)
 
         def hashed() -> Iterator[bytearray]:
             for piece in pieces:
-                sha256.update(piece)
+                found.update(piece)
                 yield piece
 
         def diff_id() -> Digest:
-            return Digest(f"sha256:{sha256.hexdigest()}")
+            return Digest(f"{algorithm}:{found.hexdigest()}")
 
         with _MeteredPool(self.cores, self.compressing) as pool:
             # two more than the cores, so that no core waits for the hash or the disk

@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from ghcr_push.documents import json_object
@@ -125,16 +126,11 @@ def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) ->
     """Return a layer as it is if it is compressed, else compressed by the recipe."""
     pieces = tar.pieces(recipe.CHUNK_SIZE)
     first = next(pieces, bytearray())
-
-    def all_pieces() -> Iterator[bytearray]:
-        if first:
-            yield first
-        yield from pieces
-
+    all_pieces = chain([first] if first else [], pieces)
     if not first.startswith(_GZIP):
-        return compressor.compressed(all_pieces(), size)
+        return compressor.compressed(all_pieces, size)
     inside = _Inside(name)
-    checked = inside.watched(all_pieces())
+    checked = inside.watched(all_pieces)
     return compressor.spooled(checked, diff_id=inside.diff_id, most=size)
 
 

@@ -19,7 +19,7 @@ from ghcr_push.sources import recipe
 from ghcr_push.sources.compression import is_compressed
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.content import image_of
-from ghcr_push.sources.disk import DiskBlob, RunningDigest
+from ghcr_push.sources.disk import DiskBlob
 from ghcr_push.sources.graph import REFERENCE_DIGEST, Document, blobs_of
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.spool import SpooledBlob
@@ -64,28 +64,25 @@ def _template_of(saved: SavedImage, plain: Container[Digest]) -> bytes | None:
 
 def compressed_layer(
     pieces: Iterator[bytearray],
-    named: Descriptor,
+    size: int,
+    digest: Digest,
     compressor: LayerCompressor,
     damaged: Callable[[], Exception],
 ) -> SpooledBlob | Iterator[bytearray]:
     """Return a layer compressed by the recipe; unchanged if it turns out to be compressed.
 
     ``pieces`` are cut as the recipe requires. Raises the error from ``damaged`` if they do not
-    match the digest.
+    match ``digest``.
     """
     first = next(pieces, bytearray())
     all_pieces = chain([first] if first else [], pieces)
     if is_compressed(first):
         return all_pieces
-    check = RunningDigest(named.digest, named.size)
-
-    def checked() -> Iterator[bytearray]:
-        for piece in all_pieces:
-            if not check.takes(piece):
-                raise damaged()
-            yield piece
-
-    return compressor.compressed(checked(), named.size)
+    blob = compressor.compressed(all_pieces, size, digest.partition(":")[0])
+    if blob.diff_id != digest:
+        blob.release()
+        raise damaged()
+    return blob
 
 
 def read_in_place(
@@ -98,7 +95,7 @@ def read_in_place(
         blob = blob_of(named)
         made: SpooledBlob | Iterator[bytearray] | None = None
         if named.digest in plain:
-            made = compressed_layer(_pieces(blob), named, compressor, blob.other)
+            made = compressed_layer(_pieces(blob), blob.size, blob.digest, compressor, blob.other)
         if isinstance(made, SpooledBlob):
             layers[named.digest] = Descriptor(
                 media_types.COMPRESSED[named.media_type], made.digest, made.size

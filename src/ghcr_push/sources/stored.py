@@ -5,13 +5,13 @@ and recognised by their content; all other blobs are passed on at once.
 """
 
 import re
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from ghcr_push import media_types
 from ghcr_push.documents import json_object
-from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_digest
 from ghcr_push.sources import recipe
@@ -30,8 +30,6 @@ from ghcr_push.sources.tarstream import Entry, TarStream
 
 _BLOB: Final = re.compile(r"blobs/(sha256|sha512)/([0-9a-f]+)")
 """The algorithms registered in the image-spec."""
-
-_PIECE: Final = 1 << 20
 
 
 def read_stored(
@@ -55,18 +53,20 @@ def read_stored(
         digest = _digest(entry)
         if digest is None or digest in contents.blobs or digest in contents.manifests:
             continue
-        pieces: Iterable[bytes | bytearray] = tar.pieces(_PIECE)
+        pieces: Iterable[bytes | bytearray] = tar.pieces(recipe.CHUNK_SIZE)
         if digest in plain:
-            contents.blobs[digest] = entry.size
-            made = _compressed(tar, plain[digest], compressor)
+            damaged = partial(not_whole, f"{digest} arrived with other bytes")
+            made = compressed_layer(
+                tar.pieces(recipe.CHUNK_SIZE), entry.size, digest, compressor, damaged
+            )
             if isinstance(made, SpooledBlob):
+                contents.blobs[digest] = entry.size
                 media_type = media_types.COMPRESSED[plain[digest].media_type]
                 layers[digest] = Descriptor(media_type, made.digest, made.size)
                 yield made
-            else:
-                yield _spooled(made, digest, compressor, entry.size)
-            continue
-        if entry.size <= LARGEST_MANIFEST:
+                continue
+            pieces = made
+        elif entry.size <= LARGEST_MANIFEST:
             raw = tar.content()
             document = (json_object(raw) if raw.startswith(b"{") else None) or {}
             if manifest := _manifest(digest, raw, document):
@@ -84,15 +84,6 @@ def read_stored(
             raw = contents.manifests[digest].raw
             yield _spooled((raw,), digest, compressor, len(raw))
     return with_layers(saved[0], layers) if layers else saved[0]
-
-
-def _compressed(
-    tar: TarStream, named: Descriptor, compressor: LayerCompressor
-) -> SpooledBlob | Iterator[bytearray]:
-    def damaged() -> PushError:
-        return not_whole(f"{named.digest} arrived with other bytes")
-
-    return compressed_layer(tar.pieces(recipe.CHUNK_SIZE), named, compressor, damaged)
 
 
 def _digest(entry: Entry) -> Digest | None:
