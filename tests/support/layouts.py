@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Image, Kind
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.references import Digest
@@ -136,10 +137,11 @@ async def read(
     location = parse_location(text)
     assert isinstance(location, DiskLocation)
     disk = DiskSources(Path, Spool(), platform)
-    content = await disk.find(location)
     blobs: dict[Digest, bytes] = {}
-    if isinstance(content, Failure):
-        return content, blobs, []
+    try:
+        content = await disk.find(location)
+    except PushError as error:
+        return classify(error.evidence), blobs, []
     async with content.read() as saved:
         async for blob in saved:
             blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])

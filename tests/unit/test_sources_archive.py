@@ -204,7 +204,6 @@ async def test_a_compressed_archive_is_never_unpacked_as_a_whole(tmp_path: Path)
     location = parse_location(f"oci-archive:{path}")
     assert isinstance(location, DiskLocation)
     content = await DiskSources(Path, spool, None).find(location)
-    assert not isinstance(content, Failure)
     total = 0
     async with content.read() as reading:
         async for blob in reading:

@@ -15,7 +15,6 @@ from ghcr_push.failures import PushError
 from ghcr_push.model import Manifest
 from ghcr_push.planning.locations import DiskLocation, parse_location
 from ghcr_push.references import Digest
-from ghcr_push.sources.content import FoundContent
 from ghcr_push.sources.disk_sources import DiskSources
 from ghcr_push.sources.spool import Spool
 
@@ -71,7 +70,6 @@ async def read(text: str, *, compress: bool = True) -> tuple[dict[Digest, bytes]
     spool = Spool(1 << 20)
     disk = DiskSources(Path, spool, None, compress=compress)
     found = await disk.find(location)
-    assert isinstance(found, FoundContent), found
     blobs: dict[Digest, bytes] = {}
     async with found.read() as reading:
         async for blob in reading:
@@ -159,7 +157,6 @@ async def test_where_all_is_compressed_the_digest_is_known_before(tmp_path: Path
     assert isinstance(location, DiskLocation)
     disk = DiskSources(Path, Spool(), None, compress=True)
     found = await disk.find(location)
-    assert isinstance(found, FoundContent)
     assert found.image.digest == made.entries[0]["digest"]
 
 

@@ -7,7 +7,8 @@ from typing import TypeVar
 import pytest
 from tests.support.saved import INDEX
 
-from ghcr_push.model import Failure, Kind, Manifest
+from ghcr_push.failures import PushError
+from ghcr_push.model import Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.sources.remote import MOST_BYTES, MOST_MANIFESTS, RegistrySources
@@ -68,8 +69,7 @@ async def test_an_index_that_leads_to_too_much_is_refused_before_all_is_fetched(
     number: int, size: int, told: str
 ) -> None:
     held = Held(*(index([], padding=f"{each:0{size}}") for each in range(number)))
-    found = await RegistrySources(held, once, None).find(RegistryLocation(REPOSITORY, "1"))
-    assert isinstance(found, Failure)
-    assert found.kind is Kind.SOURCE_INVALID
-    assert told in found.message
+    with pytest.raises(PushError, match=told) as raised:
+        await RegistrySources(held, once, None).find(RegistryLocation(REPOSITORY, "1"))
+    assert raised.value.evidence.kind is Kind.SOURCE_INVALID
     assert held.asked <= number

@@ -15,17 +15,13 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from ghcr_push.sources.compression import LONGEST_SIGN, UNREAD, Unpack, unpacker
-from ghcr_push.sources.disk import Extent, Folder, read_small, readable, unusable
+from ghcr_push.sources.disk import LARGEST_MANIFEST, Extent, Folder, read_small, readable, unusable
 
 _MOST_LINKS: Final = 40
 """Maximum length of a chain of links, as in Linux."""
 
 _MOST_NAMES: Final = 100_000
 """Maximum number of entries of an archive."""
-
-_SMALL: Final = 4 << 20
-"""Maximum bytes of a file that may be a manifest or a config; registries accept no larger
-manifests."""
 
 _TOP: Final = frozenset({"index.json", "manifest.json"})
 """The files that name all others in an archive."""
@@ -89,7 +85,7 @@ class Archive:
             place = self._links.get(place)
         raise unusable(f"{self.path} has circular links at {name}")
 
-    def content(self, name: str, most: int) -> bytes | None:
+    def content(self, name: str, most: int = LARGEST_MANIFEST) -> bytes | None:
         """Return the bytes of a file of at most ``most``; None if it is missing."""
         file_name = self.resolved(name)
         if file_name is None:
@@ -154,7 +150,7 @@ class Archive:
     def _keep(self, tar: tarfile.TarFile, info: tarfile.TarInfo, name: str) -> None:
         """Keep a small file that looks like JSON of a stream, which cannot seek back."""
         file = tar.extractfile(info)
-        if file is None or not 0 < info.size <= min(_SMALL, _KEPT_IN_ALL - self._kept):
+        if file is None or not 0 < info.size <= min(LARGEST_MANIFEST, _KEPT_IN_ALL - self._kept):
             return
         first = file.read(min(info.size, tarfile.BLOCKSIZE))
         if _JSON.match(first):

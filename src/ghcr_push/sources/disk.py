@@ -14,6 +14,10 @@ from ghcr_push.model import Kind
 from ghcr_push.references import Digest
 from ghcr_push.sources.pieces import Pieces
 
+LARGEST_MANIFEST: Final = 4 << 20
+"""Bytes, also of a config that is read; distribution-spec, "Pushing Manifests": registries accept
+manifests of at least this size."""
+
 _PIECE: Final = 1 << 20
 
 
@@ -32,7 +36,7 @@ class Files(Protocol):
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes; None if it does not exist."""
 
-    def content(self, name: str, most: int) -> bytes | None:
+    def content(self, name: str, most: int = LARGEST_MANIFEST) -> bytes | None:
         """Return the content of a file of at most ``most`` bytes; None if it does not exist."""
 
     def names(self) -> list[str]:
@@ -76,7 +80,7 @@ class Folder:
         extent = self.extent(name)
         return extent.size if extent else None
 
-    def content(self, name: str, most: int) -> bytes | None:
+    def content(self, name: str, most: int = LARGEST_MANIFEST) -> bytes | None:
         """Return the content of a small file."""
         extent = self.extent(name)
         return read_small(extent, name, most) if extent else None

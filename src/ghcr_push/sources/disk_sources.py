@@ -8,8 +8,8 @@ from typing import IO
 
 from anyio import to_thread
 
-from ghcr_push.failures import Origin, PushError, classify
-from ghcr_push.model import Descriptor, Failure, Kind
+from ghcr_push.failures import Origin, PushError
+from ghcr_push.model import Descriptor, Kind
 from ghcr_push.planning.locations import DiskLocation, Form
 from ghcr_push.pushing.ports import Reading
 from ghcr_push.references import Digest
@@ -52,12 +52,9 @@ class DiskSources:
         self._spool = spool
         self._platform = platform
 
-    async def find(self, location: DiskLocation) -> FoundContent | Failure:
+    async def find(self, location: DiskLocation) -> FoundContent:
         """Find the content and check that it is complete, except for the bytes of its blobs."""
-        try:
-            return await to_thread.run_sync(self._find, location)
-        except PushError as error:
-            return classify(error.evidence)
+        return await to_thread.run_sync(self._find, location)
 
     def _find(self, location: DiskLocation) -> FoundContent:
         match location.form:

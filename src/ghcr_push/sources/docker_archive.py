@@ -20,7 +20,7 @@ from ghcr_push.sources.archive import Archive, normal_name
 from ghcr_push.sources.classic import LAYER_TYPE, assembled
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.graph import LARGEST_MANIFEST, listed, platform_of
+from ghcr_push.sources.graph import listed, platform_of
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import TarStream
@@ -45,7 +45,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
     entry = _chosen(_entries(archive, title), name, title)
     try:
         config_name, layer_names = str(entry["Config"]), [str(each) for each in entry["Layers"]]
-        raw = archive.content(config_name, LARGEST_MANIFEST)
+        raw = archive.content(config_name)
         if raw is None:
             raise unusable(f"{title} lacks its config {config_name}")
         config = json_object(raw) or {}
@@ -74,7 +74,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
 
 
 def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
-    raw = archive.content("manifest.json", LARGEST_MANIFEST)
+    raw = archive.content("manifest.json")
     if raw is None:
         raise unusable(f"{title} is not a docker archive: it has no manifest.json")
     try:

@@ -13,9 +13,6 @@ from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.images import SavedImage, not_whole
 
-LARGEST_MANIFEST: Final = 4 << 20
-"""Bytes; distribution-spec, "Pushing Manifests": registries accept at least this much."""
-
 # set by buildkit: a child of an index that describes another child, and has no platform itself
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
 REFERENCE_DIGEST: Final = "vnd.docker.reference.digest"

@@ -14,13 +14,8 @@ from ghcr_push.documents import as_list, json_object
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
-from ghcr_push.sources.disk import Files, unusable
-from ghcr_push.sources.graph import (
-    LARGEST_MANIFEST,
-    ImageGraph,
-    listed,
-    the_one,
-)
+from ghcr_push.sources.disk import LARGEST_MANIFEST, Files, unusable
+from ghcr_push.sources.graph import ImageGraph, listed, the_one
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.referrers import Listed, Relations, found_in, relations_of
 
@@ -31,9 +26,6 @@ LARGEST_INDEX: Final = 8 << 20
 
 _MAJOR: Final = "1"
 """The supported major version of layouts; the image-spec has 1.0.0 alone."""
-
-LARGEST_CONFIG: Final = 4 << 20
-"""Bytes of a config that are read for what it says."""
 
 _DEEPEST: Final = 8
 """Maximum depth of nested indexes; tools nest two."""
@@ -110,7 +102,7 @@ class Layout:
         for entry in as_list(index.get("manifests")) if depth <= _DEEPEST else ():
             try:
                 named, names = self._entry(entry)
-                raw = self._files.content(path_of(named.digest), LARGEST_MANIFEST)
+                raw = self._files.content(path_of(named.digest))
             except PushError:
                 continue
             document = json_object(raw or b"") or {}
@@ -128,7 +120,7 @@ class Layout:
                 nested = "manifests" in contents.documents[child.digest]
                 yield from self._entries(child, contents) if nested else (entry,)
             return
-        config = self._files.content(path_of(Digest(document["config"]["digest"])), LARGEST_CONFIG)
+        config = self._files.content(path_of(Digest(document["config"]["digest"])))
         fields = json_object(config or b"") or {}
         platform = {key: fields[key] for key in _PLATFORM if fields.get(key)}
         described = {
@@ -164,7 +156,7 @@ class Layout:
 
     def _check_version(self) -> None:
         """Reject a layout of another major version; some tools write no version."""
-        raw = self._files.content("oci-layout", LARGEST_MANIFEST)
+        raw = self._files.content("oci-layout")
         version = (json_object(raw) or {}).get("imageLayoutVersion") if raw is not None else None
         if version is not None and str(version).partition(".")[0] != _MAJOR:
             raise self._unusable(f"is a layout of version {version}; only {_MAJOR}.x is known")
@@ -193,7 +185,7 @@ class Layout:
             return
         if depth > _DEEPEST:
             raise self._unusable("nests its indexes too deeply")
-        raw = self._files.content(path_of(digest), LARGEST_MANIFEST)
+        raw = self._files.content(path_of(digest))
         if raw is None:
             return
         self._check(digest, raw, named)
@@ -210,8 +202,8 @@ class Layout:
         if size is None:
             return
         contents.blobs[blob.digest] = size
-        if blob.media_type.endswith("+json") and size <= LARGEST_CONFIG:
-            raw = self._files.content(path_of(blob.digest), LARGEST_CONFIG) or b""
+        if blob.media_type.endswith("+json") and size <= LARGEST_MANIFEST:
+            raw = self._files.content(path_of(blob.digest)) or b""
             contents.add_document(blob.digest, json_object(raw) or {})
 
     def _named(

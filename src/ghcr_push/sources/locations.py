@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import anyio
 
-from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Failure, Source
 from ghcr_push.planning.annotations import NO_ANNOTATIONS, Annotations
 from ghcr_push.planning.locations import (
@@ -16,6 +15,7 @@ from ghcr_push.planning.locations import (
 )
 from ghcr_push.pushing.context import judged
 from ghcr_push.pushing.ports import Content, Sources
+from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.sources.content import FoundContent, KnownContent
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.disk_sources import DiskSources
@@ -52,6 +52,8 @@ class SourcesByLocation:
         async def look(source: Source, location: Location) -> None:
             try:
                 found[source] = await self._find(location)
+            except AttemptError as failed:
+                found[source] = failed.failure
             except Exception as error:  # noqa: BLE001 - an internal error must not fail other sources
                 found[source] = judged(error, str(source))
 
@@ -63,7 +65,7 @@ class SourcesByLocation:
                     tasks.start_soon(look, source, location)
         return found
 
-    async def _find(self, location: Location) -> FoundContent | Failure:
+    async def _find(self, location: Location) -> FoundContent:
         match location:
             case DiskLocation():
                 return await self._disk.find(location)
@@ -72,17 +74,11 @@ class SourcesByLocation:
             case MergedLocation():
                 return await self._merged(location)
 
-    async def _merged(self, location: MergedLocation) -> FoundContent | Failure:
-        """Find all members and list them; the first missing one is the failure."""
+    async def _merged(self, location: MergedLocation) -> FoundContent:
         members: list[KnownContent] = []
         for place in location.members:
             member = await self._find(place)
-            if isinstance(member, Failure):
-                return member
             if not isinstance(member, KnownContent):
-                return classify(unusable(f"{place} has no digest before it is read").evidence)
+                raise unusable(f"{place} has no digest before it is read")
             members.append(member)
-        try:
-            return merged_content(members, str(location), self._annotations)
-        except PushError as error:
-            return classify(error.evidence)
+        return merged_content(members, str(location), self._annotations)

@@ -9,15 +9,15 @@ import anyio
 
 from ghcr_push.documents import as_dict
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Descriptor, Failure, Kind, Manifest
+from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.references import Digest, Repository, referrers_tag
 from ghcr_push.sources.content import KnownContent, Ready
-from ghcr_push.sources.disk import RunningDigest, unusable
+from ghcr_push.sources.disk import LARGEST_MANIFEST, RunningDigest, unusable
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.layout import LARGEST_CONFIG, Layout, named_by, path_of
+from ghcr_push.sources.layout import Layout, named_by, path_of
 from ghcr_push.sources.referrers import COSIGN, Relation, entries_of, found_in, gone
 
 T = TypeVar("T")
@@ -79,21 +79,19 @@ class RegistrySources:
         self._persist = persist
         self._platform = platform
 
-    async def find(self, location: RegistryLocation) -> KnownContent | Failure:
-        """Fetch all manifests; blobs are assumed to exist until they are read."""
+    async def find(self, location: RegistryLocation) -> KnownContent:
+        """Fetch all manifests; blobs are assumed to exist until they are read.
+
+        Raises ``AttemptError`` or ``PushError``.
+        """
         files = _Fetched(location, self._reader, self._persist)
-        try:
-            top = await files.fetch(location.reference)
-            await files.add(top)
-            await files.fetch_config(top)
-            layout = Layout(files, str(location))
-            saved = layout.read(top.digest, self._platform)
-            if self._referrers:
-                saved = await _ReferrerSearch(files, layout).added_to(saved)
-        except AttemptError as failed:
-            return failed.failure
-        except PushError as error:
-            return classify(error.evidence)
+        top = await files.fetch(location.reference)
+        await files.add(top)
+        await files.fetch_config(top)
+        layout = Layout(files, str(location))
+        saved = layout.read(top.digest, self._platform)
+        if self._referrers:
+            saved = await _ReferrerSearch(files, layout).added_to(saved)
 
         def ready(each: SavedImage) -> Ready:
             return Ready(each, [RemoteBlob(self._reader, location, blob) for blob in each.blobs])
@@ -135,7 +133,7 @@ class _Fetched:
         digest = Digest(str(as_dict(manifest.document.get("config")).get("digest")))
         name = path_of(digest)
         size = self.size(name)
-        if not size or size > LARGEST_CONFIG:
+        if not size or size > LARGEST_MANIFEST:
             return
 
         async def config() -> bytes:
@@ -192,7 +190,7 @@ class _Fetched:
         content = self._contents.get(name)
         return self._sizes.get(name) if content is None else len(content)
 
-    def content(self, name: str, most: int) -> bytes | None:  # noqa: ARG002 - bounded when fetched
+    def content(self, name: str, most: int = 0) -> bytes | None:  # noqa: ARG002 - bounded when fetched
         """Return the bytes of a manifest."""
         return self._contents.get(name)
 

@@ -17,12 +17,8 @@ from ghcr_push.references import Digest, digest_of, is_digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import normal_name
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.graph import (
-    LARGEST_MANIFEST,
-    Document,
-    ImageGraph,
-    chosen,
-)
+from ghcr_push.sources.disk import LARGEST_MANIFEST
+from ghcr_push.sources.graph import Document, ImageGraph, chosen
 from ghcr_push.sources.images import SavedImage, not_whole
 from ghcr_push.sources.plain import compressed_layer, with_layers
 from ghcr_push.sources.spool import SpooledBlob
