@@ -43,14 +43,13 @@ def ask_helper(
             )
             run.status = done.returncode
         return _read(done)
-    except subprocess.TimeoutExpired as error:
+    except subprocess.TimeoutExpired:
         why = f"took longer than {seconds:g} s"
-        raise _useless(program, registry, why) from error
     except OSError as error:
         why = f"cannot be run ({error.strerror})"
-        raise _useless(program, registry, why) from error
     except ValueError as error:
-        raise _useless(program, registry, str(error)) from None
+        why = str(error)
+    raise HelperError(f"The credential helper {program} {why}; {registry} goes without.")
 
 
 def _read(done: subprocess.CompletedProcess[bytes]) -> Credential | None:
@@ -70,7 +69,3 @@ def _read(done: subprocess.CompletedProcess[bytes]) -> Credential | None:
     if username == "<token>":
         return Credential(identity_token=secret)
     return Credential(username=username, password=secret)
-
-
-def _useless(program: str, registry: str, why: str) -> HelperError:
-    return HelperError(f"The credential helper {program} {why}; {registry} goes without.")

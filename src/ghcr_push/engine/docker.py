@@ -18,13 +18,14 @@ from ghcr_push.engine.command import DockerCommand
 from ghcr_push.engine.output import output_of
 from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import push
-from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
+from ghcr_push.failures import Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
 from ghcr_push.pushing.context import judged
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources.classic import read_classic
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.content import FoundContent
+from ghcr_push.sources.graph import platform_of
 from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool
 from ghcr_push.sources.stored import read_stored
@@ -128,7 +129,8 @@ class DockerEngine:
 
     async def _described(self, inspected: dict[str, object]) -> Image:
         image = _image(inspected)
-        media_type = _media_type(inspected)
+        # of an image in a containerd store, as engines from 28 on report it
+        media_type = as_dict(inspected.get("Descriptor")).get("mediaType")
         if media_type is None:
             return image
         whole = media_type not in media_types.INDEXES or await self._api.is_whole(image.id)
@@ -247,26 +249,16 @@ def _image(inspected: dict[str, object]) -> Image:
             digest=_digest(inspected),
             diff_ids=diff_ids,
             size=int(str(inspected.get("Size") or 0)),
-            platform=_platform(inspected),
+            platform=platform_of({name.lower(): each for name, each in inspected.items()}),
             in_engine=True,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _unreadable(json.dumps(inspected)) from error
 
 
-def _platform(inspected: dict[str, object]) -> str:
-    fields = (inspected.get(name) for name in ("Os", "Architecture", "Variant"))
-    return "/".join(str(field) for field in fields if field)
-
-
 def _unreadable(printed: str) -> PushError:
     message = f"the output of docker image inspect cannot be read: {printed[:200]}"
     return PushError.of(Origin.STORE, message)
-
-
-def _media_type(inspected: dict[str, object]) -> object:
-    """Return the image's media type in a containerd store, as engines from 28 on report it."""
-    return as_dict(inspected.get("Descriptor")).get("mediaType")
 
 
 def _digest(inspected: dict[str, object]) -> Digest | None:
@@ -291,13 +283,8 @@ def _is_missing(name: str, missing: set[str]) -> bool:
 
 
 def _missing(source: Source) -> Failure:
-    return classify(
-        ErrorInfo(
-            origin=Origin.STORE,
-            kind=Kind.IMAGE_MISSING,
-            message=f"the engine has no image {source.image!r}",
-        )
-    )
+    words = f"the engine has no image {source.image!r}"
+    return classify(PushError.of(Origin.STORE, words, Kind.IMAGE_MISSING).evidence)
 
 
 def _same_name(image: str, target: TagReference) -> bool:

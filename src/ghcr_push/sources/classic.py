@@ -83,9 +83,7 @@ def assembled(image: Image, raw: bytes | None, layers: Mapping[Digest, Descripto
         raise not_whole(f"layer {missing[0]} is missing")
     config = Descriptor(media_types.DOCKER_CONFIG, Digest(image.id), len(raw))
     own = [layers[diff_id] for diff_id in image.diff_ids]
-    return SavedImage(
-        blobs=tuple(dict.fromkeys([config, *own])), manifests=(_manifest(config, own),)
-    )
+    return SavedImage.of([_manifest(config, own)])
 
 
 def _diff_ids(config: bytes) -> tuple[Digest, ...] | None:

@@ -6,12 +6,12 @@ choice is docker's: the one complete platform, else a failure.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.model import Kind, Manifest
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.images import SavedImage, not_whole
+from ghcr_push.sources.images import Document, SavedImage, blobs_of, not_whole
 
 # set by buildkit: a child of an index that describes another child, and has no platform itself
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
@@ -21,12 +21,6 @@ ENGINES_IMAGE: Final = "the engine's image"
 """What messages call an image of the engine; its name is beside the failure."""
 
 _MOST_LISTED: Final = 10
-
-_ELSEWHERE: Final = ("foreign", "nondistributable")
-"""Part of the media types of layers that registries do not hold (image-spec, "Non-Distributable
-Layers")."""
-
-Document = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +78,8 @@ class ImageGraph:
 
     def saved(self, digest: Digest, left_out: str | None = None) -> SavedImage:
         """Return a complete image, manifest or index."""
-        order = tuple(dict.fromkeys(self._children_first(digest)))
-        named = (
-            blob
-            for one in order
-            if "manifests" not in self.documents[one]
-            for blob in blobs_of(self.documents[one])
-        )
-        blobs = tuple({blob.digest: blob for blob in named}.values())
-        return SavedImage(
-            blobs=blobs,
-            manifests=tuple(self.manifests[one] for one in order),
-            left_out=left_out,
-        )
+        manifests = (self.manifests[one] for one in self._children_first(digest))
+        return SavedImage.of(manifests, left_out=left_out)
 
     def _children_first(self, digest: Digest) -> Iterator[Digest]:
         if "manifests" in self.documents[digest]:
@@ -116,13 +99,6 @@ class ImageGraph:
     def _platform_of(self, digest: Digest) -> str:
         config = self.documents.get(digest, {}).get("config", {}).get("digest")
         return self.platforms.get(config, str(digest))
-
-
-def blobs_of(manifest: Document) -> Iterator[Descriptor]:
-    """Yield config and layers, without those that registries do not hold."""
-    for named in [manifest["config"], *manifest["layers"]]:
-        if not any(word in named["mediaType"] for word in _ELSEWHERE):
-            yield Descriptor(named["mediaType"], Digest(named["digest"]), int(named["size"]))
 
 
 def chosen(digest: Digest, platform: str | None, contents: ImageGraph) -> SavedImage:

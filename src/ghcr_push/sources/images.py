@@ -1,15 +1,19 @@
 """Images whose parts are known."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from ghcr_push.failures import Origin, PushError
+from ghcr_push.media_types import COMPRESSED
 from ghcr_push.model import NO_REFERRERS, Descriptor, Kind, Manifest, Referrers
 from ghcr_push.references import Digest
 
-_PLAIN_LAYERS: Final = ("layer.v1.tar", "rootfs.diff.tar")
-"""Suffixes of the media types of uncompressed layers, of OCI and of Docker."""
+Document = dict[str, Any]
+
+_ELSEWHERE: Final = ("foreign", "nondistributable")
+"""Part of the media types of layers that registries do not hold (image-spec, "Non-Distributable
+Layers")."""
 
 _WORTH_COMPRESSING: Final = 10_000_000
 """Bytes of uncompressed layers from which a notice is worthwhile."""
@@ -30,6 +34,32 @@ class SavedImage:
     referrers: Referrers = NO_REFERRERS
     """Its referrers, if they are to be copied."""
 
+    @classmethod
+    def of(
+        cls,
+        manifests: Iterable[Manifest],
+        *,
+        entries: Iterable[Mapping[str, Any]] = (),
+        left_out: str | None = None,
+        referrers: Referrers = NO_REFERRERS,
+    ) -> Self:
+        """Return the image with these ``manifests`` and the blobs that they name."""
+        distinct = {each.digest: each for each in manifests}.values()
+        documents = (each.document for each in distinct)
+        blobs = {
+            blob.digest: blob
+            for document in documents
+            if "manifests" not in document
+            for blob in blobs_of(document)
+        }
+        return cls(
+            blobs=tuple(blobs.values()),
+            manifests=tuple(distinct),
+            entries=tuple(entries),
+            left_out=left_out,
+            referrers=referrers,
+        )
+
     @property
     def notice(self) -> str | None:
         """All notices for the reader, as one sentence."""
@@ -47,6 +77,13 @@ class SavedImage:
         return self.manifests[-1].descriptor
 
 
+def blobs_of(manifest: Document) -> Iterator[Descriptor]:
+    """Yield config and layers, without those that registries do not hold."""
+    for named in [manifest["config"], *manifest["layers"]]:
+        if not any(word in named["mediaType"] for word in _ELSEWHERE):
+            yield Descriptor(named["mediaType"], Digest(named["digest"]), int(named["size"]))
+
+
 def not_whole(what: str, kind: Kind | None = None) -> PushError:
     """Return the error for a saved image in which ``what`` is wrong."""
     return PushError.of(Origin.STORE, f"the saved image is incomplete: {what}", kind)
@@ -57,7 +94,7 @@ def uncompressed(blobs: Iterable[Descriptor]) -> str | None:
 
     NixOS/nix#15252: 138 MB became 505 MB on the wire.
     """
-    plain = [blob.size for blob in blobs if blob.media_type.endswith(_PLAIN_LAYERS)]
+    plain = [blob.size for blob in blobs if blob.media_type in COMPRESSED]
     if sum(plain) < _WORTH_COMPRESSING:
         return None
     layers = "1 layer" if len(plain) == 1 else f"{len(plain)} layers"

@@ -83,13 +83,8 @@ def merged(members: Sequence[SavedImage], title: str, annotations: Annotations) 
     children = (
         manifest for member in members for manifest in member.manifests if manifest.digest in listed
     )
-    manifests = (*{child.digest: child for child in children}.values(), index)
-    return SavedImage(
-        blobs=tuple({blob.digest: blob for each in members for blob in each.blobs}.values()),
-        manifests=manifests,
-        entries=tuple(entries),
-        referrers=_referrers(members, manifests),
-    )
+    manifests = (*children, index)
+    return SavedImage.of(manifests, entries=entries, referrers=_referrers(members, manifests))
 
 
 def _referrers(members: Sequence[SavedImage], manifests: Sequence[Manifest]) -> Referrers:

@@ -20,8 +20,8 @@ from ghcr_push.sources.compression import is_compressed
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.content import image_of
 from ghcr_push.sources.disk import DiskBlob
-from ghcr_push.sources.graph import REFERENCE_DIGEST, Document, blobs_of
-from ghcr_push.sources.images import SavedImage
+from ghcr_push.sources.graph import REFERENCE_DIGEST
+from ghcr_push.sources.images import Document, SavedImage, blobs_of
 from ghcr_push.sources.spool import SpooledBlob
 
 
@@ -128,10 +128,8 @@ def with_layers(saved: SavedImage, layers: Mapping[Digest, Descriptor]) -> Saved
             raw = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
             changed[manifest.digest] = Manifest.of(manifest.media_type, raw)
             new[manifest.digest] = changed[manifest.digest].descriptor
-    manifests = tuple(changed.get(one.digest, one) for one in saved.manifests)
-    documents = [each for each in (one.document for one in manifests) if "manifests" not in each]
-    named = {blob.digest: blob for each in documents for blob in blobs_of(each)}
-    return SavedImage(blobs=tuple(named.values()), manifests=manifests, left_out=saved.left_out)
+    manifests = (changed.get(one.digest, one) for one in saved.manifests)
+    return SavedImage.of(manifests, left_out=saved.left_out)
 
 
 def _height(manifest: Manifest) -> int:

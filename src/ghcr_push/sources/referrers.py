@@ -115,11 +115,7 @@ def _referrer(subject: Digest, relation: Relation, saved: SavedImage) -> Referre
 
 def as_content(referrers: Referrers) -> SavedImage:
     """Return all referrers as one content, to be read in one pass."""
-    manifests = [each for one in referrers.found for each in (*one.parts, one.manifest)]
-    return SavedImage(
-        blobs=tuple({blob.digest: blob for one in referrers.found for blob in one.blobs}.values()),
-        manifests=tuple({each.digest: each for each in manifests}.values()),
-    )
+    return SavedImage.of(each for one in referrers.found for each in (*one.parts, one.manifest))
 
 
 def reaching(referrers: Iterable[Referrer], manifests: Iterable[Manifest]) -> Iterator[Referrer]:

@@ -18,8 +18,8 @@ from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import normal_name
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import LARGEST_MANIFEST
-from ghcr_push.sources.graph import Document, ImageGraph, chosen
-from ghcr_push.sources.images import SavedImage, not_whole
+from ghcr_push.sources.graph import ImageGraph, chosen
+from ghcr_push.sources.images import Document, SavedImage, not_whole
 from ghcr_push.sources.plain import compressed_layer, with_layers
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
