@@ -17,7 +17,7 @@ import httpx2
 from anyio.abc import Process
 
 from ghcr_push import tracing
-from ghcr_push.documents import as_list, json_object
+from ghcr_push.documents import as_dict, as_list, json_object
 from ghcr_push.engine.command import QUESTION_LIMIT, DockerCommand, no_engine, not_started
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Descriptor, Kind
@@ -167,7 +167,7 @@ def _described(answer: httpx2.Response) -> Descriptor | None:
     """Parse the engine's description of a tag; None if the registry has no such tag."""
     said = json_object(answer.content) or {}
     if answer.is_success:
-        return _descriptor(said.get("Descriptor"))
+        return _descriptor(as_dict(said.get("Descriptor")))
     message = str(said.get("message") or answer.text[:2000]).strip()
     if answer.status_code == _NOT_FOUND:
         if _NOTHING_THERE.search(message):
@@ -177,12 +177,11 @@ def _described(answer: httpx2.Response) -> Descriptor | None:
     raise PushError.of(Origin.ENGINE, message)
 
 
-def _descriptor(descriptor: object) -> Descriptor:
+def _descriptor(fields: Mapping[str, Any]) -> Descriptor:
     try:
-        fields = dict(cast("Mapping[str, object]", descriptor))
         return Descriptor(
-            str(fields["mediaType"]), Digest(str(fields["digest"])), int(str(fields["size"]))
+            str(fields["mediaType"]), Digest(str(fields["digest"])), int(fields["size"])
         )
     except (KeyError, TypeError, ValueError) as error:
-        message = f"the engine's answer about a tag cannot be read: {descriptor!r:.200}"
+        message = f"the engine's answer about a tag cannot be read: {fields!r:.200}"
         raise PushError.of(Origin.STORE, message) from error

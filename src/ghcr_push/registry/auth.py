@@ -18,7 +18,7 @@ from ghcr_push.failures import PushError
 from ghcr_push.model import Kind
 from ghcr_push.registry.challenges import Challenge
 from ghcr_push.registry.errors import failure, shown
-from ghcr_push.registry.http import ApiResponse, Connections, TlsPolicy, trust_in
+from ghcr_push.registry.http import ApiResponse, Connections, TlsPolicy
 from ghcr_push.registry.single_flight import SingleFlight
 
 # the default for a token service that names no lifetime
@@ -66,14 +66,12 @@ class Authorizer:
         self,
         credentials: Mapping[str, Credential],
         connections: Connections,
-        insecure_registries: frozenset[str],
         *,
         clock: Clock,
         time_of_day: Clock,
     ) -> None:
         self._credentials = credentials
         self._connections = connections
-        self._insecure_registries = insecure_registries
         self._clock = clock
         self._time_of_day = time_of_day
         self._tokens: dict[tuple[str, str], _Token] = {}
@@ -109,7 +107,9 @@ class Authorizer:
         held = self._tokens.get(key)
         if held is not None and self._clock() < held.renew_at:
             return Authorization(header=held.header, fresh=False)
-        service = self._token_service(endpoint, bearer.parameters["realm"])
+        credential = self._credentials.get(endpoint.registry)
+        own = credential is not None and credential.own_service
+        service = token_service(bearer.parameters["realm"], endpoint, own=own)
 
         async def fetch() -> _Token:
             token = await self._fetch(endpoint, service, bearer, scope)
@@ -117,15 +117,6 @@ class Authorizer:
             return token
 
         return Authorization(header=(await self._flights.join(key, fetch)).header)
-
-    def _token_service(self, endpoint: Endpoint, realm: str) -> httpx2.URL:
-        """Return the URL of the token service, if this registry may name it."""
-        url = token_service(realm, endpoint)
-        credential = self._credentials.get(endpoint.registry)
-        home = endpoint.origin.host
-        if credential is not None and credential.own_service and not _is_of(url.host, home):
-            raise _refused(endpoint, url.host, "the job's token goes to the registry's own service")
-        return url
 
     async def _fetch(
         self, endpoint: Endpoint, service: httpx2.URL, bearer: Challenge, scope: str
@@ -142,11 +133,7 @@ class Authorizer:
     async def _ask(
         self, endpoint: Endpoint, service: httpx2.URL, bearer: Challenge, scope: str
     ) -> ApiResponse:
-        trust = (
-            endpoint.trust
-            if service.host == endpoint.origin.host
-            else trust_in(service, self._insecure_registries)
-        )
+        trust = endpoint.trust if service.host == endpoint.origin.host else None
         asked = {"scope": scope}
         if "service" in bearer.parameters:
             asked["service"] = bearer.parameters["service"]
@@ -182,12 +169,13 @@ def _basic(credential: Credential) -> str:
     return f"Basic {b64encode(pair.encode()).decode()}"
 
 
-def token_service(realm: str, endpoint: Endpoint) -> httpx2.URL:
+def token_service(realm: str, endpoint: Endpoint, *, own: bool = False) -> httpx2.URL:
     """Return the URL in ``realm``; raise if ``endpoint`` may not name it.
 
     A registry over https may name any service: it could ask for the password itself. A registry
     over plain http may name a service over https, or one on its own host. None may name a
-    link-local address: clouds answer there with secrets to any process on the machine.
+    link-local address: clouds answer there with secrets to any process on the machine. ``own``: on
+    the registry's own host or a subdomain only.
     """
     try:
         url = httpx2.URL(realm)
@@ -202,6 +190,9 @@ def token_service(realm: str, endpoint: Endpoint) -> httpx2.URL:
         raise _refused(endpoint, shown(url), "credentials leave this machine by https only")
     if is_link_local(url.host):
         raise _refused(endpoint, url.host, "nothing is sent to a link-local address")
+    home = endpoint.origin.host
+    if own and url.host != home and not url.host.endswith(f".{home}"):
+        raise _refused(endpoint, url.host, "the job's token goes to the registry's own service")
     return url
 
 
@@ -221,10 +212,6 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.IPv4Address(socket.inet_aton(host))
     except (OSError, UnicodeEncodeError):
         return None
-
-
-def _is_of(host: str, registry_host: str) -> bool:
-    return host == registry_host or host.endswith(f".{registry_host}")
 
 
 def _refused(endpoint: Endpoint, named: str, why: str) -> PushError:

@@ -65,14 +65,14 @@ class RegistryClient:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._connections = Connections(
-            time_limits or TimeLimits(), f"ghcr-push/{version('ghcr-push')}", transport, environ
+            time_limits or TimeLimits(),
+            f"ghcr-push/{version('ghcr-push')}",
+            transport,
+            environ,
+            frozenset(insecure_registries),
         )
         self._session = Session(
-            credentials,
-            self._connections,
-            frozenset(insecure_registries),
-            clock=clock,
-            time_of_day=time_of_day,
+            credentials, self._connections, clock=clock, time_of_day=time_of_day
         )
         self._begun = ProbedUploads(self._session)
         self._mounts = Mounts()

@@ -157,15 +157,6 @@ class ApiResponse:
         return refusal(self.request, self.status, self.headers, self.body, now)
 
 
-def trust_in(url: httpx2.URL, insecure_registries: frozenset[str]) -> TlsPolicy:
-    """Return how far the host of ``url`` is trusted: Docker's rule for insecure registries."""
-    if url.host == "localhost" or _is_loopback(url.host):
-        return TlsPolicy.LOOPBACK
-    if url.netloc.decode("ascii") in insecure_registries:
-        return TlsPolicy.UNVERIFIED
-    return TlsPolicy.VERIFIED
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -186,8 +177,10 @@ class Connections:
         user_agent: str,
         transport: httpx2.AsyncBaseTransport | None,
         environ: Mapping[str, str],
+        insecure_registries: frozenset[str] = frozenset(),
     ) -> None:
         self._limits = limits
+        self._insecure_registries = insecure_registries
         self._user_agent = user_agent
         self._transport = transport
         self._proxies = Proxies(environ)
@@ -202,12 +195,20 @@ class Connections:
             _, client = self._clients.popitem()
             await client.aclose()
 
+    def trust_in(self, url: httpx2.URL) -> TlsPolicy:
+        """Return how far the host of ``url`` is trusted: Docker's rule for insecure registries."""
+        if url.host == "localhost" or _is_loopback(url.host):
+            return TlsPolicy.LOOPBACK
+        if url.netloc.decode("ascii") in self._insecure_registries:
+            return TlsPolicy.UNVERIFIED
+        return TlsPolicy.VERIFIED
+
     async def send(
         self,
         method: str,
         url: httpx2.URL,
         *,
-        trust: TlsPolicy,
+        trust: TlsPolicy | None = None,
         headers: Mapping[str, str],
         content: bytes | Stream | None = None,
         most: int = MOST_TEXT,
@@ -215,13 +216,15 @@ class Connections:
     ) -> ApiResponse:
         """Send one request and read its answer, of a success at most ``most`` bytes.
 
-        ``streamed`` leaves the body of a success to the caller. Raises ``PushError`` if no complete
+        ``trust`` is by default that in the host. ``streamed`` leaves the body of a success to the
+        caller. Raises ``PushError`` if no complete
         answer came; any status is an answer.
         """
         url = url.copy_with(username=None, password=None, fragment=None)
         asked = f"{method} {shown(url)}"
         if url.port is not None and url.port > _HIGHEST_PORT:
             raise failure(f"{asked}: there is no port {url.port}", Kind.HOST_UNKNOWN)
+        trust = trust or self.trust_in(url)
         proxy = None if trust is TlsPolicy.LOOPBACK else self._proxies.before(url)
         client = self._client(trust, proxy)
 

@@ -13,7 +13,7 @@ from ghcr_push.references import DEFAULT_REGISTRY, Repository, is_digest
 from ghcr_push.registry.auth import Authorization, Authorizer, Endpoint
 from ghcr_push.registry.challenges import parse_challenges
 from ghcr_push.registry.errors import ConnectError, failure, shown
-from ghcr_push.registry.http import MOST_TEXT, ApiResponse, Connections, Stream, TlsPolicy, trust_in
+from ghcr_push.registry.http import MOST_TEXT, ApiResponse, Connections, Stream, TlsPolicy
 from ghcr_push.registry.single_flight import SingleFlight
 
 _MOST_REDIRECTS = 5
@@ -89,17 +89,15 @@ class Session:
         self,
         credentials: Mapping[str, Credential],
         connections: Connections,
-        insecure_registries: frozenset[str],
         *,
         clock: Callable[[], float],
         time_of_day: Callable[[], float],
     ) -> None:
         self.clock = clock
         self._connections = connections
-        self._insecure_registries = insecure_registries
         self._time_of_day = time_of_day
         self._authorizer = Authorizer(
-            credentials, connections, insecure_registries, clock=clock, time_of_day=time_of_day
+            credentials, connections, clock=clock, time_of_day=time_of_day
         )
         self._endpoints: dict[str, Endpoint] = {}
         self._pings: SingleFlight[str, Endpoint] = SingleFlight()
@@ -202,7 +200,7 @@ class Session:
         return await self._connections.send(
             request.method,
             url,
-            trust=endpoint.trust if at_home else trust_in(url, self._insecure_registries),
+            trust=endpoint.trust if at_home else None,
             headers={**request.headers, **shows} if at_home else request.headers,
             content=request.content,
             most=request.most,
@@ -216,7 +214,7 @@ class Session:
             origin = httpx2.URL(f"https://{host}/")
         except httpx2.InvalidURL as error:
             raise failure(f"{registry} is no host: {error}", Kind.HOST_UNKNOWN) from error
-        trust = trust_in(origin, self._insecure_registries)
+        trust = self._connections.trust_in(origin)
         endpoint = Endpoint(registry=registry, origin=origin, trust=trust)
         try:
             return await self._ping(endpoint)

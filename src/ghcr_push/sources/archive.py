@@ -161,18 +161,17 @@ class Archive:
         known = self._members[name]
         if known.size != info.size:
             return False
-        if self.compressed:
-            with self._read_again(name) as first_entry:
-                return _hash(first_entry, known.size) == _hash(tar.extractfile(info), info.size)
-        with self.path.open("rb") as file:
-            file.seek(known.start)
-            first = _hash(file, known.size)
-            file.seek(info.offset_data)
-            return first == _hash(file, info.size)
+        with self._read_again(name) as first:
+            return _hash(first, known.size) == _hash(tar.extractfile(info), info.size)
 
     @contextmanager
     def _read_again(self, name: str) -> Iterator[IO[bytes]]:
-        """Yield the first entry called ``name``, reading a stream again."""
+        """Yield the first entry called ``name``; a stream is read again from its start."""
+        if not self.compressed:
+            with self.path.open("rb") as plain:
+                plain.seek(self._members[name].start)
+                yield plain
+            return
         with opened(self.path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for info in tar:
                 if info.isreg() and normal_name(info.name) == name:
