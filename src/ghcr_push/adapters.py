@@ -67,7 +67,7 @@ async def new_adapters(
         )
         async with client:
             remote = RegistrySources(
-                client, backoff.persist, settings.platform, referrers=settings.referrers
+                client, backoff, settings.platform, referrers=settings.referrers
             )
             sources = SourcesByLocation(engine, disk, remote, settings.annotations)
             yield Adapters(sources, client, engine)

@@ -1,8 +1,8 @@
 """What an image in a registry may lead to: bounded, whatever its manifests say."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Sequence
+from random import Random
 
 import pytest
 from tests.support.saved import INDEX
@@ -10,13 +10,14 @@ from tests.support.saved import INDEX
 from ghcr_push.failures import PushError
 from ghcr_push.model import Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
+from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.sources.remote import MOST_BYTES, MOST_MANIFESTS, RegistrySources
 
 pytestmark = pytest.mark.anyio
 
-T = TypeVar("T")
 REPOSITORY = Repository("ghcr.io", "acme/app")
+ONCE = Backoff(initial=0, maximum=0, max_attempts=1, random=Random(1))
 
 
 @pytest.fixture
@@ -49,10 +50,6 @@ class Held:
         return None
 
 
-async def once(attempt: Callable[[], Awaitable[T]]) -> T:
-    return await attempt()
-
-
 def index(entries: Sequence[object], *, padding: str = "") -> Manifest:
     document = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
     return Manifest.of(INDEX, json.dumps({**document, "padding": padding}).encode())
@@ -70,6 +67,6 @@ async def test_an_index_that_leads_to_too_much_is_refused_before_all_is_fetched(
 ) -> None:
     held = Held(*(index([], padding=f"{each:0{size}}") for each in range(number)))
     with pytest.raises(PushError, match=told) as raised:
-        await RegistrySources(held, once, None).find(RegistryLocation(REPOSITORY, "1"))
+        await RegistrySources(held, ONCE, None).find(RegistryLocation(REPOSITORY, "1"))
     assert raised.value.evidence.kind is Kind.SOURCE_INVALID
     assert held.asked <= number

@@ -124,13 +124,13 @@ def _whole(digest: Digest, contents: ImageGraph) -> SavedImage:
         notice = f"only {one.platform} is in the engine and was pushed; left out: {left_out}"
         return contents.saved(one.digest, notice)
     what = f"platforms {', '.join(missing)}" if missing and complete else lacking[0]
-    raise _content_missing(f"missing content: {what}")
+    raise not_whole(f"missing content: {what}", Kind.CONTENT_MISSING)
 
 
 def _one_platform(digest: Digest, platform: str, contents: ImageGraph) -> SavedImage:
     one = the_one(list(contents.platforms_of(digest)), platform, ENGINES_IMAGE)
     if any(contents.lacking(one.digest)):
-        raise _content_missing(f"missing content: platforms {one.platform}")
+        raise not_whole(f"missing content: platforms {one.platform}", Kind.CONTENT_MISSING)
     return contents.saved(one.digest)
 
 
@@ -166,10 +166,6 @@ def listed(names: Iterable[str]) -> str:
     unique = list(dict.fromkeys(names))
     more = f" and {len(unique) - _MOST_LISTED} more" if len(unique) > _MOST_LISTED else ""
     return ", ".join(unique[:_MOST_LISTED]) + more
-
-
-def _content_missing(message: str) -> Exception:
-    return not_whole(message, Kind.CONTENT_MISSING)
 
 
 def platform_of(fields: Document) -> str:

@@ -37,7 +37,9 @@ async def _chained(members: Sequence[FoundContent], saved: SavedImage) -> AsyncI
 
 
 class _Chained:
-    """The blobs of several readings, each once."""
+    """The blobs of several readings, each once; what has to be compressed cannot be merged."""
+
+    seconds_compressing = 0.0
 
     def __init__(self, saved: SavedImage, readings: Sequence[Reading]) -> None:
         self.image = saved
@@ -48,10 +50,6 @@ class _Chained:
     @property
     def waits_for_space(self) -> bool:
         return any(reading.waits_for_space for reading in self._readings)
-
-    @property
-    def seconds_compressing(self) -> float:
-        return sum(reading.seconds_compressing for reading in self._readings)
 
     def __aiter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from ghcr_push.documents import as_dict
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
 from ghcr_push.model import Descriptor, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
-from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.references import Digest, Repository, referrers_tag
 from ghcr_push.sources.content import KnownContent, Ready
@@ -52,15 +52,8 @@ class ContentReader(Protocol):
         """List the referrers of a manifest; None if the registry has no such list."""
 
 
-class Persist(Protocol):
-    """Retries while it makes sense."""
-
-    async def __call__(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of an attempt; raise the last ``AttemptError``."""
-
-
 class RegistrySources:
-    """Images in registries; ``persist`` retries a read while it makes sense.
+    """Images in registries; ``backoff`` retries a read while it makes sense.
 
     ``platform`` selects one platform of each index; None means all. ``referrers``: copy an image's
     referrers.
@@ -69,14 +62,14 @@ class RegistrySources:
     def __init__(
         self,
         reader: ContentReader,
-        persist: Persist,
+        backoff: Backoff,
         platform: str | None,
         *,
         referrers: bool = False,
     ) -> None:
         self._reader = reader
         self._referrers = referrers
-        self._persist = persist
+        self._backoff = backoff
         self._platform = platform
 
     async def find(self, location: RegistryLocation) -> KnownContent:
@@ -84,7 +77,7 @@ class RegistrySources:
 
         Raises ``AttemptError`` or ``PushError``.
         """
-        files = _Fetched(location, self._reader, self._persist)
+        files = _Fetched(location, self._reader, self._backoff)
         top = await files.fetch(location.reference)
         await files.add(top)
         await files.fetch_config(top)
@@ -102,10 +95,10 @@ class RegistrySources:
 class _Fetched:
     """The manifests of one source, as the files of a layout; its blobs are assumed to exist."""
 
-    def __init__(self, location: RegistryLocation, reader: ContentReader, persist: Persist) -> None:
+    def __init__(self, location: RegistryLocation, reader: ContentReader, backoff: Backoff) -> None:
         self._location = location
         self._reader = reader
-        self._persist = persist
+        self._backoff = backoff
         self._manifests: dict[Digest, Manifest] = {}
         self._bytes = 0
         """Of all manifests."""
@@ -156,7 +149,7 @@ class _Fetched:
                 failure = classify(of_source(error, str(self._location)).evidence)
                 raise AttemptError(failure, counts=True) from error
 
-        return await self._persist(attempt)
+        return await self._backoff.persist(attempt)
 
     async def add(self, manifest: Manifest) -> list[Digest]:
         """Add a manifest or index, and fetch and add all its children; return their digests."""

@@ -98,16 +98,12 @@ class SpoolFile:
         except OSError as error:
             raise _failed(error) from error
 
-    @property
-    def digest(self) -> Digest:
-        """The digest of the bytes written so far."""
-        return Digest(f"{self._hash.name}:{self._hash.hexdigest()}")
-
     def finished(self, diff_id: Digest | None = None) -> SpooledBlob:
         """Return the blob; its claim shrinks to its size."""
         with self._spool.freeing() as room:
             room.settle(self._claim)
-        return SpooledBlob(self._spool, self._file, self.digest, self._claim.used, diff_id)
+        digest = Digest(f"{self._hash.name}:{self._hash.hexdigest()}")
+        return SpooledBlob(self._spool, self._file, digest, self._claim.used, diff_id)
 
     def discarded(self) -> None:
         """Drop the written bytes."""
