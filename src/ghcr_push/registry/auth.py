@@ -28,8 +28,6 @@ _LONGEST_LIFETIME = 365 * 24 * 3600.0
 # renewed this long before it expires, so that it does not expire in transit; at most a tenth
 _LEEWAY = 30.0
 
-Clock = Callable[[], float]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
@@ -59,21 +57,18 @@ class _Token:
 class Authorizer:
     """Answers challenges with the ``credentials`` (by registry), one token per registry and scope.
 
-    ``clock`` is monotonic, in seconds; ``time_of_day`` is for dates in refusals.
+    ``clock`` is monotonic, in seconds.
     """
 
     def __init__(
         self,
         credentials: Mapping[str, Credential],
         connections: Connections,
-        *,
-        clock: Clock,
-        time_of_day: Clock,
+        clock: Callable[[], float],
     ) -> None:
         self._credentials = credentials
         self._connections = connections
         self._clock = clock
-        self._time_of_day = time_of_day
         self._tokens: dict[tuple[str, str], _Token] = {}
         self._flights: SingleFlight[tuple[str, str], _Token] = SingleFlight()
 
@@ -124,7 +119,7 @@ class Authorizer:
         asked_at = self._clock()
         answer = await self._ask(endpoint, service, bearer, scope)
         if answer.status != httpx2.codes.OK:
-            evidence = answer.refusal(self._time_of_day()).evidence
+            evidence = answer.refusal().evidence
             message = f"token service: {evidence.message}"
             raise PushError(replace(evidence, message=message))
         header, lifetime = _read_token(answer)

@@ -70,10 +70,9 @@ class RegistryClient:
             transport,
             environ,
             frozenset(insecure_registries),
+            time_of_day,
         )
-        self._session = Session(
-            credentials, self._connections, clock=clock, time_of_day=time_of_day
-        )
+        self._session = Session(credentials, self._connections, clock)
         self._begun = ProbedUploads(self._session)
         self._mounts = Mounts()
         self._with_head: set[str] = set()

@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -145,6 +146,8 @@ class ApiResponse:
     """Whether it came after a redirect."""
     incoming: Incoming | None = None
     """The body instead, if the caller wants it as it arrives."""
+    arrived: float = 0.0
+    """The time of day, in seconds since the epoch."""
 
     @property
     def digest(self) -> Digest | None:
@@ -152,9 +155,9 @@ class ApiResponse:
         named = self.headers.get("Docker-Content-Digest", "").strip()
         return Digest(named) if is_digest(named) else None
 
-    def refusal(self, now: float) -> PushError:
-        """Return the error for an answer that is not the one hoped for; ``now``: time of day."""
-        return refusal(self.request, self.status, self.headers, self.body, now)
+    def refusal(self) -> PushError:
+        """Return the error for an answer that is not the one hoped for."""
+        return refusal(self.request, self.status, self.headers, self.body, self.arrived)
 
 
 def _is_loopback(host: str) -> bool:
@@ -178,7 +181,9 @@ class Connections:
         transport: httpx2.AsyncBaseTransport | None,
         environ: Mapping[str, str],
         insecure_registries: frozenset[str] = frozenset(),
+        time_of_day: Callable[[], float] = time.time,
     ) -> None:
+        self._time_of_day = time_of_day
         self._limits = limits
         self._insecure_registries = insecure_registries
         self._user_agent = user_agent
@@ -261,6 +266,7 @@ class Connections:
             headers=response.headers,
             body=body,
             incoming=incoming,
+            arrived=self._time_of_day(),
         )
 
     def _timeout(self, *, uploads: bool) -> httpx2.Timeout:

@@ -80,25 +80,17 @@ def mount_scope(repository: Repository, origin: Repository) -> str:
 
 
 class Session:
-    """Endpoints and tokens of a run, determined on first use and kept.
-
-    ``clock`` is monotonic; ``time_of_day`` is seconds since the epoch.
-    """
+    """Endpoints and tokens of a run, determined on first use and kept; ``clock`` is monotonic."""
 
     def __init__(
         self,
         credentials: Mapping[str, Credential],
         connections: Connections,
-        *,
         clock: Callable[[], float],
-        time_of_day: Callable[[], float],
     ) -> None:
         self.clock = clock
         self._connections = connections
-        self._time_of_day = time_of_day
-        self._authorizer = Authorizer(
-            credentials, connections, clock=clock, time_of_day=time_of_day
-        )
+        self._authorizer = Authorizer(credentials, connections, clock)
         self._endpoints: dict[str, Endpoint] = {}
         self._pings: SingleFlight[str, Endpoint] = SingleFlight()
 
@@ -157,7 +149,7 @@ class Session:
                 Kind.UNSUPPORTED,
                 answer.status,
             )
-        return answer.refusal(self._time_of_day())
+        return answer.refusal()
 
     def expect(self, answer: ApiResponse, statuses: Collection[int]) -> None:
         """Raise the refusal unless the answer's status is in ``statuses``."""

@@ -36,9 +36,6 @@ _ALGORITHMS: Final = frozenset({"sha256", "sha512"})
 _PLATFORM: Final = ("architecture", "os", "os.version", "os.features", "variant")
 """The fields of a config that an index repeats (image-spec, "Image Index", platform)."""
 
-_PLATFORM_TEXTS: Final = ("architecture", "os", "os.version", "variant")
-"""Those of them that are text."""
-
 # annotations besides the image-spec's name: buildkit and containerd write the whole reference
 _NAMES: Final = ("org.opencontainers.image.ref.name", "io.containerd.image.name")
 
@@ -57,8 +54,10 @@ class Layout:
         """
         entries = self._index()
         if is_digest(name):
-            if any(entry.digest == name for entry, _ in entries) or self._has(Digest(name)):
-                return Digest(name)
+            digest = Digest(name)
+            listed_here = any(entry.digest == digest for entry, _ in entries)
+            if listed_here or self._files.size(path_of(digest)) is not None:
+                return digest
             raise self._unusable(f"has no {name}; it has {listed(_titles(entries))}")
         fitting = {entry.digest for entry, names in entries if not name or is_called(name, names)}
         if not name and len(fitting) > 1:  # a signature beside the image is not another image
@@ -190,7 +189,10 @@ class Layout:
             return
         self._check(digest, raw, named)
         document = self._document(str(digest), raw)
-        children, blobs = self._named(digest, document)
+        try:
+            children, blobs = named_by(document)
+        except ValueError as error:
+            raise self._unusable(f"has an invalid manifest {digest}") from error
         contents.add_manifest(Manifest(_media_type(document, named), digest, raw), document)
         for child in children:
             self._load(child.digest, child, contents, depth + 1)
@@ -206,14 +208,6 @@ class Layout:
             raw = self._files.content(path_of(blob.digest)) or b""
             contents.add_document(blob.digest, json_object(raw) or {})
 
-    def _named(
-        self, digest: Digest, document: dict[str, Any]
-    ) -> tuple[list[Descriptor], list[Descriptor]]:
-        try:
-            return named_by(document)
-        except ValueError as error:
-            raise self._unusable(f"has an invalid manifest {digest}") from error
-
     def _check(self, digest: Digest, raw: bytes, named: Descriptor | None) -> None:
         found = digest_of(raw, digest.partition(":")[0])
         if found != digest:
@@ -226,9 +220,6 @@ class Layout:
         if document is None:
             raise self._unusable(f"has {name}, which is not a JSON object")
         return document
-
-    def _has(self, digest: Digest) -> bool:
-        return self._files.size(path_of(digest)) is not None
 
     def _unusable(self, what: str) -> Exception:
         return unusable(f"{self._title} {what}")
@@ -258,7 +249,9 @@ def _descriptor(entry: Any) -> Descriptor:
         raise ValueError(digest)
     platform, annotations = entry.get("platform") or {}, entry.get("annotations") or {}
     texts = [media_type, *annotations.values()]
-    texts += [platform[key] for key in _PLATFORM_TEXTS if platform.get(key) is not None]
+    texts += [
+        platform[key] for key in _PLATFORM if key != "os.features" and platform.get(key) is not None
+    ]
     if not isinstance(size, int) or not all(isinstance(text, str) for text in texts):
         raise TypeError(entry)
     return Descriptor(media_type, Digest(digest), size)
