@@ -116,6 +116,11 @@ class Descriptor:
     size: int
 
 
+LARGEST_MANIFEST = 4 << 20
+"""Bytes that are read of a manifest or a config; distribution-spec, "Pushing Manifests": registries
+accept manifests of at least this size, and most no larger ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A manifest or index with its exact bytes; ``digest`` is theirs."""

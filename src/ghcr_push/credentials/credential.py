@@ -27,9 +27,7 @@ def registry_of(key: str) -> str:
     ``https://ghcr.io/v1/`` is ghcr.io, and ``https://index.docker.io/v1/`` is docker.io. A key with
     a deeper path, as podman writes for one repository, is unchanged and matches no registry.
     """
-    host, slash, path = key.strip().partition("://")[2].partition("/")
-    if not host:
-        host, slash, path = key.strip().partition("/")
+    host, slash, path = key.strip().split("://", 1)[-1].partition("/")
     if path.strip("/") not in {"", "v1", "v2"}:
         return f"{host}{slash}{path}"
     host = host.lower()

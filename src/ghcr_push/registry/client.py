@@ -15,12 +15,12 @@ from ghcr_push import media_types
 from ghcr_push.credentials import Credential
 from ghcr_push.documents import json_object
 from ghcr_push.failures import PushError
-from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Kind, Manifest
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest, Repository, digest_of, is_digest
 from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
-from ghcr_push.registry.http import ApiResponse, Connections, TimeLimits
+from ghcr_push.registry.http import WRITTEN, ApiResponse, Connections, TimeLimits
 from ghcr_push.registry.referrers import referrers
 from ghcr_push.registry.session import ApiRequest, Session, mount_scope, pull_scope, same_digest
 from ghcr_push.registry.upload import BlobUpload
@@ -30,15 +30,9 @@ LAST_WORDS: Final = 1.0
 
 _ACCEPT = ", ".join(media_types.MANIFESTS)
 
-_MOST_MANIFEST = 4 * 1024 * 1024
-# distribution-spec, "Pushing Manifests": registries accept at least this much, and most no more
-
 _JSON = "application/json"
 """The media types with which registries answer a HEAD or GET of a missing manifest, unlike HTML
 pages."""
-
-# besides 201, other clients (go-containerregistry, containerd) accept these for a manifest write
-_WRITTEN = frozenset({200, 201, 202, 204})
 
 
 class RegistryClient:
@@ -208,7 +202,7 @@ class RegistryClient:
             headers={"Content-Type": manifest.media_type},
             content=manifest.raw,
         )
-        answer = await self._session.ask(request, _WRITTEN)
+        answer = await self._session.ask(request, WRITTEN)
         if answer.digest is None and answer.status != httpx2.codes.CREATED:
             # a proxy's page may have status 200 too
             raise self._session.refusal(answer)
@@ -254,7 +248,7 @@ class RegistryClient:
                 repository=repository,
                 path=f"manifests/{reference}",
                 headers={"Accept": _ACCEPT},
-                most=_MOST_MANIFEST,
+                most=LARGEST_MANIFEST,
                 scope=scope,
             )
         )

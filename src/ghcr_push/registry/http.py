@@ -39,6 +39,10 @@ from ghcr_push.registry.tls import Authorities
 MOST_TEXT: Final = 64 * 1024
 """Maximum bytes read of an error's body; an HTML page can have any size."""
 
+WRITTEN: Final = frozenset({200, 201, 202, 204})
+"""Statuses of a successful write: the specification says 201, and other clients
+(go-containerregistry, containerd) accept all of these."""
+
 _HIGHEST_PORT = 65_535
 
 _PROXY_LOGIN = 407

@@ -8,7 +8,7 @@ import httpx2
 
 from ghcr_push import media_types
 from ghcr_push.documents import json_object
-from ghcr_push.model import Kind
+from ghcr_push.model import LARGEST_MANIFEST, Kind
 from ghcr_push.references import Digest, Repository, is_digest
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import ApiResponse
@@ -16,8 +16,6 @@ from ghcr_push.registry.session import ApiRequest, Session
 
 MOST_PAGES: Final = 100
 """Maximum number of pages read of one list."""
-
-_LARGEST: Final = 4 << 20
 
 _UNKNOWN: Final = frozenset({400, 404, 405, 406, 501})
 """Besides 404, which the specification names, servers' answers to an unknown path."""
@@ -34,7 +32,7 @@ async def referrers(
         repository=repository,
         path=f"referrers/{subject}",
         headers={"Accept": media_types.INDEX},
-        most=_LARGEST,
+        most=LARGEST_MANIFEST,
         scope=scope,
     )
     listed: list[Digest] = []

@@ -19,13 +19,10 @@ from ghcr_push.references import Repository
 from ghcr_push.registry.ahead import read_ahead
 from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
 from ghcr_push.registry.errors import failure
-from ghcr_push.registry.http import ApiResponse, Stream
+from ghcr_push.registry.http import WRITTEN, ApiResponse, Stream
 from ghcr_push.registry.session import ApiRequest, Session, location_of, mount_scope, same_digest
 
 _OCTETS: Final = {"Content-Type": "application/octet-stream"}
-_WRITTEN: Final = frozenset({200, 201, 202, 204})
-"""For a committed upload; the spec says 201, and other clients accept these."""
-
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d+)")
 
 PIECE: Final = 4 << 20
@@ -185,7 +182,7 @@ class BlobUpload:
         joint = "&" if "?" in location else "?"
         url = httpx2.URL(f"{location}{joint}digest={self._blob.digest}")
         answer = await self._send("PUT", url, _OCTETS, start, self._blob.size)
-        self._session.expect(answer, _WRITTEN)
+        self._session.expect(answer, WRITTEN)
         same_digest(answer, self._blob.digest, answer.digest)
 
     async def _sending(self, offset: int, requests: Awaitable[None]) -> BlobOutcome:

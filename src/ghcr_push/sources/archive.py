@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, Literal
 
+from ghcr_push.model import LARGEST_MANIFEST
 from ghcr_push.sources.compression import LONGEST_SIGN, UNREAD, Unpack, unpacker
-from ghcr_push.sources.disk import LARGEST_MANIFEST, Extent, Folder, read_small, readable, unusable
+from ghcr_push.sources.disk import Extent, Folder, read_small, readable, unusable
 
 _MOST_LINKS: Final = 40
 """Maximum length of a chain of links, as in Linux."""

@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from ghcr_push.failures import Origin, PushError
-from ghcr_push.model import Kind
+from ghcr_push.model import LARGEST_MANIFEST, Kind
 from ghcr_push.references import Digest
 from ghcr_push.sources.pieces import Pieces
-
-LARGEST_MANIFEST: Final = 4 << 20
-"""Bytes, also of a config that is read; distribution-spec, "Pushing Manifests": registries accept
-manifests of at least this size."""
 
 _PIECE: Final = 1 << 20
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 from ghcr_push import media_types
 from ghcr_push.documents import as_list, json_object
 from ghcr_push.failures import PushError
-from ghcr_push.model import Descriptor, Manifest
+from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
-from ghcr_push.sources.disk import LARGEST_MANIFEST, Files, unusable
+from ghcr_push.sources.disk import Files, unusable
 from ghcr_push.sources.graph import ImageGraph, listed, the_one
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.referrers import Listed, Relations, found_in, relations_of

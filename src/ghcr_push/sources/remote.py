@@ -9,13 +9,13 @@ import anyio
 
 from ghcr_push.documents import as_dict
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Descriptor, Kind, Manifest
+from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.references import Digest, Repository, referrers_tag
 from ghcr_push.sources.content import KnownContent, Ready
-from ghcr_push.sources.disk import LARGEST_MANIFEST, RunningDigest, unusable
+from ghcr_push.sources.disk import RunningDigest, unusable
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.layout import Layout, named_by, path_of
 from ghcr_push.sources.referrers import COSIGN, Relation, entries_of, found_in, gone
