@@ -97,7 +97,6 @@ class Result(StrEnum):
 class Step(StrEnum):
     """What an attempt was doing."""
 
-    INSPECT = "inspect"
     LOOK = "look"
     PUSH = "push"
     READ = "read"

@@ -19,7 +19,6 @@ _SHORT_DIGEST = 12
 """Number of hexadecimal digits, as docker shows them."""
 
 STEPS: Final = {
-    Step.INSPECT: "image inspect",
     Step.LOOK: "read",
     Step.PUSH: "docker push",
     Step.READ: "image read",
