@@ -46,13 +46,9 @@ def to_openmetrics(report: Report) -> str:
     """Return gauges of one run, by OpenMetrics 1.0; a finished run has no counters."""
     outcomes = {str(outcome): report.counts[outcome] for outcome in Outcome}
     bad = Counter(str(each.cause) for each in report.ended(Outcome.FAILED, Outcome.SKIPPED))
-    failures = Counter(
-        str(attempt.failure.kind)
-        for result in report.targets
-        for attempt in result.all_attempts
-        if attempt.failure
-    )
-    waited = sum(attempt.wait for result in report.targets for attempt in result.all_attempts)
+    attempts = [attempt for target in report.targets for attempt in target.all_attempts]
+    failures = Counter(str(attempt.failure.kind) for attempt in attempts if attempt.failure)
+    waited = sum(attempt.wait for attempt in attempts)
     totals = report.totals
     held = sum(hold.seconds for hold in report.holds)
     down = sum(outage.seconds for outage in outages(report))
