@@ -24,11 +24,10 @@ from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import EngineSaid, Event, Noticed
 from ghcr_push.reporting.annotations import MOST_ANNOTATIONS, annotations
 from ghcr_push.reporting.headline import headline
-from ghcr_push.reporting.outputs import outputs
+from ghcr_push.reporting.outputs import outputs, refused_outputs
 from ghcr_push.reporting.phrases import tally
 from ghcr_push.reporting.records import Report
-from ghcr_push.reporting.refusal import refused_outputs, refused_summary
-from ghcr_push.reporting.summary import summary
+from ghcr_push.reporting.summary import refused_summary, summary
 from ghcr_push.reporting.terminal import (
     failed_lines,
     landed_lines,

@@ -1,9 +1,11 @@
-"""The action's outputs for later steps, and the exit status."""
+"""The action's outputs for later steps."""
 
 import json
 from collections.abc import Iterable
 
-from ghcr_push.model import Outcome
+from ghcr_push.failures.policies import Cause
+from ghcr_push.model import Outcome, Result
+from ghcr_push.reporting.build import build
 from ghcr_push.reporting.escape import utf16_length
 from ghcr_push.reporting.records import Report, TargetRecord
 
@@ -49,6 +51,16 @@ def outputs(report: Report, report_path: str) -> dict[str, str]:
         "truncated": "false",
     }
     return _within_budget(values)
+
+
+def refused_outputs() -> dict[str, str]:
+    """Return all outputs of a run that was rejected before its first request."""
+    nothing = build((), started_at="", duration=0.0, cancelled=False, max_parallel=0)
+    return outputs(nothing, "") | {
+        "result": str(Result.FAILURE),
+        "cause": str(Cause.INPUT),
+        "lowest-parallel": "",
+    }
 
 
 def _names(results: Iterable[TargetRecord]) -> str:

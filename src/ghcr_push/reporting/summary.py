@@ -1,5 +1,7 @@
 """The job summary: a run in GitHub's Markdown, for a reader with ten seconds."""
 
+from collections.abc import Sequence
+
 from ghcr_push.failures.policies import Cause
 from ghcr_push.model import Result
 from ghcr_push.reporting.escape import clipped, escape, prose
@@ -54,6 +56,12 @@ def summary(report: Report, *, protected: bool = False, guide: str = "") -> str:
         parts.append(section(report, room))
     parts += [_timeline(report), _notices(report, protected=protected)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def refused_summary(problems: Sequence[str]) -> str:
+    """Return the summary of a run that was rejected for bad input, one line per problem."""
+    lines = "\n".join(f"- {escape(problem)}" for problem in problems)
+    return f"## ❌ Bad input: nothing was pushed\n\n{lines}\n"
 
 
 def _facts(report: Report) -> str:
