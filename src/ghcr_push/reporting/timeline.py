@@ -1,6 +1,5 @@
 """A run as rows of bars over time, for the renderers; and the limit's history as a sentence."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -74,7 +73,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Bars of one subject; ``label`` is outside text, unique within a run."""
+    """Bars of one subject; ``label`` is outside text."""
 
     label: str
     bars: tuple[Bar, ...]
@@ -193,8 +192,13 @@ def _smooth_row(results: Sequence[TargetRecord]) -> Iterator[Row]:
 
 
 def _target_rows(results: Sequence[TargetRecord], report: Report) -> Iterator[Row]:
+    """Yield the rows of each target, named by its tag; with several repositories by theirs, too."""
     duration = report.duration
-    for result, label in zip(results, _labels(results, report), strict=True):
+    one_repository = len({target.parsed.repository for target in report.targets}) == 1
+    for result in results:
+        reference = result.parsed
+        name = "" if one_repository else reference.repository.name.rpartition("/")[2]
+        label = f"{name}:{reference.tag}"
         if result.content_attempts:
             yield Row(f"layers of {label}", _content_bars(result.content_attempts, duration))
         if result.attempts:
@@ -271,18 +275,3 @@ def _limit_rows(report: Report) -> Iterator[Row]:
 def _cut(bars: Sequence[Bar], duration: float) -> tuple[Bar, ...]:
     """Return ``bars``, cut at the end of the run."""
     return tuple(replace(bar, end=max(bar.start, min(bar.end, duration))) for bar in bars)
-
-
-def _labels(results: Sequence[TargetRecord], report: Report) -> Iterator[str]:
-    """Yield a label per target, the tag with its colon, each different.
-
-    If the run pushed to several repositories, it starts with the last part of their names.
-    """
-    one_repository = len({target.parsed.repository for target in report.targets}) == 1
-    seen: Counter[str] = Counter()
-    for result in results:
-        reference = result.parsed
-        name = "" if one_repository else reference.repository.name.rpartition("/")[2]
-        label = f"{name}:{reference.tag}"
-        seen[label] += 1
-        yield label if seen[label] == 1 else f"{label} +{seen[label]}"
