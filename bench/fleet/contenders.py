@@ -104,7 +104,6 @@ async def ours(runner: Runner) -> None:
     """Run the real queue."""
     queue = _queue(runner.played)
     runner.played.results = await queue.run()
-    runner.played.changes, runner.played.holds = queue.limit_changes, queue.holds
 
 
 @dataclass(frozen=True, slots=True)

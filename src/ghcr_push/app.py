@@ -8,9 +8,18 @@ from random import Random
 import anyio
 
 from ghcr_push.adapters import new_adapters
+from ghcr_push.model import Hold, LimitChange
 from ghcr_push.planning.settings import Settings
 from ghcr_push.pushing.context import PROGRESS_EVERY
-from ghcr_push.pushing.events import Event, Noticed, Observer, Started, unfailing
+from ghcr_push.pushing.events import (
+    Event,
+    Held,
+    LimitChanged,
+    Noticed,
+    Observer,
+    Started,
+    unfailing,
+)
 from ghcr_push.pushing.execution import Execution
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.reporting.build import build
@@ -54,10 +63,17 @@ async def push_async(
     started_at, start = datetime.now(UTC), anyio.current_time()
     tell = unfailing(observer)
     notices: list[str] = []
+    limit_changes: list[LimitChange] = []
+    holds: list[Hold] = []
 
     def observe(event: Event) -> None:
-        if isinstance(event, Noticed):
-            notices.append(event.sentence)
+        match event:
+            case Noticed(sentence):
+                notices.append(sentence)
+            case LimitChanged(change):
+                limit_changes.append(change)
+            case Held(hold):
+                holds.append(hold)
         tell(event)
 
     def notice(sentence: str) -> None:
@@ -96,14 +112,13 @@ async def push_async(
         results = await execution.results(adapters)
     finally:
         interruption.tell_nobody()  # the loop ends and cannot be woken any more
-    run = execution.run
     return build(
         results,
         started_at=started_at.isoformat(timespec="milliseconds"),
         duration=anyio.current_time() - start,
         cancelled=interruption.signal is not None,
         max_parallel=settings.max_parallel,
-        limit_changes=run.limit_changes if run else (),
-        holds=run.holds if run else (),
+        limit_changes=limit_changes,
+        holds=holds,
         notices=notices,
     )

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from ghcr_push.model import Failure, Hold, Image, LimitChange, Source, TargetResult
 from ghcr_push.pushing.context import RunContext
-from ghcr_push.pushing.events import Event
+from ghcr_push.pushing.events import Event, Held, LimitChanged
 from ghcr_push.pushing.ports import Content, Engine, Registry
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
@@ -44,8 +44,6 @@ class Played:
     ended: float | None = None
     cancelled: float | None = None
     results: tuple[TargetResult, ...] = ()
-    changes: tuple[LimitChange, ...] = ()
-    holds: tuple[Hold, ...] = ()
     events: list[tuple[float, Event]] = field(default_factory=list)
     raised: str | None = None
     reach: Reach = field(default_factory=Reach)
@@ -56,6 +54,16 @@ class Played:
     slots: list[HeldSlot] = field(default_factory=list)
     """Those that the queue gave out, in this order."""
     _named: dict[tuple[Repository, str], list[Request]] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> tuple[LimitChange, ...]:
+        """Every change of a limit."""
+        return tuple(event.change for _, event in self.events if isinstance(event, LimitChanged))
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold of a registry's queue."""
+        return tuple(event.hold for _, event in self.events if isinstance(event, Held))
 
     @property
     def log(self) -> list[Request]:
@@ -150,7 +158,6 @@ async def _run(played: Played, queues: list[PushRun]) -> None:
                 played.raised = repr(error)
             played.ended = anyio.current_time()
             tasks.cancel_scope.cancel()
-    played.changes, played.holds = queue.limit_changes, queue.holds
     world.settle()
 
 

@@ -52,8 +52,6 @@ class Execution:
         progress_every: float = PROGRESS_EVERY,
     ) -> None:
         self.plan = build_plan(settings.targets)
-        self.run: PushRun | None = None
-        """The push itself; None until it starts."""
         self._settings = settings
         self._start = start
         self._backoff = backoff
@@ -61,6 +59,7 @@ class Execution:
         self._interrupted = interrupted
         self._observer = observer
         self._progress_every = progress_every
+        self._run: PushRun | None = None
 
     @property
     def registries(self) -> list[str]:
@@ -115,12 +114,12 @@ class Execution:
                     self._observer(Planned(self.plan))
                     read = DryRun(self.plan, images, made.registry, self._settings, self._notice)
                     return await read.results()
-                self.run = self._new_run(found, made, reach)
+                self._run = self._new_run(found, made, reach)
                 self._tell_who_pushes_first(images)
-                self._listen(self.run.cancel)
-            if self.run is None:
+                self._listen(self._run.cancel)
+            if self._run is None:
                 return self._ended_before_run()
-            return await self.run.run()
+            return await self._run.run()
 
     def _new_run(
         self, found: Mapping[Source, Content | Failure], adapters: Adapters, reach: Reach
@@ -220,9 +219,9 @@ class Execution:
             failure = classify(ErrorInfo(origin=Origin.RUN, message=tracing.described(error)))
         else:
             failure = internal(error, "the run as a whole")
-        if self.run is None:
+        if self._run is None:
             return self._all_ended(Outcome.FAILED, failure)
-        return self.run.break_off(failure)
+        return self._run.break_off(failure)
 
     def _all_ended(self, outcome: Outcome, failure: Failure) -> tuple[TargetResult, ...]:
         return tuple(

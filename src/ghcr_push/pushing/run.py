@@ -6,16 +6,7 @@ from collections.abc import Mapping
 import anyio
 from anyio.abc import TaskGroup
 
-from ghcr_push.model import (
-    Failure,
-    Group,
-    Hold,
-    Kind,
-    LimitChange,
-    Plan,
-    Source,
-    TargetResult,
-)
+from ghcr_push.model import Failure, Group, Kind, Plan, Source, TargetResult
 from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.events import Noticed
 from ghcr_push.pushing.group import GroupPush, RegistryState, RunControl
@@ -66,26 +57,6 @@ class PushRun:
         self._locks: dict[Repository, anyio.Lock] = {}
         self._runs: list[TagPush] = []
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
-
-    @property
-    def limit_changes(self) -> tuple[LimitChange, ...]:
-        """Every change of a limit, in order of time."""
-        changes = (
-            change
-            for registry_state in self._registry_states.values()
-            for change in registry_state.limiter.changes
-        )
-        return tuple(sorted(changes, key=lambda change: change.at))
-
-    @property
-    def holds(self) -> tuple[Hold, ...]:
-        """Every hold of a registry's queue, in order of time."""
-        holds = (
-            hold
-            for registry_state in self._registry_states.values()
-            for hold in registry_state.limiter.pauses.holds
-        )
-        return tuple(sorted(holds, key=lambda hold: hold.at))
 
     def cancel(self) -> None:
         """End the run now; callable at any time, even before it starts."""

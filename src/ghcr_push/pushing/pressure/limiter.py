@@ -119,7 +119,6 @@ class Limiter:
         start: float = 0.0,
     ) -> None:
         self.registry = registry
-        self.changes: list[LimitChange] = []
         self.pauses = Pauses(registry, tasks, observer, clock, start)
         self._limit = limit
         self._tasks = tasks
@@ -424,7 +423,6 @@ class Limiter:
             new=self.limit,
             reason=reason,
         )
-        self.changes.append(change)
         self._observer(LimitChanged(change))
 
     # -- coming and going ---------------------------------------------------------------------

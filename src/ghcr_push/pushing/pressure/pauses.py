@@ -17,7 +17,7 @@ _GRACE: Final = 0.001
 
 
 class Pauses:
-    """Reports the holds and outages of one registry, and records the holds.
+    """Reports the holds and outages of one registry.
 
     ``start`` is that of the run, on the same clock as ``clock``; ``tasks`` runs the timers.
     """
@@ -30,7 +30,6 @@ class Pauses:
         clock: Callable[[], float],
         start: float,
     ) -> None:
-        self.holds: list[Hold] = []
         self._down_since: float | None = None
         self._held_until = float("-inf")
         self._registry = registry
@@ -43,7 +42,6 @@ class Pauses:
         """Report a hold that begins now, or that lasts longer than reported before."""
         now = self._clock()
         hold = Hold(at=now - self._start, registry=self._registry, seconds=seconds, reason=reason)
-        self.holds.append(hold)
         self._held_until = now + seconds
         self._observer(Held(hold))
         self._tasks.start_soon(self._tell_of_hold, now, self._held_until)
