@@ -25,7 +25,7 @@ from pathlib import Path
 from random import Random
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
-from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Burst, FixedLimit, Limit, Write
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Burst, Limit, Write
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 
 WRITE, REFUSAL, ATTEMPTS, INITIAL = 0.43, 0.2, 8, 0.5
@@ -37,13 +37,12 @@ Schedule = Callable[[float], int]
 
 
 @dataclass(slots=True)
-class Aimd:
+class Aimd(Limit):
     """Additive increase by one a round, halving once per congestion event (Chiu and Jain 1989)."""
 
     ceiling: int
+    fixed = False
     value: int = field(init=False)
-    trial_due: bool = field(default=False, init=False)
-    fixed: bool = field(default=False, init=False)
     begun: int = field(default=0, init=False)
     cut_at: int = field(default=0, init=False)
     streak: int = field(default=0, init=False)
@@ -118,7 +117,7 @@ class Remembering(Aimd):
 
 
 RULES: dict[str, Callable[[int], Limit]] = {
-    "fixed": FixedLimit,
+    "fixed": Limit,
     "AIMD": Aimd,
     "AIMD with memory": Remembering,
     "shipped": AdaptiveLimit,

@@ -19,7 +19,7 @@ from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
-from ghcr_push.pushing.pressure.limit import FixedLimit
+from ghcr_push.pushing.pressure.limit import Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.readings import Readings, SharedContent
@@ -192,7 +192,7 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
     async with anyio.create_task_group() as tasks:
         limiter = Limiter(
             "ghcr.io",
-            limit=FixedLimit(parallel),
+            limit=Limit(parallel),
             ceiling=GlobalLimit(parallel),
             tasks=tasks,
             observer=told.append,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghcr_push.pushing.pressure import limit as module
-from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit, Write
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit, Write
 
 
 class Flow:
@@ -224,7 +224,7 @@ def test_a_throttle_lets_it_begin_anew_at_one_and_forget_what_began_before() -> 
 
 
 def test_a_fixed_limit_stays() -> None:
-    flow = Flow(FixedLimit(4))
+    flow = Flow(Limit(4))
     for write in flow.fill():
         assert not flow.refuse(write)
     flow.limit.throttled()

@@ -25,7 +25,7 @@ from ghcr_push.pushing.events import (
     WentDown,
 )
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
-from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit
 from ghcr_push.pushing.pressure.limiter import (
     LONGEST,
     READS_PER_WRITE,
@@ -160,7 +160,7 @@ def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 @played
 async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() -> None:
     async with bench() as on:
-        limiter = on.limiter(FixedLimit(2))
+        limiter = on.limiter(Limit(2))
         writers = [await on.ask(limiter) for _ in range(4)]
         assert [writer.inside for writer in writers] == [True, True, False, False]
 
@@ -171,7 +171,7 @@ async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() 
 @played
 async def test_the_ceiling_is_for_all_registries_together_and_keeps_a_place_for_each() -> None:
     async with bench(most=2) as on:
-        one, other = on.limiter(FixedLimit(2), "one"), on.limiter(FixedLimit(2), "other")
+        one, other = on.limiter(Limit(2), "one"), on.limiter(Limit(2), "other")
         first, second = await on.ask(one), await on.ask(one)
         third, fourth = await on.ask(other), await on.ask(other)
         assert [each.inside for each in (first, second, third, fourth)] == [True, False] * 2
@@ -186,8 +186,8 @@ async def test_the_ceiling_is_for_all_registries_together_and_keeps_a_place_for_
 @played
 async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
     async with bench(most=4) as on:
-        silent = on.limiter(FixedLimit(4), "silent")
-        healthy = on.limiter(FixedLimit(4), "healthy")
+        silent = on.limiter(Limit(4), "silent")
+        healthy = on.limiter(Limit(4), "healthy")
         hung = [await on.ask(silent) for _ in range(4)]
         writers = [await on.ask(healthy) for _ in range(5)]
         assert [each.inside for each in hung] == [True, False, False, False]
@@ -200,7 +200,7 @@ async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
 def test_who_is_cancelled_leaves_its_place_to_the_next(was_let_in: bool) -> None:
     async def test() -> None:
         async with bench(most=1) as on:
-            limiter = on.limiter(FixedLimit(1))
+            limiter = on.limiter(Limit(1))
             first, second, third = [await on.ask(limiter) for _ in range(3)]
             if was_let_in:  # admitted and cancelled before it could run
                 first.done.set()
@@ -215,7 +215,7 @@ def test_who_is_cancelled_leaves_its_place_to_the_next(was_let_in: bool) -> None
 @played
 async def test_reads_hold_no_slot_and_have_a_bound_of_their_own() -> None:
     async with bench() as on:
-        limiter = on.limiter(FixedLimit(1))
+        limiter = on.limiter(Limit(1))
         reading = 0
         end = anyio.Event()
 
@@ -321,7 +321,7 @@ async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_as
 @played
 async def test_starts_are_spaced_after_a_secondary_limit() -> None:
     async with bench() as on:
-        limiter = on.limiter(FixedLimit(4))
+        limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter), SECONDARY)
         await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
 
@@ -334,7 +334,7 @@ async def test_starts_are_spaced_after_a_secondary_limit() -> None:
 @played
 async def test_starts_are_spaced_from_where_a_write_begins_that_reads_in_its_slot_first() -> None:
     async with bench() as on:
-        limiter = on.limiter(FixedLimit(4))
+        limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter), SECONDARY)
         await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
 
@@ -352,7 +352,7 @@ async def test_starts_are_spaced_from_where_a_write_begins_that_reads_in_its_slo
 @played
 async def test_one_who_reads_in_its_slot_and_writes_nothing_spaces_nothing() -> None:
     async with bench() as on:
-        limiter = on.limiter(FixedLimit(4))
+        limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter), SECONDARY)
         await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
 
@@ -470,7 +470,7 @@ async def test_a_slot_is_spare_where_nobody_waits_for_it_and_writes_need_no_paus
 @played
 async def test_no_slot_is_spare_that_somebody_waits_for() -> None:
     async with bench(most=1) as on:
-        limiter, other = on.limiter(FixedLimit(2)), on.limiter(FixedLimit(2), "docker.io")
+        limiter, other = on.limiter(Limit(2)), on.limiter(Limit(2), "docker.io")
         writer = await on.ask(other)
         await on.ask(limiter)
         assert not limiter.spare
@@ -698,7 +698,7 @@ async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_n
 @played
 async def test_where_one_unit_is_at_fault_others_need_not_wait_for_its_probe_to_end() -> None:
     async with bench() as on:
-        limiter = on.limiter(FixedLimit(4))
+        limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter, "poison"), BROKEN)
         await on.succeed(await on.ask(limiter, "another"))
         for _ in range(OUTAGE_AFTER):
@@ -771,7 +771,7 @@ def test_no_slot_is_lost_and_none_is_given_twice(
 ) -> None:
     async def walk() -> None:
         async with bench(most) as on:
-            limiter = on.limiter(AdaptiveLimit(most) if adaptive else FixedLimit(most))
+            limiter = on.limiter(AdaptiveLimit(most) if adaptive else Limit(most))
             writers: list[Writer] = []
             for step in steps:
                 await _take(step, on, limiter, writers)

@@ -17,7 +17,7 @@ from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.journal import ContentLog
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
-from ghcr_push.pushing.pressure.limit import FixedLimit
+from ghcr_push.pushing.pressure.limit import Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.referrers_tag import ReferrersTag, described, with_entries
@@ -103,7 +103,7 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
     async with anyio.create_task_group() as tasks:
         limiter = Limiter(
             "ghcr.io",
-            limit=FixedLimit(4),
+            limit=Limit(4),
             ceiling=GlobalLimit(4),
             tasks=tasks,
             observer=lambda _: None,

@@ -15,7 +15,7 @@ from ghcr_push.model import Descriptor, Image, Kind, Outcome, Source, Step, Targ
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
-from ghcr_push.pushing.pressure.limit import FixedLimit
+from ghcr_push.pushing.pressure.limit import Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.tag_push import TagPush
@@ -72,7 +72,7 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
     async with anyio.create_task_group() as tasks:
         limiter = Limiter(
             "ghcr.io",
-            limit=FixedLimit(4),
+            limit=Limit(4),
             ceiling=GlobalLimit(4),
             tasks=tasks,
             observer=lambda _: None,

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
-from ghcr_push.pushing.pressure.limit import FixedLimit
+from ghcr_push.pushing.pressure.limit import Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import Backoff
 from ghcr_push.pushing.write_access import WriteAccess
@@ -48,7 +48,7 @@ def test_a_hold_that_comes_as_the_slot_is_given_out_is_waited_out() -> None:
         async with anyio.create_task_group() as tasks:
             limiter = Limiter(
                 "ghcr.io",
-                limit=FixedLimit(1),
+                limit=Limit(1),
                 ceiling=GlobalLimit(1),
                 tasks=tasks,
                 observer=lambda _: None,

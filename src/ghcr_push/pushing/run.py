@@ -14,7 +14,7 @@ from ghcr_push.pushing.hindsight import out_of_time, with_hindsight
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Content
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
-from ghcr_push.pushing.pressure.limit import AdaptiveLimit, FixedLimit, Limit
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.tag_push import TagPush
@@ -108,7 +108,7 @@ class PushRun:
     def _new_state(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
         limiter = Limiter(
             registry,
-            limit=self._new_limit(),
+            limit=(AdaptiveLimit if self._adaptive else Limit)(self._max_parallel),
             ceiling=ceiling,
             tasks=timers,
             observer=self._context.observer,
@@ -124,10 +124,6 @@ class PushRun:
 
     def _may_start(self) -> bool:
         return self._control.goes_on
-
-    def _new_limit(self) -> Limit:
-        most = self._max_parallel
-        return AdaptiveLimit(most) if self._adaptive else FixedLimit(most)
 
     def _grouped(self) -> list[tuple[Group, list[TagPush]]]:
         runs = iter(self._runs)

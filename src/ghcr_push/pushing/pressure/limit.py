@@ -38,9 +38,8 @@ those of a crowd on ``bench.fleet``; ``docs/pressure.md`` has the results on oth
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from math import exp, log
-from typing import Final, Protocol
+from typing import Final
 
 FAULTS: Final = (0.002, 0.05, 0.12, 0.25, 0.5)
 FAULTS_BEFORE: Final = (0.75, 0.12, 0.07, 0.04, 0.02)
@@ -88,14 +87,6 @@ then takes 3.4 times the oracle's time instead of 1.7.
 """
 
 
-class Ending(Enum):
-    """How a write ended, as evidence about the registry."""
-
-    UNKNOWN = 0
-    ACCEPTED = 1
-    REFUSED = 2
-
-
 @dataclass(slots=True, eq=False)
 class Burst:
     """Writes that began without a known ending between them, and their endings so far."""
@@ -131,61 +122,35 @@ class Write:
     ended: bool = False
 
 
-class Limit(Protocol):
-    """The number of writes allowed in flight, which may follow from how they end."""
+class Limit:
+    """The number of writes allowed in flight; this one never changes."""
 
-    @property
-    def value(self) -> int:
-        """Writes that may be in flight."""
+    fixed = True
+
+    def __init__(self, value: int) -> None:
+        self.value = value
 
     @property
     def trial_due(self) -> bool:
         """Whether one more write may begin as a trial of a higher level."""
-
-    @property
-    def fixed(self) -> bool:
-        """Whether it never changes."""
+        return False
 
     def began(self) -> Write:
         """Record that a write begins."""
+        return Write(Burst(0), 0)
 
     def accepted(self, write: Write) -> None:
         """Record that the registry accepted a write."""
 
-    def refused(self, write: Write) -> bool:
+    def refused(self, write: Write) -> bool:  # noqa: ARG002 - of limits that change
         """Record a sign of overload; return whether the limit is its cause, not the write."""
+        return False
 
     def left(self, write: Write) -> None:
         """Record that a write is over; called after ``accepted`` or ``refused``, if either was."""
 
     def throttled(self) -> None:
         """Record that the registry throttles the whole client: start again at one."""
-
-
-@dataclass(slots=True)
-class FixedLimit:
-    """A limit that never changes."""
-
-    value: int
-    trial_due: bool = field(default=False, init=False)
-    fixed: bool = field(default=True, init=False)
-
-    def began(self) -> Write:
-        """Record nothing."""
-        return Write(Burst(0), 0)
-
-    def accepted(self, write: Write) -> None:
-        """Keep the value."""
-
-    def refused(self, write: Write) -> bool:  # noqa: ARG002 - the protocol's
-        """Keep the value."""
-        return False
-
-    def left(self, write: Write) -> None:
-        """Keep the value."""
-
-    def throttled(self) -> None:
-        """Keep the value; the limiter holds all writes."""
 
 
 Table = list[list[float]]
@@ -195,12 +160,13 @@ ROWS: Final = len(FAULTS)
 BEFORE: Final = tuple(share / 2 for share in FAULTS_BEFORE * 2)
 
 
-class AdaptiveLimit:
+class AdaptiveLimit(Limit):
     """A limit from 1 to ``ceiling`` that follows the belief; it starts at the ceiling."""
 
-    fixed: Final = False
+    fixed = False
 
     def __init__(self, ceiling: int) -> None:
+        super().__init__(ceiling)
         self._ceiling = ceiling
         self._settled: Table = _table(ceiling, ceiling)
         self._belief = self._settled
@@ -212,7 +178,7 @@ class AdaptiveLimit:
         self._accepted = 0
         self._trial: Write | None = None
         self._trial_cost = TRIAL
-        self._trial_level = self.value = ceiling
+        self._trial_level = ceiling
 
     @property
     def trial_due(self) -> bool:
@@ -238,13 +204,13 @@ class AdaptiveLimit:
     def accepted(self, write: Write) -> None:
         """Update the belief."""
         self._accepted += 1
-        self._learn(write, Ending.ACCEPTED)
+        self._learn(write, accepted=True)
 
     def refused(self, write: Write) -> bool:
         """Update the belief; return whether the limit was probably too high."""
         took = (self._accepted - write.accepted_before) / self.value
         self._trial_cost += LEARNT * (min(max(took, TRIAL), DEAREST) - self._trial_cost)
-        self._learn(write, Ending.REFUSED)
+        self._learn(write, refused=True)
         full = whole = 0.0
         for number, row in enumerate(self._belief):
             full += sum(row[: write.burst.most(refused_take_room=number >= ROWS)])
@@ -254,7 +220,7 @@ class AdaptiveLimit:
     def left(self, write: Write) -> None:
         """Remove the write if its ending was not recorded."""
         if not write.ended:
-            self._learn(write, Ending.UNKNOWN)
+            self._learn(write)
 
     def throttled(self) -> None:
         """Forget all evidence; a capacity of one is now the most probable."""
@@ -262,13 +228,12 @@ class AdaptiveLimit:
         self._bursts, self._burst, self._trial = [], None, None
         self._trial_level = self.value = 1
 
-    def _learn(self, write: Write, ending: Ending) -> None:
+    def _learn(self, write: Write, *, accepted: bool = False, refused: bool = False) -> None:
         write.ended = True
         self._running.remove(write)
         self._burst = None
         if write is self._trial:
             self._trial = None
-        accepted, refused = ending is Ending.ACCEPTED, ending is Ending.REFUSED
         write.burst.running -= 1
         write.burst.accepted += accepted
         write.burst.refused += refused
