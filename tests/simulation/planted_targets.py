@@ -16,7 +16,7 @@ from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.pushing.run import PushRun
-from ghcr_push.pushing.tag_push import Sent, TagPush
+from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter
 from ghcr_push.references import Repository
 from tests.simulation.planting import Faults
@@ -219,11 +219,10 @@ def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
 def read_back_although_told_to_wait(patch: pytest.MonkeyPatch) -> None:
     settle = TagPush._settle
 
-    async def at_once(self: TagPush, sent: Sent, content: TagWriter) -> None:
-        if sent.failed is not None:
-            failed = AttemptError(replace(sent.failed.failure, asked_wait=None), counts=True)
-            sent = Sent(failed, doubtful=sent.doubtful)
-        await settle(self, sent, content)
+    async def at_once(self: TagPush, failed: AttemptError | None, content: TagWriter) -> None:
+        if failed is not None:
+            failed = AttemptError(replace(failed.failure, asked_wait=None), counts=True)
+        await settle(self, failed, content)
 
     patch.setattr(TagPush, "_settle", at_once)
 
@@ -262,10 +261,10 @@ def attempt_after_cancel(patch: pytest.MonkeyPatch) -> None:
 def write_finished_after_cancel(patch: pytest.MonkeyPatch) -> None:
     send = TagPush._send
 
-    async def shielded(self: TagPush, *args: Any) -> Sent:
+    async def shielded(self: TagPush, *args: Any) -> AttemptError | None:
         with anyio.CancelScope(shield=True):
-            sent = await send(self, *args)
-        return sent  # noqa: RET504 - a scope may swallow, says its type
+            failed = await send(self, *args)
+        return failed  # noqa: RET504 - a scope may swallow, says its type
 
     patch.setattr(TagPush, "_send", shielded)
 

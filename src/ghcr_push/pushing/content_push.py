@@ -226,8 +226,7 @@ class ContentPush:
         if journal.step is None:  # another repository started it and has left
             self.pass_begins()
         self._end_pass(failed.failure)
-        journal.waits(wait)
-        self._context.tell_wait(self._seed, Step.READ, failed, tries, wait)
+        self._context.tell_wait(self._seed, journal, failed, tries, wait)
 
     def _end_pass(self, failure: Failure | None) -> None:
         """Record the current pass if there is anything to report, which is rare."""

@@ -7,8 +7,9 @@ from typing import Final
 
 from ghcr_push import tracing
 from ghcr_push.failures import MOST_DETAILS, ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import Failure, Kind, Step, Target
+from ghcr_push.model import Failure, Kind, Target
 from ghcr_push.pushing.events import Noticed, Observer, Waiting
+from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.ports import Engine, Registry, TagReader
 from ghcr_push.pushing.preflight import NO_ANSWER, Reach
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
@@ -88,13 +89,15 @@ class RunContext:
     def tell_wait(
         self,
         target: Target,
-        step: Step,
+        journal: Journal,
         failed: AttemptError,
         tries: Tries,
         seconds: float,
         blob: Digest | None = None,
     ) -> None:
-        """Report that an attempt failed and that the next comes after ``seconds``."""
+        """Record and report that the next attempt comes ``seconds`` after the failed one."""
+        journal.waits(seconds)
+        step = journal.attempts[-1].step
         number, most = self.backoff.spent(failed.failure, tries)
         self.observer(Waiting(target, step, number, most, failed.failure, seconds, blob))
 

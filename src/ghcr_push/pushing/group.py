@@ -20,7 +20,7 @@ from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.referrers import ReferrerPush
 from ghcr_push.pushing.tag_push import TagPush
-from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests
+from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests, TagWriter
 from ghcr_push.pushing.together import ONLY_ENGINE, Together
 from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.pushing.write_access import WriteAccess
@@ -395,12 +395,12 @@ class GroupPush:
         )
         await self._land_all(runs, content)
 
-    async def _land_all(self, runs: list[TagPush], content: ByDockerPush | ByManifestPut) -> None:
+    async def _land_all(self, runs: list[TagPush], content: TagWriter) -> None:
         async with anyio.create_task_group() as tasks:
             for run in runs:
                 tasks.start_soon(self._land, run, content)
 
-    async def _land(self, run: TagPush, content: ByDockerPush | ByManifestPut) -> None:
+    async def _land(self, run: TagPush, content: TagWriter) -> None:
         refusal = self._registry_state.write_access.known_refusal(run.repository)
         if refusal is not None and not run.tried:
             run.fail(refusal)

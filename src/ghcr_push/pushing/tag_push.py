@@ -32,7 +32,7 @@ from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader, answered
 from ghcr_push.pushing.tag_state import TagState
-from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter
+from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter, may_turn_out_to_be
 from ghcr_push.references import Digest, Repository
 
 LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -53,14 +53,6 @@ class Look:
     def digest(self) -> Digest | None:
         """The digest that the tag named, None for no tag."""
         return self.seen.digest if self.seen else None
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """How a write ended; ``doubtful``: it failed but may have taken effect."""
-
-    failed: AttemptError | None = None
-    doubtful: bool = False
 
 
 class TagPush:
@@ -277,18 +269,18 @@ class TagPush:
 
         ``place`` is given to others as soon as the write starts.
         """
-        sent: Sent | None = None
-        while sent is None:
+        while True:
             async with content.lock(), self._limiter.write(self.target.reference) as slot:
                 moved = slot.open and await self._has_moved()
                 if not self.may_begin:
                     raise NotStartedError
                 if not moved and slot.begin():
                     await place.aclose()
-                    sent = await self._send(content, slot)
+                    failed = await self._send(content, slot)
+                    break
             if moved and self._last_look and await self._weigh(self._last_look.seen, content):
                 return
-        await self._settle(sent, content)
+        await self._settle(failed, content)
 
     async def _has_moved(self) -> bool:
         """Read again, in the slot, if the last read is too old; return whether the tag has moved.
@@ -309,8 +301,8 @@ class TagPush:
         self._note(seen)
         return self._last_look is not None and self._last_look.digest != last.digest
 
-    async def _send(self, content: TagWriter, slot: Slot) -> Sent:
-        """Write once, in the slot; tell the slot and the caller how that ended."""
+    async def _send(self, content: TagWriter, slot: Slot) -> AttemptError | None:
+        """Write once, in the slot; return how that failed, if it did."""
         self._journal.send(content.step, slot.limit)
         self._tag_state.sends()
         self._context.observer(Began(self.target, content.step, self.tries, slot.limit))
@@ -323,42 +315,41 @@ class TagPush:
             # for a manifest that the repository already holds: it accepted the bytes before
             held = content.step is Step.RETAG
             failure = self._context.judge(error, self.repository, held=held)
-            failed = AttemptError(failure, counts=slot.failed(failure))
             # only the containerd store, which knows the digest beforehand, pushes an index
             self._tag_state.in_part |= content.step is Step.PUSH and content.digest is not None
-            return Sent(failed, doubtful=failure.kind in MAY_HAVE_LANDED)
+            return AttemptError(failure, counts=slot.failed(failure))
         slot.succeeded()
         self._tag_state.digest = digest
         self._tag_state.in_part |= content.digest not in {None, digest}
-        return Sent()
+        return None
 
-    async def _settle(self, sent: Sent, content: TagWriter) -> None:
+    async def _settle(self, failed: AttemptError | None, content: TagWriter) -> None:
         """Continue after a write; a failed write has taken effect if the tag shows it."""
-        if sent.failed is None:
+        if failed is None:
             self._context.accepted.add(self.repository)
             return
-        self._tag_state.failed(doubtful=sent.doubtful)
+        self._tag_state.failed(doubtful=failed.failure.kind in MAY_HAVE_LANDED)
         # if the registry named a wait, the next attempt's read shows the result
-        if sent.failed.failure.asked_wait is not None or not await self._landed_after_all(
-            sent, content
+        if failed.failure.asked_wait is not None or not await self._landed_after_all(
+            failed, content
         ):
-            raise sent.failed
-        self._journal.close(sent.failed.failure)
+            raise failed
+        self._journal.close(failed.failure)
 
-    async def _landed_after_all(self, sent: Sent, content: TagWriter) -> bool:
+    async def _landed_after_all(self, failed: AttemptError, content: TagWriter) -> bool:
         """Read back a failed write that may have taken effect; a failed read proves nothing.
 
         After ``docker push`` any failure may be such, since it does more than write the tag.
         """
-        failed = sent.failed
-        if failed is None or not (sent.doubtful or content.step is Step.PUSH):
+        doubtful = failed.failure.kind in MAY_HAVE_LANDED
+        if not (doubtful or content.step is Step.PUSH):
             return False
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as unread:
             failure = replace(failed.failure, asked_wait=unread.failure.asked_wait)
             raise AttemptError(failure, counts=failed.counts) from unread
-        if sent.doubtful:
+        if doubtful:
             return await self._weigh(seen, content)
         if seen is None or self._tag_state.incomplete or not await content.named_by(seen):
             return False
@@ -457,7 +448,7 @@ class TagPush:
         seen = await self._reader.in_turn(self._head)
         if seen is not None and await content.named_by(seen):
             return await self._weigh(seen, content)
-        if seen is None or not self.protected or content.may_turn_out_to_be(seen):
+        if seen is None or not self.protected or may_turn_out_to_be(content.image, seen):
             self._note(seen)
             return False
         return await self._weigh(seen, content)
@@ -465,9 +456,7 @@ class TagPush:
     # -- the record -------------------------------------------------------------------------
 
     def _before_wait(self, failed: AttemptError, seconds: float) -> None:
-        self._journal.waits(seconds)
-        step = self._journal.attempts[-1].step
-        self._context.tell_wait(self.target, step, failed, self._tries, seconds)
+        self._context.tell_wait(self.target, self._journal, failed, self._tries, seconds)
 
     def _engine_said(self, lines: Sequence[str]) -> None:
         self._context.observer(EngineSaid(self.target, tuple(lines)))

@@ -1,10 +1,13 @@
-"""The content for a target by its present place: in the engine, or in the repository."""
+"""The content for a target by its present place: in the engine, or in the repository.
+
+Reads raise ``AttemptError``; ``send`` raises ``PushError``, for the holder of the slot.
+"""
 
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 
@@ -96,37 +99,6 @@ class Manifests:
         return await self._registry.head(self._repository, part.digest) is not None
 
 
-class TagWriter(Protocol):
-    """An image to write under tags.
-
-    Methods that read raise ``AttemptError``; ``send`` raises ``PushError``, for the holder of the
-    slot.
-    """
-
-    @property
-    def step(self) -> Step:
-        """The name of its write as a step."""
-
-    @property
-    def digest(self) -> Digest | None:
-        """Its digest in the registry, if it is known before it is sent."""
-
-    async def named_by(self, seen: Descriptor) -> bool:
-        """Return whether ``seen``, found under a tag, is this content."""
-
-    async def is_whole(self, digest: Digest) -> bool:
-        """Return whether the repository holds all of it; ``digest`` is what ``named_by`` saw."""
-
-    async def prepare(self) -> None:
-        """Make the reads that a write needs, before a slot is requested."""
-
-    def lock(self) -> AbstractAsyncContextManager[None]:
-        """Wait for the right to write it; it is released between attempts."""
-
-    async def send(self, target: TagReference, said: Said) -> Digest:
-        """Write it under ``target`` in one attempt and return the digest that was sent."""
-
-
 class ByDockerPush:
     """An image in the engine, sent by ``docker push``.
 
@@ -148,15 +120,18 @@ class ByDockerPush:
         sent_other: Callable[[TagReference, Digest], None],
     ) -> None:
         self.digest = image.digest
+        self.image = image
         self._source = source
-        self._image = image
         self._engine = engine
         self._manifests = manifests
         self._lock = lock
         self._sent_other = sent_other
 
     async def named_by(self, seen: Descriptor) -> bool:
-        """Compare digests or, for the classic store, which has none yet, the image ID."""
+        """Return whether ``seen``, found under a tag, is this image.
+
+        Compares digests or, for the classic store, which has none yet, the image ID.
+        """
         if self.digest is not None or self._manifests is None:
             return seen.digest == self.digest
         try:
@@ -165,25 +140,21 @@ class ByDockerPush:
             if failed.failure.status == NOT_FOUND:
                 return False
             raise
-        return is_of(manifest, self._image)
+        return is_of(manifest, self.image)
 
     async def is_whole(self, digest: Digest) -> bool:
-        """Look for its parts, if our process can."""
+        """Return whether the repository holds all parts of ``digest``, if our process can see."""
         return self._manifests is None or await self._manifests.is_whole(digest)
 
-    def may_turn_out_to_be(self, seen: Descriptor) -> bool:
-        """Return whether ``seen`` may be the result of this push."""
-        return may_turn_out_to_be(self._image, seen)
-
     async def prepare(self) -> None:
-        """Do nothing: the engine reads for itself."""
+        """Do nothing before a slot is requested: the engine reads for itself."""
 
     def lock(self) -> AbstractAsyncContextManager[None]:
-        """One push at a time in a repository."""
+        """Wait for the right to push: one push at a time in a repository."""
         return self._lock
 
     async def send(self, target: TagReference, said: Said) -> Digest:
-        """Run one ``docker push``; report another digest than the engine's."""
+        """Run one ``docker push`` and return the digest that it sent."""
         digest = await self._engine.push(self._source, target, said)
         if self.digest not in {None, digest}:
             self._sent_other(target, digest)
@@ -214,7 +185,7 @@ class ByManifestPut:
         self._unknown_blobs = unknown_blobs
 
     async def named_by(self, seen: Descriptor) -> bool:
-        """Compare digests."""
+        """Return whether ``seen``, found under a tag, is this manifest."""
         return seen.digest == self.digest
 
     async def is_whole(self, digest: Digest) -> bool:
@@ -241,6 +212,9 @@ class ByManifestPut:
                 self._unknown_blobs.note(target.tag, error)
             raise
         return self.digest
+
+
+TagWriter = ByDockerPush | ByManifestPut
 
 
 def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:

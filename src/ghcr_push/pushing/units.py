@@ -115,14 +115,14 @@ class Units:
 
     async def persist(self, unit: Unit, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt until it is done; raise the last ``AttemptError`` if the policy gives up."""
-        journal, clock = unit.journal, self._context.clock
+        clock = self._context.clock
         await anyio.sleep(max(0.0, unit.rests_until - clock()))
 
         def before_wait(failed: AttemptError, seconds: float) -> None:
             unit.rests_until = clock() + seconds
-            journal.waits(seconds)
-            step = journal.attempts[-1].step
-            self._context.tell_wait(self._seed, step, failed, unit.tries, seconds, unit.blob)
+            self._context.tell_wait(
+                self._seed, unit.journal, failed, unit.tries, seconds, unit.blob
+            )
 
         return await self._context.backoff.run(
             attempt, unit.tries, before_wait, lambda: self._limiter.spare
