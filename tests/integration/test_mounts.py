@@ -65,7 +65,6 @@ async def pushed(
         registry=client,
         backoff=Backoff(initial=0.1, maximum=1.0, max_attempts=3, random=Random(1)),
         observer=lambda _: None,
-        clock=anyio.current_time,
         start=start,
         attempt_timeout=60,
         verify=True,

@@ -188,7 +188,6 @@ def _queue(played: Played) -> PushRun:
             deadline=played.start + scenario.timeout,
         ),
         observer=lambda event: played.events.append((anyio.current_time(), event)),
-        clock=anyio.current_time,
         start=played.start,
         attempt_timeout=scenario.attempt_timeout,
         verify=scenario.verify,
@@ -249,9 +248,8 @@ def look_around(queue: PushRun, played: Played) -> None:
         spare = traffic.reads - limiter._reads.inside
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
             played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
-        shut = (
-            max(limiter._closed_until, limiter._next_start, limiter.outage.next_probe) + TIMER_GRACE
-        )
+        shut = max(limiter._closed_until, limiter._next_start, limiter.outage.next_probe)
+        shut += played.start + TIMER_GRACE
         # where writes are kept apart, none is let in beside one that reads in its slot first
         first = limiter._apart and limiter._begun < inside
         allowed = 1 if limiter.outage.lasts or first else limiter.limit
@@ -262,6 +260,7 @@ def look_around(queue: PushRun, played: Played) -> None:
         if limiter.window.waiting and near and now < played.broken_off:
             played.unquiet.append(f"nobody looks who could write soon at {now:.3f}")
         reads = 1 if limiter.outage.lasts else READS_PER_WRITE * limiter.limit
-        free = limiter._reads.inside < reads and now > limiter._next_read + TIMER_GRACE
+        closed = played.start + limiter._next_read + TIMER_GRACE
+        free = limiter._reads.inside < reads and now > closed
         if limiter._reads.waiting and free and shut < now < played.broken_off:
             played.unquiet.append(f"a free place to read is not taken at {now:.3f}")

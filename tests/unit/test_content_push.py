@@ -181,7 +181,6 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
         registry=cast("Registry", world),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
         observer=told.append,
-        clock=anyio.current_time,
         start=anyio.current_time(),
         attempt_timeout=900.0,
         verify=True,

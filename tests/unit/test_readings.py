@@ -158,7 +158,6 @@ async def bench(engine: ScriptedEngine) -> AsyncIterator[Bench]:
         registry=cast("Registry", None),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=3, random=Random(1)),
         observer=lambda _: None,
-        clock=anyio.current_time,
         start=anyio.current_time(),
         attempt_timeout=900.0,
         verify=True,

@@ -94,7 +94,6 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
         registry=cast("Registry", world),
         backoff=Backoff(initial=0.5, maximum=60.0, max_attempts=8, random=random),
         observer=lambda _: None,
-        clock=anyio.current_time,
         start=anyio.current_time(),
         attempt_timeout=900.0,
         verify=True,

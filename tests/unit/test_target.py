@@ -63,7 +63,6 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
         registry=cast("Registry", world),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
         observer=lambda _: None,
-        clock=anyio.current_time,
         start=anyio.current_time(),
         attempt_timeout=900.0,
         verify=True,

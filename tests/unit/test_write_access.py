@@ -39,7 +39,6 @@ def test_a_hold_that_comes_as_the_slot_is_given_out_is_waited_out() -> None:
             registry=cast("Registry", registry),
             backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
             observer=lambda _: None,
-            clock=anyio.current_time,
             start=0.0,
             attempt_timeout=900.0,
             verify=True,

@@ -1,9 +1,10 @@
 """The shared state of a run: ports, policies, what it has learned, and how to classify failures."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from traceback import format_exception
 from typing import Final
+
+import anyio
 
 from ghcr_push import tracing
 from ghcr_push.failures import MOST_DETAILS, ErrorInfo, Origin, PushError, classify
@@ -41,8 +42,8 @@ class RunContext:
     backoff: Backoff
     observer: Observer
     """Called with events as they happen; must return at once and raise nothing."""
-    clock: Callable[[], float]
     start: float
+    """The start of the run, on the clock of the event loop."""
     attempt_timeout: float
     verify: bool
     protect: tuple[str, ...]
@@ -64,6 +65,10 @@ class RunContext:
     """Repositories already reported as unreadable by policy."""
     reach: Reach = field(default_factory=Reach)
     """The registries that the engine reaches and our process does not."""
+
+    def clock(self) -> float:
+        """Return the seconds since the start of the run."""
+        return anyio.current_time() - self.start
 
     def reader(self, registry: str) -> TagReader:
         """Return the reader for the tags of ``registry``."""

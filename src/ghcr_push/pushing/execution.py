@@ -130,7 +130,6 @@ class Execution:
             engine=adapters.engine,
             backoff=self._backoff,
             observer=self._observer,
-            clock=anyio.current_time,
             start=self._start,
             attempt_timeout=settings.attempt_timeout,
             verify=settings.verify,

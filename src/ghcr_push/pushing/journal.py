@@ -8,15 +8,14 @@ from ghcr_push.pushing.ports import Upload
 
 
 class Journal:
-    """The attempts of one target; ``start`` is the run's, on the same clock as ``clock``."""
+    """The attempts of one unit; ``clock`` is the run's."""
 
-    def __init__(self, clock: Callable[[], float], start: float) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.attempts: list[Attempt] = []
         self.number = 0
         self.step: Step | None = None
         """The step of the current attempt; None if there is none."""
         self._clock = clock
-        self._start = start
         self._began = 0.0
         self._limit = 0
         self._sent: Step | None = None
@@ -62,7 +61,7 @@ class Journal:
             Attempt(
                 number=self.number,
                 step=self.step,
-                started=self._began - self._start,
+                started=self._began,
                 seconds=self._clock() - self._began,
                 limit=self._limit,
                 failure=failure,

@@ -114,7 +114,6 @@ class PushRun:
             observer=self._context.observer,
             random=self._context.backoff.random,
             clock=self._context.clock,
-            start=self._context.start,
         )
         return RegistryState(
             limiter=limiter,

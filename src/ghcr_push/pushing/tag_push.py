@@ -77,7 +77,7 @@ class TagPush:
         self._limiter = limiter
         self._may_start = may_start
         self._tries = Tries()
-        self._journal = Journal(context.clock, context.start)
+        self._journal = Journal(context.clock)
         self._reader = Reader(context, limiter, self.repository)
         self._tag_state = TagState()
         self._last_look: Look | None = None

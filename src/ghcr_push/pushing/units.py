@@ -62,7 +62,7 @@ class Units:
 
     def new(self, blob: Digest | None = None) -> Unit:
         """Create a unit, of ``blob`` if it is one, without attempts."""
-        journal = Journal(self._context.clock, self._context.start)
+        journal = Journal(self._context.clock)
         self._log.units.append(journal)
         return Unit(journal, blob)
 

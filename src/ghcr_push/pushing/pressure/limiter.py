@@ -116,16 +116,14 @@ class Limiter:
         observer: Observer,
         random: Random,
         clock: Callable[[], float] = anyio.current_time,
-        start: float = 0.0,
     ) -> None:
         self.registry = registry
-        self.pauses = Pauses(registry, tasks, observer, clock, start)
+        self.pauses = Pauses(registry, tasks, observer, clock)
         self._limit = limit
         self._tasks = tasks
         self._observer = observer
         self._random = random
         self._clock = clock
-        self._start = start
         self._writes = FifoQueue()
         self._reads = FifoQueue()
         self.window = Window(lambda: self._writers_soon)
@@ -417,7 +415,7 @@ class Limiter:
         if self.limit == old:
             return
         change = LimitChange(
-            at=self._clock() - self._start,
+            at=self._clock(),
             registry=self.registry,
             old=old,
             new=self.limit,

@@ -19,7 +19,7 @@ _GRACE: Final = 0.001
 class Pauses:
     """Reports the holds and outages of one registry.
 
-    ``start`` is that of the run, on the same clock as ``clock``; ``tasks`` runs the timers.
+    ``clock`` is the run's; ``tasks`` runs the timers.
     """
 
     def __init__(
@@ -28,7 +28,6 @@ class Pauses:
         tasks: TaskGroup,
         observer: Observer,
         clock: Callable[[], float],
-        start: float,
     ) -> None:
         self._down_since: float | None = None
         self._held_until = float("-inf")
@@ -36,12 +35,11 @@ class Pauses:
         self._tasks = tasks
         self._observer = observer
         self._clock = clock
-        self._start = start
 
     def held(self, seconds: float, reason: str) -> None:
         """Report a hold that begins now, or that lasts longer than reported before."""
         now = self._clock()
-        hold = Hold(at=now - self._start, registry=self._registry, seconds=seconds, reason=reason)
+        hold = Hold(at=now, registry=self._registry, seconds=seconds, reason=reason)
         self._held_until = now + seconds
         self._observer(Held(hold))
         self._tasks.start_soon(self._tell_of_hold, now, self._held_until)
