@@ -97,10 +97,8 @@ class World:
                 self.refusals.refuse(request, "gone", 404, "manifest unknown", "MANIFEST_UNKNOWN")
             return self._manifest(Digest(reference))
 
-    async def put(
-        self, repository: Repository, reference: str, manifest: Manifest
-    ) -> Digest | None:
-        """Write a tag, or a manifest under its digest; return its subject if that is listed."""
+    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
+        """Write a tag, or a manifest under its digest."""
         child = reference == manifest.digest
         operation: Operation = "child" if child else "put"
         tags = () if child else (reference,)
@@ -109,8 +107,6 @@ class World:
                 self.refusals.refuse(request, "denied", 403, "this manifest is not allowed")
             self._put[manifest.digest] = manifest
             await self._take(request, tags)
-        listed = repository.registry in self.scenario.lists_referrers
-        return self._subjects.get(manifest.digest) if listed else None
 
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
         """List what refers to a manifest, where the registry does."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import httpx2
 import pytest
-from tests.unit.test_registry_client import DIGEST, IMAGE, MANIFEST, OTHER, Registry, evidence_of
+from tests.unit.test_registry_client import DIGEST, IMAGE, OTHER, Registry, evidence_of
 
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest
@@ -96,15 +96,3 @@ async def test_pages_without_end_come_to_one() -> None:
     async with registry.client() as client:
         told = await evidence_of(client.referrers(IMAGE, OTHER))
     assert (told.kind, len(registry.seen)) == (Kind.UNSUPPORTED, MOST_PAGES)
-
-
-@pytest.mark.parametrize(
-    ("headers", "subject"),
-    [({}, None), ({"OCI-Subject": OTHER}, OTHER), ({"OCI-Subject": "x"}, None)],
-)
-async def test_a_write_says_whether_the_registry_lists_it(
-    headers: dict[str, str], subject: Digest | None
-) -> None:
-    registry = Registry(lambda _: httpx2.Response(201, headers=headers))
-    async with registry.client() as client:
-        assert await client.put(IMAGE, DIGEST, MANIFEST) == subject

@@ -69,8 +69,6 @@ class ContentPush:
         self._unbelieved: set[Digest] = set()
         """Blobs to send without looking for them."""
         self.unknown_blobs = UnknownBlobs(self._send_again)
-        self.listed: set[Digest] = set()
-        """Manifests that the registry itself added to a list of referrers."""
         self._wanted: frozenset[Digest] | None = None
         """The blobs to upload, None for all."""
 

@@ -67,7 +67,7 @@ class TagReader(Protocol):
     """Reads a registry's tags: our process, or an engine for us."""
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Return what a tag names, or None."""
+        """Return what a tag names, or None; a ``Registry`` also takes a digest."""
 
 
 class Content(Protocol):
@@ -119,7 +119,7 @@ class Upload(Protocol):
         """Make one attempt to upload the blob, by a mount if possible."""
 
 
-class Registry(Protocol):
+class Registry(TagReader, Protocol):
     """The registries of a run, as our own process reaches them."""
 
     async def check_write_access(self, repository: Repository) -> None:
@@ -134,19 +134,11 @@ class Registry(Protocol):
     def upload(self, repository: Repository, blob: Blob) -> Upload:
         """Return an upload of ``blob`` into ``repository``."""
 
-    async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Return what a tag or digest names, or None."""
-
     async def get(self, repository: Repository, reference: str) -> Manifest:
         """Fetch a manifest or index with its exact bytes."""
 
-    async def put(
-        self, repository: Repository, reference: str, manifest: Manifest
-    ) -> Digest | None:
-        """Write ``manifest`` under a tag or its own digest.
-
-        Returns its subject if the registry lists it among the subject's referrers by itself.
-        """
+    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
+        """Write ``manifest`` under a tag or its own digest."""
 
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
         """List the referrers of a manifest; None if the registry has no such list."""

@@ -97,13 +97,10 @@ class ReferrerPush:
 
     async def _list(self, subject: Digest, manifests: Sequence[Manifest]) -> None:
         """Make the registry list ``manifests`` as referrers of ``subject``, or list them by tag."""
-        rest = [each for each in manifests if each.digest not in self._content_push.listed]
-        if not rest:
-            return
         listed = await self._read(
             lambda: self._context.registry.referrers(self._repository, subject)
         )
-        rest = [each for each in rest if each.digest not in (listed or ())]
+        rest = [each for each in manifests if each.digest not in (listed or ())]
         if not rest:
             return
         tag = ReferrersTag(subject, self._context, self._units)

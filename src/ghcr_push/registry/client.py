@@ -187,14 +187,8 @@ class RegistryClient:
             same_digest(answer, named, digest)
         return Manifest(_media_type(answer), digest, answer.body)
 
-    async def put(
-        self, repository: Repository, reference: str, manifest: Manifest
-    ) -> Digest | None:
-        """Write ``manifest`` under a tag or its own digest, byte for byte.
-
-        Returns the subject if the registry adds the manifest to the subject's referrers itself
-        (distribution-spec, ``OCI-Subject``), else None.
-        """
+    async def put(self, repository: Repository, reference: str, manifest: Manifest) -> None:
+        """Write ``manifest`` under a tag or its own digest, byte for byte."""
         request = ApiRequest(
             method="PUT",
             repository=repository,
@@ -207,8 +201,6 @@ class RegistryClient:
             # a proxy's page may have status 200 too
             raise self._session.refusal(answer)
         same_digest(answer, manifest.digest, answer.digest)
-        subject = answer.headers.get("OCI-Subject", "").strip()
-        return Digest(subject) if is_digest(subject) else None
 
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
         """List the referrers of a manifest; None if the registry has no referrers API."""
