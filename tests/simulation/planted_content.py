@@ -132,37 +132,38 @@ def content_retried_in_silence(patch: pytest.MonkeyPatch) -> None:
 def blobs_counted_with_each_reading(patch: pytest.MonkeyPatch) -> None:
     bring_missing = ContentPush._bring_missing
 
-    async def forgetful(self: ContentPush, blob: Blob) -> None:
-        await bring_missing(self, blob)
-        self._brought.clear()
+    async def forgetful(self: ContentPush, *args: Any) -> None:
+        await bring_missing(self, *args)
+        for each in self._blobs.values():
+            each.brought = False
 
     patch.setattr(ContentPush, "_bring_missing", forgetful)
 
 
 @FAULTS.caught_by("nothing_is_begun_after_fail_fast", skip=290)
 def content_begun_after_fail_fast(patch: pytest.MonkeyPatch) -> None:
-    init = ContentPush.__init__
+    init = Units.__init__
 
-    def eager(self: ContentPush, *args: Any, **named: Any) -> None:
-        init(self, *args, **{**named, "may_begin": lambda: True})
+    def eager(self: Units, **named: Any) -> None:
+        init(self, **{**named, "may_begin": lambda: True})
 
-    patch.setattr(ContentPush, "__init__", eager)
+    patch.setattr(Units, "__init__", eager)
 
 
 @FAULTS.caught_by("units_wait_as_asked")
 def blob_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
-    persist = Units.persist
+    persist = Unit.persist
 
-    async def impatient(self: Units, unit: Unit, attempt: Any) -> Any:
+    async def impatient(self: Unit, attempt: Any) -> Any:
         async def twice() -> Any:
             try:
                 return await attempt()
             except AttemptError:
                 return await attempt()
 
-        return await persist(self, unit, twice)
+        return await persist(self, twice)
 
-    patch.setattr(Units, "persist", impatient)
+    patch.setattr(Unit, "persist", impatient)
 
 
 @FAULTS.caught_by("blobs_are_looked_for_before_they_are_sent")

@@ -24,7 +24,7 @@ from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
-from ghcr_push.pushing.units import Units
+from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.content import FoundContent, Read
 
@@ -159,15 +159,18 @@ class Bench:
 
         async def no_refusal() -> None: ...
 
-        content_push = ContentPush(
-            target,
+        units = Units(
+            seed=target,
             context=self.context,
             limiter=self.limiter,
+            may_begin=lambda: True,
+            log=log,
+        )
+        content_push = ContentPush(
+            units,
             known_blobs=self.known_blobs,
             content=SharedContent(self.readings, content),
             refusal=no_refusal,
-            may_begin=lambda: True,
-            log=log,
         )
         assert await content_push.push() == TOP
         return log.transfer
@@ -392,9 +395,13 @@ async def test_a_wait_that_was_cut_off_is_kept_by_the_next_who_try() -> None:
     async with bench(World()) as on:
         target = Target(TagReference(APP, "1"), Source("app"))
         units = Units(
-            target, context=on.context, limiter=on.limiter, may_begin=lambda: True, log=ContentLog()
+            seed=target,
+            context=on.context,
+            limiter=on.limiter,
+            may_begin=lambda: True,
+            log=ContentLog(),
         )
-        unit, tried = units.new(), list[float]()
+        unit, tried = Unit(units), list[float]()
 
         async def attempt() -> None:
             tried.append(anyio.current_time())
@@ -404,6 +411,6 @@ async def test_a_wait_that_was_cut_off_is_kept_by_the_next_who_try() -> None:
         unit.journal.open(Step.UPLOAD, 1)
         unit.journal.close(None)
         with anyio.move_on_after(1):
-            await units.persist(unit, attempt)
-        await units.persist(unit, attempt)
+            await unit.persist(attempt)
+        await unit.persist(attempt)
     assert tried[1] - tried[0] >= 7

@@ -110,8 +110,10 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
         )
         limiter.outage.answered()
         target = Target(TagReference(APP, "1"), Source("app"))
-        units = Units(target, context=context, limiter=limiter, may_begin=lambda: True, log=log)
-        tag = ReferrersTag(SUBJECT, context, units)
+        units = Units(
+            seed=target, context=context, limiter=limiter, may_begin=lambda: True, log=log
+        )
+        tag = ReferrersTag(SUBJECT, units)
         try:
             await tag.add(manifests)
         except AttemptError as failed:  # a task group would wrap it

@@ -5,17 +5,16 @@ top manifest. So a tag never points at something incomplete.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 
 import anyio
 
 from ghcr_push.failures import PushError
-from ghcr_push.model import BlobOutcome, Failure, Kind, Manifest, Step, Target
-from ghcr_push.pushing.context import NOT_READABLE, NotStartedError, RunContext
+from ghcr_push.model import BlobOutcome, Failure, Kind, Manifest, Step
+from ghcr_push.pushing.context import NOT_READABLE, NotStartedError
 from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed
-from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Blob, ImageManifests, Upload
-from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
@@ -25,50 +24,58 @@ from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.references import Digest, Repository
 
 
+@dataclass(slots=True)
+class _BlobPush:
+    """A blob on its way into the repository, over all readings."""
+
+    unit: Unit
+    size: int
+    upload: Upload | None = None
+    """The latest one."""
+    brought: bool = False
+    believed: bool = True
+    """Whether a read is believed that finds it; if not, it is sent without one."""
+
+    @property
+    def bytes_there(self) -> int:
+        """Bytes of it that the repository has; a byte sent twice counts once."""
+        if self.brought:
+            return self.size
+        return min(self.upload.bytes_sent, self.size) if self.upload else 0
+
+
 class ContentPush:
     """Uploads the content of one group to its repository.
 
-    It is uploaded with the target ``seed`` and records its progress in ``log``. ``refusal`` is
-    called before the first blob is sent. ``may_begin`` says whether a write may start now.
+    ``refusal`` is called before the first blob is sent.
     """
 
     def __init__(
         self,
-        seed: Target,
+        units: Units,
         *,
-        context: RunContext,
-        limiter: Limiter,
         known_blobs: KnownBlobs,
         content: SharedContent,
         refusal: Callable[[], Coroutine[None, None, Failure | None]],
-        may_begin: Callable[[], bool],
-        log: ContentLog,
     ) -> None:
-        self.log = log
-        self.repository = seed.reference.repository
+        self.units = units
+        self.repository = units.repository
         """The target repository."""
-        self._seed = seed
-        self._context = context
-        self._limiter = limiter
+        self.unknown_blobs = UnknownBlobs(self._send_again)
+        self.may_begin = units.may_begin
+        self.stalled = known_blobs.progress.stalled
+        self._context = units.context
+        self._limiter = units.limiter
+        self._log = units.log
         self._known_blobs = known_blobs
         self._content = content
         self._refusal = refusal
-        self._may_begin = may_begin
-        self.units = Units(seed, context=context, limiter=limiter, may_begin=may_begin, log=log)
-        self._reader = self.units.reader
-        self._passes = self.units.new()
+        self._reader = units.reader
+        self._passes = Unit(units)
         """The attempts to read the image that this repository reports."""
-        self._blobs: dict[Digest, Unit] = {}
-        """The units of the blobs, over all readings."""
-        self._brought: set[Digest] = set()
-        self._sizes: dict[Digest, int] = {}
-        self._uploads: dict[Digest, Upload] = {}
-        """The latest unit of each blob."""
+        self._blobs: dict[Digest, _BlobPush] = {}
         self._whole = False
         """Whether all blobs are known."""
-        self._unbelieved: set[Digest] = set()
-        """Blobs to send without looking for them."""
-        self.unknown_blobs = UnknownBlobs(self._send_again)
         self._wanted: frozenset[Digest] | None = None
         """The blobs to upload, None for all."""
 
@@ -85,7 +92,7 @@ class ContentPush:
         *children, top = whole.manifests
         await self._bring_manifests(children)
         self._context.observer(
-            ContentDone(self._seed, self.log.transfer, self._context.clock() - began)
+            ContentDone(self.units.seed, self._log.transfer, self._context.clock() - began)
         )
         return top
 
@@ -101,9 +108,9 @@ class ContentPush:
 
     async def _send_again(self, digests: frozenset[Digest]) -> None:
         """Send blobs again that the registry reported both as present and as missing."""
-        again = digests & self._brought
-        self._brought -= again
-        self._unbelieved |= again
+        again = [blob for digest, blob in self._blobs.items() if digest in digests and blob.brought]
+        for blob in again:
+            blob.brought = blob.believed = False
         if again:
             await self._bring_all()
 
@@ -116,34 +123,34 @@ class ContentPush:
             whole = await self._receive()
             if whole is not None:
                 return whole
-            if not self._may_begin():
+            if not self.may_begin():
                 raise NotStartedError
             await self._content.until_read()
 
     async def _wait_for_answer(self) -> None:
         """Wait until the registry answers, before an image is read for it."""
         if not self._limiter.outage.answers:
-            unit = self.units.new()
-            await self.units.persist(unit, lambda: self._ask(unit.journal))
+            unit = Unit(self.units)
+            await unit.persist(lambda: self._ask(unit))
 
-    async def _ask(self, journal: Journal) -> None:
+    async def _ask(self, unit: Unit) -> None:
         async def head() -> None:
-            journal.open(Step.LOOK, self._limiter.limit)
-            await self._context.registry.head(self.repository, self._seed.reference.tag)
+            unit.open(Step.LOOK)
+            await self._context.registry.head(self.repository, self.units.seed.reference.tag)
 
         try:
             await self._reader.in_turn(head)
         except AttemptError as failed:
             if self._limiter.outage.answers:
-                journal.drop()
+                unit.journal.drop()
                 return
-            if journal.step is not None:  # a registry that is given up was not asked
-                self.units.record_first(journal, failed.failure)
+            if unit.journal.step is not None:  # a registry that is given up was not asked
+                unit.record_first(failed.failure)
             raise
-        if journal.attempts:
-            self.units.record(journal, None)
+        if unit.journal.attempts:
+            unit.record(None)
         else:
-            journal.drop()
+            unit.journal.drop()
 
     async def _receive(self) -> ImageManifests | None:
         """Join a reading; None if another one is needed because this one had to give way.
@@ -177,7 +184,7 @@ class ContentPush:
                             errors.append(error)
                             receiver.scope.cancel()
                     tasks.cancel_scope.cancel()
-            self.log.count(seconds_compressing=receiver.seconds_compressing)
+            self._log.count(seconds_compressing=receiver.seconds_compressing)
         if errors:
             raise self._failed(errors[0])
         if receiver.gave_way:
@@ -190,8 +197,8 @@ class ContentPush:
         """Return the error that ended the content: an unreadable image is a failed attempt."""
         if not isinstance(error, PushError):
             return error
-        failure = self.units.judge(error)
-        if not self._may_begin():
+        failure = self._context.judge(error, self.repository)
+        if not self.may_begin():
             return NotStartedError()
         self._end_pass(failure)
         return AttemptError(failure, counts=True)
@@ -200,19 +207,11 @@ class ContentPush:
         """Yield the blobs, counting the time of waiting for each."""
         asked = self._context.clock()
         async for blob in receiver:
-            self.log.count(seconds_reading=self._context.clock() - asked)
+            self._log.count(seconds_reading=self._context.clock() - asked)
             yield blob
             asked = self._context.clock()
 
     # -- as a participant of a reading -------------------------------------------------------
-
-    def stalled(self) -> bool:
-        """Return whether the registry makes no progress at present."""
-        return self._known_blobs.progress.stalled()
-
-    def may_begin(self) -> bool:
-        """Return whether untried work may still start, or something of it was tried."""
-        return self._may_begin()
 
     def pass_begins(self) -> None:
         """Start to count an attempt."""
@@ -224,7 +223,7 @@ class ContentPush:
         if journal.step is None:  # another repository started it and has left
             self.pass_begins()
         self._end_pass(failed.failure)
-        self._context.tell_wait(self._seed, journal, failed, tries, wait)
+        self._context.tell_wait(self.units.seed, journal, failed, tries, wait)
 
     def _end_pass(self, failure: Failure | None) -> None:
         """Record the current pass if there is anything to report, which is rare."""
@@ -232,38 +231,36 @@ class ContentPush:
         if failure is None and journal.number == 1:
             journal.drop()
         elif journal.step is not None:
-            self.units.record(journal, failure)
+            self._passes.record(failure)
 
     # -- one blob ---------------------------------------------------------------------------
 
     async def _bring(self, blob: Blob) -> None:
-        if self._wanted is not None and blob.digest not in self._wanted:
+        digest = blob.digest
+        if self._wanted is not None and digest not in self._wanted:
             return
-        self._sizes[blob.digest] = blob.size
-        async with self._known_blobs.lock(self.repository, blob.digest):
-            if blob.digest not in self._brought:
-                await self._bring_missing(blob)
+        if digest not in self._blobs:
+            self._blobs[digest] = _BlobPush(Unit(self.units, digest), blob.size)
+        async with self._known_blobs.lock(self.repository, digest):
+            if not self._blobs[digest].brought:
+                await self._bring_missing(blob, self._blobs[digest])
 
-    async def _bring_missing(self, blob: Blob) -> None:
-        if blob.digest not in self._blobs:
-            self._blobs[blob.digest] = self.units.new(blob.digest)
-        unit = self._blobs[blob.digest]
+    async def _bring_missing(self, blob: Blob, push: _BlobPush) -> None:
         upload = self._context.registry.upload(self.repository, blob)
         landed = BlobOutcome.FOUND
-        believed = blob.digest not in self._unbelieved
-        if not (believed and self._known_blobs.holds(self.repository, blob.digest)):
-            self.log.uploads.append(upload)
-            self._uploads[blob.digest] = upload
+        if not (push.believed and self._known_blobs.holds(self.repository, blob.digest)):
+            self._log.uploads.append(upload)
+            push.upload = upload
+            attempt = self._try if push.believed else self._send_unseen
             with self._known_blobs.progress.of(upload, blob.size):
-                attempt = self._try if believed else self._send_unseen
-                landed = await self.units.persist(unit, lambda: attempt(blob, upload, unit.journal))
+                landed = await push.unit.persist(lambda: attempt(blob, upload, push.unit))
             self._known_blobs.add(self.repository, blob.digest)
-        self._brought.add(blob.digest)
-        self.log.count(**{f"blobs_{landed}": 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
+        push.brought = True
+        self._log.count(**{f"blobs_{landed}": 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
-    async def _try(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
+    async def _try(self, blob: Blob, upload: Upload, unit: Unit) -> BlobOutcome:
         """Look for the blob; if it is missing, mount or send it, once."""
-        if await self._is_there(blob.digest, journal, self._reader.in_turn):
+        if await self._is_there(blob.digest, unit, self._reader.in_turn):
             return BlobOutcome.FOUND
         looked = self._context.clock()
         await self._known_blobs.look_elsewhere(self.repository, blob.digest)
@@ -274,12 +271,12 @@ class ContentPush:
         async def look_again() -> BlobOutcome | None:
             nonlocal looked
             if self._known_blobs.holds(self.repository, blob.digest):  # found here for a mount
-                self._record_found(journal)
+                self._record_found(unit)
                 return BlobOutcome.FOUND
             mounted = mount_candidate() and self._known_blobs.mounting
             if mounted or self._context.clock() - looked <= LOOK_STAYS_TRUE:
                 return None
-            there = await self._is_there(blob.digest, journal, self._reader.at_once)
+            there = await self._is_there(blob.digest, unit, self._reader.at_once)
             looked = self._context.clock()
             return BlobOutcome.FOUND if there else None
 
@@ -298,15 +295,11 @@ class ContentPush:
             def rest() -> float:
                 return 0.0 if mount_candidate() else self._rest()
 
-            return await self.units.send(blob.digest, attempt, journal, look_again, rest)
+            return await unit.send(blob.digest, attempt, look_again, rest)
 
-    async def _send_unseen(self, blob: Blob, upload: Upload, journal: Journal) -> BlobOutcome:
+    async def _send_unseen(self, blob: Blob, upload: Upload, unit: Unit) -> BlobOutcome:
         """Send the blob once, without looking for it or mounting it."""
-
-        async def attempt() -> BlobOutcome:
-            return await self._upload(upload, None)
-
-        return await self.units.send(blob.digest, attempt, journal, rest=self._rest)
+        return await unit.send(blob.digest, lambda: self._upload(upload, None), rest=self._rest)
 
     async def _upload(self, upload: Upload, origin: Repository | None) -> BlobOutcome:
         """Attempt an upload once; a wait that its source asks for is one for all its blobs."""
@@ -326,7 +319,7 @@ class ContentPush:
     async def _is_there(
         self,
         digest: Digest,
-        journal: Journal,
+        unit: Unit,
         read: Callable[[Callable[[], Awaitable[bool]]], Awaitable[bool]],
     ) -> bool:
         try:
@@ -335,18 +328,18 @@ class ContentPush:
             readable = failed.failure.kind not in NOT_READABLE
             if not (readable and (failed.failure.retryable or self._limiter.outage.given_up)):
                 return False  # it proves nothing: the upload's own answer will show the problem
-            journal.open(Step.LOOK, self._limiter.limit)
-            self.units.record_first(journal, failed.failure)
+            unit.open(Step.LOOK)
+            unit.record_first(failed.failure)
             raise
         if there:
-            self._record_found(journal)
+            self._record_found(unit)
         return there
 
-    def _record_found(self, journal: Journal) -> None:
+    def _record_found(self, unit: Unit) -> None:
         """Record that a blob needs no further attempt after a failed one."""
-        if journal.attempts:
-            journal.open(Step.LOOK, self._limiter.limit)
-            self.units.record(journal, None)
+        if unit.journal.attempts:
+            unit.open(Step.LOOK)
+            unit.record(None)
 
     # -- manifests of an index --------------------------------------------------------------
 
@@ -376,7 +369,7 @@ class ContentPush:
         return seen is not None and seen.digest == digest
 
     async def _put(self, manifest: Manifest) -> None:
-        unit = self.units.new()
+        unit = Unit(self.units)
 
         async def request() -> None:
             try:
@@ -387,34 +380,26 @@ class ContentPush:
 
         async def attempt() -> None:
             await self.unknown_blobs.mend()
-            await self.units.send(manifest.digest, request, unit.journal)
+            await unit.send(manifest.digest, request)
 
-        await self.units.persist(unit, attempt)
+        await unit.persist(attempt)
 
     # -- progress ----------------------------------------------------------------------------
 
     async def _tell(self) -> None:
         while True:
             await anyio.sleep(self._context.progress_every)
-            self.log.count()
+            self._log.count()
             self._context.observer(
                 ContentProgress(
-                    self._seed,
-                    self.log.transfer,
+                    self.units.seed,
+                    self._log.transfer,
                     self._expected,
-                    done=sum(map(self._bytes_there, self._sizes)),
-                    size=sum(self._sizes.values()),
+                    done=sum(blob.bytes_there for blob in self._blobs.values()),
+                    size=sum(blob.size for blob in self._blobs.values()),
                     whole=self._whole,
                 )
             )
-
-    def _bytes_there(self, digest: Digest) -> int:
-        """Return the bytes of a blob that the repository has; a byte sent twice counts once."""
-        size = self._sizes[digest]
-        if digest in self._brought:
-            return size
-        upload = self._uploads.get(digest)
-        return min(upload.bytes_sent, size) if upload else 0
 
     @property
     def _expected(self) -> int | None:

@@ -22,6 +22,7 @@ from ghcr_push.pushing.referrers import ReferrerPush
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests, TagWriter
 from ghcr_push.pushing.together import ONLY_ENGINE, Together
+from ghcr_push.pushing.units import Units
 from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, TagReference
@@ -205,7 +206,6 @@ class GroupPush:
         push = ReferrerPush(
             self._image.referrers.found,
             self._content_push(seed, referrers, seed.content),
-            self._context,
             self._registry_state.known_blobs,
         )
         try:
@@ -225,15 +225,18 @@ class GroupPush:
 
     def _content_push(self, seed: TagPush, content: SharedContent, log: ContentLog) -> ContentPush:
         state, repository = self._registry_state, self._group.repository
-        return ContentPush(
-            seed.target,
+        units = Units(
+            seed=seed.target,
             context=self._context,
             limiter=state.limiter,
+            may_begin=lambda: seed.may_begin,
+            log=log,
+        )
+        return ContentPush(
+            units,
             known_blobs=state.known_blobs,
             content=content,
             refusal=lambda: state.write_access.refusal(repository),
-            may_begin=lambda: seed.may_begin,
-            log=log,
         )
 
     async def _may_move(self) -> bool:

@@ -13,13 +13,13 @@ import anyio
 
 from ghcr_push.model import Descriptor, Kind, Manifest, Referrer, ReferrerRecord, Step
 from ghcr_push.pushing.content_push import ContentPush
-from ghcr_push.pushing.context import RunContext, ours
+from ghcr_push.pushing.context import ours
 from ghcr_push.pushing.events import Noticed
-from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.referrers_tag import ReferrersTag
 from ghcr_push.pushing.side_by_side import for_each
+from ghcr_push.pushing.units import Unit
 from ghcr_push.references import Digest
 
 T = TypeVar("T")
@@ -35,14 +35,13 @@ class ReferrerPush:
         self,
         referrers: Sequence[Referrer],
         content_push: ContentPush,
-        context: RunContext,
         known_blobs: KnownBlobs,
     ) -> None:
         self._referrers = referrers
         self._content_push = content_push
-        self._context = context
         self._known_blobs = known_blobs
         self._units = content_push.units
+        self._context = self._units.context
         self._repository = self._units.repository
         self._reader = self._units.reader
         self._written: set[Referrer] = set()
@@ -103,31 +102,25 @@ class ReferrerPush:
         rest = [each for each in manifests if each.digest not in (listed or ())]
         if not rest:
             return
-        tag = ReferrersTag(subject, self._context, self._units)
+        tag = ReferrersTag(subject, self._units)
         async with self._known_blobs.lock(self._repository, subject):
             await tag.add(rest)
 
     async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
-        unit = self._units.new()
-
-        async def attempt() -> T:
-            once = partial(self._reader.in_turn, request)
-            return await self._units.read(Step.LOOK, unit.journal, once)
-
-        return await self._units.persist(unit, attempt)
+        unit, once = Unit(self._units), partial(self._reader.in_turn, request)
+        return await unit.persist(lambda: unit.read(Step.LOOK, once))
 
     # -- cosign's tags ------------------------------------------------------------------------
 
     async def _tag(self, referrer: Referrer) -> None:
         """Make cosign's tag name the referrer, unless it already names more than that."""
-        unit = self._units.new()
-        if await self._units.persist(unit, lambda: self._write_tag(referrer, unit.journal)):
+        unit = Unit(self._units)
+        if await unit.persist(lambda: self._write_tag(referrer, unit)):
             self._written.add(referrer)
         else:
             self._written.discard(referrer)
 
-    async def _write_tag(self, referrer: Referrer, journal: Journal) -> bool:
-        read = self._units.read
+    async def _write_tag(self, referrer: Referrer, unit: Unit) -> bool:
         tag, manifest = str(referrer.tag), referrer.manifest
 
         async def head() -> Descriptor | None:
@@ -138,18 +131,18 @@ class ReferrerPush:
             return True
 
         while True:
-            seen = await read(Step.LOOK, journal, lambda: self._reader.in_turn(head))
-            if seen is not None and not await read(
-                Step.FETCH, journal, partial(self._may_move, referrer, seen)
+            seen = await unit.read(Step.LOOK, lambda: self._reader.in_turn(head))
+            if seen is not None and not await unit.read(
+                Step.FETCH, partial(self._may_move, referrer, seen)
             ):
                 return False
 
             async def moved(seen: Descriptor | None = seen) -> bool | None:
                 at_once = partial(self._reader.at_once, head)
-                return None if await read(Step.LOOK, journal, at_once) == seen else False
+                return None if await unit.read(Step.LOOK, at_once) == seen else False
 
-            if await self._units.send(manifest.digest, write, journal, moved):
-                await read(Step.PROVE, journal, lambda: self._prove(head, manifest, tag))
+            if await unit.send(manifest.digest, write, moved):
+                await unit.read(Step.PROVE, lambda: self._prove(head, manifest, tag))
                 return True
 
     async def _prove(

@@ -17,10 +17,9 @@ import anyio
 from ghcr_push import media_types
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest, Step
-from ghcr_push.pushing.context import RunContext, ours
-from ghcr_push.pushing.journal import Journal
+from ghcr_push.pushing.context import ours
 from ghcr_push.pushing.pressure.retry import AttemptError
-from ghcr_push.pushing.units import Units
+from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.references import Digest, referrers_tag
 
 Read = Callable[[Callable[[], Awaitable[Manifest | None]]], Awaitable[Manifest | None]]
@@ -37,17 +36,12 @@ _NOT_THERE: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLO
 class ReferrersTag:
     """The list of what refers to ``subject`` in the repository of ``units``, kept by tag."""
 
-    def __init__(
-        self,
-        subject: Digest,
-        context: RunContext,
-        units: Units,
-    ) -> None:
+    def __init__(self, subject: Digest, units: Units) -> None:
         self._repository = units.repository
         self._subject = subject
         self._tag = referrers_tag(subject)
-        self._context = context
-        self._units = units
+        self._context = units.context
+        self._unit = Unit(units)
         self._reader = units.reader
         self._index: Manifest | None = None
         self._wanted: dict[str, Entry] = {}
@@ -60,23 +54,22 @@ class ReferrersTag:
     async def add(self, manifests: Sequence[Manifest]) -> None:
         """Add ``manifests`` to the list; raise ``AttemptError`` if that is impossible."""
         self._wanted |= {each.digest: described(each) for each in manifests}
-        unit = self._units.new()
-        await self._units.persist(unit, lambda: self._attempt(unit.journal))
+        await self._unit.persist(self._attempt)
 
-    async def _attempt(self, journal: Journal) -> None:
-        read = self._units.read
-        if await read(Step.LOOK, journal, lambda: self._is_complete(self._reader.in_turn)):
+    async def _attempt(self) -> None:
+        read = self._unit.read
+        if await read(Step.LOOK, lambda: self._is_complete(self._reader.in_turn)):
             return
         if self._doubted:
-            await read(Step.LOOK, journal, self._drop_lost)
+            await read(Step.LOOK, self._drop_lost)
 
         async def look_again() -> bool | None:
             """Read it in the slot, right before the write; False if no write is needed."""
             complete = partial(self._is_complete, self._reader.at_once)
-            return False if await read(Step.LOOK, journal, complete) else None
+            return False if await read(Step.LOOK, complete) else None
 
-        if await self._units.send(self._subject, self._write, journal, look_again):
-            await read(Step.PROVE, journal, self._settle)
+        if await self._unit.send(self._subject, self._write, look_again):
+            await read(Step.PROVE, self._settle)
 
     async def _is_complete(self, read: Read) -> bool:
         """Read the list; return whether it has all entries that it should."""

@@ -1,7 +1,7 @@
 """The units of a group's content: each is tried in separate slots, recorded, and retried."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
@@ -12,20 +12,9 @@ from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.reads import Reader, answered
-from ghcr_push.references import Digest
+from ghcr_push.references import Digest, Repository
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Unit:
-    """A reading, a blob or a manifest, and its attempts so far."""
-
-    journal: Journal
-    blob: Digest | None = None
-    tries: Tries = field(default_factory=Tries)
-    rests_until: float = float("-inf")
-    """The time before which it is not retried, even if the waiting task was cancelled meanwhile."""
 
 
 async def _unseen() -> None:
@@ -37,40 +26,46 @@ def _no_rest() -> float:
     return 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Units:
-    """Tries the units of the content of ``seed``; ``log`` has the attempts.
+    """What the units of one content share: it is uploaded with ``seed``, to its repository.
 
-    ``may_begin`` says whether a write may start now.
+    ``may_begin`` says whether a write may start now; ``log`` has the attempts.
     """
 
-    def __init__(
-        self,
-        seed: Target,
-        *,
-        context: RunContext,
-        limiter: Limiter,
-        may_begin: Callable[[], bool],
-        log: ContentLog,
-    ) -> None:
-        self.repository = seed.reference.repository
-        self.reader = Reader(context, limiter, self.repository)
-        self._seed = seed
-        self._context = context
-        self._limiter = limiter
-        self._may_begin = may_begin
-        self._log = log
+    seed: Target
+    context: RunContext
+    limiter: Limiter
+    may_begin: Callable[[], bool]
+    log: ContentLog
 
-    def new(self, blob: Digest | None = None) -> Unit:
-        """Create a unit, of ``blob`` if it is one, without attempts."""
-        journal = Journal(self._context.clock)
-        self._log.units.append(journal)
-        return Unit(journal, blob)
+    @property
+    def repository(self) -> Repository:
+        """The target repository."""
+        return self.seed.reference.repository
+
+    @property
+    def reader(self) -> Reader:
+        """Reads of the repository."""
+        return Reader(self.context, self.limiter, self.repository)
+
+
+class Unit:
+    """A reading, a blob or a manifest, and its attempts so far; ``blob`` if it is one."""
+
+    def __init__(self, units: Units, blob: Digest | None = None) -> None:
+        self.journal = Journal(units.context.clock)
+        self._units = units
+        self._blob = blob
+        self._tries = Tries()
+        self._rests_until = float("-inf")
+        """The time before which it is not retried, even if the waiting task was cancelled."""
+        units.log.units.append(self.journal)
 
     async def send(
         self,
         digest: Digest,
         request: Callable[[], Awaitable[T]],
-        journal: Journal,
         look_again: Callable[[], Awaitable[T | None]] = _unseen,
         rest: Callable[[], float] = _no_rest,
     ) -> T:
@@ -79,75 +74,75 @@ class Units:
         ``digest`` is that of the written manifest or blob, or of a written list's subject.
         ``rest`` gives the seconds that its source asked for: they pass without a slot.
         """
+        units = self._units
         while True:
             if seconds := rest():
                 await anyio.sleep(seconds)
-            async with self._limiter.write((self.repository, digest)) as slot:
+            async with units.limiter.write((units.repository, digest)) as slot:
                 found = await look_again() if slot.open else None
                 if found is not None:
                     return found
-                if not self._may_begin():
+                if not units.may_begin():
                     raise NotStartedError
                 if not rest() and slot.begin():
-                    return await self._write(request, journal, slot)
+                    return await self._write(request, slot)
 
-    async def _write(self, request: Callable[[], Awaitable[T]], journal: Journal, slot: Slot) -> T:
+    async def _write(self, request: Callable[[], Awaitable[T]], slot: Slot) -> T:
         """Write once, in the slot, and learn from the result."""
-        journal.send(Step.UPLOAD, slot.limit)
-        self._log.begun = True
-        began = self._context.clock()
+        units, context = self._units, self._units.context
+        self.journal.send(Step.UPLOAD, slot.limit)
+        units.log.begun = True
+        began = context.clock()
         try:
-            result = await answered(request(), within=self._context.attempt_timeout)
+            result = await answered(request(), within=context.attempt_timeout)
         except Exception as error:  # an internal error, too, fails this unit alone
-            failure = self.judge(error)
+            failure = context.judge(error, units.repository)
             counts = slot.failed(failure)
-            self.record(journal, failure)
+            self.record(failure)
             raise AttemptError(failure, counts=counts) from error
         else:
             slot.succeeded()
-            self._context.accepted.add(self.repository)
-            self.record(journal, None)
+            context.accepted.add(units.repository)
+            self.record(None)
             return result
         finally:
-            self._log.count(seconds_sending=self._context.clock() - began)
-            if journal.step is not None:
-                self.record(journal, ours(Kind.CANCELLED, "interrupted"))
+            units.log.count(seconds_sending=context.clock() - began)
+            if self.journal.step is not None:
+                self.record(ours(Kind.CANCELLED, "interrupted"))
 
-    async def persist(self, unit: Unit, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt until it is done; raise the last ``AttemptError`` if the policy gives up."""
-        clock = self._context.clock
-        await anyio.sleep(max(0.0, unit.rests_until - clock()))
+        units, context = self._units, self._units.context
+        await anyio.sleep(max(0.0, self._rests_until - context.clock()))
 
         def before_wait(failed: AttemptError, seconds: float) -> None:
-            unit.rests_until = clock() + seconds
-            self._context.tell_wait(
-                self._seed, unit.journal, failed, unit.tries, seconds, unit.blob
-            )
+            self._rests_until = context.clock() + seconds
+            context.tell_wait(units.seed, self.journal, failed, self._tries, seconds, self._blob)
 
-        return await self._context.backoff.run(
-            attempt, unit.tries, before_wait, lambda: self._limiter.spare
+        return await context.backoff.run(
+            attempt, self._tries, before_wait, lambda: units.limiter.spare
         )
 
-    def judge(self, error: Exception) -> Failure:
-        """Classify the error of one attempt."""
-        return self._context.judge(error, self.repository)
-
-    async def read(self, step: Step, journal: Journal, do: Callable[[], Awaitable[T]]) -> T:
+    async def read(self, step: Step, do: Callable[[], Awaitable[T]]) -> T:
         """Return what ``do`` gives; record the attempt that its ``AttemptError`` ends."""
         try:
             return await do()
         except AttemptError as failed:
-            journal.open(step, self._limiter.limit)
-            self.record_first(journal, failed.failure)
+            self.open(step)
+            self.record_first(failed.failure)
             raise
 
-    def record_first(self, journal: Journal, failure: Failure) -> None:
-        """Record a failure before any write, unless it came after the end: nothing was tried."""
-        if not self._may_begin():
-            raise NotStartedError
-        self.record(journal, failure)
+    def open(self, step: Step) -> None:
+        """Start an attempt."""
+        self.journal.open(step, self._units.limiter.limit)
 
-    def record(self, journal: Journal, failure: Failure | None) -> None:
+    def record_first(self, failure: Failure) -> None:
+        """Record a failure before any write, unless it came after the end: nothing was tried."""
+        if not self._units.may_begin():
+            raise NotStartedError
+        self.record(failure)
+
+    def record(self, failure: Failure | None) -> None:
         """Record the current attempt, and that something was tried."""
-        self._log.begun = True
-        journal.close(failure)
+        self._units.log.begun = True
+        self.journal.close(failure)
