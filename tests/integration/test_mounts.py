@@ -77,9 +77,6 @@ async def pushed(
         Plan((Group(SOURCE, repository, (target,)),)),
         {SOURCE: FoundContent(image=replace(IMAGE, in_engine=True), read=Saving().read)},
         context,
-        max_parallel=4,
-        adaptive=True,
-        fail_fast=False,
     )
     [result] = await queue.run()
     return result

@@ -195,18 +195,14 @@ def _queue(played: Played) -> PushRun:
         direct=scenario.direct,
         keep_protected=scenario.keep_protected,
         all_or_nothing=scenario.all_or_nothing,
+        fail_fast=scenario.fail_fast,
+        max_parallel=scenario.max_parallel,
+        adaptive=scenario.adaptive,
         engine_first=scenario.engine_first,
         mount_from=scenario.transfer.mount_from,
         reach=played.reach,
     )
-    return PushRun(
-        scenario.plan,
-        _contents(played.world),
-        context,
-        max_parallel=scenario.max_parallel,
-        adaptive=scenario.adaptive,
-        fail_fast=scenario.fail_fast,
-    )
+    return PushRun(scenario.plan, _contents(played.world), context)
 
 
 def _contents(world: World) -> dict[Source, Content | Failure]:

@@ -51,6 +51,11 @@ class RunContext:
     """Whether to leave a protected tag that names another image, without a failure."""
     all_or_nothing: bool = False
     """Whether to write no tag before the content of every target is in its registry."""
+    fail_fast: bool = False
+    """Whether to start no new target after the first that failed."""
+    max_parallel: int = 4
+    adaptive: bool = True
+    """Whether the limit on writes adapts to the registry, up to ``max_parallel``."""
     direct: bool = False
     """Whether we upload the layers if our process reaches the registry."""
     engine_first: bool = False

@@ -135,6 +135,9 @@ class Execution:
             verify=settings.verify,
             protect=settings.protect,
             all_or_nothing=settings.all_or_nothing,
+            fail_fast=settings.fail_fast,
+            max_parallel=settings.max_parallel,
+            adaptive=settings.adaptive,
             keep_protected=settings.on_protected is OnProtected.KEEP,
             direct=settings.transport is not Transport.ENGINE,
             engine_first=self._engine_first,
@@ -142,14 +145,7 @@ class Execution:
             progress_every=self._progress_every,
             reach=reach,
         )
-        return PushRun(
-            self.plan,
-            found,
-            context,
-            max_parallel=settings.max_parallel,
-            adaptive=settings.adaptive,
-            fail_fast=settings.fail_fast,
-        )
+        return PushRun(self.plan, found, context)
 
     def _preflight(self, reach: Reach, made: Adapters) -> AbstractAsyncContextManager[None]:
         """Check who reaches which registry while the block runs."""

@@ -7,7 +7,7 @@ from typing import Final
 import anyio
 
 from ghcr_push.failures import Origin, PushError
-from ghcr_push.model import Failure, Group, Image, Kind, Manifest, Outcome, TargetResult
+from ghcr_push.model import Failure, Group, Image, Kind, Outcome, TargetResult
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import NotStartedError, RunContext, ours
 from ghcr_push.pushing.events import Noticed, ReferrersBrought
@@ -57,9 +57,8 @@ class RunControl:
     cancelled: bool = False
     failing_fast: bool = False
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether untried targets may still be tried."""
+    def may_start(self) -> bool:
+        """Return whether untried targets may still be tried."""
         return not (self.cancelled or self.failing_fast or self.together.refusal)
 
     def note_failure(self) -> None:
@@ -320,10 +319,12 @@ class GroupPush:
         seed.content = ContentLog()
         content_push = self._content_push(seed, self._content, seed.content)
         self._unknown_blobs = content_push.unknown_blobs
-        uploaded: Manifest | None = None
+        digest: Digest | None = None
         try:
             with self._context.reach.direct_work(repository.registry):
                 uploaded = await content_push.push()
+                self._manifests.know(uploaded)
+                digest = uploaded.digest
         except NotStartedError:
             return None
         except AttemptError as failed:
@@ -331,7 +332,7 @@ class GroupPush:
         except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
             failure = self._context.judge(error, repository)
         else:
-            return self._known(uploaded)
+            return digest  # None if it turned out that only the engine reaches the registry
         finally:
             tries = seed.tries + seed.content.tries  # docker push may have tried before
             seed.tries_of_content = tries
@@ -340,12 +341,6 @@ class GroupPush:
             return digest
         self._fail(failure)
         return None
-
-    def _known(self, uploaded: Manifest | None) -> Digest | None:
-        """Keep the manifest; None if only the engine reaches the registry."""
-        if uploaded is not None:
-            self._manifests.know(uploaded)
-        return uploaded.digest if uploaded else None
 
     # -- docker push uploads the layers -----------------------------------------------------
 

@@ -25,11 +25,6 @@ from ghcr_push.references import Repository
 LAST_LOOK = 2.0
 """Maximum number of seconds to read tags whose writes were in flight when the run was cut off."""
 
-REASONS = {
-    Kind.CANCELLED: "the run was cancelled",
-    Kind.FAIL_FAST: "another target had failed, and fail-fast is on",
-}
-
 
 class PushRun:
     """One run of a plan: every target gets a task; a slot is held only while writing."""
@@ -39,19 +34,13 @@ class PushRun:
         plan: Plan,
         contents: Mapping[Source, Content | Failure],
         context: RunContext,
-        *,
-        max_parallel: int,
-        adaptive: bool,
-        fail_fast: bool,
     ) -> None:
         self._plan = plan
         self._contents = contents
         self._context = context
-        self._max_parallel = max_parallel
-        self._adaptive = adaptive
         self._scope = anyio.CancelScope()
         self._together = Together(plan.groups, wanted=context.all_or_nothing)
-        self._control = RunControl(fail_fast=fail_fast, together=self._together)
+        self._control = RunControl(fail_fast=context.fail_fast, together=self._together)
         self._registry_states: dict[str, RegistryState] = {}
         self._shared: dict[Content, SharedContent] = {}
         self._locks: dict[Repository, anyio.Lock] = {}
@@ -81,13 +70,13 @@ class PushRun:
         return with_hindsight([run.result or run.cut_off(failure) for run in self._runs])
 
     def _set_up(self, timers: TaskGroup) -> None:
-        ceiling = GlobalLimit(self._max_parallel)
+        ceiling = GlobalLimit(self._context.max_parallel)
         for target in self._plan.targets:
             registry = target.reference.repository.registry
             if registry not in self._registry_states:
                 self._registry_states[registry] = self._new_state(registry, ceiling, timers)
             limiter = self._registry_states[registry].limiter
-            self._runs.append(TagPush(target, self._context, limiter, self._may_start))
+            self._runs.append(TagPush(target, self._context, limiter, self._control.may_start))
 
         self._shared = self._shared_contents(Readings(self._context, timers))
 
@@ -106,23 +95,21 @@ class PushRun:
         return shared
 
     def _new_state(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
+        context = self._context
         limiter = Limiter(
             registry,
-            limit=(AdaptiveLimit if self._adaptive else Limit)(self._max_parallel),
+            limit=(AdaptiveLimit if context.adaptive else Limit)(context.max_parallel),
             ceiling=ceiling,
             tasks=timers,
-            observer=self._context.observer,
-            random=self._context.backoff.random,
-            clock=self._context.clock,
+            observer=context.observer,
+            random=context.backoff.random,
+            clock=context.clock,
         )
         return RegistryState(
             limiter=limiter,
-            known_blobs=KnownBlobs(self._context, limiter),
-            write_access=WriteAccess(self._context, limiter, self._may_start),
+            known_blobs=KnownBlobs(context, limiter),
+            write_access=WriteAccess(context, limiter, self._control.may_start),
         )
-
-    def _may_start(self) -> bool:
-        return self._control.goes_on
 
     def _grouped(self) -> list[tuple[Group, list[TagPush]]]:
         runs = iter(self._runs)
@@ -181,10 +168,10 @@ class PushRun:
     def _what_ended(self, run: TagPush, content_failing: Failure | None) -> Failure:
         """Return why ``run`` has no outcome, and the failure that was being retried."""
         if self._control.cancelled:
-            return ours(Kind.CANCELLED, REASONS[Kind.CANCELLED])
+            return ours(Kind.CANCELLED, "the run was cancelled")
         if self._together.refusal is not None:
             return self._together.refusal
         if self._control.failing_fast and not run.tried:
-            return ours(Kind.FAIL_FAST, REASONS[Kind.FAIL_FAST])
+            return ours(Kind.FAIL_FAST, "another target had failed, and fail-fast is on")
         registry = self._registry_states[run.repository.registry]
         return out_of_time(run.failing or content_failing or registry.limiter.trouble)
