@@ -249,7 +249,8 @@ def look_around(queue: PushRun, played: Played) -> None:
         # where writes are kept apart, none is let in beside one that reads in its slot first
         first = limiter._apart and limiter._begun < inside
         allowed = 1 if limiter.outage.lasts or first else limiter.limit
-        free = inside < allowed and limiter.share.free and now > shut
+        place = limiter.share.ceiling.has_place_for(limiter.share)
+        free = inside < allowed and place and now > shut
         if limiter._writes.waiting and free and now < played.broken_off:
             played.unquiet.append(f"a free slot is not taken at {now:.3f}")
         near = limiter.window._inside < limiter._writers_soon and now > shut

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ghcr_push.pushing import progress, readings
-from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.global_limit import GlobalLimit, Share
 from tests.simulation.isolation import DEAD, HEALTHY, ISOLATED, broken_beside_the_dead, isolated
 from tests.simulation.play import play
 
@@ -26,7 +26,10 @@ def nobody_gives_way(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_place_is_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(GlobalLimit, "has_place_for", lambda ceiling, _: ceiling._free > 0)
+    def has_place(ceiling: GlobalLimit, _: Share) -> bool:
+        return sum(each.held for each in ceiling._shares) < ceiling._most
+
+    patch.setattr(GlobalLimit, "has_place_for", has_place)
 
 
 def silence_is_not_noticed(patch: pytest.MonkeyPatch) -> None:

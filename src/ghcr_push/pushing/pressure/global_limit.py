@@ -18,7 +18,6 @@ class GlobalLimit:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._free = most
         self._shares: list[Share] = []
 
     def join(self, offer: Callable[[], object], waits: Callable[[], bool]) -> "Share":
@@ -32,23 +31,22 @@ class GlobalLimit:
 
     def has_place_for(self, share: "Share") -> bool:
         """Return whether ``share`` may take a slot now."""
+        free = self._most - sum(each.held for each in self._shares)
         others = [each for each in self._shares if each is not share]
         if not others or not share.held:
-            return self._free > 0
+            return free > 0
         if not share.answers:
             return False
         kept = sum(not each.held for each in others)
         rivals = [each for each in others if each.answers]
         even = self._most // (len(rivals) + 1)
         contested = share.held >= even and any(each.waits() for each in rivals)
-        return self._free > kept and not contested
+        return free > kept and not contested
 
-    def move(self, places: int) -> None:
-        """Add to the free slots, and offer them to all registries, each time in another order."""
-        self._free += places
-        if places > 0:
-            self._shares.append(self._shares.pop(0))
-            self.offer_round()
+    def freed(self) -> None:
+        """Offer a slot that is free now to all registries, each time in another order."""
+        self._shares.append(self._shares.pop(0))
+        self.offer_round()
 
     def leave(self, share: "Share") -> None:
         """Reserve no slot for a registry without work."""
@@ -73,23 +71,17 @@ class Share:
     answers: bool = False
     """Whether the registry answered the last write that ended."""
 
-    @property
-    def free(self) -> bool:
-        """Whether a slot may be taken now."""
-        return self.ceiling.has_place_for(self)
-
     def take(self) -> bool:
         """Take a slot if one is free."""
-        if not self.free:
+        if not self.ceiling.has_place_for(self):
             return False
         self.held += 1
-        self.ceiling.move(-1)
         return True
 
     def give_back(self) -> None:
         """Free a slot."""
         self.held -= 1
-        self.ceiling.move(1)
+        self.ceiling.freed()
 
     def leave(self) -> None:
         """Release the share: other registries may use all slots."""
