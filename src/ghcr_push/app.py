@@ -27,27 +27,7 @@ from ghcr_push.reporting.records import Report
 from ghcr_push.signals import Interruption
 
 
-def push(
-    settings: Settings,
-    *,
-    environ: Mapping[str, str],
-    observer: Observer,
-    interruption: Interruption,
-    progress_every: float = PROGRESS_EVERY,
-) -> Report:
-    """Run ``push_async`` in a new asyncio event loop."""
-    return asyncio.run(
-        push_async(
-            settings,
-            environ=environ,
-            observer=observer,
-            interruption=interruption,
-            progress_every=progress_every,
-        )
-    )
-
-
-async def push_async(
+async def push(
     settings: Settings,
     *,
     environ: Mapping[str, str],
@@ -57,8 +37,8 @@ async def push_async(
 ) -> Report:
     """Push as ``settings`` say and report how every target ended, even if a bug ends the run.
 
-    ``progress_every`` is the number of seconds between two progress events of an upload. Raises
-    only ``InputError``: if one target turns out to have two images.
+    Runs on asyncio. ``progress_every`` is the number of seconds between two progress events of an
+    upload. Raises only ``InputError``: if one target turns out to have two images.
     """
     started_at, start = datetime.now(UTC), anyio.current_time()
     tell = unfailing(observer)

@@ -1,5 +1,6 @@
 """The debug log: a line for every request and command, internal errors with their traceback."""
 
+import asyncio
 import logging
 import os
 from pathlib import Path
@@ -17,7 +18,7 @@ from ghcr_push.failures import PushError
 from ghcr_push.fronts.log import logged
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.planning.settings import read_settings
-from ghcr_push.pushing.events import Event
+from ghcr_push.pushing.events import Event, Observer
 from ghcr_push.references import Repository
 from ghcr_push.registry.client import RegistryClient
 from ghcr_push.reporting.records import Report
@@ -144,12 +145,19 @@ class BugError(Exception):
     """An internal error."""
 
 
+def pushed(observer: Observer) -> Report:
+    interruption = Interruption()
+    return asyncio.run(
+        app.push(SETTINGS, environ={"PATH": ""}, observer=observer, interruption=interruption)
+    )
+
+
 def broken_run(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Report:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(credentials, "resolve_for_job", fail)
-    return app.push(SETTINGS, environ={}, observer=lambda _: None, interruption=Interruption())
+    return pushed(lambda _: None)
 
 
 def test_a_fault_that_ends_the_run_comes_with_its_traceback(
@@ -185,8 +193,7 @@ def test_the_first_fault_of_an_observer_is_told_and_no_further_one(
         seen.append(event)
         raise BugError("in the log")
 
-    environ = {"PATH": ""}
-    report = app.push(SETTINGS, environ=environ, observer=observe, interruption=Interruption())
+    report = pushed(observe)
     assert report.targets[0].outcome is Outcome.FAILED
     assert len(seen) > 0
     (record,) = [each for each in caplog.records if each.name == "ghcr_push.faults"]
@@ -198,7 +205,7 @@ def test_a_log_that_nobody_reads_is_no_fault(caplog: pytest.LogCaptureFixture) -
     def observe(_: Event) -> None:
         raise BrokenPipeError
 
-    app.push(SETTINGS, environ={"PATH": ""}, observer=observe, interruption=Interruption())
+    pushed(observe)
     assert caplog.records == []
 
 

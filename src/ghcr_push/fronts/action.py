@@ -4,6 +4,7 @@ The only module that imports actions-toolkit. If something cannot be written (a 
 file), only that is lost, with a line in the log.
 """
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -59,11 +60,13 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
         settings = read_settings(inputs(environ), runner.places.path)
         runner.mask(settings.secrets)
         with runner.followed(settings.secrets):
-            report = app.push(
-                settings,
-                environ={**environ, **runner.places.certificates()},
-                observer=runner.tell,
-                interruption=interruption,
+            report = asyncio.run(
+                app.push(
+                    settings,
+                    environ={**environ, **runner.places.certificates()},
+                    observer=runner.tell,
+                    interruption=interruption,
+                )
             )
             delivery = runner.deliver(report, settings)
     except InputError as error:

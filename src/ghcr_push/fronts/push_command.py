@@ -1,5 +1,6 @@
 """A run of the command line: progress on standard error, the result on standard output."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Mapping
@@ -48,12 +49,14 @@ def run(
                 secrets=settings.secrets,
             ),
         ):
-            report = app.push(
-                settings,
-                environ=os.environ,
-                observer=display.observe,
-                interruption=interruption,
-                progress_every=display.progress_every,
+            report = asyncio.run(
+                app.push(
+                    settings,
+                    environ=os.environ,
+                    observer=display.observe,
+                    interruption=interruption,
+                    progress_every=display.progress_every,
+                )
             )
             display.end()
             delivery = deliver(report, settings, os.environ, WorkspacePaths({}))

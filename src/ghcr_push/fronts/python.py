@@ -183,7 +183,7 @@ _spelled_out(push_async)
 
 async def _report(settings: Settings, observer: Observer | None, *, check: bool) -> PushReport:
     with _python_words():
-        report = await app.push_async(
+        report = await app.push(
             settings,
             environ=os.environ,
             observer=observer or (lambda _: None),
