@@ -7,6 +7,7 @@ from random import Random
 from typing import Self, cast
 
 import anyio
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -292,6 +293,21 @@ async def test_an_origin_that_may_not_be_read_is_left_alone_and_told_of() -> Non
     assert on.world.of("look").count(BASE) + on.world.of("look", CONFIG).count(BASE) <= 2
     [notice] = [event for event in on.told if isinstance(event, Noticed)]
     assert notice.sentence == f"nothing is mounted from {BASE}: {NO_ACCESS}"
+
+
+def test_an_origin_that_refuses_is_asked_no_more_by_those_who_waited(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(refusals={BASE: [DENIED]})
+
+    @played
+    async def push() -> None:
+        async with bench(world, BASE, parallel=1) as on, on.limiter.read():
+            await on.push()
+
+    push()
+    assert len(world.of("look") + world.of("look", CONFIG)) == 3
+    assert caplog.records == []
 
 
 @played

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import anyio
 
@@ -12,10 +13,6 @@ from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.progress import Progress
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.references import Digest, Repository
-
-
-class _RefusedError(Exception):
-    """The origin refused another read while this one waited for its turn."""
 
 
 class KnownBlobs:
@@ -75,16 +72,12 @@ class KnownBlobs:
 
     async def _look(self, repository: Repository, digest: Digest, origin: Repository) -> None:
         reader = Reader(self._context, self._limiter, origin)
-
-        async def ask() -> bool:
-            if origin not in self._origins:
-                raise _RefusedError
-            return await self._context.registry.can_mount(repository, digest, origin)
-
+        can_mount = partial(self._context.registry.can_mount, repository, digest, origin)
         try:
-            there = await reader.in_turn(ask)
-        except _RefusedError:
-            return
+            async with self._limiter.read() as reading:
+                if origin not in self._origins:  # it refused another read meanwhile
+                    return
+                there = await reader.ask(can_mount, reading)
         except AttemptError as failed:
             if failed.failure.retryable:  # the next one that needs the blob asks again
                 await anyio.sleep(failed.failure.asked_wait or 0.0)

@@ -23,7 +23,7 @@ READ_TIMEOUT: Final = 30.0
 
 
 class Reader:
-    """Reads of one repository; both ways to read raise ``AttemptError`` if the read fails."""
+    """Reads of one repository; each raises ``AttemptError`` if it fails."""
 
     def __init__(self, context: RunContext, limiter: Limiter, repository: Repository) -> None:
         self._context = context
@@ -33,16 +33,17 @@ class Reader:
     async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
         """Wait for a place among the reads, then return the result of ``request``."""
         async with self._limiter.read() as reading:
-            return await self._ask(request, reading)
+            return await self.ask(request, reading)
 
     async def at_once(self, request: Callable[[], Awaitable[T]]) -> T:
         """Return the result of ``request`` without waiting, for the holder of a slot."""
         try:
-            return await self._ask(request, self._limiter.reading())
+            return await self.ask(request, self._limiter.reading())
         finally:
             self._limiter.admit()  # the answer may have ended an outage
 
-    async def _ask(self, request: Callable[[], Awaitable[T]], reading: ReadSlot) -> T:
+    async def ask(self, request: Callable[[], Awaitable[T]], reading: ReadSlot) -> T:
+        """Return the result of ``request``, made in the slot ``reading``."""
         if given_up := self._limiter.outage.given_up:
             raise AttemptError(given_up, counts=True)
         try:
