@@ -179,7 +179,7 @@ class ContentPush:
                             async for blob in self._timed(receiver):
                                 uploads.start_soon(bring, blob)
                             whole = receiver.whole
-                            self._whole = whole is not None
+                            self._whole = True
                         except Exception as error:  # noqa: BLE001 - raised below
                             errors.append(error)
                             receiver.scope.cancel()

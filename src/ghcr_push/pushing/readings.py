@@ -69,16 +69,14 @@ class Receiver:
         self._news = anyio.Event()
 
     @property
-    def whole(self) -> ImageManifests:
-        """The image, available after the last blob."""
-        if self._reading.whole is None:
-            raise RuntimeError("the image is known after the last blob")
+    def whole(self) -> ImageManifests | None:
+        """The image; None before the last blob."""
         return self._reading.whole
 
     @property
     def complete(self) -> bool:
         """Whether every blob of the image was given to it."""
-        return self._reading.whole is not None and self._reading.given <= self._had
+        return self.whole is not None and self._reading.given <= self._had
 
     @property
     def seconds_compressing(self) -> float:
@@ -103,15 +101,14 @@ class Receiver:
 
     # -- for the reading ----------------------------------------------------------------------
 
-    def wants(self, digest: Digest) -> bool:
-        """Return whether it still needs a blob with that digest."""
-        return digest not in self._had
-
-    def take(self, blob: Blob) -> None:
-        """Take another blob to yield."""
+    def take(self, blob: Blob) -> bool:
+        """Take a blob to yield; return False if it had one with the same digest."""
+        if blob.digest in self._had:
+            return False
         self._had.add(blob.digest)
         self._blobs.append(blob)
         self.wake()
+        return True
 
     def wake(self) -> None:
         """Check for news."""
@@ -121,7 +118,7 @@ class Receiver:
     @property
     def takes_up(self) -> bool:
         """Whether it takes part in a current pass, or holds temporary space."""
-        return self._reading.begun or self._reading.is_held_by(self)
+        return self._reading.begun or any(self in each for each in self._reading.held.values())
 
     def give_way(self) -> None:
         """End its part in the reading."""
@@ -144,7 +141,8 @@ class _Reading:
         self.over = anyio.Event()
         self.receivers: list[Receiver] = []
         self._saved: Reading | None = None
-        self._held: dict[Blob, set[Receiver]] = {}
+        self.held: dict[Blob, set[Receiver]] = {}
+        """The blobs that participants have and did not return."""
 
     @property
     def leader(self) -> Receiver:
@@ -162,11 +160,6 @@ class _Reading:
         """Whether it waits for its turn, or for temporary space."""
         return not self.begun or (self._saved is not None and self._saved.waits_for_space)
 
-    @property
-    def complete(self) -> bool:
-        """Whether all participants have received everything."""
-        return all(receiver.complete for receiver in self.receivers)
-
     def is_wanted(self) -> bool:
         """Remove participants that may not continue; return whether any stays."""
         for receiver in self.receivers:
@@ -177,29 +170,24 @@ class _Reading:
     def join(self, receiver: Receiver) -> None:
         """Add ``receiver`` from now on, and give it the remaining blobs."""
         self.receivers.append(receiver)
-        for blob, holders in self._held.items():
-            if receiver.wants(blob.digest):
+        for blob, holders in self.held.items():
+            if receiver.take(blob):
                 holders.add(receiver)
-                receiver.take(blob)
 
     def leave(self, receiver: Receiver) -> None:
         """Remove ``receiver`` and take its blobs back; the last one ends the reading."""
         self.receivers.remove(receiver)
-        for blob in list(self._held):
+        for blob in list(self.held):
             self.give_back(receiver, blob)
         if not self.receivers:
             self.scope.cancel()
 
     def give_back(self, receiver: Receiver, blob: Blob) -> None:
         """Record that ``receiver`` is done with ``blob``; the last one releases it."""
-        holders = self._held.get(blob, set())
+        holders = self.held.get(blob, set())
         holders.discard(receiver)
-        if not holders and self._held.pop(blob, None) is not None:
+        if not holders and self.held.pop(blob, None) is not None:
             blob.release()
-
-    def is_held_by(self, receiver: Receiver) -> bool:
-        """Return whether ``receiver`` has blobs that it did not return."""
-        return any(receiver in holders for holders in self._held.values())
 
     async def read(self, content: Content) -> Exception | None:
         """Read the image once from its beginning and pass on its blobs; return any error."""
@@ -221,13 +209,10 @@ class _Reading:
 
     def _give(self, blob: Blob) -> None:
         self.given.add(blob.digest)
-        wanting = [receiver for receiver in self.receivers if receiver.wants(blob.digest)]
-        if not wanting:
+        if holders := {receiver for receiver in self.receivers if receiver.take(blob)}:
+            self.held[blob] = holders
+        else:
             blob.release()
-            return
-        self._held[blob] = set(wanting)
-        for receiver in wanting:
-            receiver.take(blob)
 
     def wake_all(self) -> None:
         """Make all participants check for news."""
@@ -373,7 +358,7 @@ class SharedContent:
 
     async def _read_all(self, reading: _Reading) -> None:
         """Read until all participants have everything; after a broken pass, wait and repeat."""
-        while not reading.complete and reading.is_wanted():
+        while not all(each.complete for each in reading.receivers) and reading.is_wanted():
             error = await self._readings.read(reading, self._content)
             if error is not None and reading.is_wanted():
                 await self._wait_after(error, reading.leader.participant)
