@@ -59,6 +59,7 @@ class ContentPush:
         refusal: Callable[[], Coroutine[None, None, Failure | None]],
     ) -> None:
         self.units = units
+        self.known_blobs = known_blobs
         self.repository = units.repository
         """The target repository."""
         self.unknown_blobs = UnknownBlobs(self._send_again)
@@ -67,7 +68,6 @@ class ContentPush:
         self._context = units.context
         self._limiter = units.limiter
         self._log = units.log
-        self._known_blobs = known_blobs
         self._content = content
         self._refusal = refusal
         self._reader = units.reader
@@ -241,20 +241,20 @@ class ContentPush:
             return
         if digest not in self._blobs:
             self._blobs[digest] = _BlobPush(Unit(self.units, digest), blob.size)
-        async with self._known_blobs.lock(self.repository, digest):
+        async with self.known_blobs.lock(self.repository, digest):
             if not self._blobs[digest].brought:
                 await self._bring_missing(blob, self._blobs[digest])
 
     async def _bring_missing(self, blob: Blob, push: _BlobPush) -> None:
         upload = self._context.registry.upload(self.repository, blob)
         landed = BlobOutcome.FOUND
-        if not (push.believed and self._known_blobs.holds(self.repository, blob.digest)):
+        if not (push.believed and self.known_blobs.holds(self.repository, blob.digest)):
             self._log.uploads.append(upload)
             push.upload = upload
             attempt = self._try if push.believed else self._send_unseen
-            with self._known_blobs.progress.of(upload, blob.size):
+            with self.known_blobs.progress.of(upload, blob.size):
                 landed = await push.unit.persist(lambda: attempt(blob, upload, push.unit))
-            self._known_blobs.add(self.repository, blob.digest)
+            self.known_blobs.add(self.repository, blob.digest)
         push.brought = True
         self._log.count(**{f"blobs_{landed}": 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
@@ -263,17 +263,17 @@ class ContentPush:
         if await self._is_there(blob.digest, unit, self._reader.in_turn):
             return BlobOutcome.FOUND
         looked = self._context.clock()
-        await self._known_blobs.look_elsewhere(self.repository, blob.digest)
+        await self.known_blobs.look_elsewhere(self.repository, blob.digest)
 
         def mount_candidate() -> Repository | None:
-            return self._known_blobs.mount_candidate(self.repository, blob.digest)
+            return self.known_blobs.mount_candidate(self.repository, blob.digest)
 
         async def look_again() -> BlobOutcome | None:
             nonlocal looked
-            if self._known_blobs.holds(self.repository, blob.digest):  # found here for a mount
+            if self.known_blobs.holds(self.repository, blob.digest):  # found here for a mount
                 self._record_found(unit)
                 return BlobOutcome.FOUND
-            mounted = mount_candidate() and self._known_blobs.mounting
+            mounted = mount_candidate() and self.known_blobs.mounting
             if mounted or self._context.clock() - looked <= LOOK_STAYS_TRUE:
                 return None
             there = await self._is_there(blob.digest, unit, self._reader.at_once)
@@ -285,10 +285,10 @@ class ContentPush:
             origin = mount_candidate()
             landed = await self._upload(upload, origin)
             if origin is not None and landed is not BlobOutcome.FOUND:
-                self._known_blobs.mounting = landed is BlobOutcome.MOUNTED
+                self.known_blobs.mounting = landed is BlobOutcome.MOUNTED
             return landed
 
-        async with self._known_blobs.sending(self.repository, blob.digest):
+        async with self.known_blobs.sending(self.repository, blob.digest):
             if mount_candidate() is None and (refusal := await self._refusal()):
                 raise AttemptError(refusal, counts=True)
 
@@ -351,12 +351,12 @@ class ContentPush:
             await self._bring_manifest(manifest)
 
     async def _bring_manifest(self, manifest: Manifest) -> None:
-        async with self._known_blobs.lock(self.repository, manifest.digest):
-            if self._known_blobs.holds(self.repository, manifest.digest):
+        async with self.known_blobs.lock(self.repository, manifest.digest):
+            if self.known_blobs.holds(self.repository, manifest.digest):
                 return
             if not await self.has_manifest(manifest.digest):
                 await self._put(manifest)
-            self._known_blobs.add(self.repository, manifest.digest)
+            self.known_blobs.add(self.repository, manifest.digest)
 
     async def has_manifest(self, digest: Digest) -> bool:
         """Return whether the repository has a manifest; a failed read counts as no."""

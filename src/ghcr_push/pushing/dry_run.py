@@ -84,7 +84,8 @@ class DryRun:
             if isinstance(image, Failure) or unread:
                 return self._unlooked(target, image)
             try:
-                seen = await self._head(target)
+                read = self._registry.head(repository, target.reference.tag)
+                seen = await answered(read, within=READ_TIMEOUT)
                 same = seen is not None and await self._named_by(target, seen, image)
             except Exception as error:  # noqa: BLE001 - costs only the report on the tag
                 self._tell_unread(target, error)
@@ -96,11 +97,6 @@ class DryRun:
         failure = image if isinstance(image, Failure) else None
         outcome = Outcome.FAILED if failure else Outcome.PLANNED
         return TargetResult(target=target, outcome=outcome, failure=failure)
-
-    async def _head(self, target: Target) -> Descriptor | None:
-        reference = target.reference
-        read = self._registry.head(reference.repository, reference.tag)
-        return await answered(read, within=READ_TIMEOUT)
 
     async def _named_by(self, target: Target, seen: Descriptor, image: Image) -> bool:
         if image.digest is not None:

@@ -202,11 +202,8 @@ class GroupPush:
             return False
         seed = runs[0]
         seed.content = seed.content or ContentLog()
-        push = ReferrerPush(
-            self._image.referrers.found,
-            self._content_push(seed, referrers, seed.content),
-            self._registry_state.known_blobs,
-        )
+        content_push = self._content_push(seed, referrers, seed.content)
+        push = ReferrerPush(self._image.referrers.found, content_push)
         try:
             seed.referrers = await push.push()
         except NotStartedError:

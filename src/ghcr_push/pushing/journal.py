@@ -24,8 +24,10 @@ class Journal:
     @property
     def failing(self) -> Failure | None:
         """How the last attempt failed, if it did; None if it was cut off."""
-        ended = (each.failure for each in reversed(self.attempts) if not _is_cut_off(each))
-        return next(ended, None)
+        failures = (each.failure for each in reversed(self.attempts))
+        return next(
+            (each for each in failures if not each or each.kind is not Kind.CANCELLED), None
+        )
 
     def open(self, step: Step, limit: int) -> None:
         """Start an attempt."""
@@ -81,10 +83,6 @@ class Journal:
         self.attempts[-1] = replace(self.attempts[-1], wait=seconds)
 
 
-def _is_cut_off(attempt: Attempt) -> bool:
-    return attempt.failure is not None and attempt.failure.kind is Kind.CANCELLED
-
-
 @dataclass(slots=True)
 class ContentLog:
     """The attempts for a group's content, and what its upload took so far."""
@@ -114,13 +112,8 @@ class ContentLog:
         last = max(failing, key=lambda unit: unit.attempts[-1].started, default=None)
         return last.failing if last else None
 
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of all uploads so far."""
-        return sum(upload.bytes_sent for upload in self.uploads)
-
     def count(self, **more: float) -> None:
         """Add to the named figures of the transfer, and update its bytes."""
         values = {name: getattr(self.transfer, name) + value for name, value in more.items()}
-        values["bytes_sent"] = self.bytes_sent
+        values["bytes_sent"] = sum(upload.bytes_sent for upload in self.uploads)
         self.transfer = replace(self.transfer, **values)

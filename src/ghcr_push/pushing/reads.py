@@ -18,6 +18,9 @@ LOOK_STAYS_TRUE: Final = 1.0
 """Seconds for which a read stays valid. After a longer wait, for a slot or a back-off, another job
 may have written: one more read in the slot costs less than a useless write or a wrong report."""
 
+LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Minimum seconds between reads while a registry shows the old tag: 30 s, GHCR's worst lag."""
+
 READ_TIMEOUT: Final = 30.0
 """Time limit in seconds of a read without an answer, whatever the adapter does."""
 

@@ -7,7 +7,6 @@ requires registries to accept them before their subject.
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar
 
 import anyio
 
@@ -15,31 +14,20 @@ from ghcr_push.model import Descriptor, Kind, Manifest, Referrer, ReferrerRecord
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import ours
 from ghcr_push.pushing.events import Noticed
-from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.reads import LAG_PAUSES
 from ghcr_push.pushing.referrers_tag import ReferrersTag
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.pushing.units import Unit
 from ghcr_push.references import Digest
 
-T = TypeVar("T")
-
-LAG_PAUSES: Final = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds between reads while a registry shows cosign's old tag: 30 s, GHCR's worst lag."""
-
 
 class ReferrerPush:
     """Copies referrers into one repository; ``content_push`` uploads their content."""
 
-    def __init__(
-        self,
-        referrers: Sequence[Referrer],
-        content_push: ContentPush,
-        known_blobs: KnownBlobs,
-    ) -> None:
+    def __init__(self, referrers: Sequence[Referrer], content_push: ContentPush) -> None:
         self._referrers = referrers
         self._content_push = content_push
-        self._known_blobs = known_blobs
         self._units = content_push.units
         self._context = self._units.context
         self._repository = self._units.repository
@@ -96,19 +84,15 @@ class ReferrerPush:
 
     async def _list(self, subject: Digest, manifests: Sequence[Manifest]) -> None:
         """Make the registry list ``manifests`` as referrers of ``subject``, or list them by tag."""
-        listed = await self._read(
-            lambda: self._context.registry.referrers(self._repository, subject)
-        )
+        unit, referrers = Unit(self._units), self._context.registry.referrers
+        read = partial(self._reader.in_turn, partial(referrers, self._repository, subject))
+        listed = await unit.persist(lambda: unit.read(Step.LOOK, read))
         rest = [each for each in manifests if each.digest not in (listed or ())]
         if not rest:
             return
         tag = ReferrersTag(subject, self._units)
-        async with self._known_blobs.lock(self._repository, subject):
+        async with self._content_push.known_blobs.lock(self._repository, subject):
             await tag.add(rest)
-
-    async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
-        unit, once = Unit(self._units), partial(self._reader.in_turn, request)
-        return await unit.persist(lambda: unit.read(Step.LOOK, once))
 
     # -- cosign's tags ------------------------------------------------------------------------
 
@@ -148,7 +132,7 @@ class ReferrerPush:
     async def _prove(
         self, head: Callable[[], Awaitable[Descriptor | None]], manifest: Manifest, tag: str
     ) -> None:
-        for pause in LAG_PAUSES if self._context.verify else ():
+        for pause in (0.0, *LAG_PAUSES) if self._context.verify else ():
             await anyio.sleep(pause)
             seen = await self._reader.in_turn(head)
             if seen is not None and seen.digest == manifest.digest:

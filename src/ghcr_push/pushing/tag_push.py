@@ -1,7 +1,7 @@
 """One target: read what its tag names, write it, verify the write."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final
@@ -30,13 +30,10 @@ from ghcr_push.pushing.events import Began, Ended, EngineSaid
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
-from ghcr_push.pushing.reads import LOOK_STAYS_TRUE, Reader, answered
+from ghcr_push.pushing.reads import LAG_PAUSES, LOOK_STAYS_TRUE, Reader, answered
 from ghcr_push.pushing.tag_state import TagState
 from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter, may_turn_out_to_be
 from ghcr_push.references import Digest, Repository
-
-LAG_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Minimum seconds between reads while a registry shows the old tag: 30 s, GHCR's worst lag."""
 
 MAY_HAVE_LANDED: Final = frozenset({Kind.SERVER_ERROR, Kind.TIMEOUT, Kind.NETWORK, Kind.UNKNOWN})
 """Failures of a write after which the tag may still be there."""
@@ -185,9 +182,17 @@ class TagPush:
     # -- one attempt ------------------------------------------------------------------------
 
     async def _attempt(self, content: TagWriter) -> None:
-        with self._recorded():
+        """Attempt once, and record it unless its read found everything in place."""
+        try:
             if await self._look_and_write(content):
                 await self._prove()
+        except AttemptError as failed:
+            if not self.may_begin:  # its first read came after the end: it was never tried
+                raise NotStartedError from failed
+            self._journal.close(failed.failure)
+            raise
+        if self.tried:
+            self._journal.close(None)
 
     async def _look_and_write(self, content: TagWriter) -> bool:
         """Read the tag and write it; False if nothing needs to be verified.
@@ -197,31 +202,15 @@ class TagPush:
         """
         async with AsyncExitStack() as place:
             await place.enter_async_context(self._limiter.window.open())
-            self._open()
+            if not self.may_begin:
+                raise NotStartedError
+            self._journal.open(Step.LOOK, self._limiter.limit)
             if await self._look(content):
                 return False
             self._journal.step = Step.FETCH
             await content.prepare()
             await self._write(content, place)
         return True
-
-    def _open(self) -> None:
-        if not self.may_begin:
-            raise NotStartedError
-        self._journal.open(Step.LOOK, self._limiter.limit)
-
-    @contextmanager
-    def _recorded(self) -> Iterator[None]:
-        """Record the attempt inside, unless its read found everything in place."""
-        try:
-            yield
-        except AttemptError as failed:
-            if not self.may_begin:  # its first read came after the end: it was never tried
-                raise NotStartedError from failed
-            self._journal.close(failed.failure)
-            raise
-        if self.tried:
-            self._journal.close(None)
 
     async def _look(self, content: TagWriter) -> bool:
         """Read the tag before a write; True if it names ``content`` and nothing is to do."""
@@ -390,7 +379,7 @@ class TagPush:
             raise
         if seen is None:
             return False
-        if self._tag_state.is_shown_by(seen):
+        if seen.digest == self._tag_state.digest:
             self._tag_state.proved(seen)
             return True
         if self._tag_state.is_overtaken_by(seen):
@@ -488,7 +477,7 @@ class TagPush:
             seen = await self._head()
         except Exception:  # noqa: BLE001 - whatever it is, it proves nothing, and time is up
             return
-        if seen is not None and self._tag_state.is_shown_by(seen):
+        if seen is not None and seen.digest == self._tag_state.digest:
             if self._journal.step is None:
                 self._journal.open(Step.LOOK, self._limiter.limit)
             self._journal.close(None)

@@ -52,10 +52,6 @@ class TagState:
         """Record that the tag names the intended digest."""
         self.digest, self.verified, self.in_doubt = seen.digest, True, False
 
-    def is_shown_by(self, seen: Descriptor) -> bool:
-        """Return whether the tag names the intended digest."""
-        return seen.digest == self.digest
-
     def is_overtaken_by(self, seen: Descriptor) -> bool:
         """Return whether ``seen``, which is not ours, also differs from the original digest."""
         sure = self.sent and self.known_before and not self.in_part

@@ -48,14 +48,13 @@ class WriteAccess:
         return self.known_refusal(repository)
 
     async def _ask(self, repository: Repository) -> None:
-        asked = False
-        while not asked:
+        while True:
             async with self._limiter.write(repository) as slot:
                 if self._limiter.outage.given_up is not None:
                     return
                 if slot.begin():  # otherwise a hold came between admission and now: wait for it
-                    asked = True
                     await self._ask_in(slot, repository)
+                    return
 
     async def _ask_in(self, slot: Slot, repository: Repository) -> None:
         try:

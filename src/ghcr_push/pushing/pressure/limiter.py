@@ -355,7 +355,7 @@ class Limiter:
             self._reads_slowed = self._clock()
             self._read_pace.refused()
             self._next_read = self._after(self._read_pace.pause)
-        self.outage.read_failed(reading.order)
+        self.outage.reads.failed(reading.order)
         return self._charge(failure)
 
     def _charge_for_hold(self, failure: Failure) -> bool:

@@ -120,10 +120,6 @@ class Outage(Reachability):
         if order is not None:
             self.writes.failed(order)
 
-    def read_failed(self, order: int) -> None:
-        """Record that a read met overload or was not answered."""
-        self.reads.failed(order)
-
     def failed(self, failure: Failure) -> None:
         """Record how a request failed, with or without an answer."""
         if failure.pressure or failure.kind in SILENT:
