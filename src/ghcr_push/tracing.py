@@ -7,7 +7,7 @@ secret: the addresses of uploads and of storage are signed in the others.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -40,10 +40,8 @@ def about(subject: str) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Request:
-    """A request in progress: the data of its log line, except its duration."""
+    """A request in progress: what its log line says of it."""
 
-    method: str
-    url: str
     sent: int = 0
     """Bytes of the body that were sent, whether or not they arrived."""
     received: int = 0
@@ -54,35 +52,36 @@ class Request:
 @contextmanager
 def request(method: str, url: str) -> Iterator[Request]:
     """Log the request made inside, however it ends."""
-    made = Request(method, url)
-    start = monotonic()
-    ending = "cut off"
-    try:
+    made = Request()
+
+    def line(ending: str) -> str:
+        status = "" if made.status is None else str(made.status)
+        parts = [
+            f"{method} {shown(url)}",
+            " ".join(filter(None, (status, ending))),
+            f"{made.sent:,} B out",
+            f"{made.received:,} B in",
+        ]
+        return ", ".join(parts)
+
+    with _logged(_REQUESTS, line):
         yield made
+
+
+@contextmanager
+def _logged(logger: logging.Logger, line: Callable[[str], str]) -> Iterator[None]:
+    """Log what ``line`` returns for the ending of the block, which is empty if all went well."""
+    start, ending = monotonic(), "cut off"
+    try:
+        yield
         ending = ""
     except Exception as error:
         ending = f"failed: {type(error).__name__}"
         raise
     finally:
-        if _REQUESTS.isEnabledFor(logging.DEBUG):
-            _REQUESTS.debug("%s", _line(made, ending, monotonic() - start))
-
-
-def _line(made: Request, ending: str, seconds: float) -> str:
-    status = "" if made.status is None else str(made.status)
-    parts = [
-        f"{made.method} {shown(made.url)}",
-        " ".join(filter(None, (status, ending))),
-        f"{made.sent:,} B out",
-        f"{made.received:,} B in",
-        f"{seconds:.3f} s",
-    ]
-    return ", ".join(parts) + _about()
-
-
-def _about() -> str:
-    subject = _subject.get()
-    return f" ({subject})" if subject else ""
+        if logger.isEnabledFor(logging.DEBUG):
+            about_it = f" ({_subject.get()})" if _subject.get() else ""
+            logger.debug("%s, %.3f s%s", line(ending), monotonic() - start, about_it)
 
 
 def shown(url: str) -> str:
@@ -108,20 +107,13 @@ class Command:
 def command(arguments: Sequence[str]) -> Iterator[Command]:
     """Log the command run inside, however it ends."""
     run = Command()
-    start = monotonic()
-    ending = "cut off"
-    try:
+
+    def line(ending: str) -> str:
+        status = "" if run.status is None else f" with status {run.status}"
+        return f"{' '.join(arguments)}, {ending or 'ended'}{status}"
+
+    with _logged(_COMMANDS, line):
         yield run
-        ending = "ended"
-    except Exception:
-        ending = "failed"
-        raise
-    finally:
-        if _COMMANDS.isEnabledFor(logging.DEBUG):
-            status = "" if run.status is None else f" with status {run.status}"
-            seconds = monotonic() - start
-            words = " ".join(arguments)
-            _COMMANDS.debug("%s, %s%s, %.3f s%s", words, ending, status, seconds, _about())
 
 
 def unknown(where: str, details: str) -> None:
