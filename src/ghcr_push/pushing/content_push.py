@@ -6,6 +6,7 @@ top manifest. So a tag never points at something incomplete.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -264,9 +265,7 @@ class ContentPush:
             return BlobOutcome.FOUND
         looked = self._context.clock()
         await self.known_blobs.look_elsewhere(self.repository, blob.digest)
-
-        def mount_candidate() -> Repository | None:
-            return self.known_blobs.mount_candidate(self.repository, blob.digest)
+        mount_candidate = partial(self.known_blobs.mount_candidate, self.repository, blob.digest)
 
         async def look_again() -> BlobOutcome | None:
             nonlocal looked

@@ -144,12 +144,8 @@ class GroupPush:
         try:
             await self._push()
         finally:
-            self._decide()
-
-    def _decide(self) -> None:
-        """Let no other group wait for this one to join a reading."""
-        for content in (self._content, self._content.referrers):
-            if content is not None:
+            # no other group need wait for this one to join a reading
+            for content in filter(None, (self._content, self._content.referrers)):
                 content.decide(self._group.repository)
 
     async def _push(self) -> None:
@@ -378,7 +374,6 @@ class GroupPush:
         return [run for run in self._runs if run.result is None]
 
     async def _write_all(self, runs: list[TagPush], digest: Digest) -> None:
-        """Write the tags of a manifest."""
         if self._only_engine:
             return  # learned meanwhile: each tag is pushed by docker push
         content = ByManifestPut(
@@ -415,7 +410,6 @@ class GroupPush:
         self._control.note_failure()
 
     def _fail(self, failure: Failure) -> None:
-        """End all targets that have no result."""
         self._control.fail_all(self._runs, failure)
 
 

@@ -277,7 +277,6 @@ class Readings:
                 receiver.give_way()
 
     def _notify(self) -> None:
-        """Make waiting participants check again."""
         self._changed.set()
         self._changed = anyio.Event()
 

@@ -81,7 +81,6 @@ class PushRun:
         self._shared = self._shared_contents(Readings(self._context, timers))
 
     def _shared_contents(self, readings: Readings) -> dict[Content, SharedContent]:
-        """Create the shared state of each content for its groups."""
         shared: dict[Content, SharedContent] = {}
         for group in self._plan.groups:
             content = self._contents[group.source]

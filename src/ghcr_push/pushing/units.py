@@ -21,11 +21,6 @@ async def _unseen() -> None:
     """Skip the read: the write is needed in any case."""
 
 
-def _no_rest() -> float:
-    """Return the seconds to wait for a source that is at hand."""
-    return 0.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Units:
     """What the units of one content share: it is uploaded with ``seed``, to its repository.
@@ -67,7 +62,7 @@ class Unit:
         digest: Digest,
         request: Callable[[], Awaitable[T]],
         look_again: Callable[[], Awaitable[T | None]] = _unseen,
-        rest: Callable[[], float] = _no_rest,
+        rest: Callable[[], float] = lambda: 0.0,
     ) -> T:
         """Write once, in a slot, unless ``look_again``, called in it, finds that it is done.
 
