@@ -317,9 +317,7 @@ def attempt_unrecorded(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("attempts_are_recorded")
 def retries_made_up(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(
-        TagPush, "tries_of_content", property(lambda _: 2, lambda *_: None), raising=False
-    )
+    patch.setattr(TagPush, "tries_of_content", 2)
 
 
 @FAULTS.caught_by("deadlines_tell_what_kept_failing")

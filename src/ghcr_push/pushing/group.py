@@ -1,13 +1,14 @@
 """One group: its content is uploaded, by us or by docker push, then its tags are written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import anyio
 
 from ghcr_push.failures import Origin, PushError
-from ghcr_push.model import Failure, Group, Image, Kind, Outcome, TargetResult
+from ghcr_push.model import Failure, Group, Image, Kind, Manifest, Outcome, TargetResult
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import NotStartedError, RunContext, ours
 from ghcr_push.pushing.events import Noticed, ReferrersBrought
@@ -26,6 +27,8 @@ from ghcr_push.pushing.units import Units
 from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, TagReference
+
+T = TypeVar("T")
 
 QUICKER_FROM: Final = 32 << 20
 """Bytes of an image from which ``docker push`` is faster for a containerd store.
@@ -100,11 +103,13 @@ class GroupPush:
         lock: anyio.Lock,
     ) -> None:
         self._group = group
+        self._repository = group.repository
         self._image = content.image
         self._runs = runs
         self._context = context
         self._control = control
         self._registry_state = registry_state
+        self._write_access = registry_state.write_access
         self._content = content
         reader = Reader(context, registry_state.limiter, group.repository)
         self._manifests = Manifests(group.repository, context.registry, reader)
@@ -137,7 +142,7 @@ class GroupPush:
 
     @property
     def _only_engine(self) -> bool:
-        return self._context.reach.only_engine(self._group.repository.registry)
+        return self._context.reach.only_engine(self._repository.registry)
 
     async def run(self) -> None:
         """Bring every target to its outcome, unless the run ends before."""
@@ -146,10 +151,10 @@ class GroupPush:
         finally:
             # no other group need wait for this one to join a reading
             for content in filter(None, (self._content, self._content.referrers)):
-                content.decide(self._group.repository)
+                content.decide(self._repository)
 
     async def _push(self) -> None:
-        await self._context.reach.decided(self._group.repository.registry)
+        await self._context.reach.decided(self._repository.registry)
         if not self._only_engine:
             if self._context.direct:
                 await self._upload_and_write()
@@ -174,7 +179,7 @@ class GroupPush:
         digest = next(iter(named.values()), None)
         digest = digest or await self._pushed_first() or await self._upload()
         if digest is not None:
-            self._content.decide(self._group.repository)
+            self._content.decide(self._repository)
             if not await self._bring_referrers():
                 return
             self._leave(named)
@@ -184,7 +189,7 @@ class GroupPush:
     def _leave(self, named: Iterable[TagPush]) -> None:
         """End targets whose tags already name the image with all its content."""
         for run in named:
-            self._learn(run, run.stay())
+            self._learn(run.stay())
 
     async def _bring_referrers(self) -> bool:
         """Upload the referrers of the image; False if that failed, and all targets with it.
@@ -197,44 +202,46 @@ class GroupPush:
         if not runs[0].may_begin:
             return False
         seed = runs[0]
-        seed.content = seed.content or ContentLog()
-        content_push = self._content_push(seed, referrers, seed.content)
-        push = ReferrerPush(self._image.referrers.found, content_push)
-        try:
-            seed.referrers = await push.push()
-        except NotStartedError:
-            return False
-        except AttemptError as failed:
-            self._fail(failed.failure)
-        except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
-            self._fail(self._context.judge(error, self._group.repository))
-        else:
-            self._context.observer(ReferrersBrought(seed.target, seed.referrers))
+        content_push = self._content_push(seed, referrers)
+        copied = await self._tried(ReferrerPush(self._image.referrers.found, content_push).push())
+        if isinstance(copied, Failure):
+            self._fail(copied)
+        elif copied is not None:
+            seed.referrers = copied
+            self._context.observer(ReferrersBrought(seed.target, copied))
             return True
-        finally:
-            seed.tries_of_content = max(seed.tries_of_content, seed.content.tries)
         return False
 
-    def _content_push(self, seed: TagPush, content: SharedContent, log: ContentLog) -> ContentPush:
-        state, repository = self._registry_state, self._group.repository
+    async def _tried(self, push: Awaitable[T]) -> T | Failure | None:
+        """Return the result of ``push`` or how it failed; None if the run ended before it began."""
+        try:
+            return await push
+        except NotStartedError:
+            return None
+        except AttemptError as failed:
+            return failed.failure
+        except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
+            return self._context.judge(error, self._repository)
+
+    def _content_push(self, seed: TagPush, content: SharedContent) -> ContentPush:
+        seed.content = seed.content or ContentLog(tries_before=seed.tries)
         units = Units(
             seed=seed.target,
             context=self._context,
-            limiter=state.limiter,
+            limiter=self._registry_state.limiter,
             may_begin=lambda: seed.may_begin,
-            log=log,
+            log=seed.content,
         )
         return ContentPush(
             units,
-            known_blobs=state.known_blobs,
+            known_blobs=self._registry_state.known_blobs,
             content=content,
-            refusal=lambda: state.write_access.refusal(repository),
+            refusal=partial(self._write_access.refusal, self._repository),
         )
 
     async def _may_move(self) -> bool:
         """Wait for the content of the whole run; False if no tag may be written."""
-        repository, write_access = self._group.repository, self._registry_state.write_access
-        if self._unended and (refusal := await write_access.refusal(repository)):
+        if self._unended and (refusal := await self._write_access.refusal(self._repository)):
             self._fail(refusal)
         return not self._has_failed and await self._together.all_ready(self._group)
 
@@ -257,7 +264,7 @@ class GroupPush:
         async def look(run: TagPush) -> None:
             if digest := await run.look_first(self._held):
                 named[run] = digest
-            self._learn(run, run.result)
+            self._learn(run.result)
 
         async with anyio.create_task_group() as tasks:
             for run in looking:
@@ -288,11 +295,11 @@ class GroupPush:
     async def _pushed_once(self, seed: TagPush) -> Digest | None:
         if not (self._context.engine_first and self._image.in_engine and seed.may_begin):
             return None
-        if await self._registry_state.write_access.refusal(self._group.repository):
+        if await self._write_access.refusal(self._repository):
             return None
         seed.seed = True
         result = await seed.push_once(self._held)
-        self._learn(seed, result)
+        self._learn(result)
         return result.digest if result else None
 
     async def _upload(self) -> Digest | None:
@@ -303,42 +310,31 @@ class GroupPush:
         runs = self._unended
         if not runs or not runs[0].may_begin:
             return None
-        repository, write_access = self._group.repository, self._registry_state.write_access
-        if refusal := write_access.known_refusal(repository):
+        if refusal := self._write_access.known_refusal(self._repository):
             self._fail(refusal)
             return None
         seed = runs[0]
         seed.seed = True
-        seed.content = ContentLog()
-        content_push = self._content_push(seed, self._content, seed.content)
+        content_push = self._content_push(seed, self._content)
         self._unknown_blobs = content_push.unknown_blobs
-        digest: Digest | None = None
-        try:
-            with self._context.reach.direct_work(repository.registry):
-                uploaded = await content_push.push()
-                self._manifests.know(uploaded)
-                digest = uploaded.digest
-        except NotStartedError:
+        uploaded: Manifest | Failure | None = None
+        with self._context.reach.direct_work(self._repository.registry):
+            uploaded = await self._tried(content_push.push())
+        if uploaded is None:  # the run ended, or only the engine reaches the registry
             return None
-        except AttemptError as failed:
-            failure = failed.failure
-        except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
-            failure = self._context.judge(error, repository)
-        else:
-            return digest  # None if it turned out that only the engine reaches the registry
-        finally:
-            tries = seed.tries + seed.content.tries  # docker push may have tried before
-            seed.tries_of_content = tries
-        write_access.learn(repository, failure)
-        if digest := await self._pushed_in_our_place(seed, failure):
+        if isinstance(uploaded, Manifest):
+            self._manifests.know(uploaded)
+            return uploaded.digest
+        self._write_access.learn(self._repository, uploaded)
+        if digest := await self._pushed_in_our_place(seed, uploaded):
             return digest
-        self._fail(failure)
+        self._fail(uploaded)
         return None
 
     # -- docker push uploads the layers -----------------------------------------------------
 
     async def _push_and_retag(self) -> None:
-        if refusal := await self._registry_state.write_access.refusal(self._group.repository):
+        if refusal := await self._write_access.refusal(self._repository):
             self._fail(refusal)
             return
         rest = list(self._runs)
@@ -377,7 +373,7 @@ class GroupPush:
         if self._only_engine:
             return  # learned meanwhile: each tag is pushed by docker push
         content = ByManifestPut(
-            self._group.repository,
+            self._repository,
             digest,
             registry=self._context.registry,
             manifests=self._manifests,
@@ -391,13 +387,13 @@ class GroupPush:
                 tasks.start_soon(self._land, run, content)
 
     async def _land(self, run: TagPush, content: TagWriter) -> None:
-        refusal = self._registry_state.write_access.known_refusal(run.repository)
+        refusal = self._write_access.known_refusal(self._repository)
         if refusal is not None and not run.tried:
             run.fail(refusal)
             return
-        self._learn(run, await run.push(content))
+        self._learn(await run.push(content))
 
-    def _learn(self, run: TagPush, result: TargetResult | None) -> None:
+    def _learn(self, result: TargetResult | None) -> None:
         """Record a failure; a refused tag says nothing about the other tags.
 
         Permissions may differ from tag to tag. A separate request checks whether the repository
@@ -406,7 +402,7 @@ class GroupPush:
         if result is None or result.failure is None:
             return
         if self._only_engine:
-            self._registry_state.write_access.learn(run.repository, result.failure)
+            self._write_access.learn(self._repository, result.failure)
         self._control.note_failure()
 
     def _fail(self, failure: Failure) -> None:

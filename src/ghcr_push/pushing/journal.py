@@ -87,10 +87,12 @@ class Journal:
 class ContentLog:
     """The attempts for a group's content, and what its upload took so far."""
 
+    tries_before: int = 0
+    """Attempts of ``docker push`` before we uploaded the content."""
     units: list[Journal] = field(default_factory=list)
     transfer: TransferStats = field(default_factory=TransferStats)
     uploads: list[Upload] = field(default_factory=list)
-    """The uploads in progress, which count the bytes that they send."""
+    """All uploads so far, which count the bytes that they send."""
     begun: bool = False
     """Whether anything of it was tried."""
 

@@ -66,7 +66,6 @@ class TagPush:
         self.seed = False
         self.content: ContentLog | None = None
         """On a seed whose content we upload ourselves: its progress."""
-        self.tries_of_content = 0
         self.referrers: tuple[ReferrerRecord, ...] = ()
         """The referrers that were copied with it."""
         self.result: TargetResult | None = None
@@ -96,6 +95,11 @@ class TagPush:
     def tries(self) -> int:
         """Attempts so far, including the current one."""
         return self._journal.number
+
+    @property
+    def tries_of_content(self) -> int:
+        """Attempts for the content that is uploaded with it."""
+        return self.content.tries_before + self.content.tries if self.content else 0
 
     @property
     def tried(self) -> bool:
