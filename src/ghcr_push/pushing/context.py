@@ -12,7 +12,8 @@ from ghcr_push.model import Failure, Kind, Target
 from ghcr_push.pushing.events import Noticed, Observer, Waiting
 from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.ports import Engine, Registry, TagReader
-from ghcr_push.pushing.preflight import NO_ANSWER, Reach
+from ghcr_push.pushing.preflight import Reach
+from ghcr_push.pushing.pressure.reachability import NO_ANSWER
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.references import Digest, Repository
 

@@ -19,7 +19,7 @@ from ghcr_push.model import (
 from ghcr_push.planning.settings import OnProtected, Settings
 from ghcr_push.pushing.context import judged
 from ghcr_push.pushing.ports import Registry
-from ghcr_push.pushing.preflight import NO_ANSWER
+from ghcr_push.pushing.pressure.reachability import NO_ANSWER
 from ghcr_push.pushing.reads import answered
 from ghcr_push.pushing.tag_writers import is_of, may_turn_out_to_be
 

@@ -14,6 +14,7 @@ import anyio
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.pushing.ports import TagReader
+from ghcr_push.pushing.pressure.reachability import NO_ANSWER
 from ghcr_push.references import Repository
 
 PAUSES: Final = (0.0, 0.5, 1.0)
@@ -34,11 +35,6 @@ DOUBT_PAUSES: Final = (5.0, 10.0, 15.0, 15.0, 40.0, 60.0)
 
 Four of them come before a registry without a connection is given up (``pressure.reachability``).
 """
-
-NO_ANSWER: Final = frozenset(
-    {Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE, Kind.PROXY}
-)
-"""Failures of a request that mean that no answer came."""
 
 NO_WORD_OF_IT: Final = NO_ANSWER | {
     Kind.ENGINE_UNREACHABLE,

@@ -20,16 +20,12 @@ A registry in an incident usually still accepts connections; a mistyped port doe
 container of the job may need a minute to start.
 """
 
-SILENT: Final = frozenset(
-    {
-        Kind.CERTIFICATE,
-        Kind.HOST_UNKNOWN,
-        Kind.NETWORK,
-        Kind.PROXY,
-        Kind.SERVER_ERROR,
-        Kind.TIMEOUT,
-    }
+NO_ANSWER: Final = frozenset(
+    {Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE, Kind.PROXY}
 )
+"""Failures of a request that mean that no answer came."""
+
+SILENT: Final = NO_ANSWER | {Kind.SERVER_ERROR}
 """Failures without an answer, or with that of a registry in an incident."""
 
 _UNANSWERED: Final = frozenset({Kind.HOST_UNKNOWN, Kind.NETWORK, Kind.TIMEOUT})
