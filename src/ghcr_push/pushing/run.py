@@ -30,10 +30,7 @@ class PushRun:
     """One run of a plan: every target gets a task; a slot is held only while writing."""
 
     def __init__(
-        self,
-        plan: Plan,
-        contents: Mapping[Source, Content | Failure],
-        context: RunContext,
+        self, plan: Plan, contents: Mapping[Source, Content | Failure], context: RunContext
     ) -> None:
         self._plan = plan
         self._contents = contents
@@ -44,8 +41,12 @@ class PushRun:
         self._registry_states: dict[str, RegistryState] = {}
         self._shared: dict[Content, SharedContent] = {}
         self._locks: dict[Repository, anyio.Lock] = {}
-        self._runs: list[TagPush] = []
+        self._groups: list[tuple[Group, list[TagPush]]] = []
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
+
+    @property
+    def _runs(self) -> list[TagPush]:
+        return [run for _, runs in self._groups for run in runs]
 
     def cancel(self) -> None:
         """End the run now; callable at any time, even before it starts."""
@@ -59,7 +60,7 @@ class PushRun:
             self._set_up(timers)
             with self._scope:
                 async with anyio.create_task_group() as tasks:
-                    for group, runs in self._grouped():
+                    for group, runs in self._groups:
                         tasks.start_soon(self._run_group, group, runs)
             await self._end_all()
             timers.cancel_scope.cancel()
@@ -71,13 +72,13 @@ class PushRun:
 
     def _set_up(self, timers: TaskGroup) -> None:
         ceiling = GlobalLimit(self._context.max_parallel)
-        for target in self._plan.targets:
-            registry = target.reference.repository.registry
+        for group in self._plan.groups:
+            registry = group.repository.registry
             if registry not in self._registry_states:
                 self._registry_states[registry] = self._new_state(registry, ceiling, timers)
-            limiter = self._registry_states[registry].limiter
-            self._runs.append(TagPush(target, self._context, limiter, self._control.may_start))
-
+            limiter, may_start = self._registry_states[registry].limiter, self._control.may_start
+            runs = [TagPush(each, self._context, limiter, may_start) for each in group.targets]
+            self._groups.append((group, runs))
         self._shared = self._shared_contents(Readings(self._context, timers))
 
     def _shared_contents(self, readings: Readings) -> dict[Content, SharedContent]:
@@ -109,10 +110,6 @@ class PushRun:
             known_blobs=KnownBlobs(context, limiter),
             write_access=WriteAccess(context, limiter, self._control.may_start),
         )
-
-    def _grouped(self) -> list[tuple[Group, list[TagPush]]]:
-        runs = iter(self._runs)
-        return [(group, [next(runs) for _ in group.targets]) for group in self._plan.groups]
 
     async def _run_group(self, group: Group, runs: list[TagPush]) -> None:
         try:
@@ -157,7 +154,7 @@ class PushRun:
             async with anyio.create_task_group() as tasks:
                 for run in unfinished:
                     tasks.start_soon(run.look_a_last_time)
-        for _, runs in self._grouped():
+        for _, runs in self._groups:
             contents = (run.content.failing for run in runs if run.content is not None)
             content_failing = next(filter(None, contents), None)
             for run in runs:
