@@ -32,6 +32,7 @@ from ghcr_push.pushing.pressure.limiter import (
     SHORTEST,
     SPACING_AFTER_THROTTLE,
     THROTTLE_FIRST,
+    THROTTLE_GROWTH,
     THROTTLE_LAST,
     THROTTLE_SPREAD,
     TIMER_GRACE,
@@ -45,11 +46,13 @@ from ghcr_push.pushing.pressure.outage import (
     PROBE_LAST,
     SHARE_OF_REFUSALS,
     SHARE_OF_SILENCE,
+    FailureStreak,
 )
 from ghcr_push.pushing.pressure.pacing import (
-    CAREFUL_LAST,
+    LONGEST as LONGEST_PAUSES,
+)
+from ghcr_push.pushing.pressure.pacing import (
     PAUSE_FIRST,
-    PAUSE_LAST,
     PAUSE_THROTTLED,
 )
 from ghcr_push.pushing.pressure.pauses import PROGRESS_EVERY
@@ -251,7 +254,11 @@ async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_last
         await anyio.sleep(0.2)
         assert [writer.inside for writer in writers[4:]] == [True, False]
         await on.fail(writers[4], SECONDARY)
-        assert 2 * THROTTLE_FIRST <= on.holds[-1].seconds <= 2 * THROTTLE_FIRST + THROTTLE_SPREAD
+        assert (
+            THROTTLE_GROWTH * THROTTLE_FIRST
+            <= on.holds[-1].seconds
+            <= THROTTLE_GROWTH * THROTTLE_FIRST + THROTTLE_SPREAD
+        )
 
 
 @played
@@ -268,7 +275,7 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
         await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
         await on.succeed(writer)
         writer = await on.ask(limiter)
-        await anyio.sleep(PAUSE_LAST * LONGEST)
+        await anyio.sleep(LONGEST_PAUSES[1] * LONGEST)
         await on.fail(writer, SECONDARY)
         assert on.holds[-1].seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
 
@@ -277,7 +284,7 @@ async def test_holds_grow_to_an_end_and_begin_anew_after_a_success() -> None:
 async def test_only_a_second_secondary_limit_allows_longer_pauses() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
-        for longest in (PAUSE_LAST, CAREFUL_LAST):
+        for longest in LONGEST_PAUSES[1:]:
             for _ in range(8):
                 await on.fail(await on.ask(limiter), SECONDARY)
                 await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD + longest * LONGEST)
@@ -370,14 +377,14 @@ async def test_starts_are_apart_where_one_at_a_time_is_refused_after_a_secondary
         await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
         for _ in range(3):
             await on.succeed(await on.ask(limiter))
-            await anyio.sleep(PAUSE_LAST * LONGEST)
+            await anyio.sleep(LONGEST_PAUSES[1] * LONGEST)
             await on.fail(await on.ask(limiter), BROKEN)
             waiting = await on.ask(limiter)
             await anyio.sleep(PAUSE_THROTTLED * SHORTEST - TIMER_GRACE)
             assert not waiting.inside
-            await anyio.sleep(PAUSE_LAST * LONGEST)
+            await anyio.sleep(LONGEST_PAUSES[1] * LONGEST)
             await on.succeed(waiting)
-            await anyio.sleep(PAUSE_LAST * LONGEST)
+            await anyio.sleep(LONGEST_PAUSES[1] * LONGEST)
 
 
 @played
@@ -400,7 +407,7 @@ async def test_the_limit_is_one_until_the_pause_is_over() -> None:
         assert limiter.limit == 1
         for _ in range(40):
             writer = await on.ask(limiter)
-            await anyio.sleep(PAUSE_LAST)
+            await anyio.sleep(LONGEST_PAUSES[1])
             await on.succeed(writer)
         assert limiter.limit == 4
 
@@ -422,15 +429,15 @@ def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
             limiter = on.limiter(AdaptiveLimit(1))
             await on.fail(await on.ask(limiter), BURST)
             for _ in range(60 if over else 1):
-                await anyio.sleep(PAUSE_LAST)
+                await anyio.sleep(LONGEST_PAUSES[1])
                 await on.succeed(await on.ask(limiter))
             found = limiter._pace.pause
             assert bool(found) is not over
             for _ in range(OUTAGE_AFTER + 4):
-                await anyio.sleep(PAUSE_LAST)
+                await anyio.sleep(LONGEST_PAUSES[1])
                 await on.fail(await on.ask(limiter), BROKEN)
             assert limiter.outage.lasts
-            await anyio.sleep(PAUSE_LAST)
+            await anyio.sleep(LONGEST_PAUSES[1])
             await on.succeed(await on.ask(limiter))
             assert limiter._pace.pause <= found
 
@@ -445,7 +452,7 @@ async def test_that_writes_are_kept_apart_is_told_once() -> None:
             await on.fail(await on.ask(limiter), SECONDARY)
             await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
             await on.succeed(await on.ask(limiter))
-            await anyio.sleep(PAUSE_LAST * LONGEST)
+            await anyio.sleep(LONGEST_PAUSES[1] * LONGEST)
         told = [event.sentence for event in on.told if isinstance(event, Noticed)]
         assert told == ["ghcr.io is rate limiting us: from now on writes begin seconds apart"]
 
@@ -631,6 +638,32 @@ async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_i
             starts.append(anyio.current_time())
             assert not await on.fail(writer, BROKEN)
         assert_spaced(starts, SHARE_OF_REFUSALS)
+
+
+@pytest.mark.parametrize("accepted", [None, 0, 3], ids=["none", "first", "last"])
+def test_writes_begun_together_are_an_outage_where_all_of_them_failed(
+    accepted: int | None,
+) -> None:
+    async def test() -> None:
+        async with bench() as on:
+            limiter = on.limiter(AdaptiveLimit(4))
+            writers = [await on.ask(limiter, f"unit {n}") for n in range(4)]
+            for number, writer in enumerate(writers):
+                assert not limiter.outage.lasts
+                await (on.succeed(writer) if number == accepted else on.fail(writer, BROKEN))
+            assert limiter.outage.lasts is (accepted is None)
+
+    trio.run(test, clock=MockClock(autojump_threshold=0))
+
+
+def test_failures_beside_a_long_write_are_no_outage_until_it_fails_as_well() -> None:
+    streak = FailureStreak()
+    long = streak.began()
+    for _ in range(2 * OUTAGE_AFTER):
+        streak.failed_beside(streak.began(), in_flight=1)
+        assert not streak.lasting
+    streak.failed_beside(long, in_flight=0)
+    assert streak.lasting
 
 
 @played

@@ -5,12 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghcr_push.pushing.pressure.pacing import (
-    CAREFUL_GAIN,
-    CAREFUL_LAST,
+    GAIN_KEPT,
     GAIN_OF_READS,
     GAIN_OF_WRITES,
+    LONGEST,
     PAUSE_FIRST,
-    PAUSE_LAST,
     PAUSE_THROTTLED,
     Pacing,
 )
@@ -28,15 +27,14 @@ def after_limits(number: int) -> Pacing:
 @given(steps=st.lists(st.sampled_from(["refused", "taken", "again"]), max_size=200))
 def test_a_pause_stays_within_its_bounds(limits: int, steps: list[str]) -> None:
     pacing = after_limits(limits)
-    careful = limits > 1
-    longest, most = (CAREFUL_LAST, CAREFUL_GAIN) if careful else (PAUSE_LAST, float("inf"))
+    longest = LONGEST[min(limits, 2)]
     for step in steps:
         before = pacing.pause
         match step:
             case "taken":
                 pacing.taken()
                 ended = not pacing.pause and before < PAUSE_FIRST
-                assert ended or before / most <= pacing.pause <= before
+                assert ended or pacing.pause <= before
             case "refused":
                 pacing.refused()
                 assert pacing.pause == max(PAUSE_FIRST, min(2 * before, longest))
@@ -45,30 +43,49 @@ def test_a_pause_stays_within_its_bounds(limits: int, steps: list[str]) -> None:
                 assert max(PAUSE_THROTTLED, min(2 * before, longest)) == pacing.pause
 
 
-def test_one_refusal_in_four_keeps_a_pause_of_forty_seconds_after_a_second_limit() -> None:
-    pacing = after_limits(2)
-    pacing.pause = 40.0
-    pacing.refused()
-    for _ in range(4):
+@pytest.mark.parametrize("limits", range(4))
+@pytest.mark.parametrize("pause", [1.0, 4.0, 8.0])
+def test_a_success_adds_starts_per_second_and_fewer_after_each_limit(
+    limits: int, pause: float
+) -> None:
+    pacing = after_limits(limits)
+    pacing.pause = pause
+    for number in range(1, 4):
+        before = pacing.pause
         pacing.taken()
-    assert pacing.pause == pytest.approx(40.0, rel=0.1)
+        gained = 1 / pacing.pause - 1 / before
+        assert gained == pytest.approx(GAIN_OF_WRITES * GAIN_KEPT[min(limits, 2)] * number)
+
+
+@pytest.mark.parametrize(("limits", "pause", "successes"), [(0, 4.0, 3), (1, 8.0, 3), (2, 36.0, 4)])
+def test_a_refusal_now_and_then_keeps_the_pause_that_a_fleet_needs(
+    limits: int, pause: float, successes: int
+) -> None:
+    """Play one refusal for so many successes, over and over: the pause stays about where it is."""
+    pacing = after_limits(limits)
+    pacing.pause = pause
+    for _ in range(20):
+        pacing.refused()
+        for _ in range(successes):
+            pacing.taken()
+    assert pause / 2 < pacing.pause < pause * 2
 
 
 def test_a_limit_that_goes_on_counts_once() -> None:
     pacing = after_limits(1)
     for _ in range(5):
         pacing.throttled(again=True)
-    assert pacing.pause == PAUSE_LAST
+    assert pacing.pause == LONGEST[1]
 
 
 @pytest.mark.parametrize("gain", [GAIN_OF_READS, GAIN_OF_WRITES])
-@pytest.mark.parametrize("limits", [0, 2])
+@pytest.mark.parametrize("limits", range(3))
 def test_successes_end_the_longest_pause(gain: float, limits: int) -> None:
     pacing = after_limits(limits)
     pacing.gain = gain
-    pacing.pause = CAREFUL_LAST
-    successes = 0
+    pacing.pause = LONGEST[limits]
+    seconds = 0.0
     while pacing.pause:
+        seconds += pacing.pause
         pacing.taken()
-        successes += 1
-    assert successes <= 60
+    assert seconds <= (60, 180, 1200)[limits]

@@ -28,6 +28,10 @@ SPACING_AFTER_THROTTLE = 1.0
 THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
 """Seconds that a secondary limit holds the queue: at first, at most, and additional jitter."""
 
+THROTTLE_GROWTH = 1.5
+"""Factor of the next hold if the limit still lasts: exponential, as GitHub advises. With 2, a
+hundred runners in ``ghcr`` wait 4 % longer for the same end of it (``docs/fleet.md``)."""
+
 SHARED_FROM = 1.0
 """Seconds from which the wait in a 429 holds the whole queue; shorter ones concern a burst."""
 
@@ -309,8 +313,8 @@ class Limiter:
         alone = self._is_alone(slot)
         if not self._is_pressure(slot, failure, alone=alone):
             return failure.counts
-        counts = alone or self._limit.fixed
-        self.outage.write_failed(slot.unit, slot.order if counts else None)
+        beside = None if self._limit.fixed else self._writes.inside - 1
+        self.outage.write_failed(slot.unit, slot.order, in_flight=beside)
         with self._watching(_reason(failure)):
             owed_to_limit = self._limit.refused(slot.write)
             self._slow_down(failure, alone=alone)
@@ -389,7 +393,7 @@ class Limiter:
         """Hold the queue as the registry asks; requests from before a hold do not prolong it."""
         asked = failure.asked_wait or 0.0
         if failure.holds and began >= self._closed_until:
-            floor = min(THROTTLE_FIRST * 2**self._throttles, THROTTLE_LAST)
+            floor = min(THROTTLE_FIRST * THROTTLE_GROWTH**self._throttles, THROTTLE_LAST)
             again = self._throttles > 0
             self._throttles += 1
             if not self._spacing:

@@ -13,7 +13,7 @@ OWN_FAULT_AFTER = UNHEARD
 """Seconds without an accepted write after which the only failing unit is at fault itself: until
 then other clients may use all of the capacity (``docs/fleet.md``), or an outage may last."""
 
-PROBE_FIRST, PROBE_LAST = 2.0, 15.0
+PROBE_FIRST, PROBE_LAST = 2.0, 11.0
 """Seconds between single probes in an outage, at least and at most."""
 
 SHARE_OF_SILENCE, SHARE_OF_REFUSALS = 0.2, 1.0
@@ -28,11 +28,18 @@ kept each other out caused the secondary limit in 3 of 3 fleets with a share of 
 
 @dataclass(slots=True)
 class FailureStreak:
-    """Failures in a row: each request began after the failure before it was known."""
+    """Failures in a row, without a success between them.
+
+    Requests that began together may all have met the same short fault. So either a failure counts
+    if its request began after the failure before it was known (``failed``), or all of them count
+    as soon as no request is left in flight that could still succeed (``failed_beside``).
+    """
 
     begun: int = 0
     failures: int = 0
     _known_at: int = 0
+    _succeeded_at: int = 0
+    _beside: int = 0
 
     def began(self) -> int:
         """Count a start and return its number."""
@@ -45,9 +52,16 @@ class FailureStreak:
             self.failures += 1
             self._known_at = self.begun
 
+    def failed_beside(self, order: int, *, in_flight: int) -> None:
+        """Count all failures of requests begun since the last success if none is in flight now."""
+        self._beside += order > self._succeeded_at
+        if not in_flight:
+            self.failures = self._beside
+
     def broken(self) -> None:
         """Start again at zero after a success."""
-        self.failures = 0
+        self.failures = self._beside = 0
+        self._succeeded_at = self.begun
 
     @property
     def lasting(self) -> bool:
@@ -114,11 +128,16 @@ class Outage(Reachability):
         self.writes.broken()
         self.answered()
 
-    def write_failed(self, unit: Hashable, order: int | None) -> None:
-        """Record that a write met overload; ``order`` is None if it was not alone in flight."""
+    def write_failed(self, unit: Hashable, order: int, *, in_flight: int | None) -> None:
+        """Record that a write met overload.
+
+        ``in_flight`` is the number of other writes in flight, or None if they are never fewer.
+        """
         self._failing.add(unit)
-        if order is not None:
+        if in_flight is None:
             self.writes.failed(order)
+        else:
+            self.writes.failed_beside(order, in_flight=in_flight)
 
     def failed(self, failure: Failure) -> None:
         """Record how a request failed, with or without an answer."""

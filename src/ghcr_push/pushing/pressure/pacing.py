@@ -1,21 +1,23 @@
 """The time between starts while a registry throttles its client: arithmetic only, no clock."""
 
 from dataclasses import dataclass
+from typing import Final
 
-PAUSE_FIRST, PAUSE_LAST, PAUSE_THROTTLED = 0.5, 30.0, 6.0
-"""Seconds between starts: first, at most, and at least after a secondary limit.
+PAUSE_FIRST, PAUSE_THROTTLED = 0.5, 6.0
+"""Seconds between starts: first, and at least after a secondary limit."""
 
-Found by playing fleets of 10 to 1,000 runners (``docs/fleet.md``).
+LONGEST: Final = (8.0, 30.0, 120.0)
+"""Seconds between starts at most, before a secondary limit, after the first, and after others.
+
+Thirty runners whose pauses may be 30 s from the beginning take 3 % longer in ``ghcr``, because one
+that was unlucky comes back late. A hundred that share 600 requests a minute have to be 36 s apart.
 """
 
-CAREFUL_FROM, CAREFUL_LAST, CAREFUL_GAIN = 2, 120.0, 1.2
-"""From the second secondary limit of a run on: seconds between starts at most, and the factor by
-which one success makes the pace quicker at most.
+GAIN_KEPT: Final = (1.0, 0.5, 0.05)
+"""What is left of the gain, before a secondary limit, after the first, and after others.
 
-A hundred runners that share 600 requests a minute have to be 36 s apart. There a success would
-nearly halve the pause and a refusal double it: half of all requests would be refused, and bring on
-the next secondary limit. If only a third limit had this effect, such fleets would lose 0.3 % of
-their tags (``docs/fleet.md``).
+With all of it after the first limit, a hundred runners that share one bucket bring on a second
+limit. All three rows were found by playing fleets of 10 to 300 runners (``docs/fleet.md``).
 """
 
 GAIN_OF_WRITES, GAIN_OF_READS = 0.03, 0.01
@@ -30,9 +32,9 @@ class Pacing:
     """The pause between starts, for the case that even one write at a time is too many.
 
     A hundred runners with one write in flight each are a hundred writes. So a refusal doubles the
-    pause, and successes in a row add more and more to the starts per second, which shortens long
-    pauses most: a runner that was unlucky catches up with the others. A second secondary limit
-    shows that this was too quick; from then on a success shortens a long pause by little.
+    pause, and successes in a row add more and more to the starts per second. That shortens long
+    pauses most: a runner that was unlucky catches up with the others. Each secondary limit shows
+    that the pace grew too soon: from then on it grows more slowly.
     """
 
     gain: float
@@ -43,20 +45,19 @@ class Pacing:
     """The secondary limits met; one that goes on counts once."""
 
     @property
-    def _careful(self) -> bool:
-        return self._secondary_limits >= CAREFUL_FROM
+    def _row(self) -> int:
+        return min(self._secondary_limits, len(LONGEST) - 1)
 
     def refused(self) -> None:
         """Double the pause, or begin it."""
-        longest = CAREFUL_LAST if self._careful else PAUSE_LAST
-        self.pause = min(max(self.pause * 2, PAUSE_FIRST), longest)
+        self.pause = min(max(self.pause * 2, PAUSE_FIRST), LONGEST[self._row])
         self._streak = 0
 
     def taken(self) -> None:
         """Shorten the pause; end it when it is far shorter than a write."""
         self._streak += 1
-        quicker = 1 + self.gain * self._streak * self.pause
-        self.pause /= min(quicker, CAREFUL_GAIN) if self._careful else quicker
+        gain = self.gain * GAIN_KEPT[self._row]
+        self.pause /= 1 + gain * self._streak * self.pause
         if self.pause < PAUSE_FIRST / 4:
             self.pause = 0.0
 
