@@ -10,6 +10,7 @@ from ghcr_push.pushing.pressure.limiter import (
     SHORTEST,
     SPACING_AFTER_THROTTLE,
     THROTTLE_FIRST,
+    THROTTLE_GROWTH,
     THROTTLE_LAST,
     THROTTLE_SPREAD,
 )
@@ -187,15 +188,15 @@ def holds_are_shared(played: Played) -> Iterator[str]:
 
 def _throttles(requests: list[Request]) -> Iterator[tuple[Request, float]]:
     """Yield the answers that hold the whole queue, and for how long they do at least."""
-    ends, doublings = float("-inf"), 0
+    ends, again = float("-inf"), 0
     for request in sorted(requests, key=lambda request: (request.ended, request.known)):
         fresh = request.began >= ends - HAIR
         if request.good and request.writes and request.operation != "ask" and fresh:
-            doublings = 0
+            again = 0
         length = request.asked
         if request.answer == "secondary" and fresh:
-            length = max(length, min(THROTTLE_FIRST * 2**doublings, THROTTLE_LAST))
-            doublings += 1
+            length = max(length, min(THROTTLE_FIRST * THROTTLE_GROWTH**again, THROTTLE_LAST))
+            again += 1
         elif not _names_throttle(request) or length < SHARED_FROM:
             # what was under way when another was refused prolongs the hold if it is asked to
             continue
