@@ -301,6 +301,27 @@ def test_the_wait_that_a_source_asks_for_is_kept_by_all_its_blobs(
     ]
 
 
+def test_the_wait_that_a_source_asks_for_is_kept_by_its_other_images(
+    source: Front, front: Front, tmp_path: Path
+) -> None:
+    """Let the source throttle the first request for a blob, of whatever image it is."""
+    for seed, name in enumerate(("acme/one", "acme/two")):
+        fill(source, name, seed=20 + seed, large=50_000)
+    source.reset()
+    throttled = oci_error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "1"})
+    source.set(Behaviour(rules=(Rule(match=on(Step.BLOB_GET), answer=throttled, first=1),)))
+    lines = [
+        f"docker://{source.address}/{n}:1 => {front.address}/{n}:1"
+        for n in ("acme/one", "acme/two")
+    ]
+    status, report = push(tmp_path, "--tags", "\n".join(lines), "--max-parallel", "1")
+    assert status == 0, report
+    refused, *others = [e for e in source.log() if e.step is Step.BLOB_GET]
+    assert refused.status == 429
+    assert {entry.repository for entry in others} == {"acme/one", "acme/two"}
+    assert min(entry.t for entry in others) >= refused.t + 1
+
+
 def test_a_blob_with_other_bytes_is_never_written(
     source: Front, front: Front, tmp_path: Path
 ) -> None:

@@ -292,28 +292,25 @@ class ContentPush:
                 raise AttemptError(refusal, counts=True)
 
             def rest() -> float:
-                return 0.0 if mount_candidate() else self._rest()
+                return 0.0 if mount_candidate() else self._content.rests
 
             return await unit.send(blob.digest, attempt, look_again, rest)
 
     async def _send_unseen(self, blob: Blob, upload: Upload, unit: Unit) -> BlobOutcome:
         """Send the blob once, without looking for it or mounting it."""
-        return await unit.send(blob.digest, lambda: self._upload(upload, None), rest=self._rest)
+        return await unit.send(
+            blob.digest, lambda: self._upload(upload, None), rest=lambda: self._content.rests
+        )
 
     async def _upload(self, upload: Upload, origin: Repository | None) -> BlobOutcome:
-        """Attempt an upload once; a wait that its source asks for is one for all its blobs."""
+        """Attempt an upload once; a wait that its source asks for is one for all content there."""
         try:
             return await upload.attempt(origin)
         except PushError as error:
             evidence = error.evidence
             if evidence.kind is Kind.SOURCE_UNREACHABLE and evidence.retry_after:
-                until = self._context.clock() + evidence.retry_after
-                self._content.rests_until = max(self._content.rests_until, until)
+                self._content.rest(evidence.retry_after)
             raise
-
-    def _rest(self) -> float:
-        """Return the seconds until the source may be read."""
-        return max(0.0, self._content.rests_until - self._context.clock())
 
     async def _is_there(
         self,

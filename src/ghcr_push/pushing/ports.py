@@ -82,6 +82,10 @@ class Content(Protocol):
         """What is known of it before it is read."""
 
     @property
+    def registry(self) -> str | None:
+        """The registry that it is read from; None if there is none, or more than one."""
+
+    @property
     def referrers(self) -> "Content | None":
         """Its referrers to copy, read in a separate pass; None if there are none."""
 

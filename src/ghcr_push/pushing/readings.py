@@ -230,6 +230,8 @@ class Readings:
         """Those that wait for their turn or run, in the order of their requests."""
         self.receivers: set[Receiver] = set()
         """All participants of a reading, and all that hold blobs of one that has ended."""
+        self.rest_until: dict[str | SharedContent, float] = {}
+        """The time before which a source registry, or that of one content, is not to be read."""
         self._changed = anyio.Event()
 
     async def read(self, reading: _Reading, content: Content) -> Exception | None:
@@ -290,8 +292,6 @@ class SharedContent:
         """Its referrers to copy, if there are any."""
         if content.referrers is not None:
             self.referrers = SharedContent(readings, content.referrers)
-        self.rests_until = float("-inf")
-        """The time before which its source registry asked not to be read."""
         self._content = content
         self._readings = readings
         self._tries = Tries()
@@ -300,6 +300,18 @@ class SharedContent:
         self._given_up: Exception | None = None
         """Why another attempt is pointless."""
         self._word = anyio.Event()
+
+    @property
+    def rests(self) -> float:
+        """Seconds for which its source registry asked not to be read."""
+        until = self._readings.rest_until.get(self._content.registry or self, 0.0)
+        return max(0.0, until - self._readings.context.clock())
+
+    def rest(self, seconds: float) -> None:
+        """Read nothing from its source registry for so long, and no other content from there."""
+        until = self._readings.context.clock() + seconds
+        key = self._content.registry or self
+        self._readings.rest_until[key] = max(self._readings.rest_until.get(key, 0.0), until)
 
     def expect(self, repository: Repository) -> None:
         """Record that ``repository`` may need it and its referrers, and will report."""

@@ -89,7 +89,11 @@ class RegistrySources:
         def ready(each: SavedImage) -> Ready:
             return Ready(each, [RemoteBlob(self._reader, location, blob) for blob in each.blobs])
 
-        return KnownContent.of(saved, lambda each: nullcontext(ready(each)))
+        return KnownContent.of(
+            saved,
+            lambda each: nullcontext(ready(each)),
+            registry=location.repository.registry,
+        )
 
 
 class _Fetched:
