@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-PAUSE_FIRST, PAUSE_THROTTLED = 0.5, 6.0
+PAUSE_FIRST, PAUSE_THROTTLED = 0.5, 5.0
 """Seconds between starts: first, and at least after a secondary limit."""
 
 LONGEST: Final = (8.0, 30.0, 120.0)
