@@ -105,7 +105,7 @@ PRESSURE = {
     Kind.UNKNOWN,
 }
 CAPS = {
-    Kind.SECONDARY_LIMIT: 5,
+    Kind.SECONDARY_LIMIT: 6,
     Kind.NOT_VISIBLE: 6,
     Kind.PROXY: 3,
     Kind.AUTH_BLIP: 3,

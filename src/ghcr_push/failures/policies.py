@@ -66,7 +66,7 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
         advice="Push fewer tags or from fewer jobs at once (`strategy.max-parallel: 4`), and run "
         "the job again after some minutes.",
         pressure=True,
-        cap=5,
+        cap=6,
         holds=True,
         free_with_wait=True,
     ),
