@@ -110,8 +110,10 @@ def reading_of_stored(
 @contextmanager
 def released(blob: B) -> Iterator[B]:
     """Release `blob` at the end of the block."""
-    yield blob
-    blob.release()
+    try:
+        yield blob
+    finally:
+        blob.release()
 
 
 def saved_in_folders(*images: Sequence[bytes]) -> bytes:
