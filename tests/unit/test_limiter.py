@@ -49,7 +49,7 @@ from ghcr_push.pushing.pressure.outage import (
     FailureStreak,
 )
 from ghcr_push.pushing.pressure.pacing import (
-    LONGEST as LONGEST_PAUSES,
+    LONGEST_PAUSES,
 )
 from ghcr_push.pushing.pressure.pacing import (
     PAUSE_FIRST,

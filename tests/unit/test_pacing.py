@@ -8,7 +8,7 @@ from ghcr_push.pushing.pressure.pacing import (
     GAIN_KEPT,
     GAIN_OF_READS,
     GAIN_OF_WRITES,
-    LONGEST,
+    LONGEST_PAUSES,
     PAUSE_FIRST,
     PAUSE_THROTTLED,
     Pacing,
@@ -27,7 +27,7 @@ def after_limits(number: int) -> Pacing:
 @given(steps=st.lists(st.sampled_from(["refused", "taken", "again"]), max_size=200))
 def test_a_pause_stays_within_its_bounds(limits: int, steps: list[str]) -> None:
     pacing = after_limits(limits)
-    longest = LONGEST[min(limits, 2)]
+    longest = LONGEST_PAUSES[min(limits, 2)]
     for step in steps:
         before = pacing.pause
         match step:
@@ -75,7 +75,7 @@ def test_a_limit_that_goes_on_counts_once() -> None:
     pacing = after_limits(1)
     for _ in range(5):
         pacing.throttled(again=True)
-    assert pacing.pause == LONGEST[1]
+    assert pacing.pause == LONGEST_PAUSES[1]
 
 
 @pytest.mark.parametrize("gain", [GAIN_OF_READS, GAIN_OF_WRITES])
@@ -83,7 +83,7 @@ def test_a_limit_that_goes_on_counts_once() -> None:
 def test_successes_end_the_longest_pause(gain: float, limits: int) -> None:
     pacing = after_limits(limits)
     pacing.gain = gain
-    pacing.pause = LONGEST[limits]
+    pacing.pause = LONGEST_PAUSES[limits]
     seconds = 0.0
     while pacing.pause:
         seconds += pacing.pause

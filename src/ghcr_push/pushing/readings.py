@@ -293,6 +293,7 @@ class SharedContent:
         if content.referrers is not None:
             self.referrers = SharedContent(readings, content.referrers)
         self._content = content
+        self._read_from = content.registry or self
         self._readings = readings
         self._tries = Tries()
         self._undecided = set[Repository]()
@@ -304,14 +305,14 @@ class SharedContent:
     @property
     def rests(self) -> float:
         """Seconds for which its source registry asked not to be read."""
-        until = self._readings.rest_until.get(self._content.registry or self, 0.0)
+        until = self._readings.rest_until.get(self._read_from, 0.0)
         return max(0.0, until - self._readings.context.clock())
 
     def rest(self, seconds: float) -> None:
         """Read nothing from its source registry for so long, and no other content from there."""
         until = self._readings.context.clock() + seconds
-        key = self._content.registry or self
-        self._readings.rest_until[key] = max(self._readings.rest_until.get(key, 0.0), until)
+        before = self._readings.rest_until.get(self._read_from, 0.0)
+        self._readings.rest_until[self._read_from] = max(before, until)
 
     def expect(self, repository: Repository) -> None:
         """Record that ``repository`` may need it and its referrers, and will report."""

@@ -15,7 +15,7 @@ class TagState:
     """The state of a tag; empty at first."""
 
     digest: Digest | None = None
-    """The digest that the tag is to name; of some pushes only the answer tells it."""
+    """The digest that the tag is to name; after some pushes known only from the answer."""
     before: Digest | None = None
     """What it named before our first write, None for no tag, if known."""
     known_before: bool = False

@@ -269,7 +269,7 @@ class Spool:
             self._changed.notify_all()
 
 
-class Stopped(Exception):  # noqa: N818 - no error: nobody wants the rest
+class Stopped(Exception):  # noqa: N818 - no error: the rest is not wanted
     """The reader is gone; ends the writing thread."""
 
 

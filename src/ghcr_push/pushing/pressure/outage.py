@@ -131,7 +131,8 @@ class Outage(Reachability):
     def write_failed(self, unit: Hashable, order: int, *, in_flight: int | None) -> None:
         """Record that a write met overload.
 
-        ``in_flight`` is the number of other writes in flight, or None if they are never fewer.
+        ``in_flight`` is the number of other writes in flight; None if the limit never changes, so
+        that others begin as soon as one ends.
         """
         self._failing.add(unit)
         if in_flight is None:

@@ -6,7 +6,7 @@ from typing import Final
 PAUSE_FIRST, PAUSE_THROTTLED = 0.5, 5.0
 """Seconds between starts: first, and at least after a secondary limit."""
 
-LONGEST: Final = (8.0, 30.0, 120.0)
+LONGEST_PAUSES: Final = (8.0, 30.0, 120.0)
 """Seconds between starts at most, before a secondary limit, after the first, and after others.
 
 Thirty runners whose pauses may be 30 s from the beginning take 3 % longer in ``ghcr``, because one
@@ -46,11 +46,11 @@ class Pacing:
 
     @property
     def _row(self) -> int:
-        return min(self._secondary_limits, len(LONGEST) - 1)
+        return min(self._secondary_limits, len(LONGEST_PAUSES) - 1)
 
     def refused(self) -> None:
         """Double the pause, or begin it."""
-        self.pause = min(max(self.pause * 2, PAUSE_FIRST), LONGEST[self._row])
+        self.pause = min(max(self.pause * 2, PAUSE_FIRST), LONGEST_PAUSES[self._row])
         self._streak = 0
 
     def taken(self) -> None:
