@@ -39,7 +39,7 @@ def tag_before_blobs(patch: pytest.MonkeyPatch) -> None:
     async def bring(_: ContentPush, blob: Blob) -> None:
         del blob
 
-    patch.setattr(ContentPush, "_bring", bring)
+    patch.setattr(ContentPush, "_upload_blob", bring)
 
 
 @FAULTS.caught_by("tags_name_what_is_whole")
@@ -47,7 +47,7 @@ def tag_before_child_manifests(patch: pytest.MonkeyPatch) -> None:
     async def bring_manifest(_: ContentPush, manifest: Any) -> None:
         del manifest
 
-    patch.setattr(ContentPush, "_bring_manifest", bring_manifest)
+    patch.setattr(ContentPush, "_put_missing", bring_manifest)
 
 
 @FAULTS.caught_by("blobs_go_up_once", skip=250)
@@ -65,7 +65,7 @@ def blob_sent_without_a_look(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("nothing_is_left_behind")
 def blob_not_released(patch: pytest.MonkeyPatch) -> None:
-    bring = ContentPush._bring
+    bring = ContentPush._upload_blob
 
     async def keeping(self: ContentPush, blob: Any) -> None:
         try:
@@ -74,7 +74,7 @@ def blob_not_released(patch: pytest.MonkeyPatch) -> None:
             patch.setattr(type(blob), "release", lambda *_: None)
             raise
 
-    patch.setattr(ContentPush, "_bring", keeping)
+    patch.setattr(ContentPush, "_upload_blob", keeping)
 
 
 @FAULTS.caught_by("space_is_bounded")
@@ -128,14 +128,14 @@ def content_retried_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("transfers_add_up")
 def blobs_counted_with_each_reading(patch: pytest.MonkeyPatch) -> None:
-    bring_missing = ContentPush._bring_missing
+    bring_missing = ContentPush._upload_missing
 
     async def forgetful(self: ContentPush, *args: Any) -> None:
         await bring_missing(self, *args)
         for each in self._blobs.values():
-            each.brought = False
+            each.done = False
 
-    patch.setattr(ContentPush, "_bring_missing", forgetful)
+    patch.setattr(ContentPush, "_upload_missing", forgetful)
 
 
 @FAULTS.caught_by("nothing_is_begun_after_fail_fast", skip=290)

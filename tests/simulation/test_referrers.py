@@ -30,11 +30,11 @@ def not_brought(patch: pytest.MonkeyPatch) -> None:
     async def nothing(_: GroupPush) -> bool:
         return True
 
-    patch.setattr(GroupPush, "_bring_referrers", nothing)
+    patch.setattr(GroupPush, "_copy_referrers", nothing)
 
 
 def refused_and_forgotten(patch: pytest.MonkeyPatch) -> None:
-    bring = GroupPush._bring_referrers
+    bring = GroupPush._copy_referrers
 
     async def whatever(group: GroupPush) -> bool:
         fail, group._fail = group._fail, lambda *_: None  # type: ignore[method-assign]
@@ -42,14 +42,14 @@ def refused_and_forgotten(patch: pytest.MonkeyPatch) -> None:
         group._fail = fail  # type: ignore[method-assign]
         return True
 
-    patch.setattr(GroupPush, "_bring_referrers", whatever)
+    patch.setattr(GroupPush, "_copy_referrers", whatever)
 
 
 def brought_before_the_layers(patch: pytest.MonkeyPatch) -> None:
     upload = GroupPush._upload
 
     async def referrers_first(group: GroupPush) -> object:
-        await group._bring_referrers()
+        await group._copy_referrers()
         return await upload(group)
 
     patch.setattr(GroupPush, "_upload", referrers_first)

@@ -50,8 +50,6 @@ from ghcr_push.pushing.pressure.outage import (
 )
 from ghcr_push.pushing.pressure.pacing import (
     LONGEST_PAUSES,
-)
-from ghcr_push.pushing.pressure.pacing import (
     PAUSE_FIRST,
     PAUSE_THROTTLED,
 )

@@ -264,9 +264,8 @@ def _unreadable(printed: str) -> PushError:
 def _digest(inspected: dict[str, object]) -> Digest | None:
     """Return the image's digest if the containerd store has one; the classic store has none.
 
-    Engine 28.5 reports a descriptor. In 26.1 the ID is the digest. It is distinguished from a classic
-    image's ID by being a repository's digest too or, if the image has no name, by the snapshotter's
-    name.
+    Engine 28.5 reports a descriptor. In 26.1 the ID is the digest; it differs from a classic ID by
+    being a repository's digest too or, if the image has no name, by the snapshotter's name.
     """
     descriptor = inspected.get("Descriptor")
     if isinstance(descriptor, dict):

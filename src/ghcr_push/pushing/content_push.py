@@ -33,14 +33,14 @@ class _BlobPush:
     size: int
     upload: Upload | None = None
     """The latest one."""
-    brought: bool = False
+    done: bool = False
     believed: bool = True
     """Whether a read is believed that finds it; if not, it is sent without one."""
 
     @property
     def bytes_there(self) -> int:
         """Bytes of it that the repository has; a byte sent twice counts once."""
-        if self.brought:
+        if self.done:
             return self.size
         return min(self.upload.bytes_sent, self.size) if self.upload else 0
 
@@ -87,37 +87,37 @@ class ContentPush:
         anything of it was tried.
         """
         began = self._context.clock()
-        whole = await self._bring_all()
+        whole = await self._upload_all()
         if whole.notice is not None:
             self._context.observer(Noticed(whole.notice))
         *children, top = whole.manifests
-        await self._bring_manifests(children)
+        await self._put_manifests(children)
         self._context.observer(
             ContentDone(self.units.seed, self._log.transfer, self._context.clock() - began)
         )
         return top
 
-    async def bring(self, manifests: Sequence[Manifest], blobs: frozenset[Digest]) -> None:
+    async def push_parts(self, manifests: Sequence[Manifest], blobs: frozenset[Digest]) -> None:
         """Upload ``manifests`` without a tag, and before them those ``blobs`` of the content.
 
         Raises like ``push``.
         """
         if blobs:
             self._wanted = blobs
-            await self._bring_all()
-        await self._bring_manifests(manifests)
+            await self._upload_all()
+        await self._put_manifests(manifests)
 
     async def _send_again(self, digests: frozenset[Digest]) -> None:
         """Send blobs again that the registry reported both as present and as missing."""
-        again = [blob for digest, blob in self._blobs.items() if digest in digests and blob.brought]
+        again = [blob for digest, blob in self._blobs.items() if digest in digests and blob.done]
         for blob in again:
-            blob.brought = blob.believed = False
+            blob.done = blob.believed = False
         if again:
-            await self._bring_all()
+            await self._upload_all()
 
     # -- readings ---------------------------------------------------------------------------
 
-    async def _bring_all(self) -> ImageManifests:
+    async def _upload_all(self) -> ImageManifests:
         """Join readings until the repository has every blob."""
         while True:
             await self._wait_for_answer()
@@ -162,9 +162,9 @@ class ContentPush:
         errors: list[Exception] = []
         whole: ImageManifests | None = None
 
-        async def bring(blob: Blob) -> None:
+        async def upload(blob: Blob) -> None:
             try:
-                await self._bring(blob)
+                await self._upload_blob(blob)
             except Exception as error:  # noqa: BLE001 - raised below, whatever it is
                 errors.append(error)
                 receiver.scope.cancel()
@@ -178,7 +178,7 @@ class ContentPush:
                     async with anyio.create_task_group() as uploads:
                         try:
                             async for blob in self._timed(receiver):
-                                uploads.start_soon(bring, blob)
+                                uploads.start_soon(upload, blob)
                             whole = receiver.whole
                             self._whole = True
                         except Exception as error:  # noqa: BLE001 - raised below
@@ -236,17 +236,17 @@ class ContentPush:
 
     # -- one blob ---------------------------------------------------------------------------
 
-    async def _bring(self, blob: Blob) -> None:
+    async def _upload_blob(self, blob: Blob) -> None:
         digest = blob.digest
         if self._wanted is not None and digest not in self._wanted:
             return
         if digest not in self._blobs:
             self._blobs[digest] = _BlobPush(Unit(self.units, digest), blob.size)
         async with self.known_blobs.lock(self.repository, digest):
-            if not self._blobs[digest].brought:
-                await self._bring_missing(blob, self._blobs[digest])
+            if not self._blobs[digest].done:
+                await self._upload_missing(blob, self._blobs[digest])
 
-    async def _bring_missing(self, blob: Blob, push: _BlobPush) -> None:
+    async def _upload_missing(self, blob: Blob, push: _BlobPush) -> None:
         upload = self._context.registry.upload(self.repository, blob)
         landed = BlobOutcome.FOUND
         if not (push.believed and self.known_blobs.holds(self.repository, blob.digest)):
@@ -256,7 +256,7 @@ class ContentPush:
             with self.known_blobs.progress.of(upload, blob.size):
                 landed = await push.unit.persist(lambda: attempt(blob, upload, push.unit))
             self.known_blobs.add(self.repository, blob.digest)
-        push.brought = True
+        push.done = True
         self._log.count(**{f"blobs_{landed}": 1}, bytes_saved=0 if upload.bytes_sent else blob.size)
 
     async def _try(self, blob: Blob, upload: Upload, unit: Unit) -> BlobOutcome:
@@ -339,14 +339,14 @@ class ContentPush:
 
     # -- manifests of an index --------------------------------------------------------------
 
-    async def _bring_manifests(self, children: Sequence[Manifest]) -> None:
+    async def _put_manifests(self, children: Sequence[Manifest]) -> None:
         """Upload manifests that name only blobs in parallel, then each index after its children."""
         leaves = (each for each in children if not names_manifests(each))
-        await for_each(leaves, self._bring_manifest)
+        await for_each(leaves, self._put_missing)
         for manifest in filter(names_manifests, children):
-            await self._bring_manifest(manifest)
+            await self._put_missing(manifest)
 
-    async def _bring_manifest(self, manifest: Manifest) -> None:
+    async def _put_missing(self, manifest: Manifest) -> None:
         async with self.known_blobs.lock(self.repository, manifest.digest):
             if self.known_blobs.holds(self.repository, manifest.digest):
                 return

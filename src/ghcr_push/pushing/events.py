@@ -113,7 +113,7 @@ class EngineSaid:
 class ContentProgress:
     """Progress of the content of ``seed``'s group.
 
-    ``expected`` is the number of blobs of the image, None if known only at the end of the source. Of
+    ``expected`` is the number of blobs of the image, None until the end of the source shows it. Of
     the blobs known so far, with ``size`` bytes, ``done`` bytes are in the repository; ``whole``
     says that no more will come.
     """

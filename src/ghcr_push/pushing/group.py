@@ -180,7 +180,7 @@ class GroupPush:
         digest = digest or await self._pushed_first() or await self._upload()
         if digest is not None:
             self._content.decide(self._repository)
-            if not await self._bring_referrers():
+            if not await self._copy_referrers():
                 return
             self._leave(named)
             if not self._together.wanted or await self._may_move():
@@ -191,7 +191,7 @@ class GroupPush:
         for run in named:
             self._learn(run.stay())
 
-    async def _bring_referrers(self) -> bool:
+    async def _copy_referrers(self) -> bool:
         """Upload the referrers of the image; False if that failed, and all targets with it.
 
         A user who asks for signatures wants no tag without them.

@@ -38,7 +38,7 @@ class ReferrerPush:
         """Return the result of each; raise ``AttemptError`` if one cannot be copied."""
         missing = await self._missing()
         self._written = {each for each in self._referrers if each.manifest.digest in missing}
-        await self._content_push.bring(
+        await self._content_push.push_parts(
             [each for each in self._by_digest() if each.digest in missing],
             frozenset(blob.digest for each in self._written for blob in each.blobs),
         )
