@@ -322,6 +322,26 @@ def test_the_wait_that_a_source_asks_for_is_kept_by_its_other_images(
     assert min(entry.t for entry in others) >= refused.t + 1
 
 
+def test_a_wait_beyond_the_end_of_the_run_holds_up_no_other_image_of_the_source(
+    source: Front, front: Front, tmp_path: Path
+) -> None:
+    """Let the source ask one image to wait for six hours, as Docker Hub's pull limit does."""
+    for seed, name in enumerate(("acme/one", "acme/two")):
+        fill(source, name, seed=20 + seed, large=50_000)
+    throttled = oci_error(429, "TOOMANYREQUESTS", "pull limit", {"Retry-After": "21600"})
+    source.set(Behaviour(rules=(Rule(match=on(Step.BLOB_GET), answer=throttled, first=1),)))
+    lines = [
+        f"docker://{source.address}/{name}:1 => {front.address}/{name}:1"
+        for name in ("acme/one", "acme/two")
+    ]
+    options = ("--max-parallel", "1", "--timeout", "30s")
+    status, report = push(tmp_path, "--tags", "\n".join(lines), *options)
+    assert status == 1
+    assert sorted(target["outcome"] for target in report["targets"]) == ["failed", "pushed"]
+    kinds = [target["failure"]["kind"] for target in report["targets"] if target["failure"]]
+    assert kinds == ["source-unreachable"]
+
+
 def test_a_blob_with_other_bytes_is_never_written(
     source: Front, front: Front, tmp_path: Path
 ) -> None:

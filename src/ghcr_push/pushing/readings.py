@@ -309,8 +309,15 @@ class SharedContent:
         return max(0.0, until - self._readings.context.clock())
 
     def rest(self, seconds: float) -> None:
-        """Read nothing from its source registry for so long, and no other content from there."""
-        until = self._readings.context.clock() + seconds
+        """Read nothing from its source registry for so long, and no other content from there.
+
+        A wait that would pass the run's deadline is not kept: who was asked for it gives up, and
+        other content asks for itself.
+        """
+        context = self._readings.context
+        if context.backoff.passes_deadline(seconds):
+            return
+        until = context.clock() + seconds
         before = self._readings.rest_until.get(self._read_from, 0.0)
         self._readings.rest_until[self._read_from] = max(before, until)
 

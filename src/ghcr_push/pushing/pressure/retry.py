@@ -94,10 +94,14 @@ class Backoff:
         spread = grown / 2 * (HASTE if spare else 1.0)
         return max(asked, grown / 2) + self.random.uniform(0, spread)
 
+    def passes_deadline(self, wait: float) -> bool:
+        """Return whether a wait from now on would end after the deadline."""
+        return self.clock() + wait > self.deadline
+
     def gives_up(self, failed: AttemptError, tries: Tries, wait: float) -> bool:
         """Say whether no further attempt is worth its while."""
         failure = failed.failure
-        if not failure.retryable or self.clock() + wait > self.deadline:
+        if not failure.retryable or self.passes_deadline(wait):
             return True
         if failure.cap is not None and tries.by_kind[failure.kind] >= failure.cap:
             return True
