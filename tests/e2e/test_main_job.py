@@ -200,12 +200,13 @@ def test_a_repository_that_refuses_sinks_no_other(
     assert step.status == 1, step.log
     assert outcomes(step) == dict.fromkeys(good, "pushed") | dict.fromkeys(bad, "failed"), step.log
     assert step.outputs["result"] == "partial"
-    # asked once, and the other tags of the repository not even that; where a layer has landed in
-    # the other repository before, its mount is refused first
+    # asked once, and the other tags of the repository not even that; a layer that has landed in the
+    # other repository before may be mounted meanwhile, and a refused mount tries a plain upload
     writes = [e for e in front.log() if e.repository == "acme/closed" and e.step in WRITES]
     refused = [entry for entry in writes if entry.status != 401]
     assert {entry.status for entry in refused} == {403}, refused
-    assert sum("mount=" not in entry.path for entry in refused) == 1, refused
+    mounts = sum("mount=" in entry.path for entry in refused)
+    assert 1 <= len(refused) - mounts <= 1 + mounts, refused
     # what was said, and what to change
     assert "permission_denied: write_package" in step.summary.replace("&#95;", "_")
     assert "<code>permissions: packages: write</code>" in step.summary
