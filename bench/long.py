@@ -1,8 +1,8 @@
-"""What a target costs in a long queue: `python -m bench.long` prints CPU time and peak memory.
+"""Measures the cost of a target in a long queue: `python -m bench.long` prints CPU and memory.
 
-The real queue on the virtual clock against the modelled registry of ``tests/simulation``, whose
-own share is in the numbers: a registry that bears two writes at once and fails one in twenty. The
-report, the outputs and the summary are built at the end. Each row is a process of its own.
+The real queue on the virtual clock against the modelled registry of ``tests/simulation``, whose own
+cost is in the numbers: a registry that accepts two writes at once and fails one in twenty. The
+report, the outputs and the summary are built at the end. Each row is a separate process.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from time import process_time
 
-from tests.simulation.test_long_queues import long_run, report_of, tell
+from tests.simulation.test_long_queues import long_run, rendered, report_of
 
 TAGS = (100, 1000, 10_000)
 
@@ -21,9 +21,9 @@ def measured(tags: int, direct: bool) -> tuple[float, float, float]:  # noqa: FB
     began = process_time()
     played = long_run(tags, direct=direct)
     ran = process_time()
-    tell(report_of(played))
-    told = process_time()
-    return ran - began, told - ran, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rendered(report_of(played))
+    reported = process_time()
+    return ran - began, reported - ran, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -38,14 +38,14 @@ def main() -> None:
         base = 0.0
         for tags in (1, *options.tags):
             with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-                run, told, memory = pool.submit(measured, tags, direct).result()
+                run, reported, memory = pool.submit(measured, tags, direct).result()
             base = base or memory
             if tags == 1:  # what the interpreter and its imports take
                 continue
             each = (memory - base) * 1024 / tags
             print(
-                f"| {name} | {tags} | {run:.2f} | {1000 * run / tags:.2f} | {told:.2f} "
-                f"| {1000 * told / tags:.2f} | {memory:.0f} | {each:.0f} |",
+                f"| {name} | {tags} | {run:.2f} | {1000 * run / tags:.2f} | {reported:.2f} "
+                f"| {1000 * reported / tags:.2f} | {memory:.0f} | {each:.0f} |",
                 flush=True,
             )
 

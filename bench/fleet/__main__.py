@@ -21,7 +21,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.fleet", description=__doc__)
     parser.add_argument("--settings", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--runners", nargs="*", type=int, default=list(SEEDS))
-    parser.add_argument("--seeds", type=int, help="fleets for each row; else fewer the larger")
+    parser.add_argument(
+        "--seeds", type=int, help="fleets for each row; by default fewer large ones"
+    )
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--timeout", type=float, default=float("inf"), help="seconds for each job")

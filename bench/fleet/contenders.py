@@ -10,7 +10,7 @@ import trio
 from bench.fleet.registry import MINUTE, RunnerWorld, Setting, SharedRegistry
 from tests.simulation.defaults import default_seconds
 from tests.simulation.play import LEAD, Played, _queue, deterministic
-from tests.simulation.scenario import BLOB_SIZE, Content, Scenario, Transfer, Weather, digest_of
+from tests.simulation.scenario import BLOB_SIZE, Conditions, Content, Scenario, Transfer, digest_of
 from tests.simulation.slots import noted
 from tests.simulation.world import MANIFEST, WRITE
 from trio.testing import MockClock
@@ -26,7 +26,7 @@ ARRIVING = 5.0
 """Seconds within which the jobs of a workflow matrix begin to push."""
 
 BLOBS = {"layer": 1.0, "config": 0.1}
-"""What each runner's image has of its own, and the seconds to send it, a write's time apart."""
+"""The blobs of each runner's image that no other has, and the extra seconds to send one."""
 
 LENGTHENED = (0.8 + 1.25) / 2
 """Mean of the factor by which the modelled world varies every length."""
@@ -63,7 +63,7 @@ def runners_of(
     timeout: float = float("inf"),
     tags: tuple[int, int] = TAGS,
 ) -> list[Runner]:
-    """Make up a fleet; ``tags`` are the fewest and the most of one runner."""
+    """Return a random fleet; ``tags`` are the fewest and the most of one runner."""
     random = Random(seed)
     runners = []
     for number in range(count):
@@ -83,7 +83,7 @@ def _scenario(number: int, seed: int, tags: int, timeout: float) -> Scenario:
         images={source: Image(id=digest, layers=1, digest=digest, in_engine=True)},
         digests={source: digest},
         uploads={},
-        weather={REGISTRY: Weather(limits=((float("-inf"), 10**9),))},
+        conditions={REGISTRY: Conditions(limits=((float("-inf"), 10**9),))},
         standing={},
         max_parallel=PARALLEL,
         backoff_initial=default_seconds("backoff-initial"),
@@ -108,11 +108,11 @@ async def ours(runner: Runner) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """A loop as people write it: workers that push tag by tag, and sleep where they try again.
+    """A loop as people write it: workers that push tag by tag, and sleep before a retry.
 
-    A push sends what the repository lacks, once however many tags wait for it, and then the
-    manifest: it looks at nothing before and proves nothing after. ``pause`` gives the seconds
-    after the failed try of that number.
+    A push sends the missing blobs, each once even if several tags wait for it, and then the
+    manifest, without reading the tag before or after. ``pause`` returns the seconds after the
+    failed attempt of that number.
     """
 
     parallel: int
@@ -195,21 +195,21 @@ def play(name: str, runners: Sequence[Runner], seed: int) -> None:
 
 
 def alone(runner: Runner, setting: Setting) -> float:
-    """Return the least seconds that a runner's writes take where it is the only one."""
+    """Return the minimum seconds for a runner's writes if it is the only one."""
     return _write_seconds(runner) / min(PARALLEL, setting.writes)
 
 
-def perfect(runners: Sequence[Runner], setting: Setting, *, proved: bool) -> float:
+def perfect(runners: Sequence[Runner], setting: Setting, *, verified: bool) -> float:
     """Return the minimum seconds from the first arrival to the last end, for any schedule.
 
-    Every tag and blob takes one write, and where it is to be ``proved`` each blob is looked for
-    once and each tag read before its write and after it. Nothing is refused, no request waits for
-    another's answer, and the buckets are emptied to the last token.
+    Every tag and blob takes one write. With ``verified`` each blob is also looked for once, and
+    each tag read before and after its write. Nothing is refused, no request waits for another's
+    answer, and the buckets are emptied to the last token.
     """
     first = min(runner.arrives for runner in runners)
     tags = sum(runner.tags for runner in runners)
     writes = tags + len(BLOBS) * len(runners)
-    reads = (2 * tags + len(BLOBS) * len(runners)) if proved else 0
+    reads = (2 * tags + len(BLOBS) * len(runners)) if verified else 0
     buckets = [(setting.requests, writes + (reads if setting.reads is None else 0))]
     if setting.reads is not None:
         buckets.append((setting.reads, reads))

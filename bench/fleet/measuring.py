@@ -1,4 +1,4 @@
-"""One fleet at one registry, played and summed up."""
+"""Plays one fleet against one registry and measures it."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one fleet's pushing came to."""
+    """The measurements of one fleet."""
 
     seconds: float
     perfect: float
@@ -27,12 +27,12 @@ class Measurement:
     requests: int
     refused: int
     slowdowns: tuple[float, ...]
-    """Each runner's time as a multiple of the least it could take alone."""
+    """Each runner's time as a multiple of its minimum if it were alone."""
     penalties: int
 
     @property
     def jain(self) -> float:
-        """Jain's index of the slowdowns: 1 where all are equal, 1/n where one has it all."""
+        """Jain's index of the slowdowns: 1 if all are equal, 1/n in the worst case."""
         squares = sum(slowdown**2 for slowdown in self.slowdowns)
         return sum(self.slowdowns) ** 2 / (len(self.slowdowns) * squares)
 
@@ -52,12 +52,12 @@ def measure(name: str, setting: str, count: int, seed: int, timeout: float) -> M
 
 
 def summed_up(runners: Sequence[Runner], how: Setting, shared: SharedRegistry) -> Measurement:
-    """Take the measure of a fleet that has ended."""
+    """Measure a fleet that has ended."""
     requests = [request for runner in runners for request in runner.played.log]
     first = min(runner.played.start for runner in runners)
     return Measurement(
         seconds=max(runner.played.start + runner.seconds for runner in runners) - first,
-        perfect=perfect(runners, how, proved=True),
+        perfect=perfect(runners, how, verified=True),
         tags=sum(runner.tags for runner in runners),
         landed=sum(runner.landed for runner in runners),
         requests=len(requests),

@@ -26,11 +26,11 @@ MINUTE = 60.0
 class Setting:
     """How the registry behaves to all runners together.
 
-    ``writes`` are borne in flight at once; what is beyond gets 500. Buckets are requests a minute
-    and how many at once; what is beyond gets 429 with the wait for the next token, milliseconds
-    mostly. ``reads`` is None where reads are taken from the bucket of ``requests``, too. More
-    than ``abuse`` refusals within a minute make all writes meet 403 for ``penalty`` seconds, and
-    again after it where refusals went on.
+    ``writes`` is the capacity; writes beyond it get 500. Buckets are requests a minute and how many
+    at once; requests beyond them get 429 with the wait for the next token, mostly milliseconds.
+    ``reads`` is None if reads share the bucket of ``requests``. After more than ``abuse`` refusals
+    within a minute all writes get 403 for ``penalty`` seconds, and again after it if refusals went
+    on.
     """
 
     writes: int
@@ -53,7 +53,7 @@ class Bucket:
         self.tokens = self.most
 
     def take(self, now: float) -> float | None:
-        """Take a token; where there is none, return the seconds until there is."""
+        """Take a token; if there is none, return the seconds until there is."""
         self.tokens = min(self.most, self.tokens + self.rate * (now - self.counted))
         self.counted = now
         if self.tokens < 1:
@@ -64,7 +64,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that is none: how the world calls it, its status, text and named wait."""
+    """A refusal: its name in the simulation, its status, text and named wait."""
 
     answer: str
     status: int
@@ -73,7 +73,7 @@ class Refusal:
 
 
 class SharedRegistry:
-    """Decides on every request as it arrives; a refused one takes no room from others."""
+    """Decides on every request as it arrives; refused requests use no capacity."""
 
     def __init__(self, setting: Setting) -> None:
         self.penalties: list[float] = []
@@ -81,24 +81,24 @@ class SharedRegistry:
         self._setting = setting
         self._requests = _bucket(setting.requests)
         self._reads = self._requests if setting.reads is None else _bucket(setting.reads)
-        self._carried: list[Request] = []
+        self._accepted: list[Request] = []
         self._refused: deque[float] = deque()
 
-    def meet_read(self) -> Refusal | None:
+    def read_refusal(self) -> Refusal | None:
         """Return why a read that arrives now is refused, or None."""
         return self._noted(_throttled(self._reads))
 
-    def meet_write(self, request: Request) -> Refusal | None:
-        """Return why a write that arrives now is refused, or None: then it is carried out."""
+    def write_refusal(self, request: Request) -> Refusal | None:
+        """Return why a write that arrives now is refused, or None if it is accepted."""
         if self._penalised:
             text = "You have exceeded a secondary rate limit. Please wait a few minutes."
             return self._noted(Refusal("secondary", 403, text))
         if throttled := _throttled(self._requests):
             return self._noted(throttled)
-        self._carried = [write for write in self._carried if write.ended == float("inf")]
-        if len(self._carried) >= self._setting.writes:
+        self._accepted = [write for write in self._accepted if write.ended == float("inf")]
+        if len(self._accepted) >= self._setting.writes:
             return self._noted(Refusal("broken", 500))
-        self._carried.append(request)
+        self._accepted.append(request)
         return None
 
     @property
@@ -107,7 +107,7 @@ class SharedRegistry:
         return anyio.current_time() < ends
 
     def _noted(self, refusal: Refusal | None) -> Refusal | None:
-        """Count a refusal; the one too many within a minute begins a penalty."""
+        """Count a refusal; too many within a minute start a penalty."""
         if refusal is None:
             return None
         now = anyio.current_time()
@@ -131,7 +131,7 @@ def _throttled(bucket: Bucket) -> Refusal | None:
 
 
 class SharedRefusals(Refusals):
-    """How one runner's requests are refused: as the shared registry decides, and no more."""
+    """Refuses one runner's requests as the shared registry decides, and for no other reason."""
 
     def __init__(
         self,
@@ -143,13 +143,13 @@ class SharedRefusals(Refusals):
         super().__init__(scenario, random, traffic)
         self._shared = shared
 
-    def meet_read(self, request: Request) -> None:
+    def refuse_read(self, request: Request) -> None:
         """Refuse a read that the registry refuses."""
-        self._answer(request, self._shared.meet_read())
+        self._answer(request, self._shared.read_refusal())
 
-    async def meet_write(self, request: Request) -> None:
+    async def refuse_write(self, request: Request) -> None:
         """Refuse a write that the registry refused when it arrived."""
-        refusal = self._shared.meet_write(request)
+        refusal = self._shared.write_refusal(request)
         await pass_time(self._random, REFUSAL)
         self._answer(request, refusal)
 
@@ -159,7 +159,7 @@ class SharedRefusals(Refusals):
 
 
 class RunnerWorld(World):
-    """The world of one runner, at a registry that it shares; nothing else goes wrong in it."""
+    """The world of one runner with a shared registry; nothing else goes wrong in it."""
 
     def __init__(self, scenario: Scenario, random: Random, shared: SharedRegistry) -> None:
         super().__init__(scenario, random)
@@ -167,7 +167,7 @@ class RunnerWorld(World):
 
     @asynccontextmanager
     async def save(self, source: Source) -> AsyncIterator[Saved]:
-        """Let an image be read from an engine that does not dawdle."""
+        """Let an image be read from a fast engine."""
         async with super().save(source) as saved:
-            saved._pause = 0.01  # noqa: SLF001 - the model draws up to 3 s, which no rival waits
+            saved._pause = 0.01  # noqa: SLF001 - the model draws up to 3 s, other contenders do not
             yield saved

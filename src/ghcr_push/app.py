@@ -41,7 +41,7 @@ async def push(
     upload. Raises only ``InputError``: if one target turns out to have two images.
     """
     started_at, start = datetime.now(UTC), anyio.current_time()
-    tell = unfailing(observer)
+    report = unfailing(observer)
     notices: list[str] = []
     limit_changes: list[LimitChange] = []
     holds: list[Hold] = []
@@ -54,7 +54,7 @@ async def push(
                 limit_changes.append(change)
             case Held(hold):
                 holds.append(hold)
-        tell(event)
+        report(event)
 
     def notice(sentence: str) -> None:
         observe(Noticed(sentence))
@@ -65,7 +65,7 @@ async def push(
         def wake() -> None:
             loop.call_soon_threadsafe(cancel)  # the loop may be waiting
 
-        interruption.tell(wake)
+        interruption.set_listener(wake)
 
     random = Random()  # noqa: S311 - jitter, not a secret
     backoff = Backoff(
@@ -91,7 +91,7 @@ async def push(
     try:
         results = await execution.results(adapters)
     finally:
-        interruption.tell_nobody()  # the loop ends and cannot be woken any more
+        interruption.remove_listener()  # the loop ends and cannot be woken any more
     return build(
         results,
         started_at=started_at.isoformat(timespec="milliseconds"),

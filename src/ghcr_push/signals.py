@@ -13,14 +13,14 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._tell: Callable[[], None] | None = None
+        self._listener: Callable[[], None] | None = None
 
     @classmethod
     def installed(cls) -> "Interruption":
         """Install handlers for both signals for the rest of the process."""
         interruption = cls()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, interruption._come)
+            signal.signal(number, interruption._on_signal)
         return interruption
 
     @property
@@ -28,19 +28,19 @@ class Interruption:
         """130 or 143 after a signal, following the shell's convention; else None."""
         return None if self.signal is None else 128 + self.signal
 
-    def tell(self, listener: Callable[[], None]) -> None:
+    def set_listener(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` when a signal arrives, or at once if one already has."""
-        self._tell = listener
+        self._listener = listener
         if self.signal is not None:
             listener()
 
-    def tell_nobody(self) -> None:
+    def remove_listener(self) -> None:
         """Remove the listener, which can no longer react to a signal."""
-        self._tell = None
+        self._listener = None
 
-    def _come(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
         if self.signal is not None:
             return  # the first signal is already being handled
         self.signal = number
-        if self._tell is not None:
-            self._tell()
+        if self._listener is not None:
+            self._listener()

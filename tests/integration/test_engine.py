@@ -331,7 +331,7 @@ async def test_a_silent_engine_is_given_up(
     front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: Engine
 ) -> None:
     for module in (ghcr_push.engine.command, ghcr_push.engine.api):
-        monkeypatch.setattr(module, "QUESTION_LIMIT", 0.5)
+        monkeypatch.setattr(module, "SHORT_CALL_LIMIT", 0.5)
     path = tmp_path / "silent.sock"
     with listening(path):
         environ = {**engine.environ, "DOCKER_HOST": f"unix://{path}"}

@@ -167,7 +167,7 @@ def test_ghcr_without_other_credentials_on_an_enterprise_server_is_told(world: W
     logins, notices = dry(world, "ghcr.io/acme/app:1", SERVER)
     assert logins == {}
     (notice,) = notices
-    assert "ghcr.io goes without credentials" in notice
+    assert "No credentials are used for ghcr.io" in notice
 
 
 def test_the_token_is_for_ghcr_on_github_itself(world: World, tmp_path: Path) -> None:

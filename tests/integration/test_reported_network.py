@@ -103,7 +103,7 @@ def test_a_proxy_that_is_no_url_is_named(world: World) -> None:
 def test_a_port_at_which_nobody_listens_is_given_up_early(
     world: World, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reachability, "UNCONNECTED", 0.5)
+    monkeypatch.setattr(reachability, "LONGEST_UNCONNECTED", 0.5)
     inputs = {"source": "app:1", "transport": transport, "timeout": "60s", "max-attempts": "100"}
     with closed_address() as address:
         mistyped = {f"{address}/acme/app:1": "failed", f"{address}/acme/app:2": "failed"}

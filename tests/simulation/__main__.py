@@ -1,7 +1,7 @@
 """``python -m tests.simulation SEED`` replays one seed; ``--seeds N --jobs M`` plays many.
 
-Seeds from 1000000 on carry the layers by ourselves; from 10000000 on a dead registry stands beside
-a healthy one, and each seed is played twice (see `isolation`).
+From seed 1000000 on we upload the layers ourselves; from 10000000 on there is a dead registry
+beside a healthy one, and each seed is played twice (see `isolation`).
 """
 
 import argparse
@@ -19,9 +19,9 @@ CHUNK = 250
 
 
 def main() -> int:
-    """Play as told; return 1 where a promise was broken."""
+    """Play the requested seeds; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog=REPLAY, description=__doc__)
-    parser.add_argument("seed", nargs="?", type=int, help="replay this one and tell everything")
+    parser.add_argument("seed", nargs="?", type=int, help="replay this one and print everything")
     parser.add_argument("--seeds", type=int, default=0, help="play so many, from --first on")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def replay(seed: int) -> int:
-    """Tell one seed's story."""
+    """Print all events and requests of one seed."""
     played = play(isolated(seed) if seed >= ISOLATED else scenario(seed))
     print(played.scenario)
     for at, event in played.events:
@@ -46,7 +46,7 @@ def replay(seed: int) -> int:
 
 
 def soak(first: int, seeds: int, jobs: int) -> int:
-    """Play many seeds; tell each that breaks a promise, with the command that replays it."""
+    """Play many seeds; print each that breaks a promise, with the command that replays it."""
     bad = 0
     starts = range(first, first + seeds, CHUNK)
     with ProcessPoolExecutor(jobs) as pool:
@@ -64,14 +64,14 @@ def findings(first: int, count: int) -> list[tuple[int, list[str]]]:
 
 
 def broken_by(seed: int) -> list[str]:
-    """Play ``seed``; say what it broke."""
+    """Play ``seed``; return the broken promises."""
     if seed >= ISOLATED:
         return broken_beside_the_dead(seed)
     return broken_promises(play(scenario(seed)))
 
 
 def fingerprint(played: Played) -> str:
-    """Sum up everything that happened: equal for equal runs, to the last wait."""
+    """Return a digest of everything that happened: equal for equal runs, to the last wait."""
     story = repr((played.log, played.events, played.results, played.ended))
     return hashlib.sha256(story.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What is promised of the content that we carry ourselves, held against the modelled world."""
+"""Promises for the content that we upload ourselves, checked against the modelled world."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from tests.simulation.mount_promises import MOUNT_CHECKS
 from tests.simulation.play import Played
 from tests.simulation.records import Reading, Request
 from tests.simulation.retry_promises import (
-    fell_with_content,
+    failed_with_content,
     longest_wait,
     may_give_up,
     shortest_wait,
@@ -31,7 +31,7 @@ Part = tuple[Repository, Digest]
 
 
 def _groups(played: Played) -> Iterator[tuple[Group, TargetResult, list[TargetResult]]]:
-    """Yield each group whose content was to be carried, with its seed's result and all results."""
+    """Yield each group whose content was to be uploaded, with its seed's result and all results."""
     for group in played.scenario.plan.groups:
         results = [r for r in played.results if r.target in group.targets]
         if played.scenario.direct and results:
@@ -39,7 +39,7 @@ def _groups(played: Played) -> Iterator[tuple[Group, TargetResult, list[TargetRe
 
 
 def _content_push(results: list[TargetResult]) -> TargetResult:
-    """Return the target with which content was carried; the first is where none was."""
+    """Return the target with which content was uploaded; the first one if none was."""
     return next((result for result in results if result.transfer is not None), results[0])
 
 
@@ -66,7 +66,7 @@ def _seed_of(played: Played, group: Group) -> TargetResult:
     return _content_push([r for r in played.results if r.target in group.targets])
 
 
-def tags_name_what_is_whole(played: Played) -> Iterator[str]:
+def tags_name_complete_images(played: Played) -> Iterator[str]:
     for group, _, results in _groups(played):
         parts = played.scenario.transfer.contents[group.source].parts
         since = [played.world.parts.get((group.repository, part), float("inf")) for part in parts]
@@ -75,13 +75,13 @@ def tags_name_what_is_whole(played: Played) -> Iterator[str]:
         for result in results:
             for version in played.world.history.get(result.target.reference, []):
                 if version.ours and version.at < max(since) - HAIR:
-                    yield f"{result.target} was written before all of its image was there"
+                    yield f"{result.target} was written before its image was complete"
 
 
-def unchanged_is_whole(played: Played) -> Iterator[str]:
-    """Find all of an index where its tag is left alone; of a classic image no children are known.
+def unchanged_images_are_complete(played: Played) -> Iterator[str]:
+    """Check that an index with an unchanged tag is complete; a classic image has no known children.
 
-    What another job sends while we look is not told apart.
+    Parts that another job sends while we look cannot be distinguished.
     """
     for group, _, results in _groups(played):
         image = played.scenario.images[group.source]
@@ -92,10 +92,10 @@ def unchanged_is_whole(played: Played) -> Iterator[str]:
         for result in (r for r in results if r.outcome is Outcome.UNCHANGED):
             gone = [c for c in children if (group.repository, c) not in played.world.parts]
             if gone:
-                yield f"{result.target} is unchanged, and lacks {gone[0][-6:]}"
+                yield f"{result.target} is unchanged although {gone[0][-6:]} is missing"
 
 
-def blobs_go_up_once(played: Played) -> Iterator[str]:
+def blobs_are_uploaded_once(played: Played) -> Iterator[str]:
     held = played.scenario.transfer.held
     for (repository, digest), requests in _sent(played).items():
         uploads = [r for r in requests if r.operation == "upload"]
@@ -105,26 +105,26 @@ def blobs_go_up_once(played: Played) -> Iterator[str]:
             for r in played.log
         )
         if uploads and (repository, digest) in held and not broke:
-            yield f"{what} was there, and was sent"
+            yield f"{what} was sent although the registry had it"
         for one, other in permutations(uploads, 2):
             if one.began <= other.began < one.ended - HAIR:
-                yield f"{what} was sent twice at once"
+                yield f"{what} was sent twice at the same time"
             if one.good and other.began > one.ended - HAIR:
-                yield f"{what} was taken, and sent again"
+                yield f"{what} was sent again after it was accepted"
         for read in (r for r in played.log if r.operation in {"has-blob", "can-mount"}):
             shown = read.seen == digest and read.repository == repository and read.good
-            # who looked for itself knows it at once; what another saw is known a moment later
+            # a group knows its own reads at once, and those of another a moment later
             after = read.ended + (HAIR if read.operation == "can-mount" else -HAIR)
             if shown and any(u.began > after for u in uploads):
-                yield f"{what} was seen there, and sent"
+                yield f"{what} was sent although a read had found it"
 
 
-def nothing_is_left_behind(played: Played) -> Iterator[str]:
+def everything_is_released(played: Played) -> Iterator[str]:
     kept = sum(not blob.released for blob in played.world.blobs)
     if kept:
         yield f"{kept} blobs were never released"
     if played.world.space.room.used and not kept:
-        yield f"{played.world.space.room.used} bytes of temporary space were never given back"
+        yield f"{played.world.space.room.used} bytes of temporary space were never freed"
     if any(reading.ended is None for reading in played.world.readings):
         yield "an engine is still being read"
 
@@ -133,18 +133,18 @@ def space_is_bounded(played: Played) -> Iterator[str]:
     transfer, highest = played.scenario.transfer, played.world.space.room.highest
     bound = max(transfer.spool, *transfer.sizes.values(), 0)
     if highest > bound:
-        yield f"{highest} bytes of temporary space were in use, and may be {bound}"
+        yield f"{highest} bytes of temporary space were in use, at most {bound} are allowed"
 
 
 def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
-    """Find for each further reading one that broke, gave way, or came too early."""
+    """Each further reading follows one that broke, gave way, or came too early."""
     by_source = defaultdict(list)
     for reading in played.world.readings:
         by_source[reading.source].append(reading)
     for source, readings in by_source.items():
         for one, other in pairwise(readings):
             done = one.answer in {"ok", "none"}
-            gave_way = done and len(played.scenario.weather) > 1
+            gave_way = done and len(played.scenario.conditions) > 1
             late = done and _came_late(played, source, one, other)
             if one.answer != "cut off" and not gave_way and not late:
                 yield f"{source} was read again after {one.answer}"
@@ -153,7 +153,7 @@ def images_are_read_again_for_a_reason(played: Played) -> Iterator[str]:
 
 
 def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> bool:
-    """Say whether a repository looked for a blob of the image only after it had been read once."""
+    """Return whether a repository looked for a blob of the image only after the first reading."""
     blobs = played.scenario.transfer.contents[source].blobs
     looks = [request for request in played.log if request.operation == "has-blob"]
     for group in played.scenario.plan.groups:
@@ -168,15 +168,15 @@ def _came_late(played: Played, source: Source, one: Reading, other: Reading) -> 
             return True
         seed = _seed_of(played, group)
         if seed.transfer is not None and _decided(played, group, seed, other) > one.began:
-            return True  # what was given out before has to be read again
+            return True  # blobs that were passed on before have to be read again
     return False
 
 
 def _decided(played: Played, group: Group, seed: TargetResult, before: Reading) -> float:
-    """Return when ``group`` had looked at its tags and let docker push try; 0 where it did not.
+    """Return when ``group`` had read its tags and tried docker push; 0 if it did neither.
 
     That is the end of the last such request, with the wait after it, that began before its content
-    was there and ``before`` another reading.
+    was complete and ``before`` another reading.
     """
     done = (at for at, e in played.events if isinstance(e, ContentDone) and e.seed == seed.target)
     until = min(before.began, *done, float("inf"))
@@ -212,11 +212,11 @@ def units_are_capped(played: Played) -> Iterator[str]:
                 played, registry, [request], attempt, attempt.failure
             )
             if spent > played.scenario.max_attempts:
-                yield f"{part[1][-6:]} was sent more often than it may"
+                yield f"{part[1][-6:]} was sent more often than allowed"
 
 
 def _attempt_of(played: Played, seed: TargetResult, request: Request) -> Attempt | None:
-    """Find the attempt that a request was: by its time, as no attempt names its unit."""
+    """Find the attempt of a request by its time, since attempts do not name their unit."""
     for attempt in seed.content_attempts:
         began = attempt.started + played.start
         ended = began + attempt.seconds
@@ -226,9 +226,9 @@ def _attempt_of(played: Played, seed: TargetResult, request: Request) -> Attempt
 
 
 def units_wait_as_asked(played: Played) -> Iterator[str]:
-    """No look and no upload of a part comes sooner than its last refusal had asked.
+    """No read or upload of a part begins before the wait that its last refusal named.
 
-    A part of two images in one repository is a unit of each, which wait apart.
+    A part of two images in one repository is a unit of each; these wait separately.
     """
     for part, requests in _sent(played).items():
         if len(_owners(played, part)) != 1:
@@ -247,20 +247,20 @@ def refused_parts_are_tried_once(played: Played) -> Iterator[str]:
         last = max(requests, key=lambda request: request.began)
         ended = [r.ended for r in requests if r.answer in PERMANENT]
         if len(_owners(played, part)) == 1 and ended and last.began >= min(ended):
-            yield f"{part[1][-6:]} was refused for good, and sent again"
+            yield f"{part[1][-6:]} was sent again after a permanent refusal"
 
 
 def content_is_retried(played: Played) -> Iterator[str]:
     ends = ended_at(played)
     for group, seed, _ in _groups(played):
         failure = seed.failure
-        if failure is None or not failure.retryable or not fell_with_content(seed):
+        if failure is None or not failure.retryable or not failed_with_content(seed):
             continue
         own = [attempt for attempt in seed.content_attempts if attempt.failure == failure]
         # attempts name no unit: as many as the last one's number are of its own
         tried = [failure] * max((attempt.number for attempt in own), default=0)
         if all(attempt.step is Step.READ for attempt in own):
-            # a reading is told with one repository, maybe another of those that want it
+            # a reading is reported with any one of the repositories that need it
             tried = [failure] * _readings_that_broke(played, group.source)
         # what is given up ends at once
         if not may_give_up(played, ends[seed.target] - played.start, tried or [failure]):
@@ -275,15 +275,15 @@ def _readings_that_broke(played: Played, source: Source) -> int:
 
 
 def content_waits_as_the_policy_says(played: Played) -> Iterator[str]:
-    """Hold each wait against the shortest and the longest for an attempt of that number."""
+    """Compare each wait with the shortest and the longest for an attempt of that number."""
     for group, seed, _ in _groups(played):
         for attempt in seed.content_attempts:
             failure = attempt.failure
             if failure is None or not failure.retryable or not attempt.wait:
                 continue
-            # which attempts count is not told: one that may have been free, waits a moment
+            # the report does not say which attempts count; one that may not have, waits a moment
             spent, number = 0, attempt.number
-            if attempt.step is Step.READ:  # each counts, whichever repository it is told with
+            if attempt.step is Step.READ:  # each counts, whichever repository reports it
                 spent = number = _waits_for_readings(played, group.source, attempt)
             shortest = shortest_wait(played, failure, spent, 1)
             longest = longest_wait(played, failure, number)
@@ -302,28 +302,28 @@ def _waits_for_readings(played: Played, source: Source, last: Attempt) -> int:
 
 
 def content_attempts_are_recorded(played: Played) -> Iterator[str]:
-    """Find each request as one attempt of a seed in its repository, with the same end."""
-    told: dict[Repository, Counter[tuple[float, bool]]] = defaultdict(Counter)
+    """Each request is one attempt of a seed in its repository, with the same end."""
+    reported: dict[Repository, Counter[tuple[float, bool]]] = defaultdict(Counter)
     seen: dict[Repository, Counter[tuple[float, bool]]] = defaultdict(Counter)
     for group, seed, results in _groups(played):
         for attempt in seed.content_attempts:
             if attempt.step is Step.UPLOAD:
                 at = round(attempt.started + played.start, 5)
-                told[group.repository][at, attempt.failure is None] += 1
+                reported[group.repository][at, attempt.failure is None] += 1
         retried = any(attempt.number > 1 for attempt in seed.content_attempts)
         if retried and not seed.retried:
-            yield f"the content of {seed.target} was retried, and it does not say so"
+            yield f"the content of {seed.target} was retried, and its result does not say so"
         if any(result.content_attempts for result in results if result is not seed):
-            yield f"content was carried with another target than {seed.target}"
+            yield f"content was uploaded with another target than {seed.target}"
         if seed.content_attempts and seed.outcome is Outcome.SKIPPED:
-            yield f"the content of {seed.target} was tried, and it is skipped"
+            yield f"{seed.target} is skipped although its content was tried"
     for (repository, _), requests in _sent(played).items():
         for request in requests:
             seen[repository][round(request.began, 5), request.good] += 1
-    if told != seen:
-        missing = [list((seen[r] - told[r]).items())[:2] for r in seen]
-        invented = [list((told[r] - seen[r]).items())[:2] for r in told]
-        yield f"attempts are not what was seen: missing {missing}, invented {invented}"
+    if reported != seen:
+        missing = [list((seen[r] - reported[r]).items())[:2] for r in seen]
+        invented = [list((reported[r] - seen[r]).items())[:2] for r in reported]
+        yield f"attempts differ from the requests: missing {missing}, invented {invented}"
 
 
 def transfers_add_up(played: Played) -> Iterator[str]:
@@ -333,10 +333,10 @@ def transfers_add_up(played: Played) -> Iterator[str]:
             continue
         pushes = (r for target in group.targets for r in requests_of(played, target.reference))
         if any(push.operation == "push" and push.whole for push in pushes):
-            continue  # the engine had carried it: the answer was lost, or it took over
+            continue  # docker push had uploaded it, with its answer lost or as a second way
         blobs = played.scenario.transfer.contents[group.source].blobs
         if transfer.blobs_sent + transfer.blobs_mounted + transfer.blobs_found != len(blobs):
-            yield f"{seed.target} tells of other blobs than its image has: {transfer}"
+            yield f"{seed.target} reports other blobs than its image has: {transfer}"
 
 
 def refusing_repositories_are_asked_once(played: Played) -> Iterator[str]:
@@ -355,34 +355,34 @@ def refusing_repositories_are_asked_once(played: Played) -> Iterator[str]:
         if len(asks) > 1:
             yield f"{repository} was asked {len(asks)} times"
         if refused and sent:
-            yield f"{repository} had refused, and {len(sent)} blobs were sent"
+            yield f"{repository} was sent {len(sent)} blobs after it had refused"
         if asks and any(r.began < max(a.ended for a in asks) - HAIR for r in sent):
-            yield f"{repository} was sent blobs before it had answered"
-        # where mounts seemed possible nobody asked; what waited for a slot is sent
+            yield f"{repository} was sent blobs before the check was answered"
+        # if mounts seemed possible there was no check; blobs that waited for a slot are sent
         if not asks and len(sent) > played.scenario.max_parallel:
-            yield f"{repository} was never asked, and sent {len(sent)} blobs"
+            yield f"{repository} was sent {len(sent)} blobs without a check"
         for result in played.results:
             there = result.target.reference.repository == repository
             if there and result.outcome is Outcome.PUSHED:
-                yield f"{result.target} is pushed where nothing may be"
+                yield f"{result.target} is pushed to a repository that refuses writes"
 
 
 def content_fails_alone(played: Played) -> Iterator[str]:
-    """Find the failure of a group's content in that group alone."""
-    transfer, weather = played.scenario.transfer, played.scenario.weather
+    """Check that a failure of a group's content affects that group alone."""
+    transfer, conditions = played.scenario.transfer, played.scenario.conditions
     for group, _, results in _groups(played):
         kinds = {result.failure.kind for result in results if result.failure}
         repository = group.repository
         if Kind.CONTENT_MISSING in kinds:
             if group.source not in transfer.unreadable:
-                yield f"{group.source} is whole, and fails as if it were not"
+                yield f"{group.source} is complete, and fails as incomplete"
             if any(result.outcome is Outcome.PUSHED for result in results):
-                yield f"{group.source} is not whole, and was pushed"
+                yield f"{group.source} is incomplete, and was pushed"
         if Kind.DENIED in kinds and repository not in played.scenario.denied:
-            yield f"{repository} was not refused, and fails as if it were"
-        own = weather[repository.registry]
+            yield f"{repository} was not refused, and fails as refused"
+        own = conditions[repository.registry]
         if Kind.INTERNAL in kinds and not (own.bugs or own.read_bugs):
-            yield f"{group.source} fails with a fault of ours"
+            yield f"{group.source} fails with an internal error"
 
 
 def nothing_is_begun_after_fail_fast(played: Played) -> Iterator[str]:
@@ -393,7 +393,7 @@ def nothing_is_begun_after_fail_fast(played: Played) -> Iterator[str]:
         pushes = [a for a in seed.attempts if a.step is Step.PUSH]
         tries = [a.started + played.start for a in (*seed.content_attempts, *pushes)]
         ends = [a.started + a.seconds + played.start for a in (*seed.content_attempts, *pushes)]
-        # where docker push goes first, its target may have failed before it came to that
+        # if docker push tries first, its target may have failed before the upload
         if any(a.failure and a.started + played.start <= first for a in seed.attempts):
             continue
         begun = min((*tries, *ends), default=0.0)
@@ -408,7 +408,7 @@ def reading_ends_with_the_run(played: Played) -> Iterator[str]:
 
 
 def looks_of_content_were_made(played: Played) -> Iterator[str]:
-    """Find a request to the repository in each look that is told of its content."""
+    """Each reported read of content is a request to its repository."""
     for result in played.results:
         repository = result.target.reference.repository
         asked = [r for r in played.log if r.repository == repository]
@@ -416,15 +416,15 @@ def looks_of_content_were_made(played: Played) -> Iterator[str]:
             began = played.start + attempt.started
             ended = began + attempt.seconds
             if not any(r.began <= ended + HAIR and r.ended >= began - HAIR for r in asked):
-                yield f"{result.target} tells of a look at {attempt.started:.3f} that nobody made"
+                yield f"{result.target} reports a read at {attempt.started:.3f} that was not made"
 
 
 CONTENT_CHECKS: tuple[Check, ...] = (
     looks_of_content_were_made,
-    tags_name_what_is_whole,
-    unchanged_is_whole,
-    blobs_go_up_once,
-    nothing_is_left_behind,
+    tags_name_complete_images,
+    unchanged_images_are_complete,
+    blobs_are_uploaded_once,
+    everything_is_released,
     space_is_bounded,
     images_are_read_again_for_a_reason,
     units_are_capped,

@@ -1,4 +1,4 @@
-"""Runs with the inputs that users get who set none, against one registry with given weather."""
+"""Runs with the default inputs, against one registry with given conditions."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from ghcr_push.model import Group, Image, Plan, Source, Target
 from ghcr_push.planning.durations import parse_duration
 from ghcr_push.planning.inputs import INPUT_BY_NAME
 from ghcr_push.references import Repository, TagReference
-from tests.simulation.scenario import BLOB_SIZE, Content, Scenario, Transfer, Weather, digest_of
+from tests.simulation.scenario import BLOB_SIZE, Conditions, Content, Scenario, Transfer, digest_of
 
 REGISTRY = "ghcr.io"
 
@@ -17,21 +17,22 @@ def default(name: str) -> str:
 
 
 def default_seconds(name: str) -> float:
-    """Return that of a duration."""
+    """Return a duration's default in seconds."""
     return parse_duration(default(name))
 
 
 def default_run(
     seed: int,
-    weather: Weather,
+    conditions: Conditions,
     *,
     direct: bool,
     groups: Sequence[int] = (20,),
     shared_layer: bool = False,
 ) -> Scenario:
-    """Plan so many tags of an image each, in a repository each; nothing is there beforehand.
+    """Plan a group of so many tags for each of ``groups``, each with its own image and repository.
 
-    With ``shared_layer`` all images have one layer in common, and go to one repository.
+    The registry is empty. With ``shared_layer`` all images have one layer in common, and go to one
+    repository.
     """
     repositories = [
         Repository(REGISTRY, "acme/app" if shared_layer else f"acme/app{number}")
@@ -58,7 +59,7 @@ def default_run(
         images={source: Image(id=digests[source], layers=3, in_engine=True) for source in sources},
         digests=digests,
         uploads=dict.fromkeys(sources, 2.0),
-        weather={REGISTRY: weather},
+        conditions={REGISTRY: conditions},
         standing={},
         max_parallel=int(default("max-parallel")),
         adaptive=default("adaptive") == "true",
@@ -76,7 +77,7 @@ def default_run(
 
 
 def _transfer(sources: list[Source], *, shared_layer: bool) -> Transfer:
-    """Make an image of a layer, which all may share, and a config of its own."""
+    """Make an image of a layer, which all may share, and its own config."""
     contents = {
         source: Content(
             blobs=(

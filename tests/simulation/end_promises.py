@@ -1,4 +1,4 @@
-"""What must not be begun, what is written down, and what goes up by ``docker push``."""
+"""Promises for the end of a run, for the recorded attempts, and for ``docker push``."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.play import Played
 
-# -- what must not be begun -----------------------------------------------------------------
+# -- the end of a run -----------------------------------------------------------------------
 
 
 def the_end_is_obeyed(played: Played) -> Iterator[str]:
-    """After the end nothing begins but one look at each tag whose write was in flight."""
-    told, ended = played.broken_off, played.ended or 0.0
-    if ended > told + GRACE:
-        yield f"the run ended {ended - told:.3f} s after it was told to"
+    """After the end only one read begins of each tag whose write was in flight."""
+    end, ended = played.broken_off, played.ended or 0.0
+    if ended > end + GRACE:
+        yield f"the run ended {ended - end:.3f} s after a cancel or its deadline"
     looks: Counter[object] = Counter()
     for request in played.log:
-        if request.began <= told + HAIR:
+        if request.began <= end + HAIR:
             continue
-        if request.operation not in HEADS or request.began > told + HAIR + GRACE:
+        if request.operation not in HEADS or request.began > end + HAIR + GRACE:
             yield f"a {request.operation} began after the end"
         looks[request.repository, request.tags] += 1
     yield from (f"{tag} was looked at {n} times after the end" for tag, n in looks.items() if n > 1)
@@ -50,7 +50,7 @@ def fail_fast_is_obeyed(played: Played) -> Iterator[str]:
 
 
 def first_failure(played: Played) -> float:
-    """Return when the first target failed; infinity where none did."""
+    """Return when the first target failed; infinity if none did."""
     failed = (
         at
         for at, event in played.events
@@ -67,11 +67,11 @@ def protected_tags_stay(played: Played) -> Iterator[str]:
             read = read_in_slot(played, write)
             fresh = read is not None and read.good and abs(read.ended - write.began) < HAIR
             if not fresh or read is None or read.seen not in {None, write.digest}:
-                yield f"{target} is protected, and was written unseen"
+                yield f"{target} is protected, and was written without a read"
 
 
 def looks_are_fresh(played: Played) -> Iterator[str]:
-    """No tag is written long after it was read, where that can be."""
+    """No tag is written long after it was read."""
     for target in played.scenario.plan.targets:
         reads = [r for r in requests_of(played, target.reference) if not r.writes]
         for write in writes_of(played, target.reference):
@@ -83,11 +83,11 @@ def looks_are_fresh(played: Played) -> Iterator[str]:
                 yield f"{target} was written {age:.3f} s after it was read"
 
 
-# -- what is written down -------------------------------------------------------------------
+# -- recorded attempts ----------------------------------------------------------------------
 
 
 def attempts_are_recorded(played: Played) -> Iterator[str]:
-    """Each write is an attempt of its target and each attempt to write a write, as it was."""
+    """Each write is recorded as an attempt of its target, and each attempt to write is a write."""
     for result in played.results:
         writes = writes_of(played, result.target.reference)
         recorded = [
@@ -101,20 +101,20 @@ def attempts_are_recorded(played: Played) -> Iterator[str]:
         for attempt in result.attempts:
             at = attempt.started + played.start
             if attempt.limit not in _limits_of(played, result, at):
-                yield f"{result.target}: an attempt under limit {attempt.limit}, which was not"
+                yield f"{result.target}: an attempt under an unknown limit {attempt.limit}"
             wrote = attempt.step in {Step.PUSH, Step.RETAG}
             if wrote and not any(
                 abs(at - w.began) < HAIR and w.ended <= at + attempt.seconds + HAIR for w in writes
             ):
                 yield f"{result.target}: an attempt to write at {at:.3f} is no write"
-        yield from _retries_are_told(result)
+        yield from _retries_are_reported(result)
         landed = result.outcome is Outcome.PUSHED
         if landed and result.attempts[-1].step not in {Step.PUSH, Step.RETAG, Step.LOOK}:
             yield f"{result.target} landed by {result.attempts[-1].step}"
 
 
 def _limits_of(played: Played, result: TargetResult, at: float) -> set[int]:
-    """Return the limits under which an attempt may have got its slot, maybe to read first."""
+    """Return the limits under which an attempt may have got its slot, also for a first read."""
     registry = result.target.reference.repository.registry
     values = limits_at(played, registry, at)
     for write in writes_of(played, result.target.reference):
@@ -123,34 +123,34 @@ def _limits_of(played: Played, result: TargetResult, at: float) -> set[int]:
     return values
 
 
-def _retries_are_told(result: TargetResult) -> Iterator[str]:
-    """``retried``: its own write, or the content that went up with it, needed another attempt."""
+def _retries_are_reported(result: TargetResult) -> Iterator[str]:
+    """``retried``: its own write, or the content uploaded with it, needed another attempt."""
     own = len(result.attempts) > 1
     content = any(attempt.number > 1 for attempt in result.content_attempts)
     if (own or content) and not result.retried:
-        yield f"{result.target} was retried, and is not said to be"
+        yield f"{result.target} was retried, and is not reported as retried"
     content = content or bool(result.attempts and result.content_attempts)
     if result.retried and not (own or content):
-        yield f"{result.target} is said to be retried, and was not"
+        yield f"{result.target} is reported as retried, and was not"
 
 
-# -- what goes up by docker push ------------------------------------------------------------
+# -- docker push ----------------------------------------------------------------------------
 
 
-def content_goes_up_once(played: Played) -> Iterator[str]:
+def content_is_pushed_once(played: Played) -> Iterator[str]:
     pushes = [r for r in played.log if r.operation == "push"]
     uploads = Counter((r.repository, r.digest) for r in pushes if r.uploaded)
-    yield from (f"{what} went up {count} times" for what, count in uploads.items() if count > 1)
+    yield from (f"{what} was pushed {count} times" for what, count in uploads.items() if count > 1)
     for one, other in permutations(pushes, 2):
         if one.repository == other.repository and one.began <= other.began < one.ended - HAIR:
             yield f"two pushes into {one.repository} at once"
 
 
 def seeds_push_alone(played: Played) -> Iterator[str]:
-    """One tag of an image goes up by docker push, and the next only where it was refused as a tag.
+    """One tag of an image is pushed by docker push, and the next only if it was refused as a tag.
 
-    Where the repository had not told that it takes nothing, the first refusal may be a tag's.
-    Where only the engine reaches the registry, all must.
+    The first refusal may be of a tag alone, unless the repository is known to refuse all writes. If
+    only the engine reaches the registry, docker push pushes all tags.
     """
     for group in played.scenario.plan.groups:
         wanted = played.scenario.digests[group.source]
@@ -165,13 +165,13 @@ def seeds_push_alone(played: Played) -> Iterator[str]:
         doubted = any(r.answer == "denied" for r in pushes)
         unreached = group.repository.registry in played.scenario.beyond_reach
         if len(pushed) > 1 + tag_only + doubted and not unreached:
-            yield f"{len(pushed)} tags of one image went up by docker push"
+            yield f"{len(pushed)} tags of one image were pushed by docker push"
         if any(push.began > ended for push in pushes for ended in _refusals(played, group)):
-            yield f"{group.repository} had refused, and was pushed to"
+            yield f"{group.repository} was pushed to after it had refused"
 
 
 def _refusals(played: Played, group: Group) -> Iterator[float]:
-    """Yield when a repository had told, asked for it, that nothing may be written there."""
+    """Yield when a repository had refused a check for permission."""
     for request in played.log:
         asked = request.operation == "ask" and request.repository == group.repository
         if asked and request.answer == "denied":
@@ -184,6 +184,6 @@ END_CHECKS: tuple[Check, ...] = (
     protected_tags_stay,
     looks_are_fresh,
     attempts_are_recorded,
-    content_goes_up_once,
+    content_is_pushed_once,
     seeds_push_alone,
 )

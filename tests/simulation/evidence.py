@@ -1,4 +1,4 @@
-"""What both sides tell of a run: its results and events, and the log of the modelled world."""
+"""Queries on a finished run: its results and events, and the log of the modelled world."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ HAIR = 1e-6
 """Seconds by which two sums of the same times may differ."""
 
 GRACE = 2.0 + CLEAN_UP + 0.1
-"""Seconds that a run may take to end after it was told to."""
+"""Seconds that a run may take to end after a cancel or its deadline."""
 
 HEADS = {"head", "engine-head"}
 PERMANENT = {"denied", "tag-refused", "bug"}
@@ -28,19 +28,19 @@ def requests_of(played: Played, reference: TagReference) -> list[Request]:
 
 
 def writes_of(played: Played, reference: TagReference) -> list[Request]:
-    """Return those that write it."""
+    """Return the writes of a tag."""
     return [r for r in requests_of(played, reference) if r.writes]
 
 
 def reads_of(played: Played, reference: TagReference) -> list[Request]:
-    """Return those that look at it."""
+    """Return the reads of a tag."""
     return [r for r in requests_of(played, reference) if r.operation in HEADS]
 
 
 def later(played: Played, request: Request) -> Iterator[Request]:
-    """Yield the registry's requests that began, be it at the same moment, when its end was known.
+    """Yield the registry's requests that began when the end of ``request`` was known.
 
-    None where the run had been told to end by then.
+    Yields none if the run had to end by then.
     """
     for other in played.log[request.known :]:
         there = other.repository.registry == request.repository.registry
@@ -49,7 +49,7 @@ def later(played: Played, request: Request) -> Iterator[Request]:
 
 
 def versions_of(played: Played, reference: TagReference) -> list[Version]:
-    """Return what it named."""
+    """Return the manifests that a tag named, in order of time."""
     return played.world.history.get(reference, [])
 
 
@@ -67,7 +67,7 @@ def by_registry(played: Played) -> dict[str, list[Request]]:
 
 
 def limits_at(played: Played, registry: str, at: float) -> set[int]:
-    """Return the limit's value at a moment, and others that it had at just that moment."""
+    """Return the values of the limit at a moment; several if it changed at that moment."""
     values = {played.scenario.max_parallel}
     for change in played.changes:
         when = change.at + played.start
@@ -77,9 +77,9 @@ def limits_at(played: Played, registry: str, at: float) -> set[int]:
 
 
 def read_in_slot(played: Played, write: Request) -> Request | None:
-    """Return the read that was made in the slot of a write, right before it, where one was.
+    """Return the read in the slot of a write, right before it, if there was one.
 
-    That may be: of a protected tag always, of others and of blobs where the look has grown old.
+    A protected tag always has one; other tags and blobs have one if their last read is too old.
     """
     name = next(iter(write.tags), write.digest) or ""
     reads = (
@@ -91,9 +91,9 @@ def read_in_slot(played: Played, write: Request) -> Request | None:
 
 
 def may_be_in_slot(played: Played, read: Request) -> bool:
-    """Say whether a read may be one that is made in a slot, right before its write.
+    """Return whether a read may be one in a slot, right before its write.
 
-    Those are of protected tags, and of tags and blobs of which the look before has grown old.
+    These are reads of protected tags, and of tags and blobs whose last read is too old.
     """
     if read.operation in HEADS and played.scenario.protects(read.tags[0]):
         return True
@@ -111,7 +111,7 @@ def failures_of(result: TargetResult) -> Iterator[tuple[Attempt, Failure]]:
 def surely_counts(
     played: Played, registry: str, writes: list[Request], attempt: Attempt, failure: Failure
 ) -> bool:
-    """Say whether no rule lets the attempt go free: the registry had just taken another's.
+    """Return whether the attempt must count: the registry had just accepted another write.
 
     ``writes`` are those of the unit.
     """
@@ -120,7 +120,7 @@ def surely_counts(
     for write in writes:
         if abs(write.began - began) < HAIR and not write.good:
             at = write.ended
-            if played.scenario.adaptive and may_be_owed(played, write):
+            if played.scenario.adaptive and may_be_due_to_the_limit(played, write):
                 return False
     if not failure.counts:
         return False
@@ -131,14 +131,14 @@ def surely_counts(
     if failure.holds:  # the first of them is the whole client's fault
         before = [r.ended for r in known if r.answer == "secondary" and r.ended < began - HAIR]
         return bool(before) and not any(r.good and r.writes and r.ended > before[-1] for r in known)
-    # what is asked before a push is no push: well answered, it speaks for nothing
+    # a check for permission is no push: its success says nothing about writes
     written = [r.good for r in known if r.writes and not (r.operation == "ask" and r.good)][-2:]
     read = [r.good for r in known if not r.writes][-2:]
     return any(written) and any(read)
 
 
-def may_be_owed(played: Played, write: Request) -> bool:
-    """Say whether the limit may be to blame: others held slots beside the write."""
+def may_be_due_to_the_limit(played: Played, write: Request) -> bool:
+    """Return whether the limit may be the cause: other slots were held during the write."""
     slots = [slot for slot in played.slots if slot.registry == write.repository.registry]
     own = next(
         slot
@@ -150,7 +150,9 @@ def may_be_owed(played: Played, write: Request) -> bool:
     )
 
 
-def was_charged(played: Played, target: Target, attempt: Attempt, failure: Failure) -> bool:
-    """Say so of an attempt of a target."""
+def surely_counts_for_target(
+    played: Played, target: Target, attempt: Attempt, failure: Failure
+) -> bool:
+    """Return ``surely_counts`` for an attempt of a target."""
     registry = target.reference.repository.registry
     return surely_counts(played, registry, writes_of(played, target.reference), attempt, failure)

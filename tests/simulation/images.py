@@ -1,4 +1,4 @@
-"""Images on their way: out of the modelled engine blob by blob, and into a repository."""
+"""Images that are read from the modelled engine blob by blob and uploaded to a repository."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from tests.simulation.records import Reading
 from tests.simulation.scenario import Transfer
 
 PIECES = 4
-"""Writes in which a blob goes into temporary space."""
+"""Number of writes in which a blob is stored in temporary space."""
 
 COMPRESSING = 0.0025
-"""Seconds that each takes."""
+"""Seconds of each such write."""
 
 PARTS = 10
-"""In which the bytes of a blob leave."""
+"""Number of pieces in which a blob is sent."""
 
 Take = Callable[[Repository, Digest, Repository | None, Callable[[], None]], Awaitable[BlobOutcome]]
 
 
 class Space:
-    """Temporary space of ``budget`` bytes under the real spool's rule, on the virtual clock."""
+    """Temporary space of ``budget`` bytes with the real spool's rule, on the virtual clock."""
 
     def __init__(self, budget: int) -> None:
         self.room = Room(budget)
         self._changed = anyio.Event()
 
     async def write(self, size: int, waits: Callable[[bool], None]) -> Claim:
-        """Write a blob of ``size`` bytes piece by piece, each as soon as it may.
+        """Write a blob of ``size`` bytes piece by piece, each as soon as there is space.
 
-        ``waits`` is told when a wait for room begins and when it ends.
+        ``waits`` is called when a wait for space begins and when it ends.
         """
         claim = Claim(size)
         await self._until(lambda: self.room.may_begin(claim), waits)
@@ -51,16 +51,16 @@ class Space:
         except BaseException:
             self.room.done_waiting(claim)
             self.room.drop(claim)
-            self._tell()
+            self._notify()
             raise
         self.room.settle(claim)
-        self._tell()
+        self._notify()
         return claim
 
     def give_back(self, size: int) -> None:
-        """Take back the room of a blob."""
+        """Free the space of a blob."""
         self.room.give_back(size)
-        self._tell()
+        self._notify()
 
     async def _until(self, may: Callable[[], bool], waits: Callable[[bool], None]) -> None:
         while not may():
@@ -68,7 +68,7 @@ class Space:
             await self._changed.wait()
         waits(False)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()
 
@@ -80,7 +80,7 @@ def _pieces(size: int) -> list[int]:
 
 @dataclass(slots=True, eq=False)
 class BlobOut:
-    """A blob out of the engine, in temporary space until it is released."""
+    """A blob read from the engine, in temporary space until it is released."""
 
     digest: Digest
     size: int
@@ -88,16 +88,16 @@ class BlobOut:
     released: bool = False
 
     def release(self) -> None:
-        """Give the space back; again is harmless."""
+        """Free the space; safe to repeat."""
         if not self.released:
             self.released = True
             self.space.give_back(self.size)
 
 
 class Saved:
-    """An image on its way out of the engine; reading waits where the temporary space is full.
+    """An image that is read from the engine; reading waits while the temporary space is full.
 
-    ``out`` is all that came out of it so far, of any image.
+    ``out`` has all blobs read so far, of any image.
     """
 
     def __init__(
@@ -157,14 +157,14 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """An image that came whole."""
+    """An image that was read completely."""
 
     manifests: tuple[Manifest, ...]
     notice: str | None = None
 
 
 class Upload:
-    """A blob on its way into a repository, which takes it by ``take``."""
+    """The upload of a blob to a repository, which accepts it by ``take``."""
 
     def __init__(self, take: Take, repository: Repository, blob: BlobOut) -> None:
         self.bytes_sent = 0
@@ -173,11 +173,11 @@ class Upload:
         self._blob = blob
 
     async def attempt(self, mount_from: Repository | None = None) -> BlobOutcome:
-        """Try once."""
+        """Make one attempt."""
         if self._blob.released:
             raise RuntimeError("the blob was released, and is to be read")
         return await self._take(self._repository, self._blob.digest, mount_from, self._send)
 
     def _send(self) -> None:
-        """Note that one more part of the blob's bytes has left."""
+        """Count one more piece of the blob as sent."""
         self.bytes_sent += self._blob.size // PARTS

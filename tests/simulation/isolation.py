@@ -1,8 +1,8 @@
-"""A dead registry beside a healthy one: what it costs the healthy one's tags.
+"""A dead registry beside a healthy one: the delay of the healthy one's tags.
 
-The healthy registry answers all it is asked, each request in the time that such a request always
-takes, so that two runs can be compared: the whole one, and one of the healthy registry's targets
-alone, with one place of ``max-parallel`` fewer, which is the dead one's share.
+The healthy registry answers every request, each kind in a fixed time, so that two runs can be
+compared: the full one, and one of the healthy registry's targets alone, with one slot of
+``max-parallel`` fewer, which is the dead one's share.
 """
 
 from collections.abc import Iterator
@@ -19,32 +19,32 @@ from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
 from tests.simulation.scenario import (
     BLOB_SIZE,
+    Conditions,
     Content,
     Outage,
     Scenario,
     Transfer,
-    Weather,
     digest_of,
 )
 
 ISOLATED = 10_000_000
-"""From this seed on."""
+"""Seeds from this one on have a dead registry."""
 
 HEALTHY, DEAD = "ghcr.io", "dead.example"
 
 WAYS = ("refuses connections", "answers 503", "never answers")
 
 LONGER, LATER = 1.2, 1.0
-"""How much longer the healthy one's tags may take, as a factor and in seconds."""
+"""The maximum delay of the healthy one's tags, as a factor and in seconds."""
 
 OTHER_CHANCES = 8
-"""Runs of the healthy registry alone that are played where one looks held up."""
+"""Number of further runs of the healthy registry alone if it seems to be delayed."""
 
 ALWAYS = ((float("-inf"), 64),)
 
 
 def isolated(seed: int) -> Scenario:
-    """Make up a run with a registry that is dead, in one of three ways, beside a healthy one."""
+    """Return a random run with a registry that is dead, in one of three ways, and a healthy one."""
     random = Random(seed)
     groups = _groups(random)
     sources = sorted({group.source for group in groups})
@@ -56,7 +56,10 @@ def isolated(seed: int) -> Scenario:
         images={source: _image(random, source) for source in sources},
         digests=digests,
         uploads=dict.fromkeys(sources, 2.0),
-        weather={HEALTHY: Weather(limits=ALWAYS), DEAD: _dead(random, WAYS[seed % len(WAYS)])},
+        conditions={
+            HEALTHY: Conditions(limits=ALWAYS),
+            DEAD: _dead(random, WAYS[seed % len(WAYS)]),
+        },
         standing={},
         max_parallel=random.choice((2, 4, 4, 8)),
         attempt_timeout=900.0,
@@ -69,7 +72,7 @@ def isolated(seed: int) -> Scenario:
 
 
 def _groups(random: Random) -> list[Group]:
-    """Plan images for both registries, some of them for both, in any order."""
+    """Plan images for one registry or for both, in random order."""
     planned = [(HEALTHY, number) for number in range(random.choice((1, 1, 2)))]
     shared = [(DEAD, number) for _, number in planned if random.random() < 0.3]
     own = [(DEAD, 10 + number) for number in range(random.choice((1, 2, 4)))]
@@ -92,9 +95,9 @@ def _image(random: Random, source: Source) -> Image:
     return Image(id=digest_of(5000 + int(source.image)), layers=3, in_engine=True)
 
 
-def _dead(random: Random, way: str) -> Weather:
+def _dead(random: Random, way: str) -> Conditions:
     if way == "never answers":
-        return Weather(limits=ALWAYS, silent_from=random.choice((0.0, 0.0, 3.0)))
+        return Conditions(limits=ALWAYS, silent_from=random.choice((0.0, 0.0, 3.0)))
     begins = random.choice((0.0, 0.0, 3.0))
     outage = Outage(
         begins=begins,
@@ -102,11 +105,11 @@ def _dead(random: Random, way: str) -> Weather:
         writes_only=random.random() < 0.2,
         connection=way == "refuses connections",
     )
-    return Weather(limits=ALWAYS, outages=(outage,))
+    return Conditions(limits=ALWAYS, outages=(outage,))
 
 
 def _transfer(random: Random, sources: list[Source]) -> Transfer:
-    """Make images that do not fit into temporary space, mostly."""
+    """Make images most of which do not fit into temporary space."""
     contents = {
         source: Content(
             blobs=tuple(
@@ -127,21 +130,21 @@ def _transfer(random: Random, sources: list[Source]) -> Transfer:
 
 
 def without_the_dead(scenario: Scenario, places: int = 1) -> Scenario:
-    """Return the run of the healthy registry's targets alone, with so many places fewer."""
+    """Return the run of the healthy registry's targets alone, with so many slots fewer."""
     groups = tuple(g for g in scenario.plan.groups if g.repository.registry == HEALTHY)
     return replace(
         scenario,
         plan=Plan(groups),
-        weather={HEALTHY: scenario.weather[HEALTHY]},
+        conditions={HEALTHY: scenario.conditions[HEALTHY]},
         max_parallel=scenario.max_parallel - places,
     )
 
 
 def read_late(scenario: Scenario) -> Scenario:
-    """Have the images that the dead registry wants, too, begin to be read as late as they may.
+    """Delay the start of reading images that the dead registry also needs, as long as possible.
 
-    So long a reading waits for word from a repository. Which blobs then come first into temporary
-    space is chance, with a dead registry or without.
+    A reading waits that long for a repository to report. The order in which blobs get temporary
+    space is random, with a dead registry or without.
     """
     groups = scenario.plan.groups
     wanted = {group.source for group in groups if group.repository.registry == DEAD}
@@ -150,7 +153,7 @@ def read_late(scenario: Scenario) -> Scenario:
 
 
 def broken_beside_the_dead(seed: int) -> list[str]:
-    """Play both runs of ``seed``; say what either broke, and what the dead registry cost."""
+    """Play both runs of ``seed``; return the broken promises, and tags that were delayed."""
     scenario = isolated(seed)
     whole, alone = play(scenario), play(without_the_dead(scenario))
     broken = [*broken_promises(whole), *(f"alone: {each}" for each in broken_promises(alone))]
@@ -161,9 +164,9 @@ def broken_beside_the_dead(seed: int) -> list[str]:
 
 
 def places_of_the_dead(whole: Played) -> int:
-    """Count the places that the dead registry had when it was known to be: one at least.
+    """Count the slots that the dead registry had when it was known to be dead: at least one.
 
-    More where it died under way: what it was sent waits for answers, and counts as in flight.
+    It has more if it died during the run: its requests wait for answers, and count as in flight.
     """
     known = whole.start + known_dead_at(whole)
     had = sum(each.registry == DEAD and each.begins <= known < each.ends for each in whole.slots)
@@ -171,30 +174,32 @@ def places_of_the_dead(whole: Played) -> int:
 
 
 def by_other_chances(scenario: Scenario, places: int) -> list[Played]:
-    """Play the healthy registry's run alone, as it may go as well.
+    """Play the healthy registry's run alone with other random choices.
 
-    Which blobs come first into temporary space that does not hold all of them decides more than a
-    dead registry does: alone, one seed's run takes 7 s or 11 s (20003860).
+    If temporary space does not hold all blobs, their order matters more than a dead registry: one
+    seed's run alone takes 7 s or 11 s (20003860).
     """
     alone = without_the_dead(read_late(scenario), places)
     return [play(replace(alone, seed=scenario.seed + chance)) for chance in range(OTHER_CHANCES)]
 
 
 def known_dead_at(whole: Played) -> float:
-    """Return when the run may know that a registry is dead: until it is, it takes its share.
+    """Return when the run may know that a registry is dead; until then the registry has its share.
 
-    One that reads and does not write is known by its first writes, which come when its image is
-    read. What was under way as it died, is served to its end.
+    A registry that answers reads and no writes is known by its first writes, which come when its
+    image is read. Requests in flight when it died are served to their end.
     """
-    weather = whole.scenario.weather[DEAD]
-    if any(outage.writes_only for outage in weather.outages):
+    conditions = whole.scenario.conditions[DEAD]
+    if any(outage.writes_only for outage in conditions.outages):
         downs = (
             at - whole.start
             for at, event in whole.events
             if isinstance(event, WentDown) and event.registry == DEAD
         )
         return next(downs, 0.0)
-    died = min(weather.silent_from, *(outage.begins for outage in weather.outages), float("inf"))
+    died = min(
+        conditions.silent_from, *(outage.begins for outage in conditions.outages), float("inf")
+    )
     under_way = (
         request.ended - whole.start
         for request in whole.log
@@ -205,7 +210,7 @@ def known_dead_at(whole: Played) -> float:
 
 
 def held_up(whole: Played, alone: list[Played]) -> Iterator[str]:
-    """Say which tags of the healthy registry did not land, or later than they may."""
+    """Yield the tags of the healthy registry that did not land, or landed too late."""
     slowest = max(at - each.start for each in alone for at in ended_at(each).values())
     allowed = LONGER * slowest + LATER + known_dead_at(whole)
     times = ended_at(whole)

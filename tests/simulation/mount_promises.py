@@ -1,4 +1,4 @@
-"""What is promised before a blob is sent: looked for where it goes, mounted from where it is."""
+"""Promises before a blob is sent: it is looked for in its repository, and mounted if possible."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ def _uploads(played: Played) -> Iterator[Request]:
 
 
 def blobs_are_looked_for_before_they_are_sent(played: Played) -> Iterator[str]:
-    """Find a fresh look before each upload; a mount needs none, for it sends nothing."""
+    """Check that a fresh read precedes each upload; a mount needs none, since it sends nothing."""
     for upload in _uploads(played):
         if upload.mount is not None:
             continue
@@ -24,7 +24,7 @@ def blobs_are_looked_for_before_they_are_sent(played: Played) -> Iterator[str]:
             for request in played.log
             if request.operation == "has-blob"
             and (request.repository, request.tags) == (upload.repository, (upload.digest,))
-            and request.answer in {"ok", "bug"}  # a look that breaks proves nothing
+            and request.answer in {"ok", "bug"}  # a failed read shows nothing
             and request.ended <= upload.began + HAIR
         )
         last = max(looks, default=float("-inf"))
@@ -44,26 +44,26 @@ def blobs_are_mounted_from_where_they_are(played: Played) -> Iterator[str]:
             and _shows(request, upload)
         ]
         if known and upload.mount is None:
-            yield f"{upload.digest} was known in {known[0].repository}, and sent"
+            yield f"{upload.digest} was sent although {known[0].repository} was known to hold it"
         if upload.mount is None:
             continue
         parts = played.world.parts.items()
         held_since = min(since for part, since in parts if part == (upload.mount, upload.digest))
         astray = upload.mount.registry != upload.repository.registry
         if astray or upload.mount == upload.repository or held_since > upload.began + HAIR:
-            yield f"{upload.digest} was to be mounted from {upload.mount}, where it is not"
+            yield f"a mount of {upload.digest} was requested from {upload.mount}, which lacks it"
 
 
 def _shows(request: Request, upload: Request) -> bool:
-    """Say whether an answer told the run that another repository has what is uploaded."""
+    """Return whether an answer showed the run that another repository has the uploaded blob."""
     if request.operation == "can-mount":
         return request.seen == upload.digest
     return request.operation == "upload" and request.digest == upload.digest
 
 
 def blobs_are_sent_to_one_repository_first(played: Played) -> Iterator[str]:
-    """Find no blob on its way to two repositories of a registry that has granted every mount."""
-    for registry in played.scenario.weather:
+    """No blob is sent to two repositories at once if the registry has granted every mount."""
+    for registry in played.scenario.conditions:
         uploads = [u for u in _uploads(played) if u.repository.registry == registry]
         refused = min((u.began for u in uploads if u.mount and u.uploaded), default=float("inf"))
         plain = [u for u in uploads if u.mount is None and u.began < refused]
@@ -82,14 +82,14 @@ def origins_are_asked_once(played: Played) -> Iterator[str]:
             and _waits_since(played, again) > refused.ended + HAIR
             for again in asked
         ):
-            yield f"{refused.repository} was asked again after it had refused"
+            yield f"{refused.repository} was asked again after a refusal"
     for request in asked:
         if request.repository not in played.scenario.transfer.mount_from:
-            yield f"{request.repository} was asked, and is not to be mounted from"
+            yield f"{request.repository} was asked, and is not in `mount-from`"
 
 
 def _waits_since(played: Played, asked: Request) -> float:
-    """Say when a look for a mount was decided on: after the look before it, for the same blob."""
+    """Return when a read for a mount was decided on: after the last read for the same blob."""
     looks = (
         request.ended
         for request in played.log

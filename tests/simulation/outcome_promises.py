@@ -1,4 +1,4 @@
-"""How targets end: in exactly one outcome, for a reason that was there, landed where proved."""
+"""Promises for outcomes: exactly one for each target, with its actual cause, verified if landed."""
 
 from collections.abc import Iterator
 
@@ -17,16 +17,18 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.play import Played
 from tests.simulation.records import Request
-from tests.simulation.unheard_promises import SILENT
+from tests.simulation.silence_promises import SILENT
 
 ENDS = frozenset({Kind.CANCELLED, Kind.DEADLINE, Kind.FAIL_FAST})
 
 REFUSED = frozenset({"denied", "tag-refused", "throttled", "secondary", "unknown-query"})
-"""Answers to a write after which the registry surely does not have it."""
+"""Answers to a write that surely had no effect."""
 
 CAUSES: dict[str, frozenset[Kind]] = {
     "broken": frozenset({Kind.SERVER_ERROR}),
-    "down": frozenset({Kind.SERVER_ERROR, Kind.THROTTLED}),  # with a wait it reads as a throttle
+    "down": frozenset(
+        {Kind.SERVER_ERROR, Kind.THROTTLED}
+    ),  # with a wait it is classified as a throttle
     "lost": frozenset({Kind.SERVER_ERROR}),
     "unreachable": frozenset({Kind.NETWORK}),
     "silent": frozenset({Kind.TIMEOUT}),
@@ -41,9 +43,9 @@ CAUSES: dict[str, frozenset[Kind]] = {
     "unknown-query": frozenset(),
     "gone": frozenset({Kind.NOT_FOUND, Kind.NOT_VISIBLE}),
     "none": frozenset({Kind.TIMEOUT}),
-    "ok": frozenset({Kind.NOT_VISIBLE}),  # taken, and it does not show
+    "ok": frozenset({Kind.NOT_VISIBLE}),  # accepted, and not visible yet
 }
-"""What a failure may be called after an answer."""
+"""The possible kinds of a failure by the answer."""
 
 
 # -- promise 1: exactly one outcome ---------------------------------------------------------
@@ -53,12 +55,12 @@ def one_outcome(played: Played) -> Iterator[str]:
     targets = [result.target for result in played.results]
     if targets != list(played.scenario.plan.targets):
         yield "the results are not the plan's targets"
-    told = {e.result.target: e.result for _, e in played.events if isinstance(e, Ended)}
-    if sum(isinstance(e, Ended) for _, e in played.events) != len(told):
+    reported = {e.result.target: e.result for _, e in played.events if isinstance(e, Ended)}
+    if sum(isinstance(e, Ended) for _, e in played.events) != len(reported):
         yield "a target ended twice"
     for result in played.results:
-        if told.get(result.target) != result:
-            yield f"{result.target} is not told to have ended as it did"
+        if reported.get(result.target) != result:
+            yield f"{result.target} ended otherwise than its event says"
         if result.outcome is Outcome.PLANNED:
             yield f"{result.target} is planned"
         well = result.outcome in LANDED | {Outcome.KEPT}
@@ -75,59 +77,59 @@ def tried_or_skipped(played: Played) -> Iterator[str]:
         kind = result.failure.kind if result.failure else None
         tried = writes or result.all_attempts
         if result.outcome is Outcome.SKIPPED and tried:
-            yield f"{result.target} is skipped, and was tried"
+            yield f"{result.target} is skipped although it was tried"
         if result.outcome is Outcome.SKIPPED and kind not in ENDS | {Kind.HELD_BACK}:
             yield f"{result.target} is skipped for {kind}"
         cut_off = result.outcome is Outcome.FAILED and kind in {Kind.CANCELLED, Kind.DEADLINE}
         if cut_off and not tried:
-            yield f"{result.target} was cut off, and never tried"
+            yield f"{result.target} was cut off although it was never tried"
         if kind is Kind.FAIL_FAST and result.outcome is not Outcome.SKIPPED:
-            yield f"{result.target} was tried and is said to be ended by fail-fast"
+            yield f"{result.target} was tried, and is reported as ended by fail-fast"
         if kind is Kind.FAIL_FAST and not (played.scenario.fail_fast and one_failed):
-            yield f"{result.target} was ended by fail-fast, and none had failed"
+            yield f"{result.target} was ended by fail-fast before any target had failed"
         if kind is Kind.CANCELLED and played.cancelled is None:
-            yield f"{result.target} was cancelled by none"
+            yield f"{result.target} was cancelled without a cancel"
         deadline = played.start + played.scenario.timeout
         if kind is Kind.DEADLINE and (played.ended or 0) < deadline - HAIR:
-            yield f"{result.target} met a deadline that had not come"
+            yield f"{result.target} was ended by a deadline that had not come"
 
 
-def causes_are_its_own(played: Played) -> Iterator[str]:
-    """Find each failure in what the target itself met, or the content that it waited for."""
+def causes_are_of_the_target(played: Played) -> Iterator[str]:
+    """Each failure is one of the target's own requests, or of the content that it waited for."""
     for result in played.results:
         kind = result.failure.kind if result.failure else None
         if kind is None or kind in ENDS | {Kind.HELD_BACK}:
             continue
-        met = set(_could_be_met(played, result))
-        if kind not in met:
-            yield f"{result.target} fails with {kind}, and met only {sorted(met)}"
+        possible = set(_possible_kinds(played, result))
+        if kind not in possible:
+            yield f"{result.target} fails with {kind}, possible are only {sorted(possible)}"
 
 
-def deadlines_tell_what_kept_failing(played: Played) -> Iterator[str]:
-    """Quote at the deadline how a target's last try failed, or else what its registry met."""
+def deadlines_quote_the_last_failure(played: Played) -> Iterator[str]:
+    """At the deadline the failure quotes the target's last failure, or else its registry's."""
     for result in played.results:
         failure = result.failure
         if failure is None:
             continue
         kept = failure.kept_failing
         if kept is not None and failure.kind is not Kind.DEADLINE:
-            yield f"{result.target} fails with {failure.kind}, and tells of {kept}"
+            yield f"{result.target} fails with {failure.kind}, and quotes {kept}"
         if failure.kind is not Kind.DEADLINE:
             continue
         ended = [a.failure for a in result.attempts if not (a.failure and a.failure.kind in ENDS)]
         last = ended[-1] if ended and not result.content_attempts else None
         if last is not None and (kept is not last.kind or last.message not in failure.message):
-            yield f"{result.target} last failed with {last.kind}, and tells of {kept}"
+            yield f"{result.target} last failed with {last.kind}, and quotes {kept}"
         registry = result.target.reference.repository.registry
         answers = {request.answer for request in by_registry(played).get(registry, ())}
         answers |= {reading.answer for reading in played.world.readings}
-        met = {kind for answer in answers for kind in CAUSES.get(answer, ())}
-        met |= set(_could_be_met(played, result))
-        if kept is not None and kept not in met:
-            yield f"{result.target} tells of {kept}, and its registry met only {sorted(met)}"
+        possible = {kind for answer in answers for kind in CAUSES.get(answer, ())}
+        possible |= set(_possible_kinds(played, result))
+        if kept is not None and kept not in possible:
+            yield f"{result.target} quotes {kept}, possible are only {sorted(possible)}"
 
 
-def _could_be_met(played: Played, result: TargetResult) -> Iterator[Kind]:
+def _possible_kinds(played: Played, result: TargetResult) -> Iterator[Kind]:
     scenario, reference = played.scenario, result.target.reference
     own = requests_of(played, reference)
     for answer in {r.answer for r in (*own, *_about_content(played, result))}:
@@ -162,13 +164,13 @@ def _given_up_with(played: Played, registry: str) -> Iterator[Kind]:
 
 
 def _about_content(played: Played, result: TargetResult) -> Iterator[Request]:
-    """Yield the requests with which the content of the target's group was carried."""
+    """Yield the requests that uploaded the content of the target's group."""
     repository = result.target.reference.repository
     content = {"get", "has-blob", "can-mount", "ask", "upload", "child"}
     wanted = played.scenario.digests[result.target.source]
     for request in played.log:
         pushed = request.operation == "push" and request.digest == wanted
-        # the seed's reads are of its content too: with docker push they are one
+        # the seed's reads also concern its content: docker push sends both
         seed = any(
             r.seed and r.target.source == result.target.source
             for r in played.results
@@ -180,30 +182,30 @@ def _about_content(played: Played, result: TargetResult) -> Iterator[Request]:
 
 
 def kept_tags_are_another_images(played: Played) -> Iterator[str]:
-    """Find that a tag which was kept is protected, named another image, and was never written."""
+    """Check that a kept tag is protected, named another image, and was never written."""
     scenario = played.scenario
     for result in played.results:
         reference = result.target.reference
         kind = result.failure.kind if result.failure else None
         written = bool(writes_of(played, reference))
         if kind is Kind.PROTECTED and scenario.keep_protected and not written:
-            yield f"{result.target} was to be kept, and failed"
+            yield f"{result.target} failed instead of being kept"
         if result.outcome is not Outcome.KEPT:
             continue
         reads = [r for r in reads_of(played, reference) if r.good]
         if not (scenario.keep_protected and scenario.protects(reference.tag)) or written:
-            yield f"{result.target} was kept, and might have been written"
+            yield f"{result.target} was kept although it is not protected"
         ours = (
             {None} if _is_unsure(played, result) else {None, scenario.digests[result.target.source]}
         )
         if not reads or reads[-1].seen in ours:
-            yield f"{result.target} was kept, and named no other image"
+            yield f"{result.target} was kept although it named no other image"
         elif result.before != reads[-1].seen:
-            yield f"{result.target} was kept, and is said to name {result.before}"
+            yield f"{result.target} was kept, and reported to name {result.before}"
 
 
 def tags_move_together(played: Played) -> Iterator[str]:
-    """Where it is all or nothing, the first tag moves when no content is missing any more."""
+    """With ``all-or-nothing``, the first tag is written when all content is complete."""
     scenario, world = played.scenario, played.world
     puts = [request for request in played.log if request.operation == "put"]
     if not scenario.all_or_nothing:
@@ -211,9 +213,9 @@ def tags_move_together(played: Played) -> Iterator[str]:
     for result in played.results:
         held_back = result.failure is not None and result.failure.kind is Kind.HELD_BACK
         if held_back and writes_of(played, result.target.reference):
-            yield f"{result.target} was held back, and written"
+            yield f"{result.target} was held back, and still written"
         if held_back and all(r.failure is None for r in played.results if r is not result):
-            yield f"{result.target} was held back by none"
+            yield f"{result.target} was held back without another failure"
     moved = min((put.began for put in puts), default=float("inf"))
     for group in scenario.plan.groups:
         results = [r for r in played.results if r.target in group.targets]
@@ -226,10 +228,10 @@ def tags_move_together(played: Played) -> Iterator[str]:
             yield f"a tag moved at {moved:.3f}, and {group.source} was not in {group.repository}"
 
 
-# -- promise 2: pushed means proved ---------------------------------------------------------
+# -- promise 2: pushed means verified -------------------------------------------------------
 
 
-def pushed_is_true(played: Played) -> Iterator[str]:
+def pushed_tags_are_in_the_registry(played: Played) -> Iterator[str]:
     ends = ended_at(played)
     for result in played.results:
         if result.outcome not in LANDED:
@@ -240,25 +242,25 @@ def pushed_is_true(played: Played) -> Iterator[str]:
         if result.digest != wanted:
             yield f"{reference} landed with {result.digest}, not {wanted}"
         if not any(v.digest == wanted and v.at <= ends[result.target] for v in versions):
-            yield f"{reference} is {result.outcome}, and the registry never had it"
+            yield f"{reference} is {result.outcome} although the registry never had it"
         ours = any(v.ours for v in versions)
         if (result.outcome is Outcome.PUSHED) != ours and not _is_unsure(played, result):
             yield f"{reference} is {result.outcome}; written by this run: {ours}"
-        yield from _is_proved(played, result, ends[result.target])
+        yield from _is_verified(played, result, ends[result.target])
 
 
 def _is_unsure(played: Played, result: TargetResult) -> bool:
-    """Say whether a tag's digest says nothing of the image: it must be pushed to be compared.
+    """Return whether the tag's digest cannot be compared with the image before a push.
 
-    So it is where only the engine reaches the registry, and knows no digest before a push.
+    That is so if only the engine reaches the registry, and knows no digest before a push.
     """
     image = played.scenario.images[result.target.source]
     beyond = result.target.reference.repository.registry in played.scenario.beyond_reach
     return beyond and image is not None and image.digest is None
 
 
-def _is_proved(played: Played, result: TargetResult, ended: float) -> Iterator[str]:
-    """Hold ``verified`` against the last read of the tag, which must be later than its write."""
+def _is_verified(played: Played, result: TargetResult, ended: float) -> Iterator[str]:
+    """Compare ``verified`` with the last read of the tag, which must be later than its write."""
     reference = result.target.reference
     wanted = played.scenario.digests[result.target.source]
     reads = [r for r in reads_of(played, reference) if r.ended <= ended + HAIR]
@@ -269,26 +271,26 @@ def _is_proved(played: Played, result: TargetResult, ended: float) -> Iterator[s
         if not good or good[-1].seen != wanted or not after:
             yield f"{reference} is verified, and its last read did not show it"
         return
-    # where only the engine reaches the registry, and its read fails, the push's word is all
+    # if only the engine reaches the registry and its read fails, the answer to the push decides
     beyond = reference.repository.registry in played.scenario.beyond_reach
     unreadable = beyond and bool(reads) and not reads[-1].good
     if played.scenario.verify and not unreadable:
         yield f"{reference} is {result.outcome}, unverified"
 
 
-def doubt_is_told(played: Played) -> Iterator[str]:
+def uncertain_writes_are_reported(played: Played) -> Iterator[str]:
     for result in played.results:
         if result.outcome in LANDED:
             if result.may_have_landed:
-                yield f"{result.target} landed, and may have landed"
+                yield f"{result.target} landed, and is reported as uncertain"
             continue
         reference = result.target.reference
         versions = versions_of(played, reference)
         if versions and versions[-1].ours and not result.may_have_landed:
-            yield f"{result.target} is {result.outcome}, and the registry has it"
+            yield f"{result.target} is {result.outcome} although the registry has it"
         sent = [w for w in writes_of(played, reference) if w.answer not in REFUSED]
         if result.may_have_landed and not sent:
-            yield f"{result.target} may have landed, and was never sent"
+            yield f"{result.target} is reported as uncertain, and was never sent"
 
 
 def before_is_true(played: Played) -> Iterator[str]:
@@ -296,14 +298,14 @@ def before_is_true(played: Played) -> Iterator[str]:
         reference = result.target.reference
         written = min((w.began for w in writes_of(played, reference)), default=float("inf"))
         reads = [r for r in reads_of(played, reference) if r.good and r.ended <= written + HAIR]
-        # a tag that is not written may be read once more by a question whether the registry answers
+        # a tag that is not written may be read once more to see whether the registry answers
         last = reads[-1:] if written < float("inf") else reads
         if result.known_before and all(read.seen != result.before for read in last):
-            yield f"{result.target} is said to have named {result.before}"
+            yield f"{result.target} is reported to have named {result.before}"
         if not result.known_before and result.before is not None:
-            yield f"{result.target} named something, and that is not known"
+            yield f"{result.target} named something, and the result does not say so"
         if result.outcome in LANDED and reads and not result.known_before:
-            yield f"{result.target} was read before its write, and what it named is not told"
+            yield f"{result.target} was read before its write, and the result does not say so"
 
 
 def overtaken_is_final(played: Played) -> Iterator[str]:
@@ -315,7 +317,7 @@ def overtaken_is_final(played: Played) -> Iterator[str]:
 
 
 def _thirds(played: Played, result: TargetResult) -> Iterator[Request]:
-    """Yield the reads after a write that show what this run neither found nor sent."""
+    """Yield the reads after a write that show a digest that this run neither found nor sent."""
     reference: TagReference = result.target.reference
     wanted = played.scenario.digests[result.target.source]
     writes = writes_of(played, reference)
@@ -324,7 +326,7 @@ def _thirds(played: Played, result: TargetResult) -> Iterator[Request]:
     parts = [write.ended for write in writes if write.operation == "push" and not write.good]
     for read in reads_of(played, reference):
         if stored and any(ended <= read.began + HAIR for ended in parts):
-            continue  # it may be a part of what docker push sent
+            continue  # it may be a part of the image that docker push sent
         third = read.seen not in {None, result.before, wanted} and result.known_before
         if third and any(write.ended <= read.began + HAIR for write in writes):
             yield read
@@ -333,12 +335,12 @@ def _thirds(played: Played, result: TargetResult) -> Iterator[Request]:
 OUTCOME_CHECKS: tuple[Check, ...] = (
     one_outcome,
     tried_or_skipped,
-    causes_are_its_own,
-    deadlines_tell_what_kept_failing,
+    causes_are_of_the_target,
+    deadlines_quote_the_last_failure,
     kept_tags_are_another_images,
     tags_move_together,
-    pushed_is_true,
-    doubt_is_told,
+    pushed_tags_are_in_the_registry,
+    uncertain_writes_are_reported,
     before_is_true,
     overtaken_is_final,
 )

@@ -1,4 +1,4 @@
-"""Faults planted in how content is carried by ourselves."""
+"""Faults planted in the upload of content."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -23,18 +23,18 @@ from tests.simulation.planting import Faults
 
 FAULTS = Faults()
 
-# -- content that we carry ourselves --------------------------------------------------------
+# -- content that we upload ourselves -------------------------------------------------------
 
 
-@FAULTS.caught_by("unchanged_is_whole", skip=370)
+@FAULTS.caught_by("unchanged_images_are_complete", skip=370)
 def lost_parts_not_looked_for(patch: pytest.MonkeyPatch) -> None:
-    async def is_whole(*_: object) -> bool:
+    async def is_complete(*_: object) -> bool:
         return True
 
-    patch.setattr(ByDockerPush, "is_whole", is_whole)
+    patch.setattr(ByDockerPush, "is_complete", is_complete)
 
 
-@FAULTS.caught_by("tags_name_what_is_whole")
+@FAULTS.caught_by("tags_name_complete_images")
 def tag_before_blobs(patch: pytest.MonkeyPatch) -> None:
     async def bring(_: ContentPush, blob: Blob) -> None:
         del blob
@@ -42,7 +42,7 @@ def tag_before_blobs(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ContentPush, "_upload_blob", bring)
 
 
-@FAULTS.caught_by("tags_name_what_is_whole")
+@FAULTS.caught_by("tags_name_complete_images")
 def tag_before_child_manifests(patch: pytest.MonkeyPatch) -> None:
     async def bring_manifest(_: ContentPush, manifest: Any) -> None:
         del manifest
@@ -50,12 +50,12 @@ def tag_before_child_manifests(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ContentPush, "_put_missing", bring_manifest)
 
 
-@FAULTS.caught_by("blobs_go_up_once", skip=250)
+@FAULTS.caught_by("blobs_are_uploaded_once", skip=250)
 def blob_sent_by_two_groups(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(KnownBlobs, "lock", lambda *_: nullcontext())
 
 
-@FAULTS.caught_by("blobs_go_up_once")
+@FAULTS.caught_by("blobs_are_uploaded_once")
 def blob_sent_without_a_look(patch: pytest.MonkeyPatch) -> None:
     async def is_there(*_: Any) -> bool:
         return False
@@ -63,7 +63,7 @@ def blob_sent_without_a_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ContentPush, "_is_there", is_there)
 
 
-@FAULTS.caught_by("nothing_is_left_behind")
+@FAULTS.caught_by("everything_is_released")
 def blob_not_released(patch: pytest.MonkeyPatch) -> None:
     bring = ContentPush._upload_blob
 
@@ -203,17 +203,19 @@ def blob_waits_without_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "wait", lambda *args, spare: 2 * wait(*args, spare=spare) + 10)
 
 
-@FAULTS.caught_by("unheard_registries_are_given_up")
+@FAULTS.caught_by("silent_registries_are_given_up")
 def refused_connections_waited_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "UNCONNECTED", reachability.UNHEARD)
+    patch.setattr(reachability, "LONGEST_UNCONNECTED", reachability.LONGEST_SILENCE)
 
 
-@FAULTS.caught_by("unheard_registries_are_given_up")
-def refused_connections_not_borne(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "UNCONNECTED", 10.0)
+@FAULTS.caught_by("silent_registries_are_given_up")
+def refused_connections_given_up_early(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reachability, "LONGEST_UNCONNECTED", 10.0)
 
 
-@FAULTS.caught_by("unheard_registries_are_given_up", skip=100)
-def answers_not_heard(patch: pytest.MonkeyPatch) -> None:
+@FAULTS.caught_by("silent_registries_are_given_up", skip=100)
+def answers_not_recorded(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reachability.Reachability, "answered", lambda _: None)
-    patch.setattr(reachability, "UNHEARD", 300.0)  # so that more outages are long enough to show it
+    patch.setattr(
+        reachability, "LONGEST_SILENCE", 300.0
+    )  # so that more outages are long enough to show it

@@ -1,4 +1,4 @@
-"""Faults planted in what keeps a dead registry from holding up a healthy one."""
+"""Faults planted in the isolation of a dead registry from a healthy one."""
 
 import pytest
 
@@ -32,6 +32,6 @@ def looked_for_trouble_too_rarely(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(readings, "CHECKED_EVERY", 1000.0)
 
 
-@FAULTS.caught_by("unheard_registries_are_given_up")
+@FAULTS.caught_by("silent_registries_are_given_up")
 def silence_waited_out(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "UNHEARD", 10_000.0)
+    patch.setattr(reachability, "LONGEST_SILENCE", 10_000.0)

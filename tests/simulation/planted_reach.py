@@ -1,4 +1,4 @@
-"""Faults planted in the look before the queue."""
+"""Faults planted in the preflight."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def refusals_taken_for_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(preflight, "NO_ANSWER", frozenset(Kind))
 
 
-@FAULTS.caught_by("the_unreached_are_left_to_the_engine")
+@FAULTS.caught_by("the_engine_pushes_what_only_it_reaches")
 def decided_and_forgotten(patch: pytest.MonkeyPatch) -> None:
     def decide(self: Reach, registry: str, *, only_engine: bool) -> None:
         del only_engine
@@ -29,7 +29,7 @@ def decided_and_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reach, "decide", decide)
 
 
-@FAULTS.caught_by("nobody_waits_for_another_registry")
+@FAULTS.caught_by("no_registry_waits_for_another")
 def decided_one_after_the_other(patch: pytest.MonkeyPatch) -> None:
     async def decided(self: Reach, _: str) -> None:
         for event in self._undecided.values():

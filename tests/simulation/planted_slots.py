@@ -1,4 +1,4 @@
-"""Faults planted in what hands out slots and lets the queue wait."""
+"""Faults planted in the limiter: slots, holds and outages."""
 
 import anyio
 import pytest
@@ -33,7 +33,7 @@ def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("max_parallel_is_kept")
 def ceiling_per_registry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(GlobalLimit, "has_place_for", lambda *_: True)
+    patch.setattr(GlobalLimit, "has_slot_for", lambda *_: True)
 
 
 @FAULTS.caught_by("slots_are_used")

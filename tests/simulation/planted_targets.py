@@ -1,4 +1,4 @@
-"""Faults planted in how targets end, are tried again and wait."""
+"""Faults planted in the outcomes, retries and waits of targets."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -33,15 +33,15 @@ def lost_target(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PushRun, "_end_all", end_all)
 
 
-@FAULTS.caught_by("pushed_is_true")
+@FAULTS.caught_by("pushed_tags_are_in_the_registry")
 def report_before_proof(patch: pytest.MonkeyPatch) -> None:
-    async def prove(self: TagPush) -> None:
+    async def verify(self: TagPush) -> None:
         self._tag_state.verified = True
 
-    patch.setattr(TagPush, "_prove", prove)
+    patch.setattr(TagPush, "_verify", verify)
 
 
-@FAULTS.caught_by("pushed_is_true")
+@FAULTS.caught_by("pushed_tags_are_in_the_registry")
 def written_without_a_look(patch: pytest.MonkeyPatch) -> None:
     look = TagPush._look
 
@@ -53,7 +53,7 @@ def written_without_a_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TagPush, "_look", blind)
 
 
-@FAULTS.caught_by("doubt_is_told")
+@FAULTS.caught_by("uncertain_writes_are_reported")
 def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
     fail = TagPush.fail
 
@@ -64,7 +64,7 @@ def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TagPush, "fail", sure)
 
 
-@FAULTS.caught_by("causes_are_its_own", skip=350)
+@FAULTS.caught_by("causes_are_of_the_target", skip=350)
 def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
     async def push(self: TagPush, content: TagWriter) -> Any:
         try:
@@ -83,8 +83,8 @@ def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TagPush, "push", push)
 
 
-@FAULTS.caught_by("causes_are_its_own")
-def cause_of_another_told(patch: pytest.MonkeyPatch) -> None:
+@FAULTS.caught_by("causes_are_of_the_target")
+def cause_of_another_reported(patch: pytest.MonkeyPatch) -> None:
     fail = TagPush.fail
 
     def wrong(self: TagPush, failure: Failure) -> Any:
@@ -93,16 +93,16 @@ def cause_of_another_told(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TagPush, "fail", wrong)
 
 
-@FAULTS.caught_by("causes_are_its_own")
+@FAULTS.caught_by("causes_are_of_the_target")
 def fault_in_a_read_sinks_its_group(patch: pytest.MonkeyPatch) -> None:
-    judge = context.RunContext.judge
+    classify = context.RunContext.classify
 
-    def unjudged(self: Any, error: Exception, *args: Any, **named: Any) -> Failure:
+    def unclassified(self: Any, error: Exception, *args: Any, **named: Any) -> Failure:
         if isinstance(error, RuntimeError):
             raise error
-        return judge(self, error, *args, **named)
+        return classify(self, error, *args, **named)
 
-    patch.setattr(context.RunContext, "judge", unjudged)
+    patch.setattr(context.RunContext, "classify", unclassified)
     internal = context.internal
 
     async def run_group(self: PushRun, group: Any, runs: list[TagPush]) -> None:
@@ -116,7 +116,7 @@ def fault_in_a_read_sinks_its_group(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(PushRun, "_run_group", run_group)
 
 
-@FAULTS.caught_by("doubt_is_told")
+@FAULTS.caught_by("uncertain_writes_are_reported")
 def doubt_where_nothing_was_sent(patch: pytest.MonkeyPatch) -> None:
     fail = TagPush.fail
 
@@ -188,9 +188,9 @@ def given_up_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Backoff, "gives_up", early)
 
 
-@FAULTS.caught_by("plain_troubles_lose_nothing")
+@FAULTS.caught_by("load_and_short_outages_lose_nothing")
 def outage_charged(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Limiter, "_charge", lambda _, failure: failure.counts)
+    patch.setattr(Limiter, "_counts", lambda _, failure: failure.counts)
 
 
 @FAULTS.caught_by("jitter_has_a_floor")
@@ -236,7 +236,7 @@ def waits_without_end(patch: pytest.MonkeyPatch) -> None:
 # -- content, the end, protection -----------------------------------------------------------
 
 
-@FAULTS.caught_by("content_goes_up_once")
+@FAULTS.caught_by("content_is_pushed_once")
 def pushes_side_by_side(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ByDockerPush, "lock", lambda _: nullcontext())
 
@@ -287,14 +287,14 @@ def protected_tag_fails_that_was_to_be_kept(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("ends")
 def bug_in_a_read_escapes(patch: pytest.MonkeyPatch) -> None:
-    judge = RunContext.judge
+    classify = RunContext.classify
 
     def strict(self: RunContext, error: Exception, repository: Repository) -> Failure:
         if not isinstance(error, PushError):
             raise error
-        return judge(self, error, repository)
+        return classify(self, error, repository)
 
-    patch.setattr(RunContext, "judge", strict)
+    patch.setattr(RunContext, "classify", strict)
 
 
 @FAULTS.caught_by("looks_are_fresh")
@@ -320,12 +320,12 @@ def retries_made_up(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TagPush, "tries_of_content", 2)
 
 
-@FAULTS.caught_by("deadlines_tell_what_kept_failing")
+@FAULTS.caught_by("deadlines_quote_the_last_failure")
 def deadline_says_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TagPush, "failing", None)
 
 
-@FAULTS.caught_by("deadlines_tell_what_kept_failing")
-def deadline_tells_of_what_passed(patch: pytest.MonkeyPatch) -> None:
+@FAULTS.caught_by("deadlines_quote_the_last_failure")
+def deadline_quotes_a_past_failure(patch: pytest.MonkeyPatch) -> None:
     failure = ours(Kind.QUOTA, "no room left")
-    patch.setattr(Limiter, "trouble", failure)
+    patch.setattr(Limiter, "current_failure", failure)

@@ -28,15 +28,15 @@ from tests.simulation.slots import SLOTS, noted
 from tests.simulation.world import Asker, EngineOf, World
 
 ENDLESS = 200_000.0
-"""Virtual seconds after which a run that has not ended never will."""
+"""Virtual seconds after which a run counts as one that never ends."""
 
 LEAD = 17.25
-"""Virtual seconds before the run, so that nothing takes the clock's zero for the run's."""
+"""Virtual seconds before the run, so that the clock's zero is not the run's."""
 
 
 @dataclass(slots=True)
 class Played:
-    """A finished run and all that was seen of it; times are the clock's."""
+    """A finished run and everything recorded of it; times are the clock's."""
 
     scenario: Scenario
     world: World
@@ -48,11 +48,11 @@ class Played:
     raised: str | None = None
     reach: Reach = field(default_factory=Reach)
     notices: list[str] = field(default_factory=list)
-    """What the preflight told."""
-    unquiet: list[str] = field(default_factory=list)
-    """What was wrong at moments when every task waited."""
+    """The notices of the preflight."""
+    wrong_while_idle: list[str] = field(default_factory=list)
+    """Faults found at moments when every task waited."""
     slots: list[HeldSlot] = field(default_factory=list)
-    """Those that the queue gave out, in this order."""
+    """The slots that the queue gave out, in this order."""
     _named: dict[tuple[Repository, str], list[Request]] = field(default_factory=dict)
 
     @property
@@ -80,13 +80,13 @@ class Played:
 
     @property
     def broken_off(self) -> float:
-        """When the run was told to end, by a cancel or its deadline; infinity if never."""
+        """When a cancel or the deadline ended the run; infinity if neither did."""
         deadline = self.start + self.scenario.timeout
         return min(deadline, self.cancelled if self.cancelled is not None else deadline)
 
 
 class Steady(Random):
-    """Draws the middle, or the first."""
+    """Returns the middle of a range, or the first of a sequence, instead of a random value."""
 
     def random(self) -> float:
         return 0.5
@@ -113,7 +113,7 @@ def watched_clock(watch: Callable[[], None]) -> MockClock:
 
 @contextmanager
 def deterministic(seed: int) -> Iterator[None]:
-    """Have trio choose the order of ready tasks by ``seed`` (it shuffles them by a private one)."""
+    """Make trio choose the order of ready tasks by ``seed`` (it shuffles them by its own)."""
     before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING
     scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc] # as pytest-trio does
     state = scheduler._r.getstate()
@@ -126,14 +126,14 @@ def deterministic(seed: int) -> Iterator[None]:
 
 
 def play(scenario: Scenario) -> Played:
-    """Play one scenario to its end, the same way each time."""
+    """Play one scenario to its end; the same scenario gives the same run."""
     random = Steady if scenario.steady else Random
     played = Played(scenario, World(scenario, random(scenario.seed + 1)))
     queues: list[PushRun] = []
 
     def watch() -> None:
         for queue in queues:
-            look_around(queue, played)
+            check_while_idle(queue, played)
 
     with deterministic(scenario.seed), noted():
         trio.run(_run, played, queues, clock=watched_clock(watch))
@@ -162,7 +162,7 @@ async def _run(played: Played, queues: list[PushRun]) -> None:
 
 
 def _preflight(played: Played) -> AbstractAsyncContextManager[None]:
-    """Ask who reaches which registry while the block runs."""
+    """Check who reaches which registry while the block runs."""
     world = played.world
     preflight = Preflight(
         played.reach,
@@ -206,7 +206,7 @@ def _queue(played: Played) -> PushRun:
 
 
 def _contents(world: World) -> dict[Source, Content | Failure]:
-    """Return what there is of each source; names of one image in the engine have one content."""
+    """Return the content of each source; names of one image in the engine share one content."""
     found: dict[Source, Content | Failure] = {}
     by_id: dict[str, FoundContent] = {}
     for source, image in world.scenario.images.items():
@@ -233,31 +233,33 @@ async def _cancel(queue: PushRun, played: Played) -> None:
     queue.cancel()
 
 
-def look_around(queue: PushRun, played: Played) -> None:
-    """Note what is wrong while every task waits: slots held by none, free slots not taken."""
+def check_while_idle(queue: PushRun, played: Played) -> None:
+    """Record faults while every task waits: slots held without a write, free slots not used."""
     now = anyio.current_time()
     for name, limiter in (
         (name, registry_state.limiter) for name, registry_state in queue._registry_states.items()
     ):
         traffic, inside = played.world.traffic[name], limiter._writes.inside
-        # a protected tag, and a blob whose look is old, are read in their slots
+        # a protected tag, and a blob whose last read is old, are read in their slots
         spare = traffic.reads - limiter._reads.inside
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
-            played.unquiet.append(f"{inside} slots for {traffic.in_flight} writes at {now:.3f}")
+            played.wrong_while_idle.append(
+                f"{inside} slots for {traffic.in_flight} writes at {now:.3f}"
+            )
         shut = max(limiter._closed_until, limiter._next_start, limiter.outage.next_probe)
         shut += played.start + TIMER_GRACE
-        # where writes are kept apart, none is let in beside one that reads in its slot first
-        first = limiter._apart and limiter._begun < inside
+        # if writes are spaced, none is admitted beside one that first reads in its slot
+        first = limiter._is_spaced and limiter._begun < inside
         allowed = 1 if limiter.outage.lasts or first else limiter.limit
-        place = limiter.share.ceiling.has_place_for(limiter.share)
+        place = limiter.share.global_limit.has_slot_for(limiter.share)
         free = inside < allowed and place and now > shut
         if limiter._writes.waiting and free and now < played.broken_off:
-            played.unquiet.append(f"a free slot is not taken at {now:.3f}")
+            played.wrong_while_idle.append(f"a free slot is not used at {now:.3f}")
         near = limiter.window._inside < limiter._writers_soon and now > shut
         if limiter.window.waiting and near and now < played.broken_off:
-            played.unquiet.append(f"nobody looks who could write soon at {now:.3f}")
+            played.wrong_while_idle.append(f"no target near its turn reads its tag at {now:.3f}")
         reads = 1 if limiter.outage.lasts else READS_PER_WRITE * limiter.limit
         closed = played.start + limiter._next_read + TIMER_GRACE
         free = limiter._reads.inside < reads and now > closed
         if limiter._reads.waiting and free and shut < now < played.broken_off:
-            played.unquiet.append(f"a free place to read is not taken at {now:.3f}")
+            played.wrong_while_idle.append(f"a free slot for a read is not used at {now:.3f}")

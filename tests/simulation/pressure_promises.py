@@ -1,4 +1,4 @@
-"""How much is in flight at once, and what the whole queue of a registry waits for."""
+"""Promises for the number of writes in flight, and for the waits of a registry's whole queue."""
 
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
@@ -32,7 +32,7 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.play import Played
 from tests.simulation.records import HeldSlot, Request
-from tests.simulation.scenario import Weather
+from tests.simulation.scenario import Conditions
 
 # -- promise 4: slots -----------------------------------------------------------------------
 
@@ -52,7 +52,7 @@ def _most_at_once(spans: list[tuple[float, float]]) -> int:
 
 
 def reads_are_bounded(played: Played) -> Iterator[str]:
-    """No read begins beyond twice the limit, but for those that a slot or the end allows."""
+    """No read begins beyond twice the limit, except those in a slot or at the end of the run."""
     for registry, requests in by_registry(played).items():
         reads = [r for r in requests if not r.writes]
         for read in reads:
@@ -66,11 +66,11 @@ def reads_are_bounded(played: Played) -> Iterator[str]:
 
 
 def slots_are_used(played: Played) -> Iterator[str]:
-    yield from played.unquiet[:3]
+    yield from played.wrong_while_idle[:3]
 
 
 def limit_is_obeyed(played: Played) -> Iterator[str]:
-    """No slot is given beyond the limit but to trials, one at a time, which grow rare."""
+    """Slots beyond the limit are trials, one at a time, and become rare."""
     for registry, requests in by_registry(played).items():
         writes = [r for r in requests if r.writes]
         for write in writes:
@@ -90,10 +90,10 @@ def limit_is_obeyed(played: Played) -> Iterator[str]:
             if any(_is_under_way(trial, slot.begins, slots) for trial in trials):
                 yield f"a second trial began at {slot.begins:.3f}"
             trials.append(slot)
-        borne = sum(w.good for w in writes)
+        accepted = sum(w.good for w in writes)
         refused = sum(_was_refused(trial, writes) for trial in trials)
-        if refused > 3 + borne / FEWEST:
-            yield f"{refused} trials were refused while {borne} writes were taken"
+        if refused > 3 + accepted / FEWEST:
+            yield f"{refused} trials were refused while {accepted} writes were accepted"
 
 
 def _in_use_with(slot: HeldSlot, slots: list[HeldSlot]) -> int:
@@ -104,13 +104,13 @@ def _in_use_with(slot: HeldSlot, slots: list[HeldSlot]) -> int:
 
 
 def _is_under_way(trial: HeldSlot, at: float, slots: list[HeldSlot]) -> bool:
-    """Say whether a trial that began before lasts: of slots given at one moment any may be it."""
+    """Return whether an earlier trial lasts; any of several slots given at once may be it."""
     beside = (slot for slot in slots if abs(slot.begins - trial.begins) < HAIR)
     return trial.begins < at - HAIR and all(slot.ends > at + HAIR for slot in beside)
 
 
 def _was_refused(slot: HeldSlot, writes: list[Request]) -> bool:
-    """Say whether the write in a slot was, for what may be pressure: it ended with it."""
+    """Return whether the write in a slot was refused by what may be overload."""
     return any(
         not w.good
         and w.answer not in PERMANENT
@@ -121,11 +121,11 @@ def _was_refused(slot: HeldSlot, writes: list[Request]) -> bool:
 
 
 FEWEST = 3
-"""Writes taken, at least, for each trial that is refused, but for the first few."""
+"""Minimum accepted writes for each refused trial, after the first few."""
 
 
 def limit_moves_for_a_reason(played: Played) -> Iterator[str]:
-    """Hold the changes of a limit against each other and against what the registry answered."""
+    """Compare the changes of a limit with each other and with the registry's answers."""
     for registry, requests in by_registry(played).items():
         changes = [c for c in played.changes if c.registry == registry]
         value = played.scenario.max_parallel
@@ -136,15 +136,15 @@ def limit_moves_for_a_reason(played: Played) -> Iterator[str]:
                 yield f"a fixed limit moves: {change}"
             value = change.new
             if change.new < change.old and not _fall_is_deserved(change, requests, played):
-                yield f"the limit fell for nothing that says so: {change}"
+                yield f"the limit fell without a reason: {change}"
             if change.new > change.old and not _rise_is_deserved(change, requests, played):
-                yield f"the limit rose for nothing that says so: {change}"
+                yield f"the limit rose without a reason: {change}"
 
 
 def _rise_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
-    """Say whether it rose as a write was taken, or from one as an outage ended a pause.
+    """Return whether it rose when a write was accepted, or from one when an outage ended a pause.
 
-    That a question is answered well speaks for no write; that it is refused, against them.
+    The success of a check for permission is no reason to rise; its refusal is one to fall.
     """
     at = change.at + played.start
     written = [
@@ -160,7 +160,7 @@ def _rise_is_deserved(change: LimitChange, requests: list[Request], played: Play
 
 
 def _fall_is_deserved(change: LimitChange, requests: list[Request], played: Played) -> bool:
-    """Say whether it fell as a write failed, for a reason that has to do with how much is sent."""
+    """Return whether it fell when a write failed, in a way that may be due to overload."""
     at = change.at + played.start
     failed = (r for r in requests if r.writes and not r.good and abs(r.ended - at) < HAIR)
     return any(r.answer not in PERMANENT for r in failed)
@@ -170,24 +170,26 @@ def _fall_is_deserved(change: LimitChange, requests: list[Request], played: Play
 
 
 def holds_are_shared(played: Played) -> Iterator[str]:
-    """Nothing begins sooner than a throttle of the whole client asked, be it not in words.
+    """Nothing begins before the end of a hold, also if the throttle named no wait.
 
-    A secondary limit asks for a minute, doubled each time that a probe meets it again.
+    A secondary limit holds the queue for a minute, and longer each time that a probe gets it again.
     """
     for registry, requests in by_registry(played).items():
-        untold = [hold for hold in played.holds if hold.registry == registry]
+        unexplained = [hold for hold in played.holds if hold.registry == registry]
         for refused, length in _throttles(requests):
             for other in later(played, refused):
                 into = other.began - refused.ended
-                # a read that was let in at the same moment may not know of it; a write looks
+                # a read that was admitted at the same moment may not know of it; a write checks
                 if into < length - HAIR and (other.writes or into > HAIR):
                     yield f"a {other.operation} began {into:.3f} s into a hold of {length:g} s"
-            untold = [hold for hold in untold if not _is_of(hold, refused, length, played)]
-        yield from (f"the queue was held for nothing: {hold}" for hold in untold)
+            unexplained = [
+                hold for hold in unexplained if not _is_of(hold, refused, length, played)
+            ]
+        yield from (f"the queue was held without a reason: {hold}" for hold in unexplained)
 
 
 def _throttles(requests: list[Request]) -> Iterator[tuple[Request, float]]:
-    """Yield the answers that hold the whole queue, and for how long they do at least."""
+    """Yield the answers that hold the whole queue, with the minimum length of the hold."""
     ends, again = float("-inf"), 0
     for request in sorted(requests, key=lambda request: (request.ended, request.known)):
         fresh = request.began >= ends - HAIR
@@ -198,20 +200,20 @@ def _throttles(requests: list[Request]) -> Iterator[tuple[Request, float]]:
             length = max(length, min(THROTTLE_FIRST * THROTTLE_GROWTH**again, THROTTLE_LAST))
             again += 1
         elif not _names_throttle(request) or length < SHARED_FROM:
-            # what was under way when another was refused prolongs the hold if it is asked to
+            # a request in flight during a refusal prolongs the hold if its answer names a wait
             continue
         ends = max(ends, request.ended + length)
         yield request, length
 
 
 def _names_throttle(refused: Request) -> bool:
-    """Say whether a wait that an answer names is the whole client's: in docker's words any is."""
+    """Return whether a named wait concerns the whole client; in docker's output each one does."""
     docker = refused.operation in {"push", "engine-head"}
     return refused.answer in {"secondary", "throttled"} or (refused.answer == "down" and docker)
 
 
 def _is_of(hold: Hold, refused: Request, length: float, played: Played) -> bool:
-    """Say whether ``hold`` is what a refusal called for, give or take the jitter."""
+    """Return whether ``hold`` is due to a refusal, within the jitter."""
     then = abs(hold.at + played.start - refused.ended) < HAIR
     spread = THROTTLE_SPREAD if refused.answer == "secondary" else 0.0
     return then and length - HAIR <= hold.seconds <= length + spread + HAIR
@@ -231,35 +233,35 @@ def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
 
 
 def outages_are_probed(played: Played) -> Iterator[str]:
-    """Once reads fail one after the other, there are single probes, and they are spaced."""
+    """Once reads fail one after the other, single spaced probes are sent."""
     for registry, requests in by_registry(played).items():
-        for outage in played.scenario.weather[registry].outages:
-            if outage.writes_only:  # which of the units fail alone is for its own test to say
+        for outage in played.scenario.conditions[registry].outages:
+            if outage.writes_only:  # units that fail alone have a separate test
                 continue
             begins, ends = played.start + outage.begins, played.start + outage.ends
-            met = [r for r in requests if begins <= r.began and r.ended < ends]
-            # what was let through before it began may be taken in the midst of it
+            within_it = [r for r in requests if begins <= r.began and r.ended < ends]
+            # a request that was admitted before the outage may succeed during it
             taken = max((r.ended for r in requests if r.good and r.ended < ends), default=0.0)
-            known = _silence_known([r for r in met if r.began > taken])
+            known = _silence_known([r for r in within_it if r.began > taken])
             if known is None:
                 continue
             ends = min(ends, played.broken_off)
             within = [r for r in requests if known + HAIR < r.began < ends - HAIR]
             probes = _most_probes(ends - known)
-            # with a probe goes one read and one write, and the write is read back
+            # a probe is one read and one write, and the write is read back
             if len(within) > 3 * probes:
                 yield f"{len(within)} requests within {ends - known:.0f} s of an outage"
             for request in within:
                 beside = [r for r in within if r.began <= request.began < r.ended - HAIR]
-                # one slot and one place to read, and what is read in the slot is no write
+                # one slot for a write and one for a read; a read in the write's slot is no write
                 if sum(r.writes for r in beside) > 1 or len(beside) > 2:
                     yield f"{len(beside)} requests at once in an outage"
 
 
 def _silence_known(requests: list[Request]) -> float | None:
-    """Return when so many reads had failed, each begun when the one before was known."""
+    """Return when enough reads had failed, each begun when the failure before was known."""
     failures, known = 0, float("-inf")
-    # a read without an answer that ended sooner was broken off by us, which says nothing
+    # an unanswered read that ended sooner was cancelled by us, which shows nothing
     cut = [r for r in requests if r.answer == "none" and r.ended - r.began < READ_TIMEOUT - HAIR]
     reads = [r for r in requests if not r.writes and r not in cut]
     for read in sorted(reads, key=lambda r: (r.ended, r.known)):
@@ -271,7 +273,7 @@ def _silence_known(requests: list[Request]) -> float | None:
 
 
 def _most_probes(seconds: float) -> int:
-    """Say how many probes fit into an outage of that length, the jitter being the shortest."""
+    """Return the maximum number of probes in an outage of that length, with the shortest jitter."""
     probes, lasted = 1, 0.0
     while lasted < seconds:
         wait = min(max(SHARE_OF_SILENCE * lasted, PROBE_FIRST), PROBE_LAST)
@@ -279,8 +281,8 @@ def _most_probes(seconds: float) -> int:
     return probes
 
 
-def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
-    """Where load and outages of at most ten minutes are all that is wrong, everything lands."""
+def load_and_short_outages_lose_nothing(played: Played) -> Iterator[str]:
+    """Everything lands if overload and outages of at most ten minutes are the only faults."""
     defaults = played.scenario.max_attempts == 8 and played.scenario.timeout == 1800.0
     plain = all(
         not (
@@ -290,7 +292,7 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
         and all(outage.ends <= 620 for outage in w.outages)
         and w.silent_from == float("inf")
         and not _is_overloaded_by_order(played, w)
-        for w in played.scenario.weather.values()
+        for w in played.scenario.conditions.values()
     )
     if not (defaults and plain and played.scenario.backoff_initial == 0.5):
         return
@@ -300,13 +302,13 @@ def plain_troubles_lose_nothing(played: Played) -> Iterator[str]:
             yield f"{result.target} was lost to {failure.kind}"
 
 
-def _is_overloaded_by_order(played: Played, weather: Weather) -> bool:
+def _is_overloaded_by_order(played: Played, conditions: Conditions) -> bool:
     """Return whether ``adaptive: false`` keeps more writes in flight than the registry accepts.
 
-    They refuse each other then, and chance decides which one succeeds.
+    Then the writes exclude each other, and chance decides which one succeeds.
     """
-    borne = min(limit for _, limit in weather.limits)
-    return not played.scenario.adaptive and played.scenario.max_parallel > borne
+    capacity = min(limit for _, limit in conditions.limits)
+    return not played.scenario.adaptive and played.scenario.max_parallel > capacity
 
 
 PRESSURE_CHECKS: tuple[Check, ...] = (
@@ -318,5 +320,5 @@ PRESSURE_CHECKS: tuple[Check, ...] = (
     holds_are_shared,
     throttled_starts_are_spaced,
     outages_are_probed,
-    plain_troubles_lose_nothing,
+    load_and_short_outages_lose_nothing,
 )

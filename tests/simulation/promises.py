@@ -1,7 +1,7 @@
-"""The promises of a run, each held against what the modelled world saw of it.
+"""The promises of a run, each checked against the log of the modelled world.
 
-Every check yields a sentence for each promise that it finds broken. A check may be looser than
-its promise only where what would decide is not told; then the reason stands there.
+Every check yields a sentence for each promise that it finds broken. A check may be looser than its
+promise only if the results do not have what would decide; then a comment says so.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from tests.simulation.play import Played
 from tests.simulation.pressure_promises import PRESSURE_CHECKS
 from tests.simulation.reach_promises import REACH_CHECKS
 from tests.simulation.retry_promises import RETRY_CHECKS
-from tests.simulation.unheard_promises import UNHEARD_CHECKS
+from tests.simulation.silence_promises import SILENCE_CHECKS
 
 CHECKS = (
     *OUTCOME_CHECKS,
     *RETRY_CHECKS,
     *PRESSURE_CHECKS,
-    *UNHEARD_CHECKS,
+    *SILENCE_CHECKS,
     *REACH_CHECKS,
     *END_CHECKS,
     *CONTENT_CHECKS,
@@ -28,7 +28,7 @@ CHECKS = (
 
 
 def broken_promises(played: Played, checks: Sequence[Check] = CHECKS) -> list[str]:
-    """Say what the run broke, with the check that found it."""
+    """Return the broken promises, each with the check that found it."""
     if played.ended is None:
         return ["ends: the run did not end"]
     if played.raised is not None:

@@ -1,4 +1,4 @@
-"""What is promised of who pushes: our process where it reaches the registry, else the engine."""
+"""Promises for who pushes: our process if it reaches the registry, else the engine."""
 
 from collections.abc import Iterator
 
@@ -7,27 +7,27 @@ from tests.simulation.play import Played
 
 
 def our_process_pushes_where_it_can(played: Played) -> Iterator[str]:
-    """Leave nothing to the engine for connections that are reset at first, nor in outages."""
-    for registry in played.scenario.weather:
+    """Check that the engine does not push because of resets at first, nor because of outages."""
+    for registry in played.scenario.conditions:
         beyond = registry in played.scenario.beyond_reach
         if played.reach.only_engine(registry) and not beyond:
-            yield f"{registry} was left to the engine, and our process reaches it"
-    if len(played.notices) != sum(map(played.reach.only_engine, played.scenario.weather)):
-        yield f"told {played.notices}"
+            yield f"{registry} was left to the engine although our process reaches it"
+    if len(played.notices) != sum(map(played.reach.only_engine, played.scenario.conditions)):
+        yield f"unexpected notices: {played.notices}"
 
 
-def the_unreached_are_left_to_the_engine(played: Played) -> Iterator[str]:
-    """Push by the engine where that was answered three times in a row, and we never."""
-    for registry in played.scenario.beyond_reach & played.scenario.weather.keys():
+def the_engine_pushes_what_only_it_reaches(played: Played) -> Iterator[str]:
+    """Check that the engine pushes if it was answered three times in a row and we never."""
+    for registry in played.scenario.beyond_reach & played.scenario.conditions.keys():
         asked = played.world.preflight_of(registry)
         answers = [r.good for r in asked if r.operation == "engine-head"]
         if answers[:3] == [True] * 3 and not played.reach.only_engine(registry):
-            yield f"{registry} answered the engine alone, and was not left to it"
+            yield f"{registry} answered only the engine, and was not left to it"
 
 
-def nobody_waits_for_another_registry(played: Played) -> Iterator[str]:
-    """Begin with each registry as soon as it has answered our process."""
-    if not played.scenario.direct:  # a docker push waits for a place among all registries' writes
+def no_registry_waits_for_another(played: Played) -> Iterator[str]:
+    """Check that the push to a registry begins as soon as it has answered our process."""
+    if not played.scenario.direct:  # a docker push waits for a slot of `max-parallel`
         return
     for registry, requests in by_registry(played).items():
         answered = [
@@ -41,6 +41,6 @@ def nobody_waits_for_another_registry(played: Played) -> Iterator[str]:
 
 REACH_CHECKS: tuple[Check, ...] = (
     our_process_pushes_where_it_can,
-    the_unreached_are_left_to_the_engine,
-    nobody_waits_for_another_registry,
+    the_engine_pushes_what_only_it_reaches,
+    no_registry_waits_for_another,
 )

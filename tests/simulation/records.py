@@ -1,4 +1,4 @@
-"""What the modelled world remembers: requests, what tags named, readings, traffic."""
+"""Records of the modelled world: requests, versions of tags, readings, traffic."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -32,20 +32,20 @@ class Request:
     digest: Digest | None
     began: float
     level: int = 0
-    """Writes of the run in flight at this registry when it began, itself among them."""
+    """Writes of the run in flight at this registry when it began, including itself."""
     ended: float = float("inf")
     answer: str = "none"
     seen: Digest | None = None
     asked: float = 0.0
     uploaded: bool = False
     whole: bool = False
-    """Whether a push had brought all of its image before the tag."""
+    """Whether a push had sent the whole image before the tag."""
     known: int = 0
-    """How many requests of the run had begun when it ended: what is later, knew of its end."""
+    """Number of requests of the run that had begun when it ended; later ones knew of its end."""
     landed: float | None = None
-    """When the registry took a blob or a child manifest."""
+    """When the registry accepted a blob or a child manifest."""
     mount: Repository | None = None
-    """Whence a blob was to be mounted."""
+    """The repository to mount a blob from."""
 
     @property
     def writes(self) -> bool:
@@ -54,13 +54,13 @@ class Request:
 
     @property
     def good(self) -> bool:
-        """Whether it was answered with what was asked."""
+        """Whether it succeeded."""
         return self.answer == "ok"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What a tag names from a time on; reads show it later."""
+    """What a tag names from a time on; reads may show it later."""
 
     at: float
     shows: float
@@ -70,7 +70,7 @@ class Version:
 
 @dataclass(slots=True)
 class Reading:
-    """One reading of an image out of the engine."""
+    """One reading of an image from the engine."""
 
     source: Source
     began: float
@@ -80,7 +80,7 @@ class Reading:
 
 @dataclass(slots=True)
 class HeldSlot:
-    """A slot of the queue; ``level`` is how many were held when it was given, itself among them."""
+    """A slot of the queue; ``level`` is the number held when it was given, including itself."""
 
     registry: str
     begins: float
@@ -90,11 +90,11 @@ class HeldSlot:
 
 @dataclass(slots=True)
 class Traffic:
-    """What one registry remembers of its requests."""
+    """What one registry keeps of its requests."""
 
     in_flight: int = 0
     reads: int = 0
-    """In flight now."""
+    """Requests in flight now."""
     tokens: float = 0.0
     counted: float = 0.0
     recent: deque[float] = field(default_factory=deque)

@@ -1,4 +1,4 @@
-"""Runs in which signatures come along with images, and what is promised of them."""
+"""Runs of images with signatures, and the promises for them."""
 
 import json
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from tests.simulation.scenario import DIRECT, Content, Scenario, digest_of, refe
 from tests.simulation.world import MANIFEST
 
 REFUSED = 0.2
-"""Share of referrers that no registry takes."""
+"""Share of referrers that every registry refuses."""
 
 
 def referred(seed: int) -> Scenario:
-    """Have one or two signatures refer to each image whose digest is known beforehand."""
+    """Add one or two signatures to each image whose digest is known beforehand."""
     made, random = scenario(DIRECT + seed), Random(seed + 9)
     images, contents, refused = dict(made.images), dict(made.transfer.contents), set[Digest]()
     seconds, sizes = dict(made.transfer.seconds), dict(made.transfer.sizes)
@@ -40,7 +40,7 @@ def referred(seed: int) -> Scenario:
         made,
         images=images,
         transfer=replace(made.transfer, contents=contents, seconds=seconds, sizes=sizes),
-        lists_referrers=frozenset(name for name in made.weather if random.random() < 0.5),
+        lists_referrers=frozenset(name for name in made.conditions if random.random() < 0.5),
         refused_manifests=frozenset(refused),
     )
 
@@ -72,7 +72,7 @@ def _held(played: Played, repository: Repository, digest: Digest, at: float) -> 
 
 
 def _listed(played: Played, repository: Repository, subject: Digest, at: float) -> set[str]:
-    """Return what the tag listed that stands in for a registry's own list."""
+    """Return what the tag listed that replaces the referrers API."""
     history = played.world.history.get(TagReference(repository, referrers_tag(subject)), [])
     there = [version.digest for version in history if version.at <= at + HAIR]
     index = json.loads(played.world._manifest(there[-1]).raw) if there else {"manifests": []}
@@ -80,7 +80,7 @@ def _listed(played: Played, repository: Repository, subject: Digest, at: float) 
 
 
 def tags_move_after_referrers(played: Played) -> Iterator[str]:
-    """Find all that refers to an image in its repository, and listed, before a tag names it."""
+    """All referrers of an image are in its repository, and listed, before a tag names it."""
     for group in played.scenario.plan.groups:
         for write in _tag_writes(played, group):
             for each in _referrers(played, group):
@@ -111,7 +111,7 @@ def a_refused_referrer_fails_its_group(played: Played) -> Iterator[str]:
         if not found & played.scenario.refused_manifests:
             continue
         if _tag_writes(played, group):
-            yield f"a tag of {group.repository} moved without its signatures"
+            yield f"a tag of {group.repository} was written without its signatures"
         for target in group.targets:
             if outcomes[target] not in {Outcome.FAILED, Outcome.SKIPPED, Outcome.KEPT}:
                 yield f"{target} is {outcomes[target]} without its signatures"

@@ -1,4 +1,4 @@
-"""How the modelled registry refuses: for its weather, its limits, or the request itself."""
+"""How the modelled registry refuses: for its conditions, its limits, or the request itself."""
 
 from random import Random
 from typing import NoReturn
@@ -9,13 +9,13 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Kind
 from ghcr_push.references import TagReference
 from tests.simulation.records import Request, Traffic
-from tests.simulation.scenario import Scenario, Weather
+from tests.simulation.scenario import Conditions, Scenario
 
 REFUSAL = 0.2
 """Seconds that a refusal takes, give or take a quarter."""
 
 SILENCE = 60.0
-"""Seconds after which our client, and docker, give up a connection on which nothing comes."""
+"""Seconds after which our client, and docker, give up a connection without an answer."""
 
 
 async def pass_time(random: Random, seconds: float) -> None:
@@ -24,7 +24,7 @@ async def pass_time(random: Random, seconds: float) -> None:
 
 
 class Refusals:
-    """The reasons to refuse a request; ``start`` is what the scenario's times count from."""
+    """The reasons to refuse a request; the scenario's times count from ``start``."""
 
     def __init__(self, scenario: Scenario, random: Random, traffic: dict[str, Traffic]) -> None:
         self.start = 0.0
@@ -36,54 +36,54 @@ class Refusals:
         """Let the scenario's times count from now, with full buckets."""
         self.start = anyio.current_time()
         for name, traffic in self._traffic.items():
-            bucket = self._scenario.weather[name].bucket
+            bucket = self._scenario.conditions[name].bucket
             traffic.tokens, traffic.counted = float(bucket[1] if bucket else 0), self.start
 
-    async def meet_silence(self, request: Request) -> None:
-        """Let a client wait until it gives up, where nothing is answered."""
-        if self._weather(request).silent_from <= self._now:
+    async def wait_if_silent(self, request: Request) -> None:
+        """Let the client wait until it gives up, if the registry answers nothing."""
+        if self._conditions(request).silent_from <= self._now:
             await anyio.sleep(SILENCE)
             self.refuse(request, "silent")
 
-    def meet_read(self, request: Request) -> None:
+    def refuse_read(self, request: Request) -> None:
         """Refuse a read for the first reason that applies."""
-        weather = self._weather(request)
+        conditions = self._conditions(request)
         beyond = request.repository.registry in self._scenario.beyond_reach
         if beyond and request.operation != "engine-head":
             self.refuse(request, "unreachable")
-        self._meet_common(request, weather)
-        if weather.read_bugs and self._random.random() < weather.read_bugs:
+        self._refuse_if_down_or_throttled(request, conditions)
+        if conditions.read_bugs and self._random.random() < conditions.read_bugs:
             self._break(request)
-        if self._random.random() < weather.read_faults:
+        if self._random.random() < conditions.read_faults:
             self.refuse(request, "broken", self._random.choice((500, 502, 503)))
 
-    async def meet_write(self, request: Request) -> None:
+    async def refuse_write(self, request: Request) -> None:
         """Refuse a write for the first reason that applies."""
-        weather, traffic = self._weather(request), self._traffic[request.repository.registry]
+        conditions, traffic = self._conditions(request), self._traffic[request.repository.registry]
         now = self._now
-        over = traffic.in_flight > weather.limit(now)
+        over = traffic.in_flight > conditions.limit(now)
         await pass_time(self._random, REFUSAL / 2)
-        self._meet_permanent(request, weather)
-        self._meet_common(request, weather)
-        self._meet_secondary(request, weather, traffic)
+        self._refuse_permanently(request, conditions)
+        self._refuse_if_down_or_throttled(request, conditions)
+        self._refuse_by_secondary_limit(request, conditions, traffic)
         await pass_time(self._random, REFUSAL / 2)
-        burst = any(begins <= now < ends for begins, ends in weather.bursts)
+        burst = any(begins <= now < ends for begins, ends in conditions.bursts)
         if (
             over
             or (burst and self._random.random() < 0.8)
-            or self._random.random() < weather.faults
+            or self._random.random() < conditions.faults
         ):
-            if weather.refusal > REFUSAL:
-                await pass_time(self._random, weather.refusal - REFUSAL)
+            if conditions.refusal > REFUSAL:
+                await pass_time(self._random, conditions.refusal - REFUSAL)
             self.refuse(request, "broken", self._random.choice((500, 502, 503)))
-        if self._random.random() < weather.odd:
+        if self._random.random() < conditions.odd:
             self.refuse(
                 request, "odd", *self._random.choice(((404, "x", "BLOB_UNKNOWN"), (418, "?", None)))
             )
 
-    def _meet_permanent(self, request: Request, weather: Weather) -> None:
-        """Refuse permanently, or break as our client might."""
-        if self._random.random() < weather.bugs:
+    def _refuse_permanently(self, request: Request, conditions: Conditions) -> None:
+        """Refuse permanently, or raise an internal error as our client might."""
+        if self._random.random() < conditions.bugs:
             self._break(request)
         if request.repository in self._scenario.denied:
             self.refuse(request, "denied", 403, "permission_denied: write_package")
@@ -95,16 +95,16 @@ class Refusals:
         request.answer = "bug"
         raise RuntimeError("the adapter broke")
 
-    def _meet_common(self, request: Request, weather: Weather) -> None:
+    def _refuse_if_down_or_throttled(self, request: Request, conditions: Conditions) -> None:
         """Refuse a request for an outage or an empty bucket."""
-        for outage in weather.outages:
+        for outage in conditions.outages:
             if outage.covers(self._now, write=request.writes):
                 if outage.connection:
                     self.refuse(request, "unreachable")
                 self.refuse(request, "down", 503)
-        if weather.bucket is None:
+        if conditions.bucket is None:
             return
-        rate, most = weather.bucket
+        rate, most = conditions.bucket
         traffic = self._traffic[request.repository.registry]
         now = anyio.current_time()
         traffic.tokens = min(most, traffic.tokens + rate * (now - traffic.counted))
@@ -120,10 +120,12 @@ class Refusals:
                 wait=(1 - traffic.tokens) / rate,
             )
 
-    def _meet_secondary(self, request: Request, weather: Weather, traffic: Traffic) -> None:
-        if weather.secondary is None:
+    def _refuse_by_secondary_limit(
+        self, request: Request, conditions: Conditions, traffic: Traffic
+    ) -> None:
+        if conditions.secondary is None:
             return
-        most, penalty = weather.secondary
+        most, penalty = conditions.secondary
         now = anyio.current_time()
         while traffic.recent and traffic.recent[0] < now - 60:
             traffic.recent.popleft()
@@ -143,11 +145,11 @@ class Refusals:
         *,
         wait: float = 0.0,
     ) -> NoReturn:
-        """Answer ``request`` with a refusal, and with how long to wait where that is told."""
+        """Answer ``request`` with a refusal, and with a wait if the registry names waits."""
         request.answer = answer
         header = None
         if (
-            self._weather(request).names_waits
+            self._conditions(request).names_waits
             and status in {403, 429, 503}
             and answer in {"throttled", "secondary", "down"}
         ):
@@ -157,8 +159,8 @@ class Refusals:
         request.asked = max(wait - 1e-6, header or 0.0)
         raise PushError(_evidence(request, answer, status, text, code, header))
 
-    def _weather(self, request: Request) -> Weather:
-        return self._scenario.weather[request.repository.registry]
+    def _conditions(self, request: Request) -> Conditions:
+        return self._scenario.conditions[request.repository.registry]
 
     @property
     def _now(self) -> float:

@@ -1,4 +1,4 @@
-"""How often units are tried, and how long each waits between."""
+"""Promises for the number of attempts and the waits between them."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from tests.simulation.evidence import (
     ended_at,
     failures_of,
     later,
-    was_charged,
+    surely_counts_for_target,
     writes_of,
 )
 from tests.simulation.play import Played
@@ -33,7 +33,7 @@ def permanent_is_tried_once(played: Played) -> Iterator[str]:
         writes = writes_of(played, target.reference)
         for number, write in enumerate(writes):
             if write.answer in PERMANENT and number + 1 < len(writes):
-                yield f"{target} was refused for good ({write.answer}), and written again"
+                yield f"{target} was written again after a permanent refusal ({write.answer})"
 
 
 def transient_is_retried(played: Played) -> Iterator[str]:
@@ -43,17 +43,17 @@ def transient_is_retried(played: Played) -> Iterator[str]:
         if result.outcome is not Outcome.FAILED or failure is None or not failure.retryable:
             continue
         own = [f for _, f in failures_of(result)]
-        if fell_with_content(result):
+        if failed_with_content(result):
             continue
-        # one that is given up ends at once
+        # a registry that is given up ends its targets at once
         if not may_give_up(played, ends[result.target] - played.start, own):
             yield f"{result.target} was given up after {len(own)} attempts: {failure.kind}"
 
 
-def fell_with_content(result: TargetResult) -> bool:
-    """Say whether it was its group's content that met the failure, or met it last.
+def failed_with_content(result: TargetResult) -> bool:
+    """Return whether the failure, or its last occurrence, was of its group's content.
 
-    What broke a reading of the image is told with one of the repositories that wanted it.
+    A broken reading of the image is reported with one of the repositories that need it.
     """
     content = [a.started for a in result.content_attempts if a.failure == result.failure]
     own = [a.started for a in result.attempts if a.failure == result.failure]
@@ -63,9 +63,9 @@ def fell_with_content(result: TargetResult) -> bool:
 
 
 def may_give_up(played: Played, at: float, own: Sequence[Failure]) -> bool:
-    """Say whether a unit that failed so often may be left at that, ``at`` seconds into the run.
+    """Return whether a unit with these failures may give up ``at`` seconds into the run.
 
-    Which failures count is not told, so all count here that may have been.
+    The report does not say which failures count, so all that may have counted do so here.
     """
     failure = own[-1]
     spent = [f.kind for f in own if f.counts]
@@ -81,29 +81,29 @@ def attempts_are_capped(played: Played) -> Iterator[str]:
         spent: dict[Kind | None, int] = defaultdict(int)
         for attempt, failure in failures_of(result):
             if played.scenario.engine_first and result.seed and attempt.number == 1:
-                continue  # docker push had its one try, and the tag's own write is another unit
-            if was_charged(played, result.target, attempt, failure):
+                continue  # docker push had one attempt, and the tag's own write is another unit
+            if surely_counts_for_target(played, result.target, attempt, failure):
                 spent[None] += 1
                 spent[failure.kind] += 1
             cap = failure.cap or played.scenario.max_attempts
             if spent[None] > played.scenario.max_attempts or spent[failure.kind] > cap:
-                yield f"{result.target} was tried more often than it may: {failure.kind}"
+                yield f"{result.target} was tried more often than allowed: {failure.kind}"
 
 
 # -- promise 5: waits -----------------------------------------------------------------------
 
 
 def waits_are_kept(played: Played) -> Iterator[str]:
-    """No request for a tag comes sooner than the last refusal of one for it had asked."""
-    # a manifest is fetched for all targets of a group: the next one that needs it fetches it again
+    """No request for a tag begins before the wait that the last refusal of one named."""
+    # a manifest is fetched for all targets of a group; after a failure the next fetches it
     for refused in (r for r in played.log if r.asked and r.operation != "get"):
         until = refused.ended + refused.asked - HAIR
         for other in later(played, refused):
             same = set(other.tags) & set(refused.tags)
             if refused.operation == "has-blob" and _failed(played, refused.ended, other.began):
-                continue  # the blob was given up with a group; the next that needs it asks again
+                continue  # the next group that needs a blob asks again after a failure
             if {refused.operation, other.operation} == {"can-mount", "has-blob"}:
-                continue  # the one is asked for the sake of another repository
+                continue  # this request is for another repository
             if same and other.repository == refused.repository and other.began < until:
                 yield f"{same} came back {until - other.began:.3f} s too early"
 
@@ -117,7 +117,7 @@ def _failed(played: Played, begins: float, ends: float) -> bool:
 
 
 def attempts_follow(played: Played) -> Iterator[str]:
-    """Find attempts one after the other, each after the wait; the last look waits for nothing."""
+    """Check that attempts follow each other, each after the wait, except the last read."""
     for result in played.results:
         if result.attempts and result.attempts[0].number != 1:
             yield f"{result.target} begins with attempt {result.attempts[0].number}"
@@ -133,17 +133,17 @@ def attempts_follow(played: Played) -> Iterator[str]:
 
 
 def jitter_has_a_floor(played: Played) -> Iterator[str]:
-    """No wait is shorter than the policy says, by the failures that counted for sure."""
+    """No wait is shorter than the policy says, by the failures that certainly counted."""
     for result in played.results:
         spent = throttled = 0
         for attempt, failure in failures_of(result):
             throttled = throttled + 1 if failure.kind is Kind.THROTTLED else 0
-            sure = was_charged(played, result.target, attempt, failure)
+            sure = surely_counts_for_target(played, result.target, attempt, failure)
             spent += sure
             # none follows, or none of its kind: after a permanent failure of docker push, we upload
             if attempt is result.attempts[-1] or not failure.retryable:
                 continue
-            # one that may have been free, waits a moment
+            # an attempt that may not have counted waits only a moment
             counted = spent if sure else 0
             floor = shortest_wait(played, failure, counted, throttled)
             if attempt.wait < floor - HAIR:
@@ -151,7 +151,7 @@ def jitter_has_a_floor(played: Played) -> Iterator[str]:
 
 
 def waits_end(played: Played) -> Iterator[str]:
-    """No wait is longer than the policy says, had all failures so far counted."""
+    """No wait is longer than the policy says if all failures so far counted."""
     for result in played.results:
         for number, (attempt, failure) in enumerate(failures_of(result), 1):
             longest = longest_wait(played, failure, number)
@@ -160,7 +160,7 @@ def waits_end(played: Played) -> Iterator[str]:
 
 
 def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) -> float:
-    """Return the shortest wait of a failure, by how many counted; 0: this one may be free."""
+    """Return the shortest wait of a failure, by how many counted; 0: this one may not count."""
     asked = failure.asked_wait or 0.0
     if failure.holds:
         return 0.0  # the whole queue is held instead
@@ -170,7 +170,7 @@ def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) 
 
 
 def longest_wait(played: Played, failure: Failure, failures: int) -> float:
-    """Return the longest wait of a failure, with so many of its unit known, itself among them."""
+    """Return the longest wait of a failure, with so many failures of its unit, including it."""
     asked = failure.asked_wait or 0.0
     if failure.holds:
         return 0.0

@@ -1,4 +1,4 @@
-"""A seed to a scenario: what is to be pushed, where, and what goes wrong."""
+"""Turns a seed into a scenario: what is pushed, where, and what goes wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,28 +11,28 @@ from ghcr_push.pushing.group import QUICKER_FROM
 from ghcr_push.references import Digest, Repository, TagReference
 
 DIRECT = 1_000_000
-"""From this seed on the layers are carried by ourselves; below, ``docker push`` does it."""
+"""From this seed on we upload the layers ourselves; below, ``docker push`` does."""
 
 KEPT = 0.5
 TOGETHER = 0.1
 READ_BUGS = 0.05
 SLOW_REFUSALS = 0.15
 LOST_CHILDREN = 0.3
-"""Shares of scenarios in which protected tags are kept rather than failed, no tag moves before all
-content is there (but where only `docker push` reaches a registry), reads break in our own code,
-refusals take longer than writes, and parts of an index are gone from under its tag."""
+"""Shares of scenarios in which protected tags are kept instead of failed, no tag is written before
+all content is complete (unless only `docker push` reaches a registry), reads raise internal errors,
+refusals take longer than writes, and an index that a tag names has lost parts."""
 
 BLOB_SIZE = 1000
-"""Bytes that a blob has on the whole."""
+"""Bytes of a typical blob."""
 
 
 def digest_of(number: int) -> Digest:
-    """Make up a digest."""
+    """Return a made-up digest."""
     return Digest(f"sha256:{number:064x}")
 
 
 def referring_to(source: Source) -> Source:
-    """Return what stands in ``Transfer`` for all that refers to an image."""
+    """Return the key in ``Transfer`` for the referrers of an image."""
     return Source(f"{source}, referrers")
 
 
@@ -44,23 +44,23 @@ class Outage:
     ends: float
     writes_only: bool
     connection: bool
-    """Whether connections break, rather than 5xx come back."""
+    """Whether connections break, instead of 5xx answers."""
 
     def covers(self, time: float, *, write: bool) -> bool:
-        """Say whether a request at ``time`` meets it."""
+        """Return whether it affects a request at ``time``."""
         return self.begins <= time < self.ends and (write or not self.writes_only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weather:
+class Conditions:
     """How one registry behaves; shares are of requests, times are seconds from the run's start."""
 
     limits: tuple[tuple[float, int], ...]
-    """Writes in flight that it bears, each from a time on; what is beyond gets 5xx."""
+    """Its capacity for writes in flight, each from a time on; writes beyond it get 5xx."""
     faults: float = 0.0
     read_faults: float = 0.0
     silent_from: float = float("inf")
-    """When it begins to take connections and to answer nothing."""
+    """From when on it accepts connections and answers nothing."""
     bursts: tuple[tuple[float, float], ...] = ()
     """Times in which most writes fail."""
     lost: float = 0.0
@@ -71,7 +71,7 @@ class Weather:
     odd: float = 0.0
     """Writes refused with an unknown text, or a blob that is not visible yet."""
     bugs: float = 0.0
-    """Writes in which the adapter itself breaks."""
+    """Writes in which the adapter raises an internal error."""
     read_bugs: float = 0.0
     """Reads in which it does."""
     refusal: float = 0.2
@@ -82,7 +82,7 @@ class Weather:
     secondary: tuple[int, float] | None = None
     """Writes a minute before 403, and seconds of penalty."""
     names_waits: bool = False
-    """Whether 429, 403 and 503 come with a ``Retry-After`` of whole seconds."""
+    """Whether 429, 403 and 503 have a ``Retry-After`` of whole seconds."""
     lag: float = 0.0
     """Seconds, at most, until a write shows in reads."""
 
@@ -93,7 +93,7 @@ class Weather:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Somebody else writes a tag."""
+    """Another job writes a tag."""
 
     at: float
     reference: TagReference
@@ -102,7 +102,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What an image is made of, as an engine saves it."""
+    """The parts of an image, as an engine saves it."""
 
     blobs: tuple[Digest, ...]
     children: tuple[Digest, ...] = ()
@@ -115,25 +115,25 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """What is to be carried by ourselves, and what goes wrong in the engine."""
+    """What we upload ourselves, and what goes wrong in the engine."""
 
     contents: dict[Source, Content]
     seconds: dict[Digest, float]
-    """How long each blob takes to go up."""
+    """Seconds of each blob's upload."""
     sizes: dict[Digest, int]
     """Bytes of each blob."""
     held: frozenset[tuple[Repository, Digest]]
-    """What the repositories hold beforehand."""
+    """The blobs that the repositories hold beforehand."""
     unreadable: frozenset[Source] = frozenset()
-    """Images of which a part is gone."""
+    """Images that lack a part."""
     breaks: float = 0.0
     """Readings that break off."""
     late: Mapping[Source, float] = field(default_factory=dict)
-    """Seconds before an image begins to come out of the engine."""
+    """Seconds before the engine begins to export an image."""
     spool: int = 100 * BLOB_SIZE
     """Bytes of temporary space, over all images that are being read."""
     arrivals: Mapping[tuple[Repository, Digest], float] = field(default_factory=dict)
-    """What other jobs send while the run goes on, and when, from its start."""
+    """What other jobs send during the run, and when, from its start."""
     mount_from: tuple[Repository, ...] = ()
     closed: frozenset[Repository] = frozenset()
     """Those of ``mount_from`` that may not be read."""
@@ -148,10 +148,10 @@ class Scenario:
     images: dict[Source, Image | None]
     """None: the engine does not have it."""
     digests: dict[Source, Digest]
-    """What each image's manifest will have, whether the engine knows it before a push or not."""
+    """The digest of each image's manifest, whether or not the engine knows it before a push."""
     uploads: dict[Source, float]
-    """Seconds that the layers take."""
-    weather: dict[str, Weather]
+    """Seconds to upload the layers."""
+    conditions: dict[str, Conditions]
     standing: dict[TagReference, Digest]
     """What the registries hold beforehand."""
     moves: tuple[Move, ...] = ()
@@ -174,13 +174,13 @@ class Scenario:
     transfer: Transfer = field(
         default_factory=lambda: Transfer(contents={}, seconds={}, sizes={}, held=frozenset())
     )
-    """Empty where ``docker push`` carries the layers."""
+    """Empty if ``docker push`` uploads the layers."""
     lists_referrers: frozenset[str] = frozenset()
-    """Registries that list by themselves what refers to a manifest."""
+    """Registries with the referrers API."""
     refused_manifests: frozenset[Digest] = frozenset()
-    """What no registry takes under its digest."""
+    """Manifests that every registry refuses under their digests."""
     steady: bool = False
-    """Whether each thing takes the time that it takes on the whole."""
+    """Whether requests and waits take exactly their mean time."""
 
     @property
     def engine_first(self) -> bool:
@@ -194,7 +194,7 @@ class Scenario:
 
     @property
     def direct(self) -> bool:
-        """Whether the layers are carried by ourselves."""
+        """Whether we upload the layers ourselves."""
         return bool(self.transfer.contents)
 
     def protects(self, tag: str) -> bool:
@@ -206,11 +206,11 @@ MISSING = classify(ErrorInfo(origin=Origin.RUN, kind=Kind.IMAGE_MISSING, message
 
 
 def scenario(seed: int) -> Scenario:
-    """Make up the scenario of ``seed``: most of them have two or three things that go wrong."""
+    """Return the scenario of ``seed``; in most of them two or three things go wrong."""
     made = _rougher(Random(seed + 6), _scenario(seed))
     if seed < DIRECT:
         return made
-    made = replace(made, plan=_copies(Random(seed + 5), made.plan, sorted(made.weather)))
+    made = replace(made, plan=_copies(Random(seed + 5), made.plan, sorted(made.conditions)))
     transfer = _transfer(Random(seed + 3), made)
     transfer = _neighbours(Random(seed + 4), made, transfer)
     return replace(
@@ -221,18 +221,18 @@ def scenario(seed: int) -> Scenario:
 
 
 def _rougher(random: Random, scenario: Scenario) -> Scenario:
-    """Have reads break in our own code, and refusals take their time."""
-    weather = {}
-    for name, each in scenario.weather.items():
+    """Make reads raise internal errors, and refusals slow."""
+    conditions = {}
+    for name, each in scenario.conditions.items():
         bugs = 0.02 if random.random() < READ_BUGS else 0.0
         slow = random.random() < SLOW_REFUSALS
         refusal = random.choice((1.0, 5.0)) if slow else each.refusal
-        weather[name] = replace(each, read_bugs=bugs, refusal=refusal)
-    return replace(scenario, weather=weather, keep_protected=random.random() < KEPT)
+        conditions[name] = replace(each, read_bugs=bugs, refusal=refusal)
+    return replace(scenario, conditions=conditions, keep_protected=random.random() < KEPT)
 
 
 def _without_children(random: Random, scenario: Scenario, transfer: Transfer) -> Transfer:
-    """Lose parts of indexes that repositories had, and whose tags are still there."""
+    """Remove parts of indexes from repositories that still have their tags."""
     if random.random() >= LOST_CHILDREN:
         return transfer
     children = {
@@ -260,14 +260,14 @@ def _scenario(seed: int) -> Scenario:
     digests = {source: digest_of(1000 + int(source.image)) for source in sources}
     plan = Plan(tuple(groups))
     protect = ("v*",) if random.random() < 0.3 else ()
-    weather = {registry: _weather(random) for registry in registries}
+    conditions = {registry: _conditions(random) for registry in registries}
     return Scenario(
         seed=seed,
         plan=plan,
         images={source: _image(random, source, digests) for source in sorted(sources)},
         digests=digests,
         uploads={source: random.choice((0.5, 2.0, 12.0)) for source in sorted(sources)},
-        weather=weather,
+        conditions=conditions,
         standing=_standing(random, plan, digests),
         moves=_moves(random, plan),
         denied=frozenset(r for r in repositories if random.random() < 0.05),
@@ -301,7 +301,7 @@ def _groups(random: Random, repositories: list[Repository]) -> list[Group]:
 
 
 def _copies(random: Random, plan: Plan, registries: list[str]) -> Plan:
-    """Have some images go to further repositories, of any registry."""
+    """Push some images to further repositories, of any registry."""
     groups = list(plan.groups)
     for source in sorted({group.source for group in plan.groups}):
         for number in range(random.choice((0, 0, 0, 1, 4))):
@@ -384,7 +384,7 @@ def _sizes(random: Random, blobs: list[Digest]) -> dict[Digest, int]:
 
 
 def _neighbours(random: Random, scenario: Scenario, transfer: Transfer) -> Transfer:
-    """Have other jobs send blobs meanwhile, and other repositories offer some."""
+    """Let other jobs send blobs meanwhile, and other repositories hold some for mounts."""
     repositories = sorted({group.repository for group in scenario.plan.groups})
     blobs = sorted({digest for content in transfer.contents.values() for digest in content.blobs})
     soon, often = random.choice((2.0, 20.0)), random.choice((0.0, 0.0, 0.3))
@@ -396,7 +396,7 @@ def _neighbours(random: Random, scenario: Scenario, transfer: Transfer) -> Trans
     }
     origins: list[Repository] = []
     if random.random() < 0.4:
-        origins = [Repository(registry, "acme/base") for registry in sorted(scenario.weather)]
+        origins = [Repository(registry, "acme/base") for registry in sorted(scenario.conditions)]
         origins += random.sample(repositories, random.choice((0, 1)))
         origins += [Repository("ghcr.io", "acme/tools")]
     share = random.choice((0.2, 0.9))
@@ -423,11 +423,11 @@ def _moves(random: Random, plan: Plan) -> tuple[Move, ...]:
     )
 
 
-def _weather(random: Random) -> Weather:
+def _conditions(random: Random) -> Conditions:
     def now_and_then(often: float, *shares: float) -> float:
         return random.choice(shares) if random.random() < often else 0.0
 
-    return Weather(
+    return Conditions(
         limits=_limits(random),
         faults=now_and_then(0.3, 0.02, 0.1, 0.2),
         read_faults=now_and_then(0.2, 0.02, 0.1),

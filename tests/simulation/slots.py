@@ -1,4 +1,4 @@
-"""The slots that the queue gives out, noted as they are taken and left."""
+"""Records the slots that the queue gives out."""
 
 from collections.abc import AsyncIterator, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,12 +10,12 @@ from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from tests.simulation.records import HeldSlot
 
 SLOTS: ContextVar[list[HeldSlot]] = ContextVar("SLOTS")
-"""Where the slots of a task's queue are noted; many queues may run in one loop."""
+"""Where the slots of a task's queue are recorded; many queues may run in one loop."""
 
 
 @contextmanager
 def noted() -> Iterator[None]:
-    """Note every slot that is given out inside in the ``SLOTS`` of the task that takes it."""
+    """Record every slot that is given out inside in the ``SLOTS`` of the task that gets it."""
     original = Limiter.write
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The limit's belief against a registry that keeps it guessing, and faults planted in it."""
+"""The limit's belief against modelled registries, and faults planted in it."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,33 +19,33 @@ def time_and_refusals(case: Case) -> tuple[float, float]:
     return time, refused
 
 
-def finds_what_is_borne() -> bool:
+def finds_the_capacity() -> bool:
     time, refused = time_and_refusals(Case(100, 16, 3, 3))
     return time < 1.05 and refused < 24
 
 
-def takes_chance_for_chance() -> bool:
+def attributes_random_faults_to_chance() -> bool:
     time, _ = time_and_refusals(Case(100, 8, 8, 8, faults=0.1))
     return time < 1.2
 
 
-def notices_that_more_is_borne() -> bool:
+def notices_a_higher_capacity() -> bool:
     time, _ = time_and_refusals(Case(100, 8, 1, 8))
     return time < 1.25
 
 
-def notices_that_less_is_borne() -> bool:
+def notices_a_lower_capacity() -> bool:
     time, refused = time_and_refusals(Case(100, 8, 8, 3))
     return time < 1.05 and refused < 16
 
 
-def takes_chance_that_begins_late_for_chance() -> bool:
+def attributes_late_random_faults_to_chance() -> bool:
     endings = [True] * 300 + [number % 3 > 0 for number in range(150)]
     return min(limits_after(endings, AdaptiveLimit(8))) >= 6
 
 
 def limits_after(endings: Iterable[bool], registry: AdaptiveLimit) -> Iterator[int]:
-    """Keep the limit full, have the oldest write taken or refused in turn, and give each limit."""
+    """Keep the limit full, accept or refuse the oldest write in turn, and yield each limit."""
     running = deque[Write]()
     for taken in endings:
         while len(running) < registry.value:
@@ -68,11 +68,11 @@ def stays_at_one_in_a_crowd() -> bool:
 
 
 PROMISES = (
-    finds_what_is_borne,
-    takes_chance_for_chance,
-    notices_that_more_is_borne,
-    notices_that_less_is_borne,
-    takes_chance_that_begins_late_for_chance,
+    finds_the_capacity,
+    attributes_random_faults_to_chance,
+    notices_a_higher_capacity,
+    notices_a_lower_capacity,
+    attributes_late_random_faults_to_chance,
     stays_at_one_in_a_crowd,
 )
 
@@ -120,11 +120,11 @@ def social_cost_off(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("plant", "promise"),
     [
-        (evidence_forgotten, finds_what_is_borne),
-        (evidence_counted_twice, takes_chance_for_chance),
-        (drift_for_the_better_off, notices_that_more_is_borne),
-        (drift_for_the_worse_off, notices_that_less_is_borne),
-        (drift_of_chance_off, takes_chance_that_begins_late_for_chance),
+        (evidence_forgotten, finds_the_capacity),
+        (evidence_counted_twice, attributes_random_faults_to_chance),
+        (drift_for_the_better_off, notices_a_higher_capacity),
+        (drift_for_the_worse_off, notices_a_lower_capacity),
+        (drift_of_chance_off, attributes_late_random_faults_to_chance),
         (social_cost_off, stays_at_one_in_a_crowd),
     ],
 )

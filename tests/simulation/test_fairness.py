@@ -1,4 +1,4 @@
-"""No target starves, and no slot stands idle while a target could use it."""
+"""No target starves, and no slot is idle while a target could use it."""
 
 from itertools import pairwise
 
@@ -9,18 +9,18 @@ from ghcr_push.pushing.pressure.retry import HASTE, MOMENT
 from tests.simulation.defaults import default_run
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
-from tests.simulation.scenario import Weather
+from tests.simulation.scenario import Conditions
 
 WRITE_AT_MOST = 0.43 * 1.25 + 0.1
-"""Seconds that a manifest write of the modelled world takes, at most, with what comes around."""
+"""Maximum seconds of a manifest write of the modelled world, with its reads."""
 
 FIRST_FLOOR = 0.25
-"""Seconds that the first wait lasts at least: half of the default `backoff-initial`."""
+"""Minimum seconds of the first wait: half of the default `backoff-initial`."""
 
 
-def under_load(seed: int, *, borne: int, faults: float = 0.0, tags: int = 60) -> Played:
-    weather = Weather(limits=((float("-inf"), borne),), faults=faults)
-    return play(default_run(seed, weather, direct=True, groups=(tags,)))
+def under_load(seed: int, *, capacity: int, faults: float = 0.0, tags: int = 60) -> Played:
+    conditions = Conditions(limits=((float("-inf"), capacity),), faults=faults)
+    return play(default_run(seed, conditions, direct=True, groups=(tags,)))
 
 
 def seconds_in_line(played: Played) -> list[float]:
@@ -32,12 +32,12 @@ def seconds_in_line(played: Played) -> list[float]:
     return waits
 
 
-@pytest.mark.parametrize("borne", [1, 2, 3])
+@pytest.mark.parametrize("capacity", [1, 2, 3])
 def test_who_comes_back_from_a_back_off_waits_for_those_before_it_and_no_longer(
-    borne: int,
+    capacity: int,
 ) -> None:
     for seed in range(4):
-        played = under_load(seed, borne=borne, faults=0.1)
+        played = under_load(seed, capacity=capacity, faults=0.1)
 
         assert not broken_promises(played)
         assert all(result.outcome is Outcome.PUSHED for result in played.results)
@@ -47,11 +47,11 @@ def test_who_comes_back_from_a_back_off_waits_for_those_before_it_and_no_longer(
         assert max(line) <= 2 * len(played.results) * WRITE_AT_MOST
 
 
-@pytest.mark.parametrize("borne", [1, 2, 3])
-def test_a_registry_under_load_is_never_idle_for_the_sake_of_a_back_off(borne: int) -> None:
-    """Refusals that only tell the level, or were owed to a probe, wait a moment, not a back-off."""
+@pytest.mark.parametrize("capacity", [1, 2, 3])
+def test_a_registry_under_load_is_never_idle_for_the_sake_of_a_back_off(capacity: int) -> None:
+    """Refusals that are due to the limit or to a trial wait only a moment, not a back-off."""
     for seed in range(15):
-        played = under_load(seed, borne=borne)
+        played = under_load(seed, capacity=capacity)
 
         writes = [r for r in played.log if r.writes]
         until = first = min(r.began for r in writes if r.operation == "put")
@@ -65,10 +65,10 @@ def test_a_registry_under_load_is_never_idle_for_the_sake_of_a_back_off(borne: i
 
 
 def test_the_last_to_wait_goes_on_soon_after_the_floor_of_its_wait() -> None:
-    """Nobody else has a use for the slot."""
+    """No other target could use the slot."""
     waits = []
     for seed in range(40):
-        played = under_load(seed, borne=8, faults=0.2, tags=1)
+        played = under_load(seed, capacity=8, faults=0.2, tags=1)
         (result,) = played.results
         failed = [each for each in result.attempts if each.failure is not None]
         waits += [each.wait for each in failed[:1] if each.limit > 1]

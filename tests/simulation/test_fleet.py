@@ -1,4 +1,4 @@
-"""Ten runners of the real queue at one registry: each keeps its promises, and all of it lands."""
+"""Ten runners of the real queue with one registry: each keeps its promises, and all tags land."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from ghcr_push.model import LANDED
 from tests.simulation.promises import broken_promises
 
 CROWDED = Setting(writes=4, requests=(600, 30), reads=None, abuse=10**9, penalty=0.0)
-"""Bears four writes, and ten requests a second of all runners together."""
+"""Accepts four writes at once, and ten requests a second of all runners together."""
 
 
 def pushed(setting: Setting, seed: int) -> tuple[SharedRegistry, Sequence[Runner]]:
@@ -52,7 +52,7 @@ def test_the_runners_meet_at_one_registry() -> None:
 
 @pytest.mark.parametrize("runners", [30, 100])
 def test_many_runners_lose_nothing_within_twice_the_perfect_time(runners: int) -> None:
-    """Thirty keep all places taken without a throttle; a hundred meet the secondary limit."""
+    """Thirty use all of the capacity without a throttle; a hundred reach the secondary limit."""
     fleet = measure(OURS, "ghcr", runners, 0, float("inf"))
 
     assert fleet.landed == fleet.tags

@@ -1,4 +1,4 @@
-"""A registry that is dead in one of three ways holds up no healthy one of the same run."""
+"""A dead registry, in one of three ways, delays no healthy one of the same run."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,10 +26,10 @@ def nobody_gives_way(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_place_is_kept(patch: pytest.MonkeyPatch) -> None:
-    def has_place(ceiling: GlobalLimit, _: Share) -> bool:
-        return sum(each.held for each in ceiling._shares) < ceiling._most
+    def has_slot(global_limit: GlobalLimit, _: Share) -> bool:
+        return sum(each.held for each in global_limit._shares) < global_limit._most
 
-    patch.setattr(GlobalLimit, "has_place_for", has_place)
+    patch.setattr(GlobalLimit, "has_slot_for", has_slot)
 
 
 def silence_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
@@ -47,8 +47,8 @@ def test_a_planted_fault_is_caught(
 @pytest.mark.parametrize("seed", range(ISOLATED, ISOLATED + 30))
 def test_no_image_is_read_for_a_registry_that_never_answered(seed: int) -> None:
     scenario = isolated(seed)
-    weather = replace(scenario.weather[DEAD], silent_from=0.0, outages=())
-    played = play(replace(scenario, weather={**scenario.weather, DEAD: weather}))
+    conditions = replace(scenario.conditions[DEAD], silent_from=0.0, outages=())
+    played = play(replace(scenario, conditions={**scenario.conditions, DEAD: conditions}))
 
     groups = scenario.plan.groups
     wanted = {group.source for group in groups if group.repository.registry == HEALTHY}

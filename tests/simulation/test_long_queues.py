@@ -1,4 +1,4 @@
-"""Long queues: the work and the memory that a target costs do not grow with their number."""
+"""Long queues: the work and the memory for a target do not grow with the number of targets."""
 
 import sys
 import tracemalloc
@@ -22,11 +22,11 @@ from tests.simulation.end_promises import looks_are_fresh
 from tests.simulation.evidence import read_in_slot
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
-from tests.simulation.scenario import Outage, Weather
+from tests.simulation.scenario import Conditions, Outage
 
 PACKAGE = next(iter(ghcr_push.__path__))
 FEW, MANY = 100, 1000
-TROUBLE = Weather(
+TROUBLE = Conditions(
     limits=((float("-inf"), 2),),
     faults=0.05,
     outages=(Outage(begins=20.0, ends=80.0, writes_only=False, connection=False),),
@@ -52,8 +52,8 @@ def report_of(played: Played) -> Report:
     )
 
 
-def tell(report: Report) -> dict[str, str]:
-    """Write down the whole report of a run."""
+def rendered(report: Report) -> dict[str, str]:
+    """Render the report of a run for all readers."""
     to_json(report)
     annotations(report)
     return {"summary": summary(report), **outputs(report, "report.json")}
@@ -81,7 +81,7 @@ def steps(work: Callable[[], Any]) -> int:
 
 
 def peak(work: Callable[[], Any]) -> int:
-    """Return the bytes that are held at most while something is done."""
+    """Return the peak of allocated bytes during ``work``."""
     tracemalloc.start()
     try:
         work()
@@ -99,7 +99,7 @@ def test_the_work_and_the_requests_for_a_target_do_not_grow_with_the_queue(direc
     assert many < 1.1 * few
     asked_by_few, asked_by_many = (len(run.log) / len(run.results) for run in played)
     assert asked_by_many < 1.1 * asked_by_few
-    assert asked_by_many < 4  # a look, a write, a proof, what fails, and few second looks
+    assert asked_by_many < 4  # a read, a write, a read-back, the failures, and few second reads
 
 
 def test_the_memory_for_a_target_does_not_grow_with_the_queue() -> None:
@@ -114,31 +114,33 @@ def test_what_is_told_of_a_long_run_keeps_to_its_budgets_in_time_that_grows_no_f
     whole = report_of(played)
     part = replace(whole, targets=whole.targets[:FEW])
 
-    few = steps(lambda: tell(part)) / FEW
-    many = steps(lambda: tell(whole)) / MANY
+    few = steps(lambda: rendered(part)) / FEW
+    many = steps(lambda: rendered(whole)) / MANY
     assert many < 1.1 * few
 
     # as many as ever: ten thousand
-    told = tell(replace(whole, targets=whole.targets * 10))
-    assert len(told.pop("summary").encode()) <= MOST_BYTES
-    assert sum(len(name) + len(value) for name, value in told.items()) <= BUDGET
+    reported = rendered(replace(whole, targets=whole.targets * 10))
+    assert len(reported.pop("summary").encode()) <= MOST_BYTES
+    assert sum(len(name) + len(value) for name, value in reported.items()) <= BUDGET
 
 
 @pytest.mark.parametrize("direct", [True, False])
 @pytest.mark.parametrize(
-    "weather",
+    "conditions",
     [
-        Weather(limits=((float("-inf"), 1),)),
-        Weather(limits=((float("-inf"), 64),), bucket=(1.0, 30)),
-        Weather(limits=((float("-inf"), 64),), secondary=(40, 45.0)),
+        Conditions(limits=((float("-inf"), 1),)),
+        Conditions(limits=((float("-inf"), 64),), bucket=(1.0, 30)),
+        Conditions(limits=((float("-inf"), 64),), secondary=(40, 45.0)),
     ],
     ids=["one at a time", "one a second", "penalties"],
 )
 def test_looks_stay_fresh_in_a_long_queue_though_few_are_repeated(
-    weather: Weather, direct: bool
+    conditions: Conditions, direct: bool
 ) -> None:
-    """Three hundred tags: those who wait for long have not looked yet."""
-    played = play(replace(default_run(1, weather, direct=direct, groups=(300,)), timeout=100_000.0))
+    """Of three hundred tags, those that wait for long have not been read yet."""
+    played = play(
+        replace(default_run(1, conditions, direct=direct, groups=(300,)), timeout=100_000.0)
+    )
 
     assert not broken_promises(played, [looks_are_fresh])
     writes = [r for r in played.log if r.writes and r.tags]

@@ -1,4 +1,4 @@
-"""Outages with the inputs that users get who set none: ridden out, or ended by the deadline."""
+"""Outages with the default inputs: survived, or ended by the deadline."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -7,14 +7,13 @@ import pytest
 
 from ghcr_push.model import LANDED, Kind, Outcome
 from ghcr_push.pushing.pressure.outage import PROBE_LAST
-from ghcr_push.pushing.pressure.reachability import NOBODY_THERE as NOBODY_LISTENS
-from ghcr_push.pushing.pressure.reachability import UNCONNECTED
+from ghcr_push.pushing.pressure.reachability import ADVICE_UNCONNECTED, LONGEST_UNCONNECTED
 from tests.simulation.defaults import REGISTRY, default_run, default_seconds
 from tests.simulation.evidence import GRACE
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
 from tests.simulation.records import Request
-from tests.simulation.scenario import Outage, Scenario, Weather, digest_of
+from tests.simulation.scenario import Conditions, Outage, Scenario, digest_of
 
 KINDS = {
     "5xx": {"writes_only": False, "connection": False},
@@ -24,18 +23,18 @@ KINDS = {
 }
 TRANSPORTS = {"direct": True, "engine": False}
 BEGINNINGS = (0.0, 0.3, 1.0, 3.0)
-"""Seconds into the run: before anything, while content goes up, among the tags."""
+"""Seconds into the run: before anything, during the upload of content, during that of tags."""
 
-NOBODY_THERE = "refused"
-"""From the first moment on, a mistyped port looks like that: it is given up, not ridden out."""
+REFUSED = "refused"
+"""From the first moment on, this looks like a mistyped port, which is given up."""
 
 SETTLED = 150.0
-"""Seconds of outage after which probes are as far apart as they get."""
+"""Seconds of outage after which the time between probes no longer grows."""
 
 
-def weather(begins: float, length: float, kind: str) -> Weather:
+def outage_conditions(begins: float, length: float, kind: str) -> Conditions:
     outage = Outage(begins=begins, ends=begins + length, **KINDS[kind])
-    return Weather(limits=((float("-inf"), 64),), outages=(outage,))
+    return Conditions(limits=((float("-inf"), 64),), outages=(outage,))
 
 
 def writes_within(played: Played, begins: float, ends: float) -> list[Request]:
@@ -57,9 +56,9 @@ def test_an_outage_of_minutes_loses_nothing(
     length: float, kind: str, transport: str, groups: tuple[int, ...]
 ) -> None:
     for seed, begins in enumerate(BEGINNINGS):
-        if kind == NOBODY_THERE and not begins:
+        if kind == REFUSED and not begins:
             continue
-        conditions = weather(begins, length, kind)
+        conditions = outage_conditions(begins, length, kind)
         run = default_run(seed, conditions, direct=TRANSPORTS[transport], groups=groups)
         played = play(run)
 
@@ -73,15 +72,19 @@ def test_an_outage_of_minutes_loses_nothing(
 def test_a_port_that_refuses_from_the_first_moment_on_is_given_up_after_a_minute(
     transport: str, groups: tuple[int, ...]
 ) -> None:
-    conditions = weather(0.0, 7200.0, NOBODY_THERE)
+    conditions = outage_conditions(0.0, 7200.0, REFUSED)
     played = play(default_run(7, conditions, direct=TRANSPORTS[transport], groups=groups))
 
     assert not broken_promises(played)
-    assert UNCONNECTED <= (played.ended or 0.0) - played.start < UNCONNECTED + 1.5 * PROBE_LAST
+    assert (
+        LONGEST_UNCONNECTED
+        <= (played.ended or 0.0) - played.start
+        < LONGEST_UNCONNECTED + 1.5 * PROBE_LAST
+    )
     for result in played.results:
         assert result.failure is not None
         assert (result.failure.kind, result.failure.retryable) == (Kind.NETWORK, False)
-        assert result.failure.advice == NOBODY_LISTENS
+        assert result.failure.advice == ADVICE_UNCONNECTED
 
 
 @pytest.mark.parametrize("length", [10.0, 40.0])
@@ -90,7 +93,7 @@ def test_a_registry_that_comes_up_within_a_minute_loses_nothing(
     length: float, transport: str
 ) -> None:
     for seed in range(4):
-        conditions = weather(0.0, length, NOBODY_THERE)
+        conditions = outage_conditions(0.0, length, REFUSED)
         run = default_run(seed, conditions, direct=TRANSPORTS[transport], groups=(1, 5, 5))
         assert_all_landed(play(run))
 
@@ -102,7 +105,7 @@ def test_an_outage_of_hours_ends_at_the_deadline_with_a_true_report(
 ) -> None:
     # from the first moment on, one that refuses connections is given up: ``reachability``
     for seed, begins in enumerate(BEGINNINGS[1:]):
-        conditions = weather(begins, 7200.0, kind)
+        conditions = outage_conditions(begins, 7200.0, kind)
         run = default_run(seed, conditions, direct=TRANSPORTS[transport], groups=(5, 5, 5))
         played = play(run)
 
@@ -114,9 +117,9 @@ def test_an_outage_of_hours_ends_at_the_deadline_with_a_true_report(
                 assert result.verified
                 continue
             assert result.failure is not None
-            # a probe that fails so late that its wait would pass the deadline ends by its own cause
+            # a probe whose wait would pass the deadline fails with its own cause
             assert result.failure.kind is Kind.DEADLINE or result.failure.retryable
-            # what has another cause than the deadline, untried, failed with its content
+            # an untried target with another cause than the deadline failed with its content
             tried = result.all_attempts != () or result.failure.kind is not Kind.DEADLINE
             assert result.outcome is (Outcome.FAILED if tried else Outcome.SKIPPED)
 
@@ -125,7 +128,7 @@ def test_an_outage_of_hours_ends_at_the_deadline_with_a_true_report(
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_probes_are_single_and_as_far_apart_as_they_get(kind: str, transport: str) -> None:
     for seed, begins in enumerate(BEGINNINGS):
-        conditions = weather(begins, 600.0, kind)
+        conditions = outage_conditions(begins, 600.0, kind)
         played = play(default_run(seed, conditions, direct=TRANSPORTS[transport]))
         ends = begins + 600.0
 
@@ -133,15 +136,15 @@ def test_probes_are_single_and_as_far_apart_as_they_get(kind: str, transport: st
         assert all(two.began > one.ended for one, two in pairwise(probes))
         assert all(two.began - one.began > 0.75 * PROBE_LAST for one, two in pairwise(probes))
         requests = [r for r in played.log if begins + SETTLED <= r.began - played.start < ends]
-        # with a probe go a look before it and one after it
+        # a probe is a write with a read before it and one after it
         assert len(requests) <= 3 * (1 + (600.0 - SETTLED) / (0.75 * PROBE_LAST))
 
 
 def waiting_for_one_layer(seed: int, *, begins: float, direct: bool = True) -> Scenario:
-    """Have six images wait for the layer that they share while the registry takes no writes."""
+    """Let six images wait for the layer that they share while the registry accepts no writes."""
     run = default_run(
         seed,
-        weather(begins, 600.0, "writes 5xx"),
+        outage_conditions(begins, 600.0, "writes 5xx"),
         direct=direct,
         groups=(1, 1, 1, 2, 2, 5),
         shared_layer=True,
@@ -156,4 +159,4 @@ def test_an_outage_while_all_wait_for_one_shared_layer_loses_nothing(begins: flo
         played = play(waiting_for_one_layer(seed, begins=begins))
 
         assert_all_landed(played)
-        assert played.scenario.weather[REGISTRY].outages[0].writes_only
+        assert played.scenario.conditions[REGISTRY].outages[0].writes_only

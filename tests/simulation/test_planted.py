@@ -1,4 +1,4 @@
-"""Proof that the suite can fail: faults planted in the queue, each caught by its promise."""
+"""Faults planted in the queue, each caught by its promise: the suite can fail."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.simulation.promises import CHECKS, broken_promises
 from tests.simulation.scenario import DIRECT, scenario
 
 SEEDS = 1500
-"""Seeds among which a planted fault must show; most do within a few."""
+"""Number of seeds within which a planted fault must show; most do within a few."""
 
 PLANTED = {
     **{name: (0, *fault) for name, fault in planted_slots.FAULTS.items()},
@@ -41,7 +41,7 @@ def test_a_planted_fault_is_caught(fault: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _broken(seed: int, check: str) -> list[str]:
-    """Play a seed, holding it against one check where that is one of a single run."""
+    """Play a seed and apply one check, if that is a check of a single run."""
     if seed >= ISOLATED:
         return broken_beside_the_dead(seed)
     only = [each for each in CHECKS if each.__name__ == check]

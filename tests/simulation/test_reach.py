@@ -1,4 +1,4 @@
-"""Registries that only the engine reaches, and come up within a minute of the run's begin."""
+"""Registries that only the engine reaches, and that come up in the first minute of the run."""
 
 from dataclasses import replace
 
@@ -8,14 +8,14 @@ from ghcr_push.model import Outcome
 from tests.simulation.defaults import REGISTRY, default_run
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
-from tests.simulation.scenario import Outage, Weather
+from tests.simulation.scenario import Conditions, Outage
 
 
 def played(length: float, *, beyond: bool, direct: bool = True, seed: int = 0) -> Played:
-    """Play a run that starts in an outage of so many seconds, for all callers."""
+    """Play a run that starts in an outage of so many seconds for all clients."""
     outage = Outage(begins=-1.0, ends=length, writes_only=False, connection=True)
-    weather = Weather(limits=((float("-inf"), 64),), outages=(outage,))
-    run = default_run(seed, weather, direct=direct, groups=(5, 5))
+    conditions = Conditions(limits=((float("-inf"), 64),), outages=(outage,))
+    run = default_run(seed, conditions, direct=direct, groups=(5, 5))
     return play(replace(run, beyond_reach=frozenset({REGISTRY} if beyond else ())))
 
 

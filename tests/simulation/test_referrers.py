@@ -1,6 +1,6 @@
-"""Signatures come along: after the layers, before any tag, and not without a word if they cannot.
+"""Signatures are copied after the layers and before any tag; a failure to copy them is reported.
 
-That many writers lose nothing of a list kept by tag, tests/unit/test_referrers_tag.py shows.
+tests/unit/test_referrers_tag.py tests the list kept by tag with many writers.
 """
 
 from collections.abc import Callable

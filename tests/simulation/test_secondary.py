@@ -1,4 +1,4 @@
-"""Throttles of the whole client: a secondary limit's penalty, and bursts over an allowance."""
+"""Throttles of the whole client: the penalty of a secondary limit, and bursts over a rate limit."""
 
 from itertools import pairwise
 
@@ -15,16 +15,16 @@ from tests.simulation.defaults import default_run
 from tests.simulation.evidence import HAIR
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
-from tests.simulation.scenario import Weather
+from tests.simulation.scenario import Conditions
 
 FREE = ((float("-inf"), 64),)
 TRANSPORTS = {"direct": True, "engine": False}
 
 
 def penalised(seed: int, *, direct: bool, penalty: float, names_waits: bool = False) -> Played:
-    """Push 60 tags where 40 writes a minute are too many."""
-    weather = Weather(limits=FREE, secondary=(40, penalty), names_waits=names_waits)
-    return play(default_run(seed, weather, direct=direct, groups=(30, 30)))
+    """Push 60 tags to a registry that allows 40 writes a minute."""
+    conditions = Conditions(limits=FREE, secondary=(40, penalty), names_waits=names_waits)
+    return play(default_run(seed, conditions, direct=direct, groups=(30, 30)))
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -39,9 +39,9 @@ def test_everything_lands_after_a_penalty_in_which_a_minute_sees_one_probe(
 
         assert not broken_promises(played)
         assert all(result.outcome is Outcome.PUSHED for result in played.results)
-        met = [r for r in played.log if r.answer == "secondary"]
-        first = min(met, key=lambda request: request.ended)
-        probes = [r for r in met if r.began > first.ended]
+        refused = [r for r in played.log if r.answer == "secondary"]
+        first = min(refused, key=lambda request: request.ended)
+        probes = [r for r in refused if r.began > first.ended]
         assert probes
         assert all(probe.level == 1 for probe in probes)
         starts = [first.ended, *(probe.began for probe in probes)]
@@ -76,9 +76,9 @@ def test_the_queue_resumes_at_limit_one_with_spaced_starts(transport: str) -> No
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_burst_over_the_allowance_costs_a_moment_and_no_fault(transport: str) -> None:
     for seed in range(4):
-        weather = Weather(limits=FREE, bucket=(10.0, 30))
+        conditions = Conditions(limits=FREE, bucket=(10.0, 30))
         played = play(
-            default_run(seed, weather, direct=TRANSPORTS[transport], groups=(40,)),
+            default_run(seed, conditions, direct=TRANSPORTS[transport], groups=(40,)),
         )
 
         assert not broken_promises(played)

@@ -1,4 +1,4 @@
-"""Thousands of seeds of mixed faults: no broken promise."""
+"""Thousands of seeds of mixed faults break no promise."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ ONCE_BROKEN = (
     *(DIRECT + seed for seed in (4204203, 4223757, 4225047, 4228256, 4234069, 5013343)),
     *(DIRECT + 2503000, 20001409, 20003860, 22007306, 23006299),
 )
-"""Seeds beyond those, each of which a fault of the queue or of a check once showed itself in."""
+"""Further seeds, each of which once showed a bug of the queue or of a check."""
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_seed_is_played_the_same_way_again(seed: int) -> None:
 
 
 def test_another_process_replays_a_seed_to_the_last_wait() -> None:
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-m", "tests.simulation", "12"],
             check=True,
@@ -54,5 +54,5 @@ def test_another_process_replays_a_seed_to_the_last_wait() -> None:
         for seed in ("1", "2")
     ]
 
-    assert told[0] == told[1]
-    assert fingerprint(play(scenario(12))) in told[0]
+    assert outputs[0] == outputs[1]
+    assert fingerprint(play(scenario(12))) in outputs[0]

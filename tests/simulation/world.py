@@ -1,6 +1,6 @@
 """The modelled world: registries and an engine in memory, with delays on the virtual clock.
 
-It keeps a log of every request and a history of every tag: what the promises are held against.
+It keeps a log of every request and a history of every tag; the promises are checked against both.
 """
 
 import json
@@ -30,23 +30,23 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class World:
-    """Both ports of the queue, ``Engine`` and ``Registry``, under a scenario's weather."""
+    """Both ports of the queue, ``Engine`` and ``Registry``, under a scenario's conditions."""
 
     def __init__(self, scenario: Scenario, random: Random) -> None:
         self.scenario = scenario
         self.log: list[Request] = []
         self.preflight: list[Request] = []
         self.history: dict[TagReference, list[Version]] = defaultdict(list)
-        self.traffic = {name: Traffic() for name in scenario.weather}
+        self.traffic = {name: Traffic() for name in scenario.conditions}
         self.start = 0.0
         self._random = random
         self.refusals = Refusals(scenario, random, self.traffic)
         self.readings: list[Reading] = []
         self.blobs: list[BlobOut] = []
-        """All that came out of the engine."""
+        """All blobs read from the engine."""
         self.space = Space(scenario.transfer.spool)
         self.parts: dict[tuple[Repository, Digest], float] = {}
-        """Since when a repository holds a blob or a child manifest."""
+        """The time from which a repository holds a blob or a child manifest."""
         self._blobs: set[tuple[Repository, Source]] = set()
         self._moves = deque(sorted(scenario.moves, key=lambda move: move.at))
         self._config = {
@@ -62,13 +62,13 @@ class World:
             and image.digest is not None
         }
         self._put: dict[Digest, Manifest] = {}
-        """Every manifest that was sent here."""
+        """Every manifest that was sent."""
         found = (image.referrers.found for image in scenario.images.values() if image)
         self._subjects = {each.manifest.digest: each.subject for all_ in found for each in all_}
         self._children = {child for children in self._indexes.values() for child in children}
 
     def preflight_of(self, registry: str) -> list[Request]:
-        """Return the questions to one registry before and beside the queue."""
+        """Return the requests of the preflight to one registry."""
         return [r for r in self.preflight if r.repository.registry == registry]
 
     def begin(self) -> None:
@@ -84,14 +84,14 @@ class World:
     # -- the registry's port -----------------------------------------------------------------
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
-        """Answer what a tag names, as far as it shows."""
+        """Return what a tag names, as far as it is visible."""
         async with self._reading("head", repository, reference) as request:
             if ":" in reference:
                 return self._part(request, Digest(reference))
             return self._look(request)
 
     async def get(self, repository: Repository, reference: str) -> Manifest:
-        """Answer with a manifest."""
+        """Return a manifest."""
         async with self._reading("get", repository, reference) as request:
             if reference in self._children and not self.holds(repository, Digest(reference)):
                 self.refusals.refuse(request, "gone", 404, "manifest unknown", "MANIFEST_UNKNOWN")
@@ -109,7 +109,7 @@ class World:
             await self._take(request, tags)
 
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Digest, ...] | None:
-        """List what refers to a manifest, where the registry does."""
+        """List the referrers of a manifest if the registry has the API."""
         async with self._reading("referrers", repository, subject):
             if repository.registry not in self.scenario.lists_referrers:
                 return None
@@ -118,14 +118,14 @@ class World:
             return tuple(each for each in found if self.holds(repository, each))
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
-        """Answer whether a blob is there."""
+        """Return whether a repository has a blob."""
         async with self._reading("has-blob", repository, digest) as request:
             if there := self.holds(repository, digest):
                 request.seen = digest
             return there
 
     async def can_mount(self, _: Repository, digest: Digest, origin: Repository) -> bool:
-        """Answer whether a blob is in an origin, to who may read that."""
+        """Return whether an origin has a blob; refuse if it may not be read."""
         async with self._reading("can-mount", origin, digest) as request:
             if origin in self.scenario.transfer.closed:
                 self.refusals.refuse(
@@ -136,7 +136,7 @@ class World:
             return there
 
     def upload(self, repository: Repository, blob: BlobOut) -> Upload:
-        """Return the way of a blob into a repository."""
+        """Return the upload of a blob to a repository."""
         return Upload(self.take_blob, repository, blob)
 
     async def take_blob(
@@ -146,7 +146,7 @@ class World:
         mount_from: Repository | None,
         sent: Callable[[], None],
     ) -> BlobOutcome:
-        """Mount a blob, or take it, or find it there although the answer got lost."""
+        """Mount a blob, or accept it, or find it there although the answer was lost."""
         async with self._writing("upload", repository, (), digest, mount_from) as request:
             if mount_from and self.holds(mount_from, digest) and self._random.random() < 0.7:
                 self._effect(request, ())
@@ -158,18 +158,18 @@ class World:
             try:
                 await self._take(request, ())
             except PushError:
-                # our client looks once after an answer that may be lost
+                # our client reads once after an answer that may be lost
                 if self.holds(repository, digest) and self._random.random() < 0.5:
                     return BlobOutcome.FOUND
                 raise
             return BlobOutcome.SENT
 
     def holds(self, repository: Repository, digest: Digest) -> bool:
-        """Say whether a blob or child manifest is in a repository now."""
+        """Return whether a blob or child manifest is in a repository now."""
         return self.parts.get((repository, digest), float("inf")) <= anyio.current_time()
 
     async def check_write_access(self, repository: Repository) -> None:
-        """Begin an upload that goes no further: refused as any write is, and without effect."""
+        """Start an upload without continuing it: refused like any write, and without effect."""
         async with self._writing("ask", repository, (), None):
             pass
 
@@ -183,7 +183,7 @@ class World:
 
     @asynccontextmanager
     async def save_referrers(self, source: Source) -> AsyncIterator[Saved]:
-        """Let what refers to an image be read, blob by blob."""
+        """Let the referrers of an image be read, blob by blob."""
         async with self._saved(referring_to(source), ()) as saved:
             yield saved
 
@@ -206,7 +206,7 @@ class World:
             reading.ended = anyio.current_time()
 
     def manifests(self, source: Source) -> tuple[Manifest, ...]:
-        """Return the manifests of an image, the image's own at last."""
+        """Return the manifests of an image, the image's own last."""
         digests = (*self.scenario.transfer.contents[source].children, self.scenario.digests[source])
         return tuple(self._manifest(digest) for digest in digests)
 
@@ -228,7 +228,7 @@ class World:
             return digest
 
     def _hold_all(self, repository: Repository, source: Source) -> None:
-        """Note that the repository has all of an image; raise where the engine has not."""
+        """Record that the repository has all of an image; raise if the engine has not."""
         if source in self.scenario.transfer.unreadable:
             raise PushError(
                 ErrorInfo(origin=Origin.ENGINE, message="no content", kind=Kind.CONTENT_MISSING)
@@ -240,11 +240,11 @@ class World:
             self.parts[part] = min(now, self.parts.get(part, now))
 
     async def engine_head(self, repository: Repository, tag: str) -> Descriptor | None:
-        """Answer what a tag names, asked through the engine."""
+        """Return what a tag names, as the engine reads it."""
         async with self._reading("engine-head", repository, tag) as request:
             return self._look(request)
 
-    # -- how requests go ---------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _reading(
@@ -256,10 +256,10 @@ class World:
         traffic = self.traffic[repository.registry]
         traffic.reads += 1
         try:
-            await self.refusals.meet_silence(request)
+            await self.refusals.wait_if_silent(request)
             await pass_time(self._random, READ)
-            self.refusals.meet_read(request)
-            if self._random.random() < self.scenario.weather[repository.registry].hangs / 4:
+            self.refusals.refuse_read(request)
+            if self._random.random() < self.scenario.conditions[repository.registry].hangs / 4:
                 await anyio.sleep_forever()
             yield request
             request.answer = "ok"
@@ -282,12 +282,12 @@ class World:
         request.level = traffic.in_flight
         self.log.append(request)
         try:
-            await self.refusals.meet_silence(request)
-            await self.refusals.meet_write(request)
+            await self.refusals.wait_if_silent(request)
+            await self.refusals.refuse_write(request)
             yield request
             request.answer = "ok"
         except anyio.get_cancelled_exc_class():
-            # the request may be on its way already: it takes effect soon, or never
+            # the request may have been sent already: it takes effect soon, or never
             complete = operation != "push" or request.whole
             if complete and self._random.random() < 0.5 and repository not in self.scenario.denied:
                 self._effect(request, tags, after=self._random.uniform(0, 3))
@@ -300,23 +300,23 @@ class World:
             request.ended, request.known = anyio.current_time(), len(self.log)
 
     async def _take(self, request: Request, tags: tuple[str, ...]) -> None:
-        """Let a write take effect, unless something comes between it and its answer."""
-        weather = self.scenario.weather[request.repository.registry]
+        """Let a write take effect, unless a fault prevents it or its answer."""
+        conditions = self.scenario.conditions[request.repository.registry]
         await pass_time(self._random, WRITE - REFUSAL)
         chance = self._random.random()
-        if chance < weather.hangs:
+        if chance < conditions.hangs:
             await anyio.sleep_forever()
-        if chance < weather.hangs + weather.lost:
+        if chance < conditions.hangs + conditions.lost:
             self._effect(request, tags)
             if self._random.random() < 0.2:
                 await anyio.sleep_forever()
             self.refusals.refuse(request, "lost", self._random.choice((500, 502, 504)))
-        if chance < weather.hangs + weather.lost + weather.late:
+        if chance < conditions.hangs + conditions.lost + conditions.late:
             self._effect(request, tags, after=self._random.uniform(0, 20))
             self.refusals.refuse(request, "lost", 504)
         self._effect(request, tags)
 
-    # -- what tags name ----------------------------------------------------------------------
+    # -- tags --------------------------------------------------------------------------------
 
     def _effect(self, request: Request, tags: tuple[str, ...], after: float = 0.0) -> None:
         if request.digest is None:
@@ -327,7 +327,7 @@ class World:
             part = (request.repository, request.digest)
             self.parts[part] = min(at, self.parts.get(part, at))
             return
-        lag = self._random.uniform(0, self.scenario.weather[request.repository.registry].lag)
+        lag = self._random.uniform(0, self.scenario.conditions[request.repository.registry].lag)
         for tag in tags:
             versions = self.history[TagReference(request.repository, tag)]
             versions.append(Version(at, at + lag, request.digest, ours=True))
@@ -344,7 +344,7 @@ class World:
         return Descriptor(MANIFEST, shown[-1], 1)
 
     def _part(self, request: Request, digest: Digest) -> Descriptor | None:
-        """Answer whether a manifest is there by its digest: a child, or one that a tag named."""
+        """Return a manifest by its digest if it is there: a child, or one that a tag named."""
         now = anyio.current_time()
         named = any(
             version.digest == digest and version.at <= now
@@ -365,7 +365,7 @@ class World:
             self.history[move.reference].sort(key=lambda version: version.at)
 
     def settle(self) -> None:
-        """Let everything that is still under way come to pass."""
+        """Let all pending effects take place."""
         for move in self._moves:
             at = self.start + move.at
             self.history[move.reference].append(Version(at, at, move.digest, ours=False))
@@ -388,7 +388,7 @@ class World:
 
 
 class EngineOf:
-    """The engine's port of a world, apart because both ports have a ``head``."""
+    """The engine's port of a world; separate because both ports have a ``head``."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -397,9 +397,9 @@ class EngineOf:
 
 
 class Asker:
-    """Who asks a world's registries whether they answer: ``operation`` says from where.
+    """Asks a world's registries whether they answer; ``operation`` says from which process.
 
-    Its questions stand in a log of their own: they are few, and no part of the queue.
+    Its requests have a separate log: they are few, and no part of the queue.
     """
 
     def __init__(self, world: World, operation: Operation) -> None:
@@ -408,7 +408,7 @@ class Asker:
         self._random = Random(world.scenario.seed + 5)
 
     async def head(self, repository: Repository, reference: str) -> None:
-        """Answer as the weather is."""
+        """Answer as the conditions say."""
         now = anyio.current_time()
         request = Request(self._operation, repository, (reference,), None, now)
         before = self._world.preflight_of(repository.registry)
@@ -418,8 +418,11 @@ class Asker:
             await pass_time(self._random, READ)
             if sum(each.operation == "head" for each in before) < resets:
                 self._world.refusals.refuse(request, "unreachable")
-            self._world.refusals.meet_read(request)
-            if self._random.random() < self._world.scenario.weather[repository.registry].hangs / 4:
+            self._world.refusals.refuse_read(request)
+            if (
+                self._random.random()
+                < self._world.scenario.conditions[repository.registry].hangs / 4
+            ):
                 await anyio.sleep_forever()
             request.answer = "ok"
         finally:

@@ -16,12 +16,12 @@ from ghcr_push.reporting.merge import merged
 from ghcr_push.reporting.records import Report
 from tests.simulation.defaults import default_run
 from tests.simulation.play import play
-from tests.simulation.scenario import Content, Outage, Scenario, Transfer, Weather
+from tests.simulation.scenario import Conditions, Content, Outage, Scenario, Transfer
 from tests.support.reports import digest
 
 REGISTRY: Final = "ghcr.io"
-CALM: Final = Weather(limits=((float("-inf"), 64),))
-ROUGH: Final = Weather(limits=((float("-inf"), 2),), faults=0.1)
+CALM: Final = Conditions(limits=((float("-inf"), 64),))
+ROUGH: Final = Conditions(limits=((float("-inf"), 2),), faults=0.1)
 SIZE: Final = 4_000_000
 """Bytes of a layer."""
 
@@ -32,7 +32,7 @@ def versions(number: int) -> list[str]:
 
 
 def job(
-    weather: Weather,
+    conditions: Conditions,
     tags: Mapping[str, list[str]] | int,
     *,
     seed: int = 1,
@@ -55,7 +55,7 @@ def job(
     blobs = [blob for content in contents.values() for blob in content.blobs]
     base = Repository(REGISTRY, "acme/base")
     return replace(
-        default_run(seed, weather, direct=True),
+        default_run(seed, conditions, direct=True),
         plan=Plan(groups),
         images={
             source: Image(id=digest(number), layers=layers, in_engine=True)

@@ -250,7 +250,7 @@ def test_engine_output_is_a_group_that_it_cannot_leave(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hostile = [f"::{name}::x" for name in sorted(COMMANDS)] + ["##[endgroup]", "a\n::endgroup::"]
-    Runner(files.environ).tell(EngineSaid(target("1"), tuple(hostile)))
+    Runner(files.environ).show(EngineSaid(target("1"), tuple(hostile)))
     lines = lines_of(capsys.readouterr().out)
     assert obeyed(lines[0]) == "group"
     assert lines[-2:] == ["::endgroup::", ""]
@@ -259,7 +259,7 @@ def test_engine_output_is_a_group_that_it_cannot_leave(
 
 
 def test_a_line_begins_with_the_time(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
-    Runner(files.environ).tell(Ended(pushed(target("1"))))
+    Runner(files.environ).show(Ended(pushed(target("1"))))
     printed = capsys.readouterr().out
     assert printed.lstrip()[0].isdigit()
     assert " s  ✓ ghcr.io/acme/app:1 pushed" in printed
@@ -270,7 +270,7 @@ def test_notices_are_annotations_at_most_ten(
 ) -> None:
     runner = Runner(files.environ)
     for number in range(12):
-        runner.tell(Noticed(f"notice {number} ##[error]"))
+        runner.show(Noticed(f"notice {number} ##[error]"))
     log = capsys.readouterr().out
     assert len(commands(log, "notice")) == MOST_ANNOTATIONS
     assert [f"notice {number} " in log for number in range(12)] == [True] * 12

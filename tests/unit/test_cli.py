@@ -282,9 +282,9 @@ def test_advice_is_told_in_the_words_of_a_command_line() -> None:
 
 
 def test_no_advice_speaks_of_steps_and_runners_outside_a_workflow() -> None:
-    judged = [POLICIES[kind].advice for kind in POLICIES]
-    judged += [rule.classification.advice for rule in RULES if rule.classification.advice]
-    for text in map(COMMAND_LINE.said, judged):
+    classified = [POLICIES[kind].advice for kind in POLICIES]
+    classified += [rule.classification.advice for rule in RULES if rule.classification.advice]
+    for text in map(COMMAND_LINE.said, classified):
         assert not re.search(r"\b(step|runner|the job|`permissions: p)\b", text), text
 
 

@@ -196,7 +196,7 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
         limiter = Limiter(
             "ghcr.io",
             limit=Limit(parallel),
-            ceiling=GlobalLimit(parallel),
+            global_limit=GlobalLimit(parallel),
             tasks=tasks,
             observer=told.append,
             random=Random(1),
@@ -292,7 +292,7 @@ async def test_an_origin_that_may_not_be_read_is_left_alone_and_told_of() -> Non
         await on.push()
     assert on.world.of("look").count(BASE) + on.world.of("look", CONFIG).count(BASE) <= 2
     [notice] = [event for event in on.told if isinstance(event, Noticed)]
-    assert notice.sentence == f"nothing is mounted from {BASE}: {NO_ACCESS}"
+    assert notice.sentence == f"not mounting layers from {BASE}: {NO_ACCESS}"
 
 
 def test_an_origin_that_refuses_is_asked_no_more_by_those_who_waited(
@@ -422,7 +422,7 @@ async def test_a_wait_that_was_cut_off_is_kept_by_the_next_who_try() -> None:
         async def attempt() -> None:
             tried.append(anyio.current_time())
             if len(tried) == 1:
-                raise AttemptError(on.context.judge(PushError(BUSY), APP), counts=True)
+                raise AttemptError(on.context.classify(PushError(BUSY), APP), counts=True)
 
         unit.journal.open(Step.UPLOAD, 1)
         unit.journal.close(None)

@@ -156,7 +156,7 @@ async def test_a_docker_command_that_cannot_be_started_is_an_evidence(
         command.chmod(0o755)
     questions = (
         api.head(LOCAL, "1"),
-        DockerCommand(tmp_path, {"PATH": str(tmp_path)}).ask("a", "b"),
+        DockerCommand(tmp_path, {"PATH": str(tmp_path)}).run("a", "b"),
     )
     for question in questions:
         with pytest.raises(PushError) as raised:
@@ -179,11 +179,11 @@ async def test_a_docker_command_that_cannot_be_started_is_an_evidence(
 async def test_an_engine_says_that_it_lacks_a_part_of_an_image(
     tmp_path: Path, status: str, told: object, whole: bool
 ) -> None:
-    assert await engine(tmp_path, status, json.dumps(told).encode()).is_whole("i") is whole
+    assert await engine(tmp_path, status, json.dumps(told).encode()).is_complete("i") is whole
 
 
 async def test_an_engine_that_does_not_answer_is_not_taken_for_one_with_incomplete_images(
     tmp_path: Path,
 ) -> None:
     environ = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
-    assert await engine(tmp_path, "", b"", environ).is_whole("i")
+    assert await engine(tmp_path, "", b"", environ).is_complete("i")

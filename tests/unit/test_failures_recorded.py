@@ -81,13 +81,13 @@ RECORDINGS = [
 ]
 
 
-def judge(text: str, *, after_success: bool = False) -> Failure:
+def classified(text: str, *, after_success: bool = False) -> Failure:
     return classify(ErrorInfo(origin=Origin.ENGINE, message=text), after_success=after_success)
 
 
 @pytest.mark.parametrize("recorded", RECORDINGS)
-def test_what_a_client_printed_is_judged_by_the_answer_it_met(recorded: Recorded) -> None:
-    failure = judge(recorded.stderr)
+def test_the_output_of_a_client_is_classified_as_the_registrys_answer(recorded: Recorded) -> None:
+    failure = classified(recorded.stderr)
     assert failure.kind in recorded.right, recorded.stderr
     wait: Any = SCENARIOS[recorded.scenario].get("wait")
     if wait is not None and "retry-after" in recorded.stderr:
@@ -97,16 +97,18 @@ def test_what_a_client_printed_is_judged_by_the_answer_it_met(recorded: Recorded
 
 
 @pytest.mark.parametrize("recorded", RECORDINGS)
-def test_dockers_progress_changes_nothing_but_the_witness(recorded: Recorded) -> None:
-    both = judge(f"{recorded.stdout}\n{recorded.stderr}")
-    assert both == judge(recorded.stderr, after_success=recorded.landed)
+def test_progress_lines_of_docker_change_only_whether_a_push_succeeded_before(
+    recorded: Recorded,
+) -> None:
+    both = classified(f"{recorded.stdout}\n{recorded.stderr}")
+    assert both == classified(recorded.stderr, after_success=recorded.landed)
 
 
-def test_after_a_success_a_refusal_that_may_pass_is_tried_again() -> None:
+def test_after_a_success_a_temporary_refusal_is_retried() -> None:
     for recorded in recordings():
         after_success = SCENARIOS[recorded.scenario].get("after_success", [])
         if after_success:
-            assert judge(recorded.stderr, after_success=True).kind in after_success, recorded
+            assert classified(recorded.stderr, after_success=True).kind in after_success, recorded
 
 
 ANSWERS = [name for name, scenario in SCENARIOS.items() if "status" in scenario]
@@ -143,7 +145,7 @@ def test_every_row_is_recorded_or_says_why_not() -> None:
     assert met <= rows
 
 
-def test_no_exception_is_idle_and_each_has_a_reason() -> None:
+def test_every_exception_is_used_and_has_a_reason() -> None:
     for exception in EXCEPTIONS:
         assert exception["reason"]
         for scenario, engine in itertools.product(exception["scenarios"], exception["engines"]):
@@ -153,7 +155,7 @@ def test_no_exception_is_idle_and_each_has_a_reason() -> None:
                 if r.scenario == scenario
                 and r.engine.startswith(engine)
                 and excuses(exception, r)
-                and judge(r.stderr).kind not in r.usual
+                and classified(r.stderr).kind not in r.usual
             ]
             assert excused, (scenario, engine)
 

@@ -11,8 +11,8 @@ from ghcr_push.pushing.pressure.global_limit import GlobalLimit, Share
 def nobody() -> None: ...
 
 
-def joined(ceiling: GlobalLimit, count: int, *, waiting: bool = False) -> list[Share]:
-    return [ceiling.join(nobody, lambda: waiting) for _ in range(count)]
+def joined(global_limit: GlobalLimit, count: int, *, waiting: bool = False) -> list[Share]:
+    return [global_limit.join(nobody, lambda: waiting) for _ in range(count)]
 
 
 def taken(share: Share, most: int = 100) -> int:
@@ -50,9 +50,9 @@ def test_a_registry_that_never_answered_a_write_has_one_place_while_others_have_
 
 def test_all_places_are_there_for_the_last_that_has_work() -> None:
     offered: list[str] = []
-    ceiling = GlobalLimit(4)
-    first = ceiling.join(lambda: offered.append("first"), bool)
-    second = ceiling.join(lambda: offered.append("second"), bool)
+    global_limit = GlobalLimit(4)
+    first = global_limit.join(lambda: offered.append("first"), bool)
+    second = global_limit.join(lambda: offered.append("second"), bool)
     assert taken(first) == 1
     second.leave()
     second.leave()
@@ -61,7 +61,7 @@ def test_all_places_are_there_for_the_last_that_has_work() -> None:
 
 
 def test_two_registries_on_one_place_alternate() -> None:
-    ceiling, order = GlobalLimit(1), list[str]()
+    global_limit, order = GlobalLimit(1), list[str]()
     shares: dict[str, Share] = {}
 
     def taking(name: str) -> Callable[[], None]:
@@ -72,7 +72,7 @@ def test_two_registries_on_one_place_alternate() -> None:
         return take
 
     for name in ("one", "other"):
-        shares[name] = ceiling.join(taking(name), bool)
+        shares[name] = global_limit.join(taking(name), bool)
     taking("one")()
     while len(order) < 10:
         shares[order[-1]].give_back()

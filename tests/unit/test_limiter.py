@@ -40,8 +40,8 @@ from ghcr_push.pushing.pressure.limiter import (
     Slot,
 )
 from ghcr_push.pushing.pressure.outage import (
+    BLAME_UNIT_AFTER,
     OUTAGE_AFTER,
-    OWN_FAULT_AFTER,
     PROBE_FIRST,
     PROBE_LAST,
     SHARE_OF_REFUSALS,
@@ -94,7 +94,7 @@ class Bench:
     """A limiter in a running loop, with what it told."""
 
     tasks: TaskGroup
-    ceiling: GlobalLimit
+    global_limit: GlobalLimit
     told: list[Event]
 
     @property
@@ -110,7 +110,7 @@ class Bench:
         return Limiter(
             registry,
             limit=limit,
-            ceiling=self.ceiling,
+            global_limit=self.global_limit,
             tasks=self.tasks,
             observer=self.told.append,
             random=Random(1),
@@ -706,7 +706,7 @@ async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_n
         await on.succeed(await on.ask(limiter, "another"))
         taken = anyio.current_time()
 
-        while anyio.current_time() - taken <= OWN_FAULT_AFTER:
+        while anyio.current_time() - taken <= BLAME_UNIT_AFTER:
             spent.append(await on.fail(await on.ask(limiter, "poison"), BROKEN))
             async with limiter.read() as reading:
                 reading.succeeded()
@@ -734,7 +734,7 @@ async def test_where_one_unit_is_at_fault_others_need_not_wait_for_its_probe_to_
         assert limiter.outage.lasts
         probe = await on.ask(limiter, "poison")
         waiting = await on.ask(limiter, "a third")
-        await anyio.sleep(OWN_FAULT_AFTER + 1)
+        await anyio.sleep(BLAME_UNIT_AFTER + 1)
 
         assert probe.inside
         assert waiting.inside

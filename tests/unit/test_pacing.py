@@ -24,15 +24,15 @@ def after_limits(number: int) -> Pacing:
 
 
 @pytest.mark.parametrize("limits", range(4))
-@given(steps=st.lists(st.sampled_from(["refused", "taken", "again"]), max_size=200))
+@given(steps=st.lists(st.sampled_from(["refused", "accepted", "again"]), max_size=200))
 def test_a_pause_stays_within_its_bounds(limits: int, steps: list[str]) -> None:
     pacing = after_limits(limits)
     longest = LONGEST_PAUSES[min(limits, 2)]
     for step in steps:
         before = pacing.pause
         match step:
-            case "taken":
-                pacing.taken()
+            case "accepted":
+                pacing.accepted()
                 ended = not pacing.pause and before < PAUSE_FIRST
                 assert ended or pacing.pause <= before
             case "refused":
@@ -52,7 +52,7 @@ def test_a_success_adds_starts_per_second_and_fewer_after_each_limit(
     pacing.pause = pause
     for number in range(1, 4):
         before = pacing.pause
-        pacing.taken()
+        pacing.accepted()
         gained = 1 / pacing.pause - 1 / before
         assert gained == pytest.approx(GAIN_OF_WRITES * GAIN_KEPT[min(limits, 2)] * number)
 
@@ -67,7 +67,7 @@ def test_a_refusal_now_and_then_keeps_the_pause_that_a_fleet_needs(
     for _ in range(20):
         pacing.refused()
         for _ in range(successes):
-            pacing.taken()
+            pacing.accepted()
     assert pause / 2 < pacing.pause < pause * 2
 
 
@@ -87,5 +87,5 @@ def test_successes_end_the_longest_pause(gain: float, limits: int) -> None:
     seconds = 0.0
     while pacing.pause:
         seconds += pacing.pause
-        pacing.taken()
+        pacing.accepted()
     assert seconds <= (60, 180, 1200)[limits]

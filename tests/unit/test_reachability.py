@@ -6,7 +6,11 @@ import pytest
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.model import Failure, Kind
-from ghcr_push.pushing.pressure.reachability import UNCONNECTED, UNHEARD, Reachability
+from ghcr_push.pushing.pressure.reachability import (
+    LONGEST_SILENCE,
+    LONGEST_UNCONNECTED,
+    Reachability,
+)
 
 
 @dataclass(slots=True)
@@ -43,27 +47,27 @@ def test_a_connection_that_fails_has_no_answer() -> None:
 
 @pytest.mark.parametrize("kind", [REFUSED, NO_HOST])
 def test_a_port_that_takes_no_connection_is_borne_for_a_minute(kind: Failure) -> None:
-    assert heard((40, kind), (39 + UNCONNECTED, kind)).given_up is None
-    given_up = heard((40, kind), (41, kind), (40 + UNCONNECTED, kind)).given_up
+    assert heard((40, kind), (39 + LONGEST_UNCONNECTED, kind)).given_up is None
+    given_up = heard((40, kind), (41, kind), (40 + LONGEST_UNCONNECTED, kind)).given_up
     assert given_up is not None
     assert (given_up.kind, given_up.retryable) == (kind.kind, False)
     assert given_up.message == (f"localhost:5001 has not answered once in this run: {kind.message}")
-    assert "Nobody listens" in given_up.advice
+    assert "Nothing accepts connections" in given_up.advice
 
 
 @pytest.mark.parametrize("other", [RESET, SILENT])
 @pytest.mark.parametrize("at", [0, 30])
 def test_one_that_once_took_a_connection_is_borne_as_a_silent_one(other: Failure, at: int) -> None:
     began = ((0, other),) if at == 0 else ((0, REFUSED), (at, other))
-    assert heard(*began, (UNHEARD - 1, REFUSED)).given_up is None
-    assert heard(*began, (UNHEARD + 30, REFUSED)).given_up is not None
+    assert heard(*began, (LONGEST_SILENCE - 1, REFUSED)).given_up is None
+    assert heard(*began, (LONGEST_SILENCE + 30, REFUSED)).given_up is not None
 
 
 def test_one_that_has_answered_somebody_else_of_the_run_is_in_an_outage() -> None:
     clock = Clock()
     hearing = Reachability("localhost:5001", clock)
     hearing.failed(REFUSED)
-    hearing.known_to_answer()
+    hearing.record_answer()
     clock.now += 9000
     hearing.failed(REFUSED)
     assert hearing.given_up is None
@@ -71,8 +75,8 @@ def test_one_that_has_answered_somebody_else_of_the_run_is_in_an_outage() -> Non
 
 @pytest.mark.parametrize("kind", [RESET, SILENT])
 def test_silence_is_borne_for_its_time_from_the_first_failure_on(kind: Failure) -> None:
-    assert heard((40, kind), (39 + UNHEARD, kind)).given_up is None
-    given_up = heard((40, kind), (41, kind), (40 + UNHEARD, kind)).given_up
+    assert heard((40, kind), (39 + LONGEST_SILENCE, kind)).given_up is None
+    given_up = heard((40, kind), (41, kind), (40 + LONGEST_SILENCE, kind)).given_up
     assert given_up is not None
     assert (given_up.kind, given_up.retryable) == (kind.kind, False)
     assert given_up.message == (
@@ -87,7 +91,7 @@ def test_a_refusal_is_an_answer(answer: Failure) -> None:
 
 
 def test_what_was_asked_and_done_is_an_answer_be_it_late() -> None:
-    hearing = heard((0, REFUSED), (UNHEARD, REFUSED))
+    hearing = heard((0, REFUSED), (LONGEST_SILENCE, REFUSED))
     hearing.answered()
     hearing.failed(REFUSED)
     assert hearing.given_up is None

@@ -103,7 +103,7 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
         limiter = Limiter(
             "ghcr.io",
             limit=Limit(4),
-            ceiling=GlobalLimit(4),
+            global_limit=GlobalLimit(4),
             tasks=tasks,
             observer=lambda _: None,
             random=random,

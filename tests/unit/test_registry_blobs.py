@@ -163,7 +163,7 @@ async def test_a_layer_larger_than_the_registry_takes_is_not_sent() -> None:
     blob = Bytes(b"content")
     blob.size = (10 << 30) + 1
     async with RegistryClient({}, transport=httpx2.MockTransport(handle)) as client:
-        with pytest.raises(PushError, match="takes at most") as raised:
+        with pytest.raises(PushError, match="accepts at most") as raised:
             await client.upload(IMAGE, blob).attempt(Repository("ghcr.io", "acme/base"))
     assert raised.value.evidence.kind is Kind.TOO_LARGE
     assert blob.digest in raised.value.evidence.message

@@ -75,7 +75,7 @@ def test_where_no_line_is_of_the_index_that_is_bad_input(level: str) -> None:
 
 def test_an_index_of_one_platform_is_refused() -> None:
     told = refused(f"index[linux/amd64]:{TITLE}=App")
-    assert "names a platform, and the index is of all" in told
+    assert "names a platform, but the index is for all platforms" in told
 
 
 @pytest.mark.parametrize("line", ["title", "=App", "index:=App", "a key=App"])
@@ -89,4 +89,4 @@ def test_what_is_no_annotation_is_refused(line: str) -> None:
 def test_what_passes_unchanged_takes_no_annotations(source: str) -> None:
     told = refused(f"{TITLE}=App", source)
     assert told.startswith("annotations are for an index made from several sources")
-    assert f"{source!r} passes unchanged" in told
+    assert f"{source!r} is pushed unchanged" in told

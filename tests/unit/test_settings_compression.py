@@ -20,8 +20,8 @@ def test_layers_of_the_engine_of_layouts_and_archives_are_compressed(source: str
 @pytest.mark.parametrize(
     ("source", "more", "told"),
     [
-        ("docker://ghcr.io/acme/app:1", {}, "'docker://ghcr.io/acme/app:1' passes unchanged"),
-        ("oci-layout:a + oci-layout:b", {}, "passes unchanged"),
+        ("docker://ghcr.io/acme/app:1", {}, "'docker://ghcr.io/acme/app:1' is pushed unchanged"),
+        ("oci-layout:a + oci-layout:b", {}, "is pushed unchanged"),
         ("app:1", {"transport": "engine"}, "leave `transport` out"),
         ("oci-layout:a", {"referrers": "true"}, "changes the digest that referrers name"),
     ],

@@ -35,41 +35,41 @@ def test_a_signal_is_kept_with_its_exit_status(number: signal.Signals, status: i
 
 def test_the_first_signal_counts_and_is_told_once() -> None:
     interruption = Interruption.installed()
-    told: list[int | None] = []
-    interruption.tell(lambda: told.append(interruption.signal))
+    called: list[int | None] = []
+    interruption.set_listener(lambda: called.append(interruption.signal))
     come(signal.SIGTERM)
     come(signal.SIGINT)
     come(signal.SIGTERM)
-    assert told == [signal.SIGTERM]
+    assert called == [signal.SIGTERM]
     assert interruption.exit_status == 143
 
 
 def test_who_listens_late_is_told_at_once() -> None:
     interruption = Interruption.installed()
     come(signal.SIGINT)
-    told: list[str] = []
-    interruption.tell(lambda: told.append("first"))
-    interruption.tell(lambda: told.append("second"))
-    assert told == ["first", "second"]
+    called: list[str] = []
+    interruption.set_listener(lambda: called.append("first"))
+    interruption.set_listener(lambda: called.append("second"))
+    assert called == ["first", "second"]
 
 
 def test_a_signal_after_the_end_is_kept_and_told_to_nobody() -> None:
     interruption = Interruption.installed()
-    told: list[str] = []
-    interruption.tell(lambda: told.append("listener"))
-    interruption.tell_nobody()
+    called: list[str] = []
+    interruption.set_listener(lambda: called.append("listener"))
+    interruption.remove_listener()
     come(signal.SIGTERM)
-    assert told == []
+    assert called == []
     assert interruption.exit_status == 143
 
 
 def test_only_the_last_listener_is_told() -> None:
     interruption = Interruption.installed()
-    told: list[str] = []
-    interruption.tell(lambda: told.append("first"))
-    interruption.tell(lambda: told.append("second"))
+    called: list[str] = []
+    interruption.set_listener(lambda: called.append("first"))
+    interruption.set_listener(lambda: called.append("second"))
     come(signal.SIGTERM)
-    assert told == ["second"]
+    assert called == ["second"]
 
 
 def test_a_loop_that_sleeps_is_woken() -> None:
@@ -82,7 +82,7 @@ def test_a_loop_that_sleeps_is_woken() -> None:
         def wake() -> None:
             loop.call_soon_threadsafe(woken.set)
 
-        interruption.tell(wake)
+        interruption.set_listener(wake)
         loop.call_soon(come, signal.SIGTERM)
         await woken.wait()
 

@@ -63,7 +63,7 @@ def test_doubt_outlives_a_later_write_that_surely_failed_and_ends_with_the_proof
     known.failed(doubtful=False)
     assert known.in_doubt
 
-    known.proved(OURS)
+    known.was_verified(OURS)
     assert known.verified
     assert not known.in_doubt
 

@@ -72,7 +72,7 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
         limiter = Limiter(
             "ghcr.io",
             limit=Limit(4),
-            ceiling=GlobalLimit(4),
+            global_limit=GlobalLimit(4),
             tasks=tasks,
             observer=lambda _: None,
             random=Random(1),

@@ -48,7 +48,7 @@ def test_a_hold_that_comes_as_the_slot_is_given_out_is_waited_out() -> None:
             limiter = Limiter(
                 "ghcr.io",
                 limit=Limit(1),
-                ceiling=GlobalLimit(1),
+                global_limit=GlobalLimit(1),
                 tasks=tasks,
                 observer=lambda _: None,
                 random=Random(1),

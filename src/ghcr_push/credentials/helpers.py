@@ -49,7 +49,9 @@ def ask_helper(
         why = f"cannot be run ({error.strerror})"
     except ValueError as error:
         why = str(error)
-    raise HelperError(f"The credential helper {program} {why}; {registry} goes without.")
+    raise HelperError(
+        f"The credential helper {program} {why}; continuing without credentials for {registry}."
+    )
 
 
 def _read(done: subprocess.CompletedProcess[bytes]) -> Credential | None:

@@ -13,7 +13,7 @@ GITHUB: Final = "https://github.com"
 GHCR: Final = "ghcr.io"
 
 NOT_FOR_GHCR: Final = (
-    f"{GHCR} goes without credentials: `token` is the job's own on this GitHub server, "
+    f"No credentials are used for {GHCR}: `token` is the job's own on this GitHub server, "
     f"and {GHCR} does not accept it. Give `username` and `password`."
 )
 

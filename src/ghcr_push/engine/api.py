@@ -18,7 +18,7 @@ from anyio.abc import Process
 
 from ghcr_push import tracing
 from ghcr_push.documents import as_dict, as_list, json_object
-from ghcr_push.engine.command import QUESTION_LIMIT, DockerCommand, no_engine, not_started
+from ghcr_push.engine.command import SHORT_CALL_LIMIT, DockerCommand, no_engine, not_started
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Descriptor, Kind
 from ghcr_push.references import Digest, Repository
@@ -54,7 +54,7 @@ class EngineApi:
         described = json_object(answer.content) if answer.is_success else None
         return as_list((described or {}).get("Manifests"))
 
-    async def is_whole(self, image: str) -> bool:
+    async def is_complete(self, image: str) -> bool:
         """Return whether the engine has all parts of an image, as far as it says (from 28 on)."""
         try:
             return all(each["Available"] for each in await self.manifests(image))
@@ -64,9 +64,9 @@ class EngineApi:
     async def _get(self, path: str, headers: Mapping[str, str]) -> httpx2.Response:
         base, transport = self._way()
         try:
-            with anyio.fail_after(QUESTION_LIMIT):
+            with anyio.fail_after(SHORT_CALL_LIMIT):
                 async with httpx2.AsyncClient(
-                    transport=transport, timeout=QUESTION_LIMIT, trust_env=False
+                    transport=transport, timeout=SHORT_CALL_LIMIT, trust_env=False
                 ) as client:
                     with tracing.request("GET", f"{base}{path}") as made:
                         answer = await client.get(f"{base}{path}", headers=headers)

@@ -13,7 +13,7 @@ from ghcr_push.credentials import docker_environment
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Kind
 
-QUESTION_LIMIT: Final = 60.0
+SHORT_CALL_LIMIT: Final = 60.0
 """Time limit in seconds of a call that a working engine answers at once."""
 
 CONTENT_TRUST: Final = "DOCKER_CONTENT_TRUST"
@@ -44,15 +44,15 @@ class DockerCommand:
         """Return the command line with ``arguments``."""
         return ["docker", "--config", str(self.config), *arguments]
 
-    async def ask(self, *arguments: str) -> tuple[int, str, str]:
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run docker; return its exit status and the output of both streams."""
         words = self.words(*arguments)
         try:
-            with tracing.command(words) as run, anyio.fail_after(QUESTION_LIMIT):
+            with tracing.command(words) as traced, anyio.fail_after(SHORT_CALL_LIMIT):
                 done = await anyio.run_process(
                     words, stdout=PIPE, stderr=PIPE, check=False, env=self.environ
                 )
-                run.status = done.returncode
+                traced.status = done.returncode
         except TimeoutError as error:
             raise no_engine(f"docker {arguments[0]} {arguments[1]} gave no answer") from error
         except (OSError, ValueError) as error:
@@ -63,9 +63,9 @@ class DockerCommand:
             done.stderr.decode(errors="replace"),
         )
 
-    async def tell(self, *arguments: str) -> None:
+    async def run_checked(self, *arguments: str) -> None:
         """Run docker; raise ``PushError`` with its output if it fails."""
-        status, _, err = await self.ask(*arguments)
+        status, _, err = await self.run(*arguments)
         if status:
             raise PushError.of(Origin.STORE, err.strip())
 

@@ -20,7 +20,7 @@ from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import push
 from ghcr_push.failures import Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
-from ghcr_push.pushing.context import judged
+from ghcr_push.pushing.context import classify_early
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources.classic import read_classic
 from ghcr_push.sources.compressor import LayerCompressor
@@ -95,7 +95,7 @@ class DockerEngine:
             return dict.fromkeys(sources, classify(error.evidence))
         except Exception as error:  # noqa: BLE001 - what is unclear fails one image only
             if len(sources) == 1:
-                return {sources[0]: judged(error, str(sources[0]))}
+                return {sources[0]: classify_early(error, str(sources[0]))}
         found: dict[Source, Image | Failure] = {}
         for source in sources:
             found |= await self._inspect([source])
@@ -108,12 +108,12 @@ class DockerEngine:
         try:
             chosen, part = await self._platforms.choose(source, image)
         except Exception as error:  # noqa: BLE001 - an internal error fails this image only
-            return judged(error, str(source))
+            return classify_early(error, str(source))
         return FoundContent(image=chosen, read=partial(self._read, source, chosen, part))
 
     async def _inspect_together(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:
         names = [source.image for source in sources]
-        _, out, err = await self._command.ask(
+        _, out, err = await self._command.run(
             "image", "inspect", "--format", "{{json .}}", "--", *names
         )
         missing = {"".join(names) for names in _NO_SUCH_IMAGE.findall(err)}
@@ -133,7 +133,7 @@ class DockerEngine:
         media_type = as_dict(inspected.get("Descriptor")).get("mediaType")
         if media_type is None:
             return image
-        whole = media_type not in media_types.INDEXES or await self._api.is_whole(image.id)
+        whole = media_type not in media_types.INDEXES or await self._api.is_complete(image.id)
         return replace(image, whole=whole)
 
     @asynccontextmanager
@@ -191,7 +191,7 @@ class DockerEngine:
         if isinstance(before, Image) and before.id == wanted.id:
             yield
             return
-        await self._command.tell("image", "tag", "--", source.image, str(target))
+        await self._command.run_checked("image", "tag", "--", source.image, str(target))
         try:
             yield
         finally:
@@ -201,9 +201,9 @@ class DockerEngine:
                 suppress(PushError),  # a stopped engine does not undo what landed
             ):
                 if isinstance(before, Image):
-                    await self._command.ask("image", "tag", "--", before.id, str(target))
+                    await self._command.run("image", "tag", "--", before.id, str(target))
                 else:
-                    await self._command.ask("image", "rm", "--no-prune", "--", str(target))
+                    await self._command.run("image", "rm", "--no-prune", "--", str(target))
 
     # -- the registry, as the engine sees it --------------------------------------------------
 

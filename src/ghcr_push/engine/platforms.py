@@ -17,7 +17,7 @@ from ghcr_push.model import Descriptor, Image, Kind, Source
 from ghcr_push.references import Digest
 from ghcr_push.sources.content import image_of
 from ghcr_push.sources.graph import ENGINES_IMAGE, Child, platform_of, the_one
-from ghcr_push.sources.images import SavedImage, not_whole
+from ghcr_push.sources.images import SavedImage, incomplete
 from ghcr_push.sources.plain import image_compressing, plain_layers
 from ghcr_push.sources.saved import SavedImages
 
@@ -101,7 +101,7 @@ class Platforms:
     async def _knows_platforms(self) -> bool:
         """Get, once per run, the API version that engine and docker command agree on."""
         if self._saves_one is None:
-            _, version, _ = await self._command.ask("version", "--format", "{{.Client.APIVersion}}")
+            _, version, _ = await self._command.run("version", "--format", "{{.Client.APIVersion}}")
             found = re.match(r"(\d+)\.(\d+)", version)
             self._saves_one = found is not None and (int(found[1]), int(found[2])) >= _SAVES_ONE
         return self._saves_one
@@ -129,8 +129,8 @@ def _choice(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Sele
         available, size = images[chosen]["Available"], int(images[chosen]["Size"]["Content"])
     except (KeyError, TypeError, ValueError) as error:
         message = f"the engine's list of platforms cannot be read: {error!r}"
-        raise not_whole(message) from error
+        raise incomplete(message) from error
     if not available:
-        raise not_whole(f"missing content: platforms {chosen.platform}", Kind.CONTENT_MISSING)
+        raise incomplete(f"missing content: platforms {chosen.platform}", Kind.CONTENT_MISSING)
     image = Image(id=str(chosen.digest), layers=0, digest=chosen.digest, size=size)
     return image, Selection(options=("--platform", chosen.platform))

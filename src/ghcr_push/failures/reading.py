@@ -55,7 +55,7 @@ def read(evidence: ErrorInfo) -> ErrorText:
         if not code and (found := _CODE.search(masked)):
             code = found[1].upper().replace(" ", "_")
     return ErrorText(
-        text=text or _nothing_said(evidence),
+        text=text or _no_text(evidence),
         masked=masked,
         status=status,
         code=code,
@@ -204,7 +204,7 @@ def _longest_wait(raw: str, header: float | None) -> float | None:
     return max(waits, default=None)
 
 
-def _nothing_said(evidence: ErrorInfo) -> str:
+def _no_text(evidence: ErrorInfo) -> str:
     if evidence.status is None:
         return "no answer and no text"
     return f"HTTP {with_phrase(evidence.status)}, without a text"

@@ -64,7 +64,7 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
                 app.push(
                     settings,
                     environ={**environ, **runner.places.certificates()},
-                    observer=runner.tell,
+                    observer=runner.show,
                     interruption=interruption,
                 )
             )
@@ -99,7 +99,7 @@ class Runner:
 
     # -- the log ----------------------------------------------------------------------------
 
-    def tell(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         """Print an event; the engine's output goes into a separate group."""
         if isinstance(event, Noticed):
             self.notice(event.sentence)
@@ -174,7 +174,7 @@ class Runner:
         for sentence in delivery.notices:
             self.notice(sentence)
         for sentence in delivery.undelivered:
-            self._tell_unwritten(sentence)
+            self._report_unwritten(sentence)
         report = delivery.report
         self._write("the outputs", lambda: self._set_outputs(outputs(report, delivery.path)))
         if settings.summary:
@@ -185,10 +185,10 @@ class Runner:
                     summary(report, protected=protected, guide=guide(self._environ))
                 ),
             )
-        self._tell_result(report)
+        self._print_result(report)
         return delivery
 
-    def _tell_result(self, report: Report) -> None:
+    def _print_result(self, report: Report) -> None:
         """Print the result: causes as annotations, details folded."""
         print(escape_commands(headline(report)))
         shown = annotations(report)
@@ -226,9 +226,9 @@ class Runner:
         try:
             write()
         except Exception as error:  # noqa: BLE001 - the library raises bare exceptions
-            self._tell_unwritten(unwritten(what, error))
+            self._report_unwritten(unwritten(what, error))
 
-    def _tell_unwritten(self, sentence: str) -> None:
+    def _report_unwritten(self, sentence: str) -> None:
         core.error(
             escape_commands(f"{sentence}. The log has every result."),
             title="A result could not be written",

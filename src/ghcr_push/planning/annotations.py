@@ -63,7 +63,7 @@ def read_annotations(
             if level in {_INDEX, _DESCRIPTOR}
         ]
         if any(level == _INDEX and platform for level, platform in levels):
-            findings.refuse(_NAME, line, "names a platform, and the index is of all")
+            findings.refuse(_NAME, line, "names a platform, but the index is for all platforms")
         if not levels:
             others.append(line)
         found |= {(*level, match["key"]): match["value"] for level in levels}
@@ -86,7 +86,7 @@ def read_annotations(
             _NAME,
             None,
             "are for an index made from several sources (`SOURCE + SOURCE`), and "
-            f"{quoted(str(single[0]))} passes unchanged; annotate it where it is built",
+            f"{quoted(str(single[0]))} is pushed unchanged; annotate it where it is built",
         )
     each = sorted((*key, value) for key, value in found.items())
     return Annotations(

@@ -197,7 +197,7 @@ def _check_sources(settings: Settings, locations: Locations, findings: Findings)
         findings.refuse(
             "transport",
             settings.transport,
-            f"pushes images of the Docker Engine only, and {quoted(str(elsewhere[0]))} is none; "
+            f"pushes images of the Docker Engine only, and {quoted(str(elsewhere[0]))} is not one; "
             "leave `transport` out",
         )
     if settings.compress_layers:
@@ -228,7 +228,7 @@ def _check_compression(settings: Settings, locations: Locations, findings: Findi
         if isinstance(location, RegistryLocation | MergedLocation):
             refuse(
                 "is for images of the engine, layouts and archives, and "
-                f"{quoted(str(source))} passes unchanged; compress its layers where it is built"
+                f"{quoted(str(source))} is pushed unchanged; compress its layers where it is built"
             )
             return
 

@@ -35,7 +35,7 @@ class _BlobPush:
     """The latest one."""
     done: bool = False
     believed: bool = True
-    """Whether a read is believed that finds it; if not, it is sent without one."""
+    """Whether a read that finds it is trusted; if not, it is sent without a read."""
 
     @property
     def bytes_there(self) -> int:
@@ -174,7 +174,7 @@ class ContentPush:
         async with self._content.received(self) as receiver:
             with receiver.scope:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._tell)
+                    tasks.start_soon(self._report_progress)
                     async with anyio.create_task_group() as uploads:
                         try:
                             async for blob in self._timed(receiver):
@@ -198,7 +198,7 @@ class ContentPush:
         """Return the error that ended the content: an unreadable image is a failed attempt."""
         if not isinstance(error, PushError):
             return error
-        failure = self._context.judge(error, self.repository)
+        failure = self._context.classify(error, self.repository)
         if not self.may_begin():
             return NotStartedError()
         self._end_pass(failure)
@@ -224,7 +224,7 @@ class ContentPush:
         if journal.step is None:  # another repository started it and has left
             self.pass_begins()
         self._end_pass(failed.failure)
-        self._context.tell_wait(self.units.seed, journal, failed, tries, wait)
+        self._context.report_wait(self.units.seed, journal, failed, tries, wait)
 
     def _end_pass(self, failure: Failure | None) -> None:
         """Record the current pass if there is anything to report, which is rare."""
@@ -291,25 +291,27 @@ class ContentPush:
             if mount_candidate() is None and (refusal := await self._refusal()):
                 raise AttemptError(refusal, counts=True)
 
-            def rest() -> float:
-                return 0.0 if mount_candidate() else self._content.rests
+            def source_wait() -> float:
+                return 0.0 if mount_candidate() else self._content.source_wait
 
-            return await unit.send(blob.digest, attempt, look_again, rest)
+            return await unit.send(blob.digest, attempt, look_again, source_wait)
 
     async def _send_unseen(self, blob: Blob, upload: Upload, unit: Unit) -> BlobOutcome:
         """Send the blob once, without looking for it or mounting it."""
         return await unit.send(
-            blob.digest, lambda: self._upload(upload, None), rest=lambda: self._content.rests
+            blob.digest,
+            lambda: self._upload(upload, None),
+            source_wait=lambda: self._content.source_wait,
         )
 
     async def _upload(self, upload: Upload, origin: Repository | None) -> BlobOutcome:
-        """Attempt an upload once; a wait that its source asks for is one for all content there."""
+        """Attempt an upload once; a wait that its source asks for holds for all content there."""
         try:
             return await upload.attempt(origin)
         except PushError as error:
             evidence = error.evidence
             if evidence.kind is Kind.SOURCE_UNREACHABLE and evidence.retry_after:
-                self._content.rest(evidence.retry_after)
+                self._content.delay_source(evidence.retry_after)
             raise
 
     async def _is_there(
@@ -375,14 +377,14 @@ class ContentPush:
                 raise
 
         async def attempt() -> None:
-            await self.unknown_blobs.mend()
+            await self.unknown_blobs.resend_reported()
             await unit.send(manifest.digest, request)
 
         await unit.persist(attempt)
 
     # -- progress ----------------------------------------------------------------------------
 
-    async def _tell(self) -> None:
+    async def _report_progress(self) -> None:
         while True:
             await anyio.sleep(self._context.progress_every)
             self._log.count()

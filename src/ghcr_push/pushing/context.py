@@ -80,7 +80,7 @@ class RunContext:
         """Return the reader for the tags of ``registry``."""
         return self.engine if self.reach.only_engine(registry) else self.registry
 
-    def judge(self, error: Exception, repository: Repository, *, held: bool = False) -> Failure:
+    def classify(self, error: Exception, repository: Repository, *, held: bool = False) -> Failure:
         """Classify an error of one attempt; ``held``: the repository has the bytes already.
 
         Any other error than an adapter's ``PushError`` is internal, and logged with its traceback.
@@ -97,7 +97,7 @@ class RunContext:
             tracing.unknown(str(repository), failure.details or failure.message)
         return failure
 
-    def tell_wait(
+    def report_wait(
         self,
         target: Target,
         journal: Journal,
@@ -112,7 +112,7 @@ class RunContext:
         number, most = self.backoff.spent(failed.failure, tries)
         self.observer(Waiting(target, step, number, most, failed.failure, seconds, blob))
 
-    def tell_unreadable(self, repository: Repository, failure: Failure) -> None:
+    def report_unreadable(self, repository: Repository, failure: Failure) -> None:
         """Report, once per repository, that its tags cannot be read back."""
         if repository not in self.unreadable:
             self.unreadable.add(repository)
@@ -151,7 +151,7 @@ def internal(error: Exception, where: str) -> Failure:
     )
 
 
-def judged(error: Exception, where: str) -> Failure:
+def classify_early(error: Exception, where: str) -> Failure:
     """Classify an error of a read before the run: an error from no adapter is internal."""
     first = tracing.leaves(error)[0]
     return classify(first.evidence) if isinstance(first, PushError) else internal(error, where)

@@ -17,7 +17,7 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.planning.settings import OnProtected, Settings
-from ghcr_push.pushing.context import judged
+from ghcr_push.pushing.context import classify_early
 from ghcr_push.pushing.ports import Registry
 from ghcr_push.pushing.pressure.reachability import NO_ANSWER
 from ghcr_push.pushing.reads import answered
@@ -88,7 +88,7 @@ class DryRun:
                 seen = await answered(read, within=READ_TIMEOUT)
                 same = seen is not None and await self._named_by(target, seen, image)
             except Exception as error:  # noqa: BLE001 - costs only the report on the tag
-                self._tell_unread(target, error)
+                self._report_unread(target, error)
                 return self._unlooked(target, image)
         return self._planned(target, image, seen, same=same)
 
@@ -123,10 +123,10 @@ class DryRun:
             digest=before if same else None,
         )
 
-    def _tell_unread(self, target: Target, error: Exception) -> None:
+    def _report_unread(self, target: Target, error: Exception) -> None:
         """Report, once, what could not be read; without an answer, ask nothing more there."""
         repository = target.reference.repository
-        failure = judged(error, str(repository))
+        failure = classify_early(error, str(repository))
         place = repository.registry if failure.kind in NO_ANSWER else str(repository)
         if place not in self._unread:
             self._unread.add(place)

@@ -115,7 +115,7 @@ class Execution:
                     read = DryRun(self.plan, images, made.registry, self._settings, self._notice)
                     return await read.results()
                 self._run = self._new_run(found, made, reach)
-                self._tell_who_pushes_first(images)
+                self._announce_docker_push(images)
                 self._listen(self._run.cancel)
             if self._run is None:
                 return self._ended_before_run()
@@ -189,7 +189,7 @@ class Execution:
         settings = self._settings
         return settings.transport is Transport.AUTO and not settings.all_or_nothing
 
-    def _tell_who_pushes_first(self, images: Mapping[Source, Image | Failure]) -> None:
+    def _announce_docker_push(self, images: Mapping[Source, Image | Failure]) -> None:
         there = (image for image in images.values() if isinstance(image, Image))
         if self._engine_first and any(engine_is_quicker(image) for image in there):
             self._notice(

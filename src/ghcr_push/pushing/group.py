@@ -33,7 +33,7 @@ T = TypeVar("T")
 QUICKER_FROM: Final = 32 << 20
 """Bytes of an image from which ``docker push`` is faster for a containerd store.
 
-That store exports 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``bench/carry.py``).
+That store exports 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``bench/one_image.py``).
 """
 
 
@@ -163,7 +163,7 @@ class GroupPush:
         if self._only_engine and self._together.wanted:
             self._fail(ours(Kind.INPUT, ONLY_ENGINE))
         elif self._only_engine and self._image.in_engine:
-            self._registry_state.limiter.outage.known_to_answer()
+            self._registry_state.limiter.outage.record_answer()
             await self._land_all(self._unended, self._in_engine(None))
         elif self._only_engine:
             self._fail(ours(Kind.NETWORK, _OUT_OF_REACH))
@@ -177,7 +177,7 @@ class GroupPush:
             self._leave(named)
             return
         digest = next(iter(named.values()), None)
-        digest = digest or await self._pushed_first() or await self._upload()
+        digest = digest or await self._docker_push_first() or await self._upload()
         if digest is not None:
             self._content.decide(self._repository)
             if not await self._copy_referrers():
@@ -221,7 +221,7 @@ class GroupPush:
         except AttemptError as failed:
             return failed.failure
         except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
-            return self._context.judge(error, self._repository)
+            return self._context.classify(error, self._repository)
 
     def _content_push(self, seed: TagPush, content: SharedContent) -> ContentPush:
         seed.content = seed.content or ContentLog(tries_before=seed.tries)
@@ -271,7 +271,7 @@ class GroupPush:
                 tasks.start_soon(look, run)
         return named
 
-    async def _pushed_first(self) -> Digest | None:
+    async def _docker_push_first(self) -> Digest | None:
         """Let ``docker push`` try once if it is faster; return the digest if it succeeds.
 
         If it fails, we try ourselves: the size of an image must not change the outcome.
@@ -279,9 +279,9 @@ class GroupPush:
         seed = next(iter(self._unended), None)
         if seed is None or not engine_is_quicker(self._image):
             return None
-        return await self._pushed_once(seed)
+        return await self._docker_push_once(seed)
 
-    async def _pushed_in_our_place(self, seed: TagPush, failure: Failure) -> Digest | None:
+    async def _docker_push_instead(self, seed: TagPush, failure: Failure) -> Digest | None:
         """Let ``docker push`` try once if the engine lacks layers; return the digest if so.
 
         It may mount them from where the image was pulled. It must not try if platforms may be
@@ -290,9 +290,9 @@ class GroupPush:
         lacks_layers = failure.kind is Kind.CONTENT_MISSING and self._image.whole is True
         if not lacks_layers or engine_is_quicker(self._image):  # it has tried in this case
             return None
-        return await self._pushed_once(seed)
+        return await self._docker_push_once(seed)
 
-    async def _pushed_once(self, seed: TagPush) -> Digest | None:
+    async def _docker_push_once(self, seed: TagPush) -> Digest | None:
         if not (self._context.engine_first and self._image.in_engine and seed.may_begin):
             return None
         if await self._write_access.refusal(self._repository):
@@ -326,7 +326,7 @@ class GroupPush:
             self._manifests.know(uploaded)
             return uploaded.digest
         self._write_access.learn(self._repository, uploaded)
-        if digest := await self._pushed_in_our_place(seed, uploaded):
+        if digest := await self._docker_push_instead(seed, uploaded):
             return digest
         self._fail(uploaded)
         return None

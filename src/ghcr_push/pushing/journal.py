@@ -48,7 +48,7 @@ class Journal:
         self._limit = limit
         self._answered = None
 
-    def prove(self) -> None:
+    def verifying(self) -> None:
         """Record that the write was answered; the read-back follows."""
         self.step = Step.PROVE
         self._answered = self._clock() - self._began

@@ -84,7 +84,7 @@ class KnownBlobs:
             elif origin in self._origins:
                 self._origins.remove(origin)
                 self._context.observer(
-                    Noticed(f"nothing is mounted from {origin}: {failed.failure.message}")
+                    Noticed(f"not mounting layers from {origin}: {failed.failure.message}")
                 )
             return
         self._asked.add((origin, digest))

@@ -40,15 +40,15 @@ class Progress:
     def stalled(self) -> bool:
         """Return whether the registry makes no progress: an outage, a hold, or silence."""
         outage = self._limiter.outage
-        seen = (outage.heard_at, sum(upload.bytes_sent for upload, _ in self._uploads))
+        seen = (outage.answered_at, sum(upload.bytes_sent for upload, _ in self._uploads))
         idle = outage.answers and not self._limiter.busy
         if seen != self._seen or idle:
             self._seen, self._since = seen, self._clock()
         now = self._clock()
         if outage.answers and now - self._since > QUIET + self._committing:
-            outage.missed()
-        in_trouble = not outage.answers and now - outage.heard_at > IN_TROUBLE
-        return self._limiter.shut or in_trouble
+            outage.overdue()
+        in_trouble = not outage.answers and now - outage.answered_at > IN_TROUBLE
+        return self._limiter.blocked or in_trouble
 
     @property
     def _committing(self) -> float:

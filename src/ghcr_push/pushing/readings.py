@@ -53,7 +53,7 @@ class Participant(Protocol):
 
 
 class Receiver:
-    """One participant's part in a reading: iterates over blobs, then has the ``whole``.
+    """One participant's part in a reading: iterates over blobs, then has the ``whole`` image.
 
     Each blob that it yields must be returned with ``done``. ``scope`` is cancelled if the
     participant has to give way; then ``gave_way`` is true.
@@ -116,7 +116,7 @@ class Receiver:
         self._news = anyio.Event()
 
     @property
-    def takes_up(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it takes part in a current pass, or holds temporary space."""
         return self._reading.begun or any(self in each for each in self._reading.held.values())
 
@@ -230,7 +230,7 @@ class Readings:
         """Those that wait for their turn or run, in the order of their requests."""
         self.receivers: set[Receiver] = set()
         """All participants of a reading, and all that hold blobs of one that has ended."""
-        self.rest_until: dict[str | SharedContent, float] = {}
+        self.no_reads_until: dict[str | SharedContent, float] = {}
         """The time before which a source registry, or that of one content, is not to be read."""
         self._changed = anyio.Event()
 
@@ -271,11 +271,11 @@ class Readings:
             self._make_way()
 
     def _make_way(self) -> None:
-        """Make readings for silent registries give way to a waiting one for a working registry."""
+        """Make readings for silent registries give way to one that waits for a working registry."""
         if not any(reading.waits and not reading.stalled for reading in self._open):
             return
         for receiver in self.receivers:
-            if receiver.takes_up and receiver.participant.stalled():
+            if receiver.is_active and receiver.participant.stalled():
                 receiver.give_way()
 
     def _notify(self) -> None:
@@ -303,23 +303,23 @@ class SharedContent:
         self._word = anyio.Event()
 
     @property
-    def rests(self) -> float:
-        """Seconds for which its source registry asked not to be read."""
-        until = self._readings.rest_until.get(self._read_from, 0.0)
+    def source_wait(self) -> float:
+        """Seconds for which its source registry must not be read yet."""
+        until = self._readings.no_reads_until.get(self._read_from, 0.0)
         return max(0.0, until - self._readings.context.clock())
 
-    def rest(self, seconds: float) -> None:
+    def delay_source(self, seconds: float) -> None:
         """Read nothing from its source registry for so long, and no other content from there.
 
-        A wait that would pass the run's deadline is not kept: who was asked for it gives up, and
-        other content asks for itself.
+        A wait that would pass the run's deadline is not recorded: this content gives up, and other
+        content sends its own request.
         """
         context = self._readings.context
         if context.backoff.passes_deadline(seconds):
             return
         until = context.clock() + seconds
-        before = self._readings.rest_until.get(self._read_from, 0.0)
-        self._readings.rest_until[self._read_from] = max(before, until)
+        before = self._readings.no_reads_until.get(self._read_from, 0.0)
+        self._readings.no_reads_until[self._read_from] = max(before, until)
 
     def expect(self, repository: Repository) -> None:
         """Record that ``repository`` may need it and its referrers, and will report."""
@@ -385,7 +385,7 @@ class SharedContent:
     async def _wait_after(self, error: Exception, leader: Participant) -> None:
         """Wait as the policy says before another pass; raise ``error`` if there is none."""
         context = self._readings.context
-        failed = AttemptError(context.judge(error, leader.repository), counts=True)
+        failed = AttemptError(context.classify(error, leader.repository), counts=True)
         self._tries.spend(failed)
         wait = context.backoff.wait(failed, self._tries)
         if context.backoff.gives_up(failed, self._tries, wait):

@@ -52,7 +52,7 @@ class Reader:
         try:
             result = await answered(request(), within=READ_TIMEOUT)
         except Exception as error:  # an internal error, too, fails this read alone
-            failure = self._context.judge(error, self._repository)
+            failure = self._context.classify(error, self._repository)
             counts = reading.failed(failure)
             given_up = self._limiter.outage.given_up
             raise AttemptError(given_up or failure, counts=counts) from error
@@ -69,5 +69,5 @@ async def answered(request: Awaitable[T], *, within: float) -> T:
         with anyio.fail_after(within):
             return await request
     except TimeoutError as error:
-        message = f"no end after {within:g} s, given up"
+        message = f"timed out after {within:g} s"
         raise PushError.of(Origin.RUN, message, Kind.TIMEOUT) from error

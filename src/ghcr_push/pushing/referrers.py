@@ -126,10 +126,10 @@ class ReferrerPush:
                 return None if await unit.read(Step.LOOK, at_once) == seen else False
 
             if await unit.send(manifest.digest, write, moved):
-                await unit.read(Step.PROVE, lambda: self._prove(head, manifest, tag))
+                await unit.read(Step.PROVE, lambda: self._verify(head, manifest, tag))
                 return True
 
-    async def _prove(
+    async def _verify(
         self, head: Callable[[], Awaitable[Descriptor | None]], manifest: Manifest, tag: str
     ) -> None:
         for pause in (0.0, *LAG_PAUSES) if self._context.verify else ():

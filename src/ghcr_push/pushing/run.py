@@ -71,11 +71,11 @@ class PushRun:
         return with_hindsight([run.result or run.cut_off(failure) for run in self._runs])
 
     def _set_up(self, timers: TaskGroup) -> None:
-        ceiling = GlobalLimit(self._context.max_parallel)
+        global_limit = GlobalLimit(self._context.max_parallel)
         for group in self._plan.groups:
             registry = group.repository.registry
             if registry not in self._registry_states:
-                self._registry_states[registry] = self._new_state(registry, ceiling, timers)
+                self._registry_states[registry] = self._new_state(registry, global_limit, timers)
             limiter, may_start = self._registry_states[registry].limiter, self._control.may_start
             runs = [TagPush(each, self._context, limiter, may_start) for each in group.targets]
             self._groups.append((group, runs))
@@ -94,12 +94,14 @@ class PushRun:
             shared[content].expect(group.repository)
         return shared
 
-    def _new_state(self, registry: str, ceiling: GlobalLimit, timers: TaskGroup) -> RegistryState:
+    def _new_state(
+        self, registry: str, global_limit: GlobalLimit, timers: TaskGroup
+    ) -> RegistryState:
         context = self._context
         limiter = Limiter(
             registry,
             limit=(AdaptiveLimit if context.adaptive else Limit)(context.max_parallel),
-            ceiling=ceiling,
+            global_limit=global_limit,
             tasks=timers,
             observer=context.observer,
             random=context.backoff.random,
@@ -115,15 +117,15 @@ class PushRun:
         try:
             await self._push_group(group, runs)
         except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
-            self._control.fail_all(runs, self._context.judge(error, group.repository))
+            self._control.fail_all(runs, self._context.classify(error, group.repository))
         finally:
             registry = group.repository.registry
             self._groups_left[registry] -= 1
             if not self._groups_left[registry]:
                 self._registry_states[registry].limiter.share.leave()
-        self._tell_others(group, runs)
+        self._notify_others(group, runs)
 
-    def _tell_others(self, group: Group, runs: list[TagPush]) -> None:
+    def _notify_others(self, group: Group, runs: list[TagPush]) -> None:
         """Tell the groups that wait for this one how it ended."""
         for run in runs:
             if run.result and run.result.failure:
@@ -170,4 +172,4 @@ class PushRun:
         if self._control.failing_fast and not run.tried:
             return ours(Kind.FAIL_FAST, "another target had failed, and fail-fast is on")
         registry = self._registry_states[run.repository.registry]
-        return out_of_time(run.failing or content_failing or registry.limiter.trouble)
+        return out_of_time(run.failing or content_failing or registry.limiter.current_failure)

@@ -78,7 +78,7 @@ class TagPush:
         self._tag_state = TagState()
         self._last_look: Look | None = None
         """None if the tag could not be read."""
-        self._unproved: Failure | None = None
+        self._unverified: Failure | None = None
         """How the last read-back failed, if it did."""
 
     @property
@@ -117,8 +117,8 @@ class TagPush:
         """
         own, content = self._journal.attempts, self.content.attempts if self.content else ()
         if self.content and content and (not own or content[-1].started >= own[-1].started):
-            return self.content.failing or self._unproved
-        return self._journal.failing or self._unproved
+            return self.content.failing or self._unverified
+        return self._journal.failing or self._unverified
 
     @property
     def protected(self) -> bool:
@@ -178,7 +178,7 @@ class TagPush:
         except AttemptError as failed:
             return self.fail(failed.failure)
         except Exception as error:  # noqa: BLE001 - an internal error must not fail other targets
-            failure = self._context.judge(error, self.repository)
+            failure = self._context.classify(error, self.repository)
             self._journal.close(failure)
             return self.fail(failure)
         return self._finish(self._tag_state.outcome)
@@ -189,7 +189,7 @@ class TagPush:
         """Attempt once, and record it unless its read found everything in place."""
         try:
             if await self._look_and_write(content):
-                await self._prove()
+                await self._verify()
         except AttemptError as failed:
             if not self.may_begin:  # its first read came after the end: it was never tried
                 raise NotStartedError from failed
@@ -239,8 +239,8 @@ class TagPush:
             return False
         if await content.named_by(seen):
             whole = self._tag_state.sent and not self._tag_state.incomplete
-            if whole or await content.is_whole(seen.digest):
-                self._tag_state.proved(seen)
+            if whole or await content.is_complete(seen.digest):
+                self._tag_state.was_verified(seen)
                 return True
             self._tag_state.incomplete = True
             return False
@@ -307,7 +307,7 @@ class TagPush:
         except PushError as error:
             # for a manifest that the repository already holds: it accepted the bytes before
             held = content.step is Step.RETAG
-            failure = self._context.judge(error, self.repository, held=held)
+            failure = self._context.classify(error, self.repository, held=held)
             # only the containerd store, which knows the digest beforehand, pushes an index
             self._tag_state.in_part |= content.step is Step.PUSH and content.digest is not None
             return AttemptError(failure, counts=slot.failed(failure))
@@ -346,31 +346,31 @@ class TagPush:
             return await self._weigh(seen, content)
         if seen is None or self._tag_state.incomplete or not await content.named_by(seen):
             return False
-        self._tag_state.proved(seen)
+        self._tag_state.was_verified(seen)
         return True
 
-    async def _prove(self) -> None:
+    async def _verify(self) -> None:
         """Read the tag until it names the sent digest, for about 30 s of lag."""
         if self._tag_state.verified or self._tag_state.kept or not self._context.verify:
             return
-        self._journal.prove()
+        self._journal.verifying()
         for pause in LAG_PAUSES:
             try:
-                if await self._is_proved():
+                if await self._is_verified():
                     return
                 asked = 0.0
             except AttemptError as failed:
                 if not failed.failure.retryable:
                     raise
-                self._unproved = failed.failure
+                self._unverified = failed.failure
                 asked = failed.failure.asked_wait or 0.0
             await anyio.sleep(max(asked, pause * self._context.backoff.random.uniform(1.0, 1.2)))
-        if not await self._is_proved():
+        if not await self._is_verified():
             names = f"still names {self._tag_state.before or 'nothing'}"
             failure = ours(Kind.NOT_VISIBLE, f"{self.tag} {names} after the write")
             raise AttemptError(failure, counts=True)
 
-    async def _is_proved(self) -> bool:
+    async def _is_verified(self) -> bool:
         try:
             seen = await self._reader.in_turn(self._head)
         except AttemptError as failed:
@@ -378,13 +378,13 @@ class TagPush:
             if self._context.reach.only_engine(self.repository.registry):
                 return True
             if self._may_not_be_read(failed.failure):
-                self._context.tell_unreadable(self.repository, failed.failure)
+                self._context.report_unreadable(self.repository, failed.failure)
                 return True
             raise
         if seen is None:
             return False
         if seen.digest == self._tag_state.digest:
-            self._tag_state.proved(seen)
+            self._tag_state.was_verified(seen)
             return True
         if self._tag_state.is_overtaken_by(seen):
             raise self._overtaken(seen)
@@ -449,7 +449,7 @@ class TagPush:
     # -- the record -------------------------------------------------------------------------
 
     def _before_wait(self, failed: AttemptError, seconds: float) -> None:
-        self._context.tell_wait(self.target, self._journal, failed, self._tries, seconds)
+        self._context.report_wait(self.target, self._journal, failed, self._tries, seconds)
 
     def _engine_said(self, lines: Sequence[str]) -> None:
         self._context.observer(EngineSaid(self.target, tuple(lines)))
@@ -485,7 +485,7 @@ class TagPush:
             if self._journal.step is None:
                 self._journal.open(Step.LOOK, self._limiter.limit)
             self._journal.close(None)
-            self._tag_state.proved(seen)
+            self._tag_state.was_verified(seen)
             self._finish(self._tag_state.outcome)
 
     def _finish(self, outcome: Outcome, failure: Failure | None = None) -> TargetResult:

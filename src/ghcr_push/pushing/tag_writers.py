@@ -58,11 +58,11 @@ class Manifests:
                 )
             return self._known[digest]
 
-    def was_whole(self, digest: Digest) -> bool:
+    def was_complete(self, digest: Digest) -> bool:
         """Return whether no part of the manifest is known to have been missing."""
         return self._whole.get(digest, True)
 
-    async def is_whole(self, digest: Digest) -> bool:
+    async def is_complete(self, digest: Digest) -> bool:
         """Return whether the repository holds all parts of the manifest, checked once."""
         async with self._looking:
             if digest not in self._whole:
@@ -142,9 +142,9 @@ class ByDockerPush:
             raise
         return is_of(manifest, self.image)
 
-    async def is_whole(self, digest: Digest) -> bool:
+    async def is_complete(self, digest: Digest) -> bool:
         """Return whether the repository holds all parts of ``digest``, if our process can see."""
-        return self._manifests is None or await self._manifests.is_whole(digest)
+        return self._manifests is None or await self._manifests.is_complete(digest)
 
     async def prepare(self) -> None:
         """Do nothing before a slot is requested: the engine reads for itself."""
@@ -188,14 +188,14 @@ class ByManifestPut:
         """Return whether ``seen``, found under a tag, is this manifest."""
         return seen.digest == self.digest
 
-    async def is_whole(self, digest: Digest) -> bool:
+    async def is_complete(self, digest: Digest) -> bool:
         """Return whether all parts were there when this run came; if not, they are now."""
-        return self._manifests.was_whole(digest)
+        return self._manifests.was_complete(digest)
 
     async def prepare(self) -> None:
         """Fetch the manifest's bytes, and send missing blobs again."""
         if self._unknown_blobs is not None:
-            await self._unknown_blobs.mend()
+            await self._unknown_blobs.resend_reported()
         await self._manifests.fetch(self.digest)
 
     def lock(self) -> AbstractAsyncContextManager[None]:

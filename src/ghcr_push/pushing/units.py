@@ -53,7 +53,7 @@ class Unit:
         self._units = units
         self._blob = blob
         self._tries = Tries()
-        self._rests_until = float("-inf")
+        self._retried_from = float("-inf")
         """The time before which it is not retried, even if the waiting task was cancelled."""
         units.log.units.append(self.journal)
 
@@ -62,16 +62,16 @@ class Unit:
         digest: Digest,
         request: Callable[[], Awaitable[T]],
         look_again: Callable[[], Awaitable[T | None]] = _unseen,
-        rest: Callable[[], float] = lambda: 0.0,
+        source_wait: Callable[[], float] = lambda: 0.0,
     ) -> T:
         """Write once, in a slot, unless ``look_again``, called in it, finds that it is done.
 
         ``digest`` is that of the written manifest or blob, or of a written list's subject.
-        ``rest`` gives the seconds that its source asked for: they pass without a slot.
+        ``source_wait`` returns the seconds for which the source asked to wait, outside of a slot.
         """
         units = self._units
         while True:
-            if seconds := rest():
+            if seconds := source_wait():
                 await anyio.sleep(seconds)
             async with units.limiter.write((units.repository, digest)) as slot:
                 found = await look_again() if slot.open else None
@@ -79,7 +79,7 @@ class Unit:
                     return found
                 if not units.may_begin():
                     raise NotStartedError
-                if not rest() and slot.begin():
+                if not source_wait() and slot.begin():
                     return await self._write(request, slot)
 
     async def _write(self, request: Callable[[], Awaitable[T]], slot: Slot) -> T:
@@ -91,7 +91,7 @@ class Unit:
         try:
             result = await answered(request(), within=context.attempt_timeout)
         except Exception as error:  # an internal error, too, fails this unit alone
-            failure = context.judge(error, units.repository)
+            failure = context.classify(error, units.repository)
             counts = slot.failed(failure)
             self.record(failure)
             raise AttemptError(failure, counts=counts) from error
@@ -108,11 +108,11 @@ class Unit:
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt until it is done; raise the last ``AttemptError`` if the policy gives up."""
         units, context = self._units, self._units.context
-        await anyio.sleep(max(0.0, self._rests_until - context.clock()))
+        await anyio.sleep(max(0.0, self._retried_from - context.clock()))
 
         def before_wait(failed: AttemptError, seconds: float) -> None:
-            self._rests_until = context.clock() + seconds
-            context.tell_wait(units.seed, self.journal, failed, self._tries, seconds, self._blob)
+            self._retried_from = context.clock() + seconds
+            context.report_wait(units.seed, self.journal, failed, self._tries, seconds, self._blob)
 
         return await context.backoff.run(
             attempt, self._tries, before_wait, lambda: units.limiter.spare

@@ -32,7 +32,7 @@ class UnknownBlobs:
         if error.evidence.code in _CODES:
             self._named.update((write, Digest(d)) for d in _DIGEST.findall(error.evidence.message))
 
-    async def mend(self) -> None:
+    async def resend_reported(self) -> None:
         """Send blobs again, once, that were reported too often; call before a write."""
         async with self._turn:
             often = {digest for (_, digest), times in self._named.items() if times >= TIMES}

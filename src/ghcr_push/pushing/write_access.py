@@ -62,6 +62,6 @@ class WriteAccess:
             await answered(request, within=READ_TIMEOUT)
             slot.answered()
         except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
-            failure = self._context.judge(error, repository)
+            failure = self._context.classify(error, repository)
             slot.failed(failure)
             self.learn(repository, failure)

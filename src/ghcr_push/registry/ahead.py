@@ -45,7 +45,7 @@ class _Buffer:
             async for chunk in chunks:
                 self._chunks.append(chunk)
                 self._held += len(chunk)
-                self._tell()
+                self._notify()
                 while self._held >= MOST:
                     await self._changed.wait()
             self._end = StopAsyncIteration()
@@ -54,7 +54,7 @@ class _Buffer:
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
-        self._tell()
+        self._notify()
 
     def __aiter__(self) -> Self:
         return self
@@ -66,9 +66,9 @@ class _Buffer:
             await self._changed.wait()
         chunk = self._chunks.popleft()
         self._held -= len(chunk)
-        self._tell()
+        self._notify()
         return chunk
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._changed.set()
         self._changed = anyio.Event()

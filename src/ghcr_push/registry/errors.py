@@ -54,9 +54,9 @@ def refusal(
             origin=Origin.REGISTRY,
             status=status,
             code=code,
-            message=message or text or _nothing_said(request, status),
+            message=message or text or _no_text(request, status),
             retry_after=retry_after(headers.get("Retry-After"), now),
-            details=_told_in_full(request, status, headers, text),
+            details=_full_answer(request, status, headers, text),
         )
     )
 
@@ -81,7 +81,7 @@ _TELLING = (
 _MOST_OF_A_BODY = 2_000
 
 
-def _told_in_full(request: str, status: int, headers: httpx2.Headers, text: str) -> str:
+def _full_answer(request: str, status: int, headers: httpx2.Headers, text: str) -> str:
     """Return an answer in full, for a maintainer."""
     shown = [f"{name}: {headers[name]}" for name in _TELLING if name in headers]
     more = " ..." if len(text) > _MOST_OF_A_BODY else ""
@@ -112,7 +112,7 @@ def _text(error: dict[str, object]) -> str:
     return said
 
 
-def _nothing_said(request: str, status: int) -> str:
+def _no_text(request: str, status: int) -> str:
     method = request.partition(" ")[0]
     why = "answers to HEAD have no text" if method == "HEAD" else "without a text"
     return f"{request}: {with_phrase(status)}, {why}"
@@ -188,7 +188,7 @@ def broken(request: str, error: Exception, notes: Iterable[str] = ()) -> PushErr
             origin=Origin.REGISTRY,
             message=message,
             kind=kind,
-            unconnected=raised is ConnectError and _nobody_is_there(error),
+            unconnected=raised is ConnectError and _is_unreachable(error),
             details=f"{message}\n{causes}",
         )
     )
@@ -197,7 +197,7 @@ def broken(request: str, error: Exception, notes: Iterable[str] = ()) -> PushErr
 _NOBODY_LISTENS = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 
 
-def _nobody_is_there(error: Exception) -> bool:
+def _is_unreachable(error: Exception) -> bool:
     """Return whether the host is unknown, nothing listens there, or there is no route."""
     return any(
         cause.errno != socket.EAI_AGAIN

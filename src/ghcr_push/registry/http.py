@@ -160,7 +160,7 @@ class ApiResponse:
         return Digest(named) if is_digest(named) else None
 
     def refusal(self) -> PushError:
-        """Return the error for an answer that is not the one hoped for."""
+        """Return the error for an answer other than the expected one."""
         return refusal(self.request, self.status, self.headers, self.body, self.arrived)
 
 

@@ -266,11 +266,11 @@ def location_of(answer: ApiResponse) -> httpx2.URL:
     )
 
 
-def same_digest(answer: ApiResponse, hoped: str, seen: str | None) -> None:
+def same_digest(answer: ApiResponse, expected: str, seen: str | None) -> None:
     """Raise if both are digests by one algorithm and differ; others cannot be compared."""
-    if seen and hoped != seen and hoped.partition(":")[0] == seen.partition(":")[0]:
+    if seen and expected != seen and expected.partition(":")[0] == seen.partition(":")[0]:
         raise failure(
-            f"{answer.request}: the registry answered with {seen} instead of {hoped}",
+            f"{answer.request}: the registry answered with {seen} instead of {expected}",
             Kind.MANGLED,
             answer.status,
         )

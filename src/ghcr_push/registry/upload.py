@@ -82,14 +82,14 @@ class BlobUpload:
         if largest is not None and self._blob.size > largest:
             raise failure(
                 f"{self._blob.digest} has {self._blob.size:,} bytes; {self._repository.registry} "
-                f"takes at most {largest:,} in one layer",
+                f"accepts at most {largest:,} in one layer",
                 Kind.TOO_LARGE,
             )
         with tracing.about(f"{self._repository}@{self._blob.digest}"):
             return await self._attempt(mount_from)
 
     async def _attempt(self, mount_from: Repository | None) -> BlobOutcome:
-        offset = await self._taken()
+        offset = await self._bytes_received()
         if self._location is None:
             if mount_from is not None and await self._mount(mount_from):
                 return BlobOutcome.MOUNTED
@@ -101,7 +101,7 @@ class BlobUpload:
         except PushError as error:
             if _is_ours(error) or not _refuses_parts(error):
                 raise
-        # the registry takes no rest, no pieces, or lost its part: send the whole blob
+        # the registry rejects partial uploads, or lost its part: send the whole blob
         if self._in_pieces:
             self._takes_pieces = False
         self._resumes, self._location = False, None
@@ -140,7 +140,7 @@ class BlobUpload:
             self._mounts.refuse(origin, self._repository, error)
         return False
 
-    async def _taken(self) -> int:
+    async def _bytes_received(self) -> int:
         """Return how many bytes the registry has of the upload; forget the upload on an error."""
         if not (self._resumes or self._in_pieces):
             self._location = None

@@ -10,7 +10,7 @@ from ghcr_push.reporting.phrases import (
     count,
     planned_state,
     span,
-    unproved,
+    unverified,
     were_retried,
     whole,
 )
@@ -64,7 +64,7 @@ def _good(report: Report) -> str:
     if not (report.counts[Outcome.PUSHED] or report.counts[Outcome.KEPT]):
         return f"✅ Nothing to do: {_there_already(report)} ({took})"
     remarks = [*(_troubles(report) or filter(None, [were_retried(report.landed)])), *_kept(report)]
-    if unread := len(unproved(report)):
+    if unread := len(unverified(report)):
         remarks.append(f"{unread:,} not read back")
     return f"✅ {_pushed_of_all(report)} in {took}" + (f": {', '.join(remarks)}" if remarks else "")
 

@@ -11,7 +11,7 @@ _DOWN = frozenset({Kind.SERVER_ERROR, Kind.NETWORK, Kind.TIMEOUT, Kind.CUT_OFF, 
 """Failures of a registry that is down or unreachable."""
 
 _LEAST_FAILURES, _LEAST_SECONDS = 3, 10.0
-"""Thresholds for an outage and for reporting it (as in ``pushing.outage``, ``probing``)."""
+"""Thresholds for an outage and for reporting it (as in ``pushing.pressure.outage``)."""
 
 _Tried = tuple[str, AttemptRecord]
 """An attempt and its target; no target if it was for the content."""

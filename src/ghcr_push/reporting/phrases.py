@@ -155,7 +155,7 @@ def tally(report: Report) -> str:
     )
 
 
-def unproved(report: Report) -> tuple[TargetRecord, ...]:
+def unverified(report: Report) -> tuple[TargetRecord, ...]:
     """Return the targets that landed without a verifying read."""
     return tuple(result for result in report.landed if not result.verified)
 

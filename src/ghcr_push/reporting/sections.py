@@ -287,7 +287,7 @@ def _quoted(message: str) -> str:
     """Return outside text as code, shortened to its first lines or characters if it is long."""
     lines = [line for line in clipped(message, _LONGEST_QUOTE).splitlines() if line.strip()]
     kept = lines[:_MOST_LINES] + ["…"] * (len(lines) > _MOST_LINES)
-    return "<br>".join(map(code, kept)) or "<i>without a word</i>"
+    return "<br>".join(map(code, kept)) or "<i>no message</i>"
 
 
 def _events(result: TargetRecord) -> list[str]:

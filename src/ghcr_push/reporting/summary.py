@@ -7,7 +7,7 @@ from ghcr_push.model import Result
 from ghcr_push.reporting.escape import clipped, escape, prose
 from ghcr_push.reporting.gantt import gantt
 from ghcr_push.reporting.headline import headline
-from ghcr_push.reporting.phrases import count, retries_text, sent, tally, unproved
+from ghcr_push.reporting.phrases import count, retries_text, sent, tally, unverified
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.referrers import referrers_of
 from ghcr_push.reporting.sections import ByteBudget, failed, kept, landed, planned, retried, skipped
@@ -85,7 +85,7 @@ def _facts(report: Report) -> str:
         lines.append(f"📦 {sending}")
     if len(facts) == 1:  # the counts alone do not deserve a line
         lines = [" · ".join(lines)]
-    if unread := len(unproved(report)):
+    if unread := len(unverified(report)):
         lines.append(f"⚠️ {count(unread, 'tag')} pushed but not read back, so **not verified**.")
     return "\n\n".join(lines)
 

@@ -201,9 +201,9 @@ class Archive:
 
 
 class _Ending(io.RawIOBase):
-    """A stream that is asked for more than once after its end says that it is cut off.
+    """A stream that raises an error if it is read again after its end.
 
-    tarfile asks for as many bytes as a header says, be it for years.
+    tarfile reads as many bytes as a header says, however long that takes.
     """
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -15,7 +15,7 @@ from ghcr_push.model import Descriptor, Image, Manifest
 from ghcr_push.references import Digest, digest_of
 from ghcr_push.sources import recipe
 from ghcr_push.sources.compressor import LayerCompressor
-from ghcr_push.sources.images import SavedImage, not_whole
+from ghcr_push.sources.images import SavedImage, incomplete
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
 
@@ -48,7 +48,7 @@ def read_classic(
             diff_id = blob.diff_id
             if digest is not None and diff_id != digest:
                 blob.release()
-                raise not_whole(f"layer {digest} arrived as {diff_id}")
+                raise incomplete(f"layer {digest} arrived as {diff_id}")
             if diff_id not in wanted or diff_id in layers:
                 blob.release()
                 continue
@@ -64,23 +64,23 @@ def _digest(entry: Entry) -> Digest | None:
 
 def _config(tar: TarStream, entry: Entry, digest: Digest) -> bytes:
     if entry.size > _LARGEST_CONFIG:
-        raise not_whole(f"its config has {entry.size} bytes")
+        raise incomplete(f"its config has {entry.size} bytes")
     raw = tar.content()
     found = digest_of(raw)
     if found != digest:
-        raise not_whole(f"config {digest} arrived as {found}")
+        raise incomplete(f"config {digest} arrived as {found}")
     return raw
 
 
 def assembled(image: Image, raw: bytes | None, layers: Mapping[Digest, Descriptor]) -> SavedImage:
     """Return the image if it is complete: its config ``raw``, and every layer that it names."""
     if raw is None:
-        raise not_whole(f"its config {image.id} is missing")
+        raise incomplete(f"its config {image.id} is missing")
     if _diff_ids(raw) != image.diff_ids:
-        raise not_whole("its config names other layers than the engine does")
+        raise incomplete("its config names other layers than the engine does")
     missing = [diff_id for diff_id in image.diff_ids if diff_id not in layers]
     if missing:
-        raise not_whole(f"layer {missing[0]} is missing")
+        raise incomplete(f"layer {missing[0]} is missing")
     config = Descriptor(media_types.DOCKER_CONFIG, Digest(image.id), len(raw))
     own = [layers[diff_id] for diff_id in image.diff_ids]
     return SavedImage.of([_manifest(config, own)])

@@ -129,12 +129,12 @@ def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) ->
     all_pieces = chain([first] if first else [], pieces)
     if not first.startswith(_GZIP):
         return compressor.compressed(all_pieces, size)
-    inside = _Inside(name)
-    checked = inside.watched(all_pieces)
-    return compressor.spooled(checked, diff_id=inside.diff_id, most=size)
+    hasher = _DiffIdHasher(name)
+    hashed = hasher.hashed(all_pieces)
+    return compressor.spooled(hashed, diff_id=hasher.diff_id, most=size)
 
 
-class _Inside:
+class _DiffIdHasher:
     """Computes the DiffID of a compressed layer that is passed on; ``name`` is for messages."""
 
     def __init__(self, name: str) -> None:
@@ -142,7 +142,7 @@ class _Inside:
         self._sha256 = hashlib.sha256()
         self._inflater = zlib.decompressobj(wbits=31)
 
-    def watched(self, pieces: Iterable[bytearray]) -> Iterator[bytearray]:
+    def hashed(self, pieces: Iterable[bytearray]) -> Iterator[bytearray]:
         for piece in pieces:
             try:
                 self._take(bytes(piece))

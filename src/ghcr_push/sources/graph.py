@@ -11,7 +11,7 @@ from typing import Final
 from ghcr_push.model import Kind, Manifest
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.images import Document, SavedImage, blobs_of, not_whole
+from ghcr_push.sources.images import Document, SavedImage, blobs_of, incomplete
 
 # set by buildkit: a child of an index that describes another child, and has no platform itself
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"
@@ -108,7 +108,7 @@ def chosen(digest: Digest, platform: str | None, contents: ImageGraph) -> SavedI
             return _one_platform(digest, platform, contents)
         return _whole(digest, contents)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise not_whole(f"a manifest of {digest} is invalid", Kind.MANIFEST_REFUSED) from error
+        raise incomplete(f"a manifest of {digest} is invalid", Kind.MANIFEST_REFUSED) from error
 
 
 def _whole(digest: Digest, contents: ImageGraph) -> SavedImage:
@@ -124,13 +124,13 @@ def _whole(digest: Digest, contents: ImageGraph) -> SavedImage:
         notice = f"only {one.platform} is in the engine and was pushed; left out: {left_out}"
         return contents.saved(one.digest, notice)
     what = f"platforms {', '.join(missing)}" if missing and complete else lacking[0]
-    raise not_whole(f"missing content: {what}", Kind.CONTENT_MISSING)
+    raise incomplete(f"missing content: {what}", Kind.CONTENT_MISSING)
 
 
 def _one_platform(digest: Digest, platform: str, contents: ImageGraph) -> SavedImage:
     one = the_one(list(contents.platforms_of(digest)), platform, ENGINES_IMAGE)
     if any(contents.lacking(one.digest)):
-        raise not_whole(f"missing content: platforms {one.platform}", Kind.CONTENT_MISSING)
+        raise incomplete(f"missing content: platforms {one.platform}", Kind.CONTENT_MISSING)
     return contents.saved(one.digest)
 
 

@@ -84,7 +84,7 @@ def blobs_of(manifest: Document) -> Iterator[Descriptor]:
             yield Descriptor(named["mediaType"], Digest(named["digest"]), int(named["size"]))
 
 
-def not_whole(what: str, kind: Kind | None = None) -> PushError:
+def incomplete(what: str, kind: Kind | None = None) -> PushError:
     """Return the error for a saved image in which ``what`` is wrong."""
     return PushError.of(Origin.STORE, f"the saved image is incomplete: {what}", kind)
 

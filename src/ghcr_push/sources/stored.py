@@ -18,7 +18,7 @@ from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import normal_name
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.graph import ImageGraph, chosen
-from ghcr_push.sources.images import Document, SavedImage, not_whole
+from ghcr_push.sources.images import Document, SavedImage, incomplete
 from ghcr_push.sources.plain import compressed_layer, with_layers
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream
@@ -50,7 +50,7 @@ def read_stored(
             continue
         pieces: Iterable[bytes | bytearray] = tar.pieces(recipe.CHUNK_SIZE)
         if digest in plain:
-            damaged = partial(not_whole, f"{digest} arrived with other bytes")
+            damaged = partial(incomplete, f"{digest} arrived with other bytes")
             made = compressed_layer(
                 tar.pieces(recipe.CHUNK_SIZE), entry.size, digest, compressor, damaged
             )
@@ -102,7 +102,7 @@ def _manifest(digest: Digest, raw: bytes, document: Document) -> Manifest | None
 def _check(digest: Digest, raw: bytes) -> None:
     found = digest_of(raw, digest.partition(":")[0])
     if found != digest:
-        raise not_whole(f"{digest} arrived as {found}")
+        raise incomplete(f"{digest} arrived as {found}")
 
 
 def _spooled(
@@ -111,7 +111,7 @@ def _spooled(
     blob = compressor.spooled(pieces, digest.partition(":")[0], most=size)
     if blob.digest != digest:
         blob.release()
-        raise not_whole(f"{digest} arrived as {blob.digest}")
+        raise incomplete(f"{digest} arrived as {blob.digest}")
     return blob
 
 

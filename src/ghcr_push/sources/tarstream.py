@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ghcr_push.failures import Origin, PushError
-from ghcr_push.sources.images import not_whole
+from ghcr_push.sources.images import incomplete
 
 _BLOCK: Final = tarfile.BLOCKSIZE
 _SKIPPED_AT_ONCE: Final = 1 << 20
@@ -179,7 +179,7 @@ class TarStream:
         error to the archive), or in the writer's error output.
         """
         words = _engine_error(self._tail) or self._complaint().strip()
-        return PushError.of(Origin.STORE, words) if words else not_whole(how)
+        return PushError.of(Origin.STORE, words) if words else incomplete(how)
 
 
 def _engine_error(tail: bytes) -> str:

@@ -68,7 +68,7 @@ class Event(Match):
     """At least `count` matching requests have been answered with one of `statuses`.
 
     No statuses means any below 400. `same_repository` and `same_reference` count only those
-    that share it with the request that is being judged.
+    that share it with the request that is being classified.
     """
 
     statuses: frozenset[int] = frozenset()

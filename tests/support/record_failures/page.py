@@ -14,8 +14,8 @@ _INTRODUCTION = """\
 
 `python -m tests.support.record_failures` lets the `docker push` of real engines meet every answer
 of `tests/data/failures/scenarios.toml` at the steps named there, and keeps what they print in
-`tests/data/failures`. The unit tests judge every recording, and the same answers as our own client
-sees them, by the kinds that the scenario calls right. It also makes this page.
+`tests/data/failures`. The unit tests classify every recording, and the same answers as our own
+client sees them, and compare the kind with those of the scenario. It also makes this page.
 
 - The classic store keeps the error code (`denied: …`) and drops a message that is the code's
   default text. Of 5xx it keeps the status alone. It does not mind a first ping that fails with a
@@ -58,8 +58,8 @@ def _numbers() -> Iterator[str]:
 
 def _lost() -> Iterator[str]:
     yield "## Where the words say less than the answer\n"
-    yield "The recording wins: these are judged by their words.\n"
-    yield "| engines | store | scenarios | steps | judged | why |"
+    yield "The recording wins: these are classified by their words.\n"
+    yield "| engines | store | scenarios | steps | classified | why |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for exception in _read("exceptions.toml")["exception"]:
         cells = [

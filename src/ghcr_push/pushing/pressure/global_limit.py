@@ -29,7 +29,7 @@ class GlobalLimit:
         self._shares.append(share)
         return share
 
-    def has_place_for(self, share: "Share") -> bool:
+    def has_slot_for(self, share: "Share") -> bool:
         """Return whether ``share`` may take a slot now."""
         free = self._most - sum(each.held for each in self._shares)
         others = [each for each in self._shares if each is not share]
@@ -64,7 +64,7 @@ class GlobalLimit:
 class Share:
     """The slots of one registry."""
 
-    ceiling: GlobalLimit
+    global_limit: GlobalLimit
     offer: Callable[[], object]
     waits: Callable[[], bool]
     held: int = 0
@@ -73,7 +73,7 @@ class Share:
 
     def take(self) -> bool:
         """Take a slot if one is free."""
-        if not self.ceiling.has_place_for(self):
+        if not self.global_limit.has_slot_for(self):
             return False
         self.held += 1
         return True
@@ -81,18 +81,18 @@ class Share:
     def give_back(self) -> None:
         """Free a slot."""
         self.held -= 1
-        self.ceiling.freed()
+        self.global_limit.freed()
 
     def leave(self) -> None:
         """Release the share: other registries may use all slots."""
-        self.ceiling.leave(self)
+        self.global_limit.leave(self)
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
     """An entry of the queue; ``level`` is the number inside at its admission, itself included."""
 
-    let_in: anyio.Event = field(default_factory=anyio.Event)
+    admitted: anyio.Event = field(default_factory=anyio.Event)
     level: int = 0
 
 
@@ -108,4 +108,4 @@ class FifoQueue:
         waiter, _ = self.waiting.popitem(last=False)
         self.inside += 1
         waiter.level = self.inside
-        waiter.let_in.set()
+        waiter.admitted.set()

@@ -101,15 +101,15 @@ class Burst:
     accepted_beside: int = 0
     refused_beside: int = 0
 
-    def least(self, *, refused_take_room: bool) -> int:
+    def least(self, *, refused_use_capacity: bool) -> int:
         """Return the capacity that an accepted write of the burst shows at least."""
-        room = self.refused_beside if refused_take_room else 0
-        return self.accepted + self.accepted_beside + room
+        refused = self.refused_beside if refused_use_capacity else 0
+        return self.accepted + self.accepted_beside + refused
 
-    def most(self, *, refused_take_room: bool) -> int:
+    def most(self, *, refused_use_capacity: bool) -> int:
         """Return the capacity at most, if one of the burst was refused for lack of it."""
-        room = 0 if refused_take_room else self.refused_beside
-        return self.own - self.refused + self.beside - room
+        refused = 0 if refused_use_capacity else self.refused_beside
+        return self.own - self.refused + self.beside - refused
 
 
 @dataclass(slots=True, eq=False)
@@ -213,7 +213,7 @@ class AdaptiveLimit(Limit):
         self._learn(write, refused=True)
         full = whole = 0.0
         for number, row in enumerate(self._belief):
-            full += sum(row[: write.burst.most(refused_take_room=number >= ROWS)])
+            full += sum(row[: write.burst.most(refused_use_capacity=number >= ROWS)])
             whole += sum(row)
         return full > whole / 2
 
@@ -301,8 +301,8 @@ def _weighed(table: Table, bursts: Sequence[Burst]) -> Table:
     ceiling = len(table[0])
     accepted = sum(burst.accepted for burst in bursts)
     weighed: Table = []
-    for take_room in (False, True):
-        against = _against(bursts, ceiling, refused_take_room=take_room)
+    for use_capacity in (False, True):
+        against = _against(bursts, ceiling, refused_use_capacity=use_capacity)
         for share in FAULTS:
             fine, slip, chance = accepted * log(1 - share), log(SLIP), log(share)
             row, before, factor = [], None, 1.0
@@ -316,16 +316,18 @@ def _weighed(table: Table, bursts: Sequence[Burst]) -> Table:
 
 
 def _against(
-    bursts: Sequence[Burst], ceiling: int, *, refused_take_room: bool
+    bursts: Sequence[Burst], ceiling: int, *, refused_use_capacity: bool
 ) -> list[tuple[int, int]]:
     """Return for each K how many acceptances contradict it, and how many refusals are by chance."""
     slips, chances = [0] * (ceiling + 1), [0] * (ceiling + 1)
     for burst in bursts:
         if burst.accepted:
-            least = burst.least(refused_take_room=refused_take_room)
+            least = burst.least(refused_use_capacity=refused_use_capacity)
             slips[min(least - 1, ceiling)] += burst.accepted
         if burst.refused:
-            chances[min(burst.most(refused_take_room=refused_take_room), ceiling)] += burst.refused
+            chances[min(burst.most(refused_use_capacity=refused_use_capacity), ceiling)] += (
+                burst.refused
+            )
     # slips at level - 1 are those of every K below it; chances at a level those of every K above
     for level in range(ceiling - 1, -1, -1):
         slips[level] += slips[level + 1]

@@ -65,7 +65,7 @@ class Slot:
     @property
     def open(self) -> bool:
         """Whether the write may begin: a hold or a lower limit may have come since."""
-        return self.limiter.lets_begin(self)
+        return self.limiter.may_begin_in(self)
 
     def begin(self) -> bool:
         """Begin the write if it may; return whether it did. The next start is spaced from now."""
@@ -97,11 +97,11 @@ class ReadSlot:
 
     def succeeded(self) -> None:
         """Record that the registry answered."""
-        self.limiter.learn_read()
+        self.limiter.learn_read_success()
 
     def failed(self, failure: Failure) -> bool:
         """Record that the read failed; return whether that costs the unit an attempt."""
-        return self.limiter.learn_silence(self, failure)
+        return self.limiter.learn_read_failure(self, failure)
 
 
 class Limiter:
@@ -115,7 +115,7 @@ class Limiter:
         registry: str,
         *,
         limit: Limit,
-        ceiling: GlobalLimit,
+        global_limit: GlobalLimit,
         tasks: TaskGroup,
         observer: Observer,
         random: Random,
@@ -136,7 +136,7 @@ class Limiter:
         self._closed_until = float("-inf")
         self._next_start = float("-inf")
         self._begun = 0
-        """Slots in which the write has begun; in the others the tag is being read again."""
+        """Slots in which the write has begun; in the others the tag is read again."""
         self._next_read = float("-inf")
         self._pace = Pacing(GAIN_OF_WRITES)
         self._pace_before = 0.0
@@ -145,7 +145,7 @@ class Limiter:
         self._reads_slowed = float("-inf")
         self._spacing = 0.0
         self._throttles = 0
-        self.share = ceiling.join(self.admit, lambda: self.wants_more)
+        self.share = global_limit.join(self.admit, lambda: self.wants_more)
 
     @property
     def limit(self) -> int:
@@ -163,14 +163,14 @@ class Limiter:
         return self._writes.inside + self._reads.inside > 0
 
     @property
-    def shut(self) -> bool:
+    def blocked(self) -> bool:
         """Whether nothing can be written now: in an outage, or while the registry asked to wait."""
         return self.outage.lasts or self._clock() < self._closed_until
 
     @property
-    def trouble(self) -> Failure | None:
+    def current_failure(self) -> Failure | None:
         """How requests fail while nothing can be written; None if something can."""
-        return self.outage.last_failure if self.shut else None
+        return self.outage.last_failure if self.blocked else None
 
     @property
     def spare(self) -> bool:
@@ -191,10 +191,10 @@ class Limiter:
             starts = max(starts, self.outage.next_probe)
         if self._clock() < starts - LOOK_LEAD:
             return 0
-        return 1 if self._apart else self.limit
+        return 1 if self._is_spaced else self.limit
 
     @property
-    def _apart(self) -> bool:
+    def _is_spaced(self) -> bool:
         """Whether writes have to be spaced."""
         return bool(self._pace.pause or self._spacing)
 
@@ -224,7 +224,7 @@ class Limiter:
         """Begin a read at once, for a caller that holds a slot already."""
         return ReadSlot(self, self.outage.reads.began(), self._clock())
 
-    def lets_begin(self, slot: Slot) -> bool:
+    def may_begin_in(self, slot: Slot) -> bool:
         """Return whether the write in ``slot`` may still begin."""
         fits = self._writes.inside <= self.limit or self.limit >= slot.limit
         return self._clock() >= self._closed_until and fits
@@ -261,18 +261,18 @@ class Limiter:
             self._next_read = self._after(self._read_pace.pause)
         while self._writes.waiting and self._writes.inside < slots:
             unbegun = self._begun < self._writes.inside
-            early = now < self._next_start or (self._apart and unbegun)
+            early = now < self._next_start or (self._is_spaced and unbegun)
             if early or not self.share.take():
                 return
             self._writes.admit()
             if not self.wants_more:
-                self.share.ceiling.offer_round()
+                self.share.global_limit.offer_round()
 
     def _went_down(self, failure: Failure) -> None:
         """Report an outage, and admit waiting requests once a single unit is known as its cause."""
         self.pauses.went_down(failure)
-        if self.outage.own_fault_from > self._clock():
-            self._tasks.start_soon(self._admit_at, self.outage.own_fault_from)
+        if self.outage.unit_blamed_from > self._clock():
+            self._tasks.start_soon(self._admit_at, self.outage.unit_blamed_from)
 
     def _after(self, pause: float, least: float = 0.0) -> float:
         """Return when ``pause``, with jitter, is over, and have waiting requests admitted then."""
@@ -294,9 +294,9 @@ class Limiter:
             self._throttles = 0
         self.share.answers = True
         with self._watching("writes succeed"):
-            self._pace.taken()
+            self._pace.accepted()
             self._limit.accepted(slot.write)
-        self.outage.write_taken(slot.unit)
+        self.outage.write_accepted(slot.unit)
 
     def learn_answer(self) -> None:
         """Record an answer to a write that says nothing about other writes."""
@@ -309,16 +309,16 @@ class Limiter:
         self.outage.failed(failure)
         self._obey(slot.began, failure)
         if failure.holds:
-            return self._charge_for_hold(failure)
+            return self._hold_counts(failure)
         alone = self._is_alone(slot)
         if not self._is_pressure(slot, failure, alone=alone):
             return failure.counts
         beside = None if self._limit.fixed else self._writes.inside - 1
         self.outage.write_failed(slot.unit, slot.order, in_flight=beside)
         with self._watching(_reason(failure)):
-            owed_to_limit = self._limit.refused(slot.write)
+            limit_too_high = self._limit.refused(slot.write)
             self._slow_down(failure, alone=alone)
-        return self._charge(failure) and not owed_to_limit
+        return self._counts(failure) and not limit_too_high
 
     def _is_alone(self, slot: Slot) -> bool:
         """Return whether no other write was in flight during one that has ended now."""
@@ -342,17 +342,17 @@ class Limiter:
         if self._pace.pause:  # it begins now
             self._next_start = self._after(self._pace.pause, self._spacing)
 
-    def learn_read(self) -> None:
+    def learn_read_success(self) -> None:
         """Record that a read was answered."""
-        self._read_pace.taken()
+        self._read_pace.accepted()
         self.outage.answered()
 
-    def learn_silence(self, reading: ReadSlot, failure: Failure) -> bool:
+    def learn_read_failure(self, reading: ReadSlot, failure: Failure) -> bool:
         """Record how a read failed; return whether it costs the unit an attempt."""
         self.outage.failed(failure)
         self._obey(reading.began, failure)
         if failure.holds:
-            return self._charge_for_hold(failure)
+            return self._hold_counts(failure)
         if not (failure.pressure or failure.kind is Kind.NETWORK):
             return failure.counts
         if failure.kind is Kind.THROTTLED and reading.began >= self._reads_slowed:
@@ -360,9 +360,9 @@ class Limiter:
             self._read_pace.refused()
             self._next_read = self._after(self._read_pace.pause)
         self.outage.reads.failed(reading.order)
-        return self._charge(failure)
+        return self._counts(failure)
 
-    def _charge_for_hold(self, failure: Failure) -> bool:
+    def _hold_counts(self, failure: Failure) -> bool:
         """Return whether a hold counts: the first one concerns the whole client, not this unit."""
         return failure.counts and self._throttles > 1
 
@@ -382,7 +382,7 @@ class Limiter:
             return True
         return last is not None and last[0] != slot.unit and self._clock() - last[1] <= OUTBREAK
 
-    def _charge(self, failure: Failure) -> bool:
+    def _counts(self, failure: Failure) -> bool:
         """Return whether a failure counts; in an outage it only sets the time of the next probe."""
         if not self.outage.lasts:
             return failure.counts
@@ -434,27 +434,27 @@ class Limiter:
         await anyio.sleep(time - self._clock() + TIMER_GRACE)
         self.admit()
 
-    async def _enter(self, line: FifoQueue) -> int:
-        """Wait to be admitted to ``line``; return the number inside then."""
+    async def _enter(self, queue: FifoQueue) -> int:
+        """Wait to be admitted to ``queue``; return the number inside then."""
         waiter = Waiter()
-        line.waiting[waiter] = None
+        queue.waiting[waiter] = None
         self.admit()
         try:
-            await waiter.let_in.wait()
+            await waiter.admitted.wait()
             # on asyncio a wait may return although the run was cancelled meanwhile
             await anyio.lowlevel.checkpoint_if_cancelled()
         except BaseException:
-            if waiter.let_in.is_set():
-                self._leave(line)
+            if waiter.admitted.is_set():
+                self._leave(queue)
             else:
-                del line.waiting[waiter]
-                self.share.ceiling.offer_round()
+                del queue.waiting[waiter]
+                self.share.global_limit.offer_round()
             raise
         return waiter.level
 
-    def _leave(self, line: FifoQueue) -> None:
-        line.inside -= 1
-        if line is self._writes:
+    def _leave(self, queue: FifoQueue) -> None:
+        queue.inside -= 1
+        if queue is self._writes:
             self.share.give_back()
         else:
             self.admit()

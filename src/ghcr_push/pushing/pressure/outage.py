@@ -4,12 +4,12 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from ghcr_push.model import Failure
-from ghcr_push.pushing.pressure.reachability import SILENT, UNHEARD, Reachability
+from ghcr_push.pushing.pressure.reachability import LONGEST_SILENCE, SILENT, Reachability
 
 OUTAGE_AFTER = 3
 """Failures in a row, without a success, that are an outage rather than load."""
 
-OWN_FAULT_AFTER = UNHEARD
+BLAME_UNIT_AFTER = LONGEST_SILENCE
 """Seconds without an accepted write after which the only failing unit is at fault itself: until
 then other clients may use all of the capacity (``docs/fleet.md``), or an outage may last."""
 
@@ -30,9 +30,9 @@ kept each other out caused the secondary limit in 3 of 3 fleets with a share of 
 class FailureStreak:
     """Failures in a row, without a success between them.
 
-    Requests that began together may all have met the same short fault. So either a failure counts
-    if its request began after the failure before it was known (``failed``), or all of them count
-    as soon as no request is left in flight that could still succeed (``failed_beside``).
+    Requests that began together may all fail by one short fault. So either a failure counts if its
+    request began after the failure before it was known (``failed``), or all of them count as soon
+    as no request is left in flight that could still succeed (``failed_beside``).
     """
 
     begun: int = 0
@@ -98,7 +98,7 @@ class Outage(Reachability):
         """Units that failed since the last accepted write."""
         self._passed_by: set[Hashable] = set()
         """Units that failed before the write of another unit was accepted."""
-        self._last_taken = float("-inf")
+        self._last_accepted = float("-inf")
         self.last_failure: Failure | None = None
         """The last failure of a request that was the registry's, if there was one."""
 
@@ -112,24 +112,24 @@ class Outage(Reachability):
         if self.given_up is not None:
             return False  # waiting requests are admitted, and find that it is given up
         alone = len(self._failing) == 1 and self._failing <= self._passed_by
-        own_fault = alone and self.clock() >= self.own_fault_from
+        own_fault = alone and self.clock() >= self.unit_blamed_from
         return self.reads.lasting or (self.writes.lasting and not own_fault)
 
     @property
-    def own_fault_from(self) -> float:
+    def unit_blamed_from(self) -> float:
         """The time from which a unit that fails alone is at fault, unless a write is accepted."""
-        return self._last_taken + OWN_FAULT_AFTER
+        return self._last_accepted + BLAME_UNIT_AFTER
 
-    def write_taken(self, unit: Hashable) -> None:
+    def write_accepted(self, unit: Hashable) -> None:
         """Record that the registry accepted a write of ``unit``."""
-        self._last_taken = self.clock()
+        self._last_accepted = self.clock()
         self._passed_by |= self._failing - {unit}
         self._failing.clear()
         self.writes.broken()
         self.answered()
 
     def write_failed(self, unit: Hashable, order: int, *, in_flight: int | None) -> None:
-        """Record that a write met overload.
+        """Record that a write failed with a sign of overload.
 
         ``in_flight`` is the number of other writes in flight; None if the limit never changes, so
         that others begin as soon as one ends.

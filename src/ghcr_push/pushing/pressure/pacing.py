@@ -23,7 +23,7 @@ limit. All three rows were found by playing fleets of 10 to 300 runners (``docs/
 GAIN_OF_WRITES, GAIN_OF_READS = 0.03, 0.01
 """Starts a second that a success adds to the pace, times the successes in a row.
 
-Four seconds, at which a hundred runners are about right for GHCR, are kept by one refusal in four.
+At one refusal in four the pause settles at 4 s, which is about right for a hundred runners on GHCR.
 """
 
 
@@ -42,7 +42,7 @@ class Pacing:
     """Seconds."""
     _streak: int = 0
     _secondary_limits: int = 0
-    """The secondary limits met; one that goes on counts once."""
+    """The secondary limits so far; one that goes on counts once."""
 
     @property
     def _row(self) -> int:
@@ -53,7 +53,7 @@ class Pacing:
         self.pause = min(max(self.pause * 2, PAUSE_FIRST), LONGEST_PAUSES[self._row])
         self._streak = 0
 
-    def taken(self) -> None:
+    def accepted(self) -> None:
         """Shorten the pause; end it when it is far shorter than a write."""
         self._streak += 1
         gain = self.gain * GAIN_KEPT[self._row]

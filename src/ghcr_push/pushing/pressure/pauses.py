@@ -42,13 +42,13 @@ class Pauses:
         hold = Hold(at=now, registry=self._registry, seconds=seconds, reason=reason)
         self._held_until = now + seconds
         self._observer(Held(hold))
-        self._tasks.start_soon(self._tell_of_hold, now, self._held_until)
+        self._tasks.start_soon(self._report_hold, now, self._held_until)
 
     def went_down(self, failure: Failure) -> None:
         """Report an outage that begins now; ``failure`` is that of the last request."""
         self._down_since = self._clock()
         self._observer(WentDown(self._registry, failure))
-        self._tasks.start_soon(self._tell_of_outage, self._down_since)
+        self._tasks.start_soon(self._report_outage, self._down_since)
 
     def came_back(self) -> None:
         """Report that the outage is over."""
@@ -57,7 +57,7 @@ class Pauses:
             self._down_since = None
             self._observer(Resumed(self._registry, lasted, outage=True))
 
-    async def _tell_of_hold(self, began: float, until: float) -> None:
+    async def _report_hold(self, began: float, until: float) -> None:
         """Report the remaining time until the hold is over or another one has replaced it."""
         while (left := until - self._clock()) > 0:
             await anyio.sleep(min(left, PROGRESS_EVERY) + _GRACE)
@@ -67,7 +67,7 @@ class Pauses:
                 self._observer(StillWaiting(self._registry, self._clock() - began, left))
         self._observer(Resumed(self._registry, self._clock() - began, outage=False))
 
-    async def _tell_of_outage(self, since: float) -> None:
+    async def _report_outage(self, since: float) -> None:
         while True:
             await anyio.sleep(PROGRESS_EVERY)
             if self._down_since != since:

@@ -28,10 +28,10 @@ BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
 """Seconds to wait out a burst limiter, whose own hints are milliseconds; jitter; growth to 32 s."""
 
 SLOWER: Final = {Kind.NOT_VISIBLE: 8.0, Kind.AUTH_BLIP: 12.0, Kind.UNKNOWN: 10.0, Kind.MANGLED: 4.0}
-"""First wait of a kind, as a multiple of ``backoff-initial``; one where not named.
+"""First wait of a kind, as a multiple of ``backoff-initial``; 1 for all others.
 
-A refusal by chance need not wait long, and one that the limit is to blame for lowers the limit.
-These kinds take their time to clear.
+A random refusal needs no long wait, and a refusal that is due to the limit lowers the limit. The
+causes of these kinds take longer to clear.
 """
 
 
@@ -51,7 +51,7 @@ class Tries:
     counted: int = 0
     by_kind: Counter[Kind] = field(default_factory=Counter)
     throttled: int = 0
-    """Throttles one after the other, counted or not: their waits grow all the same."""
+    """Throttles in a row; they lengthen the wait even if they do not count as attempts."""
 
     def spend(self, failed: AttemptError) -> None:
         """Count a failed attempt."""
@@ -75,14 +75,14 @@ class Backoff:
     deadline: float = float("inf")
 
     def wait(self, failed: AttemptError, tries: Tries, *, spare: bool = False) -> float:
-        """Seconds before the unit asks for a slot again, never fewer than the registry asked.
+        """Return the seconds before the unit asks for a slot again, at least as the registry asked.
 
-        ``spare``: a slot stands empty meanwhile, so that the wait ends soon after its floor.
+        ``spare``: a slot is free, so the wait ends soon after its minimum.
         """
         failure = failed.failure
         asked = failure.asked_wait or 0.0
         if failure.holds:
-            return 0.0  # the limiter holds everybody, this unit too
+            return 0.0  # the limiter holds all units, this one too
         if failure.kind is Kind.THROTTLED:
             doubled = BURST_FLOOR * 2.0 ** min(tries.throttled - 1, BURST_DOUBLINGS)
             return max(asked, doubled) + self.random.uniform(0, BURST_SPREAD)
@@ -99,7 +99,7 @@ class Backoff:
         return self.clock() + wait > self.deadline
 
     def gives_up(self, failed: AttemptError, tries: Tries, wait: float) -> bool:
-        """Say whether no further attempt is worth its while."""
+        """Return whether to give up: a permanent failure, the deadline, or too many attempts."""
         failure = failed.failure
         if not failure.retryable or self.passes_deadline(wait):
             return True
@@ -108,7 +108,7 @@ class Backoff:
         return tries.counted >= self.max_attempts
 
     def spent(self, failure: Failure, tries: Tries) -> tuple[int, int]:
-        """Return how many tries have counted, and how many may: of the kind, where it has a cap."""
+        """Return how many attempts have counted, and the maximum: of the kind if it has a cap."""
         if failure.cap is not None and failure.cap < self.max_attempts:
             return tries.by_kind[failure.kind], failure.cap
         return tries.counted, self.max_attempts
@@ -133,7 +133,7 @@ class Backoff:
         def stop(state: RetryCallState) -> bool:
             return self.gives_up(_failure_of(state), tries, state.upcoming_sleep)
 
-        def tell(state: RetryCallState) -> None:
+        def report(state: RetryCallState) -> None:
             before_wait(_failure_of(state), state.upcoming_sleep)
 
         async def one() -> T:
@@ -144,7 +144,7 @@ class Backoff:
             retry=retry_if_exception(lambda error: isinstance(error, AttemptError)),
             wait=next_wait,
             stop=stop,
-            before_sleep=tell,
+            before_sleep=report,
             sleep=anyio.sleep,
             reraise=True,
         )
