@@ -1,15 +1,15 @@
-"""What failed writes cost, beside what was asked: `python -m bench.chance`.
+"""Measures the cost of failed writes against the goals: `python -m bench.chance`.
 
-The built action at `max-parallel: 8` and, where chance has a tenth of all writes fail, crane, as
-`bench.push` runs them and with its conditions. Whatever is compared takes turns, so that a slow
-minute of the machine hits all of it. Every ratio is that of one round; asked for is their median.
+The built action at `max-parallel: 8` and, if a tenth of all writes fail at random, crane, as
+`bench.push` runs them and with its conditions. Contenders take turns, so that a slow minute of the
+machine affects all of them. Each ratio is of one round; a goal is the maximum of their median.
 
-The bound that meets the same failures is computed from what the front saw fail in that very round
-(`Condition.bound_with`): each failed write once more, as long as a good one, eight at a time, all
-else in no time.
+The bound with the same failures is computed from the failures that the front saw in that round
+(`Condition.bound_with`): each failed write once more, as long as a good one, eight at a time,
+everything else in no time.
 
 All rounds take about twenty minutes; with `--append` they can be done in pieces. Needs root on
-Debian. Status 1: something asked for is missed.
+Debian. Exits with 1 if a goal is missed.
 """
 
 import argparse
@@ -38,9 +38,9 @@ HEAD = "| what | to | rounds | ratio | at most | |\n| --- | --- | ---: | ---: | 
 def ratios(
     measured: Sequence[Measurement],
 ) -> Iterator[tuple[str, str, list[float], float]]:
-    """Give each condition, what ours is compared with, the ratio of each round, and what is asked.
+    """Yield each condition, what ours is compared with, the ratio of each round, and the goal.
 
-    A round whose other half is not measured yet is left out.
+    A round of which only one side is measured yet is left out.
     """
     seconds = {(each.condition, each.contender, each.round): each.seconds for each in measured}
     ours = [each for each in measured if each.contender == OURS]
@@ -56,7 +56,7 @@ def ratios(
     yield "sixty-20", "the same without faults", to("sixty-20", "sixty", OURS), 1.9
     yield "faults", "crane", to("faults", "faults", "crane"), 0.6
     for name, bound, asked in (
-        ("faults", "the bound that meets the same failures", 2.2),
+        ("faults", "the bound with the same failures", 2.2),
         ("limit-1", "the bound", 1.2),
         ("limit-2", "the bound", 1.2),
         ("limit-3", "the bound", 1.2),

@@ -11,7 +11,7 @@ from tests.integration.test_large_layer import DISK, MEMORY, pushes
 
 
 def main() -> None:
-    """Measure and print; end with 1 where it is more than what is promised."""
+    """Measure and print; exit with 1 if it is more than promised."""
     parser = argparse.ArgumentParser(prog="python -m bench.large", description=__doc__)
     parser.add_argument("--gigabytes", type=int, default=5)
     size = parser.parse_args().gigabytes * 10**9 >> 20 << 20

@@ -1,13 +1,12 @@
-"""Compares rules for the limit: N manifest writes against a registry that bears an unknown K.
+"""Compares rules for the limit: N manifest writes to a registry of unknown capacity K.
 
 ``python -m bench.limits`` prints the table that ``docs/pressure.md`` keeps.
 
-The model: a write takes 0.43 s times U(0.8, 1.25); one that begins while K others are being
-carried out is refused after 0.2 s, or longer. Reads (the look, the read-back, the proof) cost
-nothing, since they hold no slot. The rules, the waits and what is spent are the package's own;
-queues, slots and clock are a few lines here, because a thousand seeds of a thousand tags would take
-the real queue hours. The oracle knows K at every time, keeps K writes in flight, meets the same
-faults and writes again at once.
+The model: a write takes 0.43 s times U(0.8, 1.25); one that begins while K others are in flight is
+refused after 0.2 s, or longer. Reads cost nothing, since they hold no slot. The rules, the waits
+and the counting of attempts are the package's own; queues, slots and clock are a few lines here,
+because the real queue would take hours for a thousand seeds of a thousand tags. The oracle knows K
+at every time, keeps K writes in flight, has the same faults and retries at once.
 """
 
 import argparse
@@ -77,7 +76,7 @@ class Aimd(Limit):
 
 @dataclass(slots=True)
 class Remembering(Aimd):
-    """Falls to what is still in flight, and is patient below the level that failed."""
+    """Falls to the number still in flight, and waits before it tries the failed level again."""
 
     failed_at: int | None = field(default=None, init=False)
     patience: int = field(default=16, init=False)
@@ -139,7 +138,7 @@ class Outcome:
 def play(
     limit: Limit,
     draws: Sequence[float],
-    bears: Schedule,
+    capacity: Schedule,
     seed: int,
     *,
     faults: Sequence[int],
@@ -152,38 +151,36 @@ def play(
     that is being refused counts as in flight until it is answered.
     """
     random = Random(seed)
-    now, order, carried, inside, wasted, lost = 0.0, 0, 0, 0, 0, 0
+    now, order, in_flight, inside, wasted, lost = 0.0, 0, 0, 0, 0, 0
     backoff = Backoff(
         initial=INITIAL, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
     )
-    registry_state, tries, faulty = deque(range(len(draws))), [Tries() for _ in draws], list(faults)
+    queue, tries, faulty = deque(range(len(draws))), [Tries() for _ in draws], list(faults)
     events: list[tuple[float, int, int, Write | None, bool]] = []
-    while registry_state or events:
-        while registry_state and inside < limit.value + (
-            limit.trial_due and len(registry_state) > limit.value
-        ):
-            target = registry_state.popleft()
+    while queue or events:
+        while queue and inside < limit.value + (limit.trial_due and len(queue) > limit.value):
+            target = queue.popleft()
             inside += 1
             write, order = limit.began(), order + 1
-            met = inside - 1 if strict else carried
-            borne = met < bears(now)
-            good = borne and not faulty[target]
-            faulty[target] -= borne and not good
-            carried += good
+            counted = inside - 1 if strict else in_flight
+            accepted = counted < capacity(now)
+            good = accepted and not faulty[target]
+            faulty[target] -= accepted and not good
+            in_flight += good
             length = draws[target] if good else refusal * random.uniform(0.9, 1.1)
             heapq.heappush(events, (now + length, order, target, write, good))
         now, _, target, ended, good = heapq.heappop(events)
         if ended is None:
-            registry_state.append(target)
+            queue.append(target)
             continue
         if good:
-            carried -= 1
+            in_flight -= 1
             limit.accepted(ended)
         else:
             wasted += 1
             failed = AttemptError(REFUSED, counts=not limit.refused(ended))
             tries[target].spend(failed)
-            spare = not registry_state and inside <= limit.value
+            spare = not queue and inside <= limit.value
             wait = backoff.wait(failed, tries[target], spare=spare)
             order += 1
             if backoff.gives_up(failed, tries[target], wait):
@@ -197,19 +194,19 @@ def play(
 
 def oracle(
     draws: Sequence[float],
-    bears: Schedule,
+    capacity: Schedule,
     changes: Sequence[float],
     faults: Sequence[int],
     refusal: float,
 ) -> float:
-    """Seconds of who knows the limit: as many in flight as are borne, in order.
+    """Return the seconds of a client that knows the capacity and always uses all of it, in order.
 
-    It meets the same faults, and writes again as soon as it knows.
+    It has the same faults, and retries as soon as it knows of one.
     """
     now, running, later = 0.0, list[tuple[float, int]](), deque(changes)
     waiting, faulty = deque(range(len(draws))), list(faults)
     while waiting or running:
-        while waiting and len(running) < bears(now):
+        while waiting and len(running) < capacity(now):
             target = waiting.popleft()
             length = refusal if faulty[target] else draws[target]
             heapq.heappush(running, (now + length, target))
@@ -231,7 +228,7 @@ def oracle(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row: tags, ceiling, limits before and after the middle of the oracle's run, the rest."""
+    """A row: tags, ceiling, capacity before and after the middle of the oracle's run, faults."""
 
     tags: int
     most: int
@@ -242,11 +239,11 @@ class Case:
     drifts: bool = False
 
     def __str__(self) -> str:
-        return f"| {self.tags} | {self.most} | {self.borne} "
+        return f"| {self.tags} | {self.most} | {self.capacity} "
 
     @property
-    def borne(self) -> str:
-        """What the registry bears, and how it refuses, in words."""
+    def capacity(self) -> str:
+        """The registry's capacity and how it refuses, in words."""
         words = str(self.first) if self.first == self.then else f"{self.first} to {self.then}"
         if self.drifts:
             words = "drifting"
@@ -265,37 +262,37 @@ class Case:
 
     @property
     def plain(self) -> bool:
-        """Whether the row has an aim: nothing is wrong but that too much is too much."""
+        """Whether the row has an aim: the capacity is the only reason for refusals."""
         return not self.faults and self.refusal == REFUSAL and not self.drifts
 
 
 def cases() -> Iterator[Case]:
-    """List what must be shown."""
+    """Return the rows of the table."""
     for tags, most in product((20, 100, 1000), (4, 8, 16)):
-        for bears in dict.fromkeys((1, 2, 3, 5, most)):
-            if bears <= most:
-                yield Case(tags, most, bears, bears)
+        for capacity in dict.fromkeys((1, 2, 3, 5, most)):
+            if capacity <= most:
+                yield Case(tags, most, capacity, capacity)
     for tags, (first, then) in product((100, 1000), ((8, 1), (1, 8))):
         yield Case(tags, 8, first, then)
-    for faults, bears in product((0.05, 0.1, 0.2, 0.4), (3, 8)):
-        yield Case(100, 8, bears, bears, faults)
-    for refusal, (most, bears) in product((1.0, 5.0, 15.0), ((16, 3), (8, 2), (4, 1))):
-        yield Case(100, most, bears, bears, refusal=refusal)
+    for faults, capacity in product((0.05, 0.1, 0.2, 0.4), (3, 8)):
+        yield Case(100, 8, capacity, capacity, faults)
+    for refusal, (most, capacity) in product((1.0, 5.0, 15.0), ((16, 3), (8, 2), (4, 1))):
+        yield Case(100, most, capacity, capacity, refusal=refusal)
     for tags in (100, 1000):
         yield Case(tags, 8, 4, 4, drifts=True)
 
 
 STEPS, PACE, LONGER = (-2, -1, 1, 2), (2.0, 10.0), 500
-"""How far a drifting registry's condition moves, after how many seconds, and how often."""
+"""By how much a drifting registry's capacity changes, after how many seconds, and how often."""
 
 
 def schedule(case: Case, draws: Sequence[float], random: Random) -> list[tuple[float, int]]:
-    """Return from when on how many writes are accepted."""
+    """Return the capacity from each time on."""
     if case.drifts:
         steps = [(0.0, case.first)]
         for _ in range(LONGER):
-            time, bears = steps[-1]
-            moved = min(max(bears + random.choice(STEPS), 1), case.most)
+            time, capacity = steps[-1]
+            moved = min(max(capacity + random.choice(STEPS), 1), case.most)
             steps.append((time + random.uniform(*PACE), moved))
         return steps
     if case.first == case.then:
@@ -315,14 +312,14 @@ def measure(rule: str, case: Case, seeds: range, *, strict: bool) -> tuple[float
         steps = schedule(case, draws, random)
         times, levels = [time for time, _ in steps], [level for _, level in steps]
 
-        def bears(time: float, times: list[float] = times, levels: list[int] = levels) -> int:
+        def capacity(time: float, times: list[float] = times, levels: list[int] = levels) -> int:
             return levels[bisect_right(times, time) - 1]
 
-        best = oracle(draws, bears, times, faults, case.refusal)
+        best = oracle(draws, capacity, times, faults, case.refusal)
         outcome = play(
             RULES[rule](case.most),
             draws,
-            bears,
+            capacity,
             seed,
             faults=faults,
             refusal=case.refusal,
@@ -335,7 +332,7 @@ def measure(rule: str, case: Case, seeds: range, *, strict: bool) -> tuple[float
 
 
 def _failures(random: Random, share: float) -> int:
-    """Draw how many writes of a target fail before one is taken."""
+    """Draw how many writes of a target fail before one is accepted."""
     failures = 0
     while share and random.random() < share:
         failures += 1
@@ -343,7 +340,7 @@ def _failures(random: Random, share: float) -> int:
 
 
 def main() -> int:
-    """Print the table; return 1 where the shipped rule misses what it must show."""
+    """Print the table; return 1 if the shipped rule misses the aim of a row."""
     parser = argparse.ArgumentParser(prog="python -m bench.limits", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
@@ -356,8 +353,8 @@ def main() -> int:
     )
     parser.add_argument("--append", type=Path, help="add the cells to this CSV file")
     options = parser.parse_args()
-    rows = [case for case in cases() if case.tags in options.tags and options.rows in case.borne]
-    print("| tags | ceiling | borne |", " | ".join(options.rules), "|")
+    rows = [case for case in cases() if case.tags in options.tags and options.rows in case.capacity]
+    print("| tags | ceiling | capacity |", " | ".join(options.rules), "|")
     print("|---:|---:|---:|" + "---|" * len(options.rules))
     missed = 0
     seeds = range(options.first, options.first + options.seeds)
@@ -379,7 +376,7 @@ def main() -> int:
             print(f"{case}| {' | '.join(cells)} |", flush=True)
     print(
         f"each cell: time as a multiple of the oracle's, requests refused, targets lost of "
-        f"{options.seeds} runs; **!** misses what is asked"
+        f"{options.seeds} runs; **!** misses the aim"
     )
     return bool(missed)
 
@@ -392,7 +389,7 @@ def record(
     row = {
         "tags": case.tags,
         "ceiling": case.most,
-        "borne": case.borne,
+        "capacity": case.capacity,
         "registry": "strict" if strict else "plain",
         "rule": rule,
         "time": f"{ratio:.3f}",

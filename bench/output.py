@@ -1,8 +1,8 @@
-"""How long the log is and how large the summary: `python -m bench.output [FOLDER]`.
+"""Measures the length of the log and of the summary: `python -m bench.output [FOLDER]`.
 
-The action runs from .venv with a runner's variables, at a real registry behind a front: for 1 to
-2,000 tags of one image, clean, with a tenth of all writes failing and at most two at a time taken,
-and with every tag refused. Prints a Markdown table; FOLDER keeps the logs and summaries.
+The action runs from .venv with a runner's variables against a real registry behind a front: for 1
+to 2,000 tags of one image, without faults, with a capacity of two and a tenth of all writes
+failing, and with every tag refused. Prints a Markdown table; FOLDER keeps the logs and summaries.
 """
 
 import os
@@ -32,11 +32,11 @@ WORLDS: Final = {
 
 @dataclass(frozen=True)
 class Output:
-    """What a step printed and summarised."""
+    """The size of a step's log and summary."""
 
     lines: int
     visible: int
-    """Lines that a runner shows, the titles of groups among them."""
+    """Lines that a runner shows unfolded, including the titles of groups."""
     log: int
     summary: int
 
@@ -83,9 +83,11 @@ def main() -> None:
                 kept = Path(sys.argv[1]) / f"{name.replace(' ', '-')}-{tags}"
                 kept.with_suffix(".log").write_text(log)
                 kept.with_suffix(".md").write_text(summary)
-            told = measured(log, summary)
-            sizes = f"{told.log / 1000:.1f} kB | {told.summary / 1000:.1f} kB"
-            print(f"| {tags:,} | {name} | {told.lines:,} | {told.visible} | {sizes} |", flush=True)
+            output = measured(log, summary)
+            sizes = f"{output.log / 1000:.1f} kB | {output.summary / 1000:.1f} kB"
+            print(
+                f"| {tags:,} | {name} | {output.lines:,} | {output.visible} | {sizes} |", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures for `docs/`: SVG that comes out the same, byte for byte, for the same numbers."""
+"""Pictures for `docs/`: SVG with the same bytes for the same numbers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,14 +29,14 @@ STYLE: Final[dict[RcKeyType, Any]] = {
 
 PAPER, INK, PALE = "#ffffff", "#1f2328", "#8c959f"
 OURS, PEER, LOSING = "#0969da", "#afb8c1", "#cf222e"
-"""Told apart also without colour: ours is the darkest, and what lost tags is hatched."""
+"""Distinguishable without colour: ours is the darkest, and runs that lost tags are hatched."""
 
 COLUMNS: Final = 4
 SIZE: Final = (13.0, 6.6)
 
 
 def draw(measured: Mapping[str, Runs], path: Path) -> None:
-    """Draw the times of every contender, a panel per condition, on paper that is opaque."""
+    """Draw the times of every contender, a panel per condition, on an opaque background."""
     rows = -(-(len(measured) + 1) // COLUMNS)
     names = [name for name in CONTENDERS if any(name in runs for runs in measured.values())]
     with mpl.rc_context(STYLE):

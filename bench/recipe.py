@@ -1,4 +1,4 @@
-"""Which library and level compress layers: speed, size, and whether the bytes are always the same.
+"""Compares libraries and levels for compressing layers: speed, size, and equal bytes everywhere.
 
     uv run --with zlib-ng python -m bench.recipe FILE    a table of speeds and sizes
     uv run --with zlib-ng python -m bench.recipe         digests, to compare between processors

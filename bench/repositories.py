@@ -1,7 +1,7 @@
-"""One image into one repository, and into five: `python -m bench.repositories`; as root on Debian.
+"""Pushes one image to one repository, and to five: `python -m bench.repositories`; root on Debian.
 
-The image is read and compressed once, and its layers go up once and are mounted into the others. So
-five take as long as one, but for the mounts and for one manifest each. Prints Markdown.
+The image is read and compressed once, and its layers are uploaded once and mounted into the others.
+So five take as long as one, except for the mounts and one manifest each. Prints Markdown.
 """
 
 import argparse
@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from statistics import median
 
-from bench.carry import GIGABIT, OURS, TAKES, measured
+from bench.one_image import GIGABIT, OURS, TAKES, measured
 from tests.support.engines import Engine, running_engine
 from tests.support.front import Behaviour, Step, running_front
 from tests.support.registry import running_registry
@@ -18,12 +18,12 @@ REPOSITORIES = (1, 5)
 IMAGE, LAYERS, LAYER = "bench/repositories:1", 8, 10_000_000
 
 LONGER = 1.3
-"""How much longer the content may take for five repositories than for one."""
+"""The maximum factor by which the content may take longer for five repositories than for one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Push:
-    """What one run took, and what the registry saw: blobs sent and mounted."""
+    """The seconds of one run, and the blobs that were sent and mounted."""
 
     seconds: float
     sent: int
@@ -46,7 +46,7 @@ def push(engine: Engine, repositories: int) -> Push:
 
 
 def main() -> None:
-    """Measure in turn, print the medians and what is allowed; end with 1 where it is more."""
+    """Measure in turn, print the medians and the maximum; exit with 1 if it is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds

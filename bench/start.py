@@ -1,4 +1,4 @@
-"""How large the action's image is, and how soon image and command ask: `python -m bench.start`."""
+"""Measures the image's size, and the time to the first request: `python -m bench.start`."""
 
 import os
 import socket
@@ -40,9 +40,9 @@ def empty_container(job: Job) -> float:
 
 @contextmanager
 def installed() -> Iterator[Path]:
-    """Give the programs of an environment that has the package and what it needs, no more.
+    """Yield the programs of an environment with only the package and its dependencies.
 
-    Of our own, httpcore2 would load trio.
+    In our own environment, httpcore2 would load trio.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
@@ -52,7 +52,7 @@ def installed() -> Iterator[Path]:
 
 
 def ended(command: list[str | Path]) -> Taken:
-    """Return what a command took."""
+    """Return the time that a command took."""
     began = monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, _, used = os.wait4(process.pid, 0)
@@ -60,7 +60,7 @@ def ended(command: list[str | Path]) -> Taken:
 
 
 def asked(programs: Path) -> Taken:
-    """Return what a run took until it connected to its registry, which then says nothing."""
+    """Return the time that a run took to connect to its registry, which never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         there = f"127.0.0.1:{server.getsockname()[1]}/acme/app"
         began = monotonic()

@@ -1,4 +1,4 @@
-"""What a registry does to those who push to it, and the least time that it leaves them."""
+"""How a registry behaves, and the minimum time that a client needs then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ BLOBS = LAYERS + 1
 """The layers and the config."""
 
 PARALLEL = 8
-"""Most writes in flight at a time that a contender is asked for, and that a bound reckons with."""
+"""Maximum writes in flight that a contender is configured for and a bound assumes."""
 
 POST, PUT, TAG = 0.1, 0.25, 0.4
 """Seconds that a registry across the internet takes to begin an upload, for a small blob, and for
@@ -68,19 +68,19 @@ class Condition:
 
     @property
     def bound(self) -> float:
-        """Return the least seconds that it can take with `slots` writes in flight.
+        """Return the minimum seconds with `slots` writes in flight.
 
-        What no client can avoid: each blob goes up once, by a POST and a PUT, and each tag is
-        a PUT. The registry takes a manifest only when it has all its blobs. So::
+        No client can avoid that each blob is uploaded once, by a POST and a PUT, and that each tag
+        is a PUT. The registry accepts a manifest only when it has all its blobs. So::
 
             uploads = BLOBS * (POST + PUT) / slots
             bound   = uploads + ceil(tags / slots) * TAG
 
         Reads, tokens, the engine and the client itself count as nothing. With random faults every
-        request is needed 1 / (1 - rate) times on average. In an outage nothing begins from its
-        start to its end; what began before it ends well. In a further repository each
-        blob is mounted, by a POST alone, and the tags of one go up beside the blobs of the next,
-        which leaves the sum of the work over `slots`.
+        request is needed 1 / (1 - rate) times on average. During an outage nothing begins; requests
+        that began before it succeed. In a further repository each blob is mounted, by a POST alone,
+        and the tags of one are written in parallel with the blobs of the next, so the bound is the
+        sum of the work over `slots`.
         """
         uploads = BLOBS * (POST + PUT) / self.slots
         if self.repositories > 1:
@@ -97,7 +97,7 @@ class Condition:
         return self.bound_with({})
 
     def bound_with(self, failed: Mapping[Step, int]) -> float:
-        """Return the bound for a client that met so many failed writes, by step.
+        """Return the bound for a client with so many failed writes, by step.
 
         A failed write takes as long as a good one, and is made once more::
 

@@ -1,4 +1,4 @@
-"""Who pushes: each as its users run it, logged in, one process after the other or side by side."""
+"""The clients that are compared: each as its users run it, logged in, sequential or in parallel."""
 
 import base64
 import json
@@ -17,15 +17,15 @@ TRIES, PAUSE = 5, 5.0
 """How often, and with how many seconds between, a hand-written loop tries."""
 
 SKOPEO_RETRIES = 3
-"""What its own documentation shows; without it skopeo tries once."""
+"""The number in skopeo's own documentation; without it skopeo tries once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a contender has to do: push the local image under every reference.
+    """The work of a contender: push the local image under every reference.
 
-    `folder` is its own, with a Docker configuration that is logged in. Nothing that it starts
-    runs beyond `deadline`, on the clock of `time.monotonic`.
+    `folder` has a Docker configuration with the login, and is the contender's own. No process that
+    it starts runs beyond `deadline`, on the clock of `time.monotonic`.
     """
 
     engine: Engine
@@ -123,7 +123,7 @@ def skopeo(task: Task) -> None:
 
 
 def imagetools(task: Task) -> None:
-    """Push the first tag by `docker push` and have buildx copy it to the others in one go."""
+    """Push the first tag by `docker push` and let buildx copy it to the others at once."""
     first, *rest = task.references
     task.run("docker", "tag", task.image, first)
     task.run("docker", "push", first)
@@ -147,7 +147,7 @@ def action(task: Task, parallel: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """A way to push; `title` is Markdown, `ours` tells the action from its peers."""
+    """A way to push; `title` is Markdown, `ours` distinguishes the action from other clients."""
 
     title: str
     meaning: str

@@ -20,17 +20,17 @@ BASES = ("python:3.13-slim", "docker:cli")
 """What the action's image is built from."""
 
 LIMIT = 180.0
-"""Seconds after which a contender is ended; what it has not pushed by then is lost."""
+"""Seconds after which a contender is killed; tags that it has not pushed by then are lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What came of it.
+    """The result.
 
-    `lost` counts tags that were not there at the end; `requests` and writes are what the
-    registry was asked, refused or not; `peak_writes` were in flight at a time as the
-    contender saw it. `engine` is the Docker Engine's version. `failed_writes` counts by step; older
-    measurements have none.
+    `lost` counts tags that were missing at the end; `requests` and writes count all requests to the
+    registry, refused or not; `peak_writes` is the maximum in flight as the contender saw it.
+    `engine` is the Docker Engine's version. `failed_writes` counts by step; older measurements have
+    none.
     """
 
     condition: str
@@ -51,7 +51,7 @@ def measurements(
 ) -> Iterator[Measurement]:
     """Measure each pair of condition and contender in turn, on one engine of that name.
 
-    The rounds of each pair go on where those `done` ended.
+    The rounds of each pair continue after the `done` ones.
     """
     rounds = Counter((each.condition, each.contender) for each in done)
     with running_engine(engine, images=BASES) as running:
@@ -64,7 +64,7 @@ def measurements(
 def measure(engine: Engine, condition: str, contender: str, turn: int, number: int) -> Measurement:
     """Let a contender push a new image, the `number`th of this engine, to a new registry.
 
-    An engine remembers which layers it has uploaded where, hence the new ones. `turn` is the
+    The layers are new, since an engine remembers which layers it has uploaded where. `turn` is the
     round, which seeds the faults.
     """
     given = CONDITIONS[condition]

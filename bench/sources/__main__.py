@@ -1,13 +1,13 @@
 """Push layouts and copy between registries, side by side with crane and skopeo.
 
     python -m bench.sources             three rounds of everything, about a quarter of an hour
-    python -m bench.sources --quick     two rounds where all is well, else one; under five minutes
+    python -m bench.sources --quick     two rounds without faults, else one; under five minutes
     python -m bench.sources --only healthy --rounds 9
 
-Every client gets a new registry behind a front of ours, which is a process of its own, and does all
-that its user would: one process for the content, and one for each further tag where it needs them.
-Clients take turns within a round, each round begun by another one. What is compared are the times
-of one round, so that a slow minute of the machine hits all. Needs Debian, and no engine.
+Every client gets a new registry behind a front in a separate process, and runs as its user would
+run it: one process for the content, and one for each further tag if it needs that. Clients take
+turns within a round, and each round starts with another one. The times of one round are compared,
+so that a slow minute of the machine affects all clients. Needs Debian, and no engine.
 """
 
 import argparse
@@ -23,7 +23,7 @@ Rounds = Mapping[str, Sequence[Measurement]]
 
 
 def measured(kind: str, scene: Scene, rounds: int) -> Rounds:
-    """Let all clients push in every round, each round begun by another one."""
+    """Let all clients push in every round; each round starts with another one."""
     runs: dict[str, list[Measurement]] = {client: [] for client in CLIENTS}
     with source_of(kind, scene) as source:
         for number in range(rounds):
@@ -36,10 +36,10 @@ def measured(kind: str, scene: Scene, rounds: int) -> Rounds:
 
 
 def table(kind: str, scene: Scene, runs: Rounds) -> str:
-    """Give a scene's medians as a Markdown table, and what was to be held."""
-    whence = "a layout" if kind == "layout" else "a registry"
+    """Return a scene's medians as a Markdown table, with its goal."""
+    origin = "a layout" if kind == "layout" else "a registry"
     lines = [
-        f"### {scene.title}, from {whence}",
+        f"### {scene.title}, from {origin}",
         "",
         "| client | s | ours to it | CPU s | tags lost | blobs sent | refused |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -65,7 +65,7 @@ def ratio(runs: Rounds, client: str) -> float:
 
 
 def verdict(scene: Scene, runs: Rounds) -> str:
-    """Say whether the scene's goal was held."""
+    """Say whether the scene's goal was reached."""
     if scene.ratio is not None:
         worst = max(ratio(runs, client) for client in CLIENTS if client != "ours")
         held = "held" if worst <= scene.ratio else "MISSED"
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, at most five minutes")
     given = parser.parse_args()
     with source_of("layout", SCENES[SMALL]) as source:
-        measure(SCENES[SMALL], "ours", source, 0)  # Python keeps what it compiles
+        measure(SCENES[SMALL], "ours", source, 0)  # so that all modules are compiled
     for name, scene in SCENES.items():
         healthy = scene.ratio is not None
         rounds, kinds = given.rounds, given.kinds

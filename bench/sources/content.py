@@ -1,4 +1,4 @@
-"""What is pushed: a layout on disk, or an image in a registry that holds the same."""
+"""The content to push: a layout on disk, or the same image in a registry."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def written(scene: Scene, folder: Path) -> str:
 
 @contextmanager
 def in_registry(layout: str) -> Iterator[str]:
-    """Have a registry, 30 ms away, hold what a layout does; give the source that names it."""
+    """Run a registry, 30 ms away, with the content of a layout; yield the source that names it."""
     place = layout.partition(":")[2]
     with (
         running_registry() as registry,

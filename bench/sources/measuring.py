@@ -1,4 +1,4 @@
-"""One client, measured: what it runs, and what the registry saw of it."""
+"""Measures one client: its commands, and the requests that the registry got."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from time import monotonic
 
 import httpx2
-from bench.carry import OURS
+from bench.one_image import OURS
 from bench.sources.scenes import Scene
 from tests.support.engines import script_environment
 from tests.support.front import Behaviour, Stats
 from tests.support.registry import running_registry
 
 LONGEST = 60.0
-"""Seconds after which a client is ended; what it has not pushed by then is lost."""
+"""Seconds after which a client is killed; tags that it has not pushed by then are lost."""
 
 SKOPEO_RETRIES = 3
-"""What its own documentation shows; without it skopeo tries once."""
+"""The number in skopeo's own documentation; without it skopeo tries once."""
 
 # -- clients --------------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ class Measurement:
 
 @contextmanager
 def front_process(upstream: str, behaviour: Behaviour, seed: int = 0) -> Iterator[str]:
-    """Run a front in a process of its own while the block runs; give its address."""
+    """Run a front in a separate process while the block runs; yield its address."""
     command = [sys.executable, "-m", "tests.support.front", "--upstream", upstream]
     command += ["--seed", str(seed), "--behaviour", behaviour.model_dump_json()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -82,7 +82,7 @@ def front_process(upstream: str, behaviour: Behaviour, seed: int = 0) -> Iterato
 
 
 def measure(scene: Scene, client: str, source: str, seed: int) -> Measurement:
-    """Let a client push `source` to a new registry; `seed` says which requests fail."""
+    """Let a client push `source` to a new registry; `seed` decides which requests fail."""
     with (
         running_registry() as registry,
         front_process(registry.address, scene.behaviour, seed) as address,
@@ -126,7 +126,7 @@ def processor_time() -> float:
 
 
 def environment(home: str) -> dict[str, str]:
-    """Return what the clients need; where a package is installed, Python keeps what it compiled."""
+    """Return the environment for the clients; an installed package has compiled modules."""
     environ = {**script_environment("tools-get", "peers"), "HOME": home}
     for name in ("PYTHONDONTWRITEBYTECODE", "DOCKER_HOST", "DOCKER_CONFIG"):
         environ.pop(name, None)

@@ -1,11 +1,11 @@
-"""What is pushed, how the registry behaves, and the least time that it leaves a client."""
+"""Images to push, how the registry behaves, and the minimum time that a client needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 
-from bench.carry import DRAWS, GIGABIT, PARALLEL, scheduled
+from bench.one_image import DRAWS, GIGABIT, PARALLEL, scheduled
 from tests.support.front import Behaviour, Faults, Step
 from tests.support.front.steps import ALL
 
@@ -13,18 +13,18 @@ NEAR = 0.03
 """Seconds to a registry and back."""
 
 TAKES = {Step.UPLOAD_POST: 0.1, Step.UPLOAD_PUT: 0.25, Step.MANIFEST_PUT: 0.4}
-"""Seconds that a registry across the internet takes to answer, about: less it never does here."""
+"""Minimum seconds that the front takes to answer, about as long as a registry on the internet."""
 
 KINDS = ("layout", "registry")
-"""Where the content comes from."""
+"""The kinds of source."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What is pushed under how many tags, how the registry behaves, and what is to be held.
+    """An image and its number of tags, how the registry behaves, and the goal.
 
-    `ratio` is the most that ours may take of a peer's time, `over` of the least time that a client
-    can take with `slots` writes in flight.
+    `ratio` is the maximum of our time to that of another client, `over` to the minimum time that a
+    client needs with `slots` writes in flight.
     """
 
     title: str
@@ -38,9 +38,9 @@ class Scene:
 
     @property
     def bound(self) -> float:
-        """Return the least seconds: blobs in slots, then tags; of faults, the mean of many draws.
+        """Return the minimum seconds: blobs, then tags; with faults, the mean of many draws.
 
-        A client that asks again waits the shortest time that `backoff-initial` allows, and holds no
+        A client that retries waits the shortest time that `backoff-initial` allows, and holds no
         slot meanwhile. Reads and the client itself count as nothing.
         """
         rate = self.behaviour.faults.rate if self.behaviour.faults else 0.0

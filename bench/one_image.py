@@ -1,10 +1,10 @@
-"""One image out of an engine into a registry: `python -m bench.carry`; needs root on Debian.
+"""Pushes one image from an engine to a registry: `python -m bench.one_image`; as root on Debian.
 
-Contenders take turns within a round; each measurement has an empty registry behind a front of its
-own, and begins when what the one before it left is on the disk. Ours is the whole command with its
-default settings, the start of Python among its seconds; it knows nothing of the registry's limit.
-Processor seconds are the client's with all its processes, and beside them the engine's; peak memory
-is the client's largest process. Prints Markdown.
+Contenders take turns within a round; each measurement has an empty registry behind its own front,
+and begins when the disk has written everything of the one before. Ours is the whole command with
+its default settings, including the start of Python; it does not know the registry's capacity.
+Processor seconds are those of the client with all its processes, and separately the engine's; peak
+memory is that of the client's largest process. Prints Markdown.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from tests.support.registry import running_registry
 
 LAYERS = 15
 TAKES = {Step.UPLOAD_POST: 0.1, Step.UPLOAD_PUT: 0.25, Step.MANIFEST_PUT: 0.4}
-"""Seconds that a registry across the internet takes to answer, about: less it never does here."""
+"""Minimum seconds that the front takes to answer, about as long as a registry on the internet."""
 
 PARALLEL = 4
 """The action's default `max-parallel`."""
@@ -38,7 +38,7 @@ PARALLEL = 4
 FAULTS = 0.1
 DRAWS = 1000
 SHORTEST_WAIT = 0.25
-"""Seconds: the first wait is at least half of ``backoff-initial``; each further one is doubled."""
+"""Seconds: the first wait is at least half of ``backoff-initial``; each further wait is doubled."""
 
 BIG = 1_000_000_000
 BIG_LAYERS = 10
@@ -53,7 +53,7 @@ FILES = "/usr"
 """Where the ordinary files of the big image come from."""
 
 OURS = "import sys; sys.modules['trio'] = None; from ghcr_push.fronts.cli import main; main()"
-"""The command, without the library that only our simulation has; httpx2 would load it."""
+"""The command, without the library that only our simulation needs; httpx2 would load it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Kind:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What is pushed, and how the registry behaves; ``bound`` is the least time it can take."""
+    """An image, and how the registry behaves; ``bound`` is the minimum time for a push."""
 
     title: str
     image: str
@@ -93,8 +93,8 @@ class Measurement:
 def computed(parallel: int, faults: float = 0.0) -> float:
     """Return the time of the layers and the config on ``parallel`` slots, and then the manifest.
 
-    Where a share of the requests fails, it is the mean of ``DRAWS`` draws, for a client that asks
-    again after the shortest waits that ``backoff-initial`` allows, holding no slot meanwhile.
+    With ``faults`` it is the mean of ``DRAWS`` draws, for a client that retries after the shortest
+    waits that ``backoff-initial`` allows, without holding a slot.
     """
     random = Random(0)
     blob = (TAKES[Step.UPLOAD_POST], TAKES[Step.UPLOAD_PUT])
@@ -109,7 +109,7 @@ def computed(parallel: int, faults: float = 0.0) -> float:
 def scheduled(
     units: Sequence[Sequence[float]], parallel: int, faults: float, random: Random
 ) -> float:
-    """Return when the last of the units is done, each requests one after the other in a slot."""
+    """Return when the last unit is done; the requests of a unit follow each other in one slot."""
     slots, end = [0.0] * parallel, 0.0
     ready = [(0.0, SHORTEST_WAIT, list(unit)) for unit in units]
     while ready:
@@ -128,7 +128,7 @@ def scheduled(
 
 
 def scenes() -> list[Scene]:
-    """Return all that is measured."""
+    """Return everything that is measured."""
     limited = [
         Scene(
             title=f"{LAYERS} layers, at most {writes} writes in flight",
@@ -160,7 +160,7 @@ def scenes() -> list[Scene]:
 
 
 HUGE = Scene(title="10 GB in 10 layers", image="bench/huge:1", behaviour=Behaviour())
-"""Only where it is asked for: it takes 40 GB of disk and minutes for each client."""
+"""Only on request: it takes 40 GB of disk and minutes for each client."""
 
 
 # -- contenders -----------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def docker_push(scene: Scene, reference: str) -> Commands:
 
 def crane(scene: Scene, reference: str) -> Commands:
     """Save it and have crane push the file."""
-    tar = f"{tempfile.gettempdir()}/bench-carry-{os.getpid()}.tar"
+    tar = f"{tempfile.gettempdir()}/bench-one-image-{os.getpid()}.tar"
     return [
         ["docker", "save", "--output", tar, scene.image],
         ["crane", "push", tar, reference],
@@ -200,7 +200,7 @@ CONTENDERS: Mapping[str, Callable[[Scene, str], Commands]] = {
 
 
 def measure(kind: Kind, engine: Engine, scene: Scene, name: str, seed: int) -> Measurement:
-    """Let one contender push the image to a new registry; ``seed`` says which requests fail."""
+    """Let one contender push the image to a new registry; ``seed`` decides which requests fail."""
     with (
         running_registry() as registry,
         running_front(registry.address, scene.behaviour, seed=seed) as front,
@@ -215,7 +215,7 @@ def measure(kind: Kind, engine: Engine, scene: Scene, name: str, seed: int) -> M
 
 
 def measured(engine: Engine, front: Front, commands: Commands) -> Measurement:
-    """Run the commands of one contender and say what they took, and did to the registry."""
+    """Run the commands of one contender; measure them and the registry."""
     os.sync()
     earlier = front.stats()
     start, client, memory, failed = monotonic(), 0.0, 0, False
@@ -244,14 +244,14 @@ def measured(engine: Engine, front: Front, commands: Commands) -> Measurement:
 
 
 def count(uploads: Iterable[Mapping[str, int]]) -> int:
-    """Return how many blobs were sent, each as often as it was."""
+    """Return how many blobs were sent; a blob sent twice counts twice."""
     return sum(sum(counts.values()) for counts in uploads)
 
 
 def environment(engine: Engine) -> dict[str, str]:
-    """Return what a client of the engine needs, crane among its commands."""
+    """Return the environment for a client of the engine, with crane on the PATH."""
     environ = {**engine.environ, "PATH": f"{peers()}:{engine.environ['PATH']}"}
-    # where a package is installed, Python keeps what it compiled
+    # an installed package has compiled modules
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     return environ
 
@@ -264,7 +264,7 @@ def peers() -> str:
 def watched(process: subprocess.Popen[bytes]) -> tuple[resource.struct_rusage, int]:
     """Wait for the end of a process; return what it used, and its peak memory in kB.
 
-    The peak is read as it runs: the one that the system gives at the end counts our own too.
+    The peak is read while it runs: the system's own figure at the end includes our process.
     """
     status, peak = Path(f"/proc/{process.pid}/status"), 0
     while True:
@@ -278,7 +278,7 @@ def watched(process: subprocess.Popen[bytes]) -> tuple[resource.struct_rusage, i
 
 
 def processor_of(engine: Engine) -> float:
-    """Return the seconds that the engine's processes have used: those in its namespace."""
+    """Return the processor seconds of the engine's processes: those in its namespace."""
     outer = int((Path(engine.environ["ENGINE_DIR"]) / "pid").read_text())
     namespace = Path(f"/proc/{outer}/ns/pid_for_children").readlink()
     ticks = 0
@@ -296,7 +296,7 @@ def processor_of(engine: Engine) -> float:
 
 
 def make_images(engine: Engine) -> None:
-    """Have the engine hold both images."""
+    """Create both images in the engine."""
     engine.make_image("bench/layers:1", layers=LAYERS, size=20_000)
     files = ordinary_files(BIG)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -311,7 +311,7 @@ def make_images(engine: Engine) -> None:
 
 
 def make_huge_image(engine: Engine) -> None:
-    """Have the engine hold an image of 10 GB, one file for each layer."""
+    """Create an image of 10 GB in the engine, one file for each layer."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for number in range(HUGE_LAYERS):
             with Path(folder, f"part-{number}").open("wb") as part:
@@ -323,7 +323,7 @@ def make_huge_image(engine: Engine) -> None:
 
 
 def ordinary_files(size: int) -> list[Path]:
-    """Return regular files of ``size`` bytes together, about."""
+    """Return regular files of about ``size`` bytes in total."""
     found: list[Path] = []
     for path in sorted(Path(FILES).rglob("*")):
         if size > 0 and path.is_file() and not path.is_symlink():
@@ -334,7 +334,7 @@ def ordinary_files(size: int) -> list[Path]:
 
 @contextmanager
 def fresh_engine(kind: Kind, engine: Engine, image: str) -> Iterator[Engine]:
-    """Run another engine of the same kind that has the image and never pushed anything."""
+    """Run another engine of the same kind that has the image and has never pushed."""
     with (
         running_engine("bench-fresh", release=kind.release, store=kind.store) as fresh,
         subprocess.Popen(
@@ -395,7 +395,7 @@ def main() -> None:
     parser.add_argument("--huge", action="store_true", help="an image of 10 GB, nothing else")
     given = parser.parse_args()
     kind = Kind(given.engine, given.store)
-    with running_engine("bench-carry", release=kind.release, store=kind.store) as engine:
+    with running_engine("bench-one-image", release=kind.release, store=kind.store) as engine:
         if given.huge:
             make_huge_image(engine)
         else:
