@@ -56,7 +56,7 @@ def check_refused(step: StepOfJob, front: Front, *sentences: str) -> None:
 # -- input ------------------------------------------------------------------------------------
 
 
-def test_everything_wrong_is_told_at_once(job: Job, front: Front) -> None:
+def test_all_problems_are_reported_at_once(job: Job, front: Front) -> None:
     given = {name: value for name, (value, _) in UNREADABLE.items()}
     step = job.run({"tags": reference(front)} | given)
     check_refused(step, front, *(sentence for _, sentence in UNREADABLE.values()))
@@ -183,7 +183,7 @@ def test_a_socket_that_is_not_for_this_user(job: Job, front: Front) -> None:
 # -- the registry -------------------------------------------------------------------------------
 
 
-def test_a_registry_that_does_not_resolve_sinks_no_other(
+def test_an_unresolvable_registry_fails_no_other(
     job: Job, front: Front, registry: Registry
 ) -> None:
     step = job.run({**one(front), "tags": f"{one(front)['tags']}\nsmall => name.invalid/a/b:1"})
@@ -229,9 +229,7 @@ def test_no_password_where_one_is_asked_for(job: Job, front: Front) -> None:
 
 
 @pytest.mark.parametrize("where", [Step.PING, Step.MANIFEST_HEAD])
-def test_a_registry_that_says_nothing_ends_with_the_time_limit(
-    job: Job, front: Front, where: Step
-) -> None:
+def test_a_silent_registry_ends_at_the_time_limit(job: Job, front: Front, where: Step) -> None:
     front.set(Behaviour(rules=(Rule(match=on(where), answer=Answer(connection="hang")),)))
     step = job.run(one(front) | {"timeout": "2s"})
     assert step.status == 1, step.log
@@ -282,7 +280,7 @@ def test_a_read_only_root(job: Job, front: Front, registry: Registry) -> None:
     assert list((job.folder / "runner_temp").iterdir()) == []
 
 
-def test_no_place_for_temporary_files(job: Job, front: Front) -> None:
+def test_no_folder_for_temporary_files(job: Job, front: Front) -> None:
     options = ["--read-only", "--workdir", "/opt", "--env", "RUNNER_TEMP="]
     step = job.run(one(front), options=options)
     assert step.status == 1, step.log
@@ -293,7 +291,7 @@ def test_no_place_for_temporary_files(job: Job, front: Front) -> None:
 
 
 @pytest.mark.parametrize("asked", ["reports/push.json", ""])
-def test_a_read_only_workspace_costs_a_report_that_was_asked_for(
+def test_a_read_only_workspace_costs_a_requested_report(
     job: Job, front: Front, registry: Registry, asked: str
 ) -> None:
     options = ["--tmpfs", f"{GITHUB}/workspace/reports:ro"]
@@ -329,7 +327,7 @@ def test_a_report_file_that_cannot_be_written_fails_the_step(job: Job, front: Fr
     assert "/proc/no/report.json could not be written" in step.log
 
 
-def test_a_log_that_nobody_reads_stops_no_push(job: Job, front: Front, registry: Registry) -> None:
+def test_a_closed_log_stops_no_push(job: Job, front: Front, registry: Registry) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     running = job.start_here(one(front), log=writes)

@@ -190,7 +190,7 @@ def test_at_the_very_start(job: Job, front: Front, registry: Registry, delay: fl
     check(step, front, registry, seconds=time.monotonic() - sent)
 
 
-def test_when_all_is_done_it_spoils_no_report(job: Job, front: Front) -> None:
+def test_a_signal_at_the_very_end_does_not_change_the_report(job: Job, front: Front) -> None:
     """The signal arrives while a report is sent to a slow reader."""
     workspace = job.folder / "workspace"
     workspace.mkdir(parents=True)

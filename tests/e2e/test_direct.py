@@ -35,7 +35,7 @@ def pulled(engine: Engine, reference: str) -> str:
     return engine.docker("image", "inspect", "--format", "{{.Id}}", reference)
 
 
-def test_what_was_carried_is_what_the_engine_had(
+def test_an_uploaded_image_equals_the_engines_image(
     either_job: Job, front: Front, registry: Registry
 ) -> None:
     step = either_job.run(inputs(front))
@@ -106,7 +106,7 @@ def test_layers_that_another_repository_has_are_mounted(job: Job, front: Front) 
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_a_registry_that_bears_little_gets_everything(
+def test_a_registry_of_low_capacity_gets_everything(
     either_job: Job, front: Front, registry: Registry, most: int
 ) -> None:
     delays = {Step.UPLOAD_PUT: 0.05, Step.MANIFEST_PUT: 0.05}

@@ -21,7 +21,7 @@ def inputs(front: Front, **more: str) -> dict[str, str]:
     return {"image": f"{front.address}/acme/app", "tags": "1\n2", "source": "large", **more}
 
 
-def test_docker_push_carries_it(large: Job, front: Front, registry: Registry) -> None:
+def test_docker_push_uploads_it(large: Job, front: Front, registry: Registry) -> None:
     step = large.run(inputs(front))
     assert step.status == 0, step.log
     prove(step, registry.address)
@@ -35,7 +35,7 @@ def test_docker_push_carries_it(large: Job, front: Front, registry: Registry) ->
 
 
 @pytest.mark.parametrize("written", [0, 1])
-def test_what_docker_push_fails_at_is_carried(
+def test_after_a_failure_of_docker_push_we_upload(
     large: Job, front: Front, registry: Registry, written: int
 ) -> None:
     """It writes the parts of an index under the tag, and may fail when the tag names one."""
@@ -52,7 +52,7 @@ def test_what_docker_push_fails_at_is_carried(
     assert seed["retried"]
 
 
-def test_direct_leaves_docker_push_out_of_it(large: Job, front: Front) -> None:
+def test_direct_never_runs_docker_push(large: Job, front: Front) -> None:
     step = large.run(inputs(front, transport="direct"))
     assert step.status == 0, step.log
     [seed] = [each for each in step.report["targets"] if each["seed"]]

@@ -81,7 +81,7 @@ def test_a_healthy_registry_gets_each_layer_once_and_each_tag_once(
     assert f"acme/app@{step.outputs['digest']}" not in by_digest
 
 
-def test_a_registry_that_bears_two_writes_gets_all_twenty(
+def test_a_registry_with_a_capacity_of_two_gets_all_twenty(
     big_job: Job, front: Front, registry: Registry
 ) -> None:
     bear_two_writes(front)
@@ -173,7 +173,7 @@ def test_a_second_run_writes_nothing(big_job: Job, front: Front, registry: Regis
 
 
 @pytest.mark.parametrize("transport", ["direct", "engine"])
-def test_a_repository_that_refuses_sinks_no_other(
+def test_a_repository_that_refuses_fails_no_other(
     big_job: Job, front: Front, transport: str
 ) -> None:
     user = User(
@@ -231,7 +231,7 @@ def test_a_registry_that_only_the_engine_reaches(
     assert set(outcomes(second).values()) == {"unchanged"}
 
 
-def test_a_registry_that_nobody_reaches(big_job: Job) -> None:
+def test_an_unreachable_registry(big_job: Job) -> None:
     nowhere = {"image": "127.0.0.1:1/acme/app", "tags": "1", "source": "big"}
     step = big_job.run(nowhere | {"timeout": "10s"})
     assert step.status == 1, step.log

@@ -10,7 +10,7 @@ STRANGE = Answer(status=418, headers={"Content-Type": "text/plain"}, body=WORDS)
 
 
 @pytest.mark.parametrize("transport", ["direct", "engine"])
-def test_an_unknown_failure_is_tried_again_capped_and_told_verbatim(
+def test_an_unknown_failure_is_retried_up_to_a_cap_and_quoted(
     job: Job, front: Front, transport: str
 ) -> None:
     rule = Rule(match=on(Step.MANIFEST_PUT, reference="odd"), answer=STRANGE)

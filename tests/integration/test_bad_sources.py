@@ -299,7 +299,7 @@ def run(folder: Path, front: Front, lines: list[str], told: Mapping[str, tuple[s
 
 
 @pytest.mark.parametrize("name", [case.__name__ for case in CASES])
-def test_a_source_that_is_not_whole_is_one_named_failure(name: str, ended: Ended) -> None:
+def test_an_incomplete_source_is_one_named_failure(name: str, ended: Ended) -> None:
     target = ended.targets[name]
     assert target["outcome"] == "failed"
     failure = target["failure"]
@@ -317,5 +317,5 @@ def test_nothing_happens_to_a_good_source_among_them(ended: Ended) -> None:
     assert set(ended.stats.manifest_writes) - {"acme/copy:1"} == {"acme/good:1"}
 
 
-def test_what_is_too_large_is_not_read(ended: Ended) -> None:
+def test_a_too_large_file_is_not_read(ended: Ended) -> None:
     assert ended.memory < MOST_MEMORY

@@ -133,7 +133,9 @@ def run(tmp_path: Path, engine: Engine, front: Front, registry: Registry) -> Run
 # -- the engine ---------------------------------------------------------------------------------
 
 
-def test_an_image_that_is_removed_while_it_is_read_goes_up_whole(run: Run, engine: Engine) -> None:
+def test_an_image_that_is_removed_while_it_is_read_is_uploaded_completely(
+    run: Run, engine: Engine
+) -> None:
     """Engines hold on to what they are saving."""
     running, save = run.start_and_stop_in_mid_stream()
     engine.docker("image", "rm", "--force", "whole:1")
@@ -181,7 +183,7 @@ def test_an_engine_that_is_killed_in_mid_stream_is_said_to_be_gone(
     assert "Cannot connect to the Docker daemon" in target["failure"]["message"]
 
 
-def test_a_part_that_the_engine_has_lost_is_told_in_its_words(run: Run, engine: Engine) -> None:
+def test_a_part_that_the_engine_has_lost_is_reported_in_its_words(run: Run, engine: Engine) -> None:
     """The containerd store finds out in mid-stream, says so in the archive, and ends well."""
     damaged = image("damaged")
     engine.docker("load", "--quiet", stdin=archive_of({"damaged:1": damaged}))
@@ -233,7 +235,7 @@ def test_a_temporary_disk_need_not_hold_the_image(run: Run) -> None:
     ],
     ids=["reset in mid-blob", "closed in mid-blob", "another digest", "forgotten", "lost count"],
 )
-def test_an_upload_that_the_registry_spoils_is_sent_again(
+def test_an_upload_that_the_registry_corrupts_is_sent_again(
     run: Run, front: Front, kind: str, rule: Rule
 ) -> None:
     front.set(Behaviour(rules=(rule.model_copy(update={"match": on(PUT), "first": 2}),)))
@@ -252,7 +254,7 @@ def test_a_registry_that_always_has_other_bytes_gets_no_tag(run: Run, front: Fro
 
 
 @pytest.mark.parametrize("engine", ENGINES[:1], indirect=True)
-def test_a_blob_that_the_registry_only_says_to_have_is_sent_again(run: Run, front: Front) -> None:
+def test_a_blob_that_the_registry_falsely_reports_is_sent_again(run: Run, front: Front) -> None:
     front.set(Behaviour(rules=(Rule(match=on(PUT), answer=Answer(status=201), first=1),)))
     target = run.end(run.start(), "pushed")
     refused = [each["failure"]["kind"] for each in target["attempts"] if each["failure"]]

@@ -16,7 +16,7 @@ def overlap(entries: list[Entry]) -> bool:
     return any(ends > begins for (_, ends), (begins, _) in pairwise(times))
 
 
-def test_children_are_asked_for_and_only_the_missing_are_sent_side_by_side(tmp_path: Path) -> None:
+def test_children_are_looked_for_and_missing_ones_are_sent_in_parallel(tmp_path: Path) -> None:
     made, digests, _ = platforms()
     source = f"oci-layout:{made.written(tmp_path / 'layout')}:multi"
     with running_world(tmp_path, SLOW) as world:

@@ -26,7 +26,9 @@ def test_a_deadline_quotes_the_last_real_failure(world: World) -> None:
 
 
 @pytest.mark.parametrize("step", [Step.BLOB_HEAD, Step.UPLOAD_POST])
-def test_what_kept_the_content_is_told_with_every_tag_of_it(world: World, step: Step) -> None:
+def test_a_failure_of_the_content_is_reported_with_each_of_its_tags(
+    world: World, step: Step
+) -> None:
     unwell = oci_error(502, "UNAVAILABLE", "no upstream")
     world.front.set(Behaviour(rules=(Rule(match=on(step), answer=unwell),)))
     end = world.push("acme/app:1", "acme/app:2", "acme/app:3", timeout="4s")

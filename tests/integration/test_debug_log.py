@@ -86,7 +86,7 @@ def test_without_it_the_log_stays_as_short_as_it_is(world: World) -> None:
     assert "HEAD" not in end.log
 
 
-def test_a_fault_of_ours_is_in_the_log_with_its_traceback(
+def test_an_internal_error_is_in_the_log_with_its_traceback(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = RegistryClient.put
@@ -107,7 +107,7 @@ def test_a_fault_of_ours_is_in_the_log_with_its_traceback(
     assert 'raise KeyError("planted")' in trace
 
 
-def test_what_no_rule_recognises_is_told_whole_to_whoever_follows(world: World) -> None:
+def test_an_unrecognised_failure_is_logged_completely(world: World) -> None:
     odd = Answer(status=418, body="I am a teapot")
     world.front.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_PUT), answer=odd),)))
     end = world.run(
@@ -120,7 +120,7 @@ def test_what_no_rule_recognises_is_told_whole_to_whoever_follows(world: World) 
     assert "I am a teapot" in line
 
 
-def test_a_group_of_refusals_is_judged_by_what_is_in_it(
+def test_an_exception_group_is_classified_by_its_errors(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = PushError(ErrorInfo(origin=Origin.REGISTRY, status=503, message="busy"))

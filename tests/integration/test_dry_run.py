@@ -14,7 +14,7 @@ READS = {
 
 @pytest.mark.parametrize("store", ["classic", "containerd"])
 @pytest.mark.parametrize("transport", ["auto", "direct", "engine"])
-def test_every_fate_is_told_and_nothing_is_written(
+def test_every_outcome_is_predicted_and_nothing_is_written(
     tmp_path: Path, store: str, transport: str
 ) -> None:
     images = {"app:1": image("new"), "app:0": image("old")}
@@ -69,7 +69,7 @@ def test_a_registry_that_cannot_be_read_fails_no_dry_run(world: World) -> None:
     assert "not read" in end.summary
 
 
-def test_a_registry_in_trouble_is_asked_no_more(world: World) -> None:
+def test_a_failing_registry_gets_no_further_reads(world: World) -> None:
     unwell = oci_error(503, "UNAVAILABLE", "try later")
     world.front.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_HEAD), answer=unwell),)))
     end = world.push(*(f"acme/app:{n}" for n in range(30)), dry_run="true", transport="direct")

@@ -263,7 +263,7 @@ async def test_the_engine_reads_a_tag_for_us(
     assert await docker.head(reference.repository, "2") is None
 
 
-async def test_the_engine_is_told_who_we_are(
+async def test_the_engine_gets_our_user_agent(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with running_registry(auth=("octocat", "s3cret:word")) as locked:
@@ -278,7 +278,7 @@ async def test_the_engine_is_told_who_we_are(
         assert await known.head(repository, "1") is None
 
 
-async def test_a_registry_in_trouble_is_told_from_an_empty_one(
+async def test_a_failing_registry_differs_from_an_empty_one(
     docker: DockerEngine, front: Front
 ) -> None:
     front.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_HEAD, Step.MANIFEST_GET)),)))

@@ -100,7 +100,7 @@ def restarting(door: Door, front: Front) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("transport", ["direct", "engine", "auto"])
-def test_an_engine_that_is_gone_for_two_seconds_costs_no_tag(
+def test_an_engine_that_is_absent_for_two_seconds_costs_no_tag(
     engine: Engine,
     front: Front,
     registry: Registry,

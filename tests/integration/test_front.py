@@ -95,7 +95,9 @@ def error(answer: httpx2.Response) -> tuple[int, str, str]:
     return answer.status_code, first["code"], first["message"]
 
 
-def test_without_orders_it_is_faithful(front: Front, client: httpx2.Client) -> None:
+def test_without_rules_the_front_passes_everything_unchanged(
+    front: Front, client: httpx2.Client
+) -> None:
     content = manifest(client, "plain/a")
     assert put_tag(client, "plain/a", "v1", content).status_code == 201
     got = client.get("/v2/plain/a/manifests/v1", headers=ACCEPT)
@@ -425,7 +427,7 @@ def test_bandwidth_is_shared(front: Front, client: httpx2.Client) -> None:
     assert ended - min(entry.t for entry in uploads) > 0.4
 
 
-def test_a_fault_of_the_front_is_told_apart() -> None:
+def test_an_error_of_the_front_is_distinguishable() -> None:
     with (
         running_front("127.0.0.1:1") as front,
         client_at(front.address) as client,

@@ -78,7 +78,7 @@ def test_several_platforms_but_not_all_are_refused_and_nothing_is_published(
 
 
 @pytest.mark.usefixtures("_environment")
-def test_the_one_platform_that_is_there_is_published_and_told_whatever_the_size(
+def test_the_only_available_platform_is_pushed_and_reported_for_any_size(
     pulled: Pull, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, digests = pulled("amd64"), set()

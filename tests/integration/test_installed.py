@@ -71,7 +71,7 @@ def test_an_empty_environment_needs_nothing_but_the_wheel(
     assert page.lower().startswith("<!doctype html>")
 
 
-def test_what_only_the_action_needs_does_not_come_with_it(environment: Path) -> None:
+def test_dependencies_of_the_action_alone_are_not_installed(environment: Path) -> None:
     listed = output(uv(), "pip", "list", "--python", environment, "--format", "json")
     assert not NOT_NEEDED & {each["name"].lower() for each in json.loads(listed)}
     # the table of inputs is in it, as all of the package is

@@ -96,7 +96,7 @@ def module_front(registry: Registry) -> Iterator[Front]:
 
 
 @pytest.mark.parametrize("way", ["refuses connections", "answers 503", "never answers"])
-def test_a_dead_registry_holds_up_no_healthy_one(
+def test_a_dead_registry_delays_no_healthy_one(
     tmp_path: Path, engine: Engine, module_front: Front, registry: Registry, alone: float, way: str
 ) -> None:
     with dead(way) as address:

@@ -102,7 +102,7 @@ async def test_a_base_that_may_only_be_read_is_mounted_from(front: Front) -> Non
     assert stats.count(Step.TOKEN) == 2
 
 
-async def test_what_may_not_be_read_is_sent(front: Front) -> None:
+async def test_a_blob_that_may_not_be_read_is_sent(front: Front) -> None:
     closed, app = repository(front, "closed"), repository(front, "app")
     async with RegistryClient({front.address: OWNER}) as client:
         await pushed(client, closed)

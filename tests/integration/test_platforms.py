@@ -64,7 +64,7 @@ def manifest(registry: Registry, target: str) -> httpx2.Response:
 @pytest.mark.parametrize(
     ("asked", "architecture"), [("linux/arm64", "arm64"), ("linux/arm", "arm")]
 )
-def test_what_is_wanted_goes_up_and_nothing_else(
+def test_wanted_blobs_are_uploaded_and_no_others(
     engine: Engine,
     front: Front,
     registry: Registry,
@@ -91,7 +91,7 @@ def test_what_is_wanted_goes_up_and_nothing_else(
         assert (repeated.outcome, repeated.digest) == (Outcome.UNCHANGED, result.digest)
 
 
-def test_what_is_not_there_is_refused_and_what_is_there_listed(
+def test_the_error_for_a_missing_image_lists_the_available_ones(
     engine: Engine, front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(engine, monkeypatch, tmp_path)
@@ -102,7 +102,7 @@ def test_what_is_not_there_is_refused_and_what_is_there_listed(
     assert there in result.failure.message
 
 
-def test_of_a_pulled_image_the_platform_that_is_local_is_chosen(
+def test_the_local_platform_of_a_pulled_image_is_chosen(
     engine: Engine,
     front: Front,
     registry: Registry,
@@ -144,7 +144,7 @@ def test_an_image_of_the_classic_store_has_the_platform_or_not(
     assert pushed(target, "app:1", f"linux/{there}").outcome is Outcome.PUSHED
 
 
-def test_layers_that_docker_load_left_plain_are_compressed_where_asked_for(
+def test_uncompressed_layers_after_docker_load_are_compressed_on_request(
     engine: Engine,
     registry: Registry,
     front: Front,

@@ -79,7 +79,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 
 
 @APIS
-def test_all_that_refers_to_an_image_comes_along(
+def test_all_referrers_of_an_image_are_copied(
     source_api: bool, target_api: bool, tmp_path: Path
 ) -> None:
     with running_pair(tmp_path, source_api=source_api, target_api=target_api) as pair:
@@ -114,7 +114,7 @@ def test_a_second_run_writes_nothing(source_api: bool, target_api: bool, tmp_pat
         assert "4 referrers, 4 there already" in end.log
 
 
-def test_a_signature_lies_there_before_the_tag_moves(pair: Pair) -> None:
+def test_a_signature_is_there_before_the_tag_moves(pair: Pair) -> None:
     pair.push()
     *before, last, first = pair.writes()
     assert {first, last} == {"1", "2"}
@@ -129,14 +129,14 @@ def test_a_dry_run_counts_them_and_writes_nothing(pair: Pair) -> None:
     assert not pair.target.requests(*WRITES)
 
 
-def test_without_the_input_nothing_comes_along(pair: Pair) -> None:
+def test_without_the_input_no_referrers_are_copied(pair: Pair) -> None:
     end = pair.push(referrers="false")
     assert end.status == 0
     assert set(pair.target.registry.tags(COPY)) == {"1", "2"}
     assert not pair.source.requests(Step.REFERRERS)
 
 
-def test_what_was_attached_later_comes_along_without_a_write_of_the_tag(pair: Pair) -> None:
+def test_a_referrer_attached_later_is_copied_without_writing_the_tag(pair: Pair) -> None:
     pair.push()
     later = artifact(described(pair.source.registry.raw(f"{REPOSITORY}:1"), "x"), SBOM, b"more")
     attach(pair.source.registry, REPOSITORY, later, b"more")
@@ -162,7 +162,7 @@ def test_entries_of_others_stay_in_the_list(pair: Pair) -> None:
     assert entry["annotations"] == json.loads(sbom)["annotations"]
 
 
-def test_a_list_of_what_a_clean_up_took_is_written_without_that(pair: Pair) -> None:
+def test_a_list_is_written_without_entries_that_a_clean_up_removed(pair: Pair) -> None:
     registry, subject = pair.target.registry, pair.attached.index
     gone = artifact({"digest": subject, "mediaType": "x", "size": 1}, SBOM, b"gone")
     list_by_tag(registry, COPY, subject, gone)
@@ -171,7 +171,7 @@ def test_a_list_of_what_a_clean_up_took_is_written_without_that(pair: Pair) -> N
     assert pair.listed(subject) == [digest_of(pair.attached.subjects[subject])]
 
 
-def test_what_the_source_lists_and_has_not_is_told_and_left_behind(pair: Pair) -> None:
+def test_listed_referrers_that_the_source_lacks_are_reported_and_skipped(pair: Pair) -> None:
     lost = digest_of(pair.attached.subjects[pair.attached.index])
     pair.source.registry.forget(REPOSITORY, lost)
     end = pair.push()
@@ -180,7 +180,7 @@ def test_what_the_source_lists_and_has_not_is_told_and_left_behind(pair: Pair) -
     assert pair.listed(pair.attached.index) == []
 
 
-def test_where_a_referrer_cannot_be_had_no_tag_moves(pair: Pair) -> None:
+def test_no_tag_is_written_if_a_referrer_cannot_be_read(pair: Pair) -> None:
     sbom = json.loads(pair.attached.subjects[pair.attached.index])
     blob = sbom["layers"][0]["digest"]
     pair.source.registry.forget(REPOSITORY, blob)
@@ -191,7 +191,7 @@ def test_where_a_referrer_cannot_be_had_no_tag_moves(pair: Pair) -> None:
     assert not {"1", "2"} & pair.target.registry.tags(COPY).keys()
 
 
-def test_a_refused_list_fails_the_targets_with_its_own_words(pair: Pair) -> None:
+def test_a_refused_list_fails_the_targets_with_the_registrys_text(pair: Pair) -> None:
     tag = tag_of(pair.attached.index)
     answer = oci_error(412, "PRECONDITION", "the tag is configured as immutable")
     rule = Rule(match=on(Step.MANIFEST_PUT, reference=tag), answer=answer)
@@ -204,7 +204,7 @@ def test_a_refused_list_fails_the_targets_with_its_own_words(pair: Pair) -> None
 @pytest.mark.parametrize(
     "step", [Step.MANIFEST_PUT, Step.MANIFEST_HEAD, Step.REFERRERS, Step.UPLOAD_PUT]
 )
-def test_a_registry_that_stumbles_is_asked_again(step: Step, tmp_path: Path) -> None:
+def test_a_registry_with_a_temporary_failure_is_asked_again(step: Step, tmp_path: Path) -> None:
     with running_pair(tmp_path, source_api=False, target_api=True) as pair:
         rule = Rule(match=on(step), answer=Answer(status=503), first=3)
         pair.target.front.set(Behaviour(rules=(rule,)))
@@ -215,7 +215,7 @@ def test_a_registry_that_stumbles_is_asked_again(step: Step, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("look", range(4))
-def test_a_look_at_cosigns_tag_that_fails_is_made_again(look: int, pair: Pair) -> None:
+def test_a_failed_read_of_cosigns_tag_is_repeated(look: int, pair: Pair) -> None:
     match = on(Step.MANIFEST_HEAD, reference=pair.attached.signature)
     rule = Rule(match=match, answer=Answer(status=503), skip=look, first=1)
     pair.target.front.set(Behaviour(rules=(rule,)))
@@ -244,7 +244,7 @@ def test_more_signatures_at_the_target_stay(pair: Pair) -> None:
     assert "left unchanged" not in end.log
 
 
-def test_signatures_that_each_side_lacks_are_left_and_told(pair: Pair) -> None:
+def test_signatures_that_each_side_lacks_are_kept_and_reported(pair: Pair) -> None:
     manifest, blobs = signatures("of the target")
     kept = pair.target.registry.hold(f"{COPY}:{pair.attached.signature}", manifest, *blobs)
     end = pair.push()
@@ -289,13 +289,13 @@ def test_an_entry_that_another_writer_overwrote_is_added_again(pair: Pair) -> No
 # -- other sources ----------------------------------------------------------------------------
 
 
-def test_an_image_of_the_engine_has_none_and_that_is_said(tmp_path: Path) -> None:
+def test_an_image_of_the_engine_has_no_referrers_and_a_notice_says_so(tmp_path: Path) -> None:
     with running_pair(tmp_path, source_api=False, target_api=False) as pair:
         end = pair.push(source="app:1", dry_run="true")
         assert "`referrers` works with" in end.log
 
 
-def test_one_platform_brings_what_refers_to_it_alone(pair: Pair) -> None:
+def test_one_platform_includes_only_its_own_referrers(pair: Pair) -> None:
     assert pair.push(platform="linux/amd64").status == 0
     assert pair.listed(pair.attached.child) != []
     assert pair.listed(pair.attached.index) == []

@@ -106,7 +106,7 @@ def attached(oras: Oras, address: str) -> str:
 
 
 @KINDS
-def test_what_oras_attached_comes_along_and_oras_finds_it(
+def test_referrers_attached_by_oras_are_copied_and_oras_finds_them(
     source: str, target: str, oras: Oras, tmp_path: Path
 ) -> None:
     with REGISTRIES[source]() as here, REGISTRIES[target]() as there:
@@ -122,7 +122,7 @@ def test_what_oras_attached_comes_along_and_oras_finds_it(
 
 
 @pytest.mark.parametrize("archive", ["", ".tar", ".tar.gz"])
-def test_a_layout_that_oras_copied_brings_what_refers_to_its_image(
+def test_a_layout_copied_by_oras_includes_its_referrers(
     archive: str, oras: Oras, tmp_path: Path
 ) -> None:
     with docker_registry() as registry:
@@ -211,7 +211,7 @@ class Cosign:
         ("cosign3", "crane", "docker-registry"),
     ],
 )
-def test_what_cosign_signed_is_verified_where_it_went(
+def test_cosign_verifies_a_copied_signature(
     command: str, source: str, target: str, oras: Oras, tmp_path: Path
 ) -> None:
     cosign = Cosign(command, tmp_path)

@@ -91,7 +91,7 @@ async def test_sends_a_blob_in_two_requests(
     assert front.stats().count(POST, PATCH, PUT) == 2
 
 
-async def test_begins_anew_where_the_registry_cannot_go_on(
+async def test_starts_again_if_the_registry_cannot_continue(
     front: Front, registry: Registry
 ) -> None:
     # docker's registry signs how far an upload has come into its location, and knows no other
@@ -109,7 +109,7 @@ async def test_begins_anew_where_the_registry_cannot_go_on(
     assert upload.bytes_sent == 2_000_000 + blob.size
 
 
-async def test_uses_an_upload_again_of_which_the_registry_has_nothing(front: Front) -> None:
+async def test_reuses_an_upload_without_any_bytes(front: Front) -> None:
     blob, to = Bytes("nothing", breaks_at=0), repository(front, "nothing")
     async with RegistryClient({}) as client:
         upload = client.upload(to, blob)
@@ -119,7 +119,7 @@ async def test_uses_an_upload_again_of_which_the_registry_has_nothing(front: Fro
     assert (front.stats().count(POST), front.stats().count(STATUS, status=204)) == (1, 1)
 
 
-async def test_a_status_that_cannot_be_asked_keeps_the_upload(front: Front) -> None:
+async def test_a_failed_status_request_keeps_the_upload(front: Front) -> None:
     front.set(Behaviour(rules=(Rule(match=on(STATUS), first=1),)))
     blob, to = Bytes("status", breaks_at=0), repository(front, "status")
     async with RegistryClient({}) as client:
@@ -150,7 +150,7 @@ async def test_finds_a_blob_whose_commit_ended_with_the_connection(
 
 
 @pytest.mark.parametrize("step", [POST, PUT])
-async def test_a_refusal_is_told_with_status_and_wait(front: Front, step: Step) -> None:
+async def test_a_refusal_is_reported_with_status_and_wait(front: Front, step: Step) -> None:
     busy = Answer(status=503, headers={"Retry-After": "7"}, body="busy")
     front.set(Behaviour(rules=(Rule(match=on(step), answer=busy, first=1),)))
     blob, to = Bytes(f"busy{step}", 100_000), repository(front, "busy")
@@ -186,7 +186,7 @@ async def test_mounts_a_blob_from_another_repository(front: Front, registry: Reg
     assert content_of(registry, to, blob) == blob.content
 
 
-async def test_uploads_what_cannot_be_mounted(front: Front) -> None:
+async def test_uploads_a_blob_that_cannot_be_mounted(front: Front) -> None:
     blob, to = Bytes("unmounted"), repository(front, "unmounted")
     async with RegistryClient({}) as client:
         nowhere = repository(front, "nowhere")
@@ -204,7 +204,7 @@ async def test_uploads_where_a_mount_is_refused(front: Front, status: int) -> No
         assert await client.upload(to, blob).attempt(mount_from=origin) is BlobOutcome.SENT
 
 
-async def test_the_upload_that_asked_for_permission_is_the_first_blob_s(front: Front) -> None:
+async def test_the_first_blob_continues_the_upload_that_checked_permission(front: Front) -> None:
     to = repository(front, "asked")
     async with RegistryClient({}) as client:
         await client.check_write_access(to)
@@ -215,14 +215,14 @@ async def test_the_upload_that_asked_for_permission_is_the_first_blob_s(front: F
     assert front.stats().count(Step.UPLOAD_DELETE) == 0
 
 
-async def test_an_upload_that_asked_in_vain_is_abandoned_at_the_end(front: Front) -> None:
+async def test_an_unused_upload_is_cancelled_at_the_end(front: Front) -> None:
     async with RegistryClient({}) as client:
         await client.check_write_access(repository(front, "vain"))
         assert front.stats().count(Step.UPLOAD_DELETE) == 0
     assert front.stats().count(Step.UPLOAD_DELETE, status=204) == 1
 
 
-async def test_an_upload_that_asked_long_ago_is_not_taken_up(front: Front) -> None:
+async def test_an_old_upload_is_not_continued(front: Front) -> None:
     to, now = repository(front, "old"), [0.0]
     async with RegistryClient({}, clock=lambda: now[0]) as client:
         await client.check_write_access(to)
@@ -255,7 +255,9 @@ async def test_the_answer_to_a_commit_is_waited_for_and_the_blob_sent_once(
     assert front.stats().count(PUT) == 1
 
 
-async def test_a_rest_is_sent_although_its_answer_names_no_location(front: Front) -> None:
+async def test_the_remaining_bytes_are_sent_although_the_answer_names_no_location(
+    front: Front,
+) -> None:
     nowhere = Answer(headers={"Location": ""})
     front.set(Behaviour(rules=(Rule(match=on(PATCH), answer=nowhere, effect="alter"),)))
     blob, to = Bytes("nowhere", breaks_at=2_000_000), repository(front, "nowhere")

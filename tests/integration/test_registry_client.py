@@ -95,7 +95,9 @@ def steps(front: Front) -> list[tuple[Step, int]]:
     return [(entry.step, entry.status) for entry in front.log()]
 
 
-async def test_what_is_put_is_there(front: Front, image: Repository, manifest: Manifest) -> None:
+async def test_a_written_manifest_is_there(
+    front: Front, image: Repository, manifest: Manifest
+) -> None:
     async with client_of(front) as client:
         assert await client.head(image, "v1") is None
         await client.put(image, "v1", manifest)
@@ -168,7 +170,7 @@ async def test_a_read_only_user_is_refused_at_the_first_write(
     assert front.stats().count(Step.MANIFEST_PUT) == 1
 
 
-async def test_a_wrong_password_is_told_in_the_token_services_words(
+async def test_a_wrong_password_is_reported_with_the_token_services_text(
     front: Front, image: Repository
 ) -> None:
     front.set(Behaviour(auth=TOKENS))
@@ -179,9 +181,7 @@ async def test_a_wrong_password_is_told_in_the_token_services_words(
     assert evidence.message == "token service: denied"
 
 
-async def test_whoever_has_no_credentials_is_refused_as_a_writer(
-    front: Front, image: Repository
-) -> None:
+async def test_writers_without_credentials_are_refused(front: Front, image: Repository) -> None:
     front.set(Behaviour(auth=TOKENS.model_copy(update={"anonymous": {"*": {"pull"}}})))
     async with RegistryClient({}) as client:
         evidence = await evidence_of(client.head(image, "v1"))
@@ -323,7 +323,7 @@ async def test_large_pages_are_cut_and_the_next_request_is_sound(
         assert (await evidence_of(client.get(image, "v1"))).status == 404
 
 
-async def test_another_digest_than_was_sent_is_told(
+async def test_another_digest_than_the_sent_one_is_reported(
     front: Front, image: Repository, manifest: Manifest
 ) -> None:
     lies = Answer(status=200, headers={"Docker-Content-Digest": OTHER})
@@ -339,7 +339,7 @@ async def test_another_digest_than_was_sent_is_told(
             assert OTHER in evidence.message
 
 
-async def test_nobody_listens() -> None:
+async def test_a_closed_port() -> None:
     async with RegistryClient({}) as client:
         evidence = await evidence_of(client._session.endpoint("127.0.0.1:1"))
     assert evidence.kind is Kind.NETWORK
@@ -364,7 +364,7 @@ async def test_no_proxy_stands_before_this_machine(
     assert (evidence.kind, evidence.status) == (Kind.PROXY, None)
 
 
-async def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unusable_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "gopher://u:s3cret-password@proxy.invalid")
     monkeypatch.delenv("https_proxy", raising=False)
     async with RegistryClient({}) as client:
@@ -435,7 +435,7 @@ async def test_only_this_machine_may_show_any_certificate(certificate: ssl.SSLCo
     assert evidence.message.endswith("certificate verify failed: self-signed certificate")
 
 
-async def test_tls_that_is_not_spoken_is_told() -> None:
+async def test_a_server_without_tls_is_reported() -> None:
     connections = Connections(TimeLimits(), "test", None, {})
     async with listening(None) as (address, _):
 

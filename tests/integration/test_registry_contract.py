@@ -182,7 +182,7 @@ async def test_a_registry_is_reached_and_a_closed_port_is_not(
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
-async def test_a_blob_is_there_once_it_was_sent(
+async def test_a_blob_exists_after_its_upload(
     served: Served, client: RegistryClient, repository: Repository, size: int
 ) -> None:
     blob = fresh(size)
@@ -215,7 +215,7 @@ async def test_a_blob_is_mounted_or_else_sent(
     assert await client.has_blob(repository, blob.digest)
 
 
-async def test_what_cannot_be_mounted_is_sent(
+async def test_a_blob_that_cannot_be_mounted_is_sent(
     served: Served, client: RegistryClient, repository: Repository
 ) -> None:
     origin, blob = Repository(served.address, f"acme/{token_hex(4)}"), fresh()
@@ -225,7 +225,7 @@ async def test_what_cannot_be_mounted_is_sent(
     assert await client.has_blob(repository, blob.digest)
 
 
-async def test_an_upload_that_broke_is_taken_up_or_begun_anew(
+async def test_a_broken_upload_is_continued_or_restarted(
     served: Served, client: RegistryClient, repository: Repository
 ) -> None:
     blob = Bytes(Random(token_hex(8)).randbytes(3_000_000), breaks_at=2_000_000)
@@ -259,7 +259,7 @@ async def test_asking_to_write_leaves_nothing_and_its_upload_is_used(
 # -- manifests ----------------------------------------------------------------------------------
 
 
-async def test_what_is_put_is_there_by_tag_and_digest(
+async def test_a_written_manifest_is_there_by_tag_and_digest(
     client: RegistryClient, repository: Repository
 ) -> None:
     manifest = manifest_of(await uploaded(client, repository))
@@ -291,7 +291,7 @@ async def test_an_index_is_put_after_its_children(
     assert await client.get(repository, "multi") == index_of(child)
 
 
-async def test_what_is_missing_is_told_by_its_code(
+async def test_a_missing_blob_or_manifest_has_its_error_code(
     served: Served, client: RegistryClient, repository: Repository
 ) -> None:
     assert await client.head(repository, NOTHING) is None
@@ -300,7 +300,7 @@ async def test_what_is_missing_is_told_by_its_code(
         assert (refusal.status, refusal.code) == (404, served.missing)
 
 
-async def test_a_manifest_of_a_missing_blob_is_refused_or_taken(
+async def test_a_manifest_of_a_missing_blob_is_refused_or_accepted(
     served: Served, client: RegistryClient, repository: Repository
 ) -> None:
     manifest = manifest_of(fresh())
@@ -322,7 +322,7 @@ async def test_an_index_of_a_missing_child_is_refused(
     assert await client.head(repository, "multi") is None
 
 
-async def test_a_manifest_under_another_digest_is_refused_or_seen_through(
+async def test_a_manifest_under_another_digest_is_refused_or_detected(
     served: Served, client: RegistryClient, repository: Repository
 ) -> None:
     manifest = manifest_of(await uploaded(client, repository))

@@ -161,7 +161,7 @@ def test_one_platform_is_chosen(source: Front, front: Front, tmp_path: Path) -> 
     ],
     ids=["throttled", "unavailable", "cut", "reset"],
 )
-def test_a_source_in_trouble_is_read_anew_and_lowers_nothing_at_the_target(
+def test_a_failing_source_is_read_again_and_does_not_lower_the_targets_limit(
     answer: Answer, source: Front, front: Front, tmp_path: Path
 ) -> None:
     """Twice it gives no large layer, or half of it; meanwhile another source lands."""
@@ -197,7 +197,7 @@ def test_a_source_in_trouble_is_read_anew_and_lowers_nothing_at_the_target(
 
 
 @pytest.mark.parametrize("renewed", [True, False], ids=["renewed", "denied"])
-def test_a_source_that_takes_a_token_no_more_is_asked_with_a_new_one(
+def test_a_source_that_rejects_a_token_is_asked_with_a_new_one(
     renewed: bool, source: Front, front: Front, tmp_path: Path
 ) -> None:
     """Refuse layers with 401, once or always; the latter is for good."""
@@ -226,7 +226,7 @@ def test_a_source_that_takes_a_token_no_more_is_asked_with_a_new_one(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_source_that_may_not_be_read_sinks_no_other(
+def test_a_source_that_may_not_be_read_fails_no_other(
     status: int, source: Front, front: Front, tmp_path: Path
 ) -> None:
     refusal = oci_error(status, "DENIED", "requested access to the resource is denied")
@@ -252,7 +252,7 @@ def test_a_source_that_may_not_be_read_sinks_no_other(
     ],
     ids=["throttled", "denied", "gone", "cut"],
 )
-def test_a_source_whose_blobs_never_come_moves_no_tag_and_holds_up_no_other(
+def test_a_source_that_never_sends_its_blobs_writes_no_tag_and_delays_no_other(
     answer: Answer, kind: str, source: Front, front: Front, tmp_path: Path
 ) -> None:
     fill(source, "acme/bad", seed=8)
@@ -322,7 +322,7 @@ def test_the_wait_that_a_source_asks_for_is_kept_by_its_other_images(
     assert min(entry.t for entry in others) >= refused.t + 1
 
 
-def test_a_wait_beyond_the_end_of_the_run_holds_up_no_other_image_of_the_source(
+def test_a_wait_beyond_the_deadline_delays_no_other_image_of_the_source(
     source: Front, front: Front, tmp_path: Path
 ) -> None:
     """Let the source ask one image to wait for six hours, as Docker Hub's pull limit does."""
@@ -358,7 +358,7 @@ def test_a_blob_with_other_bytes_is_never_written(
     assert not front.stats().manifest_writes
 
 
-def test_what_the_jobs_of_a_matrix_pushed_becomes_one_index_for_one_write(
+def test_images_of_the_jobs_of_a_matrix_become_one_index_with_one_write(
     source: Front, tmp_path: Path
 ) -> None:
     children = json.loads(raw(source, "acme/base", "1"))["manifests"]

@@ -90,7 +90,7 @@ def test_our_docker_commands_do_not_see_the_variable(world: World) -> None:
     assert world.docker.logins == {world.front.address: f"{USER}:{SECRET}"}
 
 
-def test_a_variable_that_cannot_be_read_is_told_without_its_content(world: World) -> None:
+def test_an_unreadable_variable_is_reported_without_its_content(world: World) -> None:
     end = world.run(
         {"tags": f"{world.front.address}/acme/app:1", "source": "app:1"},
         {"DOCKER_AUTH_CONFIG": f'{{"auths": {packed(USER, SECRET)}'},
@@ -163,7 +163,7 @@ def test_the_token_of_an_enterprise_server_is_not_shown_to_ghcr(
     assert notices == []
 
 
-def test_ghcr_without_other_credentials_on_an_enterprise_server_is_told(world: World) -> None:
+def test_ghcr_without_credentials_on_an_enterprise_server_is_reported(world: World) -> None:
     logins, notices = dry(world, "ghcr.io/acme/app:1", SERVER)
     assert logins == {}
     (notice,) = notices

@@ -54,7 +54,9 @@ FOR_GOOD = {
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("words", FOR_GOOD)
-def test_what_docker_push_fails_at_for_good_we_carry(tmp_path: Path, size: str, words: str) -> None:
+def test_after_a_permanent_failure_of_docker_push_we_upload(
+    tmp_path: Path, size: str, words: str
+) -> None:
     says = [Says(asked="image push *", status=1, err=FOR_GOOD[words])]
     with containerd(tmp_path, size, says) as world:
         end = world.push("acme/app:1", "acme/app:2")
@@ -95,7 +97,7 @@ OTHER_VERSIONS = (
         *((each, "engine-refused", "engine", "DOCKER_API_VERSION") for each in OTHER_VERSIONS),
     ],
 )
-def test_what_an_engine_cannot_hand_out_for_good_is_asked_for_once(
+def test_an_image_that_the_engine_cannot_export_is_requested_once(
     tmp_path: Path, words: str, kind: str, cause: str, advice: str
 ) -> None:
     says = [Says(asked="image save *", status=1, err=words)]
@@ -110,7 +112,7 @@ def test_what_an_engine_cannot_hand_out_for_good_is_asked_for_once(
 
 
 @pytest.mark.parametrize("words", OTHER_VERSIONS)
-def test_an_engine_of_another_version_is_told_before_any_request(
+def test_an_unsupported_engine_version_is_reported_before_any_request(
     tmp_path: Path, words: str
 ) -> None:
     says = [Says(asked="*", status=1, err=words)]
@@ -123,7 +125,7 @@ def test_an_engine_of_another_version_is_told_before_any_request(
 
 
 @pytest.mark.parametrize("words", ["flux capacitor out of alignment\n", "unexpected EOF\n", ""])
-def test_an_unknown_trouble_of_the_engine_is_never_blamed_on_the_registry(
+def test_an_unknown_engine_error_is_never_attributed_to_the_registry(
     tmp_path: Path, words: str
 ) -> None:
     says = [Says(asked="image save *", status=1, err=words)]
@@ -153,7 +155,7 @@ def test_an_engine_that_restarts_is_asked_again(tmp_path: Path, transport: str) 
         assert calls(world, asked[:10]) == 5
 
 
-def test_an_engine_that_stays_away_is_told_as_lost(tmp_path: Path) -> None:
+def test_an_engine_that_does_not_return_is_reported_as_lost(tmp_path: Path) -> None:
     says = [Says(asked="image save *", status=1, err=NO_ENGINE)]
     with running_world(tmp_path, says=says) as world:
         end = world.push("acme/app:1", transport="direct", max_attempts="3")
@@ -173,7 +175,7 @@ def test_an_engine_that_never_answered_is_not_waited_for(tmp_path: Path) -> None
 # -- the docker command -------------------------------------------------------------------------
 
 
-def test_a_docker_command_that_may_not_be_run_is_told(world: World) -> None:
+def test_a_docker_command_without_permission_to_run_is_reported(world: World) -> None:
     assert world.docker is not None
     (world.docker.calls_file.parent / "docker").chmod(0o644)
     end = world.run(
@@ -227,7 +229,7 @@ def as_podman_saves(app: Loadable) -> bytes:
 
 
 @pytest.mark.parametrize("transport", ["direct", "auto", "engine"])
-def test_what_podman_saves_lands(tmp_path: Path, transport: str) -> None:
+def test_images_saved_by_podman_land(tmp_path: Path, transport: str) -> None:
     app = image()
     says = [Says(asked="image save *", out=as_podman_saves(app))]
     with running_world(tmp_path, images={"app:1": app}, says=says) as world:
@@ -236,7 +238,7 @@ def test_what_podman_saves_lands(tmp_path: Path, transport: str) -> None:
         assert world.registry.lacking("acme/app:1") == []
 
 
-def test_an_image_that_podman_has_not_is_missing(tmp_path: Path) -> None:
+def test_an_image_that_podman_lacks_is_missing(tmp_path: Path) -> None:
     words = (
         "Error response from daemon: failed to find image app:2: docker.io/library/app:2: No such "
         "image\n"
@@ -270,7 +272,7 @@ def test_layers_that_the_engine_lacks_docker_push_may_mount(
             assert "pull the image again" in end.failure("acme/app:2")["advice"]
 
 
-def test_without_a_word_of_the_engine_on_platforms_docker_push_is_left_out(tmp_path: Path) -> None:
+def test_docker_push_is_skipped_if_the_engine_reports_no_platforms(tmp_path: Path) -> None:
     """Engine 27 may push one platform of several, and does not say what it lacks."""
     says = [Says(asked="image save *", status=1, err=LACKS)]
     with running_world(tmp_path, says=says) as world:

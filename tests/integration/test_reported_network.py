@@ -100,7 +100,7 @@ def test_a_proxy_that_is_no_url_is_named(world: World) -> None:
 
 
 @pytest.mark.parametrize("transport", ["direct", "engine", "auto"])
-def test_a_port_at_which_nobody_listens_is_given_up_early(
+def test_a_port_that_accepts_no_connections_is_given_up_early(
     world: World, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reachability, "LONGEST_UNCONNECTED", 0.5)
@@ -195,7 +195,7 @@ def test_an_authority_that_nobody_names_is_not_trusted(
         ("SSL_CERT_DIR", None, "which is no folder here"),
     ],
 )
-def test_an_authority_that_cannot_be_read_is_told_where_it_is_missed(
+def test_an_unreadable_authority_is_named_in_the_certificate_error(
     world: World,
     private: tuple[Front, Authority],
     variable: str,

@@ -12,9 +12,7 @@ def answers(world: World, answer: Answer, *steps: Step) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 501])
-def test_where_a_registry_serves_no_head_of_manifests_tags_land_and_are_proved(
-    world: World, status: int
-) -> None:
+def test_without_head_of_manifests_tags_land_and_are_verified(world: World, status: int) -> None:
     answers(world, Answer(status=status), Step.MANIFEST_HEAD)
     end = world.push("acme/app:1", "acme/app:2", "acme/app:3")
     assert set(end.outcomes.values()) == {"pushed"}, end.log
@@ -24,7 +22,7 @@ def test_where_a_registry_serves_no_head_of_manifests_tags_land_and_are_proved(
     assert world.registry.tags("acme/app") == dict.fromkeys("123", end.digest("acme/app:1"))
 
 
-def test_where_a_registry_serves_no_head_of_manifests_a_second_run_writes_nothing(
+def test_without_head_of_manifests_a_second_run_writes_nothing(
     world: World,
 ) -> None:
     answers(world, Answer(status=405), Step.MANIFEST_HEAD)
@@ -35,7 +33,7 @@ def test_where_a_registry_serves_no_head_of_manifests_a_second_run_writes_nothin
     assert world.count(Step.MANIFEST_PUT, Step.UPLOAD_PUT) == before
 
 
-def test_where_a_registry_serves_no_head_of_manifests_protected_tags_stay(world: World) -> None:
+def test_without_head_of_manifests_protected_tags_stay(world: World) -> None:
     there = world.registry.put("acme/app:v1", image("other"))
     answers(world, Answer(status=405), Step.MANIFEST_HEAD)
     end = world.push("acme/app:v1", "acme/app:v2", protect="v*")
@@ -56,9 +54,7 @@ def test_where_a_registry_serves_no_head_of_manifests_protected_tags_stay(world:
     ],
     ids=["dead", "ftp", "dead-v6", "403", "405", "501"],
 )
-def test_a_look_at_a_blob_that_fails_proves_nothing_and_the_blob_is_sent(
-    world: World, answer: Answer
-) -> None:
+def test_a_blob_is_sent_after_a_failed_read(world: World, answer: Answer) -> None:
     answers(world, answer, Step.BLOB_HEAD)
     end = world.push("acme/app:1", "acme/app:2")
     assert set(end.outcomes.values()) == {"pushed"}, end.log
@@ -75,7 +71,7 @@ HARBOR = oci_error(
 
 
 @pytest.mark.parametrize("status", [412, 403])
-def test_a_policy_that_forbids_reading_is_told_by_its_own_words(world: World, status: int) -> None:
+def test_a_policy_that_forbids_reading_is_quoted(world: World, status: int) -> None:
     forbids = HARBOR.model_copy(update={"status": status})
     answers(world, forbids, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
     end = world.push("acme/app:1", "acme/app:2", "acme/app:3")
@@ -98,7 +94,7 @@ def test_a_policy_that_forbids_reading_is_told_by_its_own_words(world: World, st
     ],
     ids=["harbor", "401", "denied", "403"],
 )
-def test_what_an_account_may_write_and_not_read_is_told_as_landed_and_not_verified(
+def test_a_tag_that_the_account_may_not_read_landed_unverified(
     world: World, answer: Answer
 ) -> None:
     answers(world, answer, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
@@ -112,7 +108,7 @@ def test_what_an_account_may_write_and_not_read_is_told_as_landed_and_not_verifi
     assert "permission to read" in notice
 
 
-def test_what_can_be_read_before_a_write_and_not_after_it_is_not_told_as_landed(
+def test_a_tag_that_becomes_unreadable_after_its_write_has_not_landed(
     world: World,
 ) -> None:
     refused = oci_error(403, "DENIED", "requested access to the resource is denied")
@@ -127,7 +123,7 @@ def test_what_can_be_read_before_a_write_and_not_after_it_is_not_told_as_landed(
     assert end.target("acme/app:1")["may_have_landed"]
 
 
-def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(world: World) -> None:
+def test_a_protected_tag_that_a_policy_makes_unreadable_is_not_written(world: World) -> None:
     answers(world, HARBOR, Step.MANIFEST_HEAD, Step.MANIFEST_GET)
     end = world.push("acme/app:1", protect="1")
     assert end.outcomes == {"acme/app:1": "failed"}
@@ -135,7 +131,7 @@ def test_a_protected_tag_that_a_policy_keeps_from_being_read_is_not_written(worl
     assert world.count(Step.MANIFEST_PUT, Step.UPLOAD_POST, Step.UPLOAD_PUT) == 0
 
 
-def test_a_protected_tag_whose_reading_is_refused_for_the_moment_is_not_written(
+def test_a_protected_tag_that_is_temporarily_unreadable_is_not_written(
     world: World,
 ) -> None:
     answers(world, Answer(status=403), Step.MANIFEST_HEAD, Step.MANIFEST_GET)
@@ -148,7 +144,7 @@ def test_a_protected_tag_whose_reading_is_refused_for_the_moment_is_not_written(
 CONFIG = digest_of(image().config)
 
 
-def test_a_blob_that_the_registry_has_by_a_look_and_not_for_a_manifest_is_sent_once(
+def test_a_blob_that_head_finds_but_a_manifest_write_misses_is_sent_again_once(
     world: World,
 ) -> None:
     lies = Rule(match=on(Step.BLOB_HEAD, reference=CONFIG), answer=Answer(status=200))
@@ -210,7 +206,7 @@ def test_answers_that_say_little_are_enough(
     assert set(again.outcomes.values()) == {"unchanged"}, again.log
 
 
-def test_an_upload_without_a_location_is_told_as_that(world: World) -> None:
+def test_an_upload_without_a_location_is_reported(world: World) -> None:
     nowhere = Rule(
         match=on(Step.UPLOAD_POST), answer=Answer(headers={"Location": ""}), effect="alter"
     )

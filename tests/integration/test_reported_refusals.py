@@ -99,7 +99,7 @@ def test_a_tag_that_cannot_be_moved_is_written_once_and_fails_alone(
     assert world.count(Step.MANIFEST_PUT, reference="1") == 1
 
 
-def test_a_repository_that_takes_each_manifest_once_keeps_the_first_tag(world: World) -> None:
+def test_a_repository_that_accepts_each_manifest_once_keeps_the_first_tag(world: World) -> None:
     """Nexus with its redeploy policy off counts the digest and the tags as one."""
     answer = oci_error(
         400, "BLOB_UPLOAD_INVALID", "Repository does not allow updating assets: docker-hosted"
@@ -133,7 +133,7 @@ QUOTAS = {
 
 @pytest.mark.parametrize("step", [Step.UPLOAD_PUT, Step.MANIFEST_PUT], ids=["blob", "tag"])
 @pytest.mark.parametrize("answer", QUOTAS.values(), ids=QUOTAS)
-def test_a_quota_that_is_used_up_is_met_once(world: World, answer: Answer, step: Step) -> None:
+def test_a_used_up_quota_is_tried_once(world: World, answer: Answer, step: Step) -> None:
     refuses(world, answer, step)
     end = world.push("acme/app:1", max_parallel="1")
     assert end.outcomes == {"acme/app:1": "failed"}
@@ -176,7 +176,7 @@ STRANGE = Answer(
 )
 
 
-def test_what_nobody_knows_comes_with_what_a_maintainer_needs(world: World) -> None:
+def test_an_unknown_failure_has_details_for_a_maintainer(world: World) -> None:
     refuses(world, STRANGE, Step.MANIFEST_PUT, reference="1")
     end = world.push("acme/app:1", "acme/app:2")
     assert end.outcomes == {"acme/app:1": "failed", "acme/app:2": "pushed"}
@@ -197,9 +197,7 @@ def test_what_nobody_knows_comes_with_what_a_maintainer_needs(world: World) -> N
         assert secret not in end.summary + end.log + json.dumps(end.report)
 
 
-def test_a_fault_of_ours_comes_with_its_traceback(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_internal_error_has_its_traceback(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     put = RegistryClient.put
 
     async def faulty(
@@ -225,7 +223,7 @@ def test_a_fault_of_ours_comes_with_its_traceback(
     [(Platforms, "choose"), (DiskSources, "find"), (SavedImages, "__init__")],
     ids=["in the engine", "on disk", "being read"],
 )
-def test_a_fault_of_ours_at_one_source_sinks_no_other(
+def test_an_internal_error_at_one_source_fails_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: type, method: str
 ) -> None:
     """Of three sources, the first that is looked at by that port."""
@@ -254,7 +252,7 @@ def test_a_fault_of_ours_at_one_source_sinks_no_other(
         assert "Traceback" in end.log
 
 
-def test_what_is_known_comes_without_it(world: World) -> None:
+def test_known_failures_have_no_details(world: World) -> None:
     refuses(world, oci_error(403, "DENIED", "quota exceeded"), Step.MANIFEST_PUT, reference="1")
     end = world.push("acme/app:1", "acme/app:2")
     assert end.failure("acme/app:1")["details"] is None
@@ -273,7 +271,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("answer", "kind", "tries"), REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
-def test_a_refused_tag_among_others_is_told_of_rules_for_tags(
+def test_the_advice_for_one_refused_tag_names_rules_for_tags(
     world: World, answer: Answer, kind: str, tries: int, *, there: bool
 ) -> None:
     """Whether its layers go up in this run or are there already."""
@@ -292,7 +290,7 @@ def test_a_refused_tag_among_others_is_told_of_rules_for_tags(
     assert world.count(Step.MANIFEST_PUT, reference="1") == (tries if there else 3)
 
 
-def test_a_repository_that_refuses_every_tag_is_told_of_permissions(world: World) -> None:
+def test_the_advice_for_a_repository_that_refuses_every_tag_names_permissions(world: World) -> None:
     world.push("acme/app:0")
     refuses(world, NO_ACCESS, Step.MANIFEST_PUT, Step.UPLOAD_POST)
     end = world.push(*(f"acme/app:{n}" for n in range(1, 9)), max_parallel="1")
@@ -303,7 +301,7 @@ def test_a_repository_that_refuses_every_tag_is_told_of_permissions(world: World
         assert world.count(Step.MANIFEST_PUT, reference=name[-1]) <= 1
 
 
-def test_a_repository_that_takes_no_tag_at_all_is_told_of_permissions(world: World) -> None:
+def test_the_advice_for_a_repository_that_accepts_no_tag_names_permissions(world: World) -> None:
     """Though it lets an upload begin."""
     world.push("acme/app:0")
     refuses(world, NO_ACCESS, Step.MANIFEST_PUT)
@@ -317,7 +315,7 @@ def test_a_repository_that_takes_no_tag_at_all_is_told_of_permissions(world: Wor
 @pytest.mark.parametrize(
     "words", ["denied: requested access to the resource is denied", "denied: denied"]
 )
-def test_a_tag_refused_to_docker_push_sinks_no_other(tmp_path: Path, words: str) -> None:
+def test_a_tag_refused_to_docker_push_fails_no_other(tmp_path: Path, words: str) -> None:
     says = Says(asked="image push *:1", status=1, err=f"{words}\n")
     with running_world(tmp_path, says=[says]) as world:
         names = ["acme/app:1", "acme/app:2", "acme/app:3"]
@@ -335,7 +333,7 @@ def test_two_tags_refused_to_docker_push_end_the_others(tmp_path: Path) -> None:
         assert world.docker.count("image push") == 2
 
 
-def test_a_refused_tag_sinks_no_other_image_of_its_repository(tmp_path: Path) -> None:
+def test_a_refused_tag_fails_no_other_image_of_its_repository(tmp_path: Path) -> None:
     """The second image is read while the first one's tag is permanently refused."""
     images = {"app:1": image("one"), "app:2": image("two")}
     slow = Says(asked="image save * app:2", seconds=0.7, effect="after")
@@ -349,7 +347,9 @@ def test_a_refused_tag_sinks_no_other_image_of_its_repository(tmp_path: Path) ->
         assert world.count(Step.MANIFEST_PUT, reference="1") == 1
 
 
-def test_a_repository_that_refuses_for_good_ends_its_other_images_untried(tmp_path: Path) -> None:
+def test_a_permanent_refusal_ends_the_other_images_of_the_repository_untried(
+    tmp_path: Path,
+) -> None:
     images = {"app:1": image("one"), "app:2": image("two")}
     slow = Says(asked="image save * app:2", seconds=0.7, effect="after")
     with running_world(tmp_path, images=images, says=[slow]) as world:

@@ -64,9 +64,7 @@ TOO_MUCH = "The request body is too large and exceeds the maximum permissible li
     ],
     ids=["ghcr", "413", "416", "unknown", "invalid-404", "invalid-400", "405", "501"],
 )
-def test_an_upload_whose_rest_is_refused_is_forgotten_and_the_blob_sent_whole(
-    large: World, answer: Answer
-) -> None:
+def test_after_a_refused_continuation_the_blob_is_sent_whole(large: World, answer: Answer) -> None:
     rest = Rule(match=on(Step.UPLOAD_PATCH), answer=answer)
     large.front.set(Behaviour(rules=(*cut(5 * MIB, first=1), rest)))
     end = large.push("acme/app:1")
@@ -76,7 +74,7 @@ def test_an_upload_whose_rest_is_refused_is_forgotten_and_the_blob_sent_whole(
     assert large.registry.lacking("acme/app:1") == []
 
 
-def test_a_layer_that_the_registry_takes_from_nobody_is_one_failure(
+def test_a_layer_that_the_registry_always_refuses_is_one_failure(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Push a layout with a layer of a byte over 10 GB, which is not read."""
@@ -113,7 +111,7 @@ def test_an_upload_that_the_registry_has_forgotten_is_begun_anew(large: World, s
 
 
 @pytest.mark.parametrize("resumes", [True, False], ids=["resumes", "forgets"])
-def test_a_blob_whose_uploads_are_cut_off_again_and_again_goes_up_in_pieces(
+def test_a_blob_whose_uploads_are_cut_off_repeatedly_is_sent_in_pieces(
     tmp_path: Path, resumes: bool
 ) -> None:
     serves = Serves(resumes=resumes)

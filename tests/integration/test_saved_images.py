@@ -87,7 +87,7 @@ def manifest_of(to: TagReference) -> Any:
     return httpx2.get(url, headers=accept).raise_for_status()
 
 
-async def test_what_was_carried_is_pulled_as_the_same_image(
+async def test_an_uploaded_image_is_pulled_as_the_same_image(
     engine: Engine, image: str, registry: Registry
 ) -> None:
     to = target(registry)
@@ -152,7 +152,7 @@ async def test_an_image_is_saved_by_its_id_too(
     assert (await carried(engine, identifier, target(registry))).image == by_name.image
 
 
-async def test_the_engines_words_are_told_of_an_image_that_is_not_there(engine: Engine) -> None:
+async def test_the_engines_text_about_a_missing_image_is_quoted(engine: Engine) -> None:
     nothing = Image(id=f"sha256:{'0' * 64}", layers=0)
     _, words = await failure(engine, "no-such-image:1", nothing)
     assert re.search("No such image: no-such-image:1|reference does not exist", words)
@@ -230,14 +230,14 @@ def pulled(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield engine, str(to)
 
 
-async def test_the_one_platform_that_was_pulled_is_carried(pulled: Any, registry: Registry) -> None:
+async def test_the_only_pulled_platform_is_uploaded(pulled: Any, registry: Registry) -> None:
     engine, name = pulled
     whole = (await carried(engine, name, target(registry))).image
     assert "only linux/amd64 is in the engine" in (whole.notice or "")
     assert len(whole.manifests) == 1
 
 
-async def test_a_platform_that_was_not_pulled_is_said_to_be_missing(
+async def test_a_platform_that_was_not_pulled_is_reported_as_missing(
     pulled: Any, registry: Registry
 ) -> None:
     engine, name = pulled

@@ -105,7 +105,7 @@ def test_repositories_that_may_not_mount_get_every_blob_once(
 
 
 @pytest.mark.parametrize("engine", [CONTAINERD], indirect=True)
-def test_what_another_job_sends_meanwhile_is_not_sent_again(
+def test_a_blob_that_another_job_sends_meanwhile_is_not_sent_again(
     job: Job, front: Front, registry: Registry
 ) -> None:
     """Every blob was looked for and is missing; while the first is sent, the others arrive."""

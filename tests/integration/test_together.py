@@ -20,7 +20,7 @@ BY_STDIO = {"DOCKER_HOST": "ssh://somebody@engine.test"}
 
 @pytest.mark.parametrize("store", ["classic", "containerd"])
 @pytest.mark.parametrize("first", [True, False])
-def test_no_tag_moves_where_the_engine_would_write_one_with_the_layers(
+def test_no_tag_moves_if_docker_push_would_write_one_with_the_layers(
     tmp_path: Path, store: str, first: bool
 ) -> None:
     says = [Says(asked="system dial-stdio", out=ANSWERED)]

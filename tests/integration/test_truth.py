@@ -80,7 +80,7 @@ def test_a_protected_tag_is_put_again_where_its_image_is_broken(world: World) ->
     assert world.registry.lacking("acme/app:1") == []
 
 
-def test_a_protected_tag_that_names_another_image_is_kept_where_that_is_wished(
+def test_a_protected_tag_that_names_another_image_is_kept_on_request(
     world: World,
 ) -> None:
     there = world.registry.put("acme/app:v1", image("other"))
@@ -98,7 +98,7 @@ def test_a_protected_tag_that_names_another_image_is_kept_where_that_is_wished(
 @pytest.mark.parametrize(
     ("on_protected", "outcome", "status"), [("fail", "failed", 1), ("keep", "kept", 0)]
 )
-def test_nothing_goes_up_for_tags_that_may_not_be_written(
+def test_nothing_is_uploaded_for_tags_that_may_not_be_written(
     world: World, on_protected: str, outcome: str, status: int
 ) -> None:
     for tag in ("v1", "v2"):
@@ -109,7 +109,7 @@ def test_nothing_goes_up_for_tags_that_may_not_be_written(
     assert world.count(Step.UPLOAD_POST, Step.UPLOAD_PUT, Step.MANIFEST_PUT) == 0
 
 
-def test_what_a_tag_named_before_is_what_it_named_right_before_our_write(world: World) -> None:
+def test_before_is_the_digest_right_before_our_write(world: World) -> None:
     """Another job moves it after our first look, while an earlier tag is being written."""
     world.front.set(Behaviour(takes={Step.MANIFEST_PUT: 1.5}))
     moved: list[str] = []
@@ -128,7 +128,7 @@ def test_what_a_tag_named_before_is_what_it_named_right_before_our_write(world: 
     assert world.count(Step.MANIFEST_PUT, reference="2") == 1
 
 
-def test_a_retried_layer_makes_no_tag_retried_but_the_one_that_it_went_up_with(
+def test_a_retried_layer_counts_for_its_seed_only(
     world: World,
 ) -> None:
     once = Rule(match=on(Step.UPLOAD_PUT), answer=Answer(status=500), first=1)
@@ -142,9 +142,7 @@ def test_a_retried_layer_makes_no_tag_retried_but_the_one_that_it_went_up_with(
     assert "1 layer was retried" in end.log
 
 
-def test_what_goes_up_is_told_with_the_tag_that_it_goes_up_with(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_upload_is_reported_with_its_seed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first tag is protected and has failed by then."""
     world.registry.put("acme/app:v1", image("other"))
     once = Rule(match=on(Step.UPLOAD_PUT), answer=Answer(status=500), first=1)
@@ -193,7 +191,7 @@ OTHER = digest_of(b"another platform")
 
 
 @pytest.mark.parametrize(("transport", "told"), [("engine", True), ("auto", False)])
-def test_another_digest_than_the_engines_own_is_not_silently_taken(
+def test_another_digest_than_the_engines_own_is_not_silently_accepted(
     tmp_path: Path, transport: str, told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ghcr_push.pushing.group.QUICKER_FROM", 1)
@@ -258,7 +256,7 @@ def test_no_tag_moves_where_an_image_is_missing(world: World) -> None:
 
 
 @pytest.mark.parametrize("on_protected", ["fail", "keep"])
-def test_a_protected_tag_that_refuses_holds_all_back_unless_it_is_kept(
+def test_a_protected_tag_that_names_another_image_holds_all_back_unless_kept(
     world: World, on_protected: str
 ) -> None:
     world.registry.put("acme/other:1", image("other"))
@@ -279,7 +277,7 @@ def test_a_second_run_of_all_or_nothing_asks_for_no_right_to_write(world: World)
     assert world.count(Step.UPLOAD_POST) == posts
 
 
-def test_all_or_nothing_is_nothing_that_docker_push_can_keep(world: World) -> None:
+def test_docker_push_cannot_keep_all_or_nothing(world: World) -> None:
     end = two(world, transport="engine")
     assert end.status == 2
     assert "all-or-nothing" in end.log

@@ -4,7 +4,7 @@ from tests.support.cases import World
 from tests.support.front import Behaviour, Rule, Step, oci_error, on
 
 
-def test_every_failed_attempt_is_told_with_its_own_wait(world: World) -> None:
+def test_every_failed_attempt_is_reported_with_its_own_wait(world: World) -> None:
     unwell = oci_error(500, "UNKNOWN", "unwell")
     # so few of each that no outage is seen in them: its probes take longer than the run may
     once = Rule(match=on(Step.UPLOAD_PUT), answer=unwell, first=1, per="reference")

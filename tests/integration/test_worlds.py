@@ -20,7 +20,7 @@ from tests.support.memory import MemoryRegistry
 from tests.support.tls import Authority
 
 
-def test_a_push_lands_whole(world: World) -> None:
+def test_a_push_lands_completely(world: World) -> None:
     end = world.push("acme/app:1", "acme/app:2", "acme/other:1")
     names = ["acme/app:1", "acme/app:2", "acme/other:1"]
     assert end.status == 0, end.log
@@ -40,7 +40,7 @@ def test_a_containerd_store_is_pushed_byte_for_byte(tmp_path: Path) -> None:
         assert world.registry.digest("acme/app:1") == world.registry.put("acme/same:1", app)
 
 
-def test_a_rule_meets_the_requests_that_it_names(world: World) -> None:
+def test_a_rule_applies_to_the_requests_that_it_names(world: World) -> None:
     refusal = oci_error(500, "UNKNOWN", "not now")
     rule = Rule(match=on(Step.MANIFEST_PUT, reference="2"), answer=refusal, first=2)
     world.front.set(Behaviour(rules=(rule,)))
@@ -58,7 +58,7 @@ def test_docker_push_brings_what_the_engine_has(world: World) -> None:
     assert world.docker.count("image save") == 0
 
 
-def test_an_engine_says_what_it_is_told_to(tmp_path: Path) -> None:
+def test_the_scripted_engine_answers_as_scripted(tmp_path: Path) -> None:
     says = Says(asked="image push *", status=1, err="denied: no\n", effect="after", first=1)
     with running_world(tmp_path, says=[says]) as world:
         end = world.push("acme/app:1", transport="engine")
@@ -66,7 +66,7 @@ def test_an_engine_says_what_it_is_told_to(tmp_path: Path) -> None:
         assert "image push" in end.log or end.status in (0, 1)
 
 
-def test_a_body_is_cut_where_it_is_told_to(tmp_path: Path) -> None:
+def test_a_body_is_cut_as_configured(tmp_path: Path) -> None:
     images = {"app:1": image(layers=1, size=3_000_000)}
     cut = Rule(
         match=on(Step.UPLOAD_PUT, larger_than=2_000_000),

@@ -33,7 +33,7 @@ def seconds_in_line(played: Played) -> list[float]:
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 3])
-def test_who_comes_back_from_a_back_off_waits_for_those_before_it_and_no_longer(
+def test_a_unit_after_its_back_off_waits_only_for_those_before_it(
     capacity: int,
 ) -> None:
     for seed in range(4):

@@ -35,7 +35,7 @@ def test_all_lands_and_no_promise_is_broken(seed: int) -> None:
     assert sum(runner.landed for runner in runners) == len(results)
 
 
-def test_the_runners_meet_at_one_registry() -> None:
+def test_the_runners_share_one_registry() -> None:
     shared, runners = pushed(replace(CROWDED, abuse=20, penalty=90.0), 0)
     answers = {request.answer for runner in runners for request in runner.played.log}
     writes = [r for runner in runners for r in runner.played.log if r.writes and r.good]

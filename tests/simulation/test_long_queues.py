@@ -109,7 +109,7 @@ def test_the_memory_for_a_target_does_not_grow_with_the_queue() -> None:
     assert many < 1.1 * few
 
 
-def test_what_is_told_of_a_long_run_keeps_to_its_budgets_in_time_that_grows_no_faster() -> None:
+def test_the_report_of_a_long_run_keeps_its_size_and_takes_linear_time() -> None:
     played = long_run(MANY, direct=True)
     whole = report_of(played)
     part = replace(whole, targets=whole.targets[:FEW])

@@ -21,7 +21,9 @@ def played(length: float, *, beyond: bool, direct: bool = True, seed: int = 0) -
 
 @pytest.mark.parametrize("length", [10.0, 40.0])
 @pytest.mark.parametrize("direct", [True, False])
-def test_one_that_comes_up_for_the_engine_alone_is_left_to_it(length: float, direct: bool) -> None:
+def test_the_engine_pushes_to_a_registry_that_comes_up_for_it_alone(
+    length: float, direct: bool
+) -> None:
     for seed in range(4):
         end = played(length, beyond=True, direct=direct, seed=seed)
 
@@ -32,7 +34,7 @@ def test_one_that_comes_up_for_the_engine_alone_is_left_to_it(length: float, dir
 
 
 @pytest.mark.parametrize("length", [10.0, 40.0])
-def test_one_that_comes_up_for_all_is_ours(length: float) -> None:
+def test_our_process_pushes_to_a_registry_that_comes_up_for_all(length: float) -> None:
     for seed in range(4):
         end = played(length, beyond=False, seed=seed)
 

@@ -71,7 +71,7 @@ def test_every_input_is_read_from_its_variable() -> None:
     assert inputs(environ) == {each.name: f"value of {each.name}" for each in INPUTS}
 
 
-def test_a_slip_in_a_name_is_handed_on_to_be_named() -> None:
+def test_a_misspelled_input_is_passed_on_for_the_error() -> None:
     given_names = inputs({"INPUT_MAX_PARALLEL": "2", "INPUT_TAGS": "x"})
     assert given_names == {"max_parallel": "2", "tags": "x"}
     with pytest.raises(InputError, match=r"'max_parallel' is no input; .* `max-parallel`"):
@@ -114,7 +114,7 @@ def test_without_a_runner_nothing_is_printed_for_one(
 
 
 @pytest.mark.parametrize("lost", ["output", "summary", "workspace"])
-def test_what_cannot_be_written_costs_nothing_else(
+def test_an_unwritable_result_costs_nothing_else(
     files: Files, capsys: pytest.CaptureFixture[str], lost: str
 ) -> None:
     path: Path = getattr(files, lost)
@@ -177,7 +177,7 @@ def test_a_report_that_could_not_be_written_fails_a_step_that_is_green_otherwise
 
 
 @pytest.mark.parametrize("broken", ["action.summary", "action.outputs", "delivery.to_json"])
-def test_a_fault_of_ours_in_a_result_costs_that_result_alone(
+def test_an_internal_error_in_a_result_costs_that_result_alone(
     files: Files,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -293,9 +293,7 @@ def test_notices_about_the_inputs_come_first_of_all(
     assert lines[0].startswith("::notice::image 'GHCR.io/Acme/App' was lowered to")
 
 
-def test_what_was_noticed_is_told_beside_bad_input(
-    files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_notices_are_shown_with_bad_input(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     given = {"INPUT_IMAGE": "ghcr.io/Acme/app", "INPUT_TAGS": "1", "INPUT_DRYRUN": "true"}
     assert main(Interruption(), files.environ | given) == BAD_INPUT
     log = capsys.readouterr().out
@@ -322,7 +320,7 @@ def test_no_line_of_a_secret_is_printed_plainly(
 # -- bad input --------------------------------------------------------------------------------
 
 
-def test_every_problem_is_told_and_ten_are_annotated(
+def test_every_problem_is_reported_and_ten_are_annotated(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
     problems = [
@@ -362,7 +360,7 @@ def test_a_report_says_whether_the_run_was_cancelled_not_when_a_signal_came() ->
     assert exit_status(Delivery(cancelled, "", (), ()), settings_of(), late) == 143
 
 
-def test_what_a_step_does_not_need_is_not_loaded() -> None:
+def test_unneeded_modules_are_not_loaded() -> None:
     code = (
         "import sys; import ghcr_push.fronts.action; print(*sys.modules); "
         "import requests; print(requests.get)"

@@ -58,7 +58,7 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(written, listing, environ)
 
 
-def test_what_landed_is_declared_each_name_once(runner: Runner) -> None:
+def test_landed_targets_are_declared_each_name_once(runner: Runner) -> None:
     report = run(
         pushed(target("1")),
         pushed(target("2"), before=digest(1)),
@@ -79,7 +79,7 @@ def test_nothing_is_declared_unless_it_is_asked_for(runner: Runner) -> None:
     assert runner.lines() == []
 
 
-def test_a_name_with_two_digests_is_left_out_and_said(runner: Runner) -> None:
+def test_a_name_with_two_digests_is_left_out_and_reported(runner: Runner) -> None:
     report = run(
         pushed(target("1")), pushed(target("2"), content=digest(2)), pushed(target("1", OPS))
     )
@@ -91,7 +91,7 @@ def test_a_name_with_two_digests_is_left_out_and_said(runner: Runner) -> None:
     assert tuple(delivery.report.notices) == delivery.notices
 
 
-def test_what_an_earlier_step_declared_is_not_contradicted(runner: Runner) -> None:
+def test_declarations_of_an_earlier_step_are_not_contradicted(runner: Runner) -> None:
     """The runner fails a step that gives a name another digest."""
     runner.declared((str(APP), digest(7)), (str(OPS), digest(1)))
     delivery = runner.deliver(run(pushed(target("1")), pushed(target("1", OPS))))
@@ -117,7 +117,7 @@ def test_lines_stand_below_what_was_there(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize("listing", ["", "{", "[]", '{"subjects": 1}', '{"subjects": [1]}'])
-def test_a_list_that_cannot_be_read_is_taken_for_none(runner: Runner, listing: str) -> None:
+def test_an_unreadable_list_counts_as_missing(runner: Runner, listing: str) -> None:
     runner.listing.write_text(listing)
     runner.deliver(run(pushed(target("1"))))
     assert len(runner.lines()) == 1
@@ -131,7 +131,7 @@ def test_a_runner_without_the_file_is_a_notice(environ: dict[str, str]) -> None:
     assert exit_status(delivery, ASKED, Interruption()) == 0
 
 
-def test_a_file_that_cannot_be_written_is_told_and_fails_the_step(runner: Runner) -> None:
+def test_an_unwritable_file_is_reported_and_fails_the_step(runner: Runner) -> None:
     runner.written.unlink()
     runner.written.mkdir()
     delivery = runner.deliver(run(pushed(target("1"))))
@@ -139,6 +139,6 @@ def test_a_file_that_cannot_be_written_is_told_and_fails_the_step(runner: Runner
     assert exit_status(delivery, ASKED, Interruption()) == 1
 
 
-def test_where_nothing_landed_nothing_is_said() -> None:
+def test_without_a_landed_target_nothing_is_declared() -> None:
     delivery = deliver(run(not_landed(target("1"), DENIED)), ASKED, {}, WorkspacePaths({}))
     assert delivery.notices == ()

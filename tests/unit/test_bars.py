@@ -65,7 +65,7 @@ def seen(*events: Event) -> list[str]:
     return [line for line in shown if line]
 
 
-def test_an_upload_is_told_in_bytes_with_rate_and_time_left() -> None:
+def test_an_upload_shows_bytes_rate_and_time_left() -> None:
     tags, image = seen(carrying(4, 72), carrying(14, 72), carrying(24, 72))
     assert tags.startswith("tags ")
     assert "0 of 2" in tags
@@ -80,7 +80,7 @@ def test_the_rate_is_that_of_late() -> None:
     assert "2 min left" in seen(carrying(1, 130), carrying(2, 130))[1]
 
 
-def test_what_only_the_last_byte_tells_has_no_end_yet() -> None:
+def test_the_number_of_blobs_is_unknown_before_the_last_byte() -> None:
     _, image = seen(carrying(4, 20, whole=False), carrying(8, 30, whole=False))
     assert "8.0 / 30.0+ MB  4.0 MB/s  (1 of 6 blobs)" in image
     assert "left" not in image

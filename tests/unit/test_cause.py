@@ -52,7 +52,7 @@ def test_every_failed_target_has_the_cause_of_its_kind(kind: Kind, cause: Cause)
     assert cause_of(failed(kind)) is cause
 
 
-def test_every_kind_has_a_verdict() -> None:
+def test_every_kind_has_a_policy() -> None:
     assert {cause_of(failed(kind)) for kind in Kind} == set(Cause) - {Cause.MIXED}
 
 
@@ -61,7 +61,7 @@ def test_a_target_that_was_cut_off_has_the_cause_of_its_last_failed_attempt() ->
     assert cause_of(cut_off) is Cause.REGISTRY
 
 
-def test_what_landed_after_failures_has_no_cause() -> None:
+def test_a_target_that_landed_after_failures_has_no_cause() -> None:
     landed = replace(PUSHED, attempts=failed(Kind.DENIED, Kind.SERVER_ERROR).attempts)
     assert cause_of(landed) is Cause.NONE
 

@@ -148,7 +148,7 @@ def test_lists_add_up_by_repeating(
     assert len(getattr(seen[0], field)) == 2
 
 
-def test_what_has_one_value_is_refused_with_two() -> None:
+def test_two_values_for_a_single_valued_option_are_rejected() -> None:
     done = run("1", "--image", "ghcr.io/a/b", "--image", "ghcr.io/a/c")
     assert done.exit_code == 2
     assert "--image has one value, not 'ghcr.io/a/b' and 'ghcr.io/a/c'" in done.stderr
@@ -203,12 +203,12 @@ def test_a_variable_that_is_nearly_one_of_ours_is_refused() -> None:
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])
-def test_the_version_is_told(option: str) -> None:
+def test_the_version_is_printed(option: str) -> None:
     done = run(option)
     assert (done.exit_code, done.stdout) == (0, f"ghcr-push {version('ghcr-push')}\n")
 
 
-def test_bad_input_is_told_in_the_words_of_a_command_line() -> None:
+def test_bad_input_is_reported_with_the_names_of_options() -> None:
     text = run("--tags", "").stderr
     assert text.startswith("--tags is empty: give `--allow-empty` to accept that")
     assert "metadata-action" not in text
@@ -274,7 +274,7 @@ def test_python_runs_the_package_as_the_command() -> None:
     assert done.stdout == f"ghcr-push {version('ghcr-push')}\n"
 
 
-def test_advice_is_told_in_the_words_of_a_command_line() -> None:
+def test_advice_uses_the_wording_of_the_command_line() -> None:
     done = run("ghcr.io/a/b:1", "--source", "oci-layout:/nonexistent", "--dry-run")
     assert done.exit_code == 1
     assert "the tag and the `--platform`, and that it was written completely" in done.stdout
@@ -327,7 +327,7 @@ def test_help_says_where_secrets_come_from() -> None:
         assert name in text
 
 
-def test_all_problems_are_told_at_once_on_standard_error() -> None:
+def test_all_problems_are_reported_at_once_on_standard_error() -> None:
     done = run("--tags", "", "--max-parallel", "0", "--timeout", "soon")
     assert done.exit_code == 2
     assert done.stdout == ""
@@ -338,7 +338,7 @@ def test_all_problems_are_told_at_once_on_standard_error() -> None:
     assert done.stderr.startswith("--tags is empty")
 
 
-def test_nothing_to_do_is_said_in_a_line() -> None:
+def test_nothing_to_do_has_a_line() -> None:
     done = run("--tags", "", "--allow-empty")
     assert done.exit_code == 0
     assert done.stdout.startswith("✅ Nothing to push")
@@ -357,7 +357,7 @@ def test_the_report_file_is_written(tmp_path: Path) -> None:
     assert json.loads(path.read_bytes())["result"] == "success"
 
 
-def test_a_report_file_that_cannot_be_written_is_said_and_fails_the_command() -> None:
+def test_an_unwritable_report_file_is_reported_and_fails_the_command() -> None:
     done = run("--tags", "", "--allow-empty", "--report-file", "/proc/no/report.json")
     assert done.exit_code == 1
     assert "/proc/no/report.json could not be written: " in done.stderr
@@ -378,7 +378,7 @@ def test_notices_leave_standard_output_to_the_report() -> None:
     assert "was lowered" in json.loads(done.stdout)["notices"][0]
 
 
-def test_what_was_noticed_is_told_beside_bad_input() -> None:
+def test_notices_are_shown_with_bad_input() -> None:
     done = run("--tags", "a b", "--image", "ghcr.io/Acme/App")
     assert done.exit_code == 2
     assert done.stderr.splitlines()[0].startswith("--image 'ghcr.io/Acme/App' was lowered")
@@ -427,7 +427,7 @@ def test_progress_goes_to_standard_error_and_the_result_to_standard_output() -> 
     assert "ghcr.io/acme/app:1" in done.stdout
 
 
-def test_quiet_leaves_the_result_and_what_is_wrong() -> None:
+def test_quiet_prints_only_the_result_and_errors() -> None:
     done = run("1", "--image", "ghcr.io/Acme/App", "--source", "app", "--dry-run", "-q", PATH="")
     assert done.stderr.startswith("--image 'ghcr.io/Acme/App' was lowered")
     assert "ghcr.io/acme/app:1" in done.stdout
@@ -443,7 +443,7 @@ def test_quiet_leaves_the_result_and_what_is_wrong() -> None:
         (False, "", True, False),
     ],
 )
-def test_colours_are_for_terminals_and_for_who_asks(
+def test_colours_are_for_terminals_and_on_request(
     monkeypatch: pytest.MonkeyPatch,
     *,
     given: bool | None,
@@ -475,7 +475,7 @@ def test_red_is_for_failures_alone() -> None:
         (True, "xterm", True, False),
     ],
 )
-def test_bars_are_for_a_person_who_looks_on(
+def test_bars_are_for_a_terminal(
     monkeypatch: pytest.MonkeyPatch, *, on_a_terminal: bool, term: str, quiet: bool, bars: bool
 ) -> None:
     monkeypatch.setenv("TERM", term)

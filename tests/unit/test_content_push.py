@@ -221,7 +221,7 @@ def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 
 @played
-async def test_what_an_origin_holds_is_mounted_from_there() -> None:
+async def test_a_blob_of_an_origin_is_mounted_from_there() -> None:
     async with bench(World({(TOOLS, LAYER)}), BASE, TOOLS) as on:
         transfer = await on.push()
     assert (transfer.blobs_mounted, transfer.blobs_sent, transfer.bytes_saved) == (1, 1, 100)
@@ -238,14 +238,14 @@ async def test_a_refused_mount_is_an_upload_and_no_failure() -> None:
 
 
 @played
-async def test_what_the_repository_has_is_looked_for_nowhere_else() -> None:
+async def test_a_blob_of_the_repository_is_not_looked_for_elsewhere() -> None:
     async with bench(World({(APP, LAYER), (BASE, LAYER)}), BASE) as on:
         await on.push()
     assert on.world.of("look") == [APP]
 
 
 @played
-async def test_what_the_run_itself_sent_elsewhere_is_mounted_without_a_further_look() -> None:
+async def test_a_blob_that_the_run_sent_elsewhere_is_mounted_without_a_read() -> None:
     async with bench(World(), BASE) as on:
         await on.push(OTHER)
         transfer = await on.push()
@@ -255,7 +255,7 @@ async def test_what_the_run_itself_sent_elsewhere_is_mounted_without_a_further_l
 
 
 @played
-async def test_an_origin_is_asked_once_for_a_blob_whoever_wants_it() -> None:
+async def test_an_origin_is_asked_once_for_a_blob_for_all_groups() -> None:
     world = World(writing=5.0)
     async with bench(world, BASE) as on, anyio.create_task_group() as tasks:
         tasks.start_soon(on.push, APP)
@@ -271,7 +271,7 @@ async def test_a_repository_is_not_mounted_into_itself() -> None:
 
 
 @played
-async def test_what_another_saw_here_for_a_mount_is_there_and_not_mounted_from_here() -> None:
+async def test_a_blob_that_another_group_found_here_is_not_mounted() -> None:
     world = World({(APP, CONFIG)})
     async with anyio.create_task_group() as tasks, bench(world, APP, parallel=1) as on:
         async with on.limiter.write("another"):
@@ -286,7 +286,7 @@ async def test_what_another_saw_here_for_a_mount_is_there_and_not_mounted_from_h
 
 
 @played
-async def test_an_origin_that_may_not_be_read_is_left_alone_and_told_of() -> None:
+async def test_an_unreadable_origin_is_skipped_and_reported() -> None:
     async with bench(World({(BASE, CONFIG)}, refusals={BASE: [DENIED]}), BASE) as on:
         await on.push(OTHER)
         await on.push()
@@ -295,7 +295,7 @@ async def test_an_origin_that_may_not_be_read_is_left_alone_and_told_of() -> Non
     assert notice.sentence == f"not mounting layers from {BASE}: {NO_ACCESS}"
 
 
-def test_an_origin_that_refuses_is_asked_no_more_by_those_who_waited(
+def test_an_origin_that_refuses_is_not_asked_by_waiting_groups(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     world = World(refusals={BASE: [DENIED]})
@@ -311,7 +311,7 @@ def test_an_origin_that_refuses_is_asked_no_more_by_those_who_waited(
 
 
 @played
-async def test_a_look_that_failed_in_passing_is_waited_out_and_made_again_by_the_next() -> None:
+async def test_after_a_temporary_failure_the_next_group_repeats_the_read() -> None:
     world = World(refusals={BASE: [BUSY, BUSY]})
     async with bench(world, BASE) as on:
         began = anyio.current_time()
@@ -335,7 +335,7 @@ async def test_mounts_stay_within_a_registry() -> None:
 
 
 @played
-async def test_time_in_compression_is_told_apart_from_time_on_the_wire() -> None:
+async def test_time_in_compression_is_separate_from_time_in_uploads() -> None:
     async with bench(World(writing=5.0)) as on:
         transfer = await on.push()
     assert (transfer.seconds_compressing, transfer.seconds_sending) == (0.25, 10.0)
@@ -363,13 +363,13 @@ async def test_a_blob_that_waited_for_its_slot_is_looked_for_again() -> None:
 
 
 @played
-async def test_what_is_still_missing_is_sent_after_the_second_look() -> None:
+async def test_blobs_that_a_second_read_misses_are_sent() -> None:
     world = await waited(LOOK_STAYS_TRUE * 3, set())
     assert (world.of("look"), world.of("send")) == ([APP, APP], [APP])
 
 
 @played
-async def test_a_look_of_just_now_is_not_repeated() -> None:
+async def test_a_recent_read_is_not_repeated() -> None:
     world = await waited(LOOK_STAYS_TRUE / 2, {(APP, LAYER)})
     assert (world.of("look"), world.of("send")) == ([APP], [APP])
 
@@ -399,7 +399,7 @@ async def test_the_longest_wait_that_a_source_asks_for_holds_for_all_its_blobs()
 
 
 @played
-async def test_progress_counts_the_bytes_of_blobs_that_are_on_their_way() -> None:
+async def test_progress_counts_the_bytes_of_blobs_in_upload() -> None:
     async with bench(World(writing=12)) as on:
         await on.push()
     told = [each for each in on.told if isinstance(each, ContentProgress)]
@@ -407,7 +407,7 @@ async def test_progress_counts_the_bytes_of_blobs_that_are_on_their_way() -> Non
 
 
 @played
-async def test_a_wait_that_was_cut_off_is_kept_by_the_next_who_try() -> None:
+async def test_a_cancelled_wait_is_kept_by_later_attempts() -> None:
     async with bench(World()) as on:
         target = Target(TagReference(APP, "1"), Source("app"))
         units = Units(

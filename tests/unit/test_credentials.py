@@ -127,7 +127,7 @@ def test_explicit_credentials_come_first_and_serve_one_registry(write: Write) ->
         ("nonsense", None),
     ],
 )
-def test_what_dockers_configuration_holds(
+def test_credentials_in_dockers_configuration(
     write: Write, key: str, entry: object, expected: Credential | None
 ) -> None:
     resolved = resolve(["ghcr.io"], {}, write(auths={key: entry}))
@@ -145,27 +145,27 @@ def test_a_key_for_one_repository_is_not_for_all(write: Write) -> None:
     assert resolve(["ghcr.io"], {}, write(auths={"ghcr.io/acme": auth("u:p")})).credentials == {}
 
 
-def test_a_folder_without_configuration_is_no_news(tmp_path: Path) -> None:
+def test_a_folder_without_configuration_is_not_reported(tmp_path: Path) -> None:
     assert resolve(["ghcr.io"], {}, {"HOME": str(tmp_path)}).notices == ()
     assert resolve(["ghcr.io"], {}, {}).notices == ()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\x00", "[" * 9999])
-def test_a_broken_configuration_is_told_and_passed_over(tmp_path: Path, text: str) -> None:
+def test_a_broken_configuration_is_reported_and_skipped(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     resolved = resolve(["ghcr.io"], {}, {"DOCKER_CONFIG": str(tmp_path)})
     assert resolved.credentials == {}
     assert "not a Docker configuration in JSON" in resolved.notices[0]
 
 
-def test_a_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_configuration_is_reported(tmp_path: Path) -> None:
     (tmp_path / "config.json").mkdir()
     (notice,) = resolve(["ghcr.io"], {}, {"DOCKER_CONFIG": str(tmp_path)}).notices
     assert "cannot be read (Is a directory)" in notice
 
 
 @pytest.mark.parametrize("value", ["%%%", "bm9jb2xvbg==", "/////w=="])
-def test_a_broken_entry_is_told_without_its_content(write: Write, value: str) -> None:
+def test_a_broken_entry_is_reported_without_its_content(write: Write, value: str) -> None:
     resolved = resolve(["ghcr.io"], {}, write(auths={"ghcr.io": {"auth": value}}))
     assert resolved.credentials == {}
     (notice,) = resolved.notices
@@ -234,7 +234,7 @@ def test_a_helper_that_hangs_is_ended(write: Write, helper: Helper) -> None:
     assert "took longer than 0.2 s; continuing without" in resolved.notices[0]
 
 
-def test_a_helper_that_cannot_run_is_told(write: Write, helper: Helper, tmp_path: Path) -> None:
+def test_a_helper_that_cannot_run_is_reported(write: Write, helper: Helper, tmp_path: Path) -> None:
     helper("store", "")
     (tmp_path / "bin" / "docker-credential-store").write_text("#!/no/such/interpreter\n")
     (notice,) = resolve(["ghcr.io"], {}, write(credsStore="store")).notices
@@ -261,7 +261,7 @@ def test_the_private_configuration_is_private_and_gone_afterwards(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_docker_needs_to_reach_its_engine_is_kept(tmp_path: Path) -> None:
+def test_settings_that_docker_needs_to_reach_its_engine_are_kept(tmp_path: Path) -> None:
     base = tmp_path / "base"
     (base / "contexts" / "meta").mkdir(parents=True)
     (base / "ca.pem").write_text("certificate")
@@ -301,7 +301,7 @@ def test_the_private_configuration_goes_whatever_happens(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     with (
         pytest.raises(FileNotFoundError),
         private_docker_config({"ghcr.io": USER}, None, tmp_path / "none"),
@@ -314,7 +314,7 @@ secrets = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_siz
 
 
 @given(names, secrets)
-def test_what_is_written_is_what_docker_reads(
+def test_docker_reads_the_written_configuration(
     tmp_path_factory: pytest.TempPathFactory, username: str, password: str
 ) -> None:
     credentials = {"ghcr.io": Credential(username=username, password=password)}

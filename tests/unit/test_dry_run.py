@@ -70,7 +70,7 @@ def test_tags_are_new_moved_or_unchanged() -> None:
     assert notices == []
 
 
-def test_what_was_read_is_told_in_the_headline_and_for_each_tag() -> None:
+def test_reads_of_a_dry_run_are_in_the_headline_and_for_each_tag() -> None:
     results, _ = played(Tags({"moved": OTHER, "same": OURS}), "new", "moved", "same")
     report = build(results, started_at="", duration=0.1, cancelled=False, max_parallel=4)
     assert terminal(report).splitlines() == [
@@ -94,7 +94,7 @@ def test_an_image_of_the_classic_store_is_known_by_its_config() -> None:
     assert moved.digest is None
 
 
-def test_a_protected_tag_is_planned_and_told_how_it_would_end() -> None:
+def test_a_dry_run_says_how_a_protected_tag_would_end() -> None:
     tags = Tags({"v1": OTHER, "v2": OURS})
     [moved, same, new], _ = played(tags, "v1", "v2", "v3", protect="v*")
     assert {each.outcome for each in (moved, same, new)} == {Outcome.PLANNED}
@@ -109,7 +109,7 @@ def test_a_protected_tag_is_planned_and_told_how_it_would_end() -> None:
         assert f"protected, names sha256:cdcdcdcdcdcd, would be {fate}: v1" in told
 
 
-def test_what_may_not_be_read_is_noticed_once_and_is_no_failure() -> None:
+def test_an_unreadable_repository_is_reported_once_and_is_no_failure() -> None:
     refusal = ErrorInfo(origin=Origin.REGISTRY, message="denied", status=403, code="DENIED")
     names = [str(number) for number in range(30)]
     results, [notice] = played(Tags(refusal=refusal), *names)
@@ -128,14 +128,14 @@ def test_a_registry_that_does_not_answer_is_asked_no_more() -> None:
     assert len(tags.asked) < len(names)
 
 
-def test_a_fault_of_ours_costs_one_sentence() -> None:
+def test_an_internal_error_costs_one_sentence() -> None:
     broken = cast("Tags", object())
     [result], [notice] = played(broken, "1")
     assert result.outcome is Outcome.PLANNED
     assert "internal" in notice
 
 
-def test_of_a_long_list_the_beginning_is_read() -> None:
+def test_only_the_first_tags_of_a_long_list_are_read() -> None:
     tags = Tags()
     results, [notice] = played(tags, *map(str, range(MOST_READ + 7)))
     assert len(tags.asked) == MOST_READ

@@ -89,7 +89,7 @@ async def test_engines_on_tls_ssh_and_contexts_are_asked_through_the_docker_comm
         "unknown: artifact acme/app:1 not found",
     ],
 )
-async def test_a_tag_that_does_not_exist_is_none(tmp_path: Path, said: str) -> None:
+async def test_a_tag_that_does_not_exist_gives_none(tmp_path: Path, said: str) -> None:
     assert await engine(tmp_path, "404 Not Found", message(said)).head(LOCAL, "1") is None
 
 
@@ -114,7 +114,7 @@ async def test_an_engine_that_does_not_read_registries_does_not_say_that_a_tag_i
         ("500 Internal Server Error", "lookup r: no such host: not found", None),
     ],
 )
-async def test_what_a_registry_refuses_the_engine_is_told(
+async def test_a_refusal_to_the_engine_is_reported(
     tmp_path: Path, status: str, said: str, kind: Kind | None
 ) -> None:
     with pytest.raises(PushError) as raised:
@@ -126,13 +126,13 @@ async def test_what_a_registry_refuses_the_engine_is_told(
 @pytest.mark.parametrize(
     "body", [b"", b"null", b"17", b"[]", b"{}", b'{"Descriptor": 1}', b'{"Descriptor": {}}', b"<"]
 )
-async def test_an_answer_of_another_shape_is_an_evidence(tmp_path: Path, body: bytes) -> None:
+async def test_an_answer_of_another_form_raises_push_error(tmp_path: Path, body: bytes) -> None:
     with pytest.raises(PushError) as raised:
         await engine(tmp_path, "200 OK", body).head(LOCAL, "1")
     assert classify(raised.value.evidence).kind is Kind.ENGINE_ERROR
 
 
-async def test_a_connection_that_does_not_come_about_says_why(tmp_path: Path) -> None:
+async def test_a_failed_connection_says_why(tmp_path: Path) -> None:
     words = "error during connect: Get http://engine/: ssh: connect to host engine.test: refused"
     with pytest.raises(PushError) as raised:
         await engine(tmp_path, "", b"", errors=words).head(LOCAL, "1")
@@ -140,7 +140,7 @@ async def test_a_connection_that_does_not_come_about_says_why(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("broken", ["missing", "not to be run", "a folder", "no program"])
-async def test_a_docker_command_that_cannot_be_started_is_an_evidence(
+async def test_a_docker_command_that_cannot_be_started_raises_push_error(
     tmp_path: Path, broken: str
 ) -> None:
     api = engine(tmp_path, "200 OK", b"{}")

@@ -33,7 +33,7 @@ async def test_gives_all_that_a_command_writes() -> None:
         assert everything(output) == b"x" * 99_999 + b"\n"
 
 
-async def test_tells_what_a_command_printed_as_errors_be_it_much() -> None:
+async def test_returns_the_error_output_of_a_command_of_any_size() -> None:
     text = "import sys; sys.stderr.write('first\\n' + 'y' * 999_999); sys.exit(3)"
     async with output_of(python(text), os.environ) as output:
         assert everything(output) == b""

@@ -56,7 +56,7 @@ def test_prose_has_code_and_nothing_else(text: str) -> None:
 
 
 @given(TEXTS)
-def test_what_is_visible_is_one_line_that_utf8_can_carry(text: str) -> None:
+def test_visible_text_is_one_line_of_valid_utf8(text: str) -> None:
     assert len(visible(text).splitlines()) <= 1
     visible(text).encode()
     assert visible(visible(text)) == visible(text)
@@ -85,7 +85,9 @@ def test_hostile_text_is_one_line_and_mentions_nobody() -> None:
         ("ghcr.io/acme/app:1.0", "ghcr.io/acme/app:1.0"),
     ],
 )
-def test_what_github_makes_links_and_emoji_of_is_broken_up(text: str, escaped: str) -> None:
+def test_texts_that_github_would_turn_into_links_and_emoji_are_broken_up(
+    text: str, escaped: str
+) -> None:
     assert escape(text) == escaped
 
 

@@ -36,9 +36,7 @@ def test_each_example_is_recognised_by_its_own_rule(rule: Rule, example: Example
 
 
 @pytest.mark.parametrize(("rule", "example"), EXAMPLES)
-def test_each_example_gets_the_rules_verdict_and_the_wait_it_names(
-    rule: Rule, example: Example
-) -> None:
+def test_each_example_gets_its_rules_classification_and_wait(rule: Rule, example: Example) -> None:
     for after_success, verdict in (
         (False, rule.classification),
         (True, rule.after_success or rule.classification),
@@ -131,7 +129,7 @@ def test_a_kind_that_is_known_already_is_kept_and_treated_by_its_kind(kind: Kind
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_only_a_throttle_that_names_a_wait_is_free(kind: Kind) -> None:
+def test_only_a_throttle_with_a_named_wait_does_not_count(kind: Kind) -> None:
     failure = classify(engine("retry-after: 12.5ms", kind=kind))
     assert failure.counts is (kind not in {Kind.THROTTLED, Kind.SECONDARY_LIMIT})
 
@@ -204,11 +202,11 @@ def test_a_refusal_after_a_success_in_the_same_repository_is_tried_again(text: s
         "tag does not exist: ghcr.io/o/i:t",
     ],
 )
-def test_some_refusals_stay_permanent_whatever_passed_before(text: str) -> None:
+def test_some_refusals_are_permanent_even_after_a_success(text: str) -> None:
     assert not classify(engine(text), after_success=True).retryable
 
 
-def test_a_layer_accepted_in_the_same_push_is_a_witness() -> None:
+def test_a_layer_accepted_in_the_same_push_counts_as_a_success_before() -> None:
     progress = "The push refers to repository [ghcr.io/o/i]\n0123456789ab: {}\n"
     refused = "unauthorized: authentication required"
     assert classify(engine(progress.format("Pushed") + refused)).kind is Kind.AUTH_BLIP
@@ -225,7 +223,7 @@ def test_a_layer_accepted_in_the_same_push_is_a_witness() -> None:
         "",
     ],
 )
-def test_what_an_engine_says_of_its_own_images_is_never_the_registry_s_fault(text: str) -> None:
+def test_an_engines_error_about_its_images_is_never_attributed_to_the_registry(text: str) -> None:
     failure = classify(ErrorInfo(origin=Origin.STORE, message=text))
     assert failure.kind is Kind.ENGINE_ERROR
     assert not failure.pressure
@@ -266,9 +264,7 @@ def test_a_code_of_the_specification_is_believed_with_any_status(code: str, stat
 
 @pytest.mark.parametrize("code", ["DENIED", "UNAUTHORIZED", "NAME_INVALID", "MANIFEST_INVALID"])
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520, 524, 530])
-def test_a_refusal_by_a_registry_that_is_out_of_order_is_tried_again(
-    code: str, status: int
-) -> None:
+def test_a_refusal_with_a_5xx_status_is_retried(code: str, status: int) -> None:
     failure = classify(registry(status, code, "no words that anybody knows"))
     assert failure.kind is Kind.SERVER_ERROR
     assert failure.retryable
@@ -296,7 +292,7 @@ def test_a_refusal_by_a_registry_that_is_out_of_order_is_tried_again(
         (523, Kind.SERVER_ERROR, None),
     ],
 )
-def test_a_status_alone_says_what_it_says(status: int, kind: Kind, cap: int | None) -> None:
+def test_a_status_alone_decides(status: int, kind: Kind, cap: int | None) -> None:
     failure = classify(registry(status))
     assert (failure.kind, failure.cap) == (kind, cap)
 
@@ -481,7 +477,7 @@ def test_anything_gets_a_bounded_failure(
     ],
     ids=lambda text: text[:12],
 )
-def test_huge_texts_are_judged_and_cut(text: str) -> None:
+def test_huge_texts_are_classified_and_cut(text: str) -> None:
     assert len(classify(engine(text)).message) <= MOST_SHOWN
 
 

@@ -26,17 +26,17 @@ def evidence(kind: Kind | None = None, status: int = 418, details: str = DETAILS
 
 
 @pytest.mark.parametrize("kind", [None, *sorted(NOT_KNOWN)])
-def test_what_nobody_knows_keeps_its_details(kind: Kind | None) -> None:
+def test_an_unknown_failure_keeps_its_details(kind: Kind | None) -> None:
     assert classify(evidence(kind)).details == DETAILS
 
 
 @pytest.mark.parametrize("kind", sorted(set(Kind) - NOT_KNOWN))
-def test_what_is_known_has_none(kind: Kind) -> None:
+def test_known_failures_have_no_details(kind: Kind) -> None:
     assert classify(evidence(kind)).details is None
     assert classify(evidence(status=500)).details is None
 
 
-def test_of_docker_the_whole_text_is_kept_where_the_message_is_less() -> None:
+def test_dockers_whole_text_is_kept_if_the_message_is_shorter() -> None:
     text = "Error response from daemon: flux capacitor out of alignment"
     failure = classify(ErrorInfo(origin=Origin.ENGINE, message=text))
     assert failure.message == "flux capacitor out of alignment"
@@ -63,12 +63,12 @@ SECRETS = {
 
 
 @pytest.mark.parametrize(("text", "secret"), SECRETS.values(), ids=SECRETS)
-def test_what_looks_like_a_secret_is_hidden(text: str, secret: str) -> None:
+def test_texts_that_look_like_secrets_are_masked(text: str, secret: str) -> None:
     assert secret not in str(classify(evidence(details=f"{DETAILS}\n{text}")).details)
     assert secret not in classify(engine(f"denied: {text}")).message
 
 
-def test_what_looks_like_none_is_kept() -> None:
+def test_texts_that_do_not_look_like_secrets_are_kept() -> None:
     for text in (
         DETAILS,
         'WWW-Authenticate: Bearer realm="https://ghcr.io/token",service="ghcr.io"',

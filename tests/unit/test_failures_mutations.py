@@ -33,19 +33,19 @@ def examples_fail(old: Rule, rules: Sequence[Rule], rows: tuple[str, ...]) -> bo
 
 
 @pytest.mark.parametrize("rule", KNOWN, ids=name)
-def test_a_missing_rule_is_noticed_by_its_examples(rule: Rule) -> None:
+def test_a_missing_rule_fails_its_examples(rule: Rule) -> None:
     assert examples_fail(rule, put(rule), rule.rows)
 
 
 @pytest.mark.parametrize("rule", KNOWN, ids=name)
-def test_a_missing_sign_is_noticed_by_an_example(rule: Rule) -> None:
+def test_a_missing_match_fails_an_example(rule: Rule) -> None:
     for sign in rule.signs:
         fewer = replace(rule, signs=tuple(s for s in rule.signs if s is not sign))
         assert examples_fail(rule, put(rule, fewer), rule.rows), sign
 
 
 @pytest.mark.parametrize("rule", KNOWN, ids=name)
-def test_a_sign_that_asks_for_less_is_noticed_or_asks_for_one_thing(rule: Rule) -> None:
+def test_a_match_with_a_missing_part_fails_an_example_or_has_one_part(rule: Rule) -> None:
     for sign in rule.signs:
         parts = [sign.text, sign.status, sign.code]
         assert sum(part is not None for part in parts) == 1, sign
@@ -64,7 +64,7 @@ def turned(verdict: Classification) -> Iterator[Classification]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=name)
-def test_a_verdict_turned_round_is_noticed_by_the_guide(rule: Rule) -> None:
+def test_a_changed_policy_fails_the_guide(rule: Rule) -> None:
     for verdict in turned(rule.classification):
         assert guide(put(rule, replace(rule, classification=verdict))) != GUIDE, verdict
     if rule.after_success is None:
@@ -83,7 +83,7 @@ def by_rule() -> dict[tuple[str, ...], list[Recorded]]:
     return found
 
 
-def test_a_kind_turned_round_is_noticed_by_the_recordings() -> None:
+def test_a_changed_kind_fails_the_recordings() -> None:
     """The recordings' kinds are written beside the answers, not read from the table."""
     for rows, recorded in by_rule().items():
         rule = next(rule for rule in RULES if rule.rows == rows)

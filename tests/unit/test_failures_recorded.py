@@ -115,7 +115,7 @@ ANSWERS = [name for name, scenario in SCENARIOS.items() if "status" in scenario]
 
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if name not in {"S9-head", "N1-midway"}])
-def test_the_same_answer_to_our_own_client_is_judged_alike(name: str) -> None:
+def test_the_same_answer_to_our_own_client_is_classified_alike(name: str) -> None:
     """No words are lost there, so there are no exceptions."""
     scenario = SCENARIOS[name]
     evidence = ErrorInfo(

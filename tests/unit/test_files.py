@@ -84,7 +84,7 @@ def test_later_steps_find_a_path_from_the_workspace(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_what_root_makes_is_owned_as_the_workspace_is(workspace: Path) -> None:
+def test_files_written_by_root_belong_to_the_workspaces_owner(workspace: Path) -> None:
     os.chown(workspace, 1001, 1002)
     places = container(workspace, workspace)
     places.write("a/b/push.json", b"{}")
@@ -103,7 +103,7 @@ def test_folders_that_were_there_keep_their_owner(workspace: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_command_line_gives_no_file_away(
+def test_a_command_line_does_not_change_the_owner_of_files(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.chown(workspace, 1001, 1002)
@@ -112,7 +112,7 @@ def test_a_command_line_gives_no_file_away(
     assert (workspace / "push.json").stat().st_uid == 0
 
 
-def test_a_file_that_cannot_be_given_away_is_written_all_the_same(
+def test_a_file_is_written_even_if_its_owner_cannot_be_changed(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

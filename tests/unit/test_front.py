@@ -108,7 +108,7 @@ def test_json_may_be_terse() -> None:
     "text",
     ['{"max_write": 2}', '{"max_writes": [[5, 1], [0, 2]]}', '{"faults": {"rate": 1.5}}'],
 )
-def test_a_behaviour_that_cannot_be_meant_is_refused(text: str) -> None:
+def test_a_senseless_behaviour_is_rejected(text: str) -> None:
     with pytest.raises(ValidationError):
         Behaviour.model_validate_json(text)
 

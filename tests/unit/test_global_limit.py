@@ -48,7 +48,7 @@ def test_a_registry_that_never_answered_a_write_has_one_place_while_others_have_
     assert taken(healthy) == 2
 
 
-def test_all_places_are_there_for_the_last_that_has_work() -> None:
+def test_the_last_registry_with_work_may_use_all_slots() -> None:
     offered: list[str] = []
     global_limit = GlobalLimit(4)
     first = global_limit.join(lambda: offered.append("first"), bool)

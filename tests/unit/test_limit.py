@@ -82,7 +82,7 @@ def test_it_begins_at_the_ceiling(ceiling: int) -> None:
 @pytest.mark.parametrize("borne", range(1, 8))
 @given(data=st.data())
 @settings(max_examples=20)
-def test_a_burst_that_is_partly_refused_tells_the_level_in_any_order(
+def test_a_partly_refused_burst_shows_the_capacity_in_any_order(
     borne: int, data: st.DataObject
 ) -> None:
     flow = Flow(AdaptiveLimit(8))
@@ -96,7 +96,7 @@ def test_a_burst_that_is_partly_refused_tells_the_level_in_any_order(
     assert all(owed)
 
 
-def test_what_began_while_others_were_being_refused_counts_them_only_where_they_take_room() -> None:
+def test_writes_in_refusal_count_only_if_they_use_capacity() -> None:
     flow = Flow(AdaptiveLimit(16))
     writes = flow.fill()
     for write in writes[:3]:
@@ -109,7 +109,7 @@ def test_what_began_while_others_were_being_refused_counts_them_only_where_they_
     assert flow.limit.value == 3
 
 
-def test_a_write_that_was_alone_lowers_nothing_and_is_charged() -> None:
+def test_a_refused_lone_write_lowers_nothing_and_counts() -> None:
     flow = Flow(AdaptiveLimit(8))
 
     assert not flow.refuse(flow.start()[0])
@@ -130,7 +130,7 @@ def test_failures_that_come_now_and_then_are_chance_and_leave_the_limit() -> Non
     assert not any(owed[5:])
 
 
-def test_where_half_of_all_lone_writes_fail_one_at_a_time_is_enough() -> None:
+def test_the_limit_stays_one_if_half_of_all_lone_writes_fail() -> None:
     flow = Flow(AdaptiveLimit(8))
     for _ in range(12):
         flow.accept(flow.start()[0])
@@ -150,7 +150,7 @@ def test_a_higher_level_is_tried_by_one_write_at_a_time() -> None:
     assert (len(flow.running), flow.limit.value, flow.limit.trial_due) == (4, 3, False)
 
 
-def test_a_trial_that_is_refused_is_owed_to_the_limit_and_not_repeated_at_once() -> None:
+def test_a_refused_trial_is_due_to_the_limit_and_not_repeated_at_once() -> None:
     flow = fallen(3)
     for _ in range(3):
         flow.until_a_trial()
@@ -160,7 +160,7 @@ def test_a_trial_that_is_refused_is_owed_to_the_limit_and_not_repeated_at_once()
         assert flow.until_a_trial() > 10
 
 
-def test_a_trial_that_is_accepted_opens_the_way_up() -> None:
+def test_an_accepted_trial_raises_the_limit() -> None:
     flow = fallen(3)
     flow.until_a_trial()
     flow.accept_in_turn(40)
@@ -183,7 +183,7 @@ def test_trials_grow_rare_where_a_refusal_takes_long() -> None:
     assert accepted_between(30) > 1.5 * accepted_between(1)
 
 
-def test_a_write_of_which_nothing_is_told_says_nothing() -> None:
+def test_a_write_without_a_recorded_ending_is_no_evidence() -> None:
     flow = Flow(AdaptiveLimit(4))
     for _ in range(20):
         flow.fill()
@@ -192,7 +192,7 @@ def test_a_write_of_which_nothing_is_told_says_nothing() -> None:
 
 
 @pytest.mark.parametrize("bears", [1, 2, 3, 5])
-def test_a_registry_that_bears_less_from_now_on_is_believed_within_a_few_refusals(
+def test_a_falling_capacity_lowers_the_limit_within_a_few_refusals(
     bears: int,
 ) -> None:
     flow = Flow(AdaptiveLimit(8))
@@ -209,7 +209,7 @@ def test_a_registry_that_bears_less_from_now_on_is_believed_within_a_few_refusal
     assert refused < 16
 
 
-def test_a_throttle_lets_it_begin_anew_at_one_and_forget_what_began_before() -> None:
+def test_a_throttle_resets_the_limit_to_one_and_forgets_earlier_writes() -> None:
     flow = Flow(AdaptiveLimit(4))
     before = flow.fill()
 
@@ -396,7 +396,7 @@ def played(ceiling: int, steps: list[tuple[str, int]]) -> Iterator[Flow]:
 
 @given(ceiling=st.integers(1, 64), steps=STEPS)
 @settings(deadline=None)
-def test_whatever_happens_it_stays_between_one_and_the_ceiling(
+def test_the_limit_stays_between_one_and_the_ceiling(
     ceiling: int, steps: list[tuple[str, int]]
 ) -> None:
     for flow in played(ceiling, steps):

@@ -170,7 +170,7 @@ async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() 
 
 
 @played
-async def test_the_ceiling_is_for_all_registries_together_and_keeps_a_place_for_each() -> None:
+async def test_max_parallel_holds_for_all_registries_and_reserves_a_slot_for_each() -> None:
     async with bench(most=2) as on:
         one, other = on.limiter(Limit(2), "one"), on.limiter(Limit(2), "other")
         first, second = await on.ask(one), await on.ask(one)
@@ -198,7 +198,7 @@ async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
 
 
 @pytest.mark.parametrize("was_let_in", [True, False])
-def test_who_is_cancelled_leaves_its_place_to_the_next(was_let_in: bool) -> None:
+def test_a_cancelled_waiter_leaves_its_slot_to_the_next(was_let_in: bool) -> None:
     async def test() -> None:
         async with bench(most=1) as on:
             limiter = on.limiter(Limit(1))
@@ -289,7 +289,7 @@ async def test_only_a_second_secondary_limit_allows_longer_pauses() -> None:
 
 
 @played
-async def test_a_hold_costs_an_attempt_only_where_it_comes_again_with_nothing_taken() -> None:
+async def test_a_hold_counts_as_an_attempt_only_after_another_without_a_success() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(1))
         seen = []
@@ -305,7 +305,7 @@ async def test_a_hold_costs_an_attempt_only_where_it_comes_again_with_nothing_ta
 
 
 @played
-async def test_what_was_under_way_prolongs_a_hold_only_as_far_as_the_registry_asks() -> None:
+async def test_a_request_in_flight_prolongs_a_hold_only_as_the_registry_asks() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
         writers = [await on.ask(limiter) for _ in range(2)]
@@ -352,7 +352,7 @@ async def test_starts_are_spaced_from_where_a_write_begins_that_reads_in_its_slo
 
 
 @played
-async def test_one_who_reads_in_its_slot_and_writes_nothing_spaces_nothing() -> None:
+async def test_a_slot_without_a_write_delays_no_other_write() -> None:
     async with bench() as on:
         limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter), SECONDARY)
@@ -440,7 +440,7 @@ def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
 
 
 @played
-async def test_that_writes_are_kept_apart_is_told_once() -> None:
+async def test_spacing_of_writes_is_reported_once() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(1))
         for _ in range(3):
@@ -453,7 +453,7 @@ async def test_that_writes_are_kept_apart_is_told_once() -> None:
 
 
 @played
-async def test_a_slot_is_spare_where_nobody_waits_for_it_and_writes_need_no_pause() -> None:
+async def test_a_slot_is_spare_if_no_write_waits_and_writes_need_no_pause() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(2))
         spare = [limiter.spare]
@@ -470,7 +470,7 @@ async def test_a_slot_is_spare_where_nobody_waits_for_it_and_writes_need_no_paus
 
 
 @played
-async def test_no_slot_is_spare_that_somebody_waits_for() -> None:
+async def test_no_slot_is_spare_while_a_write_waits() -> None:
     async with bench(most=1) as on:
         limiter, other = on.limiter(Limit(2)), on.limiter(Limit(2), "docker.io")
         writer = await on.ask(other)
@@ -510,7 +510,7 @@ async def test_reads_are_apart_after_a_429_and_draw_near_again() -> None:
 
 
 @played
-async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> None:
+async def test_a_long_outage_is_reported_while_it_lasts_and_at_its_end() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(1))
         for _ in range(OUTAGE_AFTER + 3):
@@ -530,7 +530,7 @@ async def test_a_long_outage_is_told_while_it_lasts_and_when_it_is_over() -> Non
 
 
 @played
-async def test_a_hold_is_told_every_ten_seconds_and_when_it_is_over() -> None:
+async def test_a_hold_is_reported_every_ten_seconds_and_at_its_end() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(1))
         limiter.hold(25.0, "secondary-limit 403")
@@ -555,7 +555,7 @@ async def test_a_hold_that_another_one_prolongs_has_one_end() -> None:
 
 
 @played
-async def test_a_wait_of_seconds_that_a_429_names_is_everybodys_and_milliseconds_are_not() -> None:
+async def test_a_429_with_a_wait_of_seconds_holds_the_queue_and_milliseconds_do_not() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
         await on.fail(await on.ask(limiter), replace(BURST, asked_wait=0.0125))
@@ -582,7 +582,7 @@ async def test_a_slot_that_was_given_before_a_hold_is_no_longer_open() -> None:
 
 
 @played
-async def test_what_lowers_the_limit_costs_no_attempt_and_is_told() -> None:
+async def test_a_refusal_that_lowers_the_limit_does_not_count_and_is_reported() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
         writers = [await on.ask(limiter) for _ in range(4)]
@@ -636,7 +636,7 @@ async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_i
 
 
 @pytest.mark.parametrize("accepted", [None, 0, 3], ids=["none", "first", "last"])
-def test_writes_begun_together_are_an_outage_where_all_of_them_failed(
+def test_writes_begun_together_are_an_outage_if_all_of_them_failed(
     accepted: int | None,
 ) -> None:
     async def test() -> None:
@@ -699,7 +699,7 @@ async def test_time_that_passes_between_two_looks_at_the_clock_loses_no_probe() 
 
 
 @played
-async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_no_outage() -> None:
+async def test_one_unit_that_keeps_failing_while_others_succeed_is_no_outage() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
         spent = [await on.fail(await on.ask(limiter, "poison"), BROKEN)]
@@ -724,7 +724,7 @@ async def test_one_unit_that_fails_on_and_on_where_anothers_write_was_taken_is_n
 
 
 @played
-async def test_where_one_unit_is_at_fault_others_need_not_wait_for_its_probe_to_end() -> None:
+async def test_other_units_do_not_wait_for_the_probe_of_a_failing_unit() -> None:
     async with bench() as on:
         limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter, "poison"), BROKEN)

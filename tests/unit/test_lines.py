@@ -145,7 +145,7 @@ def test_no_command_comes_through_whatever_stands_around_it(text: str, name: str
 
 
 @given(st.text(st.characters(categories=["L", "N", "P", "S"], codec="utf-8"), max_size=50))
-def test_what_is_harmless_is_left_as_it_is(text: str) -> None:
+def test_harmless_text_is_unchanged(text: str) -> None:
     expected = text.replace("##[", "##\\[")
     expected = expected.replace("::", ":\\:", 1) if expected.startswith("::") else expected
     assert escape_commands(text) == expected
@@ -241,12 +241,12 @@ def test_the_first_line_says_what_is_pushed_and_where_to() -> None:
         ([], "ghcr.io/acme/app:1"),
     ],
 )
-def test_what_all_names_have_in_common_is_left_out(repositories: list[str], name: str) -> None:
+def test_the_common_part_of_all_names_is_left_out(repositories: list[str], name: str) -> None:
     [line] = Told(*repositories).tell(pushed(1))
     assert line == f"✓ {name} pushed, sha256:abababababab, new"
 
 
-def test_only_what_takes_long_is_told_when_it_starts() -> None:
+def test_only_long_steps_are_reported_at_their_start() -> None:
     assert lines_of(Began(TARGET, Step.RETAG, 1, 4)) == []
     assert lines_of(Began(TARGET, Step.PUSH, 3, 1)) == ["ghcr.io/acme/app:1.0: docker push, try 3"]
 
@@ -263,7 +263,7 @@ def test_many_clean_tags_take_few_lines(tags: int, most: int) -> None:
     assert SINGLY + sum(more) == tags
 
 
-def test_a_long_run_is_told_of_now_and_then() -> None:
+def test_a_long_run_reports_its_progress_now_and_then() -> None:
     told = Told("ghcr.io/acme/app")
     told.tell(*map(pushed, range(SINGLY + 600)), after=3.0)
     assert len(told.lines) == pytest.approx(1800 / SELDOM, rel=0.5)
@@ -273,7 +273,7 @@ def test_a_long_run_is_told_of_now_and_then() -> None:
     assert " more pushed (" in line
 
 
-def test_two_hundred_that_fail_alike_are_told_once() -> None:
+def test_two_hundred_equal_failures_are_reported_once() -> None:
     told = Told("ghcr.io/acme/app")
     told.tell(*map(failed, range(200)))
     assert told.lines[1:] == [
@@ -285,7 +285,7 @@ def test_two_hundred_that_fail_alike_are_told_once() -> None:
     ]
 
 
-def test_what_was_said_of_each_failure_is_told_as_long_as_there_are_few() -> None:
+def test_texts_of_failures_are_shown_while_they_are_few() -> None:
     told = Told("ghcr.io/acme/app")
     for number in range(200):
         why = replace(failure(f"no image {number}"), status=None)
@@ -296,7 +296,7 @@ def test_what_was_said_of_each_failure_is_told_as_long_as_there_are_few() -> Non
     assert len(told.lines) == 1 + MOST_QUOTES + SINGLY
 
 
-def test_the_end_of_a_run_is_no_news_for_each_tag() -> None:
+def test_the_end_of_a_run_is_not_repeated_for_each_tag() -> None:
     told = Told("ghcr.io/acme/app")
     ended = classify(ErrorInfo(origin=Origin.RUN, kind=Kind.CANCELLED, message="cancelled"))
     results = [replace(failed(number).result, failure=ended) for number in range(20)]
@@ -305,7 +305,7 @@ def test_the_end_of_a_run_is_no_news_for_each_tag() -> None:
     assert line.startswith("✗ 19 more FAILED: cancelled: 1, 2, ")
 
 
-def test_a_failure_of_another_kind_is_told_at_once() -> None:
+def test_a_failure_of_another_kind_is_reported_at_once() -> None:
     told = Told("ghcr.io/acme/app")
     told.tell(*map(pushed, range(20)), *map(failed, range(20)))
     assert told.tell(failed(77, 401)) == ["✗ 77 FAILED: unauthorized (401)"]
@@ -326,7 +326,7 @@ def test_a_failed_try_names_what_failed_how_and_which_try_it_was() -> None:
     assert "failed, not counted as a try: " in lines_of(waiting(500, number=0))[0]
 
 
-def test_many_failed_tries_are_counted_and_each_kind_is_told_once() -> None:
+def test_many_failed_attempts_are_counted_and_each_kind_is_shown_once() -> None:
     told = Told("ghcr.io/acme/app")
     added = told.tell(*[waiting(500)] * 30, waiting(502), waiting(502), waiting(503))
     assert len(added) == 1 + SINGLY + 2
@@ -356,7 +356,7 @@ def test_an_error_that_says_nothing_is_not_quoted(message: str) -> None:
     assert words_of(replace(failure("x"), message=message)) == ""
 
 
-def test_a_page_and_a_long_message_are_told_in_a_few_words() -> None:
+def test_a_page_and_a_long_message_are_shortened() -> None:
     unicorn = "Unicorn! \u00b7 GitHub - We had issues producing the response to your request."
     assert words_of(failure(unicorn)) == "GitHub's Unicorn page"
     text = words_of(failure("x" * 1999))
@@ -392,14 +392,14 @@ def test_a_failure_says_that_it_may_have_landed() -> None:
         ),
     ],
 )
-def test_an_outcome_is_told_in_a_line(ended: TargetResult, said: str) -> None:
+def test_an_outcome_has_a_line(ended: TargetResult, said: str) -> None:
     assert lines_of(Ended(ended)) == [said]
 
 
 # -- times in which nothing happens ----------------------------------------------------------
 
 
-def test_an_outage_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -> None:
+def test_an_outage_is_reported_at_its_start_while_it_lasts_and_at_its_end() -> None:
     told = Told("ghcr.io/acme/app")
     assert told.tell(
         WentDown("ghcr.io", failure("boom")),
@@ -415,7 +415,7 @@ def test_an_outage_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -
     assert len(told.tell(waiting(503))) == 1
 
 
-def test_a_hold_is_told_when_it_begins_while_it_lasts_and_when_it_is_over() -> None:
+def test_a_hold_is_reported_at_its_start_while_it_lasts_and_at_its_end() -> None:
     hold = Hold(at=1, registry="ghcr.io", seconds=61.4, reason="secondary-limit (403)")
     limited = replace(failure("slow down"), holds=True)
     assert lines_of(
@@ -439,7 +439,7 @@ def test_short_holds_are_counted_and_their_ends_are_no_news() -> None:
     assert list(told.log.rest()) == ["10 more holds: 10 \N{MULTIPLICATION SIGN} throttled 429"]
 
 
-def test_a_limit_that_falls_again_and_again_is_told_once_in_a_while() -> None:
+def test_a_repeatedly_falling_limit_is_reported_only_now_and_then() -> None:
     told = Told("ghcr.io/acme/app")
     change = LimitChange(at=1, registry="ghcr.io", old=4, new=2, reason="server-error (500)")
     assert told.tell(LimitChanged(change)) == ["ghcr.io: parallel writes 4 → 2: server-error (500)"]
@@ -451,7 +451,7 @@ def test_a_limit_that_falls_again_and_again_is_told_once_in_a_while() -> None:
 # -- uploads ---------------------------------------------------------------------------------
 
 
-def test_an_upload_is_told_with_bytes_and_rate_when_it_is_over() -> None:
+def test_a_finished_upload_has_a_line_with_bytes_and_rate() -> None:
     sent = TransferStats(blobs_sent=2, bytes_sent=12_300_000)
     assert Told("ghcr.io/acme/app").tell(ContentDone(TARGET, sent, 8.2)) == [
         "2 blobs uploaded, 12.3 MB in 8.2 s (1.5 MB/s)"
@@ -468,7 +468,7 @@ def test_an_upload_is_told_with_bytes_and_rate_when_it_is_over() -> None:
     ) == ["ghcr.io/acme/app: nothing to upload: 6 there already (1.4 MB)"]
 
 
-def test_an_upload_that_takes_long_is_told_now_and_then_unless_nothing_moves() -> None:
+def test_a_long_upload_reports_its_progress_unless_nothing_moves() -> None:
     told = Told("ghcr.io/acme/app")
     carrying = ContentProgress(
         TARGET, TransferStats(), 6, done=12_300_000, size=72_000_000, whole=True
@@ -491,7 +491,7 @@ def test_uploads_side_by_side_share_a_line() -> None:
 # -- what the engine says --------------------------------------------------------------------
 
 
-def test_a_countdown_of_the_engine_is_told_once() -> None:
+def test_a_countdown_of_the_engine_is_printed_once() -> None:
     said = [f"0a1b2c: Retrying in {left} seconds" for left in (5, 4, 3, 2)]
     said += ["0a1b2c: Retrying in 1 second", "ffff00: Retrying in 2 seconds"]
     said += ["0a1b2c: Pushed", "0a1b2c: Retrying in 10 seconds"]

@@ -53,7 +53,7 @@ def test_members_of_an_index_are_joined_by_a_plus() -> None:
 
 
 @pytest.mark.parametrize("text", ["oci-layout:a + app:1", "oci-layout:a + docker-archive:b"])
-def test_what_cannot_be_a_member_is_named(text: str) -> None:
+def test_an_invalid_member_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=f"joins '{text.split(' + ')[1]}'"):
         parse_location(text)
 

@@ -95,7 +95,7 @@ def test_a_run_of_two_repositories() -> None:
     }
 
 
-def test_a_digest_that_all_share_is_told() -> None:
+def test_a_digest_that_all_tags_share_is_shown() -> None:
     assert outputs(all_good(3), "")["digest"] == digest(1)
 
 

@@ -71,7 +71,7 @@ def test_a_refusal_now_and_then_keeps_the_pause_that_a_fleet_needs(
     assert pause / 2 < pacing.pause < pause * 2
 
 
-def test_a_limit_that_goes_on_counts_once() -> None:
+def test_a_secondary_limit_that_continues_counts_once() -> None:
     pacing = after_limits(1)
     for _ in range(5):
         pacing.throttled(again=True)

@@ -114,7 +114,7 @@ def test_a_refusal_is_an_answer(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", [Kind.NETWORK, Kind.TIMEOUT, Kind.HOST_UNKNOWN, Kind.CERTIFICATE])
 @pytest.mark.parametrize("answer", [None, refused(Kind.UNAUTHORIZED)], ids=["well", "refusal"])
-def test_a_registry_that_only_the_engine_reaches_is_found_and_told_once(
+def test_a_registry_that_only_the_engine_reaches_is_found_and_reported_once(
     kind: Kind, answer: Answer
 ) -> None:
     played = scene([refused(kind)], [answer])
@@ -127,7 +127,7 @@ def test_a_registry_that_only_the_engine_reaches_is_found_and_told_once(
 
 
 @pytest.mark.parametrize("answered", [0, 1, 2])
-def test_an_outage_that_begins_in_the_midst_is_told_from_a_registry_out_of_reach(
+def test_an_outage_during_the_run_differs_from_an_unreachable_registry(
     answered: int,
 ) -> None:
     assert not decide(scene([refused()], [*[None] * answered, refused()]))[0]
@@ -144,7 +144,7 @@ def test_an_outage_that_begins_in_the_midst_is_told_from_a_registry_out_of_reach
     ],
     ids=["cannot either", "no engine", "cannot say", "a bug", "silent"],
 )
-def test_what_the_engine_does_not_show_to_reach_is_pushed_directly(engine: Answer) -> None:
+def test_a_registry_that_the_engine_may_not_reach_is_pushed_to_directly(engine: Answer) -> None:
     only_engine, seconds = decide(scene([refused()], [engine]))
     assert seconds <= WITHIN
     assert not only_engine
@@ -166,11 +166,11 @@ def test_connections_that_take_their_time_to_fail_do_not_hold_up_for_long() -> N
     assert decide(played) == (True, WITHIN)
 
 
-def test_a_bug_of_ours_decides_nothing() -> None:
+def test_an_internal_error_decides_nothing() -> None:
     assert decide(scene([KeyError("x")])) == (False, 0.0)
 
 
-def test_registries_are_asked_side_by_side_and_none_waits_for_another() -> None:
+def test_registries_are_asked_in_parallel() -> None:
     dead = [Repository(f"dead{number}.example", "acme/app") for number in range(8)]
     played = scene([None])
     played.ours.answers |= {each.registry: [3600.0] for each in dead}
@@ -184,7 +184,7 @@ def test_each_registry_is_asked_once_however_many_repositories_are_in_it() -> No
     assert played.ours.count(LOCAL) == 1
 
 
-def test_what_the_block_raises_comes_out_as_it_is() -> None:
+def test_an_error_of_the_block_is_raised_unchanged() -> None:
     async def block() -> None:
         raise KeyError("x")
 
@@ -215,7 +215,7 @@ def test_a_registry_that_comes_up_for_the_engine_alone_is_found_at_the_next_doub
     assert len(played.notices) == 1
 
 
-def test_without_a_doubt_nobody_is_asked_again() -> None:
+def test_without_a_doubt_the_check_is_not_repeated() -> None:
     played = scene([refused()], [refused()])
 
     async def block() -> None:
@@ -227,7 +227,7 @@ def test_without_a_doubt_nobody_is_asked_again() -> None:
     assert played.engine.count(LOCAL) == 1
 
 
-def test_doubts_are_settled_ever_more_rarely() -> None:
+def test_repeated_doubts_are_checked_less_often() -> None:
     played = scene([refused()], [refused()])
 
     async def block() -> None:
@@ -239,7 +239,7 @@ def test_doubts_are_settled_ever_more_rarely() -> None:
     assert 50 < played.engine.count(LOCAL) < 70
 
 
-def test_work_on_a_registry_that_our_process_reaches_is_left_alone() -> None:
+def test_work_on_a_registry_that_our_process_reaches_is_not_cancelled() -> None:
     played = scene([refused(), None])
     done = False
 

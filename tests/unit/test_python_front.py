@@ -159,14 +159,14 @@ def test_a_report_file_that_cannot_be_written_costs_no_report(
         ({"backoff_initial": "soon", "timeout": "x"}, "backoff_initial: 'soon'.*\ntimeout: 'x'"),
     ],
 )
-def test_bad_input_is_told_with_the_names_of_the_keywords(
+def test_bad_input_is_reported_with_the_names_of_keywords(
     inputs: dict[str, object], told: str
 ) -> None:
     with pytest.raises(ghcr_push.InputError, match=told):
         settings_of(**inputs)
 
 
-def test_an_empty_list_is_told_in_the_words_of_python() -> None:
+def test_an_empty_list_is_reported_with_pythons_names() -> None:
     with pytest.raises(
         ghcr_push.InputError, match="set `allow_empty=True` to accept that"
     ) as caught:
@@ -174,7 +174,7 @@ def test_an_empty_list_is_told_in_the_words_of_python() -> None:
     assert "action" not in str(caught.value)
 
 
-def test_what_is_raised_says_what_to_do_in_the_words_of_python() -> None:
+def test_the_exception_gives_advice_with_pythons_names() -> None:
     with pytest.raises(ghcr_push.PushFailed) as caught:
         ghcr_push.push([TAG], source="oci-layout:/nonexistent", check=True)
     assert "the `platform`, and that it was written completely" in str(caught.value)
@@ -187,7 +187,7 @@ def test_help_and_tab_know_every_input(function: object) -> None:
     assert set(parameters) == {"targets", "check", "observer", *Inputs.__annotations__}
 
 
-def test_events_can_be_told_apart() -> None:
+def test_events_are_distinguishable() -> None:
     seen: list[ghcr_push.Event] = []
     ghcr_push.push([TAG], source="oci-layout:/nonexistent", observer=seen.append)
     assert [type(event) for event in seen] == [ghcr_push.events.Started, ghcr_push.events.Ended]

@@ -46,7 +46,7 @@ def test_a_connection_that_fails_has_no_answer() -> None:
 
 
 @pytest.mark.parametrize("kind", [REFUSED, NO_HOST])
-def test_a_port_that_takes_no_connection_is_borne_for_a_minute(kind: Failure) -> None:
+def test_a_port_that_accepts_no_connection_is_retried_for_a_minute(kind: Failure) -> None:
     assert heard((40, kind), (39 + LONGEST_UNCONNECTED, kind)).given_up is None
     given_up = heard((40, kind), (41, kind), (40 + LONGEST_UNCONNECTED, kind)).given_up
     assert given_up is not None
@@ -57,13 +57,15 @@ def test_a_port_that_takes_no_connection_is_borne_for_a_minute(kind: Failure) ->
 
 @pytest.mark.parametrize("other", [RESET, SILENT])
 @pytest.mark.parametrize("at", [0, 30])
-def test_one_that_once_took_a_connection_is_borne_as_a_silent_one(other: Failure, at: int) -> None:
+def test_a_registry_that_once_accepted_a_connection_has_the_longest_silence(
+    other: Failure, at: int
+) -> None:
     began = ((0, other),) if at == 0 else ((0, REFUSED), (at, other))
     assert heard(*began, (LONGEST_SILENCE - 1, REFUSED)).given_up is None
     assert heard(*began, (LONGEST_SILENCE + 30, REFUSED)).given_up is not None
 
 
-def test_one_that_has_answered_somebody_else_of_the_run_is_in_an_outage() -> None:
+def test_a_registry_that_has_answered_another_request_is_in_an_outage() -> None:
     clock = Clock()
     hearing = Reachability("localhost:5001", clock)
     hearing.failed(REFUSED)
@@ -74,7 +76,7 @@ def test_one_that_has_answered_somebody_else_of_the_run_is_in_an_outage() -> Non
 
 
 @pytest.mark.parametrize("kind", [RESET, SILENT])
-def test_silence_is_borne_for_its_time_from_the_first_failure_on(kind: Failure) -> None:
+def test_silence_is_counted_from_the_first_failure(kind: Failure) -> None:
     assert heard((40, kind), (39 + LONGEST_SILENCE, kind)).given_up is None
     given_up = heard((40, kind), (41, kind), (40 + LONGEST_SILENCE, kind)).given_up
     assert given_up is not None
@@ -90,7 +92,7 @@ def test_a_refusal_is_an_answer(answer: Failure) -> None:
     assert heard((0, REFUSED), (10, answer), (9000, REFUSED)).given_up is None
 
 
-def test_what_was_asked_and_done_is_an_answer_be_it_late() -> None:
+def test_a_late_success_is_an_answer() -> None:
     hearing = heard((0, REFUSED), (LONGEST_SILENCE, REFUSED))
     hearing.answered()
     hearing.failed(REFUSED)

@@ -211,7 +211,7 @@ async def test_a_blob_is_kept_until_the_slowest_repository_is_done_with_it() -> 
 
 
 @played
-async def test_who_may_want_the_image_is_waited_for_but_not_long() -> None:
+async def test_a_reading_waits_briefly_for_repositories_that_may_need_it() -> None:
     one, other, undecided = participants(3)
     async with bench(ScriptedEngine()) as on, anyio.create_task_group() as tasks:
         content = on.content("app", *(p.repository for p in (one, other, undecided)))
@@ -225,7 +225,7 @@ async def test_who_may_want_the_image_is_waited_for_but_not_long() -> None:
 
 
 @played
-async def test_who_comes_late_takes_what_is_left_and_the_rest_from_another_pass() -> None:
+async def test_a_latecomer_takes_the_remaining_blobs_and_the_others_from_another_pass() -> None:
     first, late = participants(2)
     async with bench(ScriptedEngine()) as on, anyio.create_task_group() as tasks:
         content = on.content("app")
@@ -256,7 +256,7 @@ async def test_a_repository_that_leaves_ends_nothing_for_the_others() -> None:
 
 
 @played
-async def test_a_reading_that_nobody_wants_any_more_ends() -> None:
+async def test_a_reading_without_participants_ends() -> None:
     (leaving,) = participants(1)
     async with bench(ScriptedEngine()) as on:
         content = on.content("app")
@@ -269,7 +269,7 @@ async def test_a_reading_that_nobody_wants_any_more_ends() -> None:
 
 
 @played
-async def test_nothing_is_read_for_who_may_not_begin_any_more() -> None:
+async def test_nothing_is_read_for_a_participant_that_may_not_begin() -> None:
     one, other, undecided = participants(3)
     async with bench(ScriptedEngine()) as on:
         for staying in (False, True):
@@ -285,7 +285,7 @@ async def test_nothing_is_read_for_who_may_not_begin_any_more() -> None:
 
 
 @played
-async def test_a_broken_pass_is_waited_out_once_for_all_and_told_with_one() -> None:
+async def test_a_broken_pass_causes_one_wait_and_one_repository_reports_it() -> None:
     both = participants(2)
     async with bench(ScriptedEngine(breaks=[(2, BROKEN)])) as on:
         await received(on.content("app"), *both)
@@ -296,7 +296,7 @@ async def test_a_broken_pass_is_waited_out_once_for_all_and_told_with_one() -> N
 
 
 @pytest.mark.parametrize(("evidence", "passes"), [(GONE, 1), (BROKEN, 3)])
-def test_what_cannot_be_read_fails_for_each_and_is_read_no_more(
+def test_an_unreadable_image_fails_for_each_repository_and_is_not_read_again(
     evidence: ErrorInfo, passes: int
 ) -> None:
     async def test() -> None:
@@ -332,7 +332,7 @@ async def test_no_more_than_two_images_are_read_at_a_time() -> None:
 
 
 @played
-async def test_who_holds_space_at_a_silent_registry_gives_way_to_one_that_answers() -> None:
+async def test_a_participant_of_a_silent_registry_gives_its_space_to_an_answering_one() -> None:
     silent, healthy = participants(2)
     silent.seconds = float("inf")
     async with bench(ScriptedEngine(space=2)) as on, anyio.create_task_group() as tasks:
@@ -359,7 +359,7 @@ async def test_in_a_shared_reading_a_silent_registry_gives_way_too() -> None:
 
 
 @played
-async def test_without_need_nobody_gives_way() -> None:
+async def test_no_participant_gives_way_without_need() -> None:
     silent, healthy = participants(2)
     silent.seconds, silent.silent = 100.0, True
     async with bench(ScriptedEngine()) as on:
@@ -368,7 +368,7 @@ async def test_without_need_nobody_gives_way() -> None:
 
 
 @played
-async def test_a_reading_for_silent_registries_alone_lets_the_others_go_first() -> None:
+async def test_a_reading_for_silent_registries_alone_comes_last() -> None:
     silent, *healthy = participants(4)
     silent.silent = True
     async with bench(ScriptedEngine()) as on, anyio.create_task_group() as tasks:

@@ -54,7 +54,7 @@ def test_a_full_reference_reads_as_its_parts_and_writes_as_it_was(
 @example("index.docker.io/app:1")
 @example("LOCALHOST/app")
 @example("a/b\n")
-def test_whatever_is_accepted_follows_the_grammar_and_survives_being_written(text: str) -> None:
+def test_accepted_references_follow_the_grammar_and_round_trip(text: str) -> None:
     try:
         reference = parse_tag_reference(text)
     except ValueError:
@@ -135,7 +135,7 @@ def test_references_are_read_as_docker_reads_them(
         ("ghcr.io/" + "a" * 248, "longer than 255"),
     ],
 )
-def test_what_is_no_reference_is_refused_with_its_reason(text: str, says: str) -> None:
+def test_an_invalid_reference_is_rejected_with_the_reason(text: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_tag_reference(text)
 
@@ -145,7 +145,7 @@ def test_the_longest_names_and_tags_are_accepted() -> None:
     assert str(parse_tag_reference(text)) == text
 
 
-def test_a_long_text_without_sense_is_refused_at_once() -> None:
+def test_a_long_senseless_text_is_rejected_at_once() -> None:
     # a grammar that backtracks badly would not return from these
     for text in ("a" * 100_000 + "!", "a-" * 50_000, "a." * 50_000 + "/x", "a_" * 50_000):
         with pytest.raises(ValueError, match="not a"):
@@ -167,7 +167,7 @@ def test_registries_are_hosts_in_lower_case(text: str, registry: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "https://ghcr.io", "ghcr.io/acme", "a b", "ghcr.io:", "a\n"])
-def test_what_is_no_host_is_no_registry(text: str) -> None:
+def test_an_invalid_host_is_no_registry(text: str) -> None:
     with pytest.raises(ValueError, match="not a registry host"):
         parse_registry(text)
 
@@ -204,5 +204,5 @@ def test_digests_are_those_of_the_specification(text: str, valid: bool) -> None:
         ("app:1", False),
     ],
 )
-def test_a_registry_is_told_from_a_name_as_docker_does(text: str, registry: bool) -> None:
+def test_a_registry_is_distinguished_from_a_name_as_docker_does(text: str, registry: bool) -> None:
     assert names_registry(text) is registry

@@ -154,7 +154,7 @@ def played(world: World, *manifests: Manifest) -> ContentLog:
     return trio.run(lambda: add(world, 1, *manifests), clock=MockClock(autojump_threshold=0))
 
 
-def test_what_is_listed_already_is_not_written() -> None:
+def test_listed_referrers_are_not_written_again() -> None:
     world = World(Random(1))
     world.index = with_entries(None, {referrer(1).digest: described(referrer(1))})
     world.held[world.index.digest] = world.index
@@ -162,7 +162,7 @@ def test_what_is_listed_already_is_not_written() -> None:
     assert world.writes == 0
 
 
-def test_what_another_client_listed_before_our_write_stays() -> None:
+def test_entries_of_another_client_before_our_write_stay() -> None:
     world = World(Random(1))
     world.others = referrer(2)
     played(world, referrer(1))
@@ -170,7 +170,7 @@ def test_what_another_client_listed_before_our_write_stays() -> None:
     assert world.writes == 1
 
 
-def test_what_the_index_says_besides_stays() -> None:
+def test_other_fields_of_the_index_stay() -> None:
     world = World(Random(1))
     document = {"schemaVersion": 2, "annotations": {"a": "b"}, "manifests": [{"digest": "x:y"}]}
     world.index = Manifest("index", Digest("sha256:1"), json.dumps(document).encode())
@@ -190,7 +190,7 @@ def test_a_refused_write_is_tried_again_and_recorded() -> None:
 
 
 @pytest.mark.parametrize("look", [1, 2, 3, 4])
-def test_a_look_that_fails_is_an_attempt_and_costs_no_more(look: int) -> None:
+def test_a_failed_read_costs_one_attempt(look: int) -> None:
     world = World(Random(1))
     world.failing = {look}
     log = played(world, referrer(1))

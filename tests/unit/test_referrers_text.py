@@ -41,7 +41,7 @@ def test_they_are_counted_and_named() -> None:
     assert referrers_text([]) == ""
 
 
-def test_many_types_are_told_shortly() -> None:
+def test_many_types_are_shortened() -> None:
     assert referrers_text(record(f"x/{n}") for n in range(9)).endswith("5 more types")
 
 

@@ -34,7 +34,7 @@ class Source:
             self.closed = True
 
 
-async def test_reads_on_while_nothing_is_taken_but_no_more_than_fits() -> None:
+async def test_reads_ahead_while_the_consumer_waits_up_to_the_limit() -> None:
     source = Source(100)
     async with read_ahead(source.chunks()) as chunks:
         await anyio.wait_all_tasks_blocked()
@@ -46,7 +46,7 @@ async def test_reads_on_while_nothing_is_taken_but_no_more_than_fits() -> None:
     assert source.closed
 
 
-async def test_what_is_left_early_is_closed() -> None:
+async def test_an_unfinished_stream_is_closed() -> None:
     source = Source(100)
     kept = source.chunks()  # what is dropped would be closed by Python, some time
     async with read_ahead(kept) as chunks:
@@ -72,7 +72,7 @@ async def test_an_error_of_the_sender_ends_the_reading_and_is_raised_as_it_was()
     assert source.closed
 
 
-async def test_a_cancelled_sender_leaves_nobody_reading() -> None:
+async def test_cancelling_the_sender_stops_the_reader() -> None:
     source = Source(100)
     with anyio.move_on_after(0.0):
         async with read_ahead(source.chunks()) as chunks:

@@ -279,7 +279,7 @@ async def test_token_services_that_get_credentials(registry: str, realm: str) ->
         ("https://[::ffff:169.254.169.254]/token", "::ffff:"),
     ],
 )
-async def test_token_services_that_get_nothing(realm: str, named: str) -> None:
+async def test_token_services_that_get_no_credentials(realm: str, named: str) -> None:
     world = World(challenge=f'Bearer realm="{realm}"')
     async with world.client(("registry.test", USER)) as client:
         evidence = (await failed(client, Repository("registry.test", "acme/app"))).evidence
@@ -380,7 +380,7 @@ async def test_a_bearer_token_goes_to_the_registrys_own_origin_only() -> None:
     ]
 
 
-async def test_what_the_token_service_refuses_is_told_as_its_words() -> None:
+async def test_a_refusal_of_the_token_service_is_quoted() -> None:
     body = {"errors": [{"code": "DENIED", "message": "denied"}]}
     world = World(grant=lambda _: httpx2.Response(403, json=body, headers={"Retry-After": "9"}))
     async with world.client() as client:
@@ -393,7 +393,7 @@ async def test_what_the_token_service_refuses_is_told_as_its_words() -> None:
     "body",
     ["{}", "<html>", '{"token": ""}', '{"token": 5}', '{"token": "a\\nb"}', "[]", "[" * 9999],
 )
-async def test_an_answer_without_a_token_is_told(body: str) -> None:
+async def test_an_answer_without_a_token_is_reported(body: str) -> None:
     world = World(grant=lambda _: httpx2.Response(200, content=body))
     async with world.client() as client:
         evidence = (await failed(client)).evidence

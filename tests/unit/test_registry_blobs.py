@@ -105,7 +105,7 @@ class Unreadable(Bytes):
         raise PushError(ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_UNREACHABLE, message=message))
 
 
-async def test_a_source_that_breaks_off_is_no_upload_that_was_cut_off() -> None:
+async def test_a_source_that_breaks_off_does_not_count_as_a_cut_off_upload() -> None:
     registry, blob = Resumable(), Unreadable(b"0123456789" * 10)
     async with registry.client() as client:
         upload = client.upload(IMAGE, blob)
@@ -117,7 +117,7 @@ async def test_a_source_that_breaks_off_is_no_upload_that_was_cut_off() -> None:
     assert "HEAD" not in {method for method, _ in registry.seen}
 
 
-async def test_only_commits_what_the_registry_has_whole() -> None:
+async def test_only_commits_if_the_registry_has_all_bytes() -> None:
     registry, blob = Resumable(), Bytes(b"0123456789" * 10, breaks_at=60)
     async with registry.client() as client:
         upload = client.upload(IMAGE, blob)
@@ -129,7 +129,7 @@ async def test_only_commits_what_the_registry_has_whole() -> None:
 
 
 @pytest.mark.parametrize("ranges", ["0-500", "", "bytes 0-59/*", "7-59", "many"])
-async def test_begins_anew_where_the_registry_tells_nonsense(ranges: str) -> None:
+async def test_starts_again_if_the_registry_reports_a_senseless_range(ranges: str) -> None:
     registry, blob = Resumable(ranges=ranges), Bytes(b"0123456789" * 10, breaks_at=60)
     async with registry.client() as client:
         upload = client.upload(IMAGE, blob)
@@ -153,7 +153,7 @@ async def refused(answers: dict[str, httpx2.Response]) -> PushError:
     return raised.value
 
 
-async def test_a_layer_larger_than_the_registry_takes_is_not_sent() -> None:
+async def test_a_layer_larger_than_the_registry_accepts_is_not_sent() -> None:
     seen = []
 
     def handle(request: httpx2.Request) -> httpx2.Response:
@@ -171,7 +171,7 @@ async def test_a_layer_larger_than_the_registry_takes_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize("location", [None, "", "http://ghcr.io/elsewhere", "ftp://ghcr.io/"])
-async def test_refuses_a_location_that_is_none_or_leaves_https(location: str | None) -> None:
+async def test_refuses_an_invalid_location_or_one_without_https(location: str | None) -> None:
     headers = {} if location is None else {"Location": location}
     error = await refused({"POST": httpx2.Response(202, headers=headers)})
     assert error.evidence.kind is Kind.UNSUPPORTED
@@ -183,7 +183,7 @@ async def test_refuses_any_other_answer_to_the_first_request(status: int) -> Non
 
 
 @pytest.mark.parametrize("status", [301, 303, 400, 401, 403, 404, 413, 429, 500, 503])
-async def test_tells_the_refusal_of_a_commit(status: int) -> None:
+async def test_raises_the_refusal_of_a_commit(status: int) -> None:
     started = httpx2.Response(202, headers={"Location": f"{UPLOADS}one"})
     error = await refused({"POST": started, "PUT": httpx2.Response(status)})
     assert error.evidence.status == status
@@ -198,7 +198,7 @@ async def test_has_a_blob_or_not(status: int, held: bool) -> None:
         assert await client.has_blob(IMAGE, digest_of(b"")) is held
 
 
-async def test_a_look_that_is_refused_says_nothing_of_the_blob() -> None:
+async def test_a_refused_read_shows_nothing_about_the_blob() -> None:
     transport = httpx2.MockTransport(
         lambda request: httpx2.Response(200 if request.url.path == "/v2/" else 403)
     )
@@ -235,14 +235,14 @@ def storing(answer: httpx2.Response | Exception, location: str) -> httpx2.MockTr
         (httpx2.ConnectTimeout("dead"), "https://storage.test/blob"),
     ],
 )
-async def test_a_look_that_is_redirected_to_where_we_cannot_go_says_nothing(
+async def test_a_read_redirected_to_an_unreachable_host_shows_nothing(
     answer: httpx2.Response | Exception, location: str
 ) -> None:
     async with RegistryClient({}, transport=storing(answer, location)) as client:
         assert await client.has_blob(IMAGE, digest_of(b"")) is False
 
 
-async def test_a_look_that_is_redirected_to_the_blob_finds_it() -> None:
+async def test_a_redirected_read_finds_the_blob() -> None:
     transport = storing(httpx2.Response(200), "https://storage.test/blob")
     async with RegistryClient({}, transport=transport) as client:
         assert await client.has_blob(IMAGE, digest_of(b"")) is True

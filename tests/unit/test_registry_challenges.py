@@ -56,7 +56,7 @@ values = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_
 
 
 @given(st.lists(st.tuples(names, st.dictionaries(names, values, max_size=4)), max_size=4))
-def test_what_is_written_is_read(challenges: Plain) -> None:
+def test_a_written_blob_can_be_read(challenges: Plain) -> None:
     def quoted(value: str) -> str:
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 

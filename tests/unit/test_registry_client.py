@@ -118,7 +118,7 @@ def methods(registry: Registry) -> list[str]:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 406, 411, 415, 501])
-async def test_where_a_head_is_refused_and_a_get_answered_reads_are_gets(status: int) -> None:
+async def test_reads_use_get_if_the_registry_refuses_head_and_answers_get(status: int) -> None:
     registry = without_head(status)
     async with registry.client() as client:
         for _ in range(3):
@@ -127,14 +127,14 @@ async def test_where_a_head_is_refused_and_a_get_answered_reads_are_gets(status:
 
 
 @pytest.mark.parametrize("status", [401, 408, 421, 425, 429, 500, 502, 503, 504])
-async def test_a_head_that_fails_for_the_moment_is_told_as_it_is(status: int) -> None:
+async def test_a_temporary_failure_of_head_is_reported_unchanged(status: int) -> None:
     registry = without_head(status)
     async with registry.client() as client:
         assert (await evidence_of(client.head(IMAGE, "v1"))).status == status
     assert methods(registry) == ["HEAD"]
 
 
-async def test_a_head_that_is_to_wait_is_told_as_it_is() -> None:
+async def test_a_throttled_head_is_reported_unchanged() -> None:
     async with without_head(403, {"Retry-After": "7"}).client() as client:
         evidence = await evidence_of(client.head(IMAGE, "v1"))
     assert (evidence.status, evidence.retry_after) == (403, 7)
@@ -173,7 +173,7 @@ async def test_heads_of_one_registry_say_nothing_of_another_s() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 412])
-async def test_a_head_that_is_refused_is_told_by_the_words_of_a_get(status: int) -> None:
+async def test_a_refused_head_is_reported_with_the_text_of_a_get(status: int) -> None:
     words = {"errors": [{"code": "PROJECTPOLICYVIOLATION", "message": "not scanned"}]}
 
     def handler(request: httpx2.Request) -> httpx2.Response:
@@ -244,7 +244,7 @@ async def test_signed_addresses_stay_out_of_the_log(caplog: pytest.LogCaptureFix
     assert {record.name for record in caplog.records} == {"ghcr_push.requests"}
 
 
-async def test_what_others_ask_by_the_same_library_is_logged_as_they_wish(
+async def test_requests_of_others_with_the_same_library_are_logged_as_configured(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -265,7 +265,7 @@ async def test_get_takes_the_answers_media_type_where_the_manifest_names_none() 
 
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[]", b"", b"[" * 9999])
-async def test_get_of_something_else_is_told(body: bytes) -> None:
+async def test_get_of_something_else_is_reported(body: bytes) -> None:
     async with answering(200, content=body).client() as client:
         assert (await evidence_of(client.get(IMAGE, "v1"))).kind is Kind.MANGLED
 
@@ -301,12 +301,12 @@ async def test_put_is_written(status: int, headers: dict[str, str]) -> None:
         await client.put(IMAGE, "v1", MANIFEST)
 
 
-async def test_put_does_not_take_any_page_for_a_success() -> None:
+async def test_put_does_not_accept_any_page_as_a_success() -> None:
     async with answering(200, content=b"<html>sign in</html>").client() as client:
         assert (await evidence_of(client.put(IMAGE, "v1", MANIFEST))).status == 200
 
 
-async def test_put_of_other_bytes_than_sent_is_told() -> None:
+async def test_put_of_other_bytes_than_sent_is_reported() -> None:
     async with answering(201, headers={"Docker-Content-Digest": OTHER}).client() as client:
         evidence = await evidence_of(client.put(IMAGE, "v1", MANIFEST))
     assert (evidence.kind, evidence.status) == (Kind.MANGLED, 201)
@@ -442,7 +442,7 @@ async def test_docker_io_answers_elsewhere() -> None:
         ("localhost.evil.example", (), ["https"]),
     ],
 )
-async def test_plain_http_is_for_those_who_may(
+async def test_plain_http_is_for_allowed_registries_only(
     registry: str, insecure: tuple[str, ...], schemes: list[str]
 ) -> None:
     seen = list[str]()
@@ -464,7 +464,7 @@ async def test_plain_http_is_for_those_who_may(
     assert seen == schemes
 
 
-async def test_a_time_out_is_no_reason_to_step_down() -> None:
+async def test_a_time_out_does_not_fall_back_to_plain_http() -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
         assert request.url.scheme == "https"
         raise httpx2.ConnectTimeout("")
@@ -484,9 +484,7 @@ async def test_a_time_out_is_no_reason_to_step_down() -> None:
         (302, Kind.UNSUPPORTED),
     ],
 )
-async def test_a_ping_that_is_refused_is_told_and_tried_again(
-    status: int, kind: Kind | None
-) -> None:
+async def test_a_refused_ping_is_reported_and_retried(status: int, kind: Kind | None) -> None:
     answers = [status, 200]
     transport = httpx2.MockTransport(lambda _: httpx2.Response(answers.pop(0)))
     async with RegistryClient({}, transport=transport) as client:
@@ -497,7 +495,7 @@ async def test_a_ping_that_is_refused_is_told_and_tried_again(
     assert answers == []
 
 
-async def test_a_port_that_cannot_be_is_told() -> None:
+async def test_an_impossible_port_is_reported() -> None:
     async with answering(200).client() as client:
         evidence = await evidence_of(client.head(Repository("ghcr.io:99999", "a/b"), "v1"))
     assert evidence.kind is Kind.HOST_UNKNOWN
@@ -511,7 +509,7 @@ async def test_cookies_are_not_kept() -> None:
     assert all("Cookie" not in request.headers for request in registry.seen)
 
 
-async def test_one_failed_ping_is_one_for_all_who_wait() -> None:
+async def test_one_failed_ping_counts_for_all_waiting_requests() -> None:
     pings, failures = 0, list[int | None]()
 
     async def handler(_: httpx2.Request) -> httpx2.Response:
@@ -533,7 +531,7 @@ async def test_one_failed_ping_is_one_for_all_who_wait() -> None:
 
 
 @pytest.mark.parametrize("answered", [0, 1])
-async def test_a_registry_that_has_answered_once_is_never_one_at_which_nobody_is(
+async def test_a_registry_that_has_answered_once_is_never_given_up(
     answered: int,
 ) -> None:
     left = answered
@@ -552,7 +550,7 @@ async def test_a_registry_that_has_answered_once_is_never_one_at_which_nobody_is
             assert evidence.unconnected is not bool(answered)
 
 
-async def test_a_proxy_before_plain_http_that_wants_a_login_is_told_as_the_proxy() -> None:
+async def test_a_proxy_for_plain_http_that_requires_a_login_is_reported_as_the_proxy() -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
         if request.url.scheme == "https":
             raise httpx2.ConnectError("no TLS here")

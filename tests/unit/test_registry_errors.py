@@ -101,7 +101,7 @@ def test_a_detail_is_shown_if_it_is_short() -> None:
     assert (long.message, object_.message) == ("m", 'm ({"Tag": "v1"})')
 
 
-def test_of_a_detail_the_reason_is_shown_and_not_what_the_code_means() -> None:
+def test_a_detail_shows_the_reason_and_not_the_meaning_of_the_code() -> None:
     """As zot words it, which says both; Artifactory has its reason where others explain."""
     both = {"description": "During upload, manifests undergo checks. " * 6, "reason": "too old"}
     zot = refused(error_list({"code": "MANIFEST_INVALID", "message": "m", "detail": both}))
@@ -222,7 +222,7 @@ def test_no_answer_becomes_evidence(error: Exception, kind: Kind | None, words: 
     assert evidence.message == f"GET https://ghcr.io/v2/: {words}"
 
 
-def test_only_what_was_never_connected_is_told_apart() -> None:
+def test_only_a_failure_without_any_connection_is_unconnected() -> None:
     assert isinstance(broken("GET x", httpx2.ConnectError("")), ConnectError)
     assert not isinstance(broken("GET x", httpx2.ConnectTimeout("")), ConnectError)
     assert not isinstance(broken("GET x", httpx2.ReadError("")), ConnectError)
@@ -242,7 +242,7 @@ def test_only_what_was_never_connected_is_told_apart() -> None:
         (CERTIFICATE, False),
     ],
 )
-def test_an_address_at_which_nobody_is_is_told_apart(cause: Exception, nobody: bool) -> None:
+def test_an_unreachable_address_is_distinguished(cause: Exception, nobody: bool) -> None:
     error = caused(httpx2.ConnectError(""), cause)
     assert broken("GET x", error).evidence.unconnected is nobody
     assert classify(broken("GET x", error).evidence).unconnected is nobody

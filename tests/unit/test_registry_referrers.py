@@ -76,7 +76,7 @@ async def test_an_empty_list_is_a_list() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-async def test_what_is_refused_is_no_missing_api(status: int) -> None:
+async def test_a_refusal_does_not_mean_a_missing_api(status: int) -> None:
     registry = Registry(lambda _: httpx2.Response(status, content=b"{}"))
     async with registry.client() as client:
         assert (await evidence_of(client.referrers(IMAGE, OTHER))).status == status

@@ -25,7 +25,7 @@ class Calls:
         return self.made
 
 
-async def test_all_who_wait_share_one_call() -> None:
+async def test_waiting_callers_share_one_call() -> None:
     flights: SingleFlight[str, int] = SingleFlight()
     calls, results = Calls(), list[int]()
 
@@ -72,7 +72,7 @@ async def test_a_failure_is_shared_and_not_kept() -> None:
     assert await flights.join("key", calls.call) == 2
 
 
-async def test_one_who_waits_takes_over_from_the_cancelled() -> None:
+async def test_a_waiting_task_takes_over_from_a_cancelled_one() -> None:
     flights: SingleFlight[str, int] = SingleFlight()
     calls, results, first = Calls(), list[int](), anyio.CancelScope()
 

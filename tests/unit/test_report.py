@@ -110,5 +110,5 @@ def test_hostile_text_is_kept_word_for_word() -> None:
     assert "\x1b[31m" in messages[0]
 
 
-def test_what_utf8_cannot_carry_is_spelled_out() -> None:
+def test_characters_outside_utf8_are_escaped() -> None:
     assert read(report((), notices=("a\udc80b",)))["notices"] == ["a\\udc80b"]

@@ -87,7 +87,7 @@ def test_a_refusal_that_costs_nothing_waits_a_moment(asked: float | None, times:
 
 
 @given(asked=st.floats(0, 100), spent=st.booleans(), times=st.integers(1, 50))
-def test_throttles_one_after_the_other_wait_longer_charged_or_not(
+def test_consecutive_throttles_wait_longer_whether_or_not_they_count(
     asked: float, spent: bool, times: int
 ) -> None:
     failed = AttemptError(replace(THROTTLED, asked_wait=asked), counts=spent)
@@ -107,7 +107,7 @@ def test_another_failure_between_ends_a_row_of_throttles() -> None:
     assert policy().wait(throttled, tries) <= BURST_FLOOR + BURST_SPREAD
 
 
-def test_a_hold_is_waited_out_at_the_gate() -> None:
+def test_writes_wait_for_the_end_of_a_hold_before_their_slot() -> None:
     failed = AttemptError(replace(BROKEN, holds=True, asked_wait=60.0), counts=True)
 
     assert policy().wait(failed, counted(failed, 1)) == 0.0
@@ -147,7 +147,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     assert not policy(now=99.0, deadline=100.0).gives_up(failed, counted(failed, 1), 0.5)
 
 
-def test_no_attempts_are_made_beyond_the_last_and_each_wait_is_told() -> None:
+def test_no_attempt_follows_the_last_and_each_wait_is_reported() -> None:
     began: list[float] = []
     told: list[float] = []
 
@@ -164,7 +164,7 @@ def test_no_attempts_are_made_beyond_the_last_and_each_wait_is_told() -> None:
     assert len(began) == 4
 
 
-def test_what_is_no_failed_attempt_passes_through() -> None:
+def test_other_errors_than_a_failed_attempt_are_raised() -> None:
     async def attempt() -> None:
         raise RuntimeError("a fault of ours")
 

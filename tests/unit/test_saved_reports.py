@@ -43,7 +43,7 @@ STORIES = (all_good(12), retried_run(), partly_failed(), cancelled_run(), dry_ru
 
 
 @given(reports)
-def test_what_was_saved_is_saved_alike_again(subject: Report) -> None:
+def test_an_image_is_saved_the_same_way_again(subject: Report) -> None:
     assert to_json(from_json(to_json(subject))) == to_json(subject)
 
 
@@ -57,7 +57,7 @@ def test_a_saved_report_renders_like_a_fresh_one(subject: Report) -> None:
 @pytest.mark.parametrize(
     "text", [b"", b"{}", b"[]", b"\xff", b'{"schema_version": "2"}', b"null", b"1" * 5000]
 )
-def test_what_is_no_report_is_refused(text: bytes) -> None:
+def test_a_file_that_is_no_report_is_rejected(text: bytes) -> None:
     with pytest.raises(UnreadableReportError, match="not a report of ghcr-push"):
         from_json(text)
 
@@ -208,7 +208,7 @@ def test_a_file_is_written(saved: list[str], tmp_path: Path) -> None:
     assert out.read_text().startswith("<!doctype html>")
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     odd = tmp_path / "odd.json"
     odd.write_text("{}")
     for file, told in ((tmp_path / "none.json", "could not be read"), (odd, "is not a report")):

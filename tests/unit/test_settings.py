@@ -53,12 +53,12 @@ def test_an_empty_text_means_the_default(nothing: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["true", "True", "TRUE", " true\n"])
-def test_yaml_words_of_truth_are_true(word: str) -> None:
+def test_yaml_words_for_true_are_true(word: str) -> None:
     assert read(dry_run=word).dry_run is True
 
 
 @pytest.mark.parametrize("word", ["false", "False", "FALSE"])
-def test_yaml_words_of_falsehood_are_false(word: str) -> None:
+def test_yaml_words_for_false_are_false(word: str) -> None:
     assert read(verify=word).verify is False
 
 
@@ -167,7 +167,7 @@ def test_the_first_wait_is_not_longer_than_the_longest() -> None:
     assert only_line(backoff_initial="2x", backoff_max="1s").startswith("backoff-initial: '2x' is")
 
 
-def test_transports_are_told_by_name() -> None:
+def test_transports_are_parsed_by_name() -> None:
     assert read(transport="engine").transport is Transport.ENGINE
     assert read(transport="direct").transport is Transport.DIRECT
     assert read().transport is Transport.AUTO
@@ -176,20 +176,20 @@ def test_transports_are_told_by_name() -> None:
     )
 
 
-def test_what_becomes_of_protected_tags_is_told_by_name() -> None:
+def test_on_protected_is_parsed_by_name() -> None:
     assert read(on_protected="keep").on_protected is OnProtected.KEEP
     assert only_line(on_protected="skip") == (
         "on-protected: 'skip' is none of `fail`, `keep`; write one of them."
     )
 
 
-def test_what_moves_together_and_what_is_declared_are_words_of_truth() -> None:
+def test_all_or_nothing_and_declare_artifacts_are_booleans() -> None:
     settings = read(all_or_nothing="true", declare_artifacts="true")
     assert (settings.all_or_nothing, settings.declare_artifacts) == (True, True)
 
 
 @pytest.mark.parametrize("platform", ["linux", "linux/", "Linux/arm64", "linux/arm/v7/x", "arm 64"])
-def test_what_is_no_platform_is_refused(platform: str) -> None:
+def test_an_invalid_platform_is_rejected(platform: str) -> None:
     told = only_line(platform=platform, source="oci-layout:out")
     assert told == f"platform: {platform!r} is not a platform; write one such as linux/arm64."
 
@@ -202,7 +202,7 @@ def test_a_platform_is_chosen_from_any_source_but_not_for_docker_push() -> None:
     assert "cannot be chosen with `transport: engine`" in told
 
 
-def test_docker_push_takes_nothing_from_disk() -> None:
+def test_docker_push_cannot_push_from_disk() -> None:
     told = only_line(transport="engine", source="oci-layout:out")
     assert told.startswith("transport: 'engine' pushes images of the Docker Engine only")
 
@@ -215,11 +215,11 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
     ]
 
 
-def test_what_the_runner_itself_understands_is_no_slip() -> None:
+def test_keys_of_the_runner_itself_are_accepted() -> None:
     assert read(args="x", entrypoint="y").notices == ()
 
 
-def test_a_slip_in_a_name_is_told_before_the_problem_it_makes() -> None:
+def test_a_misspelled_input_is_reported_before_its_consequences() -> None:
     with pytest.raises(InputError) as caught:
         read_settings({"tag": "ghcr.io/acme/app:1"})
     first, second = str(caught.value).splitlines()
@@ -308,7 +308,7 @@ def test_credentials_for_one_registry_are_a_login() -> None:
     assert settings.secrets == ("hunter2",)
 
 
-def test_a_user_whom_no_registry_would_see_is_refused() -> None:
+def test_a_login_without_a_registry_is_rejected() -> None:
     assert only_line(tags="localhost:5000/a/b:1", username="me", password="hunter2") == (
         "username: 'me' is not used: it is for ghcr.io, and what is pushed is on "
         "localhost:5000; set `registry`."
@@ -449,7 +449,7 @@ def test_any_inputs_are_either_read_or_refused_in_whole_sentences(values: dict[s
 
 
 @pytest.mark.parametrize("source", ["app:1", "docker-daemon:app:1", "docker-archive:app.tar"])
-def test_that_nothing_can_refer_to_a_source_is_said(source: str) -> None:
+def test_a_source_without_referrers_gets_a_notice(source: str) -> None:
     (notice,) = read(source=source, referrers="true").notices
     assert f"nothing refers to '{source.removeprefix('docker-daemon:')}'" in notice
     assert read(source=source).notices == ()
@@ -458,6 +458,6 @@ def test_that_nothing_can_refer_to_a_source_is_said(source: str) -> None:
 @pytest.mark.parametrize(
     "source", ["oci-layout:dist", "oci-archive:app.tar", "docker://quay.io/acme/app:1"]
 )
-def test_what_may_have_referrers_needs_no_notice(source: str) -> None:
+def test_sources_that_may_have_referrers_need_no_notice(source: str) -> None:
     settings = read(source=source, referrers="true")
     assert (settings.referrers, settings.notices) == (True, ())

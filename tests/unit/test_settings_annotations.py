@@ -59,7 +59,7 @@ def test_lines_of_descriptors_are_of_images_by_platform() -> None:
     assert not settings.notices
 
 
-def test_lines_of_manifests_are_left_out_and_told() -> None:
+def test_lines_for_manifests_are_ignored_with_a_notice() -> None:
     settings = read(f"manifest:{TITLE}=App\nindex-descriptor:a=b\nindex:{TITLE}=I")
     assert dict(settings.annotations.index) == {TITLE: "I"}
     [notice] = settings.notices
@@ -67,7 +67,7 @@ def test_lines_of_manifests_are_left_out_and_told() -> None:
 
 
 @pytest.mark.parametrize("level", ["manifest", "manifest[linux/amd64]", "index-descriptor"])
-def test_where_no_line_is_of_the_index_that_is_bad_input(level: str) -> None:
+def test_annotations_without_a_line_for_the_index_are_rejected(level: str) -> None:
     told = refused(f"{level}:{TITLE}=App")
     assert "is of another level than `index` and `manifest-descriptor`" in told
     assert "DOCKER_METADATA_ANNOTATIONS_LEVELS" in told
@@ -79,14 +79,14 @@ def test_an_index_of_one_platform_is_refused() -> None:
 
 
 @pytest.mark.parametrize("line", ["title", "=App", "index:=App", "a key=App"])
-def test_what_is_no_annotation_is_refused(line: str) -> None:
+def test_an_invalid_annotation_is_rejected(line: str) -> None:
     assert refused(line) == (
         f"annotations: {line!r} is not an annotation; write KEY=VALUE or index:KEY=VALUE."
     )
 
 
 @pytest.mark.parametrize("source", ["app:1", "oci-layout:a", "docker://ghcr.io/acme/app:1"])
-def test_what_passes_unchanged_takes_no_annotations(source: str) -> None:
+def test_a_source_that_is_pushed_unchanged_takes_no_annotations(source: str) -> None:
     told = refused(f"{TITLE}=App", source)
     assert told.startswith("annotations are for an index made from several sources")
     assert f"{source!r} is pushed unchanged" in told

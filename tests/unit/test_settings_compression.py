@@ -26,7 +26,9 @@ def test_layers_of_the_engine_of_layouts_and_archives_are_compressed(source: str
         ("oci-layout:a", {"referrers": "true"}, "changes the digest that referrers name"),
     ],
 )
-def test_what_cannot_be_compressed_is_refused(source: str, more: dict[str, str], told: str) -> None:
+def test_compressing_an_unsupported_source_is_rejected(
+    source: str, more: dict[str, str], told: str
+) -> None:
     with pytest.raises(InputError) as raised:
         read(source, **more)
     [line] = str(raised.value).splitlines()

@@ -64,7 +64,7 @@ def test_a_repository_of_another_registry_is_left_out_with_a_notice() -> None:
     )
 
 
-def test_docker_push_does_not_hear_of_it() -> None:
+def test_docker_push_does_not_see_the_variable() -> None:
     (notice,) = read("acme/base", transport="engine").notices
     assert notice.startswith("`mount-from` has no effect with `transport: engine`")
 
@@ -91,7 +91,7 @@ def test_bad_repositories_are_refused_by_name(text: str, says: str) -> None:
     assert says in line
 
 
-def test_a_bad_repository_is_told_beside_bad_tags() -> None:
+def test_a_bad_repository_and_bad_tags_are_reported_together() -> None:
     with pytest.raises(InputError) as caught:
         read_settings({"tags": "ghcr.io/acme/app:a b", "mount-from": "acme//base"})
     assert [each.input for each in caught.value.problems] == ["tags", "mount-from"]

@@ -54,7 +54,7 @@ def test_full_references_and_bare_tags_mix() -> None:
     ]
 
 
-def test_a_bare_tag_without_an_image_is_told_both_ways_out() -> None:
+def test_the_error_for_a_bare_tag_without_an_image_names_both_fixes() -> None:
     assert only_line("latest") == (
         "tags: 'latest' is a bare tag, or a name without a tag: set `image` to the repository "
         "that it is a tag of, or write the whole reference, such as ghcr.io/acme/app:1.0."
@@ -186,7 +186,7 @@ def test_a_second_arrow_is_refused_with_all_of_the_entry(arrows: str) -> None:
         (FULL + ":" + "a" * 400, "is longer than a reference can be (384 characters)"),
     ],
 )
-def test_bad_references_are_told_what_to_change(tags: str, says: str) -> None:
+def test_the_error_for_a_bad_reference_says_what_to_change(tags: str, says: str) -> None:
     line = only_line(tags)
     assert line.startswith(f"tags: '{tags[:100]}")
     assert says in line
@@ -204,7 +204,7 @@ def test_bad_references_are_told_what_to_change(tags: str, says: str) -> None:
         ("a" * 129, f"such as '{'a' * 128}'."),
     ],
 )
-def test_bad_bare_tags_are_told_the_nearest_good_one(tag: str, says: str) -> None:
+def test_the_error_for_a_bad_bare_tag_suggests_a_valid_one(tag: str, says: str) -> None:
     assert says in only_line(tag, image=FULL)
 
 
@@ -261,7 +261,7 @@ def test_the_name_of_a_branch_is_no_tag_and_goes_nowhere(
         ("v1.x/fix#2", "v1.x-fix-2", "registry/repository:tag"),
     ],
 )
-def test_a_branch_that_begins_as_a_host_does_is_told_both_ways(
+def test_the_error_for_a_branch_that_looks_like_a_host_names_both_readings(
     text: str, tag: str, reference: str
 ) -> None:
     assert only_line(text, image=FULL) == (

@@ -33,7 +33,7 @@ def test_a_signal_is_kept_with_its_exit_status(number: signal.Signals, status: i
     assert (interruption.signal, interruption.exit_status) == (number, status)
 
 
-def test_the_first_signal_counts_and_is_told_once() -> None:
+def test_the_first_signal_counts_and_calls_the_listener_once() -> None:
     interruption = Interruption.installed()
     called: list[int | None] = []
     interruption.set_listener(lambda: called.append(interruption.signal))
@@ -44,7 +44,7 @@ def test_the_first_signal_counts_and_is_told_once() -> None:
     assert interruption.exit_status == 143
 
 
-def test_who_listens_late_is_told_at_once() -> None:
+def test_a_late_listener_is_called_at_once() -> None:
     interruption = Interruption.installed()
     come(signal.SIGINT)
     called: list[str] = []
@@ -53,7 +53,7 @@ def test_who_listens_late_is_told_at_once() -> None:
     assert called == ["first", "second"]
 
 
-def test_a_signal_after_the_end_is_kept_and_told_to_nobody() -> None:
+def test_a_signal_after_the_end_is_kept_without_a_call() -> None:
     interruption = Interruption.installed()
     called: list[str] = []
     interruption.set_listener(lambda: called.append("listener"))
@@ -63,7 +63,7 @@ def test_a_signal_after_the_end_is_kept_and_told_to_nobody() -> None:
     assert interruption.exit_status == 143
 
 
-def test_only_the_last_listener_is_told() -> None:
+def test_only_the_last_listener_is_called() -> None:
     interruption = Interruption.installed()
     called: list[str] = []
     interruption.set_listener(lambda: called.append("first"))

@@ -122,7 +122,7 @@ async def refusal(content: Content) -> Failure | None:
         ("docker-archive:{}/any.tar", archive),
     ],
 )
-async def test_whatever_stands_in_a_document_is_read_or_refused(
+async def test_any_document_is_read_or_rejected(
     source: str, make: Callable[[Written], bytes], platform: str | None, tmp_path: Path
 ) -> None:
     (tmp_path / "good.tar").write_bytes(tar(one_image()[0].finish()))

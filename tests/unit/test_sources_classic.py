@@ -110,7 +110,7 @@ async def test_reads_one_of_several_images(save: Saver) -> None:
 
 
 @FORMS
-async def test_tells_which_layer_a_blob_is(save: Saver) -> None:
+async def test_names_the_layer_of_a_blob(save: Saver) -> None:
     spool, seen = Spool(), set()
     async with reading_of_classic(Choppy(save(OTHER)), classic_image(OTHER), spool) as saved:
         async for blob in saved:
@@ -121,7 +121,7 @@ async def test_tells_which_layer_a_blob_is(save: Saver) -> None:
 
 
 @FORMS
-async def test_brings_no_layer_that_was_not_asked_for(save: Saver) -> None:
+async def test_uploads_no_layer_that_was_not_requested(save: Saver) -> None:
     _, contents = await read(save(LAYERS, OTHER), classic_image(LAYERS))
     assert digest_of(layer(4)) not in {
         digest_of(gzip.decompress(one)) for one in contents.values() if one[:2] == b"\x1f\x8b"
@@ -182,6 +182,6 @@ async def test_refuses_an_archive_that_is_cut_off(save: Saver, share: float) -> 
 
 
 @FORMS
-async def test_tells_the_error_that_an_engine_appended(save: Saver) -> None:
+async def test_raises_the_error_that_an_engine_appended(save: Saver) -> None:
     archive = save(LAYERS)[:200_000] + b'{"errorDetail":{"message":"layer is gone"},"error":""}'
     assert await refusal(archive, classic_image(LAYERS)) == "layer is gone"

@@ -42,7 +42,7 @@ async def test_layers_that_are_compressed_pass_as_they_are(tmp_path: Path) -> No
     assert {gzip.compress(one, mtime=0) for one in layers} < set(blobs.values())
 
 
-async def test_a_layer_that_is_another_is_refused(tmp_path: Path) -> None:
+async def test_a_layer_with_another_digest_is_rejected(tmp_path: Path) -> None:
     files = docker_archive([layer(1), layer(2)])
     files["layer-1.tar"] = layer(3)
     with pytest.raises(PushError, match="the config names"):
@@ -59,7 +59,7 @@ async def test_a_layer_that_is_another_is_refused(tmp_path: Path) -> None:
         ({"manifest.json": None}, "not a docker archive"),
     ],
 )
-async def test_what_is_no_docker_archive_is_told_so(
+async def test_a_file_that_is_no_docker_archive_is_reported_as_such(
     change: Mapping[str, bytes | None], told: str, tmp_path: Path
 ) -> None:
     files: dict[str, bytes | None] = {**docker_archive([layer(1), layer(2)]), **change}
@@ -67,7 +67,7 @@ async def test_what_is_no_docker_archive_is_told_so(
     assert told in await refused(f"docker-archive:{archive(tmp_path, tar(kept))}")
 
 
-async def test_images_of_a_docker_archive_are_told_apart(tmp_path: Path) -> None:
+async def test_images_of_a_docker_archive_are_distinguished(tmp_path: Path) -> None:
     first, second = docker_archive([layer(1)], tags=["app:1"]), docker_archive([layer(2)])
     other = json.loads(second["manifest.json"])[0]
     other |= {"RepoTags": ["ghcr.io/acme/other:2"], "Layers": ["second.tar"]}

@@ -32,7 +32,7 @@ async def test_the_only_image_of_a_layout_needs_no_name(tmp_path: Path) -> None:
     assert len(blobs) == 3
 
 
-async def test_images_are_told_apart_by_tag_or_digest(tmp_path: Path) -> None:
+async def test_images_are_distinguished_by_tag_or_digest(tmp_path: Path) -> None:
     made, first = one_image("1.0")
     second = made.image(50)
     made.tag(second, "docker.io/acme/app:2.0")
@@ -51,7 +51,7 @@ async def test_images_are_told_apart_by_tag_or_digest(tmp_path: Path) -> None:
     assert image.digest == first
 
 
-async def test_what_is_there_is_listed(tmp_path: Path) -> None:
+async def test_referrers_in_the_repository_are_listed(tmp_path: Path) -> None:
     made, _ = one_image("1.0")
     made.tag(made.image(50), "2.0")
     made.written(tmp_path)
@@ -98,7 +98,7 @@ async def test_one_platform_of_an_index_is_taken_alone(
     assert len(blobs) == 3
 
 
-async def test_platforms_that_are_not_there_are_told_with_those_that_are(tmp_path: Path) -> None:
+async def test_the_error_for_a_missing_platform_lists_the_available_ones(tmp_path: Path) -> None:
     made, _, _ = platforms()
     told = await refused(f"oci-layout:{made.written(tmp_path)}", platform="linux/riscv64")
     assert "no image of linux/riscv64; it has linux/amd64, linux/arm64, linux/arm/v7" in told
@@ -134,7 +134,7 @@ async def test_a_layer_of_another_length_is_refused(tmp_path: Path) -> None:
     assert f"bytes of sha256:{name[13:]}" in await refused(f"oci-layout:{made.written(tmp_path)}")
 
 
-async def test_a_layer_with_other_bytes_is_never_given_out_whole(tmp_path: Path) -> None:
+async def test_a_layer_with_wrong_bytes_is_never_passed_on_completely(tmp_path: Path) -> None:
     made, _ = one_image()
     name = next(name for name, raw in made.files.items() if raw.startswith(b"\x1f\x8b"))
     made.files[name] = b"\0" * len(made.files[name])
@@ -159,7 +159,7 @@ async def test_a_layer_with_other_bytes_is_never_given_out_whole(tmp_path: Path)
         ("index.json", b" " * (9 << 20), "more than the 8,388,608 that are read"),
     ],
 )
-async def test_what_is_no_layout_is_told_so(
+async def test_a_folder_that_is_no_layout_is_reported_as_such(
     name: str, content: bytes | None, told: str, tmp_path: Path
 ) -> None:
     made, _ = one_image()
@@ -180,7 +180,7 @@ async def test_what_is_no_layout_is_told_so(
         {"manifests": {}},
     ],
 )
-async def test_a_manifest_that_is_none_is_refused(document: Any, tmp_path: Path) -> None:
+async def test_an_invalid_manifest_is_refused(document: Any, tmp_path: Path) -> None:
     made = Made()
     made.tag(made.named(json.dumps(document).encode(), MANIFEST), None)
     await refused(f"oci-layout:{made.written(tmp_path)}")
@@ -228,7 +228,7 @@ async def test_links_in_a_layout_are_followed(tmp_path: Path) -> None:
     assert image.digest == digest
 
 
-async def test_what_is_not_there_is_told_so(tmp_path: Path) -> None:
+async def test_missing_files_are_reported_as_such(tmp_path: Path) -> None:
     for form in Form:
         assert "is not there" in await refused(f"{form}:{tmp_path}/none")
 
@@ -241,7 +241,7 @@ async def test_what_is_not_there_is_told_so(tmp_path: Path) -> None:
         ([], None),
     ],
 )
-def test_layers_worth_compressing_are_told(sizes: list[int], told: str | None) -> None:
+def test_layers_worth_compressing_are_reported(sizes: list[int], told: str | None) -> None:
     plain = "application/vnd.oci.image.layer.v1.tar"
     blobs = [Descriptor(plain, digest_of(b"%d" % size), size) for size in sizes]
     packed = Descriptor(LAYER, digest_of(b"packed"), 50_000_000)

@@ -107,7 +107,7 @@ async def test_two_images_of_one_platform_are_refused_with_both(
     assert f"two images of {platform}: {digests[0]} and {digests[1]}" in image.message
 
 
-async def test_a_member_that_is_not_there_is_the_failure(tmp_path: Path) -> None:
+async def test_a_missing_member_is_the_failure(tmp_path: Path) -> None:
     made, _ = one_image()
     made.written(tmp_path / "a")
     image, _, _ = await merged("oci-layout:a + oci-layout:b", tmp_path)

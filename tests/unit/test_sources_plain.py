@@ -149,7 +149,9 @@ async def test_unasked_nothing_is_compressed(form: str, tmp_path: Path) -> None:
     assert digest_of(BIG) in blobs
 
 
-async def test_where_all_is_compressed_the_digest_is_known_before(tmp_path: Path) -> None:
+async def test_the_digest_is_known_before_reading_if_all_layers_are_compressed(
+    tmp_path: Path,
+) -> None:
     made = Made()
     made.tag(image(made, [made.named(gzip.compress(layer(2)), f"{PLAIN}+gzip")]), None)
     text = f"oci-layout:{made.written(tmp_path)}"
@@ -161,7 +163,7 @@ async def test_where_all_is_compressed_the_digest_is_known_before(tmp_path: Path
 
 
 @pytest.mark.parametrize("form", ["layout", "gzip"])
-async def test_a_layer_that_is_compressed_whatever_it_is_called_stays(
+async def test_a_compressed_layer_stays_unchanged_whatever_its_media_type(
     form: str, tmp_path: Path
 ) -> None:
     made = Made()

@@ -90,7 +90,7 @@ def test_gives_the_same_bytes_for_any_feed_sizes(sizes: list[int]) -> None:
         assert b"".join(pieces) == compressed(raw)
 
 
-def test_passes_on_what_breaks_its_input_and_leaves_no_job_behind() -> None:
+def test_an_error_of_the_input_is_raised_and_no_job_remains() -> None:
     def pieces() -> Iterator[bytes]:
         yield bytes(recipe.CHUNK_SIZE)
         raise EOFError

@@ -66,7 +66,7 @@ def relations(found: list[Referrer]) -> list[tuple[Digest, Digest, str | None]]:
     return [(each.subject, each.manifest.digest, each.tag) for each in found]
 
 
-async def test_what_has_the_image_for_its_subject_comes_along(tmp_path: Path) -> None:
+async def test_manifests_with_the_image_as_subject_are_copied(tmp_path: Path) -> None:
     made, digest = one_image()
     sbom = artifact(made, b"sbom", digest)
     signature = artifact(made, b"signature", digest_of(sbom))
@@ -80,7 +80,7 @@ async def test_what_has_the_image_for_its_subject_comes_along(tmp_path: Path) ->
     assert found[0].manifest.artifact_type == "x/sbom"
 
 
-async def test_what_a_nested_index_lists_counts(tmp_path: Path) -> None:
+async def test_manifests_in_a_nested_index_count(tmp_path: Path) -> None:
     made, digest = one_image()
     sbom = artifact(made, b"sbom", digest)
     made.tag(made.index(sbom), "lists")
@@ -91,7 +91,7 @@ async def test_what_a_nested_index_lists_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", [".sig", ".att", ".sbom"])
 @pytest.mark.parametrize("before", ["", "ghcr.io/acme/app:"])
-async def test_cosigns_tags_come_along(ending: str, before: str, tmp_path: Path) -> None:
+async def test_cosigns_tags_are_copied(ending: str, before: str, tmp_path: Path) -> None:
     made, digest = one_image()
     signature, tag = artifact(made, b"signature"), referrers_tag(digest) + ending
     made.tag(signature, before + tag)
@@ -100,7 +100,7 @@ async def test_cosigns_tags_come_along(ending: str, before: str, tmp_path: Path)
     ]
 
 
-async def test_what_cosign_saved_comes_along(tmp_path: Path) -> None:
+async def test_signatures_saved_by_cosign_are_copied(tmp_path: Path) -> None:
     made, digest = one_image(None)
     made.entries[0]["annotations"] = {"kind": f"{KIND}/image"}
     for kind in ("sigs", "atts"):
@@ -110,7 +110,7 @@ async def test_what_cosign_saved_comes_along(tmp_path: Path) -> None:
     assert tags == [f"{referrers_tag(digest)}.sig", f"{referrers_tag(digest)}.att"]
 
 
-async def test_a_platform_brings_what_refers_to_it_alone(tmp_path: Path) -> None:
+async def test_a_platform_includes_only_its_own_referrers(tmp_path: Path) -> None:
     made, digests, top = platforms()
     of_top = artifact(made, b"top", top)
     of_arm = artifact(made, b"arm", digests["linux/arm64"])
@@ -167,7 +167,7 @@ async def test_without_a_name_a_signature_is_no_second_image(tmp_path: Path) -> 
     assert "holds 2 images" in await refused(f"oci-layout:{made.written(tmp_path / 'two')}")
 
 
-async def test_an_index_of_several_sources_brings_what_refers_to_its_members(
+async def test_an_index_of_several_sources_includes_the_referrers_of_its_members(
     tmp_path: Path,
 ) -> None:
     subjects = []

@@ -82,7 +82,7 @@ async def test_time_in_compression_is_that_of_all_threads() -> None:
     assert meter.seconds == 7
 
 
-async def test_time_in_compression_is_told_where_there_is_any() -> None:
+async def test_time_in_compression_is_shown_if_there_is_any() -> None:
     reader = Choppy(saved_as_layout(LAYERS))
     async with reading_of_classic(reader, classic_image(LAYERS), Spool()) as saved:
         assert saved.seconds_compressing == 0
@@ -112,7 +112,7 @@ async def test_a_full_spool_holds_up_the_reader_until_a_blob_is_released() -> No
     assert spool.room.used == 0
 
 
-async def test_a_reader_that_is_left_early_gives_all_space_back() -> None:
+async def test_a_reader_that_is_closed_early_frees_all_space() -> None:
     spool = Spool()
     reader = Choppy(saved_as_layout(LAYERS))
     async with reading_of_classic(reader, classic_image(LAYERS), spool) as saved:
@@ -149,7 +149,7 @@ async def test_cancelling_ends_a_wait_for_space() -> None:
     assert spool.room.used == 0
 
 
-async def test_a_failure_ends_it_and_gives_all_space_back() -> None:
+async def test_a_failure_ends_it_and_frees_all_space() -> None:
     spool = Spool()
     reader = Choppy(saved_as_layout(LAYERS)[:-2000])
     async with reading_of_classic(reader, classic_image(LAYERS), spool) as saved:

@@ -38,7 +38,7 @@ def test_leaves_no_name_on_the_disk(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_gives_space_back_once() -> None:
+def test_frees_space_once() -> None:
     spool = Spool()
     blob = spooled(spool, b"12345")
     assert spool.room.used == 5
@@ -47,7 +47,7 @@ def test_gives_space_back_once() -> None:
     assert (spool.room.used, spool.room.highest) == (0, 5)
 
 
-def test_gives_back_the_space_of_a_blob_that_was_not_finished() -> None:
+def test_frees_the_space_of_an_unfinished_blob() -> None:
     spool = Spool()
     file = spool.file("sha256", RUNNING)
     file.write(b"12345")
@@ -86,7 +86,7 @@ def test_a_writer_waits_until_a_blob_is_released() -> None:
     assert spool.room.highest <= 8
 
 
-def test_a_writer_that_waits_gives_up_when_it_is_told_to() -> None:
+def test_a_waiting_writer_stops_on_request() -> None:
     spool, stopping, stopped = Spool(budget=8), threading.Event(), threading.Event()
     first = spooled(spool, b"12345")
 
@@ -142,7 +142,7 @@ def test_any_number_of_writers_keeps_within_the_budget_or_the_largest_blob(
     assert spool.room.highest <= max(10_000, 1000 * max(map(max, sizes)))
 
 
-def test_a_blob_that_turns_out_smaller_gives_the_rest_back_at_once() -> None:
+def test_a_blob_smaller_than_reserved_frees_the_difference_at_once() -> None:
     spool = Spool(budget=10)
     first = spooled(spool, b"123", most=10)
     with released(first), released(spooled(spool, b"4567", most=7)) as second:
@@ -189,7 +189,7 @@ def test_a_blob_larger_than_the_budget_is_not_held_up_by_smaller_ones_that_keep_
     assert spool.room.highest == 12
 
 
-def test_a_blob_that_is_given_up_gives_its_reservation_back() -> None:
+def test_a_discarded_blob_frees_its_reservation() -> None:
     spool = Spool(budget=10)
     spool.file("sha256", RUNNING, 10).discarded()
     spooled(spool, b"1234567890", most=10).release()

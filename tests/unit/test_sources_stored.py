@@ -96,7 +96,7 @@ async def test_reads_the_first_of_several_images_and_the_blobs_of_all() -> None:
     assert {*one.layers[AMD], *two.layers[ARM]} <= contents.keys()
 
 
-async def test_does_not_bring_what_is_not_wanted() -> None:
+async def test_does_not_yield_unwanted_blobs() -> None:
     stored = Stored(AMD)
     held = set(stored.layers[AMD])
     whole, all_contents = await read(stored.saved(), stored.index)
@@ -204,7 +204,7 @@ async def test_refuses_an_archive_that_is_cut_off(share: float) -> None:
     assert (kind, "incomplete" in said) == (Kind.ENGINE_ERROR, True)
 
 
-async def test_brings_a_layer_that_looks_like_a_manifest() -> None:
+async def test_uploads_a_layer_that_looks_like_a_manifest() -> None:
     stored = Stored(AMD)
     inner = stored.blobs[stored.manifests[AMD]]
     described = {"mediaType": "application/x-artifact", "digest": digest_of(inner)}

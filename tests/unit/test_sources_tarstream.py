@@ -47,7 +47,7 @@ def test_takes_a_size_from_a_pax_header() -> None:
     assert read(header + b"abc".ljust(512, b"\0") + bytes(1024)) == [("big", b"abc")]
 
 
-def test_passes_over_what_is_not_read() -> None:
+def test_skips_unread_bytes() -> None:
     stream = TarStream(Choppy(ARCHIVE))
     assert [entry.name for entry in stream.entries()] == [name for name, _ in READ]
 
@@ -80,13 +80,13 @@ def test_never_takes_a_part_for_the_whole(length: int) -> None:
 
 @pytest.mark.parametrize("length", BOUNDARIES)
 @pytest.mark.parametrize("sizes", [(1 << 20,), (3,)])
-def test_tells_the_engines_own_error(length: int, sizes: tuple[int, ...]) -> None:
+def test_raises_the_engines_own_error(length: int, sizes: tuple[int, ...]) -> None:
     with pytest.raises(PushError) as raised:
         read(ARCHIVE[:length] + ERROR, *sizes)
     assert str(raised.value) == 'blob sha256:12 "gone"'
 
 
-def test_tells_what_the_writer_printed() -> None:
+def test_raises_the_error_output_of_the_writer() -> None:
     words = "Error response from daemon: No such image: x:1"
     with pytest.raises(PushError) as raised:
         read(b"", complaint=f"{words}\n")

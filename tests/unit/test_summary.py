@@ -116,7 +116,7 @@ def named(markdown: str) -> Counter[str]:
         *("unchanged", "unverified", "skipped"),
     ],
 )
-def test_the_headline_tells_the_run(subject: Report, line: str) -> None:
+def test_the_headline_summarises_the_run(subject: Report, line: str) -> None:
     assert headline(subject) == line
 
 
@@ -176,7 +176,7 @@ def test_nothing_breaks_out(subject: Report) -> None:
     assert all(0 < len(row) < 5 for row in shown.rows)
 
 
-def test_trouble_comes_first() -> None:
+def test_failures_come_first() -> None:
     headings = [heading.partition(" — ")[0] for heading in sections(summary(cancelled_run()))]
     assert headings[1:] == [
         "❌ Failed",
@@ -204,7 +204,7 @@ def test_failures_are_grouped_by_cause_with_what_to_do() -> None:
     ) in told.text
 
 
-def test_what_the_run_itself_ended_comes_after_other_causes() -> None:
+def test_ends_of_the_run_come_after_other_causes() -> None:
     results = [not_landed(target(f"{n}"), failure(Kind.CANCELLED)) for n in range(3)]
     told = summary(report([*results, not_landed(target("x"), failure(Kind.DENIED))]))
     assert told.index("**denied**") < told.index("**cancelled**")
@@ -218,7 +218,7 @@ def test_different_words_for_one_cause_stand_with_each_target() -> None:
     assert [row[2] for row in rows[1:]] == ["eof", "reset"]
 
 
-def test_retries_are_told_by_cause() -> None:
+def test_retries_are_reported_by_cause() -> None:
     assert (
         "4 tags were retried: 3 \N{MULTIPLICATION SIGN} server-error (500) on tag write; "
         "1 \N{MULTIPLICATION SIGN} secondary-limit (403) on tag write."
@@ -239,7 +239,7 @@ def test_retried_targets_have_causes_waits_and_what_was_there() -> None:
     ]
 
 
-def test_the_statuses_and_steps_of_a_kind_are_told_together() -> None:
+def test_the_statuses_and_steps_of_a_kind_are_shown_together() -> None:
     times = "\N{MULTIPLICATION SIGN}"
     told = f"12 {times} server-error (503, 500, 502), 9 on tag write, 3 on upload."
     assert f"5 tags and 1 layer were retried: {told}" in summary(STORIES["partly-failed"]())
@@ -264,7 +264,7 @@ def test_a_wait_of_a_layer_is_that_until_its_own_next_try() -> None:
     assert "server-error (500) on upload, waited 2.0 s" in summary(report([result]))
 
 
-def test_what_a_registry_says_of_a_hold_does_not_break_the_headline() -> None:
+def test_the_registrys_text_does_not_break_the_headline() -> None:
     hold = Hold(at=0.0, registry="ghcr.io", seconds=60.0, reason=HOSTILE)
     subject = replace(report([pushed(target("1"))]), holds=[hold])
     (title,) = re.findall(r"^## .*$", summary(subject), re.MULTILINE)
@@ -320,7 +320,7 @@ def test_the_picture_is_folded_away_where_all_went_well() -> None:
     assert "### ⏱️ Timeline" in summary(partly_failed())
 
 
-def test_the_history_of_the_limit_is_told() -> None:
+def test_the_history_of_the_limit_is_shown() -> None:
     told = Rendered(summary(retried_run())).text
     assert (
         "Parallel writes to ghcr.io: from 4 to 2 at 3.1 s, server error (500); "
@@ -379,7 +379,7 @@ def test_many_repositories_share_a_table() -> None:
     assert len(named(told)) == 2000
 
 
-def test_retried_layers_are_told_apart_from_retried_tags() -> None:
+def test_retried_layers_differ_from_retried_tags() -> None:
     content = [
         *tried((SERVER_ERROR,), started=0.0, step=Step.UPLOAD),
         *tried((SERVER_ERROR, SERVER_ERROR), started=0.0, step=Step.UPLOAD),
@@ -411,13 +411,13 @@ def test_kept_targets_have_a_place_of_their_own_and_are_no_failure() -> None:
 # -- what was sent, and where to look -----------------------------------------------------------
 
 
-def test_what_was_sent_and_what_needed_not_be_is_told_in_a_line() -> None:
+def test_sent_and_unneeded_blobs_have_a_line() -> None:
     parts = Rendered(summary(STORIES["retried-layers"]())).text.splitlines()
     assert "📦 11 blobs sent: 44.0 MB in 5.3 s, 8.3 MB/s · 1 mounted · 4.0 MB not sent" in parts
     assert "📦" not in summary(partly_failed())
 
 
-def test_the_page_that_github_shows_in_an_incident_is_told_in_a_few_words() -> None:
+def test_githubs_page_for_an_incident_is_shortened() -> None:
     page = (
         "up; before: Unicorn! \u00b7 GitHub - We had issues producing the response to your request."
     )
@@ -431,7 +431,7 @@ def test_kinds_are_linked_to_the_guide() -> None:
     assert "**denied (403)**" in summary(all_failed())
 
 
-def test_what_was_pushed_can_be_pulled_and_looked_at() -> None:
+def test_a_pushed_image_can_be_pulled_and_inspected() -> None:
     told = summary(retried_run())
     assert f"```sh\ndocker pull {APP}@{digest(1)}\ndocker pull {OPS}@{digest(2)}\n```" in told
     assert '<a href="https://ghcr.io/acme/ops"><code>ghcr.io/acme/ops</code></a> · ' in told
@@ -439,7 +439,7 @@ def test_what_was_pushed_can_be_pulled_and_looked_at() -> None:
     assert "href" not in summary(report([pushed(target("1", Repository("localhost:5000", "a/b")))]))
 
 
-def test_a_run_that_was_refused_for_good_has_no_picture() -> None:
+def test_a_permanently_refused_run_has_no_picture() -> None:
     assert "mermaid" not in summary(all_failed())
 
 
@@ -463,13 +463,13 @@ def test_an_outage_to_the_end_and_one_in_the_middle() -> None:
     assert "ghcr.io was down for 10 s (503, 504)" in headline(report([seen, *late]))
 
 
-def test_a_registry_that_nobody_reaches_is_not_called_down() -> None:
+def test_an_unreachable_registry_is_not_called_down() -> None:
     away = failure(Kind.NETWORK, "connection refused")
     line = headline(report([not_landed(target("a"), *[away] * 6, at=1.0)]))
     assert line.endswith(": network, ghcr.io was out of reach all the time (network)")
 
 
-def test_a_tag_that_alone_fails_on_where_others_were_taken_is_no_outage() -> None:
+def test_a_tag_that_alone_keeps_failing_is_no_outage() -> None:
     alone = not_landed(target("a"), *[SERVER_ERROR] * 6, at=1.0)
     assert "down" not in headline(report([pushed(target("b")), alone]))
 

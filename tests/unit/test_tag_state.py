@@ -26,7 +26,7 @@ def tag_state(*, before: Descriptor | None = OLD) -> TagState:
 
 
 @pytest.mark.parametrize("before", [OLD, None])
-def test_what_was_there_before_us_is_not_what_is_seen_after_a_write(
+def test_a_read_after_a_write_does_not_change_before(
     before: Descriptor | None,
 ) -> None:
     known = tag_state(before=before)
@@ -38,7 +38,7 @@ def test_what_was_there_before_us_is_not_what_is_seen_after_a_write(
     assert known.before == (before.digest if before else None)
 
 
-def test_what_is_seen_again_before_a_write_is_what_was_there() -> None:
+def test_a_second_read_before_a_write_updates_before() -> None:
     known = tag_state(before=None)
     known.looked(OLD)
     assert known.before == OLD.digest
@@ -55,7 +55,7 @@ def test_a_write_is_in_doubt_until_it_is_known_how_it_ended(doubtful: bool) -> N
     assert seen == [False, True, doubtful]
 
 
-def test_doubt_outlives_a_later_write_that_surely_failed_and_ends_with_the_proof() -> None:
+def test_doubt_survives_a_later_failed_write_and_ends_with_verification() -> None:
     known = tag_state()
     known.sends()
     known.failed(doubtful=True)
@@ -68,7 +68,7 @@ def test_doubt_outlives_a_later_write_that_surely_failed_and_ends_with_the_proof
     assert not known.in_doubt
 
 
-def test_a_tag_is_overtaken_by_what_is_neither_ours_nor_was_there() -> None:
+def test_a_tag_is_overtaken_by_a_digest_that_is_neither_ours_nor_the_former() -> None:
     known = tag_state()
     assert not known.is_overtaken_by(THIRD), "nothing of ours could be overtaken yet"
     known.sends()
@@ -82,7 +82,7 @@ def test_a_tag_that_was_not_there_is_overtaken_by_anything_else() -> None:
     assert known.is_overtaken_by(OLD)
 
 
-def test_nothing_is_told_overtaken_that_may_have_been_there_or_be_a_part_of_ours() -> None:
+def test_a_former_digest_or_a_part_of_ours_is_never_overtaken() -> None:
     unread, in_part = TagState(digest=OURS.digest), tag_state()
     for known in (unread, in_part):
         known.sends()

@@ -15,7 +15,7 @@ CONFIG = digest_of(b"config")
     ids=["empty", "list", "text", "object", "number", "layers", "nested"],
 )
 @pytest.mark.parametrize("template", [None, b'{"layers": [{}]}'])
-def test_what_is_no_manifest_is_of_no_image_and_names_nothing(
+def test_an_unknown_document_is_of_no_image_and_has_no_parts(
     raw: bytes, template: bytes | None
 ) -> None:
     manifest = Manifest.of("application/vnd.oci.image.manifest.v1+json", raw)

@@ -38,7 +38,7 @@ def only_line(file: Path, **inputs: str) -> str:
     return line
 
 
-def test_what_the_file_lists_is_added_to_tags(file: Path) -> None:
+def test_targets_in_the_file_are_added_to_tags(file: Path) -> None:
     file.write_text(f"{FULL}:2, {FULL}:3\n\napp => {FULL}:4\n")
     settings = read(file, tags=f"{FULL}:1")
     assert targets(settings) == [f"{FULL}:{number}" for number in (1, 2, 3, 4)]
@@ -90,7 +90,7 @@ def test_a_bad_entry_names_the_input_that_it_came_from(file: Path) -> None:
         (b"x" * (LARGEST + 1), "is larger than 8 MiB; split the run in two"),
     ],
 )
-def test_what_is_no_list_is_refused_by_its_path(file: Path, content: bytes, says: str) -> None:
+def test_an_invalid_list_is_rejected_with_its_path(file: Path, content: bytes, says: str) -> None:
     file.write_bytes(content)
     assert only_line(file) == f"tags-file: '{file}' {says}."
     assert only_line(file, tags=f"{FULL}:1") == f"tags-file: '{file}' {says}."

@@ -108,7 +108,7 @@ async def test_a_wait_that_a_read_back_named_is_kept_before_another_way_is_tried
 
 
 @played
-async def test_a_push_that_shows_as_time_is_up_is_told_with_the_look_that_showed_it() -> None:
+async def test_a_push_found_at_the_deadline_is_reported_with_its_read() -> None:
     named = Descriptor("application/vnd.oci.image.manifest.v1+json", DIGEST, 1)
     async with bench(World([None, None, named], [BROKEN])) as (run, content):
         with anyio.move_on_after(0.5):  # while it waits for its second attempt

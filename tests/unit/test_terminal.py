@@ -39,13 +39,13 @@ def test_failed_targets_come_with_their_cause_and_the_advice_they_share() -> Non
     assert lines[-1] == "17 pushed · 3 failed"
 
 
-def test_what_failed_alike_is_told_once_however_many_there_are() -> None:
+def test_equal_failures_are_reported_once() -> None:
     lines = terminal(all_failed(200)).splitlines()
     assert len(lines) == 5
     assert lines[1].endswith("1.0.8, 1.0.9 and 190 more")
 
 
-def test_what_failed_for_the_content_they_share_says_how_often_that_was_tried() -> None:
+def test_a_failure_of_shared_content_says_how_often_it_was_tried() -> None:
     content = tried([SERVER_ERROR] * 3, started=0.0, landed=False, step=Step.UPLOAD)
     refused = [
         replace(not_landed(target(tag), SERVER_ERROR), attempts=(), content_attempts=attempts)
@@ -55,7 +55,7 @@ def test_what_failed_for_the_content_they_share_says_how_often_that_was_tried() 
     assert "server-error (500), its content in 3 attempts: received" in told
 
 
-def test_three_texts_of_a_cause_are_told() -> None:
+def test_three_texts_of_a_cause_are_shown() -> None:
     failures = [replace(DENIED, message=f"no image {number}") for number in range(9)]
     told = terminal(report(not_landed(target(f"{n}"), each) for n, each in enumerate(failures)))
     assert [f"no image {number}" in told for number in range(9)] == [True] * 3 + [False] * 6
@@ -68,7 +68,7 @@ def test_retried_and_skipped_targets_are_named() -> None:
     assert "1.1.9 skipped: cancelled\n" in terminal(cancelled_run())
 
 
-def test_what_landed_is_told_with_its_digest_as_it_can_be_pulled() -> None:
+def test_landed_targets_are_shown_as_they_can_be_pulled() -> None:
     told = terminal(all_good(200))
     first, *_, second = f"ghcr.io/acme/app@{digest(1)} pushed:\n      1.0.0, 1.0.1, ".split("\n")
     assert first in told

@@ -72,7 +72,7 @@ def test_no_row_is_named_by_a_whole_number() -> None:
     assert not any(name.isdigit() for name in sections(subject))
 
 
-def test_a_failure_of_no_length_is_seen() -> None:
+def test_a_failure_of_zero_length_is_visible() -> None:
     (result,) = (pushed(target("1"), failures=(SERVER_ERROR,)),)
     refused = replace(result.attempts[0], seconds=0.0)
     subject = replace(
@@ -137,7 +137,7 @@ def test_the_longest_picture_is_drawn() -> None:
     assert 20_000 < len(gantt(report(results, limit_changes=changes))) <= LONGEST
 
 
-def test_a_wait_that_the_run_did_not_live_through_ends_with_it() -> None:
+def test_a_wait_ends_with_the_run() -> None:
     (result,) = (pushed(target("1"), failures=(SERVER_ERROR,)),)
     cut = replace(result, attempts=(replace(result.attempts[0], wait=60.0),))
     subject = replace(report([cut], cancelled=True), duration=2.0)
@@ -175,14 +175,14 @@ def test_a_long_history_is_cut_in_its_middle() -> None:
         (3599.9, "%H:%M:%S"),
     ],
 )
-def test_ticks_are_told_apart(last: float, axis: str) -> None:
+def test_ticks_are_distinguishable(last: float, axis: str) -> None:
     limit = (change(0.0, 4, 3),)
     tags = [pushed(target("1")), pushed(target("2"), at=last)]
     drawn = gantt(report(tags, limit_changes=limit))
     assert f"\n    axisFormat {axis}\n" in drawn
 
 
-def test_an_outage_has_a_row_and_no_layers_go_up_in_it() -> None:
+def test_an_outage_has_a_row_without_uploads() -> None:
     drawn = gantt(STORIES["outage"]())
     row = r"section ghcr.io down\n    down 20 s :crit, down0x0, \S+ 00:00:00.119, 20129ms"
     assert re.search(row, drawn)
@@ -204,7 +204,7 @@ def test_rows_name_the_repository_where_the_run_had_several() -> None:
     assert "layers of part3\N{RATIO}latest" in sections(STORIES["five-jobs"]())
 
 
-def test_a_failure_that_is_drawn_longer_says_how_long_it_was() -> None:
+def test_a_failure_that_is_drawn_longer_states_its_length() -> None:
     result = pushed(target("1"), failures=(SERVER_ERROR,))
     subject = replace(report([result]), duration=500.0)
     assert "<title>500: 0.4 s from 0.0 s</title>" in svg(subject)

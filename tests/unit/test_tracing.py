@@ -104,7 +104,7 @@ async def test_a_request_that_was_cut_off_is_a_line_too(caplog: pytest.LogCaptur
         ("https://r.example/v2/", "https://r.example/v2/"),
     ],
 )
-def test_of_a_query_only_what_is_no_secret_is_shown(url: str, shown: str) -> None:
+def test_only_known_parameters_of_a_query_are_shown(url: str, shown: str) -> None:
     assert tracing.shown(url) == shown
 
 
@@ -132,7 +132,7 @@ def test_a_credential_helper_is_a_line_without_what_it_gave(
     assert "s3cret" not in caplog.text
 
 
-def test_nothing_is_made_of_lines_that_nobody_wants(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_lines_that_are_not_shown_are_not_built(caplog: pytest.LogCaptureFixture) -> None:
     with tracing.request("GET", "not even an address: http://[") as made:
         made.status = 200
     assert caplog.records == []
@@ -160,7 +160,7 @@ def broken_run(monkeypatch: pytest.MonkeyPatch, error: Exception) -> Report:
     return pushed(lambda _: None)
 
 
-def test_a_fault_that_ends_the_run_comes_with_its_traceback(
+def test_an_internal_error_that_ends_the_run_has_its_traceback(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     report = broken_run(monkeypatch, ExceptionGroup("some", [BugError("deep"), KeyError("down")]))
@@ -174,7 +174,7 @@ def test_a_fault_that_ends_the_run_comes_with_its_traceback(
     assert "raise error" in caplog.text
 
 
-def test_what_the_machine_refuses_is_no_fault_of_ours(
+def test_an_error_of_the_machine_is_no_internal_error(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     report = broken_run(monkeypatch, ExceptionGroup("some", [OSError(28, "No space left")]))
@@ -184,7 +184,7 @@ def test_what_the_machine_refuses_is_no_fault_of_ours(
     assert "Traceback" not in caplog.text
 
 
-def test_the_first_fault_of_an_observer_is_told_and_no_further_one(
+def test_only_the_first_error_of_an_observer_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     seen: list[Event] = []
@@ -201,7 +201,7 @@ def test_the_first_fault_of_an_observer_is_told_and_no_further_one(
     assert record.exc_info is not None
 
 
-def test_a_log_that_nobody_reads_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_closed_log_is_no_internal_error(caplog: pytest.LogCaptureFixture) -> None:
     def observe(_: Event) -> None:
         raise BrokenPipeError
 
@@ -223,7 +223,7 @@ def printed() -> list[str]:
     return []
 
 
-def test_a_traceback_is_printed_once_and_commands_nobody(printed: list[str]) -> None:
+def test_a_traceback_is_printed_once_without_runner_commands(printed: list[str]) -> None:
     bug = raised("##[error]x\n::error::y")
     with logged(fault=printed.append, secrets=["hunter2", "hunter22"]):
         tracing.fault("first hunter22", bug)

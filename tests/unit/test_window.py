@@ -33,7 +33,7 @@ async def test_no_more_are_inside_than_may_be_and_first_come_is_first_served() -
     assert sorted(order) == list(range(20))
 
 
-async def test_more_are_let_in_when_more_may_be() -> None:
+async def test_more_are_admitted_when_the_maximum_rises() -> None:
     allowed = 1
     window = Window(lambda: allowed)
     begun: list[int] = []
@@ -54,7 +54,7 @@ async def test_more_are_let_in_when_more_may_be() -> None:
     assert len(begun) == 3
 
 
-async def test_one_who_gives_up_waiting_takes_no_place() -> None:
+async def test_a_cancelled_waiter_takes_no_slot() -> None:
     window = Window(lambda: 1)
     async with window.open():
         with anyio.move_on_after(0):

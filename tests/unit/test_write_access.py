@@ -30,7 +30,7 @@ class Asked:
         self.at.append(anyio.current_time())
 
 
-def test_a_hold_that_comes_as_the_slot_is_given_out_is_waited_out() -> None:
+def test_a_hold_that_begins_when_the_slot_is_given_is_obeyed() -> None:
     registry = Asked()
 
     async def run() -> None:
