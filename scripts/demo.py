@@ -1,4 +1,4 @@
-"""The main job for a person to watch: `make demo`.
+"""A demonstration of the main job: `make demo`.
 
 Twenty tags of two images go to a registry behind a front that refuses every write beyond two in
 flight and, by chance, every tenth. Where a Docker Engine can run, the engine holds the images and
@@ -79,12 +79,12 @@ def main() -> int:
 
 
 def say(text: str) -> None:
-    """Print a heading of the demo's own."""
+    """Print a heading of the demo."""
     print(f"\n\033[1m==> {text}\033[0m" if sys.stdout.isatty() else f"\n==> {text}", flush=True)
 
 
 def usable_engine(stack: ExitStack) -> Engine | None:
-    """Return the machine's own engine, else one started beside it, else None."""
+    """Return the machine's own engine, else one that is started now, else None."""
     found = subprocess.run(
         [str(SCRIPTS / "engine-usable")], capture_output=True, text=True, check=False
     )
@@ -100,7 +100,7 @@ def usable_engine(stack: ExitStack) -> Engine | None:
 
 
 def registry(stack: ExitStack) -> str | Backend:
-    """Return the address of a real registry, or, where none can be had, one in memory."""
+    """Return the address of a real registry or, if there is none, one in memory."""
     try:
         return stack.enter_context(running_registry()).address
     except RuntimeError as error:
@@ -117,7 +117,7 @@ def targets(source: str, address: str, *, failing: bool) -> Iterator[str]:
 
 
 def push_layouts(folder: Path, address: str, *, failing: bool = False) -> StepOfJob:
-    """Write an OCI layout of each image and push it from .venv, where nothing finds an engine."""
+    """Write an OCI layout of each image and push it from .venv, without an engine."""
     for seed, name in enumerate(("web", "worker")):
         say(f"writing the OCI layout {name} (5 layers)")
         made = Made()
@@ -138,7 +138,7 @@ def make_images(engine: Engine) -> None:
 
 
 def run_action(engine: Engine, folder: Path, inputs: Mapping[str, str]) -> StepOfJob:
-    """Run the action's image as a runner would, or, where no container runs, from .venv."""
+    """Run the action's image as a runner would or, if no container can run, from .venv."""
     job = Job(folder, engine)
     try:
         say("building the action's image")
@@ -151,7 +151,7 @@ def run_action(engine: Engine, folder: Path, inputs: Mapping[str, str]) -> StepO
 
 
 def show(step: StepOfJob, front: Front) -> None:
-    """Show what the step left behind, keep it in out/, and say what the registry saw."""
+    """Show the results of the step, keep them in out/, and print the registry's statistics."""
     OUT.mkdir(exist_ok=True)
     (OUT / "summary.md").write_text(step.summary)
     (OUT / "report.json").write_text(json.dumps(step.report, indent=2))

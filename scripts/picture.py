@@ -19,7 +19,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-# the looks of GitHub's summaries, near enough to judge a layout by
+# the style of GitHub's summaries, similar enough to check a layout
 STYLE = """
 * { box-sizing: border-box }
 body { margin: 0; overflow-wrap: break-word; padding: 24px 32px; width: 1012px;
@@ -50,7 +50,7 @@ a { color: #4493f8 }
 pre.code { background: #151b23 }
 """
 
-# the page's height, known when all diagrams are drawn, is told in the title
+# the title passes the page's height on, which is known when all diagrams are drawn
 SCRIPT = """
 mermaid.initialize({startOnLoad: false, securityLevel: "strict", theme: "THEME"});
 mermaid.run().finally(() => { document.title = `height ${document.body.scrollHeight}` });
@@ -68,7 +68,7 @@ FLAGS = (
     "--hide-scrollbars",
     "--force-color-profile=srgb",
 )
-"""How Chromium runs without a desktop, as root and without calling home."""
+"""Options for Chromium without a desktop, as root and without requests of its own."""
 
 WIDTH = 1012
 TALLEST = 16_000
@@ -76,7 +76,7 @@ SECONDS = 120
 
 
 def page(markdown: str, mermaid: Path, *, opened: bool, dark: bool) -> str:
-    """Return the HTML page of a summary; ``opened`` unfolds what is folded."""
+    """Return the HTML page of a summary; ``opened`` unfolds its folded parts."""
     body = _markdown().render(markdown)
     if opened:
         body = body.replace("<details>", "<details open>")
@@ -89,7 +89,7 @@ def page(markdown: str, mermaid: Path, *, opened: bool, dark: bool) -> str:
 
 
 def _markdown() -> MarkdownIt:
-    """Return a parser of GitHub's Markdown that hands diagrams on to Mermaid."""
+    """Return a parser of GitHub's Markdown that passes diagrams to Mermaid."""
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     parser.add_render_rule("fence", _fence)
     return parser
@@ -117,7 +117,7 @@ def draw(chromium: str, address: str, out: Path) -> None:
 
 
 def _run(chromium: str, *arguments: str) -> str:
-    """Run Chromium on a profile of its own, gone afterwards; return what it printed."""
+    """Run Chromium with a temporary profile; return its output."""
     with tempfile.TemporaryDirectory() as profile:
         own = (f"--user-data-dir={profile}", "--virtual-time-budget=20000")
         done = subprocess.run(

@@ -16,7 +16,7 @@ GUIDE = "https://github.com/OWNER/ghcr-push-action/blob/v1/docs/failures.md"
 
 
 def main() -> None:
-    """Draw the stories named, or all."""
+    """Draw the named stories, or all."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[2:] or STORIES:

@@ -17,14 +17,14 @@ STORES = (("trixie", "classic"), ("trixie", "containerd"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests in here the time that starting engines takes where nothing is cached yet."""
+    """Give tests in this folder enough time to start engines without a cache."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.timeout(600))
 
 
 class Engines:
-    """Engines that hold the action's image; built in the first one, carried to the others."""
+    """Engines that hold the action's image; built in the first one, copied to the others."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -74,7 +74,7 @@ def containerd(engines: Engines) -> Engine:
 
 @pytest.fixture(scope="session", params=STORES, ids="-".join)
 def either(engines: Engines, request: pytest.FixtureRequest) -> Engine:
-    """Give an engine with the one image store, then with the other."""
+    """Yield an engine with the one image store, then with the other."""
     return engines.get(*request.param)
 
 

@@ -62,7 +62,7 @@ jobs:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """Give a repository with the action, whose image is built already, and the workflow."""
+    """Yield a repository with the action, whose image is built already, and the workflow."""
     action = (ROOT / "action.yml").read_text(encoding="utf-8")
     assert action.count("image: Dockerfile") == 1
     folder = tmp_path / "app"
@@ -80,7 +80,7 @@ def workspace(tmp_path: Path) -> Path:
 def act(
     workspace: Path, engine: Engine, *, secrets: Mapping[str, str], variables: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run the workflow, with a home of its own and nothing pulled; secrets by the environment."""
+    """Run the workflow, with its own home and nothing pulled; secrets by the environment."""
     home = workspace.parent / "home"
     home.mkdir()
     path = script_environment("tools-get", "act")["PATH"]

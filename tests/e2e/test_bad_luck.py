@@ -1,4 +1,4 @@
-"""Bad input and bad luck: one clear sentence, the right exit status, and no lost result."""
+"""Bad input and failures: one clear sentence, the right exit status, and no lost result."""
 
 import os
 import socket
@@ -42,7 +42,7 @@ def reference(front: Front, name: str = "app", tag: str = "1") -> str:
 
 
 def check_refused(step: StepOfJob, front: Front, *sentences: str) -> None:
-    """Check that the inputs were refused, in these words, before the first request."""
+    """Check that the inputs were rejected with this text before the first request."""
     assert step.status == 2, step.log
     assert front.log() == []
     for sentence in sentences:
@@ -110,7 +110,7 @@ def test_two_sources_of_one_target_may_not_be_two_images(
 
 
 def test_ten_thousand_tags_are_planned(job: Job, front: Front) -> None:
-    # a variable of a process holds 128 KiB, and a runner hands over inputs as variables
+    # a variable of a process holds 128 KiB, and a runner passes inputs as variables
     tags = "\n".join(str(number) for number in range(10_000))
     image = {"image": f"{front.address}/acme/app", "source": "small", "dry-run": "true"}
     step = job.run({"tags": tags} | image)
@@ -198,7 +198,7 @@ def test_an_unresolvable_registry_fails_no_other(
     ("mode", "tries", "sentence"),
     [
         ("basic", 1, "Check `token`, or `registry`, `username` and `password`"),
-        # ghcr.io's token service refuses valid credentials too, now and then
+        # ghcr.io's token service sometimes refuses valid credentials
         ("token", 3, "the token or password is valid"),
     ],
 )
@@ -216,7 +216,7 @@ def test_a_wrong_password_is_found_out_soon(
     assert set(outcomes(step).values()) == {"failed"}
     assert max(len(each["attempts"]) for each in step.report["targets"]) <= tries
     assert sentence in step.log
-    # 0: broken off, since another request was refused meanwhile
+    # 0: cancelled because another request was refused
     assert {entry.status for entry in front.log()} <= {0, 401, 403, 405}
 
 
@@ -235,7 +235,7 @@ def test_a_silent_registry_ends_at_the_time_limit(job: Job, front: Front, where:
     assert step.status == 1, step.log
     assert set(outcomes(step).values()) <= {"failed", "skipped"}
     assert step.outputs["result"] == "failure"
-    # one answer alone may take half a minute
+    # a single answer may take half a minute
     assert float(step.outputs["duration"]) < 20
     assert "deadline" in step.log
 
@@ -259,7 +259,7 @@ def test_a_full_disk_costs_the_summary_alone(job: Job, front: Front, registry: R
 def test_a_disk_that_is_full_for_everything_leaves_the_log(job: Job, front: Front) -> None:
     environ = {"GITHUB_STEP_SUMMARY": "/dev/full", "GITHUB_OUTPUT": "/dev/full"}
     step = job.run(one(front) | {"report-file": "/dev/full"}, environ=environ)
-    assert step.status == 1, step.log  # for the report, which was asked for by name
+    assert step.status == 1, step.log  # for the report, which was requested
     for what in ("/dev/full", "the outputs", "the job summary"):
         assert f"{what} could not be written: No space left on device." in step.log
     assert "✅ 1 of 1 tag pushed" in step.log
@@ -268,7 +268,7 @@ def test_a_disk_that_is_full_for_everything_leaves_the_log(job: Job, front: Fron
 
 
 def test_a_read_only_root(job: Job, front: Front, registry: Registry) -> None:
-    """The private configuration goes where no later step publishes it."""
+    """The private configuration is written where no later step publishes it."""
     front.set(Behaviour(delays={Step.MANIFEST_PUT: 3}))
     running = job.start(one(front), options=["--read-only"])
     running.wait_for("blobs uploaded")
@@ -300,8 +300,8 @@ def test_a_read_only_workspace_costs_a_requested_report(
     assert step.listed("pushed") == [reference(front)]
     assert held(registry.address, reference(front)) == step.outputs["digest"]
     assert step.outputs["report"] == ""
-    told = "reports/push.json could not be written: Read-only file system."
-    assert (told in step.log) == bool(asked)
+    sentence = "reports/push.json could not be written: Read-only file system."
+    assert (sentence in step.log) == bool(asked)
     assert step.summary.startswith("## ✅")
 
 

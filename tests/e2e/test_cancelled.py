@@ -1,4 +1,4 @@
-"""A run that is told to end: at any moment it says truly, within 5 s, what became of each tag."""
+"""A cancelled run: at any moment it reports each tag correctly within 5 s."""
 
 import json
 import os
@@ -34,12 +34,12 @@ def inputs(front: Front) -> dict[str, str]:
 
 
 def arrived(front: Front, step: Step, more_than: int = 0) -> Callable[[], bool]:
-    """Say whether the front has seen more than so many requests of ``step``, answered or not."""
+    """Return whether the front has seen more than so many requests of ``step``, answered or not."""
     return lambda: sum(entry.step is step for entry in front.log()) > more_than
 
 
 def check(step: StepOfJob, front: Front, registry: Registry, *, seconds: float) -> None:
-    """Check what every cancelled run promises."""
+    """Check the promises of every cancelled run."""
     assert seconds < PROMISED, f"{seconds:.1f} s\n{step.log}"
     assert step.outputs["result"] == "cancelled", step.log
     assert step.report["cancelled"]
@@ -77,7 +77,7 @@ def test_while_docker_push_is_under_way(
     check(step, front, registry, seconds=seconds)
     assert list(outcomes(step).values()).count("failed") == 1
     assert list(outcomes(step).values()).count("skipped") == len(TAGS) - 1
-    # the engine ends the uploads that are under way, and drops the rest of the push
+    # the engine ends the current uploads, and drops the rest of the push
     wait_until(lambda: front.stats().writes_now == 0)
     time.sleep(1)
     assert front.stats().count(Step.MANIFEST_PUT) == 0
@@ -95,7 +95,7 @@ def test_while_layers_are_uploaded(job: Job, front: Front, registry: Registry) -
 
 @pytest.mark.parametrize("begun", [6, 8, 11])
 def test_while_tags_are_written(job: Job, front: Front, registry: Registry, begun: int) -> None:
-    """Of the three writes that are under way then, one does not land."""
+    """Of the three writes in flight then, one does not land."""
     lost = Rule(match=on(Step.MANIFEST_PUT), answer=LATE, effect="after", skip=begun - 3)
     refused = lost.model_copy(update={"effect": "before", "first": 1})
     delays = {Step.MANIFEST_PUT: 0.2}
@@ -109,7 +109,7 @@ def test_while_tags_are_written(job: Job, front: Front, registry: Registry, begu
 
 
 def test_while_answers_are_lost(job: Job, front: Front, registry: Registry) -> None:
-    """Writes that took effect and were not answered before the signal are found by a last look."""
+    """A last read finds writes that took effect and were not answered before the signal."""
     rule = Rule(match=on(Step.MANIFEST_PUT, reference="1.*"), answer=LATE, effect="after", skip=2)
     front.set(Behaviour(rules=(rule,)))
     running = job.start(inputs(front) | {"max-parallel": "2"})
@@ -121,7 +121,7 @@ def test_while_answers_are_lost(job: Job, front: Front, registry: Registry) -> N
 
 
 def test_while_the_registry_falls_silent(job: Job, front: Front, registry: Registry) -> None:
-    """What is in doubt is looked at for 2 s, and may have landed where no answer comes."""
+    """Tags in doubt are read for 2 s; without an answer they may have landed."""
     one_write = Event(steps=frozenset({Step.MANIFEST_PUT}))
     front.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_PUT), answer=HANGS, after=one_write),)))
     running = job.start(inputs(front))
@@ -175,7 +175,7 @@ def test_while_it_waits_for_the_next_attempt(job: Job, front: Front, registry: R
 
 @pytest.mark.parametrize("delay", [0, 0.02, 0.05, 0.1, 0.2, 0.4])
 def test_at_the_very_start(job: Job, front: Front, registry: Registry, delay: float) -> None:
-    """From the moment that the handlers stand, which is before the heavy imports."""
+    """From the installation of the handlers on, which is before the heavy imports."""
     front.set(Behaviour(delays={Step.MANIFEST_PUT: 1}))  # or all may have landed by then
     name = f"E2E_RUN={token_hex(8)}"
     running = job.start(inputs(front), options=["--env", name])
@@ -219,7 +219,7 @@ def test_a_signal_at_the_very_end_does_not_change_the_report(job: Job, front: Fr
 def test_nothing_is_left_behind(
     job: Job, front: Front, registry: Registry, tmp_path: Path, moment: str
 ) -> None:
-    """Run beside us, where a container would take all leftovers with it."""
+    """Run on this machine: a container would remove all leftovers with itself."""
     front.set(Behaviour(delays={Step.UPLOAD_PUT: 1, Step.MANIFEST_PUT: 1}))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -236,7 +236,7 @@ def test_nothing_is_left_behind(
     check(step, front, registry, seconds=seconds)
     assert list(command_lines(having=mark)) == []
     assert list(temporary.iterdir()) == []
-    # and the engine's tags are as they were
+    # and the engine's tags are unchanged
     names = job.engine.docker("image", "ls", "--format", "{{.Repository}}")
     assert front.address not in names
 

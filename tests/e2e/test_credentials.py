@@ -1,4 +1,4 @@
-"""Credentials: each goes to the registry that it is for, and nowhere else, and leaves no trace."""
+"""Credentials: each goes only to its own registry, and leaves no trace."""
 
 import json
 import time
@@ -52,7 +52,7 @@ def write_docker_config(folder: Path, *fronts: Front) -> None:
 def test_a_registry_that_is_not_github_s_gets_none_of_the_token(
     job: Job, front: Front, mode: str, transport: str
 ) -> None:
-    """It listens, asks for credentials, and gets none, for any request."""
+    """The registry requests credentials and gets none, for any request."""
     front.set(Behaviour(auth=Auth.model_validate({"mode": mode, "users": LOGIN.users})))
     step = job.run({"tags": tags(front), "token": TOKEN, "transport": transport})
     assert step.status == 1, step.log
@@ -102,7 +102,7 @@ def test_two_logins_stay_apart(job: Job, front: Front, second: Front) -> None:
 def test_the_docker_configuration_of_the_job_is_used(
     job: Job, front: Front, registry: Registry, place: str
 ) -> None:
-    """As docker/login-action leaves it in the home that the runner mounts."""
+    """Like the one that docker/login-action leaves in the home that the runner mounts."""
     front.set(Behaviour(auth=LOGIN))
     folder = {"HOME": "home/.docker", "DOCKER_CONFIG": "runner_temp/config"}[place]
     write_docker_config(job.folder / folder, front)
@@ -137,7 +137,7 @@ def test_a_credential_helper_that_is_not_there_is_named(
 def test_no_secret_is_seen_anywhere(
     job: Job, front: Front, registry: Registry, transport: str
 ) -> None:
-    """Not in a command line, the log, the container's description, nor in what is left behind."""
+    """Not in a command line, the log, the container's description, or remaining files."""
     front.set(Behaviour(auth=LOGIN, delays={Step.UPLOAD_PUT: 0.3, Step.MANIFEST_PUT: 0.5}))
     mark = token_hex(8)
     login = {"registry": front.address, "username": "octocat", "password": PASSWORD}
@@ -145,7 +145,7 @@ def test_no_secret_is_seen_anywhere(
     running = job.start(inputs, options=["--env", f"E2E_RUN={mark}"])
     seen: list[str] = []
     wait_until(lambda: any(command_lines(mark)))
-    # its environment is how a runner hands over inputs
+    # a runner passes inputs in its environment
     shown = "{{json .Args}} {{json .HostConfig}} {{json .Mounts}} {{json .Config.Labels}}"
     description = job.engine.docker("inspect", "--format", shown, running.name)
     while not front.stats().count(Step.MANIFEST_PUT):
@@ -156,7 +156,7 @@ def test_no_secret_is_seen_anywhere(
     secrets = [TOKEN, PASSWORD, basic("octocat", PASSWORD), basic("octocat", TOKEN)]
     bearers = [h for headers in front.credentials().values() for h in headers if "Bearer" in h]
     secrets += [bearer.removeprefix("Bearer ") for bearer in bearers]
-    # a runner takes these lines for itself
+    # a runner does not print these lines
     log = [line for line in step.log.splitlines() if not line.startswith("::add-mask::")]
     left = [path for path in job.folder.rglob("*") if path.is_file()]
     texts = [*seen, description, *log, *(path.read_text(errors="replace") for path in left)]

@@ -1,4 +1,4 @@
-"""The layers carried by ourselves, through the action's built container, on real engines."""
+"""Direct uploads of layers, with the action's built container, on real engines."""
 
 import pytest
 from tests.support.engines import Engine
@@ -13,16 +13,16 @@ LAYERS = 6
 
 @pytest.fixture
 def either_job(tmp_path_factory: pytest.TempPathFactory, either: Engine) -> Job:
-    either.make_image("carried", layers=LAYERS, size=40_000, seed=11)
+    either.make_image("direct", layers=LAYERS, size=40_000, seed=11)
     return Job(tmp_path_factory.mktemp("job"), either)
 
 
 def inputs(front: Front, repository: str = "acme/app", **more: str) -> dict[str, str]:
-    """Return the inputs for two tags of ``carried``, whose layers we always upload ourselves."""
+    """Return the inputs for two tags of ``direct``, whose layers we always upload ourselves."""
     return {
         "image": f"{front.address}/{repository}",
         "tags": "1\n2",
-        "source": "carried",
+        "source": "direct",
         "transport": "direct",
         **more,
     }
@@ -42,7 +42,7 @@ def test_an_uploaded_image_equals_the_engines_image(
     assert step.status == 0, step.log
     prove(step, registry.address)
     engine = either_job.engine
-    had = engine.docker("image", "inspect", "--format", "{{.Id}}", "carried")
+    had = engine.docker("image", "inspect", "--format", "{{.Id}}", "direct")
     assert pulled(engine, f"{front.address}/acme/app:1") == had
     stats = front.stats()
     assert set(stats.blob_uploads["acme/app"].values()) == {1}

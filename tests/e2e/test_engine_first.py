@@ -1,4 +1,4 @@
-"""A large image of a containerd store: by docker push first, and by ourselves where that fails."""
+"""A large image of a containerd store: by docker push first, and by direct upload if that fails."""
 
 import pytest
 from tests.support.engines import Engine

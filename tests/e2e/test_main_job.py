@@ -1,4 +1,4 @@
-"""The main job: what the action promises, shown through its built container."""
+"""The main job: the promises of the action, checked with its built container."""
 
 import pytest
 from tests.e2e.conftest import Engines
@@ -26,7 +26,7 @@ TWENTY = [f"1.{minor}" for minor in range(20)]
 
 @pytest.fixture(scope="session")
 def big(either: Engine) -> Engine:
-    """Give an engine that holds ``big``, an image of 15 layers."""
+    """Yield an engine that holds ``big``, an image of 15 layers."""
     either.make_image("big", layers=LAYERS, size=50_000)
     return either
 
@@ -37,7 +37,7 @@ def big_job(tmp_path_factory: pytest.TempPathFactory, big: Engine) -> Job:
 
 
 def twenty(front: Front, repository: str = "acme/app") -> dict[str, str]:
-    """Give the inputs that ask for twenty tags of ``big``."""
+    """Return the inputs for twenty tags of ``big``."""
     return {"image": f"{front.address}/{repository}", "tags": "\n".join(TWENTY), "source": "big"}
 
 
@@ -46,7 +46,7 @@ def targets(front: Front, repository: str = "acme/app") -> list[str]:
 
 
 def lose_answers(front: Front, *tags: str) -> None:
-    """Have writes of these tags take effect and answer 500."""
+    """Return rules by which writes of these tags take effect and answer 500."""
     front.set(
         Behaviour(
             rules=tuple(
@@ -71,7 +71,7 @@ def test_a_healthy_registry_gets_each_layer_once_and_each_tag_once(
     assert set(uploads.values()) == {1}
     for tag in TWENTY:
         assert stats.manifest_writes[f"acme/app:{tag}"] == 1
-    # no more than the look, the write and the proof
+    # no more than a read, the write and the read-back
     for tag in TWENTY[1:]:
         asked = [entry for entry in front.log() if entry.reference == tag]
         assert len(asked) <= 3, (tag, [(entry.method, entry.status) for entry in asked])
@@ -93,7 +93,7 @@ def test_a_registry_with_a_capacity_of_two_gets_all_twenty(
 
 
 def test_docker_push_gets_all_twenty_there_too(job: Job, front: Front, registry: Registry) -> None:
-    # not in the containerd store, whose docker push gives up at the first layer that is refused
+    # not in the containerd store, whose docker push gives up at the first refused layer
     job.engine.make_image("big", layers=LAYERS, size=50_000)
     bear_two_writes(front)
     step = job.run({**twenty(front), "max-parallel": "4", "transport": "engine"})
@@ -102,7 +102,7 @@ def test_docker_push_gets_all_twenty_there_too(job: Job, front: Front, registry:
 
 
 def bear_two_writes(front: Front) -> None:
-    """Answer 500 and 502 to every write beyond two in flight, and let each take its time."""
+    """Answer 500 and 502 to every write beyond two in flight, each after a while."""
     delays = {Step.UPLOAD_POST: 0.02, Step.UPLOAD_PUT: 0.05, Step.MANIFEST_PUT: 0.1}
     front.set(Behaviour(max_writes=2, refusals=(EMPTY_500, JSON_500, HTML_502), delays=delays))
 
@@ -207,7 +207,7 @@ def test_a_repository_that_refuses_fails_no_other(
     assert {entry.status for entry in refused} == {403}, refused
     mounts = sum("mount=" in entry.path for entry in refused)
     assert 1 <= len(refused) - mounts <= 1 + mounts, refused
-    # what was said, and what to change
+    # the registry's text, and the advice
     assert "permission_denied: write_package" in step.summary.replace("&#95;", "_")
     assert "<code>permissions: packages: write</code>" in step.summary
     assert "Manage Actions access" in step.summary
@@ -216,7 +216,7 @@ def test_a_repository_that_refuses_fails_no_other(
 def test_a_registry_that_only_the_engine_reaches(
     big_job: Job, front: Front, registry: Registry
 ) -> None:
-    """As a service on the runner's localhost, seen from a container with a network of its own."""
+    """Like a service on the runner's localhost, seen from a container with its own network."""
     front.set(Behaviour(auth=Auth(mode="basic", users={"octocat": User(password="s3cret")})))
     login = {"registry": front.address, "username": "octocat", "password": "s3cret"}
     three = {**twenty(front), "tags": "1.0, 1.1, 1.2"} | login

@@ -21,7 +21,7 @@ def image(classic: Engine) -> None:
 
 @pytest.fixture
 def private(registry: Registry, tmp_path: Path) -> Iterator[tuple[Front, Authority]]:
-    """Give a registry whose authority lacks key usage and key identifiers."""
+    """Yield a registry whose authority lacks key usage and key identifiers."""
     authority = Authority(tmp_path, bare=True)
     with running_front(registry.address, tls=authority.server()) as front:
         yield front, authority

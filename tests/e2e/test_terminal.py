@@ -1,4 +1,4 @@
-"""The command in a terminal, as a person has it: bars while layers go up, and lines that stay."""
+"""The command in a terminal: bars during uploads, and lines that stay."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Parts that tests share: a real registry, a front before it, and a world in memory."""
+"""Shared fixtures: a real registry, a front before it, and a world in memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,20 +12,20 @@ from tests.support.registry import Registry, running_registry
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run on what production runs on."""
+    """Run on asyncio, as production does."""
     return "asyncio"
 
 
 @pytest.fixture(scope="module")
 def registry() -> Iterator[Registry]:
-    """Give a real registry, empty at a module's first test."""
+    """Yield a real registry, empty at a module's first test."""
     with running_registry() as registry:
         yield registry
 
 
 @pytest.fixture
 def front(registry: Registry) -> Iterator[Front]:
-    """Give a faithful front before the registry; neither may have had a fault of its own."""
+    """Yield a front without faults before the registry; neither may have an internal error."""
     with running_front(registry.address) as front:
         yield front
         # the front sees a moment later that a client went away
@@ -36,6 +36,6 @@ def front(registry: Registry) -> Iterator[Front]:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """Give a registry in memory behind a front, and an engine that has `app:1`."""
+    """Yield a registry in memory behind a front, and an engine that has `app:1`."""
     with running_world(tmp_path) as world:
         yield world

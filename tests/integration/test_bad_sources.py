@@ -1,4 +1,4 @@
-"""Sources that are not whole: one permanent failure each, named, and no tag moves.
+"""Incomplete sources: one permanent failure each, named, and no tag moves.
 
 All go up in one run beside a good one, to which nothing happens.
 """
@@ -23,13 +23,13 @@ from tests.support.watched import watched
 
 COMMAND = str(Path(sys.executable).with_name("ghcr-push"))
 HUGE = 64 << 20
-"""Bytes of an `index.json` that is none."""
+"""Bytes of an invalid `index.json`."""
 
 MOST_MEMORY = 100 << 10
-"""In KiB; half of it was seen."""
+"""In KiB; half of it was measured."""
 
 Case = tuple[str, tuple[str, ...]]
-"""A source, and what its failure must name."""
+"""A source, and the words that its failure must contain."""
 
 
 def _image(folder: Path) -> tuple[dict[str, bytes], str, str]:
@@ -45,21 +45,21 @@ def _image(folder: Path) -> tuple[dict[str, bytes], str, str]:
     return files, descriptor["digest"][7:], packed.rpartition("/")[2]
 
 
-def _layout(folder: Path, files: Mapping[str, bytes], *told: str) -> Case:
+def _layout(folder: Path, files: Mapping[str, bytes], *expected: str) -> Case:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    return f"oci-layout:{folder}", (str(folder), *told)
+    return f"oci-layout:{folder}", (str(folder), *expected)
 
 
-def _archive(folder: Path, raw: bytes, *told: str, form: str = "oci-archive") -> Case:
+def _archive(folder: Path, raw: bytes, *expected: str, form: str = "oci-archive") -> Case:
     folder.mkdir()
     (folder / "image.tar").write_bytes(raw)
-    return f"{form}:{folder}/image.tar", (f"{folder}/image.tar", *told)
+    return f"{form}:{folder}/image.tar", (f"{folder}/image.tar", *expected)
 
 
-# -- what is cut off or damaged -----------------------------------------------------------------
+# -- truncated or damaged sources ---------------------------------------------------------------
 
 
 def cut_archive(folder: Path) -> Case:
@@ -89,7 +89,7 @@ def no_archive(folder: Path) -> Case:
     return _archive(folder, b"no tar at all" * 99, form="docker-archive")
 
 
-# -- bytes that are not what they are called ------------------------------------------------------
+# -- bytes that do not match their digest ---------------------------------------------------------
 
 
 def other_manifest(folder: Path) -> Case:
@@ -136,7 +136,7 @@ def cut_layer(folder: Path) -> Case:
     return _archive(folder, tar(files), "layer-1.tar", "truncated", form="docker-archive")
 
 
-# -- what is missing or unclear -------------------------------------------------------------------
+# -- missing or ambiguous parts -------------------------------------------------------------------
 
 
 def missing_layer(folder: Path) -> Case:
@@ -161,8 +161,8 @@ def no_name(folder: Path) -> Case:
 
 def missing_name(folder: Path) -> Case:
     files, _, _ = _image(folder)
-    source, told = _layout(folder, files, "no image named 9.9", "1.0")
-    return f"{source}:9.9", told
+    source, expected = _layout(folder, files, "no image named 9.9", "1.0")
+    return f"{source}:9.9", expected
 
 
 def unknown_version(folder: Path) -> Case:
@@ -257,11 +257,11 @@ CASES: tuple[Callable[[Path], Case], ...] = (
 
 @dataclass(frozen=True)
 class Ended:
-    """How the run ended, and what it must have told of each source."""
+    """How the run ended, and the words expected in the failure of each source."""
 
     status: int
     targets: Mapping[str, Mapping[str, Any]]
-    told: Mapping[str, tuple[str, ...]]
+    expected: Mapping[str, tuple[str, ...]]
     stats: Stats
     memory: int
 
@@ -270,9 +270,9 @@ class Ended:
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     folder = tmp_path_factory.mktemp("bad")
     with running_front(MemoryRegistry()) as front:
-        told, lines = {}, []
+        expected, lines = {}, []
         for case in CASES:
-            source, told[case.__name__] = case(folder / case.__name__)
+            source, expected[case.__name__] = case(folder / case.__name__)
             lines.append(f"{source} => {front.address}/acme/{case.__name__}:1")
         whole = folder / "good"
         files, _, packed = _image(whole)
@@ -281,10 +281,12 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
         damaged, _ = _layout(folder / "copy", files)
         lines.append(f"{damaged} => {front.address}/acme/copy:1")
         lines.append(f"{good} => {front.address}/acme/good:1")
-        yield run(folder, front, lines, told)
+        yield run(folder, front, lines, expected)
 
 
-def run(folder: Path, front: Front, lines: list[str], told: Mapping[str, tuple[str, ...]]) -> Ended:
+def run(
+    folder: Path, front: Front, lines: list[str], expected: Mapping[str, tuple[str, ...]]
+) -> Ended:
     """Run the command without an engine; watch its memory."""
     environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
     done = watched(
@@ -295,7 +297,7 @@ def run(folder: Path, front: Front, lines: list[str], told: Mapping[str, tuple[s
         each["reference"].rpartition("/")[2].removesuffix(":1"): each
         for each in json.loads(done.out)["targets"]
     }
-    return Ended(done.status, by_name, told, front.stats(), done.memory)
+    return Ended(done.status, by_name, expected, front.stats(), done.memory)
 
 
 @pytest.mark.parametrize("name", [case.__name__ for case in CASES])
@@ -304,7 +306,7 @@ def test_an_incomplete_source_is_one_named_failure(name: str, ended: Ended) -> N
     assert target["outcome"] == "failed"
     failure = target["failure"]
     assert (failure["kind"], failure["retryable"]) == ("source-invalid", False)
-    missing = [word for word in ended.told[name] if word not in failure["message"]]
+    missing = [word for word in ended.expected[name] if word not in failure["message"]]
     assert not missing, failure["message"]
     assert {attempt["number"] for attempt in target["content_attempts"]} <= {1}
     assert not [key for key in ended.stats.manifest_writes if key.startswith(f"acme/{name}")]

@@ -29,14 +29,14 @@ pytestmark = pytest.mark.timeout(300)
 
 ENGINES = ("trixie-classic", "sid-containerd")
 LAYER = 1_000_000
-"""Bytes, eight times; no pipe or socket between an engine and us holds half of that."""
+"""Bytes of each of eight layers; no pipe or socket between an engine and us holds half of that."""
 
 PUT = Step.UPLOAD_PUT
 OTHER = Answer(status=201, headers={"Docker-Content-Digest": f"sha256:{'0' * 64}"})
 
 
 def image(seed: str) -> Loadable:
-    """Return an image whose layers are as large compressed."""
+    """Return an image whose layers do not shrink when compressed."""
     random = Random(seed)
     files = (file(f"{seed}-{number}", random.randbytes(LAYER)) for number in range(8))
     return Loadable(layers=tuple(layer_of(each) for each in files))
@@ -56,7 +56,7 @@ def started(name: str) -> Iterator[Engine]:
 
 
 class Run:
-    """One run of the action that carries ``source`` to a tag of its own."""
+    """One run of the action that pushes ``source`` to its own tag."""
 
     def __init__(self, folder: Path, engine: Engine, front: Front, registry: Registry) -> None:
         self.temporary = folder / "temporary"
@@ -83,7 +83,7 @@ class Run:
     def start_and_stop_in_mid_stream(self) -> tuple[RunningStep, int]:
         """Start it; return when the first blob is being sent, and nothing is read meanwhile.
 
-        Also return the process that saves the image, which stands still until it is told to go on.
+        Also return the process that saves the image, which is stopped until it is continued.
         """
         slow = Rule(match=on(PUT), answer=Answer(delay=2), effect="alter", first=1)
         self._front.set(Behaviour(rules=(slow,)))
@@ -105,10 +105,10 @@ class Run:
         assert lacking(self._registry.address, self.target) == []
         assert list(self.temporary.iterdir()) == []
         assert list(command_lines(having=self._mark)) == []
-        return told(step)
+        return report_of(step)
 
 
-def told(step: StepOfJob) -> dict[str, Any]:
+def report_of(step: StepOfJob) -> dict[str, Any]:
     [target] = step.report["targets"]
     assert isinstance(target, dict)
     return target
@@ -136,12 +136,12 @@ def run(tmp_path: Path, engine: Engine, front: Front, registry: Registry) -> Run
 def test_an_image_that_is_removed_while_it_is_read_is_uploaded_completely(
     run: Run, engine: Engine
 ) -> None:
-    """Engines hold on to what they are saving."""
+    """Engines keep an image while they save it."""
     running, save = run.start_and_stop_in_mid_stream()
     engine.docker("image", "rm", "--force", "whole:1")
     os.kill(save, signal.SIGCONT)
     target = run.end(running, "pushed")
-    assert kinds(target, "read") == []  # one reading that went well is not told
+    assert kinds(target, "read") == []  # a single successful reading is not reported
 
 
 def test_a_save_that_is_cut_off_is_read_again(run: Run, front: Front) -> None:
@@ -184,7 +184,7 @@ def test_an_engine_that_is_killed_in_mid_stream_is_said_to_be_gone(
 
 
 def test_a_part_that_the_engine_has_lost_is_reported_in_its_words(run: Run, engine: Engine) -> None:
-    """The containerd store finds out in mid-stream, says so in the archive, and ends well."""
+    """The containerd store notices in mid-stream, writes an error into the archive, and exits 0."""
     damaged = image("damaged")
     engine.docker("load", "--quiet", stdin=archive_of({"damaged:1": damaged}))
     data, blob = engine.folder / "data", digest_of(damaged.blobs[5]).removeprefix("sha256:")

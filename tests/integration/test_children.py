@@ -1,4 +1,4 @@
-"""The manifests of an index: looked at before they are sent, and sent side by side."""
+"""The manifests of an index: read before they are sent, and sent in parallel."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +11,7 @@ SLOW = Behaviour(delays={Step.MANIFEST_PUT: 0.3})
 
 
 def overlap(entries: list[Entry]) -> bool:
-    """Say whether one began before another had ended."""
+    """Return whether any request began before another had ended."""
     times = sorted((each.t, each.t + each.seconds) for each in entries)
     return any(ends > begins for (_, ends), (begins, _) in pairwise(times))
 

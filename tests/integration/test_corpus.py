@@ -24,12 +24,12 @@ from tests.support.registry import Registry
 COMMAND = Path(sys.executable).with_name("ghcr-push")
 TAGS = ("1", "1.4", "latest")
 LEAST = 40
-"""Forms that the corpus promises to hold."""
+"""Forms that the corpus must contain."""
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """A family once it was pushed: its sources or what kept them from being made, and the rest."""
+    """A pushed family: its sources or why they could not be made, and the results."""
 
     sources: Mapping[str, str | Exception]
     address: str
@@ -66,7 +66,7 @@ def pushed(
 
 
 def made(recipe: Recipe, place: Place) -> str | Exception:
-    """Return the source that a recipe made, or what kept it from it."""
+    """Return the source that a recipe made, or why it could not."""
     try:
         return recipe.make(place)
     except (Missing, RuntimeError) as error:
@@ -74,7 +74,7 @@ def made(recipe: Recipe, place: Place) -> str | Exception:
 
 
 def push(folder: Path, targets: list[str]) -> dict[str, Any]:
-    """Run the command with neither a docker command nor a socket to be found."""
+    """Run the command without a docker command or socket."""
     environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
     done = subprocess.run(
         [COMMAND, "--tags", "\n".join(targets), "--format", "json"],
@@ -111,7 +111,7 @@ def digest_of(raw: bytes) -> str:
 
 
 def pulled(pushed: Pushed, name: str, folder: Path) -> dict[str, bytes]:
-    """Have crane pull all that a tag names; return it by digest, each checked."""
+    """Pull everything that a tag names with crane; return it by digest, each checked."""
     reference = f"{pushed.address}/acme/{name.lower()}:latest"
     pushed.run("crane", "pull", "--format=oci", reference, str(folder / "pulled"))
     blobs = [each.read_bytes() for each in (folder / "pulled" / "blobs" / "sha256").iterdir()]
@@ -121,7 +121,7 @@ def pulled(pushed: Pushed, name: str, folder: Path) -> dict[str, bytes]:
 
 
 def named_by(raw: bytes, there: Mapping[str, bytes]) -> Iterator[tuple[bytes, list[str]]]:
-    """Yield the manifests that are named, each with the digests of its config and layers."""
+    """Yield the named manifests, each with the digests of its config and layers."""
     document = json.loads(raw)
     for child in document.get("manifests", ()):
         yield from named_by(there[child["digest"]], there)
@@ -130,7 +130,7 @@ def named_by(raw: bytes, there: Mapping[str, bytes]) -> Iterator[tuple[bytes, li
 
 
 def check_docker(image: bytes, source: str, there: Mapping[str, bytes]) -> None:
-    """Check that a config of the archive arrived, and the very layers that it names."""
+    """Check that a config of the archive arrived, with the layers that it names."""
     config, *layers = (each["digest"] for each in _parts(json.loads(image)))
     assert there[config] in files_of(source).values()
     diff_ids = json.loads(there[config])["rootfs"]["diff_ids"]
@@ -145,7 +145,7 @@ CASES = [(family, recipe.name) for family, made in FAMILIES.items() for recipe i
 
 
 @pytest.mark.timeout(300)
-# the scope: otherwise the name makes it the function's, and each case would push its family again
+# with the default scope of functions, each case would push its family again
 @pytest.mark.parametrize(
     ("pushed", "name"),
     CASES,

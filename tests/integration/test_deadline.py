@@ -1,4 +1,4 @@
-"""A run whose time is up says what kept failing, in every place that tells of a failure."""
+"""A run that reaches its deadline quotes the last failure wherever it reports one."""
 
 import pytest
 from tests.support.cases import World
@@ -10,9 +10,9 @@ def test_a_deadline_quotes_the_last_real_failure(world: World) -> None:
     world.front.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_PUT), answer=unwell),)))
     end = world.push("acme/app:1", "acme/app:2", timeout="4s")
     assert set(end.outcomes.values()) <= {"failed", "skipped"}
-    told = [end.failure(name) for name in end.outcomes]
-    ended = [each for each in told if each["kind"] == "deadline"]
-    assert ended, told
+    failures = [end.failure(name) for name in end.outcomes]
+    ended = [each for each in failures if each["kind"] == "deadline"]
+    assert ended, failures
     for failure in ended:
         assert failure["kept_failing"] == "server-error"
         assert failure["status"] == 503

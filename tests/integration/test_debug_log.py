@@ -1,4 +1,4 @@
-"""A job run with debug logging: the whole run can be followed, and no secret is in the log."""
+"""A job with debug logging: the log has the whole run and no secret."""
 
 import re
 from collections import Counter
@@ -40,15 +40,15 @@ def test_every_request_is_a_line(guarded: World) -> None:
     inputs = {"tags": "\n".join(f"{address}/{name}" for name in names), "source": "app:1"}
     end = guarded.run({**inputs, "registry": address, **LOGIN}, DEBUG)
     assert end.outcomes == dict.fromkeys(names, "pushed")
-    told = Counter(
+    logged = Counter(
         (match[1], int(match[2]))
         for line in debug_lines(end.log)
         if (match := re.search(r" s  ([A-Z]+) https?://\S+, (\d{3}), [\d,]+ B out, ", line))
     )
     seen = Counter((entry.method, entry.status) for entry in guarded.front.log())
-    assert told == seen
-    assert told["PUT", 503] == 1
-    # each says what it is about: a tag, or a blob by its digest
+    assert logged == seen
+    assert logged["PUT", 503] == 1
+    # each names its subject: a tag, or a blob by its digest
     for line in debug_lines(end.log):
         if " PUT " in line or "PATCH" in line:
             assert re.search(rf"\({address}/acme/app(:[12]|@sha256:[0-9a-f]{{64}})\)$", line), line
@@ -62,11 +62,11 @@ def test_every_docker_command_is_a_line(world: World, transport: str) -> None:
     end = world.run(inputs, DEBUG)
     assert end.status == 0
     command = re.compile(r" s  docker --config \S+ (.+?), ended(?: with status \d)?, [\d.]+ s$")
-    told = [match[1] for line in debug_lines(end.log) if (match := command.search(line))]
+    logged = [match[1] for line in debug_lines(end.log) if (match := command.search(line))]
     # python-on-whales inspects an image by itself before it pushes it
-    assert set(told) == {call for call in world.docker.calls if call in told}
-    assert {call.split()[1] for call in told} == {call.split()[1] for call in world.docker.calls}
-    assert len(world.docker.calls) - len(told) == (transport == "engine")
+    assert set(logged) == {call for call in world.docker.calls if call in logged}
+    assert {call.split()[1] for call in logged} == {call.split()[1] for call in world.docker.calls}
+    assert len(world.docker.calls) - len(logged) == (transport == "engine")
 
 
 def test_no_secret_is_in_it(guarded: World) -> None:

@@ -1,4 +1,4 @@
-"""A layout of three platforms, pushed by the command where there is no engine at all."""
+"""A layout of three platforms, pushed by the command without an engine."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Pushed:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Path:
-    """Give a layout of an index of three platforms and an attestation."""
+    """Yield a layout of an index of three platforms and an attestation."""
     made, _, _ = platforms()
     return made.written(tmp_path / "layout")
 
@@ -43,7 +43,7 @@ def push(layout: Path, repository: str, *more: str) -> Pushed:
 
 
 def push_to(layout: Path, references: Sequence[str], *more: str) -> Pushed:
-    """Push the layout, with neither a docker command nor a socket to be found."""
+    """Push the layout without a docker command or socket."""
     environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
     tags = ",".join(references)
     source = f"oci-layout:{layout}"
@@ -94,9 +94,9 @@ def test_layers_that_were_compressed_once_are_not_sent_again(
     first = push(layout, repository, "--compress-layers")
     assert {target["outcome"] for target in first.report["targets"]} == {"pushed"}
     front.reset()
-    if not index:  # its layer is not even read: any bytes would do
+    if not index:  # its layer is not read: any bytes would do
         (layout / "blobs/sha256" / digest_of(layer(1))[7:]).write_bytes(bytes(len(layer(1))))
-    for more in ([], ["--protect", "1*"]):  # what a protected tag names is what it would get
+    for more in ([], ["--protect", "1*"]):  # the protected tag names the same image already
         again = push(layout, repository, "--compress-layers", *more)
         assert {target["outcome"] for target in again.report["targets"]} == {"unchanged"}
     stats = front.stats()

@@ -1,4 +1,4 @@
-"""A dry run reads the registry, says what would become of every tag, and writes nothing."""
+"""A dry run reads the registry, reports how each tag would end, and writes nothing."""
 
 from pathlib import Path
 
@@ -38,10 +38,10 @@ def test_every_outcome_is_predicted_and_nothing_is_written(
     assert (end.status, set(end.outcomes.values())) == (0, {"planned"}), end.log
     old = first.digest("acme/app:latest")
     for name, expected in tags.items():
-        told = end.target(name)
-        assert told["expected"] == expected, name
-        assert told["before_known"]
-        assert told["failure"] is None
+        reported = end.target(name)
+        assert reported["expected"] == expected, name
+        assert reported["before_known"]
+        assert reported["failure"] is None
     assert end.target("acme/app:latest")["before"] == old
     assert end.target("acme/app:new")["before"] is None
     assert kept.target("acme/app:v1")["expected"] == "kept"

@@ -1,4 +1,4 @@
-"""The engine adapter before real engines of both image stores, and before broken ones."""
+"""The engine adapter with real engines of both image stores, and with broken ones."""
 
 import os
 import socket
@@ -28,7 +28,7 @@ from ghcr_push.references import Repository, TagReference
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
 MARK = token_hex(8)
-"""In the environment of all our docker commands, to find those that are left."""
+"""A variable in the environment of all our docker commands, to find remaining processes."""
 
 SLOW_UPLOADS = Behaviour(delays={Step.UPLOAD_POST: 5})
 
@@ -43,7 +43,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 @pytest.fixture
 def docker(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DockerEngine:
-    """Give the adapter on the engine, with a configuration of its own."""
+    """Yield the adapter on the engine, with its own configuration."""
     return adapter(engine.environ, monkeypatch, tmp_path)
 
 
@@ -53,7 +53,7 @@ def adapter(
     config: Path,
     authorizations: Mapping[str, str] | None = None,
 ) -> DockerEngine:
-    # what the run has counts, not what this process has
+    # the environment of the run counts, not that of this process
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     return DockerEngine(config, {**environ, "E2E_MARK": MARK}, authorizations or {})
 
@@ -63,7 +63,7 @@ def target(front: Front, tag: str = "1") -> TagReference:
 
 
 def ignore(lines: object) -> None:
-    """Take what an engine said, and keep none of it."""
+    """Ignore the output of an engine."""
 
 
 def id_of(engine: Engine, name: str) -> str:
@@ -71,7 +71,7 @@ def id_of(engine: Engine, name: str) -> str:
 
 
 async def images_of(docker: DockerEngine, names: Sequence[str]) -> dict[Source, Image | Failure]:
-    """Find images of an engine; return what is known of each."""
+    """Find images of an engine; return their descriptions."""
     found = await docker.find([Source(name) for name in names])
     return {
         source: each if isinstance(each, Failure) else each.image for source, each in found.items()
@@ -137,7 +137,7 @@ async def test_a_name_that_looks_like_an_option_is_a_name(docker: DockerEngine) 
 async def test_the_containerd_store_knows_the_digest_before_a_push(
     docker: DockerEngine, engine: Engine, front: Front, registry: Registry
 ) -> None:
-    """By its name, and where it has none; the classic store learns it by compressing."""
+    """Both with and without a name; the classic store learns the digest by compressing."""
     unnamed = engine.build("FROM small\nLABEL name=none\n")
     names = ["small", id_of(engine, "small"), unnamed]
     images = await images_of(docker, names)
@@ -244,7 +244,7 @@ async def test_cancelling_at_once_leaves_nothing_either(docker: DockerEngine, fr
     for seconds in (0, 0.01, 0.05, 0.1, 0.2):
         with anyio.move_on_after(seconds):
             await docker.push(Source("small"), target(front), ignore)
-        wait_until(no_docker_runs)  # a killed process may take a moment to be gone
+        wait_until(no_docker_runs)  # a killed process may take a moment to exit
 
 
 # -- the registry, as the engine sees it --------------------------------------------------------
@@ -298,7 +298,7 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 
 async def all_fail(docker: DockerEngine, front: Front) -> list[Failure]:
-    """Ask everything of an engine that cannot answer; return what is said."""
+    """Call every method with an engine that cannot answer; return the errors."""
     [image] = (await docker.find([Source("small")])).values()
     assert isinstance(image, Failure)
     failures = [image]
@@ -349,7 +349,7 @@ async def test_a_silent_engine_is_given_up(
 
 
 def commands_in(folder: Path, **scripts: str) -> str:
-    """Make commands, and the shell that starts ours; return a PATH of nothing else."""
+    """Make commands, and the shell that starts ours; return a PATH with nothing else."""
     folder.mkdir()
     (folder / "sh").symlink_to("/bin/sh")
     for name, script in scripts.items():
@@ -380,7 +380,7 @@ async def test_no_docker_command(
 async def test_bytes_that_are_no_text(
     front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: Engine, script: str
 ) -> None:
-    """A stand-in for docker says it: the real one was never seen to."""
+    """A fake docker prints it: the real one never did."""
     environ = {**engine.environ, "PATH": commands_in(tmp_path / "bin", docker=script)}
     odd = adapter(environ, monkeypatch, tmp_path)
     reference = target(front)

@@ -1,4 +1,4 @@
-"""An engine whose socket goes away for two seconds in the middle of a run, with all connections."""
+"""An engine whose socket disappears for two seconds during a run, with all connections."""
 
 import socket
 import threading
@@ -30,7 +30,7 @@ def engine() -> Iterator[Engine]:
 
 
 class Door:
-    """A socket before the engine's that can be closed: nobody gets in, and all are disconnected."""
+    """A proxy for the engine's socket that can be closed, which breaks all connections."""
 
     def __init__(self, path: Path, engine: Path) -> None:
         self.path = path
@@ -83,7 +83,7 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
 
 @contextmanager
 def restarting(door: Door, front: Front) -> Iterator[None]:
-    """Shut the door for two seconds once the first upload has begun."""
+    """Close the socket for two seconds once the first upload has begun."""
 
     def restart() -> None:
         wait_until(lambda: front.stats().count(Step.UPLOAD_POST) > 0)

@@ -1,4 +1,4 @@
-"""What the front promises, before a real registry."""
+"""The front's promises, with a real registry."""
 
 import base64
 import hashlib
@@ -61,7 +61,7 @@ def put_blob(client: httpx2.Client, repository: str, content: bytes) -> httpx2.R
 
 
 def manifest(client: httpx2.Client, repository: str, text: str = "one") -> bytes:
-    """Upload what a manifest needs, and return a manifest that differs by `text`."""
+    """Upload the blobs of a manifest, and return the manifest, which differs by `text`."""
     config = json.dumps({"comment": text}).encode()
     assert put_blob(client, repository, config).status_code == 201
     return json.dumps(

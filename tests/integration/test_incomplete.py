@@ -1,4 +1,4 @@
-"""An index of which the engine has a part: the result does not depend on its size."""
+"""An index that the engine has only in part: the result does not depend on its size."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(300)
 
 PLATFORMS = ("amd64", "arm64", "s390x")
 SIZES = {"small": 1 << 40, "large": 1}
-"""From how many bytes an image is a large one, so that this one is or is not."""
+"""Thresholds of a large image in bytes, below and above this one's size."""
 
 Pull = Callable[..., str]
 
@@ -33,7 +33,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def pulled(engine: Engine, registry: Registry) -> Iterator[Pull]:
-    """Push an index of three platforms, and pull some of them into an engine that had none."""
+    """Push an index of three platforms, and pull some of them into an engine without any."""
     name = f"{registry.address}/acme/{token_hex(4)}:1"
     images = [
         Loadable(layers=(layer_of(file("of", f"{name} {each}".encode())),), architecture=each)

@@ -1,4 +1,4 @@
-"""The command as a stranger installs it: the built wheel in an empty environment, nothing else."""
+"""The installed command: the built wheel in an empty environment."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def output(*words: str | Path, environ: Mapping[str, str] | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel and install it, with what it asks for in the locked versions."""
+    """Build the wheel and install it, with its dependencies in the locked versions."""
     folder = tmp_path_factory.mktemp("installed")
     output(uv(), "build", "--quiet", "--wheel", "--out-dir", folder, ROOT)
     locked = output(
@@ -65,8 +65,8 @@ def test_an_empty_environment_needs_nothing_but_the_wheel(
     targets = tuple(f"{registry.address}/acme/installed:{tag}" for tag in ("1", "latest"))
     assert "would be pushed" in output(command, *source, "--dry-run", *targets, environ=bare)
     report = tmp_path / "report.json"
-    told = output(command, *source, "--report-file", report, *targets, environ=bare)
-    assert told.startswith("✅ 2 of 2 ")
+    printed = output(command, *source, "--report-file", report, *targets, environ=bare)
+    assert printed.startswith("✅ 2 of 2 ")
     page = output(command, "report", "--format", "html", report, environ=bare)
     assert page.lower().startswith("<!doctype html>")
 

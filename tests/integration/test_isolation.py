@@ -19,10 +19,10 @@ pytestmark = pytest.mark.timeout(300)
 TAGS = 6
 LAYERS, LAYER = 4, 2_000_000
 SPACE = "3MB"
-"""Temporary space for a layer and a half, where each image has four."""
+"""Temporary space for one and a half layers; each image has four."""
 
 SLOW = Behaviour(takes={Step.UPLOAD_PUT: 0.4, Step.MANIFEST_PUT: 0.4})
-"""As a registry far away, so that what an engine and two processors take is not all."""
+"""Like a distant registry, so that not all of the time is that of the engine and the processors."""
 
 LONGER, LATER = 1.2, 1.0
 
@@ -37,13 +37,13 @@ def engine() -> Iterator[Engine]:
 
 @contextmanager
 def answering(answer: Answer) -> Iterator[str]:
-    """Give the address of a registry that answers everything so."""
+    """Yield the address of a registry that answers everything so."""
     with running_front(MemoryRegistry(), Behaviour(rules=(Rule(answer=answer),))) as front:
         yield front.address
 
 
 def dead(way: str) -> AbstractContextManager[str]:
-    """Give the address of a registry that is dead in this way."""
+    """Yield the address of a registry that is dead in this way."""
     match way:
         case "refuses connections":
             return closed_address()
@@ -84,7 +84,7 @@ def alone(
     registry: Registry,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> float:
-    """Give the seconds that it takes the healthy registry's tags alone."""
+    """Return the seconds for the healthy registry's tags alone."""
     folder = tmp_path_factory.mktemp("alone")
     return pushed_in(folder, engine, module_front, registry, timeout=60)
 

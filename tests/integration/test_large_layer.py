@@ -23,15 +23,15 @@ PIECE = 1 << 20
 SIZE = 1 << 30
 
 MEMORY = 100 * 10**6
-"""Bytes; 60 MB were measured, for any size."""
+"""Bytes; 60 MB were measured for any size."""
 
 DISK = 10 * 10**6
-"""Bytes: what Python compiles, if it does; no part of a layer that is worth the name."""
+"""Bytes: room for modules that Python compiles, and far less than a layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Large:
-    """What one push of a large layer took, in seconds and bytes."""
+    """The cost of one push of a large layer, in seconds and bytes."""
 
     source: str
     seconds: float
@@ -40,7 +40,7 @@ class Large:
 
 
 def large_layout(folder: Path, size: int) -> str:
-    """Write a layout whose one layer has `size` bytes, a MiB of random ones again and again."""
+    """Write a layout whose one layer has `size` bytes, a repeated MiB of random ones."""
     made, piece, found = Made(), os.urandom(PIECE), hashlib.sha256()
     layer = folder / "layer"
     with layer.open("wb") as file:

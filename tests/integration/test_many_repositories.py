@@ -63,7 +63,7 @@ def test_an_image_is_read_once_however_many_repositories_it_goes_to(
 
 def test_five_repositories_take_little_longer_than_one(world: World, mounts: bool) -> None:
     _, one = push(world, ["acme/other"])
-    if mounts:  # what is there already would be mounted from there
+    if mounts:  # blobs that are there already would be mounted from there
         for digest in world.registry.blobs("acme/other"):
             world.registry.forget("acme/other", digest)
     _, five = push(world, REPOSITORIES)

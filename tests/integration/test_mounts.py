@@ -98,7 +98,7 @@ async def test_a_base_that_may_only_be_read_is_mounted_from(front: Front) -> Non
     assert (result.transfer.blobs_mounted, result.transfer.bytes_sent) == (len(LAYERS) + 1, 0)
     stats = front.stats()
     assert (stats.blob_uploads, stats.blob_mounts) == ({}, {app.name: len(LAYERS) + 1})
-    # one token for the repository, one for looks and mounts
+    # one token for the repository, one for reads of the origin and mounts
     assert stats.count(Step.TOKEN) == 2
 
 

@@ -30,7 +30,7 @@ MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.ima
 
 @pytest.fixture(scope="module", params=["trixie", "sid"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Give an engine with a containerd store, before and after those that save one platform."""
+    """Yield engines with a containerd store, without and with the option to save one platform."""
     name = f"pl-{token_hex(3)}"
     with running_engine(name, release=request.param, store="containerd") as engine:
         engine.build(DOCKERFILE, "--platform", PLATFORMS, "--tag", "multi:1", files=FILES)

@@ -1,4 +1,4 @@
-"""The look before the queue, with real parts: one reset connection changes nothing."""
+"""The preflight with real parts: one reset connection changes nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +40,7 @@ def front(registry: Registry) -> Iterator[Front]:
 def twenty(
     engine: Engine, front: Front, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> list[str]:
-    """Give twenty tags of a repository of their own, with the engine in the environment."""
+    """Push twenty tags of a new repository, with the engine in the environment."""
     for name in ("DOCKER_HOST", "PATH"):
         monkeypatch.setenv(name, engine.environ[name])
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))

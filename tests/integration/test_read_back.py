@@ -1,4 +1,4 @@
-"""What we carried from every engine and store, read back by every other one and by skopeo."""
+"""Images uploaded from every engine and store, pulled by every other one and by skopeo."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ ENGINES = (*CLASSIC, *CONTAINERD)
 FIRST = (
     folder("data"),
     file("data/large", Random(1).randbytes(1_500_000)),
-    # behind its target in the alphabet too, which is the order of an export
+    # after its target also in alphabetical order, which is the order of an export
     file("data/linked", type=tarfile.LNKTYPE, linkname="data/large"),
     file("data/symbolic", mode=0o777, type=tarfile.SYMTYPE, linkname="large"),
     file("data/removed", b"the next layer removes it"),
@@ -73,7 +73,7 @@ OTHERS = (
 
 
 def image_of(origin: str) -> Loadable:
-    """Return an image of which no engine has anything that came from another origin."""
+    """Return an image that shares nothing with images of another origin in any engine."""
     return Loadable(layers=(layer_of(*FIRST, file("origin", origin.encode())), *OTHERS))
 
 
@@ -96,7 +96,7 @@ def front(registry: Registry) -> Iterator[Front]:
 
 @pytest.fixture(scope="module")
 def engines() -> Iterator[Mapping[str, Engine]]:
-    """Give all engines, without any image."""
+    """Yield all engines, without any image."""
     with ExitStack() as stack:
         running = {}
         for name in ENGINES:
@@ -108,14 +108,14 @@ def engines() -> Iterator[Mapping[str, Engine]]:
 
 @contextmanager
 def loaded(engine: Engine, archive: bytes, *names: str) -> Iterator[None]:
-    """Have the images of an archive in the engine while the block runs."""
+    """Load the images of an archive into the engine while the block runs."""
     engine.docker("load", "--quiet", stdin=archive)
     yield
     engine.docker("image", "rm", "--force", *names)
 
 
 def push(engine: Engine, source: str, target: str, folder: Path) -> StepOfJob:
-    """Carry an image into the registry, and check that it is whole there."""
+    """Upload an image to the registry, and check that it is complete there."""
     inputs = {"tags": target, "source": source, "transport": "direct"}
     step = Job(folder, engine).run_here(inputs)
     assert step.status == 0, step.log
@@ -127,7 +127,7 @@ def push(engine: Engine, source: str, target: str, folder: Path) -> StepOfJob:
 def pushed(
     engines: Mapping[str, Engine], front: Front, tmp_path_factory: pytest.TempPathFactory
 ) -> Mapping[str, str]:
-    """Carry each engine's image; give their digests. ``target`` says where they are."""
+    """Upload each engine's image; return their digests. ``target`` returns their references."""
     digests = {}
     for name, engine in engines.items():
         with loaded(engine, archive_of({"whole:1": image_of(name)}), "whole:1"):
@@ -157,10 +157,10 @@ def test_docker_pull_brings_the_same_image(
 def check_pulled(
     engine: Engine, reference: str, identifier: str, image: Loadable, front: Front
 ) -> None:
-    """Pull an image that the engine has nothing of, and look at all that it says and holds."""
+    """Pull an image into an engine that has no part of it, and inspect its config and files."""
     front.reset()
     engine.docker("pull", "--quiet", reference)
-    # the front may see the end of an answer later than the engine does
+    # the front may see the end of an answer later than the engine
     wait_until(lambda: front.stats().count(Step.BLOB_GET) >= len(set(image.layers)))
     try:
         inspected = json.loads(engine.docker("image", "inspect", reference))[0]
@@ -173,7 +173,7 @@ def check_pulled(
 
 
 def exported(engine: Engine, reference: str, image: Loadable) -> Mapping[str, object]:
-    """Return the files of a container, without those that the engine itself puts there."""
+    """Return the files of a container, without those that the engine itself adds."""
     container = engine.docker("create", "--network", "none", reference)
     try:
         export = subprocess.run(
@@ -219,7 +219,7 @@ def test_skopeo_reads_the_same_image(
 def pushed_index(
     engines: Mapping[str, Engine], front: Front, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Carry the index from each containerd store, and have docker push it beside."""
+    """Upload the index from each containerd store, and also push it with docker."""
     for name in CONTAINERD:
         engine, theirs = engines[name], target(front, name, "docker")
         with loaded(engine, INDEX_ARCHIVE, "multi:1"):

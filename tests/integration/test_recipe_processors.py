@@ -1,4 +1,4 @@
-"""The digests of layers on emulated processors, older and newer than this machine's: the same."""
+"""The digests of layers are the same on emulated older and newer processors."""
 
 import platform
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from tests.support.engines import ROOT, script_environment
 
 PROCESSORS = ("Nehalem", "Haswell", "max")
-"""SSE4.2 and no AVX; AVX2 and no AVX-512; all that the emulator has."""
+"""SSE4.2 without AVX; AVX2 without AVX-512; everything that the emulator has."""
 
 PROGRAM = """
 import hashlib, sys

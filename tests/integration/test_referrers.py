@@ -1,4 +1,4 @@
-"""`referrers: true`: signatures, SBOMs and attestations come along, and none gets lost."""
+"""`referrers: true`: signatures, SBOMs and attestations are copied, and none is lost."""
 
 import json
 from collections.abc import Iterator
@@ -48,13 +48,13 @@ class Pair:
         return self.target.run({**given, **more})
 
     def listed(self, subject: str) -> list[str]:
-        """Return what a client of the target finds to refer to `subject`."""
+        """Return the referrers of `subject` that a client of the target finds."""
         if self.target.registry.serves.referrers:
             return self.target.registry.referring(COPY, subject)
         return listed_by_tag(self.target.registry, COPY, subject)
 
     def writes(self) -> list[str]:
-        """Return under what manifests were written at the target, in order."""
+        """Return the references under which manifests were written at the target, in order."""
         return [entry.reference for entry in self.target.requests(Step.MANIFEST_PUT)]
 
 
@@ -73,7 +73,7 @@ def running_pair(folder: Path, *, source_api: bool, target_api: bool) -> Iterato
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Give two registries, neither with a referrers API, as ghcr.io has none."""
+    """Yield two registries without a referrers API, like ghcr.io."""
     with running_pair(tmp_path, source_api=False, target_api=False) as pair:
         yield pair
 

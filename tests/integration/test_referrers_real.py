@@ -55,24 +55,24 @@ class Oras:
         return done.stdout
 
     def push(self, name: str) -> str:
-        """Push an artifact, the same whenever that is; return its digest."""
+        """Push an artifact with the same bytes at any time; return its digest."""
         created = "org.opencontainers.image.created=2026-01-01T00:00:00Z"
         words = ("--artifact-type", "app/x", "--annotation", created, name, "layer")
         return self._digest("push", "--plain-http", *words)
 
     def attach(self, name: str, artifact_type: str, file: str) -> str:
-        """Attach a file to what `name` names; return the digest of the referrer."""
+        """Attach a file to `name`; return the digest of the referrer."""
         return self._digest("attach", "--plain-http", "--artifact-type", artifact_type, name, file)
 
     def _digest(self, *words: str) -> str:
         return str(json.loads(self.run(*words, "--format", "json"))["digest"])
 
     def discover(self, name: str) -> dict[str, list[str]]:
-        """Return the types of what refers to `name`, each with the types of what refers to it."""
-        told = json.loads(self.run("discover", "--plain-http", "--format", "json", name))
+        """Return the types of the referrers of `name`, each with the types of its own referrers."""
+        listed = json.loads(self.run("discover", "--plain-http", "--format", "json", name))
         found: dict[str, list[str]] = {}
         repository = name.partition("@")[0].rpartition(":")[0]
-        for each in told["manifests"]:
+        for each in listed["manifests"]:
             below = self.discover(f"{repository}@{each['digest']}") if "@" not in name else {}
             found[each["artifactType"]] = [*found.get(each["artifactType"], []), *below]
         return found
@@ -140,7 +140,7 @@ def test_a_layout_copied_by_oras_includes_its_referrers(
 
 
 def test_many_writers_of_one_list_lose_nothing(oras: Oras, tmp_path: Path) -> None:
-    """Four runs of ours with a referrer each, all at once, into one repository."""
+    """Four parallel runs with a referrer each, to one repository."""
     with docker_registry() as registry:
         names = [f"{registry}/acme/base-{number}" for number in range(4)]
         for number, name in enumerate(names):
@@ -158,7 +158,7 @@ def test_many_writers_of_one_list_lose_nothing(oras: Oras, tmp_path: Path) -> No
 
 
 class Cosign:
-    """A version of the cosign command with a key of its own; nothing is asked on the internet."""
+    """A version of the cosign command with its own key; makes no request to the internet."""
 
     def __init__(self, command: str, folder: Path) -> None:
         self._command = command
@@ -179,7 +179,7 @@ class Cosign:
         self._run("attest", *self._signing, "--predicate=predicate.json", "--type=spdxjson", image)
 
     def finds(self, what: str, image: str, *more: str) -> bool:
-        """Say whether `verify` or `verify-attestation` accepts an image."""
+        """Return whether `verify` or `verify-attestation` accepts an image."""
         words = ("--key=cosign.pub", "--insecure-ignore-tlog", "--allow-http-registry", *more)
         return self._call(what, *words, image).returncode == 0
 

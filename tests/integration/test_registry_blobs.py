@@ -1,4 +1,4 @@
-"""Blobs on their way into a real registry, through a front that misbehaves."""
+"""Uploads of blobs to a real registry, through a front with faults."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ def content_of(registry: Registry, repository: Repository, blob: Bytes) -> bytes
 
 
 def bytes_of_uploads(registry: Registry, repository: Repository) -> int:
-    """Return how much the registry has written of uploads that are not ended."""
+    """Return how many bytes the registry has written of unfinished uploads."""
     data = registry.folder.glob(f"**/repositories/{repository.name}/_uploads/*/data")
     return sum(path.stat().st_size for path in data)
 
@@ -94,7 +94,7 @@ async def test_sends_a_blob_in_two_requests(
 async def test_starts_again_if_the_registry_cannot_continue(
     front: Front, registry: Registry
 ) -> None:
-    # docker's registry signs how far an upload has come into its location, and knows no other
+    # docker's registry signs an upload's progress in its location, and accepts no other
     blob, to = Bytes("broken", breaks_at=2_000_000), repository(front, "broken")
     async with RegistryClient({}) as client:
         upload = client.upload(to, blob)

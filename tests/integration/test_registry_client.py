@@ -1,4 +1,4 @@
-"""The registry client before a real registry, behind a front that misbehaves on order."""
+"""The registry client with a real registry, behind a front with configured faults."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def digest_of(raw: bytes) -> Digest:
 def upload(
     address: str, name: str, text: str = "one", auth: tuple[str, str] | None = None
 ) -> Manifest:
-    """Upload what a manifest needs past the front, and return a manifest that differs by text."""
+    """Upload the blobs of a manifest past the front; return the manifest, which differs by text."""
     config = json.dumps({"comment": text}).encode()
     with httpx2.Client(base_url=f"http://{address}", auth=auth, timeout=30) as client:
         location = client.post(f"/v2/{name}/blobs/uploads/").headers["Location"]
@@ -69,7 +69,7 @@ def upload(
 
 @pytest.fixture
 def image(front: Front, request: pytest.FixtureRequest) -> Repository:
-    """Name a repository of its own for each test, behind the front."""
+    """Return a separate repository for each test, behind the front."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name).strip("-").lower()
     return Repository(front.address, f"acme/{'-'.join(filter(None, name.split('-')))}")
 
@@ -86,8 +86,8 @@ def client_of(front: Front, **options: object) -> RegistryClient:
 async def evidence_of(call: Awaitable[object]) -> ErrorInfo:
     with pytest.raises(PushError) as raised:
         await call
-    told = "".join(traceback.format_exception(raised.value))
-    assert USER.password not in told
+    traceback_text = "".join(traceback.format_exception(raised.value))
+    assert USER.password not in traceback_text
     return raised.value.evidence
 
 
@@ -119,7 +119,7 @@ async def test_one_token_serves_a_repository_until_the_registry_forgets_it(
         await client.put(image, "v1", manifest)
         await client.put(image, "v2", manifest)
         assert front.stats().count(Step.TOKEN) == 1
-        # a doorkeeper who knows none of the tokens handed out so far
+        # a new authentication, which knows none of the tokens issued so far
         front.set(Behaviour(auth=TOKENS.model_copy(update={"expires_in": 200.0})))
         await client.put(image, "v3", manifest)
     assert steps(front) == [
@@ -185,7 +185,7 @@ async def test_writers_without_credentials_are_refused(front: Front, image: Repo
     front.set(Behaviour(auth=TOKENS.model_copy(update={"anonymous": {"*": {"pull"}}})))
     async with RegistryClient({}) as client:
         evidence = await evidence_of(client.head(image, "v1"))
-    # the token that is asked for is one for writing
+    # a token for writing is requested
     assert (evidence.status, evidence.message) == (401, "token service: authentication required")
 
 
@@ -267,7 +267,7 @@ async def test_a_throttle_names_its_wait_in_text_and_header(
         by_head = await evidence_of(client.head(image, "v1"))
         by_get = await evidence_of(client.get(image, "v1"))
     assert (by_head.status, by_get.status, by_get.code) == (429, 429, "TOOMANYREQUESTS")
-    # a minute from the first look on, less what has passed of it
+    # a minute from the first read on, less the time since
     for evidence in (by_head, by_get):
         assert evidence.retry_after is not None
         assert 30 < evidence.retry_after <= 60
@@ -349,7 +349,7 @@ async def test_a_closed_port() -> None:
 async def test_a_host_that_does_not_exist() -> None:
     async with RegistryClient({}) as client:
         evidence = await evidence_of(client._session.endpoint("registry.invalid"))
-    # a machine without any name server cannot know that there is no such host
+    # a machine without a name server cannot know that the host does not exist
     assert evidence.kind in {Kind.HOST_UNKNOWN, Kind.NETWORK}
 
 
@@ -401,7 +401,7 @@ async def listening(context: ssl.SSLContext | None) -> AsyncIterator[tuple[str, 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    """Make a certificate that no authority signed."""
+    """Create a certificate that no authority signed."""
     folder = tmp_path_factory.mktemp("tls")
     request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     files = ["-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=localhost"]
@@ -416,7 +416,7 @@ async def test_connections_are_used_again(certificate: ssl.SSLContext) -> None:
         async with listening(context) as (address, counts), RegistryClient({}) as client:
             for number in range(4):
                 assert await client.head(Repository(address, "a/b"), f"v{number}") is None
-        # plain: the first connection was the question whether TLS is spoken
+        # plain: the first connection was the attempt with TLS
         assert counts == ([0, 5] if context is None else [5])
 
 

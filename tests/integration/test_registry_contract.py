@@ -1,4 +1,4 @@
-"""What our client finds at every registry: two real ones of different makers, and ours in memory.
+"""The contract of every registry: two real ones of different makers, and ours in memory.
 
 Where they differ it is in `Served`, so that a registry which changes its mind fails a test.
 """
@@ -33,7 +33,7 @@ NOTHING = Digest(f"sha256:{'0' * 64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
-    """A registry, and what it does in its own way.
+    """A registry and its deviations.
 
     - `mounts`: a blob of another repository is there after a mount.
     - `shares_blobs`: a blob of one repository is there in all of them.

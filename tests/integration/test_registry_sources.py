@@ -1,4 +1,4 @@
-"""From one registry to another with no engine: what goes wrong at the source is the source's."""
+"""Copies between registries without an engine: failures of the source are reported as such."""
 
 import json
 import os
@@ -35,14 +35,14 @@ LARGE = 20 << 20
 
 @pytest.fixture
 def front() -> Iterator[Front]:
-    """Give a front before an empty registry, where nothing of another test is found."""
+    """Yield a front before an empty registry, without blobs of another test."""
     with running_registry() as registry, running_front(registry.address) as front:
         yield front
 
 
 @pytest.fixture
 def source() -> Iterator[Front]:
-    """Give a front before a registry of its own that holds `acme/base:1`."""
+    """Yield a front before its own registry that holds `acme/base:1`."""
     with running_registry() as registry, running_front(registry.address) as front:
         fill(front)
         front.reset()
@@ -75,7 +75,7 @@ def fill(
 
 
 def push(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    """Run the command where neither docker nor a socket is to be found."""
+    """Run the command without docker or a socket."""
     environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
     done = subprocess.run(
         [COMMAND, "--format", "json", "--backoff-initial", "200ms", *options],
@@ -116,7 +116,7 @@ def test_an_index_arrives_byte_for_byte_each_blob_once(
 
 @pytest.mark.anyio
 async def test_a_large_blob_comes_in_pieces_that_are_worth_it(source: Front) -> None:
-    """See more bytes in a piece than the library reads of its own accord (64 KiB)."""
+    """A piece has more bytes than the library reads by default (64 KiB)."""
     amd64 = json.loads(raw(source, "acme/base", "1"))["manifests"][0]["digest"]
     layer = json.loads(raw(source, "acme/base", amd64))["layers"][1]["digest"]
     async with RegistryClient({}) as client:
@@ -164,7 +164,7 @@ def test_one_platform_is_chosen(source: Front, front: Front, tmp_path: Path) -> 
 def test_a_failing_source_is_read_again_and_does_not_lower_the_targets_limit(
     answer: Answer, source: Front, front: Front, tmp_path: Path
 ) -> None:
-    """Twice it gives no large layer, or half of it; meanwhile another source lands."""
+    """The source twice sends none or half of its large layer; meanwhile another source lands."""
     digest, layer = next(iter(fill(source, "acme/troubled", seed=8).items()))
     if answer.connection == "midway":
         answer = answer.model_copy(update={"body": layer.decode()})
@@ -200,7 +200,7 @@ def test_a_failing_source_is_read_again_and_does_not_lower_the_targets_limit(
 def test_a_source_that_rejects_a_token_is_asked_with_a_new_one(
     renewed: bool, source: Front, front: Front, tmp_path: Path
 ) -> None:
-    """Refuse layers with 401, once or always; the latter is for good."""
+    """Refuse layers with 401, once or always; the latter is permanent."""
     fill(source, "acme/guarded", seed=8)
     auth = Auth(mode="token", anonymous={"*": frozenset({"pull"})})
     challenge = f'Bearer realm="http://{source.address}/token",service="ghcr.io"'
@@ -304,7 +304,7 @@ def test_the_wait_that_a_source_asks_for_is_kept_by_all_its_blobs(
 def test_the_wait_that_a_source_asks_for_is_kept_by_its_other_images(
     source: Front, front: Front, tmp_path: Path
 ) -> None:
-    """Let the source throttle the first request for a blob, of whatever image it is."""
+    """Let the source throttle the first request for a blob of any image."""
     for seed, name in enumerate(("acme/one", "acme/two")):
         fill(source, name, seed=20 + seed, large=50_000)
     source.reset()
@@ -325,7 +325,7 @@ def test_the_wait_that_a_source_asks_for_is_kept_by_its_other_images(
 def test_a_wait_beyond_the_deadline_delays_no_other_image_of_the_source(
     source: Front, front: Front, tmp_path: Path
 ) -> None:
-    """Let the source ask one image to wait for six hours, as Docker Hub's pull limit does."""
+    """Let the source name a wait of six hours for one image, as Docker Hub's pull limit does."""
     for seed, name in enumerate(("acme/one", "acme/two")):
         fill(source, name, seed=20 + seed, large=50_000)
     throttled = oci_error(429, "TOOMANYREQUESTS", "pull limit", {"Retry-After": "21600"})

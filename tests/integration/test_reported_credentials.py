@@ -1,4 +1,4 @@
-"""Whose credentials go where: to the registry, to our docker commands, and into no notice."""
+"""Credentials go to their registry and to our docker commands, and into no notice."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def written(folder: Path, text: str) -> dict[str, str]:
 
 
 def shown_by(end: End) -> str:
-    """Return all that a run shows; what it has the runner mask is a command, not a line."""
+    """Return the output of a run, without the commands that make the runner mask secrets."""
     log = [line for line in end.log.splitlines() if not line.startswith("::add-mask::")]
     return "\n".join([*log, end.summary, json.dumps(end.report), str(end.outputs)])
 
@@ -104,7 +104,7 @@ def test_an_unreadable_variable_is_reported_without_its_content(world: World) ->
 def test_a_real_docker_that_reads_the_variable_first_pushes_as_the_inputs_say(
     tmp_path: Path,
 ) -> None:
-    """Of 28.5, which a stale variable has refused where the configuration is right."""
+    """Docker 28.5 is refused with a stale variable although its configuration is right."""
     with (
         running_engine(f"variable-{token_hex(3)}", release="sid") as engine,
         running_registry((USER, SECRET)) as registry,
@@ -131,7 +131,7 @@ def test_a_real_docker_that_reads_the_variable_first_pushes_as_the_inputs_say(
         assert end.outcomes == {name: "pushed"}
 
 
-# --- whose registry the job's token is for
+# --- the registry of the job's token
 
 SERVER = {"GITHUB_SERVER_URL": "https://git.example"}
 JOB = "ghs_token-of-the-server"

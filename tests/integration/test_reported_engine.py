@@ -1,4 +1,4 @@
-"""What people reported of engines and their images (docs/reported.md, second section)."""
+"""Public reports about engines and their images (docs/reported.md, second section)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ def _large_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def containerd(folder: Path, size: str, says: Sequence[Says] = ()) -> Iterator[World]:
-    """Run a world whose engine has the containerd store, and `app:1` of that size in it."""
+    """Run a world whose engine has a containerd store with `app:1` of that size."""
     app = image(layers=1, size=SIZES[size])
     with running_world(folder, images={"app:1": app}, store="containerd", says=says) as world:
         yield world
@@ -65,7 +65,7 @@ def test_after_a_permanent_failure_of_docker_push_we_upload(
         assert calls(world, "image push") == (size == "large")
 
 
-# -- what an engine says of its own images ------------------------------------------------------
+# -- an engine's errors about its own images ----------------------------------------------------
 
 GONE = f"sha256:{'0' * 64}"
 
@@ -202,7 +202,7 @@ def test_json_of_another_shape_fails_the_targets_of_that_image_alone(
 
 @pytest.mark.parametrize("transport", ["direct", "engine"])
 def test_content_trust_signs_nothing_and_fails_nothing(tmp_path: Path, transport: str) -> None:
-    """Here the command says whether it saw the variable, which would have it sign and fail."""
+    """The fake command reports the variable, which would make docker sign, and fail."""
     with running_world(tmp_path) as world:
         assert world.docker is not None
         command = world.docker.calls_file.parent / "docker"

@@ -27,7 +27,7 @@ TARGETS = {
 
 @contextmanager
 def proxy(status: int) -> Iterator[tuple[str, list[str]]]:
-    """Answer every request with ``status``, and the login that it came with; give what it was."""
+    """Run a proxy that answers every request with ``status``; yield its address."""
     seen = list[str]()
 
     class Handler(BaseHTTPRequestHandler):
@@ -55,7 +55,7 @@ def proxy(status: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def check_refused(end: End, variable: str, word: str) -> None:
-    """Check that all failed for the proxy's sake, after few requests, and no secret shows."""
+    """Check that all failed because of the proxy, after few requests, without showing a secret."""
     assert set(end.outcomes.values()) == {"failed"}, end.log
     for name in end.outcomes:
         failure = end.failure(name)
@@ -138,7 +138,7 @@ HOSTS = Path("/home/runner/work/app/app")
 
 @pytest.fixture
 def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Front, Authority]]:
-    """Give a registry called registry.test, no loopback name, whose authority lacks extensions."""
+    """Yield a registry called registry.test, no loopback name, whose authority lacks extensions."""
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host: object, *more: object, **named: object) -> object:

@@ -1,4 +1,4 @@
-"""Reads that fail where writes work: what is written all the same, and what is said of it."""
+"""Reads that fail although writes work: what is still written, and how it is reported."""
 
 import pytest
 from tests.support.cases import World, image

@@ -1,4 +1,4 @@
-"""What registries refuse in words of their own: tried as often as it helps, told for what it is."""
+"""Refusals with registries' own texts: retried as often as it helps, reported with their cause."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from ghcr_push.sources.saved import SavedImages
 
 
 def in_detail(detail: dict[str, str]) -> Answer:
-    """Return an answer that says why in its detail only."""
+    """Return an answer with the reason in its detail only."""
     error = {"code": "MANIFEST_INVALID", "message": "manifest invalid", "detail": detail}
     return Answer(status=400, body=json.dumps({"errors": [error]}))
 
@@ -182,7 +182,7 @@ def test_an_unknown_failure_has_details_for_a_maintainer(world: World) -> None:
     assert end.outcomes == {"acme/app:1": "failed", "acme/app:2": "pushed"}
     failure = end.failure("acme/app:1")
     assert failure["kind"] == "unknown"
-    for told in (
+    for detail in (
         "PUT http://",
         "/v2/acme/app/manifests/1",
         "HTTP 400 Bad Request",
@@ -190,7 +190,7 @@ def test_an_unknown_failure_has_details_for_a_maintainer(world: World) -> None:
         "1234:5678",
         "short and stout",
     ):
-        assert told in failure["details"]
+        assert detail in failure["details"]
     assert "For a bug report" in end.summary
     assert "kettle/1.0" in end.summary
     for secret in (TOKEN, "verysecret", "abcdef123456"):
@@ -226,7 +226,7 @@ def test_an_internal_error_has_its_traceback(world: World, monkeypatch: pytest.M
 def test_an_internal_error_at_one_source_fails_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: type, method: str
 ) -> None:
-    """Of three sources, the first that is looked at by that port."""
+    """Raises an error for the first of three sources."""
     faulty = iter([LookupError("no such wheel")])
     real = getattr(port, method)
 
@@ -274,7 +274,7 @@ REFUSED = {
 def test_the_advice_for_one_refused_tag_names_rules_for_tags(
     world: World, answer: Answer, kind: str, tries: int, *, there: bool
 ) -> None:
-    """Whether its layers go up in this run or are there already."""
+    """Both if its layers are uploaded in this run and if they are there already."""
     if there:
         world.push("acme/app:0")
     refuses(world, answer, Step.MANIFEST_PUT, reference="1")
@@ -302,7 +302,7 @@ def test_the_advice_for_a_repository_that_refuses_every_tag_names_permissions(wo
 
 
 def test_the_advice_for_a_repository_that_accepts_no_tag_names_permissions(world: World) -> None:
-    """Though it lets an upload begin."""
+    """Although it allows an upload to start."""
     world.push("acme/app:0")
     refuses(world, NO_ACCESS, Step.MANIFEST_PUT)
     end = world.push("acme/app:1", "acme/app:2", "acme/other:1", "acme/app:3")

@@ -1,4 +1,4 @@
-"""Uploads that break, are cut off, or may not go on: sent again as often as it helps."""
+"""Uploads that break, are cut off, or cannot be continued: sent again as often as it helps."""
 
 import json
 import os
@@ -22,7 +22,7 @@ RESET = Answer(connection="reset")
 
 
 def cut(after: int, *, first: int | None = None) -> tuple[Rule, ...]:
-    """Break every PUT and PATCH of more than so many bytes there."""
+    """Return rules that break every PUT and PATCH of more than so many bytes."""
     return tuple(
         Rule(
             match=on(step, larger_than=after),
@@ -37,13 +37,13 @@ def cut(after: int, *, first: int | None = None) -> tuple[Rule, ...]:
 
 @pytest.fixture
 def large(tmp_path: Path) -> Iterator[World]:
-    """Give a world whose image has a layer of 9 MiB."""
+    """Yield a world whose image has a layer of 9 MiB."""
     with running_world(tmp_path, images={"app:1": LARGE}) as world:
         yield world
 
 
 def wholes(world: World) -> int:
-    """Return how often the layer was begun as a whole."""
+    """Return how often an upload of the whole layer began."""
     return sum(entry.size > 8 * MIB for entry in world.requests(Step.UPLOAD_PUT))
 
 
@@ -143,7 +143,7 @@ def test_a_blob_whose_uploads_are_cut_off_for_good_fails_within_its_attempts(
 
 
 def mounts(world: World) -> list[tuple[str, str]]:
-    """Return the origin and the repository of each mount that was asked for."""
+    """Return the origin and the repository of each requested mount."""
     asked = ((entry, re.search("from=([^&]+)", entry.path)) for entry in world.requests(POST))
     return [(found[1], entry.repository) for entry, found in asked if found]
 
@@ -162,7 +162,10 @@ def test_a_mount_is_refused_once_and_then_blobs_are_sent(tmp_path: Path, status:
         asked = mounts(world)
         assert asked
         assert len(set(asked)) == len(asked)
-        if status in (401, 403):  # whoever may not read an origin, may not for any repository
+        if status in (
+            401,
+            403,
+        ):  # an account that may not read an origin may not do so for any repository
             origins = [origin for origin, _ in asked]
             assert len(set(origins)) == len(origins)
         assert end.report["limit_changes"] == []

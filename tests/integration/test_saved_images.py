@@ -1,4 +1,4 @@
-"""Real engines' saved images, of every release and store, carried into a real registry and back."""
+"""Images saved by real engines of every release and store, uploaded and pulled again."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from tests.support.engines import SCRIPTS, Engine, running_engine
 from tests.support.registry import Registry
-from tests.support.uploading import Carried, carry, inspected, reading, save
+from tests.support.uploading import Uploaded, inspected, reading, save, upload_image
 
 from ghcr_push.engine.output import output_of
 from ghcr_push.failures import PushError, classify
@@ -53,7 +53,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the name of an image with a layer that comes twice, and one of several cuts."""
+    """Return the name of an image with a repeated layer and with one of several chunks."""
     build(engine, "saved:1", tmp_path_factory.mktemp("context"))
     return "saved:1"
 
@@ -66,16 +66,16 @@ def build(engine: Engine, name: str, folder: Any, *options: str) -> None:
     engine.docker("build", *options, "--tag", name, str(folder))
 
 
-def target(registry: Registry, name: str = "carried") -> TagReference:
+def target(registry: Registry, name: str = "uploaded") -> TagReference:
     return TagReference(Repository(registry.address, f"{name}/{token_hex(4)}"), "v1")
 
 
-async def carried(
+async def uploaded(
     engine: Engine, image: str, to: TagReference, platform: str | None = None
-) -> Carried:
+) -> Uploaded:
     wanted = inspected(engine, image)
     async with RegistryClient({}) as client:
-        return await carry(engine, image, to, client, image=wanted, platform=platform)
+        return await upload_image(engine, image, to, client, image=wanted, platform=platform)
 
 
 def manifest_of(to: TagReference) -> Any:
@@ -91,7 +91,7 @@ async def test_an_uploaded_image_is_pulled_as_the_same_image(
     engine: Engine, image: str, registry: Registry
 ) -> None:
     to = target(registry)
-    await carried(engine, image, to)
+    await uploaded(engine, image, to)
     before = json.loads(engine.docker("image", "inspect", image))[0]
     engine.docker("pull", str(to))
     after = json.loads(engine.docker("image", "inspect", str(to)))[0]
@@ -102,7 +102,7 @@ async def test_the_manifest_is_what_docker_push_makes(
     engine: Engine, image: str, registry: Registry
 ) -> None:
     ours, theirs = target(registry), target(registry, "docker")
-    await carried(engine, image, ours)
+    await uploaded(engine, image, ours)
     engine.docker("tag", image, str(theirs))
     engine.docker("push", str(theirs))
     mine, docker = manifest_of(ours), manifest_of(theirs)
@@ -115,7 +115,7 @@ async def test_the_manifest_is_what_docker_push_makes(
 
 
 def shape(answer: Any) -> str:
-    """Return a manifest's very text, without the digests and sizes of its layers."""
+    """Return a manifest's text without the digests and sizes of its layers."""
     text = str(answer.text)
     for layer in answer.json()["layers"]:
         text = text.replace(layer["digest"], "DIGEST").replace(f": {layer['size']},", ": SIZE,")
@@ -128,7 +128,7 @@ async def test_every_layer_unpacks_to_its_diff_id(
     wanted = inspected(engine, image)
     if wanted.digest is not None:
         pytest.skip("the containerd store's layers are its own")
-    whole = (await carried(engine, image, to := target(registry))).image
+    whole = (await uploaded(engine, image, to := target(registry))).image
     layers = json.loads(whole.manifests[-1].raw)["layers"]
     for diff_id, layer in zip(wanted.diff_ids, layers, strict=True):
         url = f"http://{registry.address}/v2/{to.repository.name}/blobs/{layer['digest']}"
@@ -138,8 +138,8 @@ async def test_every_layer_unpacks_to_its_diff_id(
 
 async def test_a_second_time_sends_no_blob(engine: Engine, image: str, registry: Registry) -> None:
     to = target(registry)
-    first = await carried(engine, image, to)
-    again = await carried(engine, image, to)
+    first = await uploaded(engine, image, to)
+    again = await uploaded(engine, image, to)
     assert (first.blobs > 0, again.blobs) == (True, 0)
     assert first.image == again.image
 
@@ -148,8 +148,8 @@ async def test_an_image_is_saved_by_its_id_too(
     engine: Engine, image: str, registry: Registry
 ) -> None:
     identifier = json.loads(engine.docker("image", "inspect", image))[0]["Id"]
-    by_name = await carried(engine, image, target(registry))
-    assert (await carried(engine, identifier, target(registry))).image == by_name.image
+    by_name = await uploaded(engine, image, target(registry))
+    assert (await uploaded(engine, identifier, target(registry))).image == by_name.image
 
 
 async def test_the_engines_text_about_a_missing_image_is_quoted(engine: Engine) -> None:
@@ -219,7 +219,7 @@ async def test_an_engine_that_dies_is_a_failure_worth_another_try(tmp_path: Any)
 
 @pytest.fixture(scope="module")
 def pulled(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Yield an engine that pulled an image of two platforms, for its own only."""
+    """Yield an engine that pulled only its own platform of an image of two."""
     to = target(registry, "platforms")
     with running_engine(f"sv-{token_hex(3)}", release="trixie", store="containerd") as builder:
         folder = tmp_path_factory.mktemp("platforms")
@@ -232,7 +232,7 @@ def pulled(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 async def test_the_only_pulled_platform_is_uploaded(pulled: Any, registry: Registry) -> None:
     engine, name = pulled
-    whole = (await carried(engine, name, target(registry))).image
+    whole = (await uploaded(engine, name, target(registry))).image
     assert "only linux/amd64 is in the engine" in (whole.notice or "")
     assert len(whole.manifests) == 1
 
@@ -242,5 +242,5 @@ async def test_a_platform_that_was_not_pulled_is_reported_as_missing(
 ) -> None:
     engine, name = pulled
     with pytest.raises(PushError, match="linux/arm64") as raised:
-        await carried(engine, name, target(registry), "linux/arm64")
+        await uploaded(engine, name, target(registry), "linux/arm64")
     assert classify(raised.value.evidence).kind is Kind.CONTENT_MISSING

@@ -10,7 +10,7 @@ from tests.support.engines import ROOT
 
 SIZE = 1 << 30
 MEGABYTES = 80
-"""Half of what is promised; 30 to 40 were seen, and the interpreter alone has 20."""
+"""Half of the promise; 30 to 40 were measured, and the interpreter alone has 20."""
 
 WRITER = """
 import sys, tarfile

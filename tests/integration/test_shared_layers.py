@@ -1,4 +1,4 @@
-"""Fifty images on eight common layers: no repository is sent one of them twice, in any hurry."""
+"""Fifty images on eight common layers: no repository gets a layer twice, even in parallel."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.timeout(300)
 
 CLASSIC, CONTAINERD = "trixie-classic", "sid-containerd"
 IMAGES = {CLASSIC: 50, CONTAINERD: 12}
-"""The containerd store takes five times as long to load and to forget them."""
+"""The containerd store takes five times as long to load and to remove them."""
 
 PARALLEL = 8
 COMMON = tuple(layer_of(file(f"common-{number}", bytes(1000 * number))) for number in range(8))
 BLOBS = len(COMMON) + 2
-"""Of one image: it has a layer and a config of its own."""
+"""Of one image: it has its own layer and config."""
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_fifty_repositories_mount_what_one_of_them_has(
     for repository, sent in stats.blob_uploads.items():
         assert set(sent.values()) == {1}
         assert len(sent) + stats.blob_mounts.get(repository, 0) == BLOBS
-    # what no repository has yet cannot be mounted, and no more than these are under way at once
+    # a blob that no repository has yet cannot be mounted, and no more than these are in flight
     everywhere = Counter(digest for sent in stats.blob_uploads.values() for digest in sent)
     assert max(everywhere.values()) <= PARALLEL
 
@@ -108,7 +108,7 @@ def test_repositories_that_may_not_mount_get_every_blob_once(
 def test_a_blob_that_another_job_sends_meanwhile_is_not_sent_again(
     job: Job, front: Front, registry: Registry
 ) -> None:
-    """Every blob was looked for and is missing; while the first is sent, the others arrive."""
+    """Every blob was found missing; while the first is sent, another job sends the others."""
     repository = f"meanwhile/{token_hex(4)}"
     front.set(Behaviour(delays={Step.UPLOAD_PUT: 5}))
     inputs = {"source": "shared:0", "transport": "direct", "max-parallel": "1"}
@@ -125,7 +125,7 @@ def test_a_blob_that_another_job_sends_meanwhile_is_not_sent_again(
 
 
 def arrived(front: Front, step: Step) -> list[str]:
-    """Return the blobs of the requests of ``step``; a look may come twice."""
+    """Return the blobs of the requests of ``step``; a read may occur twice."""
     return [entry.reference for entry in front.log() if entry.step is step]
 
 

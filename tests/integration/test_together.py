@@ -15,7 +15,7 @@ ANSWERED = (
 ).encode()
 
 BY_STDIO = {"DOCKER_HOST": "ssh://somebody@engine.test"}
-"""An engine that is asked through the docker command."""
+"""An engine that is reached through the docker command."""
 
 
 @pytest.mark.parametrize("store", ["classic", "containerd"])

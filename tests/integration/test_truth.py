@@ -1,4 +1,4 @@
-"""The report on a tag matches the registry: whole images, kept tags, late answers."""
+"""The report on a tag matches the registry: complete images, kept tags, late answers."""
 
 import threading
 import time
@@ -110,7 +110,7 @@ def test_nothing_is_uploaded_for_tags_that_may_not_be_written(
 
 
 def test_before_is_the_digest_right_before_our_write(world: World) -> None:
-    """Another job moves it after our first look, while an earlier tag is being written."""
+    """Another job moves it after our first read, while an earlier tag is being written."""
     world.front.set(Behaviour(takes={Step.MANIFEST_PUT: 1.5}))
     moved: list[str] = []
 
@@ -190,17 +190,17 @@ def test_a_docker_push_that_failed_for_good_and_did_nothing_is_failed(tmp_path: 
 OTHER = digest_of(b"another platform")
 
 
-@pytest.mark.parametrize(("transport", "told"), [("engine", True), ("auto", False)])
+@pytest.mark.parametrize(("transport", "noticed"), [("engine", True), ("auto", False)])
 def test_another_digest_than_the_engines_own_is_not_silently_accepted(
-    tmp_path: Path, transport: str, told: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, transport: str, noticed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ghcr_push.pushing.group.QUICKER_FROM", 1)
     says = Says(asked="image push *", out=f"1: digest: {OTHER} size: 500\n".encode())
     with running_world(tmp_path, says=[says], store="containerd") as world:
         end = world.push("acme/app:1", transport=transport, verify="false")
         assert end.outcomes == {"acme/app:1": "pushed"}, end.log
-        assert any("in place of" in notice for notice in end.report["notices"]) is told
-        if not told:  # what docker push does otherwise, we carry
+        assert any("in place of" in notice for notice in end.report["notices"]) is noticed
+        if not noticed:  # we upload what docker push would change
             assert end.digest("acme/app:1") == world.registry.digest("acme/app:1") != OTHER
 
 

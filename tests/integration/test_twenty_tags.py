@@ -21,7 +21,7 @@ TAGS = [f"{name}:{tag}" for name in REPOSITORIES for tag in ("1", "1.4", "1.4.2"
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """A source; `read_from` is the front that it is read through, None where it lies on disk."""
+    """A source; `read_from` is the front that it is read through, None if it is on disk."""
 
     source: str
     read_from: Front | None
@@ -29,7 +29,7 @@ class Given:
     folder: Path
 
     def push(self) -> list[str]:
-        """Push it, with neither a docker command nor a socket to be found; return the outcomes."""
+        """Push it without a docker command or socket; return the outcomes."""
         environ = {name: value for name, value in os.environ.items() if name != "DOCKER_HOST"}
         tags = ",".join(f"{self.front.address}/{tag}" for tag in TAGS)
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The registry, the front and the engine that are data, under the real action."""
+"""The real action with a registry, a front and an engine that are configured as data."""
 
 from pathlib import Path
 

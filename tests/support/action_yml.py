@@ -1,4 +1,4 @@
-"""What ``action.yml`` says."""
+"""Reads ``action.yml``."""
 
 from pathlib import Path
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Signatures and SBOMs of our own making, attached to what a registry in memory holds."""
+"""Test signatures and SBOMs, attached to images of a registry in memory."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def attach(registry: MemoryRegistry, repository: str, manifest: bytes, content: 
 
 
 def listed_by_tag(registry: MemoryRegistry, repository: str, subject: str) -> list[str]:
-    """Return what the index under the referrers tag lists."""
+    """Return the entries of the index under the referrers tag."""
     if tag_of(subject) not in registry.tags(repository):
         return []
     index = registry.manifest(f"{repository}:{tag_of(subject)}")
@@ -64,7 +64,7 @@ def listed_by_tag(registry: MemoryRegistry, repository: str, subject: str) -> li
 
 
 def list_by_tag(registry: MemoryRegistry, repository: str, subject: str, *raws: bytes) -> None:
-    """Have the referrers tag of `subject` list these manifests."""
+    """Make the referrers tag of `subject` list these manifests."""
     entries: Sequence[Mapping[str, Any]] = [described(raw, MANIFEST) for raw in raws]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}
     name = f"{repository}:{tag_of(subject)}"
@@ -72,7 +72,7 @@ def list_by_tag(registry: MemoryRegistry, repository: str, subject: str, *raws: 
 
 
 class Attached:
-    """An index `acme/base:1` of two platforms with all that may refer to it.
+    """An index `acme/base:1` of two platforms with all kinds of referrers.
 
     An SBOM of the index, a signature of that SBOM, an SBOM of a platform, and cosign's signature
     of the index by tag. Where the registry has no referrers API, tags list what has a subject.

@@ -49,13 +49,13 @@ QUICK: Mapping[str, str] = {
     "timeout": "20s",
     "report-file": "report.json",
 }
-"""Inputs of a case that does not name others: it waits little, and gives up."""
+"""Default inputs of a case: short waits, and few attempts."""
 
 LISTS = ("pushed", "unchanged", "kept", "failed", "skipped", "planned")
 
 
 def image(seed: str = "app", layers: int = 2, size: int = 2000) -> Loadable:
-    """Return an image of so many layers of so many bytes, another one for each seed."""
+    """Return an image of so many layers of so many bytes, different for each seed."""
     random = Random(seed)
     files = (file(f"{seed}-{n}", random.randbytes(size)) for n in range(layers))
     return Loadable(layers=tuple(layer_of(each) for each in files), labels={"seed": seed})
@@ -63,7 +63,7 @@ def image(seed: str = "app", layers: int = 2, size: int = 2000) -> Loadable:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """What one run left behind; `here` is taken off the references that begin with it."""
+    """The results of one run; `here` is removed from the references that begin with it."""
 
     status: int
     log: str
@@ -74,13 +74,13 @@ class End:
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        """The JSON report that `report-file` asked for."""
+        """The JSON report requested by `report-file`."""
         value: dict[str, Any] = json.loads((self.workspace / "report.json").read_text())
         return value
 
     @property
     def outcomes(self) -> dict[str, str]:
-        """Each target's outcome, as the outputs have it; the report must say the same."""
+        """Each target's outcome by the outputs; the report must agree."""
         found = {
             self._short(target): name
             for name in LISTS
@@ -91,7 +91,7 @@ class End:
         return found
 
     def target(self, name: str) -> dict[str, Any]:
-        """Return what the report says of one target."""
+        """Return one target of the report."""
         return self._targets[name]
 
     def failure(self, name: str) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class End:
 
 @dataclass(kw_only=True)
 class World:
-    """One registry behind a front, one engine, and a folder for what runs leave behind."""
+    """One registry behind a front, one engine, and a folder for the results of runs."""
 
     folder: Path
     registry: MemoryRegistry
@@ -167,7 +167,7 @@ class World:
 def run_action(
     folder: Path, inputs: Mapping[str, str], environ: Mapping[str, str], *, here: str = ""
 ) -> End:
-    """Run the action in this process, with these variables and the runner's own and no others."""
+    """Run the action in this process, with only these variables and the runner's own."""
     workspace = folder / "workspace"
     for name in (workspace, folder / "home", folder / "temporary"):
         name.mkdir(parents=True, exist_ok=True)

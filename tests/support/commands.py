@@ -1,4 +1,4 @@
-"""Both ways in which a runner reads commands out of a log, and one of its file commands.
+"""The runner's two parsers of commands in a log, and one of its file commands.
 
 After actions/runner: ``ActionCommand.cs`` (``TryParseV2``, then ``TryParse``) and
 ``FileCommandManager.cs``.
@@ -24,7 +24,7 @@ WHITE_SPACE = (
 
 
 def obeyed(line: str, registered: frozenset[str] = COMMANDS) -> str:
-    """Return the name of the command that a runner would obey in this line; empty if none."""
+    """Return the name of the command that a runner would execute in this line; empty if none."""
     return _version_2(line, registered) or _version_1(line, registered)
 
 

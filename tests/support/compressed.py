@@ -11,7 +11,7 @@ else:
 
 _CHECKSUM = {int(zstd.CompressionParameter.checksum_flag): 1}
 _SKIPPED = b"\x50\x2a\x4d\x18\x04\0\0\0none"
-"""A frame that says nothing, as pzstd writes one before each other."""
+"""A skippable frame, such as pzstd writes before each other frame."""
 
 
 def _several_frames(raw: bytes) -> bytes:

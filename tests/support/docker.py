@@ -22,7 +22,7 @@ _SCRIPT = Path(__file__).with_name("docker_command.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Says:
-    """What the command does where its words (options before them aside) fit the glob `asked`.
+    """The command's reaction to calls whose words (after the options before them) match `asked`.
 
     The first `skip` such calls pass by, and of the rest the `first` ones (None: all) are
     answered. `effect`: `instead`, this is all that happens; `after`, the engine does what it was
@@ -40,7 +40,7 @@ class Says:
 
 
 class FakeDocker:
-    """The command in `folder`; `images` by the names that a run may ask for."""
+    """The command in `folder`; `images` by the names that a run may request."""
 
     def __init__(
         self,
@@ -92,12 +92,12 @@ class FakeDocker:
 
     @property
     def variables(self) -> set[str]:
-        """The names of all variables that any call was given."""
+        """The names of all variables in the environment of any call."""
         return {name for call in self._given for name in call["variables"]}
 
     @property
     def logins(self) -> dict[str, Any]:
-        """What the last call's configuration holds: `user:password` by registry."""
+        """The logins in the last call's configuration: `user:password` by registry."""
         logins: dict[str, Any] = self._given[-1]["logins"]
         return logins
 

@@ -1,4 +1,4 @@
-"""Engines of our own for tests, demo and benchmarks, and small images to push."""
+"""Engines for tests, demo and benchmarks, and small images to push."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ SCRIPTS = ROOT / "scripts"
 
 
 def script_environment(script: str, *arguments: str) -> dict[str, str]:
-    """Run a script that prints ``export`` lines; return what they say, on top of our variables."""
+    """Run a script that prints ``export`` lines; return our variables with those added."""
     done = subprocess.run(
         [str(SCRIPTS / script), *arguments], stdout=subprocess.PIPE, text=True, check=False
     )
@@ -43,7 +43,7 @@ class Engine:
 
     @property
     def folder(self) -> Path:
-        """Where the engine keeps all that it has, on this machine."""
+        """The engine's data folder on this machine."""
         return Path(self.environ["ENGINE_DIR"])
 
     def docker(self, *arguments: str, check: bool = True, stdin: bytes | None = None) -> str:

@@ -1,4 +1,4 @@
-"""OCI layouts and docker archives of our own making, and what our reader finds in them."""
+"""OCI layouts and docker archives for tests, and reading them with our reader."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ REF = "org.opencontainers.image.ref.name"
 
 
 class Made:
-    """The files of a layout in the making."""
+    """The files of a layout that is being made."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
@@ -75,7 +75,7 @@ class Made:
         return folder
 
     def uploaded(self, repository: str, tag: str) -> str:
-        """Put all of it into a registry with plain requests, the last manifest under a tag."""
+        """Upload all of it to a registry with plain requests, the last manifest under a tag."""
         host, _, name = repository.partition("/")
         base = f"http://{host}/v2/{name}"
         *others, last = self.files
@@ -111,8 +111,10 @@ def platforms() -> tuple[Made, dict[str, Digest], Digest]:
     for number, platform in enumerate(("linux/amd64", "linux/arm64", "linux/arm/v7")):
         system, architecture, *variant = platform.split("/")
         child = made.image(10 * number)
-        told = {"os": system, "architecture": architecture}
-        children.append({**child, "platform": told | ({"variant": variant[0]} if variant else {})})
+        platform_fields = {"os": system, "architecture": architecture}
+        children.append(
+            {**child, "platform": platform_fields | ({"variant": variant[0]} if variant else {})}
+        )
         digests[platform] = Digest(child["digest"])
     notes = {
         "vnd.docker.reference.type": "attestation-manifest",

@@ -1,4 +1,4 @@
-"""Images of our own making, in archives that every engine loads whatever its store.
+"""Test images in archives that every engine loads, with any store.
 
 An archive is both forms at once: docker's ``manifest.json``, which classic stores read, and an OCI
 layout, whose blobs and manifests the containerd store keeps as they are.
@@ -20,7 +20,7 @@ from tests.support.saved import INDEX, MANIFEST, digest_of, tar
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CAPABILITY = "SCHILY.xattr.security.capability"
-"""The one extended attribute that every engine's export tells."""
+"""The one extended attribute that every engine exports."""
 
 _WRITTEN = 1_700_000_000
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
@@ -42,7 +42,7 @@ def folder(name: str) -> Entry:
 
 
 def layer_of(*entries: Entry) -> bytes:
-    """Return a layer, uncompressed; of no entries, the empty layer that all builders share."""
+    """Return a layer, uncompressed; without entries, the empty layer that all builders share."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for header, content in entries:
@@ -53,7 +53,7 @@ def layer_of(*entries: Entry) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """What an image says of one path: the fields of a tar's header, and its content's hash."""
+    """One path of an image: the fields of a tar's header, and its content's hash."""
 
     kind: bytes
     mode: int
@@ -84,7 +84,7 @@ def files_of(archive: bytes) -> Iterator[tuple[str, File]]:
 
 
 def merged(layers: Iterable[bytes]) -> dict[str, File]:
-    """Return the file system that layers make up (image-spec, "Applying Changesets")."""
+    """Return the file system of layers (image-spec, "Applying Changesets")."""
     whole: dict[str, File] = {}
     for layer in layers:
         own = dict(files_of(layer))
@@ -112,7 +112,7 @@ class Loadable:
 
     @property
     def config(self) -> bytes:
-        """Its config, in no canonical form: its bytes must not change."""
+        """Its config, not in canonical form: its bytes must not change."""
         document = {
             "architecture": self.architecture,
             "os": "linux",
@@ -149,7 +149,7 @@ def described(media_type: str, content: bytes) -> dict[str, Any]:
 
 
 def archive_of(images: Mapping[str, Loadable]) -> bytes:
-    """Return the archive of images, by their names; what they share is in it once."""
+    """Return the archive of images, by their names; shared parts are in it once."""
     blobs = {image.manifest for image in images.values()}
     tagged, listed = [], []
     for name, image in images.items():
@@ -161,7 +161,7 @@ def archive_of(images: Mapping[str, Loadable]) -> bytes:
 
 
 def archive_of_classic(name: str, image: Loadable) -> bytes:
-    """Return what a classic store saves of one image: its layers are not compressed there."""
+    """Return the archive that a classic store saves of one image, with uncompressed layers."""
     described_layers = [described(LAYER.removesuffix("+gzip"), layer) for layer in image.layers]
     manifest = {
         "schemaVersion": 2,
@@ -180,7 +180,7 @@ def archive_of_classic(name: str, image: Loadable) -> bytes:
 
 
 def archive_of_index(name: str, images: Sequence[Loadable]) -> tuple[bytes, bytes]:
-    """Return an archive of platforms with their attestations, as buildkit makes it; and the index.
+    """Return an archive of platforms with attestations, as buildkit makes it, and the index.
 
     For the containerd store.
     """

@@ -1,4 +1,4 @@
-"""A registry in memory, to stand behind the front in place of a real process.
+"""A registry in memory, used behind the front in place of a real process.
 
 It does what distribution-spec says of a push and nothing else; what a registry does wrong or
 differently is data: rules of the front's `Behaviour`, or `Serves` for what it does not know at
@@ -28,7 +28,7 @@ _RANGE = re.compile(r"(\d+)-(\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serves:
-    """What the registry knows of the specification.
+    """The parts of the specification that the registry supports.
 
     - `mounts`: else a mount's POST begins a plain upload.
     - `resumes`: else an upload whose request broke off is unknown from then on.
@@ -66,7 +66,7 @@ class MemoryRegistry:
         self._uploads: dict[str, _Upload] = {}
         self._numbers = count(1)
         self.after_write: Callable[[str], None] = lambda _: None
-        """Is told the reference of each manifest that was written."""
+        """Called with the reference of each manifest that was written."""
 
     # -- for tests --------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ class MemoryRegistry:
         return dict(self._held[repository].tags)
 
     def digest(self, name: str) -> str | None:
-        """Return the digest that `name` has; None: nothing is there."""
+        """Return the digest under `name`; None if there is nothing."""
         repository, reference = _parts(name)
         return self._digest(repository, reference)
 
@@ -92,13 +92,13 @@ class MemoryRegistry:
         return dict(self._held[repository].blobs)
 
     def lacking(self, name: str) -> list[str]:
-        """Return the digests of what is not there of all that `name` leads to."""
+        """Return the digests of missing parts of `name`, at any depth."""
         repository, reference = _parts(name)
         digest = self._digest(repository, reference)
         return [reference] if digest is None else list(self._lacking(repository, digest))
 
     def put(self, name: str, *images: Loadable) -> str:
-        """Have an image under `name`, or an index of several; return its digest."""
+        """Add an image under `name`, or an index of several; return its digest."""
         repository, reference = _parts(name)
         held = self._held[repository]
         for image in images:
@@ -113,7 +113,7 @@ class MemoryRegistry:
         return digest_of(top)
 
     def hold(self, name: str, manifest: bytes, *blobs: bytes, media_type: str = MANIFEST) -> str:
-        """Have any manifest, with blobs that it names, under `name`; return its digest."""
+        """Add any manifest under `name`, with its blobs; return its digest."""
         repository, reference = _parts(name)
         held, digest = self._held[repository], digest_of(manifest)
         held.blobs |= {digest_of(blob): blob for blob in blobs}
@@ -135,7 +135,7 @@ class MemoryRegistry:
         return [each for each, (_, raw) in held.items() if _subject(json.loads(raw)) == subject]
 
     def forget(self, repository: str, digest: str) -> None:
-        """Lose a blob or a manifest, as a clean-up job does; tags go on naming it."""
+        """Delete a blob or a manifest, as a clean-up job does; tags still name it."""
         self._held[repository].blobs.pop(digest, None)
         self._held[repository].manifests.pop(digest, None)
 
@@ -166,7 +166,7 @@ class MemoryRegistry:
         return self._digest(repository, reference) or ""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there are no connections."""
 
     # -- requests ---------------------------------------------------------------------------
 

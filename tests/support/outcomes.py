@@ -1,4 +1,4 @@
-"""What a step says of its targets, and what the registry holds: the two must agree."""
+"""Checks that a step's report on its targets agrees with the registry."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _ACCEPT = (
 
 
 def outcomes(step: Step) -> dict[str, str]:
-    """Return each target's list; a target in two lists, or otherwise in the report, is a fault."""
+    """Return each target's list; fail if a target is in two lists, or differs in the report."""
     named = [(target, name) for name in LISTS for target in step.listed(name)]
     assert len(dict(named)) == len(named), f"in two lists: {named}"
     reported = {each["reference"]: each["outcome"] for each in step.report["targets"]}
@@ -33,13 +33,13 @@ def held(registry: str, target: str) -> str | None:
 
 
 def lacking(registry: str, target: str) -> list[str]:
-    """Return what the registry has not got of all that the tag of ``target`` leads to."""
+    """Return the parts of the image under the tag of ``target`` that the registry lacks."""
     base, tag = _place(registry, target)
     return list(_lacking(base, tag)) if held(registry, target) else []
 
 
 def prove(step: Step, registry: str) -> None:
-    """Check that what the step says has landed is there, with the digest that it names."""
+    """Check that the landed targets of a step are in the registry with their digests."""
     digests = json.loads(step.outputs["digests"])
     landed = step.listed("pushed") + step.listed("unchanged")
     assert sorted(digests) == sorted(landed)

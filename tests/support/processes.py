@@ -1,4 +1,4 @@
-"""Processes of this machine, those inside containers among them, as /proc tells of them."""
+"""Processes of this machine, including those in containers, from /proc."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ PROC = Path("/proc")
 
 
 def processes(program: str, *, having: str) -> Iterator[int]:
-    """Give the numbers of processes that run ``program`` with ``having`` in their environment."""
+    """Yield the IDs of processes that run ``program`` with ``having`` in their environment."""
     for folder in PROC.iterdir():
         with suppress(OSError):
             if (
@@ -23,7 +23,7 @@ def processes(program: str, *, having: str) -> Iterator[int]:
 
 
 def handles(pid: int, number: signal.Signals) -> bool:
-    """Say whether the process has a handler for the signal ``number``."""
+    """Return whether the process has a handler for the signal ``number``."""
     with suppress(OSError):
         for line in (PROC / str(pid) / "status").read_text().splitlines():
             name, _, value = line.partition(":")
@@ -33,7 +33,7 @@ def handles(pid: int, number: signal.Signals) -> bool:
 
 
 def command_lines(having: str) -> Iterator[str]:
-    """Give the command lines of other processes with ``having`` in their environment."""
+    """Yield the command lines of other processes with ``having`` in their environment."""
     for folder in PROC.iterdir():
         with suppress(OSError):
             if (
@@ -45,7 +45,7 @@ def command_lines(having: str) -> Iterator[str]:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 60) -> None:
-    """Look every few milliseconds until ``condition`` holds; raise where it never does."""
+    """Check every few milliseconds until ``condition`` holds; raise if it never does."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition never held"

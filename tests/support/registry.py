@@ -1,4 +1,4 @@
-"""Real registries as processes for tests: docker's own, and one that shares no code with it."""
+"""Real registries as processes for tests: docker's own, and one with no common code."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Markdown as a reader sees it: GitHub's tables and raw HTML, taken apart again."""
+"""Markdown as a reader sees it: GitHub's tables and raw HTML, parsed."""
 
 from html.parser import HTMLParser
 

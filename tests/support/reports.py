@@ -42,7 +42,7 @@ def target(tag: str, repository: Repository = APP, source: str = "app:build") ->
 
 
 def failure(kind: Kind, message: str = "", status: int | None = None) -> Failure:
-    """Return a failure as the table judges its kind."""
+    """Return a failure with the policy of its kind."""
     policy = POLICIES[kind]
     return Failure(
         kind=kind,
@@ -112,7 +112,7 @@ def pushed(
     verified: bool = True,
     seed: bool = False,
 ) -> TargetResult:
-    """Return a target that landed after ``failures``; unchanged where it was ``content`` before."""
+    """Return a target that landed after ``failures``; unchanged if it was ``content`` before."""
     named = content or digest(1)
     step = Step.PUSH if seed else Step.RETAG
     unchanged = before == named
@@ -184,7 +184,7 @@ def _tags(number: int) -> list[str]:
 
 
 def _moment(number: int) -> float:
-    """Return when the target of that number begins: 4 at once, half a second each."""
+    """Return when the target of that number begins: 4 at a time, half a second each."""
     return 2.4 + number // 4 * 0.55 if number else 0.0
 
 

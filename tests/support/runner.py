@@ -42,7 +42,7 @@ def build_action_image(engine: Engine) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """What a step left behind."""
+    """The results of a step."""
 
     status: int
     log: str
@@ -55,7 +55,7 @@ class Step:
         return {match["name"]: match["value"] for match in _HEREDOC.finditer(text)}
 
     def listed(self, name: str) -> list[str]:
-        """Give an output that is a JSON array."""
+        """Return an output that is a JSON array."""
         value: list[str] = json.loads(self.outputs[name])
         return value
 
@@ -73,7 +73,7 @@ class Step:
 
 
 class Job:
-    """A job's folders; each run of the action in it is a step of its own."""
+    """A job's folders; each run of the action in it is a separate step."""
 
     def __init__(self, folder: Path, engine: Engine) -> None:
         self.folder = folder
@@ -150,11 +150,11 @@ class Job:
         return RunningStep("", process, mounts)
 
     def _asked(self, inputs: Mapping[str, str]) -> dict[str, str]:
-        """Ask for a report of this step's own, where ``inputs`` say nothing of it."""
+        """Request a report for this step, unless ``inputs`` have one."""
         return {"report-file": f"reports/step-{self._steps}.json", **inputs}
 
     def _new_step(self) -> dict[str, Path]:
-        """Make what the runner mounts, by its name below /github."""
+        """Create a folder that the runner mounts, by its name below /github."""
         self._steps += 1
         mounts = {name: self.folder / name for name in ("workspace", "home", "runner_temp")}
         mounts["file_commands"] = self.folder / f"file_commands-{self._steps}"
@@ -183,7 +183,7 @@ def _variables(inputs: Mapping[str, str], places: Mapping[str, Path]) -> dict[st
 
 
 class RunningStep:
-    """A step under way."""
+    """A running step."""
 
     def __init__(
         self,
@@ -203,14 +203,14 @@ class RunningStep:
         os.kill(self.pid, number)
 
     def wait_for(self, text: str) -> None:
-        """Read the log up to the first line that has ``text``; raise where it ends before."""
+        """Read the log up to the first line with ``text``; raise if it ends before."""
         for line in self._lines():
             if text in line:
                 return
         raise AssertionError(f"no line of the log has {text!r}:\n{''.join(self._log)}")
 
     def wait(self, *, echo: bool = False) -> Step:
-        """Read the log to its end and return what the step left behind."""
+        """Read the log to its end and return the results of the step."""
         with self._process:
             for line in self._lines():
                 if echo:

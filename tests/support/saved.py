@@ -1,4 +1,4 @@
-"""Saved images of every form, made without an engine, and readers that bring them in any sizes."""
+"""Saved images of every form, made without an engine, and readers with pieces of any sizes."""
 
 import gzip
 import hashlib
@@ -27,7 +27,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Choppy:
-    """A reader that brings ``content`` in the ``sizes`` given, over and over."""
+    """A reader that returns ``content`` in pieces of the repeated ``sizes``."""
 
     def __init__(self, content: bytes, sizes: Sequence[int] = (1 << 20,)) -> None:
         self._rest = memoryview(content)
@@ -69,7 +69,7 @@ def tar(files: Mapping[str, bytes | None], *, links: Mapping[str, str] | None = 
 
 
 def config_of(layers: Sequence[bytes], **more: Any) -> bytes:
-    """Return an image's config, in no canonical form: its bytes must not change."""
+    """Return an image's config, not in canonical form: its bytes must not change."""
     document = {"os": "linux", "rootfs": {"diff_ids": [digest_of(one) for one in layers]}, **more}
     return json.dumps({"architecture": "amd64", **document}, indent=1).encode()
 
@@ -117,7 +117,7 @@ def released(blob: B) -> Iterator[B]:
 
 
 def saved_in_folders(*images: Sequence[bytes]) -> bytes:
-    """Return what engine 20.10 saves: a folder for each layer, links where a layer comes again."""
+    """Return what engine 20.10 saves: a folder for each layer, links for repeated layers."""
     files: dict[str, bytes | None] = {}
     links: dict[str, str] = {}
     first: dict[bytes, str] = {}
@@ -200,7 +200,7 @@ class Stored:
         return {"mediaType": media_type, "digest": self.add(content), "size": len(content)}
 
     def saved(self, *, without: Iterable[Digest] = ()) -> bytes:
-        """Return the archive, as the engine saves it where it has not got all."""
+        """Return the archive as an engine without some parts saves it."""
         left_out = set(without)
         return tar(_as_layout(raw for one, raw in self.blobs.items() if one not in left_out))
 

@@ -1,4 +1,4 @@
-"""A pseudo-terminal, and what a person sees on it: just as much of a terminal as bars need."""
+"""A pseudo-terminal and its screen: as much of a terminal as bars need."""
 
 import fcntl
 import os
@@ -29,14 +29,14 @@ class Terminal:
                 self._parts.append(part)
 
     def closed(self) -> str:
-        """Close our end; return all that was written once no program has it open."""
+        """Close our end; return everything written once no program has it open."""
         os.close(self.fd)
         self._watcher.join()
         return b"".join(self._parts).decode()
 
 
 def screen(text: str) -> list[str]:
-    """Return the lines that stand on the screen after ``text`` was written, without colours.
+    """Return the lines on the screen after ``text`` was written, without colours.
 
     Knows what bars use: cursor up, erase line, carriage return; the cursor and colours it skips.
     """

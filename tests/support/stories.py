@@ -1,4 +1,4 @@
-"""Runs to look at, played by the real queue on a virtual clock: what is drawn is true.
+"""Runs for pictures, played by the real queue on a virtual clock, so that they are realistic.
 
 The world they meet is that of the simulation; names, sizes and texts are those of a usual job.
 """
@@ -95,7 +95,7 @@ def run(scenario: Scenario, started_at: str = "2026-03-01T02:00:00.000Z") -> Rep
 
 
 def retried_layers() -> Report:
-    """Push two images whose layers, and no tag, are refused at first."""
+    """Push two images whose layers, but no tags, are refused at first."""
     busy = replace(CALM, outages=(_down(1.2, 2.0, writes_only=True),))
     return run(job(busy, {"acme/web": versions(4), "acme/worker": versions(4)}, mounted=2))
 
@@ -145,7 +145,7 @@ def _missing(message: str) -> Failure:
 
 
 def outage() -> Report:
-    """Meet a registry that answers 503 for the first twenty seconds."""
+    """Push to a registry that answers 503 for the first twenty seconds."""
     return run(job(replace(CALM, outages=(_down(float("-inf"), 20.0, writes_only=False),)), 5))
 
 
@@ -154,12 +154,12 @@ def _down(begins: float, ends: float, *, writes_only: bool) -> Outage:
 
 
 def rate_limit() -> Report:
-    """Meet GitHub's secondary rate limit."""
+    """Reach GitHub's secondary rate limit."""
     return run(job(replace(CALM, secondary=(30, 60.0)), 60))
 
 
 def cancelled() -> Report:
-    """Cancel a job in its middle."""
+    """Cancel a job half-way."""
     return run(replace(job(CALM, 40), cancel_at=6.0))
 
 

@@ -8,7 +8,7 @@ _NAMES = "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1"
 
 
 class Authority:
-    """Its certificate is in ``file``; what it signs lies in ``folder``.
+    """Its certificate is in ``file``; the certificates that it signs are in ``folder``.
 
     A ``bare`` one lacks what RFC 5280 asks of it beside the basic constraints: key usage and key
     identifiers. Docker and curl take it; Python 3.13 does not where it is strict.
@@ -53,7 +53,7 @@ class Authority:
         return f"{subprocess.check_output(asked, text=True).strip()}.0"
 
     def server(self) -> ssl.SSLContext:
-        """Return what a server shows that listens on this machine."""
+        """Return the TLS context of a server on this machine."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._certificate, self._key)
         return context

@@ -1,4 +1,4 @@
-"""An image from an engine into a repository, with a fixed number of uploads at once, tried once.
+"""Uploads an image from an engine to a repository, with a fixed number of uploads and one attempt.
 
 All the parts of the direct transport without its queue: for tests of those parts and to measure.
 """
@@ -22,8 +22,8 @@ from tests.support.saved import reading_of_classic, reading_of_stored, released
 
 
 @dataclass(slots=True, kw_only=True)
-class Carried:
-    """What one carrying did; blobs and bytes are those that were sent."""
+class Uploaded:
+    """The result of one upload; blobs and bytes are those that were sent."""
 
     image: SavedImage
     blobs: int
@@ -59,7 +59,7 @@ def save(name: str) -> Sequence[str]:
     return ["docker", "image", "save", "--", name]
 
 
-async def carry(
+async def upload_image(
     engine: Engine,
     name: str,
     target: TagReference,
@@ -69,14 +69,14 @@ async def carry(
     platform: str | None = None,
     parallel: int = 4,
     spool: Spool | None = None,
-) -> Carried:
+) -> Uploaded:
     """Send image and tag, at most ``parallel`` writes at once."""
     space, slots = spool or Spool(), anyio.CapacityLimiter(parallel)
-    carried: list[tuple[BlobOutcome, int]] = []
+    outcomes: list[tuple[BlobOutcome, int]] = []
 
     async def send(blob: Blob) -> None:
         with released(blob):
-            carried.append(await _sent(client, target.repository, blob, slots))
+            outcomes.append(await _sent(client, target.repository, blob, slots))
 
     async with (
         output_of(save(name), engine.environ) as output,
@@ -90,8 +90,8 @@ async def carry(
             raise group.exceptions[0] from group
         whole = saved.image
     await _write(client, target, whole)
-    sent = [size for landed, size in carried if landed is BlobOutcome.SENT]
-    return Carried(image=whole, blobs=len(sent), sent=sum(sent), highest_spool=space.room.highest)
+    sent = [size for landed, size in outcomes if landed is BlobOutcome.SENT]
+    return Uploaded(image=whole, blobs=len(sent), sent=sum(sent), highest_spool=space.room.highest)
 
 
 async def _sent(

@@ -1,4 +1,4 @@
-"""A command, and what it took: its peak of memory, and what it wrote to disks."""
+"""Runs a command and measures its peak of memory and its writes to disks."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ usage = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(usage.ru_maxrss, usage.ru_oublock, end="")
 sys.exit(status)
 """
-"""Runs a command and adds what it took; of a child of ours the system would count our own too."""
+"""Runs a command and adds its cost; for a direct child the system would include our own."""
 
 _BLOCK = 512
 

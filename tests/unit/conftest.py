@@ -1,4 +1,4 @@
-"""Unit tests reach nothing outside the process, and draw the same examples every time."""
+"""Unit tests use nothing outside the process, and the same random examples every time."""
 
 import os
 from collections.abc import Iterator

@@ -58,7 +58,7 @@ def settings_of(**values: str) -> Settings:
 
 
 def commands(log: str, name: str) -> list[str]:
-    """Give the lines of the log that a runner obeys as the command ``name``."""
+    """Return the lines of the log that a runner executes as the command ``name``."""
     return [line for line in lines_of(log) if obeyed(line) == name]
 
 
@@ -126,7 +126,7 @@ def test_an_unwritable_result_costs_nothing_else(
     assert len(commands(log, "error")) == 1
     assert "could not be written" in log
     assert "3 of 3 tags pushed" in log
-    # the report alone was asked for by name, so its absence alone fails the step
+    # only the report was requested by name, so only its absence fails the step
     assert exit_status(delivery, given, Interruption()) == (1 if lost == "workspace" else 0)
     if lost != "output":
         assert files.outputs()["result"] == "success"
@@ -243,7 +243,7 @@ def test_a_runner_sees_no_command_that_is_not_ours(
         assert line.startswith("::error title=")
 
 
-# -- as it happens ----------------------------------------------------------------------------
+# -- during the run ---------------------------------------------------------------------------
 
 
 def test_engine_output_is_a_group_that_it_cannot_leave(

@@ -87,8 +87,8 @@ def test_never_more_than_ten_of_a_kind_nor_too_long(subject: Report) -> None:
     levels = Counter(annotation.level for annotation in given_out)
     assert levels[Level.ERROR] <= min(subject.counts[Outcome.FAILED], MOST_ANNOTATIONS)
     assert bool(levels[Level.ERROR]) is bool(subject.counts[Outcome.FAILED])
-    told = levels[Level.WARNING] + levels[Level.NOTICE]
-    assert told == any(result.retried for result in subject.targets)
+    retries = levels[Level.WARNING] + levels[Level.NOTICE]
+    assert retries == any(result.retried for result in subject.targets)
     assert all(utf16_length(annotation.message) <= LONGEST for annotation in given_out)
 
 

@@ -1,4 +1,4 @@
-"""``declare-artifacts``: what a runner is told, and what is left out with a notice."""
+"""``declare-artifacts``: the declarations for the runner, and omissions with a notice."""
 
 import json
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def run(*results: TargetResult) -> Report:
 
 @dataclass
 class Runner:
-    """A runner's two files, and what it has in its environment."""
+    """A runner's two files and its environment."""
 
     written: Path
     listing: Path
@@ -42,7 +42,7 @@ class Runner:
         return self.written.read_text().splitlines()
 
     def declared(self, *subjects: tuple[str, str]) -> None:
-        entries = [{"name": name, "digest": told, "kind": "oci"} for name, told in subjects]
+        entries = [{"name": name, "digest": digest, "kind": "oci"} for name, digest in subjects]
         self.listing.write_text(json.dumps({"version": 1, "subjects": entries}))
 
     def deliver(self, report: Report) -> Delivery:
@@ -92,7 +92,7 @@ def test_a_name_with_two_digests_is_left_out_and_reported(runner: Runner) -> Non
 
 
 def test_declarations_of_an_earlier_step_are_not_contradicted(runner: Runner) -> None:
-    """The runner fails a step that gives a name another digest."""
+    """The runner fails a step that declares another digest for a name."""
     runner.declared((str(APP), digest(7)), (str(OPS), digest(1)))
     delivery = runner.deliver(run(pushed(target("1")), pushed(target("1", OPS))))
     assert runner.lines() == []

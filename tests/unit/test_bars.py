@@ -1,4 +1,4 @@
-"""Bars on a terminal: they move with what happens, and leave the lines alone."""
+"""Bars on a terminal: they follow the events and keep the lines above them."""
 
 import os
 import re
@@ -35,38 +35,38 @@ def bars_of_two(file: IO[str]) -> Bars:
     return Bars(2, console=Console(file=file, width=COLUMNS), clock=lambda: float(next(ticks)))
 
 
-def carrying(done: float, size: float, *, whole: bool = True, name: str = "app") -> ContentProgress:
-    """Say how many MB of an image are there, of those that are known."""
+def progress(done: float, size: float, *, whole: bool = True, name: str = "app") -> ContentProgress:
+    """Return a progress event: MB of an image in the repository, and MB known so far."""
     sent = TransferStats(blobs_sent=int(done > 0), bytes_sent=int(done * 1e6))
     seed = Target(parse_tag_reference(f"ghcr.io/acme/{name}:1"), Source("app"))
     return ContentProgress(seed, sent, 6, done=int(done * 1e6), size=int(size * 1e6), whole=whole)
 
 
-def written(tell: Callable[[Bars], None]) -> str:
-    """Give all that two tags' bars write to a terminal."""
+def written(draw: Callable[[Bars], None]) -> str:
+    """Return everything that the bars of two tags write to a terminal."""
     terminal = Terminal()
     with os.fdopen(os.dup(terminal.fd), "w") as file, bars_of_two(file) as bars:
-        tell(bars)
+        draw(bars)
     return terminal.closed()
 
 
 def seen(*events: Event) -> list[str]:
-    """Give what stands on the screen, bars and all, after ``events``."""
+    """Return the screen, including the bars, after ``events``."""
 
-    def tell(bars: Bars) -> None:
+    def draw(bars: Bars) -> None:
         for event in events:
             bars.draw(event)
         bars._frame.refresh()
         bars.line("the end")
 
-    text = written(tell)
+    text = written(draw)
     # before a line comes, the bars are erased from the last one up
     shown = screen(text[: text.index("the end")].rpartition("\r\x1b[2K")[0])
     return [line for line in shown if line]
 
 
 def test_an_upload_shows_bytes_rate_and_time_left() -> None:
-    tags, image = seen(carrying(4, 72), carrying(14, 72), carrying(24, 72))
+    tags, image = seen(progress(4, 72), progress(14, 72), progress(24, 72))
     assert tags.startswith("tags ")
     assert "0 of 2" in tags
     assert image.startswith("ghcr.io/acme/app ")
@@ -74,33 +74,33 @@ def test_an_upload_shows_bytes_rate_and_time_left() -> None:
 
 
 def test_the_rate_is_that_of_late() -> None:
-    slow = [carrying(done, 1000) for done in range(1, 40)]
-    fast = [carrying(40 + 20 * each, 1000) for each in range(12)]
+    slow = [progress(done, 1000) for done in range(1, 40)]
+    fast = [progress(40 + 20 * each, 1000) for each in range(12)]
     assert "20.0 MB/s  37 s left" in seen(*slow, *fast)[1]
-    assert "2 min left" in seen(carrying(1, 130), carrying(2, 130))[1]
+    assert "2 min left" in seen(progress(1, 130), progress(2, 130))[1]
 
 
 def test_the_number_of_blobs_is_unknown_before_the_last_byte() -> None:
-    _, image = seen(carrying(4, 20, whole=False), carrying(8, 30, whole=False))
+    _, image = seen(progress(4, 20, whole=False), progress(8, 30, whole=False))
     assert "8.0 / 30.0+ MB  4.0 MB/s  (1 of 6 blobs)" in image
     assert "left" not in image
 
 
 def test_only_uploads_that_have_begun_have_bars() -> None:
-    waiting = [carrying(0, 0, whole=False, name=f"w{each}") for each in range(32)]
-    lines = seen(*waiting, carrying(4, 72))
+    waiting = [progress(0, 0, whole=False, name=f"w{each}") for each in range(32)]
+    lines = seen(*waiting, progress(4, 72))
     assert [line.split()[0] for line in lines] == ["tags", "ghcr.io/acme/app", "…"]
     assert lines[-1] == "… and 32 waiting"
 
 
 def test_no_more_uploads_have_bars_than_a_screen_can_show() -> None:
-    lines = seen(*(carrying(1, 2, name=f"a{each}") for each in range(20)))
+    lines = seen(*(progress(1, 2, name=f"a{each}") for each in range(20)))
     assert len(lines) == 1 + MOST_UPLOADS + 1
     assert lines[-1] == "… and 12 more"
 
 
 def test_the_next_upload_takes_the_place_of_one_that_ended() -> None:
-    several = [carrying(1, 2, name=f"a{each}") for each in range(MOST_UPLOADS + 1)]
+    several = [progress(1, 2, name=f"a{each}") for each in range(MOST_UPLOADS + 1)]
     lines = seen(*several, ContentDone(several[0].seed, several[0].transfer, 1.0))
     assert [line.split()[0] for line in lines[1:]] == [
         f"ghcr.io/acme/a{each}" for each in range(1, MOST_UPLOADS + 1)
@@ -108,25 +108,25 @@ def test_the_next_upload_takes_the_place_of_one_that_ended() -> None:
 
 
 def test_healthy_bars_are_green_and_blue() -> None:
-    def tell(bars: Bars) -> None:
+    def draw(bars: Bars) -> None:
         for done in (1, 2):
-            bars.draw(carrying(done, 2))
+            bars.draw(progress(done, 2))
             bars._frame.refresh()
 
-    colours = set(re.findall(r"\x1b\[(?:1;)?(3[0-7]|38;5;\d+)m", written(tell)))
+    colours = set(re.findall(r"\x1b\[(?:1;)?(3[0-7]|38;5;\d+)m", written(draw)))
     assert {"34", "32"} <= colours
     assert not colours & {"31", "38;5;197"}
 
 
 def test_an_echoed_key_fits_beside_the_bars() -> None:
-    def tell(bars: Bars) -> None:
-        bars.draw(carrying(1, 2))
+    def draw(bars: Bars) -> None:
+        bars.draw(progress(1, 2))
         bars._frame.refresh()
         bars._frame.console.file.write("^C^C")  # as a terminal shows Ctrl-C, at the cursor
 
-    frames = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", written(tell)).replace("\r", "\n")
+    frames = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", written(draw)).replace("\r", "\n")
     assert max(map(len, frames.splitlines())) <= COLUMNS
-    assert not any(screen(written(tell)))
+    assert not any(screen(written(draw)))
 
 
 def test_a_bar_goes_when_its_image_is_there_or_given_up() -> None:
@@ -143,14 +143,14 @@ def test_tags_are_counted_as_they_end() -> None:
 def test_lines_pass_above_the_bars_as_they_are_and_stay() -> None:
     lines = ["first [bold]no markup[/bold] :smile:", "second " + "x" * 2 * COLUMNS]
 
-    def tell(bars: Bars) -> None:
+    def draw(bars: Bars) -> None:
         bars.draw(ContentProgress(SEED, HALF, 6))
         for line in lines:
             bars.line(line)
         bars.draw(ended(SEED))
         bars.draw(ended(OTHER))
 
-    text = written(tell)
+    text = written(draw)
     assert [line for line in screen(text) if line] == lines
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
 

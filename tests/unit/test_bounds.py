@@ -1,4 +1,4 @@
-"""The least time that a registry leaves who pushes to it, as the benchmarks have it."""
+"""The minimum times of a push, as the benchmarks compute them."""
 
 import pytest
 from bench.push.conditions import CONDITIONS
@@ -11,7 +11,7 @@ from tests.support.front import Step
         ({}, 0),
         ({Step.UPLOAD_POST: 8}, 0.1),
         ({Step.UPLOAD_PUT: 4, Step.UPLOAD_PATCH: 9}, 0.125),
-        ({Step.MANIFEST_PUT: 4}, 0),  # the last of three rounds of eight has four places free
+        ({Step.MANIFEST_PUT: 4}, 0),  # the last of three rounds of eight has four slots free
         ({Step.MANIFEST_PUT: 5}, 0.4),
     ],
 )

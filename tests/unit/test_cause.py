@@ -1,4 +1,4 @@
-"""The word by which teams tell their own faults from the registry's bad days."""
+"""The output `cause`, which separates a team's own faults from the registry's incidents."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The command line: one option per input, secrets aside, and what it prints where."""
+"""The command line: one option per input except secrets, and its output on both streams."""
 
 import gc
 import json
@@ -32,7 +32,7 @@ from ghcr_push.pushing.context import PROGRESS_EVERY
 from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed
 
 OPTIONS = {option.name: option for option in cli.command().params}
-# without an input: what a runner would do, and where secrets come from
+# options without an input: those of a runner, and the sources of secrets
 OWN = {"targets", "password_stdin", "output_format", "quiet", "verbose", "color", "version"}
 FLAGS = [each for each in INPUTS if each.default in {"true", "false"} and each.name != "summary"]
 DRY = ("--image", "127.0.0.1:9/acme/app", "--source", "app", "--dry-run", "--format", "json")
@@ -92,7 +92,7 @@ def test_help_has_examples_variables_and_exit_statuses() -> None:
 
 
 def tags_of(*arguments: str, stdin: str = "", **environ: str) -> list[str]:
-    """Give the tags that a dry run plans, though there is no engine."""
+    """Return the tags that a dry run plans without an engine."""
     done = run(*DRY, *arguments, stdin=stdin, **{"PATH": "", **environ})
     assert done.stdout, done.stderr
     results = json.loads(done.stdout)["targets"]

@@ -1,4 +1,4 @@
-"""Content on its way into a repository: what is mounted, what is looked at again, what is told."""
+"""The upload of content to a repository: mounts, repeated reads, and events."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -81,9 +81,9 @@ class World:
     mounts: bool = True
     writing: float = 0.1
     refusals: dict[Repository, list[ErrorInfo]] = field(default_factory=dict)
-    """What looks for a mount are answered, one after the other."""
+    """The answers to reads for a mount, in order."""
     source_waits: dict[Digest, float] = field(default_factory=dict)
-    """The seconds that the source asks for at the first attempt to send a blob, short ones last."""
+    """The waits that the source names at the first attempt to send a blob, short ones last."""
     asked: list[Asked] = field(default_factory=list)
 
     @asynccontextmanager
@@ -106,13 +106,13 @@ class World:
         return Upload(self, repository, blob)
 
     def of(self, what: str, digest: Digest = LAYER) -> list[Repository]:
-        """Give the repositories asked so of a blob, in order."""
+        """Return the repositories of such requests for a blob, in order."""
         return [each for did, each, of in self.asked if (did, of) == (what, digest)]
 
 
 @dataclass(slots=True)
 class Upload:
-    """A blob on its way."""
+    """The upload of a blob."""
 
     world: World
     repository: Repository
@@ -144,17 +144,17 @@ class Upload:
 
 @dataclass(slots=True)
 class Bench:
-    """A run's shared things around a world, on one limiter."""
+    """The shared state of a run in a world, with one limiter."""
 
     world: World
     context: RunContext
     limiter: Limiter
     known_blobs: KnownBlobs
     readings: Readings
-    told: list[Event]
+    events: list[Event]
 
     async def push(self, repository: Repository = APP) -> TransferStats:
-        """Carry the image into a repository; return what that took."""
+        """Upload the image to a repository; return the statistics."""
         log, target = ContentLog(), Target(TagReference(repository, "1"), Source("app"))
         content = FoundContent(image=Image(id=CONFIG, layers=1), read=cast("Read", self.world.read))
 
@@ -179,12 +179,12 @@ class Bench:
 
 @asynccontextmanager
 async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> AsyncIterator[Bench]:
-    told: list[Event] = []
+    events: list[Event] = []
     context = RunContext(
         engine=cast("Engine", world),
         registry=cast("Registry", world),
         backoff=Backoff(initial=2.0, maximum=60.0, max_attempts=8, random=Random(1)),
-        observer=told.append,
+        observer=events.append,
         start=anyio.current_time(),
         attempt_timeout=900.0,
         verify=True,
@@ -198,17 +198,17 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
             limit=Limit(parallel),
             global_limit=GlobalLimit(parallel),
             tasks=tasks,
-            observer=told.append,
+            observer=events.append,
             random=Random(1),
         )
         limiter.outage.answered()
         readings = Readings(context, tasks)
-        yield Bench(world, context, limiter, KnownBlobs(context, limiter), readings, told)
+        yield Bench(world, context, limiter, KnownBlobs(context, limiter), readings, events)
         tasks.cancel_scope.cancel()
 
 
 def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a clock that jumps when all wait."""
+    """Run a test on a virtual clock that jumps when all tasks wait."""
 
     def run() -> None:
         trio.run(test, clock=MockClock(autojump_threshold=0))
@@ -291,7 +291,7 @@ async def test_an_unreadable_origin_is_skipped_and_reported() -> None:
         await on.push(OTHER)
         await on.push()
     assert on.world.of("look").count(BASE) + on.world.of("look", CONFIG).count(BASE) <= 2
-    [notice] = [event for event in on.told if isinstance(event, Noticed)]
+    [notice] = [event for event in on.events if isinstance(event, Noticed)]
     assert notice.sentence == f"not mounting layers from {BASE}: {NO_ACCESS}"
 
 
@@ -331,7 +331,7 @@ async def test_mounts_stay_within_a_registry() -> None:
     assert on.world.of("look") == [APP]
 
 
-# -- what is told ---------------------------------------------------------------------------
+# -- events -----------------------------------------------------------------------------------
 
 
 @played
@@ -341,11 +341,11 @@ async def test_time_in_compression_is_separate_from_time_in_uploads() -> None:
     assert (transfer.seconds_compressing, transfer.seconds_sending) == (0.25, 10.0)
 
 
-# -- looking again --------------------------------------------------------------------------
+# -- repeated reads -------------------------------------------------------------------------
 
 
 async def waited(seconds: float, held: set[tuple[Repository, Digest]]) -> World:
-    """Carry with one slot, free after ``seconds``, in which ``held`` has come from elsewhere."""
+    """Upload with one slot, free after ``seconds``, in which another job has sent ``held``."""
     world = World({(APP, CONFIG)})
     async with anyio.create_task_group() as tasks, bench(world, parallel=1) as on:
         async with on.limiter.write("another"):
@@ -402,8 +402,8 @@ async def test_the_longest_wait_that_a_source_asks_for_holds_for_all_its_blobs()
 async def test_progress_counts_the_bytes_of_blobs_in_upload() -> None:
     async with bench(World(writing=12)) as on:
         await on.push()
-    told = [each for each in on.told if isinstance(each, ContentProgress)]
-    assert [(each.done, each.size) for each in told] == [(0, 200), (100, 200)]
+    events = [each for each in on.events if isinstance(each, ContentProgress)]
+    assert [(each.done, each.size) for each in events] == [(0, 200), (100, 200)]
 
 
 @played

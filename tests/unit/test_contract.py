@@ -1,4 +1,4 @@
-"""The table of inputs, ``action.yml`` and the README tell the same."""
+"""The table of inputs, ``action.yml`` and the README agree."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def test_action_yml_has_the_inputs_of_the_table_in_its_order() -> None:
 
 @pytest.mark.parametrize("each", INPUTS, ids=lambda each: each.name)
 def test_action_yml_describes_each_input_as_the_table_does(each: Input) -> None:
-    # none is required: a list of tags may be in a file, and what is missing we say ourselves
+    # none is required: a list of tags may be in a file, and we report missing inputs ourselves
     assert ACTION["inputs"][each.name] == {
         "description": each.description,
         "required": False,
@@ -85,7 +85,7 @@ def test_the_table_imports_nothing_but_the_standard_library() -> None:
 
 
 def table_rows(text: str, heading: str) -> Iterator[list[str]]:
-    """Give the cells, as Markdown, of each row of the tables under ``heading``."""
+    """Return the cells, as Markdown, of each row of the tables under ``heading``."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     under = inside = False
     row: list[str] = []
@@ -124,12 +124,12 @@ def test_tables_are_found_under_their_headings() -> None:
 
 @needs_readme
 def test_the_readme_has_every_input_with_its_default() -> None:
-    told = [(row[0], default_in_readme(row[1])) for row in table_rows(README, "Inputs")]
+    documented = [(row[0], default_in_readme(row[1])) for row in table_rows(README, "Inputs")]
     known = [(f"`{each.name}`", FROM_CONTEXT.get(each.name, each.default)) for each in INPUTS]
-    assert sorted(told) == sorted(known)
+    assert sorted(documented) == sorted(known)
 
 
 @needs_readme
 def test_the_readme_has_every_output() -> None:
-    told = [row[0] for row in table_rows(README, "Outputs")]
-    assert sorted(told) == sorted(f"`{name}`" for name in ACTION["outputs"])
+    documented = [row[0] for row in table_rows(README, "Outputs")]
+    assert sorted(documented) == sorted(f"`{name}`" for name in ACTION["outputs"])

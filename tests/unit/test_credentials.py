@@ -1,4 +1,4 @@
-"""Whose credentials are found where, and what is written for docker to read."""
+"""Finding credentials, and writing the private Docker configuration."""
 
 import base64
 import json

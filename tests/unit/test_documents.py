@@ -1,4 +1,4 @@
-"""What the documents show can be used as it stands: snippets parse, and what they name exists."""
+"""Snippets in the documents parse, and the names in them exist."""
 
 import ast
 import re
@@ -44,7 +44,7 @@ def snippets(language: str) -> list[Snippet]:
 
 
 def mappings(value: Any) -> Iterator[dict[str, Any]]:
-    """Give every mapping in a YAML document, however deep."""
+    """Yield every mapping in a YAML document, at any depth."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())

@@ -1,4 +1,4 @@
-"""A dry run reads what each tag names, writes nothing, and tells what would become of it."""
+"""A dry run reads each tag, writes nothing, and reports how each tag would end."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ class Tags:
 def played(
     tags: Tags, *names: str, image: Image = IMAGE, **inputs: str
 ) -> tuple[tuple[TargetResult, ...], list[str]]:
-    """Return the results of a dry run, and what was noticed."""
+    """Return the results and the notices of a dry run."""
     asked = {"tags": "\n".join(names), "image": "ghcr.io/acme/app", "source": "app"}
     asked |= {name.replace("_", "-"): value for name, value in inputs.items()}
     settings = read_settings(asked)
@@ -104,9 +104,9 @@ def test_a_dry_run_says_how_a_protected_tag_would_end() -> None:
     assert (kept.outcome, kept.expected, kept.before) == (Outcome.PLANNED, Outcome.KEPT, OTHER)
     for result, fate in ((moved, "refused"), (kept, "kept")):
         report = build([result], started_at="", duration=0.1, cancelled=False, max_parallel=4)
-        told = terminal(report)
-        assert f"0 of 1 tag would be pushed; 1 protected and {fate}, nothing was written" in told
-        assert f"protected, names sha256:cdcdcdcdcdcd, would be {fate}: v1" in told
+        text = terminal(report)
+        assert f"0 of 1 tag would be pushed; 1 protected and {fate}, nothing was written" in text
+        assert f"protected, names sha256:cdcdcdcdcdcd, would be {fate}: v1" in text
 
 
 def test_an_unreadable_repository_is_reported_once_and_is_no_failure() -> None:

@@ -1,4 +1,4 @@
-"""What the engine says of a tag, on its socket or through ``docker system dial-stdio``."""
+"""Reading tags through the engine, on its socket or through ``docker system dial-stdio``."""
 
 import json
 import stat
@@ -99,7 +99,7 @@ async def test_a_tag_that_does_not_exist_gives_none(tmp_path: Path, said: str) -
 async def test_an_engine_that_does_not_read_registries_does_not_say_that_a_tag_is_new(
     tmp_path: Path, body: bytes
 ) -> None:
-    """So are Podman, and proxies before an engine's socket that let few paths through."""
+    """Podman answers so, and proxies for an engine's socket that allow few paths."""
     with pytest.raises(PushError) as raised:
         await engine(tmp_path, "404 Not Found", body).head(LOCAL, "1")
     assert classify(raised.value.evidence).kind is Kind.ENGINE_REFUSED
@@ -165,7 +165,7 @@ async def test_a_docker_command_that_cannot_be_started_raises_push_error(
 
 
 @pytest.mark.parametrize(
-    ("status", "told", "whole"),
+    ("status", "listed", "whole"),
     [
         ("200 OK", {"Manifests": [{"Available": True}, {"Available": True}]}, True),
         ("200 OK", {"Manifests": [{"Available": True}, {"Available": False}]}, False),
@@ -177,9 +177,9 @@ async def test_a_docker_command_that_cannot_be_started_raises_push_error(
     ],
 )
 async def test_an_engine_says_that_it_lacks_a_part_of_an_image(
-    tmp_path: Path, status: str, told: object, whole: bool
+    tmp_path: Path, status: str, listed: object, whole: bool
 ) -> None:
-    assert await engine(tmp_path, status, json.dumps(told).encode()).is_complete("i") is whole
+    assert await engine(tmp_path, status, json.dumps(listed).encode()).is_complete("i") is whole
 
 
 async def test_an_engine_that_does_not_answer_is_not_taken_for_one_with_incomplete_images(

@@ -1,4 +1,4 @@
-"""A command's output: all of it, its last words, and nothing of it left."""
+"""A command's output is complete, with its error output, and no process remains."""
 
 import os
 import select
@@ -44,9 +44,9 @@ async def test_returns_the_error_output_of_a_command_of_any_size() -> None:
 async def test_ends_the_command_and_its_children_with_the_block() -> None:
     numbers: set[int] = set()
     while len(numbers) < 2:
-        # on a busy machine a forked process was seen to say nothing: then another is started
+        # on a busy machine a forked process once printed nothing: then another is started
         async with output_of(python(FORKED), os.environ) as output:
-            numbers = numbers_told(output)
+            numbers = numbers_printed(output)
     with anyio.fail_after(10):
         while any(alive(number) for number in numbers):
             await anyio.sleep(0.01)
@@ -55,14 +55,14 @@ async def test_ends_the_command_and_its_children_with_the_block() -> None:
 FORKED = "import os; os.fork(); print(os.getpid(), flush=True); os.read(os.pipe()[0], 1)"
 
 
-def numbers_told(output: CommandOutput) -> set[int]:
+def numbers_printed(output: CommandOutput) -> set[int]:
     """Return the numbers that a process and its fork tell, as far as they do so within 20 s."""
     numbers: set[int] = set()
     buffer = bytearray(100)
     pipe = cast("IO[bytes]", output.reader)
     while len(numbers) < 2 and select.select([pipe], [], [], 20)[0]:
         count = output.reader.readinto(memoryview(buffer)) or 0
-        assert count, "it ended before both had told their numbers"
+        assert count, "it ended before both had printed their numbers"
         numbers |= {int(word) for word in buffer[:count].split()}
     return numbers
 

@@ -1,4 +1,4 @@
-"""Outside text comes out as it is, and as nothing else."""
+"""Outside text is shown exactly, and has no effect."""
 
 import pytest
 from hypothesis import given

@@ -21,7 +21,7 @@ DAMAGED = classify(ErrorInfo(origin=Origin.RUN, kind=Kind.SOURCE_INVALID, messag
 
 
 class Given:
-    """Sources as a test has them."""
+    """The sources of a test."""
 
     def __init__(self, contents: Mapping[str, Content | Failure]) -> None:
         self._contents = contents
@@ -43,7 +43,7 @@ def content() -> FoundContent:
 def executed(
     contents: Mapping[str, Content | Failure], **inputs: str
 ) -> tuple[Execution, tuple[TargetResult, ...]]:
-    """Carry out a run whose adapters cannot be closed."""
+    """Execute a run whose adapters raise an error when they are closed."""
 
     @asynccontextmanager
     async def adapters() -> AsyncIterator[Adapters]:
@@ -85,7 +85,7 @@ def test_two_names_of_one_content_are_one_group() -> None:
 
 
 def test_two_copies_of_an_image_are_two_groups() -> None:
-    # one that is damaged says nothing of the other
+    # a damaged copy shows nothing about the other one
     assert grouped(content(), content()) == [1, 1]
 
 

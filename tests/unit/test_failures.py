@@ -1,4 +1,4 @@
-"""What the table promises: total, bounded, polite, and the right answer to each known wording."""
+"""The table of failures is total and bounded, and classifies each known wording correctly."""
 
 import pytest
 from hypothesis import given, settings
@@ -64,7 +64,7 @@ def test_every_row_of_the_catalogue_is_in_exactly_one_rule() -> None:
     assert catalogue <= set(rows)
 
 
-# --- what each kind means to the queue
+# --- the policies of kinds
 
 PERMANENT = {
     Kind.DENIED,
@@ -134,7 +134,7 @@ def test_only_a_throttle_with_a_named_wait_does_not_count(kind: Kind) -> None:
     assert failure.counts is (kind not in {Kind.THROTTLED, Kind.SECONDARY_LIMIT})
 
 
-# --- order, and a success seen before
+# --- order, and an earlier success
 
 SECONDARY = "permission_denied: You have exceeded a secondary rate limit. write_package denied"
 
@@ -234,7 +234,7 @@ def test_an_answer_of_the_engine_in_json_is_shown_without_it() -> None:
     assert classify(engine(text)).message == "client version 1.20 is too old"
 
 
-# --- codes and statuses that do not go together
+# --- codes and statuses that contradict each other
 
 SPEC_CODES = {
     "BLOB_UNKNOWN": Kind.NOT_VISIBLE,

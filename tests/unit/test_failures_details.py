@@ -1,4 +1,4 @@
-"""An unrecognised failure comes with details for a maintainer, and without a secret."""
+"""An unrecognised failure has details for a maintainer, without secrets."""
 
 import pytest
 from hypothesis import given

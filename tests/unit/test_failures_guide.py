@@ -1,4 +1,4 @@
-"""The user's guide is the table's."""
+"""The user's guide is generated from the table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every mutation of the table is noticed by some check."""
+"""Every mutation of the table fails a check."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_a_match_with_a_missing_part_fails_an_example_or_has_one_part(rule: Rule
 
 
 def turned(verdict: Classification) -> Iterator[Classification]:
-    """Turn each part of a verdict round."""
+    """Yield the policy with each of its parts inverted."""
     usual = POLICIES[verdict.kind]
     yield replace(verdict, kind=Kind.UNKNOWN if verdict.kind is not Kind.UNKNOWN else Kind.DENIED)
     yield replace(verdict, kind=Kind.SERVER_ERROR if not usual.retryable else Kind.INPUT)
@@ -84,7 +84,7 @@ def by_rule() -> dict[tuple[str, ...], list[Recorded]]:
 
 
 def test_a_changed_kind_fails_the_recordings() -> None:
-    """The recordings' kinds are written beside the answers, not read from the table."""
+    """The expected kinds of the recordings are in their scenarios, not derived from the table."""
     for rows, recorded in by_rule().items():
         rule = next(rule for rule in RULES if rule.rows == rows)
         for other in set(Kind) - {rule.classification.kind}:

@@ -1,4 +1,4 @@
-"""What real docker clients printed gets the verdict of the answer that they met."""
+"""The recorded output of docker clients is classified as the registry's answer requires."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ NOT_RECORDED: dict[str, str] = _JUDGED["not-recorded"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a client of an engine with a store printed at a step of a scenario."""
+    """The output of a client of an engine with a store, at a step of a scenario."""
 
     engine: str
     store: str
@@ -44,12 +44,12 @@ class Recorded:
 
     @property
     def usual(self) -> set[Kind]:
-        """The kinds that are right for the answer, in any wording."""
+        """The correct kinds for the answer, in any wording."""
         return {Kind(kind) for kind in SCENARIOS[self.scenario]["kinds"]}
 
     @property
     def right(self) -> set[Kind]:
-        """The kinds that are right for it, where its words are known to say less."""
+        """The correct kinds for it; others if its output is known to say less."""
         excused = [exception for exception in EXCEPTIONS if excuses(exception, self)]
         return {Kind(kind) for e in excused for kind in e["kinds"]} or self.usual
 
@@ -116,7 +116,7 @@ ANSWERS = [name for name, scenario in SCENARIOS.items() if "status" in scenario]
 
 @pytest.mark.parametrize("name", [name for name in ANSWERS if name not in {"S9-head", "N1-midway"}])
 def test_the_same_answer_to_our_own_client_is_classified_alike(name: str) -> None:
-    """No words are lost there, so there are no exceptions."""
+    """No text is lost there, so there are no exceptions."""
     scenario = SCENARIOS[name]
     evidence = ErrorInfo(
         origin=Origin.REGISTRY,

@@ -1,4 +1,4 @@
-"""Files for later steps: found where a workflow means them, owned as the workspace is."""
+"""Files for later steps: resolved as the workflow means them, with the workspace's owner."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def container(workspace: Path, temporary: Path) -> WorkspacePaths:
-    """Give the places of a container action: the host's folders are mounted elsewhere."""
+    """Return the paths in a container action, where the host's folders are mounted elsewhere."""
     return WorkspacePaths(
         {
             "GITHUB_WORKSPACE": str(workspace),

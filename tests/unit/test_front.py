@@ -1,4 +1,4 @@
-"""The front's arithmetic and its reading of requests, on clocks that the tests move."""
+"""The front's arithmetic and its parsing of requests, on clocks that the tests set."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Slots shared by registries: each keeps one of its own, and none that is silent takes more."""
+"""Slots shared by registries: each has one reserved, and a silent one gets no more."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -16,7 +16,7 @@ def joined(global_limit: GlobalLimit, count: int, *, waiting: bool = False) -> l
 
 
 def taken(share: Share, most: int = 100) -> int:
-    """Take as many places as there are, at most ``most``; return how many that were."""
+    """Take all free slots, at most ``most``; return how many those were."""
     return next((number for number in range(most) if not share.take()), most)
 
 

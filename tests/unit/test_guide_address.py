@@ -1,4 +1,4 @@
-"""The guide to failures that a report links to is that of what runs."""
+"""A report links to the guide to failures of the running release."""
 
 import json
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ RUNNER = {"GITHUB_ACTION_REPOSITORY": "acme/push", "GITHUB_ACTION_REF": "v1"}
 
 
 def installed_from(monkeypatch: pytest.MonkeyPatch, origin: dict[str, Any] | None) -> None:
-    """Have the package come from where PEP 610 says, or from an index."""
+    """Simulate a package installed from ``origin`` (PEP 610), or from an index."""
     text = None if origin is None else json.dumps(origin)
     found = SimpleNamespace(read_text=lambda name: text if name == "direct_url.json" else None)
     monkeypatch.setattr(module, "distribution", lambda name: found if name == "ghcr-push" else None)

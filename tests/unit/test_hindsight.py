@@ -1,4 +1,4 @@
-"""What the end of a run makes of the failures before it."""
+"""Advice that depends on how the other tags of a run ended."""
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.failures.policies import POLICIES

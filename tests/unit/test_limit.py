@@ -1,4 +1,4 @@
-"""The arithmetic of the limit: what each ending of a write does to it."""
+"""The arithmetic of the limit: the effect of each ending of a write."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -39,9 +39,9 @@ class Flow:
         self.leave(write)
 
     def refuse(self, write: Write) -> bool:
-        owed = self.limit.refused(write)
+        due_to_limit = self.limit.refused(write)
         self.leave(write)
-        return owed
+        return due_to_limit
 
     def leave(self, write: Write) -> None:
         self.running.remove(write)
@@ -53,7 +53,7 @@ class Flow:
             self.accept(self.running[0])
 
     def until_a_trial(self, most: int = 400) -> int:
-        """Accept until a trial is due; return how many that took."""
+        """Accept writes until a trial is due; return how many."""
         for count in range(most):
             if self.limit.trial_due:
                 return count
@@ -61,13 +61,13 @@ class Flow:
         raise AssertionError("no trial is ever due")
 
 
-def fallen(borne: int, ceiling: int = 8) -> Flow:
-    """Return a flow of which a burst succeeded in part, with all answers."""
+def fallen(capacity: int, ceiling: int = 8) -> Flow:
+    """Return a flow after a burst of which only ``capacity`` writes were accepted."""
     flow = Flow(AdaptiveLimit(ceiling))
     writes = flow.fill()
-    for write in writes[borne:]:
+    for write in writes[capacity:]:
         flow.refuse(write)
-    for write in writes[:borne]:
+    for write in writes[:capacity]:
         flow.accept(write)
     return flow
 
@@ -79,21 +79,21 @@ def test_it_begins_at_the_ceiling(ceiling: int) -> None:
     assert not limit.trial_due
 
 
-@pytest.mark.parametrize("borne", range(1, 8))
+@pytest.mark.parametrize("capacity", range(1, 8))
 @given(data=st.data())
 @settings(max_examples=20)
 def test_a_partly_refused_burst_shows_the_capacity_in_any_order(
-    borne: int, data: st.DataObject
+    capacity: int, data: st.DataObject
 ) -> None:
     flow = Flow(AdaptiveLimit(8))
     writes = data.draw(st.permutations(flow.fill()))
 
-    owed = [flow.refuse(write) for write in writes[borne:]]
-    for write in writes[:borne]:
+    due_to_limit = [flow.refuse(write) for write in writes[capacity:]]
+    for write in writes[:capacity]:
         flow.accept(write)
 
-    assert flow.limit.value == borne
-    assert all(owed)
+    assert flow.limit.value == capacity
+    assert all(due_to_limit)
 
 
 def test_writes_in_refusal_count_only_if_they_use_capacity() -> None:
@@ -102,7 +102,7 @@ def test_writes_in_refusal_count_only_if_they_use_capacity() -> None:
     for write in writes[:3]:
         flow.accept(write)
     for write in flow.start(3):
-        flow.accept(write)  # beside thirteen that are being refused: so those take no room
+        flow.accept(write)  # beside thirteen writes in refusal: so those use no capacity
 
     for write in writes[3:]:
         assert flow.refuse(write)
@@ -120,14 +120,14 @@ def test_a_refused_lone_write_lowers_nothing_and_counts() -> None:
 
 def test_failures_that_come_now_and_then_are_chance_and_leave_the_limit() -> None:
     flow = Flow(AdaptiveLimit(8))
-    owed = []
+    due_to_limit = []
     for _ in range(20):
         flow.accept_in_turn(9)
         flow.fill()
-        owed.append(flow.refuse(flow.running[0]))
+        due_to_limit.append(flow.refuse(flow.running[0]))
 
     assert flow.limit.value >= 7
-    assert not any(owed[5:])
+    assert not any(due_to_limit[5:])
 
 
 def test_the_limit_stays_one_if_half_of_all_lone_writes_fail() -> None:
@@ -237,39 +237,39 @@ def test_a_fixed_limit_stays() -> None:
 
 
 @dataclass(eq=False)
-class Told:
-    """A write as the definition sees it: ``beside`` it when its burst began, and ``with_it``."""
+class PastWrite:
+    """A write in the definition: the writes ``beside`` its burst, and those in it (``with_it``)."""
 
-    beside: list["Told"]
-    with_it: list["Told"]
+    beside: list["PastWrite"]
+    with_it: list["PastWrite"]
     ending: str = ""
 
 
 @dataclass
 class Definition:
-    """The belief by its definition, worked out from the whole history at every ending."""
+    """The belief by its definition, computed from the whole history at every ending."""
 
     ceiling: int
-    running: list[Told] = field(default_factory=list)
-    bursts: list[list[Told]] = field(default_factory=list)
+    running: list[PastWrite] = field(default_factory=list)
+    bursts: list[list[PastWrite]] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
     """Bursts in the order in which they were settled."""
     going_on: bool = False
 
-    def began(self) -> Told:
+    def began(self) -> PastWrite:
         if not self.going_on:
             self.bursts.append([])
             self.going_on = True
         burst = self.bursts[-1]
         beside = [other for other in self.running if other not in burst]
-        told = Told(burst[0].beside if burst else beside, burst)
-        burst.append(told)
-        self.running.append(told)
-        return told
+        past = PastWrite(burst[0].beside if burst else beside, burst)
+        burst.append(past)
+        self.running.append(past)
+        return past
 
-    def ended(self, told: Told, ending: str) -> None:
-        told.ending = ending
-        self.running.remove(told)
+    def ended(self, past: PastWrite, ending: str) -> None:
+        past.ending = ending
+        self.running.remove(past)
         self.going_on = False
         for number, burst in enumerate(self.bursts):
             if number not in self.settled and all(t.ending for t in (*burst, *burst[0].beside)):
@@ -289,11 +289,11 @@ class Definition:
         }
         for number in self.settled:
             burst = self.bursts[number]
-            told = sum(write.ending in {"accepted", "refused"} for write in burst)
-            if not told:
+            past = sum(write.ending in {"accepted", "refused"} for write in burst)
+            if not past:
                 continue
             weights = {key: value * likelihood(burst, *key) for key, value in weights.items()}
-            weights = drifted(weights, told, shares, levels)
+            weights = drifted(weights, past, shares, levels)
         for number, burst in enumerate(self.bursts):
             if number not in self.settled:
                 weights = {key: value * likelihood(burst, *key) for key, value in weights.items()}
@@ -301,8 +301,8 @@ class Definition:
         return {key: value / whole for key, value in weights.items()}
 
 
-def likelihood(burst: list[Told], room: bool, share: float, level: int) -> float:
-    def count(writes: list[Told], *endings: str) -> int:
+def likelihood(burst: list[PastWrite], room: bool, share: float, level: int) -> float:
+    def count(writes: list[PastWrite], *endings: str) -> int:
         return sum(write.ending in endings for write in writes)
 
     beside = burst[0].beside
@@ -360,18 +360,18 @@ def test_the_belief_is_what_its_definition_says_of_the_whole_history(
     ceiling: int, steps: list[tuple[str, int]]
 ) -> None:
     limit, definition = AdaptiveLimit(ceiling), Definition(ceiling)
-    running: list[tuple[Write, Told]] = []
+    running: list[tuple[Write, PastWrite]] = []
     for step, which in steps:
         if step == "start" and len(running) < limit.value + limit.trial_due:
             running.append((limit.began(), definition.began()))
         elif running and step != "start":
-            write, told = running.pop(which % len(running))
+            write, past = running.pop(which % len(running))
             if step == "accept":
                 limit.accepted(write)
             elif step == "refuse":
                 limit.refused(write)
             limit.left(write)
-            definition.ended(told, {"accept": "accepted", "refuse": "refused"}.get(step, "unknown"))
+            definition.ended(past, {"accept": "accepted", "refuse": "refused"}.get(step, "unknown"))
     whole = sum(map(sum, limit._belief))
     for (room, share, level), value in definition.belief().items():
         row = module.FAULTS.index(share) + room * len(module.FAULTS)
@@ -379,7 +379,7 @@ def test_the_belief_is_what_its_definition_says_of_the_whole_history(
 
 
 def played(ceiling: int, steps: list[tuple[str, int]]) -> Iterator[Flow]:
-    """Yield a flow at its start, and after each of the steps that can be taken."""
+    """Yield a flow at its start, and after each possible step."""
     flow = Flow(AdaptiveLimit(ceiling))
     yield flow
     for step, which in steps:

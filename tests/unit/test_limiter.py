@@ -1,4 +1,4 @@
-"""Slots, places to read, holds and outages, on a virtual clock."""
+"""Slots for writes and reads, holds and outages, on a virtual clock."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -63,7 +63,7 @@ BURST = replace(BROKEN, kind=Kind.THROTTLED, counts=False)
 
 @dataclass(slots=True)
 class Writer:
-    """A write that asks for a slot at once and ends when told to.
+    """A write that asks for a slot at once and ends on request.
 
     It begins as soon as it has the slot, unless it ``reads_first``.
     """
@@ -91,15 +91,15 @@ class Writer:
 
 @dataclass(slots=True)
 class Bench:
-    """A limiter in a running loop, with what it told."""
+    """A limiter in a running loop, with its events."""
 
     tasks: TaskGroup
     global_limit: GlobalLimit
-    told: list[Event]
+    events: list[Event]
 
     @property
     def holds(self) -> list[Hold]:
-        return [event.hold for event in self.told if isinstance(event, Held)]
+        return [event.hold for event in self.events if isinstance(event, Held)]
 
     def limiter(
         self,
@@ -112,7 +112,7 @@ class Bench:
             limit=limit,
             global_limit=self.global_limit,
             tasks=self.tasks,
-            observer=self.told.append,
+            observer=self.events.append,
             random=Random(1),
             clock=clock,
         )
@@ -149,7 +149,7 @@ async def bench(most: int = 64) -> AsyncIterator[Bench]:
 
 
 def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a clock that jumps when all wait."""
+    """Run a test on a virtual clock that jumps when all tasks wait."""
 
     def run() -> None:
         trio.run(test, clock=MockClock(autojump_threshold=0))
@@ -241,7 +241,7 @@ async def test_a_secondary_limit_holds_all_for_a_minute_and_longer_while_it_last
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))
         writers = [await on.ask(limiter) for _ in range(6)]
-        for writer in writers[:4]:  # what is under way does not prolong the hold
+        for writer in writers[:4]:  # a write in flight does not prolong the hold
             await on.fail(writer, SECONDARY)
         (hold,) = on.holds
         assert THROTTLE_FIRST <= hold.seconds <= THROTTLE_FIRST + THROTTLE_SPREAD
@@ -448,8 +448,8 @@ async def test_spacing_of_writes_is_reported_once() -> None:
             await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD)
             await on.succeed(await on.ask(limiter))
             await anyio.sleep(LONGEST_PAUSES[1] * LONGEST)
-        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
-        assert told == ["ghcr.io is rate limiting us: from now on writes begin seconds apart"]
+        events = [event.sentence for event in on.events if isinstance(event, Noticed)]
+        assert events == ["ghcr.io is rate limiting us: from now on writes begin seconds apart"]
 
 
 @played
@@ -517,14 +517,14 @@ async def test_a_long_outage_is_reported_while_it_lasts_and_at_its_end() -> None
             await on.fail(await on.ask(limiter), BROKEN)
             await anyio.sleep(2 * PROBE_LAST)
         assert limiter.outage.lasts
-        down = [event for event in on.told if isinstance(event, WentDown)]
+        down = [event for event in on.events if isinstance(event, WentDown)]
         assert [event.failure for event in down] == [BROKEN]
-        waits = [event for event in on.told if isinstance(event, StillWaiting)]
+        waits = [event for event in on.events if isinstance(event, StillWaiting)]
         assert [each.seconds for each in waits[:2]] == [PROGRESS_EVERY, 2 * PROGRESS_EVERY]
         assert all(each.left is None for each in waits)
 
         await on.succeed(await on.ask(limiter))
-        [over] = (event for event in on.told if isinstance(event, Resumed))
+        [over] = (event for event in on.events if isinstance(event, Resumed))
         assert over.outage
         assert over.seconds == 8 * PROBE_LAST
 
@@ -535,9 +535,9 @@ async def test_a_hold_is_reported_every_ten_seconds_and_at_its_end() -> None:
         limiter = on.limiter(AdaptiveLimit(1))
         limiter.hold(25.0, "secondary-limit 403")
         await anyio.sleep(40)
-        waits = [event for event in on.told if isinstance(event, StillWaiting)]
+        waits = [event for event in on.events if isinstance(event, StillWaiting)]
         assert [round(each.left or 0) for each in waits] == [15, 5]
-        [over] = (event for event in on.told if isinstance(event, Resumed))
+        [over] = (event for event in on.events if isinstance(event, Resumed))
         assert not over.outage
         assert round(over.seconds) == 25
 
@@ -550,7 +550,7 @@ async def test_a_hold_that_another_one_prolongs_has_one_end() -> None:
         await anyio.sleep(3)
         limiter.hold(5.0, "throttled 429")
         await anyio.sleep(10)
-        assert sum(isinstance(event, Resumed) for event in on.told) == 1
+        assert sum(isinstance(event, Resumed) for event in on.events) == 1
         assert [hold.seconds for hold in on.holds] == [5.0, 5.0]
 
 
@@ -589,7 +589,7 @@ async def test_a_refusal_that_lowers_the_limit_does_not_count_and_is_reported() 
 
         assert not await on.fail(writers[3], BROKEN)
         assert limiter.limit < 4
-        change = next(event.change for event in on.told if isinstance(event, LimitChanged))
+        change = next(event.change for event in on.events if isinstance(event, LimitChanged))
         assert (change.old, change.new) == (4, limiter.limit)
 
 
@@ -608,7 +608,7 @@ async def test_a_broken_connection_is_pressure_where_another_units_broke_just_be
 
 
 def assert_spaced(starts: Sequence[float], share: float) -> None:
-    """Say that probes were apart by that share of the outage, which began at the first."""
+    """Assert that probes were apart by that share of the outage, which began at the first."""
     for one, later in pairwise(starts):
         pause = min(max(share * (one - starts[0]), PROBE_FIRST), PROBE_LAST)
         assert SHORTEST * pause <= later - one <= LONGEST * pause + 0.01
@@ -678,7 +678,7 @@ async def test_an_outage_ends_with_the_first_success_for_all_who_wait() -> None:
 
 @played
 async def test_time_that_passes_between_two_looks_at_the_clock_loses_no_probe() -> None:
-    """A real clock goes on while the process does not: here 5 ms at each look, as a probe fails."""
+    """A real clock advances between two readings: here by 5 ms each time, when a probe fails."""
     looks, preempted = 0, False
 
     def clock() -> float:
@@ -719,8 +719,8 @@ async def test_one_unit_that_keeps_failing_while_others_succeed_is_no_outage() -
             reading.succeeded()
         spent = [await on.fail(await on.ask(limiter, "poison"), BROKEN) for _ in range(6)]
         assert spent == [True] * 6
-        told = [event.sentence for event in on.told if isinstance(event, Noticed)]
-        assert not any("again" in sentence for sentence in told)
+        events = [event.sentence for event in on.events if isinstance(event, Noticed)]
+        assert not any("again" in sentence for sentence in events)
 
 
 @played
@@ -775,7 +775,7 @@ async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -
 
 @dataclass(slots=True)
 class Turn:
-    """One step of a random walk: what is done, and to whom."""
+    """One step of a random walk: an action and its subject."""
 
     action: str
     which: int
@@ -821,7 +821,7 @@ async def _take(step: Turn, on: Bench, limiter: Limiter, writers: list[Writer]) 
     elif step.action == "sleep":
         await anyio.sleep(step.which)
     elif step.action == "hold":
-        limiter.hold(step.which / 10, "as told")
+        limiter.hold(step.which / 10, "as events")
     elif step.action == "cancel" and writers:
         writer = writers[step.which % len(writers)]
         writer.cancelled.cancel()

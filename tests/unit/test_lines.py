@@ -1,4 +1,4 @@
-"""Log lines: what a run tells, and that no text from outside is obeyed by a runner or terminal."""
+"""Log lines: their content, and that no outside text is executed by a runner or terminal."""
 
 import re
 import unicodedata
@@ -50,7 +50,7 @@ DIGEST = Digest(f"sha256:{'ab' * 32}")
 OTHER = Digest(f"sha256:{'cd' * 32}")
 MORE = re.compile(r"([\d,]+) more pushed")
 
-# pieces of which commands are made, and what might hide between them
+# parts of commands, and characters that might hide between them
 PIECES = st.sampled_from(
     [
         *(
@@ -77,7 +77,7 @@ def failure(message: str) -> Failure:
 
 
 def target(name: str) -> Target:
-    """Give a target whose source is any text."""
+    """Return a target whose source is any text."""
     return Target(REFERENCE, Source(name))
 
 
@@ -93,7 +93,7 @@ def result(outcome: Outcome, message: str = "", **more: object) -> TargetResult:
 
 
 def controls(line: str) -> list[str]:
-    """Give what moves a cursor, hides, reorders, breaks a line or cannot be encoded."""
+    """Return characters that move a cursor, hide, reorder, break a line or cannot be encoded."""
     return [each for each in line if unicodedata.category(each) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
 
 
@@ -119,7 +119,7 @@ def test_the_parsers_obey_what_a_runner_obeys(line: str, name: str) -> None:
     assert obeyed(line) == name
 
 
-# -- nothing is obeyed ------------------------------------------------------------------------
+# -- nothing is executed ----------------------------------------------------------------------
 
 
 @given(TEXTS)
@@ -178,11 +178,11 @@ def test_no_event_is_obeyed(text: str) -> None:
         assert not controls(line)
 
 
-# -- what is told ---------------------------------------------------------------------------
+# -- lines ------------------------------------------------------------------------------------
 
 
-class Told:
-    """A log under a clock of its own, and what it has told."""
+class PrintedLog:
+    """A log with its own clock, and its lines so far."""
 
     def __init__(self, *repositories: str, tags: int = 200) -> None:
         self.now = 0.0
@@ -193,8 +193,8 @@ class Told:
         )
         self.lines = list(self.log.lines(Started(Plan(groups), 4)) if groups else ())
 
-    def tell(self, *events: Event, after: float = 0.0) -> list[str]:
-        """Give the lines that ``events`` add, each so many seconds after the one before."""
+    def print(self, *events: Event, after: float = 0.0) -> list[str]:
+        """Return the lines that ``events`` add, each ``after`` seconds after the one before."""
         added: list[str] = []
         for event in events:
             self.now += after
@@ -204,7 +204,7 @@ class Told:
 
 
 def lines_of(*events: Event) -> list[str]:
-    return Told().tell(*events)
+    return PrintedLog().print(*events)
 
 
 def pushed(number: int, repository: str = "ghcr.io/acme/app") -> Ended:
@@ -224,11 +224,11 @@ def waiting(status: int, *, number: int = 1, seconds: float = 0.3) -> Waiting:
 
 
 def test_the_first_line_says_what_is_pushed_and_where_to() -> None:
-    [line] = Told("ghcr.io/acme/app", tags=3).lines
+    [line] = PrintedLog("ghcr.io/acme/app", tags=3).lines
     assert re.fullmatch(
         r"ghcr-push \S+: 3 tags of app to ghcr.io/acme/app; at most 4 writes at a time", line
     )
-    [line] = Told("ghcr.io/acme/app", "ghcr.io/acme/web", tags=1).lines
+    [line] = PrintedLog("ghcr.io/acme/app", "ghcr.io/acme/web", tags=1).lines
     assert "2 tags of app to 2 repositories: ghcr.io/acme/app, ghcr.io/acme/web;" in line
 
 
@@ -242,7 +242,7 @@ def test_the_first_line_says_what_is_pushed_and_where_to() -> None:
     ],
 )
 def test_the_common_part_of_all_names_is_left_out(repositories: list[str], name: str) -> None:
-    [line] = Told(*repositories).tell(pushed(1))
+    [line] = PrintedLog(*repositories).print(pushed(1))
     assert line == f"✓ {name} pushed, sha256:abababababab, new"
 
 
@@ -253,9 +253,9 @@ def test_only_long_steps_are_reported_at_their_start() -> None:
 
 @pytest.mark.parametrize(("tags", "most"), [(20, 8), (200, 10), (2_000, 20)])
 def test_many_clean_tags_take_few_lines(tags: int, most: int) -> None:
-    told = Told("ghcr.io/acme/app", tags=tags)
-    told.tell(*map(pushed, range(tags)), after=0.1)
-    lines = [*told.lines, *told.log.rest()]
+    printed = PrintedLog("ghcr.io/acme/app", tags=tags)
+    printed.print(*map(pushed, range(tags)), after=0.1)
+    lines = [*printed.lines, *printed.log.rest()]
     assert SINGLY + 1 < len(lines) <= most
     assert f"({tags:,} of {tags:,} tags done): " in lines[-1]
     # none is left out
@@ -264,58 +264,58 @@ def test_many_clean_tags_take_few_lines(tags: int, most: int) -> None:
 
 
 def test_a_long_run_reports_its_progress_now_and_then() -> None:
-    told = Told("ghcr.io/acme/app")
-    told.tell(*map(pushed, range(SINGLY + 600)), after=3.0)
-    assert len(told.lines) == pytest.approx(1800 / SELDOM, rel=0.5)
-    last = told.now
-    [line] = told.tell(pushed(1), after=SELDOM)
-    assert told.now - last <= SELDOM
+    printed = PrintedLog("ghcr.io/acme/app")
+    printed.print(*map(pushed, range(SINGLY + 600)), after=3.0)
+    assert len(printed.lines) == pytest.approx(1800 / SELDOM, rel=0.5)
+    last = printed.now
+    [line] = printed.print(pushed(1), after=SELDOM)
+    assert printed.now - last <= SELDOM
     assert " more pushed (" in line
 
 
 def test_two_hundred_equal_failures_are_reported_once() -> None:
-    told = Told("ghcr.io/acme/app")
-    told.tell(*map(failed, range(200)))
-    assert told.lines[1:] == [
+    printed = PrintedLog("ghcr.io/acme/app")
+    printed.print(*map(failed, range(200)))
+    assert printed.lines[1:] == [
         "✗ 0 FAILED: auth-blip (403): no",
         *[f"✗ {number} FAILED: auth-blip (403)" for number in range(1, SINGLY + 1)],
     ]
-    assert list(told.log.rest()) == [
+    assert list(printed.log.rest()) == [
         "✗ 196 more FAILED: auth-blip (403): 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 and 186 more"
     ]
 
 
 def test_texts_of_failures_are_shown_while_they_are_few() -> None:
-    told = Told("ghcr.io/acme/app")
+    printed = PrintedLog("ghcr.io/acme/app")
     for number in range(200):
         why = replace(failure(f"no image {number}"), status=None)
-        told.tell(Ended(replace(failed(number).result, failure=why)))
-    assert [line for line in told.lines if "no image" in line] == [
+        printed.print(Ended(replace(failed(number).result, failure=why)))
+    assert [line for line in printed.lines if "no image" in line] == [
         f"✗ {number} FAILED: server-error: no image {number}" for number in range(MOST_QUOTES)
     ]
-    assert len(told.lines) == 1 + MOST_QUOTES + SINGLY
+    assert len(printed.lines) == 1 + MOST_QUOTES + SINGLY
 
 
 def test_the_end_of_a_run_is_not_repeated_for_each_tag() -> None:
-    told = Told("ghcr.io/acme/app")
+    printed = PrintedLog("ghcr.io/acme/app")
     ended = classify(ErrorInfo(origin=Origin.RUN, kind=Kind.CANCELLED, message="cancelled"))
     results = [replace(failed(number).result, failure=ended) for number in range(20)]
-    assert told.tell(*map(Ended, results)) == ["✗ 0 FAILED: cancelled"]
-    [line] = told.log.rest()
+    assert printed.print(*map(Ended, results)) == ["✗ 0 FAILED: cancelled"]
+    [line] = printed.log.rest()
     assert line.startswith("✗ 19 more FAILED: cancelled: 1, 2, ")
 
 
 def test_a_failure_of_another_kind_is_reported_at_once() -> None:
-    told = Told("ghcr.io/acme/app")
-    told.tell(*map(pushed, range(20)), *map(failed, range(20)))
-    assert told.tell(failed(77, 401)) == ["✗ 77 FAILED: unauthorized (401)"]
+    printed = PrintedLog("ghcr.io/acme/app")
+    printed.print(*map(pushed, range(20)), *map(failed, range(20)))
+    assert printed.print(failed(77, 401)) == ["✗ 77 FAILED: unauthorized (401)"]
 
 
 def test_a_failed_try_names_what_failed_how_and_which_try_it_was() -> None:
     assert lines_of(waiting(500)) == [
         "↻ ghcr.io/acme/app:1.0: tag write failed, try 1 of 8: server-error (500): boom"
     ]
-    [line] = Told("ghcr.io/acme/app").tell(
+    [line] = PrintedLog("ghcr.io/acme/app").print(
         replace(waiting(500, number=2, seconds=8.4), step=Step.UPLOAD, blob=DIGEST)
     )
     assert line == (
@@ -327,10 +327,10 @@ def test_a_failed_try_names_what_failed_how_and_which_try_it_was() -> None:
 
 
 def test_many_failed_attempts_are_counted_and_each_kind_is_shown_once() -> None:
-    told = Told("ghcr.io/acme/app")
-    added = told.tell(*[waiting(500)] * 30, waiting(502), waiting(502), waiting(503))
+    printed = PrintedLog("ghcr.io/acme/app")
+    added = printed.print(*[waiting(500)] * 30, waiting(502), waiting(502), waiting(503))
     assert len(added) == 1 + SINGLY + 2
-    assert list(told.log.rest()) == [
+    assert list(printed.log.rest()) == [
         (
             "↻ 27 more tries failed: "
             "26 \N{MULTIPLICATION SIGN} server-error (500), "
@@ -396,12 +396,12 @@ def test_an_outcome_has_a_line(ended: TargetResult, said: str) -> None:
     assert lines_of(Ended(ended)) == [said]
 
 
-# -- times in which nothing happens ----------------------------------------------------------
+# -- holds and outages -----------------------------------------------------------------------
 
 
 def test_an_outage_is_reported_at_its_start_while_it_lasts_and_at_its_end() -> None:
-    told = Told("ghcr.io/acme/app")
-    assert told.tell(
+    printed = PrintedLog("ghcr.io/acme/app")
+    assert printed.print(
         WentDown("ghcr.io", failure("boom")),
         *[waiting(503)] * 3,
         StillWaiting("ghcr.io", 10.0, None),
@@ -412,7 +412,7 @@ def test_an_outage_is_reported_at_its_start_while_it_lasts_and_at_its_end() -> N
         "ghcr.io: no request has succeeded for 10 s",
         "ghcr.io: requests succeed again, after 23 s",
     ]
-    assert len(told.tell(waiting(503))) == 1
+    assert len(printed.print(waiting(503))) == 1
 
 
 def test_a_hold_is_reported_at_its_start_while_it_lasts_and_at_its_end() -> None:
@@ -431,21 +431,23 @@ def test_a_hold_is_reported_at_its_start_while_it_lasts_and_at_its_end() -> None
 
 
 def test_short_holds_are_counted_and_their_ends_are_no_news() -> None:
-    told = Told("ghcr.io/acme/app")
+    printed = PrintedLog("ghcr.io/acme/app")
     hold = Hold(at=1, registry="ghcr.io", seconds=2.0, reason="throttled 429")
     for _ in range(13):
-        told.tell(Held(hold), Resumed("ghcr.io", 2.0, outage=False))
-    assert len(told.lines) == 1 + SINGLY
-    assert list(told.log.rest()) == ["10 more holds: 10 \N{MULTIPLICATION SIGN} throttled 429"]
+        printed.print(Held(hold), Resumed("ghcr.io", 2.0, outage=False))
+    assert len(printed.lines) == 1 + SINGLY
+    assert list(printed.log.rest()) == ["10 more holds: 10 \N{MULTIPLICATION SIGN} throttled 429"]
 
 
 def test_a_repeatedly_falling_limit_is_reported_only_now_and_then() -> None:
-    told = Told("ghcr.io/acme/app")
+    printed = PrintedLog("ghcr.io/acme/app")
     change = LimitChange(at=1, registry="ghcr.io", old=4, new=2, reason="server-error (500)")
-    assert told.tell(LimitChanged(change)) == ["ghcr.io: parallel writes 4 → 2: server-error (500)"]
-    assert told.tell(*[LimitChanged(change)] * 9, after=1.0) == []
-    assert told.tell(LimitChanged(replace(change, new=5)), after=OFTEN) == []
-    assert len(told.tell(LimitChanged(change), after=OFTEN)) == 1
+    assert printed.print(LimitChanged(change)) == [
+        "ghcr.io: parallel writes 4 → 2: server-error (500)"
+    ]
+    assert printed.print(*[LimitChanged(change)] * 9, after=1.0) == []
+    assert printed.print(LimitChanged(replace(change, new=5)), after=OFTEN) == []
+    assert len(printed.print(LimitChanged(change), after=OFTEN)) == 1
 
 
 # -- uploads ---------------------------------------------------------------------------------
@@ -453,7 +455,7 @@ def test_a_repeatedly_falling_limit_is_reported_only_now_and_then() -> None:
 
 def test_a_finished_upload_has_a_line_with_bytes_and_rate() -> None:
     sent = TransferStats(blobs_sent=2, bytes_sent=12_300_000)
-    assert Told("ghcr.io/acme/app").tell(ContentDone(TARGET, sent, 8.2)) == [
+    assert PrintedLog("ghcr.io/acme/app").print(ContentDone(TARGET, sent, 8.2)) == [
         "2 blobs uploaded, 12.3 MB in 8.2 s (1.5 MB/s)"
     ]
     some = replace(sent, blobs_found=1, blobs_mounted=1, bytes_saved=1_400_000)
@@ -469,26 +471,26 @@ def test_a_finished_upload_has_a_line_with_bytes_and_rate() -> None:
 
 
 def test_a_long_upload_reports_its_progress_unless_nothing_moves() -> None:
-    told = Told("ghcr.io/acme/app")
-    carrying = ContentProgress(
+    printed = PrintedLog("ghcr.io/acme/app")
+    progress = ContentProgress(
         TARGET, TransferStats(), 6, done=12_300_000, size=72_000_000, whole=True
     )
-    assert told.tell(*[carrying] * 3, after=5.0) == ["uploading: 12.3 of 72.0 MB"]
-    part = replace(carrying, whole=False)
-    assert told.tell(part, after=OFTEN) == ["uploading: 12.3 of 72.0 MB known so far"]
-    told.tell(WentDown("ghcr.io", failure("boom")))
-    assert told.tell(carrying, after=OFTEN) == []
+    assert printed.print(*[progress] * 3, after=5.0) == ["uploading: 12.3 of 72.0 MB"]
+    part = replace(progress, whole=False)
+    assert printed.print(part, after=OFTEN) == ["uploading: 12.3 of 72.0 MB known so far"]
+    printed.print(WentDown("ghcr.io", failure("boom")))
+    assert printed.print(progress, after=OFTEN) == []
 
 
 def test_uploads_side_by_side_share_a_line() -> None:
-    told = Told("ghcr.io/acme/app", "ghcr.io/acme/web")
+    printed = PrintedLog("ghcr.io/acme/app", "ghcr.io/acme/web")
     web = Target(parse_tag_reference("ghcr.io/acme/web:1"), Source("web"))
     one = ContentProgress(TARGET, TransferStats(), 6, done=1_000_000, size=2_000_000, whole=True)
     other = replace(one, seed=web)
-    assert told.tell(one, other, after=OFTEN) == ["2 repositories: uploading: 2.0 of 4.0 MB"]
+    assert printed.print(one, other, after=OFTEN) == ["2 repositories: uploading: 2.0 of 4.0 MB"]
 
 
-# -- what the engine says --------------------------------------------------------------------
+# -- the engine's output ---------------------------------------------------------------------
 
 
 def test_a_countdown_of_the_engine_is_printed_once() -> None:

@@ -1,4 +1,4 @@
-"""What a source's text means: a place on disk, in a registry, or several joined."""
+"""Parsing a source's text: a location on disk, in a registry, or several joined."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Outputs say what landed and what did not, within what a runner takes."""
+"""Outputs list what landed and what did not, within the runner's limits."""
 
 import json
 from dataclasses import replace
@@ -108,7 +108,7 @@ def test_no_digest_is_shared_where_one_is_not_known() -> None:
 
 
 def long_run(number: int, outcome: Outcome) -> Report:
-    """Return a run of that many targets whose references are as long as they may be."""
+    """Return a run of that many targets with references of maximum length."""
     results = [TargetResult(target=target(f"{n:0128}"), outcome=outcome) for n in range(number)]
     return report([*results, not_landed(target("x"), DENIED), pushed(target("y"))])
 

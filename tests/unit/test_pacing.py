@@ -16,7 +16,7 @@ from ghcr_push.pushing.pressure.pacing import (
 
 
 def after_limits(number: int) -> Pacing:
-    """Return the pacing of a run that has met so many secondary limits."""
+    """Return the pacing of a run after so many secondary limits."""
     pacing = Pacing(GAIN_OF_WRITES)
     for _ in range(number):
         pacing.throttled(again=False)
@@ -61,7 +61,7 @@ def test_a_success_adds_starts_per_second_and_fewer_after_each_limit(
 def test_a_refusal_now_and_then_keeps_the_pause_that_a_fleet_needs(
     limits: int, pause: float, successes: int
 ) -> None:
-    """Play one refusal for so many successes, over and over: the pause stays about where it is."""
+    """Repeat one refusal and so many successes: the pause stays about the same."""
     pacing = after_limits(limits)
     pacing.pause = pause
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""Settings to groups: every target once, order kept, and what the engine's image IDs change."""
+"""Settings to groups: every target once, in order, with joined groups for equal image IDs."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from ghcr_push.planning.settings import read_settings
 
 A, B = "ghcr.io/acme/a", "ghcr.io/acme/b"
 
-# few names, so that they meet
+# few names, so that they repeat
 ENTRIES = st.lists(
     st.builds(
         "{} => ghcr.io/acme/{}:{}".format,

@@ -1,4 +1,4 @@
-"""Who reaches which registry: asked side by side, more than once, and again in doubt."""
+"""Who reaches which registry: asked in parallel, repeatedly, and again in doubt."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ GHCR = Repository("ghcr.io", "acme/app")
 LOCAL = Repository("localhost:5000", "acme/app")
 
 Answer = Exception | float | None
-"""What a question meets: an error, so many seconds of silence, or an answer."""
+"""The answer to a request: an error, so many seconds of silence, or a success."""
 
 
 def refused(kind: Kind = Kind.NETWORK, origin: Origin = Origin.REGISTRY) -> PushError:
@@ -26,7 +26,7 @@ def refused(kind: Kind = Kind.NETWORK, origin: Origin = Origin.REGISTRY) -> Push
 
 @dataclass
 class Asker:
-    """Gives each registry's answers in turn, the last one for ever."""
+    """Gives each registry's answers in turn, then repeats the last one."""
 
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     asked: list[tuple[str, float]] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Scene:
 
 
 def scene(ours: list[Answer], engine: list[Answer] | None = None) -> Scene:
-    """Return a scene in which ``localhost:5000`` answers so, and anything else at once."""
+    """Return a scene in which ``localhost:5000`` answers so, and all others at once."""
     return Scene(Asker({LOCAL.registry: ours}), Asker({LOCAL.registry: engine or [None]}))
 
 
@@ -196,7 +196,7 @@ def test_an_error_of_the_block_is_raised_unchanged() -> None:
 
 
 def test_a_registry_that_comes_up_for_the_engine_alone_is_found_at_the_next_doubt() -> None:
-    """Nobody reaches it at first; direct work ends as soon as it is known to be useless."""
+    """It is unreachable at first; direct work ends as soon as it is known to be useless."""
     played = scene([refused()], [refused(), None])
     cut_off_after = 0.0
 

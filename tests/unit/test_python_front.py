@@ -22,7 +22,7 @@ TAG = "ghcr.io/acme/app:1"
 
 @dataclass
 class BuiltImage:
-    """What ``docker.build`` of python-on-whales returns, as far as it matters here."""
+    """The result of ``docker.build`` of python-on-whales, as far as needed here."""
 
     id: str
 
@@ -152,7 +152,7 @@ def test_a_report_file_that_cannot_be_written_costs_no_report(
 
 
 @pytest.mark.parametrize(
-    ("inputs", "told"),
+    ("inputs", "sentence"),
     [
         ({"max_parallel": 99}, "max_parallel: '99' is not"),
         ({"username": "ann"}, "username: 'ann' has no `password`; give both or neither.$"),
@@ -160,9 +160,9 @@ def test_a_report_file_that_cannot_be_written_costs_no_report(
     ],
 )
 def test_bad_input_is_reported_with_the_names_of_keywords(
-    inputs: dict[str, object], told: str
+    inputs: dict[str, object], sentence: str
 ) -> None:
-    with pytest.raises(ghcr_push.InputError, match=told):
+    with pytest.raises(ghcr_push.InputError, match=sentence):
         settings_of(**inputs)
 
 

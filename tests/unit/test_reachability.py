@@ -1,4 +1,4 @@
-"""A registry that never answers is given up after a while; any answer at all is one."""
+"""A registry that never answers is given up after a while; any answer counts."""
 
 from dataclasses import dataclass, replace
 
@@ -31,14 +31,14 @@ BUSY = classify(ErrorInfo(origin=Origin.REGISTRY, message="busy", status=503))
 DENIED = classify(ErrorInfo(origin=Origin.ENGINE, message="denied: permission_denied: x"))
 
 
-def heard(*failures: tuple[float, Failure]) -> Reachability:
-    """Give what was heard after failures, each so many seconds after the run began."""
+def after_failures(*failures: tuple[float, Failure]) -> Reachability:
+    """Return the state after failures, each at so many seconds from the start of the run."""
     clock = Clock()
-    hearing = Reachability("localhost:5001", clock)
+    reachability = Reachability("localhost:5001", clock)
     for at, failure in failures:
         clock.now = 17.0 + at
-        hearing.failed(failure)
-    return hearing
+        reachability.failed(failure)
+    return reachability
 
 
 def test_a_connection_that_fails_has_no_answer() -> None:
@@ -47,8 +47,8 @@ def test_a_connection_that_fails_has_no_answer() -> None:
 
 @pytest.mark.parametrize("kind", [REFUSED, NO_HOST])
 def test_a_port_that_accepts_no_connection_is_retried_for_a_minute(kind: Failure) -> None:
-    assert heard((40, kind), (39 + LONGEST_UNCONNECTED, kind)).given_up is None
-    given_up = heard((40, kind), (41, kind), (40 + LONGEST_UNCONNECTED, kind)).given_up
+    assert after_failures((40, kind), (39 + LONGEST_UNCONNECTED, kind)).given_up is None
+    given_up = after_failures((40, kind), (41, kind), (40 + LONGEST_UNCONNECTED, kind)).given_up
     assert given_up is not None
     assert (given_up.kind, given_up.retryable) == (kind.kind, False)
     assert given_up.message == (f"localhost:5001 has not answered once in this run: {kind.message}")
@@ -61,24 +61,24 @@ def test_a_registry_that_once_accepted_a_connection_has_the_longest_silence(
     other: Failure, at: int
 ) -> None:
     began = ((0, other),) if at == 0 else ((0, REFUSED), (at, other))
-    assert heard(*began, (LONGEST_SILENCE - 1, REFUSED)).given_up is None
-    assert heard(*began, (LONGEST_SILENCE + 30, REFUSED)).given_up is not None
+    assert after_failures(*began, (LONGEST_SILENCE - 1, REFUSED)).given_up is None
+    assert after_failures(*began, (LONGEST_SILENCE + 30, REFUSED)).given_up is not None
 
 
 def test_a_registry_that_has_answered_another_request_is_in_an_outage() -> None:
     clock = Clock()
-    hearing = Reachability("localhost:5001", clock)
-    hearing.failed(REFUSED)
-    hearing.record_answer()
+    reachability = Reachability("localhost:5001", clock)
+    reachability.failed(REFUSED)
+    reachability.record_answer()
     clock.now += 9000
-    hearing.failed(REFUSED)
-    assert hearing.given_up is None
+    reachability.failed(REFUSED)
+    assert reachability.given_up is None
 
 
 @pytest.mark.parametrize("kind", [RESET, SILENT])
 def test_silence_is_counted_from_the_first_failure(kind: Failure) -> None:
-    assert heard((40, kind), (39 + LONGEST_SILENCE, kind)).given_up is None
-    given_up = heard((40, kind), (41, kind), (40 + LONGEST_SILENCE, kind)).given_up
+    assert after_failures((40, kind), (39 + LONGEST_SILENCE, kind)).given_up is None
+    given_up = after_failures((40, kind), (41, kind), (40 + LONGEST_SILENCE, kind)).given_up
     assert given_up is not None
     assert (given_up.kind, given_up.retryable) == (kind.kind, False)
     assert given_up.message == (
@@ -89,11 +89,11 @@ def test_silence_is_counted_from_the_first_failure(kind: Failure) -> None:
 
 @pytest.mark.parametrize("answer", [BUSY, DENIED])
 def test_a_refusal_is_an_answer(answer: Failure) -> None:
-    assert heard((0, REFUSED), (10, answer), (9000, REFUSED)).given_up is None
+    assert after_failures((0, REFUSED), (10, answer), (9000, REFUSED)).given_up is None
 
 
 def test_a_late_success_is_an_answer() -> None:
-    hearing = heard((0, REFUSED), (LONGEST_SILENCE, REFUSED))
-    hearing.answered()
-    hearing.failed(REFUSED)
-    assert hearing.given_up is None
+    reachability = after_failures((0, REFUSED), (LONGEST_SILENCE, REFUSED))
+    reachability.answered()
+    reachability.failed(REFUSED)
+    assert reachability.given_up is None

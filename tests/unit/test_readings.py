@@ -1,4 +1,4 @@
-"""Images read once for several repositories: who gets which blob, returns it when, and waits."""
+"""Images read once for several repositories: passing blobs on, returning them, waiting."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -38,7 +38,7 @@ class Blob:
 
 @dataclass(slots=True)
 class Saved:
-    """Gives a blob a second; waits where ``space`` is full, and breaks off after ``most`` blobs."""
+    """Yields a blob a second; waits while ``space`` is full, breaks off after ``most`` blobs."""
 
     engine: "ScriptedEngine"
     most: int
@@ -81,7 +81,7 @@ class ScriptedEngine:
     saves: list[str] = field(default_factory=list)
     blobs: list[Blob] = field(default_factory=list)
     open: int = 0
-    """Readings under way."""
+    """Readings in progress."""
 
     @property
     def held(self) -> int:
@@ -100,14 +100,14 @@ class ScriptedEngine:
 
 @dataclass(slots=True)
 class Participant:
-    """A repository; each of its blobs takes ``seconds``, or for ever."""
+    """A repository; each of its blobs takes ``seconds``, or never ends."""
 
     repository: Repository
     seconds: float = 0.1
     silent: bool = False
     goes_on: bool = True
     got: list[Digest] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     gave_way: bool = False
     ended: float = float("inf")
 
@@ -118,10 +118,10 @@ class Participant:
         return self.goes_on
 
     def pass_begins(self) -> None:
-        self.told.append("begins")
+        self.messages.append("begins")
 
     def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
-        self.told.append(f"broke: {failed.failure.kind}")
+        self.messages.append(f"broke: {failed.failure.kind}")
         assert tries.counted > 0
         assert wait > 0
 
@@ -169,7 +169,7 @@ async def bench(engine: ScriptedEngine) -> AsyncIterator[Bench]:
 
 
 def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a clock that jumps when all wait."""
+    """Run a test on a virtual clock that jumps when all tasks wait."""
 
     def run() -> None:
         trio.run(test, clock=MockClock(autojump_threshold=0))
@@ -281,7 +281,7 @@ async def test_nothing_is_read_for_a_participant_that_may_not_begin() -> None:
                 one.goes_on, other.goes_on = False, staying
             assert (one.gave_way, other.gave_way) == (True, not staying)
             assert on.engine.saves == ["app"] * staying
-    assert (one.told, one.got, other.told, other.got) == ([], [], ["begins"], BLOBS)
+    assert (one.messages, one.got, other.messages, other.got) == ([], [], ["begins"], BLOBS)
 
 
 @played
@@ -291,8 +291,8 @@ async def test_a_broken_pass_causes_one_wait_and_one_repository_reports_it() -> 
         await received(on.content("app"), *both)
     assert on.engine.saves == ["app", "app"]
     assert [each.got for each in both] == [BLOBS, BLOBS]
-    assert [each.told for each in both].count([]) == 1
-    assert ["begins", "broke: network", "begins"] in [each.told for each in both]
+    assert [each.messages for each in both].count([]) == 1
+    assert ["begins", "broke: network", "begins"] in [each.messages for each in both]
 
 
 @pytest.mark.parametrize(("evidence", "passes"), [(GONE, 1), (BROKEN, 3)])

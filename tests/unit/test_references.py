@@ -146,7 +146,7 @@ def test_the_longest_names_and_tags_are_accepted() -> None:
 
 
 def test_a_long_senseless_text_is_rejected_at_once() -> None:
-    # a grammar that backtracks badly would not return from these
+    # a grammar with catastrophic backtracking would not return from these
     for text in ("a" * 100_000 + "!", "a-" * 50_000, "a." * 50_000 + "/x", "a_" * 50_000):
         with pytest.raises(ValueError, match="not a"):
             parse_repository(text)

@@ -47,9 +47,9 @@ class World:
         self.writes = 0
         self.looks = 0
         self.failing: set[int] = set()
-        """Which of the looks at the tag fail, from 1."""
+        """Which reads of the tag fail, from 1."""
         self.others: Manifest | None = None
-        """What another client, which looks at nothing again, lists after our first look."""
+        """Entries that another client, which reads nothing back, adds after our first read."""
 
     @property
     def listed(self) -> list[str]:
@@ -80,14 +80,14 @@ class World:
 
     @asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:
-        """Do what is inside somewhere between question and answer."""
+        """Run the block at a random time between request and answer."""
         await anyio.sleep(self._random.uniform(0, 0.25))
         yield
         await anyio.sleep(self._random.uniform(0, 0.25))
 
 
 async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
-    """Add to the list as one run among several does, each with a limit of its own."""
+    """Add to the list as one of several runs does, each with its own limit."""
     log, random, error = ContentLog(), Random(seed), None
     context = RunContext(
         engine=cast("Engine", None),
@@ -125,7 +125,7 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
 
 
 def many_writers(seed: int) -> tuple[list[str], list[str]]:
-    """Have two to six runs add an entry each; return what is listed in the end, and should be."""
+    """Let two to six runs add an entry each; return the listed entries, and the expected ones."""
     random = Random(seed)
     numbers = range(random.randint(2, 6))
     world = World(random)
@@ -176,9 +176,9 @@ def test_other_fields_of_the_index_stay() -> None:
     world.index = Manifest("index", Digest("sha256:1"), json.dumps(document).encode())
     world.held["sha256:1"] = world.index
     played(world, referrer(1))
-    told = json.loads(world.index.raw)
-    assert told["annotations"] == {"a": "b"}
-    assert [entry["digest"] for entry in told["manifests"]] == ["x:y", referrer(1).digest]
+    document = json.loads(world.index.raw)
+    assert document["annotations"] == {"a": "b"}
+    assert [entry["digest"] for entry in document["manifests"]] == ["x:y", referrer(1).digest]
 
 
 def test_a_refused_write_is_tried_again_and_recorded() -> None:

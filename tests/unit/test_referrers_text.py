@@ -1,4 +1,4 @@
-"""What came along is counted and named, in one sentence."""
+"""Copied referrers are counted and named in one sentence."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Bytes read while others are sent: how many, in what order, and what happens to errors."""
+"""Bytes read ahead of their upload: how many, in which order, and with errors."""
 
 from collections.abc import AsyncGenerator
 
@@ -14,7 +14,7 @@ CHUNK = bytes(MOST // 4)
 
 
 class Source:
-    """Gives out ``chunks``, then raises ``error`` if there is one."""
+    """Yields ``chunks``, then raises ``error`` if there is one."""
 
     def __init__(self, chunks: int, error: Exception | None = None) -> None:
         self.given = 0
@@ -48,7 +48,7 @@ async def test_reads_ahead_while_the_consumer_waits_up_to_the_limit() -> None:
 
 async def test_an_unfinished_stream_is_closed() -> None:
     source = Source(100)
-    kept = source.chunks()  # what is dropped would be closed by Python, some time
+    kept = source.chunks()  # Python would close a dropped generator at some time
     async with read_ahead(kept) as chunks:
         await anext(chunks)
         await anyio.wait_all_tasks_blocked()

@@ -1,4 +1,4 @@
-"""Who is shown which credentials, and when tokens are renewed."""
+"""Which server gets which credentials, and when tokens are renewed."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ DIGEST = f"sha256:{'a' * 64}"
 
 @dataclass
 class World:
-    """A registry with a token service, that records whom it saw; hosts decide who is who."""
+    """A registry and its token service, by host; records the authorizations of all requests."""
 
     challenge: str = 'Bearer realm="https://ghcr.io/token",service="ghcr.io"'
     grant: Callable[[int], httpx2.Response] = lambda number: httpx2.Response(
@@ -107,7 +107,7 @@ async def test_a_source_is_read_with_a_token_for_that_alone() -> None:
     world, theirs = World(challenge=challenge), Repository("quay.io", "theirs/base")
     users = (("ghcr.io", USER), ("quay.io", Credential(username="them", password="other")))
     async with world.client(*users) as client:
-        with suppress(PushError):  # what comes is no manifest
+        with suppress(PushError):  # the answer is no manifest
             await client.source_manifest(theirs, "1")
         with suppress(PushError):
             await client.source_referrers(theirs, Digest(DIGEST))
@@ -410,10 +410,10 @@ async def test_no_secret_shows_in_errors_or_in_objects() -> None:
     client = RegistryClient({"ghcr.io": USER}, transport=httpx2.MockTransport(down))
     async with client:
         error = await failed(client)
-    told = "".join(traceback.format_exception(error)) + repr(vars(client)) + repr(error.evidence)
-    assert "https://ghcr.io/token: ReadError" not in told
-    assert "GET https://ghcr.io/token: gone" in told
-    assert SECRET not in told
-    assert BASIC.removeprefix("Basic ") not in told
+    text = "".join(traceback.format_exception(error)) + repr(vars(client)) + repr(error.evidence)
+    assert "https://ghcr.io/token: ReadError" not in text
+    assert "GET https://ghcr.io/token: gone" in text
+    assert SECRET not in text
+    assert BASIC.removeprefix("Basic ") not in text
     assert "octocat" in repr(USER)
     assert json.dumps(SECRET) not in repr(USER)

@@ -1,4 +1,4 @@
-"""What an upload asks, and believes, of registries that do more or less than docker's does."""
+"""Uploads to registries that differ from docker's."""
 
 import re
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ class Bytes:
 
 
 class Resumable(httpx2.AsyncBaseTransport):
-    """A registry that keeps what arrived of a broken upload and says how much that is."""
+    """A registry that keeps the bytes of a broken upload and reports how many."""
 
     def __init__(self, *, ranges: str = "0-{last}", most: int | None = None) -> None:
         self.ranges = ranges
@@ -208,7 +208,7 @@ async def test_a_refused_read_shows_nothing_about_the_blob() -> None:
 
 
 def storing(answer: httpx2.Response | Exception, location: str) -> httpx2.MockTransport:
-    """Redirect every look at a blob to ``location``, where ``answer`` is what comes."""
+    """Redirect every read of a blob to ``location``, which returns ``answer``."""
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/v2/":

@@ -1,4 +1,4 @@
-"""What challenges mean, by RFC 9110."""
+"""Parsing challenges by RFC 9110."""
 
 import pytest
 from hypothesis import given

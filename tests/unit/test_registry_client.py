@@ -1,4 +1,4 @@
-"""What the client asks, and what it believes of the answers."""
+"""The client's requests, and its checks of the answers."""
 
 import errno
 import hashlib
@@ -31,7 +31,7 @@ Handler = Callable[[httpx2.Request], httpx2.Response]
 
 
 class Registry:
-    """Answers the ping, and the rest by ``handler``; records what it saw."""
+    """Answers the ping, and all else by ``handler``; records the requests."""
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -99,7 +99,7 @@ async def test_head_of_a_digest_must_answer_with_it() -> None:
         assert (await evidence_of(client.head(IMAGE, OTHER))).kind is Kind.MANGLED
 
 
-# -- registries that serve no HEAD, or refuse to say why ------------------------------------------
+# -- registries without HEAD, or without a reason in it -------------------------------------------
 
 
 def without_head(status: int, headers: dict[str, str] | None = None) -> Registry:
@@ -369,7 +369,7 @@ async def test_writes_follow_no_redirect_that_would_make_reads_of_them(status: i
 
 
 def moving(status: int, location: str) -> Registry:
-    """Send every write to ``ghcr.io`` on to ``location``; take it there."""
+    """Redirect every write to ``ghcr.io`` to ``location``, which accepts it."""
 
     def handler(request: httpx2.Request) -> httpx2.Response:
         if str(request.url).startswith(location):
@@ -574,7 +574,7 @@ async def test_a_proxy_for_plain_http_that_requires_a_login_is_reported_as_the_p
 async def test_a_proxy_that_makes_no_tunnel_for_plain_http_is_asked_without_one(
     refusal: str,
 ) -> None:
-    """Squid makes tunnels to port 443 only, as it comes."""
+    """By default, Squid opens tunnels to port 443 only."""
 
     def handler(request: httpx2.Request) -> httpx2.Response:
         if request.url.scheme == "https":

@@ -1,4 +1,4 @@
-"""What is kept of answers that refuse, and of answers that never came."""
+"""Errors made from refusals, and from requests without an answer."""
 
 import errno
 import json
@@ -102,7 +102,7 @@ def test_a_detail_is_shown_if_it_is_short() -> None:
 
 
 def test_a_detail_shows_the_reason_and_not_the_meaning_of_the_code() -> None:
-    """As zot words it, which says both; Artifactory has its reason where others explain."""
+    """Zot sends both; Artifactory puts its reason where others explain the code."""
     both = {"description": "During upload, manifests undergo checks. " * 6, "reason": "too old"}
     zot = refused(error_list({"code": "MANIFEST_INVALID", "message": "m", "detail": both}))
     one = refused(error_list({"code": "X", "message": "m", "detail": {"description": "HTTP 403"}}))
@@ -143,7 +143,7 @@ def test_any_body_is_taken(body: bytes, status: int) -> None:
 
 
 def caused(outer: Exception, *causes: BaseException) -> Exception:
-    """Return ``outer`` with a chain of causes, as the libraries below raise it."""
+    """Return ``outer`` with a chain of causes, as the libraries raise it."""
     below: BaseException = outer
     for cause in causes:
         below.__cause__ = cause

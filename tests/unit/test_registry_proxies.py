@@ -1,4 +1,4 @@
-"""Which proxy stands before which host."""
+"""Which proxy is used for which host."""
 
 import httpx2
 import pytest

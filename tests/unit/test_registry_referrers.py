@@ -29,7 +29,7 @@ def index(*digests: str) -> bytes:
 
 
 def paged(pages: Sequence[bytes], link: str = '<{path}?page={next}>; rel="next"') -> Registry:
-    """Answer page after page; all but the last name the next one."""
+    """Answer with one page after the other; all but the last link to the next."""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         page = int(request.url.params.get("page", "0"))
@@ -85,14 +85,14 @@ async def test_a_refusal_does_not_mean_a_missing_api(status: int) -> None:
 async def test_no_page_is_fetched_elsewhere() -> None:
     registry = paged([index(FIRST), index()], '<https://evil.example{path}>; rel="next"')
     async with registry.client() as client:
-        told = await evidence_of(client.referrers(IMAGE, OTHER))
-    assert told.kind is Kind.UNSUPPORTED
-    assert "evil.example" in told.message
+        evidence = await evidence_of(client.referrers(IMAGE, OTHER))
+    assert evidence.kind is Kind.UNSUPPORTED
+    assert "evil.example" in evidence.message
     assert len(registry.seen) == 1
 
 
 async def test_pages_without_end_come_to_one() -> None:
     registry = paged([index()] * (MOST_PAGES + 5))
     async with registry.client() as client:
-        told = await evidence_of(client.referrers(IMAGE, OTHER))
-    assert (told.kind, len(registry.seen)) == (Kind.UNSUPPORTED, MOST_PAGES)
+        evidence = await evidence_of(client.referrers(IMAGE, OTHER))
+    assert (evidence.kind, len(registry.seen)) == (Kind.UNSUPPORTED, MOST_PAGES)

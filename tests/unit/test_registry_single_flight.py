@@ -1,4 +1,4 @@
-"""One call serves all who need its result at the same time."""
+"""One call serves all tasks that need its result at the same time."""
 
 import anyio
 import pytest
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Calls:
-    """A call that waits until it is let go, and counts."""
+    """A call that waits until it is released, and counts."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.made = 0

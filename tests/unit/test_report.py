@@ -1,4 +1,4 @@
-"""The JSON report holds everything, by the schema that is published."""
+"""The JSON report holds everything, as the published schema says."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def read(subject: Report) -> Any:
 
 
 def strict(schema: Any) -> Any:
-    """Return ``schema`` with no field allowed that it does not name."""
+    """Return ``schema`` with unknown fields forbidden."""
     if isinstance(schema, dict):
         closed = {key: strict(value) for key, value in schema.items()}
         return closed | {"additionalProperties": False} if "properties" in schema else closed

@@ -149,18 +149,18 @@ def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
 
 def test_no_attempt_follows_the_last_and_each_wait_is_reported() -> None:
     began: list[float] = []
-    told: list[float] = []
+    waits: list[float] = []
 
     async def attempt() -> None:
         began.append(trio.current_time())
         raise AttemptError(BROKEN, counts=True)
 
-    failed = _run(attempt, told, attempts=4)
+    failed = _run(attempt, waits, attempts=4)
 
     assert failed is not None
     assert failed.failure is BROKEN
     gaps = [later - one for one, later in pairwise(began)]
-    assert gaps == pytest.approx(told)
+    assert gaps == pytest.approx(waits)
     assert len(began) == 4
 
 
@@ -173,12 +173,12 @@ def test_other_errors_than_a_failed_attempt_are_raised() -> None:
 
 
 def _run(
-    attempt: Callable[[], Awaitable[None]], told: list[float], *, attempts: int
+    attempt: Callable[[], Awaitable[None]], waits: list[float], *, attempts: int
 ) -> AttemptError | None:
     async def run() -> AttemptError | None:
         backoff = replace(policy(attempts=attempts), clock=trio.current_time)
         try:
-            await backoff.run(attempt, Tries(), lambda _, wait: told.append(wait), lambda: False)
+            await backoff.run(attempt, Tries(), lambda _, wait: waits.append(wait), lambda: False)
         except AttemptError as failed:
             return failed
         return None

@@ -211,7 +211,7 @@ def test_a_file_is_written(saved: list[str], tmp_path: Path) -> None:
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     odd = tmp_path / "odd.json"
     odd.write_text("{}")
-    for file, told in ((tmp_path / "none.json", "could not be read"), (odd, "is not a report")):
+    for file, why in ((tmp_path / "none.json", "could not be read"), (odd, "is not a report")):
         done = CliRunner().invoke(report_command, [str(file)])
         assert done.exit_code == 2
-        assert f"{file} {told}" in done.output
+        assert f"{file} {why}" in done.output

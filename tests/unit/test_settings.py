@@ -1,4 +1,4 @@
-"""Single inputs to settings: words, numbers, durations, lists, logins, and all faults at once."""
+"""Single inputs to settings: words, numbers, durations, lists, logins, and all errors at once."""
 
 import string
 
@@ -190,21 +190,21 @@ def test_all_or_nothing_and_declare_artifacts_are_booleans() -> None:
 
 @pytest.mark.parametrize("platform", ["linux", "linux/", "Linux/arm64", "linux/arm/v7/x", "arm 64"])
 def test_an_invalid_platform_is_rejected(platform: str) -> None:
-    told = only_line(platform=platform, source="oci-layout:out")
-    assert told == f"platform: {platform!r} is not a platform; write one such as linux/arm64."
+    line = only_line(platform=platform, source="oci-layout:out")
+    assert line == f"platform: {platform!r} is not a platform; write one such as linux/arm64."
 
 
 def test_a_platform_is_chosen_from_any_source_but_not_for_docker_push() -> None:
     assert read(platform="linux/arm/v7", source="oci-layout:out").platform == "linux/arm/v7"
     assert read(platform="linux/arm/v7", source="app").platform == "linux/arm/v7"
     assert read(source="oci-layout:out").platform is None
-    told = only_line(platform="linux/arm64", source="app", transport="engine")
-    assert "cannot be chosen with `transport: engine`" in told
+    line = only_line(platform="linux/arm64", source="app", transport="engine")
+    assert "cannot be chosen with `transport: engine`" in line
 
 
 def test_docker_push_cannot_push_from_disk() -> None:
-    told = only_line(transport="engine", source="oci-layout:out")
-    assert told.startswith("transport: 'engine' pushes images of the Docker Engine only")
+    line = only_line(transport="engine", source="oci-layout:out")
+    assert line.startswith("transport: 'engine' pushes images of the Docker Engine only")
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:

@@ -1,4 +1,4 @@
-"""The input ``annotations``: of what level a line is, and for which sources."""
+"""The input ``annotations``: the level of each line, and the allowed sources."""
 
 from typing import Any
 
@@ -68,14 +68,14 @@ def test_lines_for_manifests_are_ignored_with_a_notice() -> None:
 
 @pytest.mark.parametrize("level", ["manifest", "manifest[linux/amd64]", "index-descriptor"])
 def test_annotations_without_a_line_for_the_index_are_rejected(level: str) -> None:
-    told = refused(f"{level}:{TITLE}=App")
-    assert "is of another level than `index` and `manifest-descriptor`" in told
-    assert "DOCKER_METADATA_ANNOTATIONS_LEVELS" in told
+    line = refused(f"{level}:{TITLE}=App")
+    assert "is of another level than `index` and `manifest-descriptor`" in line
+    assert "DOCKER_METADATA_ANNOTATIONS_LEVELS" in line
 
 
 def test_an_index_of_one_platform_is_refused() -> None:
-    told = refused(f"index[linux/amd64]:{TITLE}=App")
-    assert "names a platform, but the index is for all platforms" in told
+    line = refused(f"index[linux/amd64]:{TITLE}=App")
+    assert "names a platform, but the index is for all platforms" in line
 
 
 @pytest.mark.parametrize("line", ["title", "=App", "index:=App", "a key=App"])
@@ -87,6 +87,6 @@ def test_an_invalid_annotation_is_rejected(line: str) -> None:
 
 @pytest.mark.parametrize("source", ["app:1", "oci-layout:a", "docker://ghcr.io/acme/app:1"])
 def test_a_source_that_is_pushed_unchanged_takes_no_annotations(source: str) -> None:
-    told = refused(f"{TITLE}=App", source)
-    assert told.startswith("annotations are for an index made from several sources")
-    assert f"{source!r} is pushed unchanged" in told
+    line = refused(f"{TITLE}=App", source)
+    assert line.startswith("annotations are for an index made from several sources")
+    assert f"{source!r} is pushed unchanged" in line

@@ -1,4 +1,4 @@
-"""The input ``compress-layers``: for which sources it can be kept."""
+"""The input ``compress-layers``: the sources that support it."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_layers_of_the_engine_of_layouts_and_archives_are_compressed(source: str
 
 
 @pytest.mark.parametrize(
-    ("source", "more", "told"),
+    ("source", "more", "sentence"),
     [
         ("docker://ghcr.io/acme/app:1", {}, "'docker://ghcr.io/acme/app:1' is pushed unchanged"),
         ("oci-layout:a + oci-layout:b", {}, "is pushed unchanged"),
@@ -27,10 +27,10 @@ def test_layers_of_the_engine_of_layouts_and_archives_are_compressed(source: str
     ],
 )
 def test_compressing_an_unsupported_source_is_rejected(
-    source: str, more: dict[str, str], told: str
+    source: str, more: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(InputError) as raised:
         read(source, **more)
     [line] = str(raised.value).splitlines()
     assert line.startswith("compress-layers: 'true' ")
-    assert told in line
+    assert sentence in line

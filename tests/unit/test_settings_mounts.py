@@ -1,4 +1,4 @@
-"""``mount-from`` to repositories: full and bare names, and what is said of bad ones."""
+"""``mount-from`` to repositories: full and bare names, and errors for bad ones."""
 
 import pytest
 

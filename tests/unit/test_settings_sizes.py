@@ -1,4 +1,4 @@
-"""Sizes as people write them, and the space for layers on their way."""
+"""Sizes as people write them, and the temporary space for layers."""
 
 import pytest
 from hypothesis import given

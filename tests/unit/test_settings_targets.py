@@ -1,4 +1,4 @@
-"""Tags, image and source to targets: every way of writing them, and what is said of bad ones."""
+"""Tags, image and source to targets: every way of writing them, and errors for bad ones."""
 
 import json
 

@@ -90,7 +90,7 @@ def test_a_loop_that_sleeps_is_woken() -> None:
 
 
 def test_it_loads_nothing_but_the_standard_library_s_quick_parts() -> None:
-    """The process is PID 1, and a signal before the handlers stand is lost."""
+    """The process is PID 1, and a signal before the handlers are installed is lost."""
     code = "import sys; import ghcr_push.signals; print(*sorted(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True

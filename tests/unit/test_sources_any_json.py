@@ -1,4 +1,4 @@
-"""JSON of a source with anything in any place: it is found, or refused in words, never a fault."""
+"""Sources with any JSON in any place are read or rejected, without internal errors."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 ANYTHING = (None, -1, float("inf"), "x", ["x"], {"a": 1}, "sha256:" + 64 * "0")
 Written = Callable[[str, Any], bytes]
-"""Writes one document, called by a name, of a source in the making."""
+"""Writes one named document of a source."""
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def anyio_backend() -> str:
 
 
 def layout(written: Written) -> bytes:
-    """Return an archive of an index of one image and what is said to attest it."""
+    """Return an archive of an index of one image and its attestation."""
     made = Made()
     [content] = contents = [layer(1)]
     image = {
@@ -79,7 +79,7 @@ def damaged(document: Any, place: tuple[Any, ...], value: Any) -> Any:
 
 
 def variants(make: Callable[[Written], bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield what `make` makes with anything in each place of each of its documents."""
+    """Yield the results of `make` with any value in each place of each of its documents."""
     documents: dict[str, Any] = {}
 
     def noted(name: str, document: Any) -> bytes:

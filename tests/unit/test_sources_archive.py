@@ -1,4 +1,4 @@
-"""OCI archives: tars of layouts, plain and compressed, and what is wrong with them."""
+"""OCI archives: tars of layouts, plain and compressed, valid and damaged."""
 
 import gzip
 import tarfile
@@ -80,8 +80,8 @@ async def test_damage_inside_is_one_failure_that_names_file_and_entry(
     raw = bytearray(PACKERS[packed](tar(made.finish())))
     raw[len(raw) // 2] ^= 0xFF
     path = archive(tmp_path, bytes(raw))
-    told = await refused(f"oci-archive:{path}")
-    assert f"{path} is truncated or damaged at blobs/sha256/" in told
+    reason = await refused(f"oci-archive:{path}")
+    assert f"{path} is truncated or damaged at blobs/sha256/" in reason
 
 
 async def test_a_wrong_checksum_of_zstd_is_refused(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ async def test_a_wrong_checksum_of_zstd_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("magic", [b"BZh9", b"\xfd7zXZ\0"])
 async def test_other_compressions_are_named(magic: bytes, tmp_path: Path) -> None:
-    told = await refused(f"oci-archive:{archive(tmp_path, magic + bytes(600))}")
-    assert "is compressed by" in told
+    reason = await refused(f"oci-archive:{archive(tmp_path, magic + bytes(600))}")
+    assert "is compressed by" in reason
 
 
 @pytest.mark.parametrize(
-    ("link", "told"),
+    ("link", "reason"),
     [
         (("x", "../../etc/passwd", tarfile.SYMTYPE), "leads out of it"),
         (("x", "/etc/passwd", tarfile.SYMTYPE), "leads out of it"),
@@ -106,10 +106,10 @@ async def test_other_compressions_are_named(magic: bytes, tmp_path: Path) -> Non
     ],
 )
 async def test_circular_and_escaping_links_are_refused(
-    link: tuple[str, str, bytes], told: str, tmp_path: Path
+    link: tuple[str, str, bytes], reason: str, tmp_path: Path
 ) -> None:
     files = {"oci-layout": b"{}"}
-    assert told in await refused(f"oci-archive:{archive(tmp_path, with_links([link], files))}")
+    assert reason in await refused(f"oci-archive:{archive(tmp_path, with_links([link], files))}")
 
 
 async def test_a_link_inside_an_archive_is_resolved_inside_it(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ async def test_a_link_inside_an_archive_is_resolved_inside_it(tmp_path: Path) ->
 async def test_many_small_files_may_come_before_what_names_them(
     begins: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Put more in front than is kept of a stream, as archives of many small layers have it."""
+    """Put more in front than is kept of a stream, as in archives of many small layers."""
     monkeypatch.setattr("ghcr_push.sources.archive._KEPT_IN_ALL", 10_000)
     made, digest = one_image()
     first = {f"blobs/sha256/{number:064}": begins + bytes(2000) for number in range(9)}
@@ -179,7 +179,7 @@ async def test_two_large_entries_of_one_name_must_be_the_same(
 async def test_a_header_with_a_wrong_size_is_damage(
     size: bytes, compressed: bool, tmp_path: Path
 ) -> None:
-    """Nothing goes round and round, nor reads on for years."""
+    """No read loops, and none takes very long."""
     made, _ = one_image()
     raw = bytearray(tar(made.finish()))
     raw[124:136], raw[148:156] = size, b" " * 8

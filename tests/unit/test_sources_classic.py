@@ -1,4 +1,4 @@
-"""Images of the classic store, out of both forms of archive."""
+"""Images of the classic store, from all forms of archive."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Docker archives: which image is meant, and layers whatever they are called."""
+"""Docker archives: selecting the image, and layers with any names."""
 
 import gzip
 import json
@@ -50,7 +50,7 @@ async def test_a_layer_with_another_digest_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reason"),
     [
         ({"manifest.json": b"{}"}, "lists no images"),
         ({"manifest.json": b"no"}, "not JSON"),
@@ -60,11 +60,11 @@ async def test_a_layer_with_another_digest_is_rejected(tmp_path: Path) -> None:
     ],
 )
 async def test_a_file_that_is_no_docker_archive_is_reported_as_such(
-    change: Mapping[str, bytes | None], told: str, tmp_path: Path
+    change: Mapping[str, bytes | None], reason: str, tmp_path: Path
 ) -> None:
     files: dict[str, bytes | None] = {**docker_archive([layer(1), layer(2)]), **change}
     kept = {name: raw for name, raw in files.items() if raw is not None}
-    assert told in await refused(f"docker-archive:{archive(tmp_path, tar(kept))}")
+    assert reason in await refused(f"docker-archive:{archive(tmp_path, tar(kept))}")
 
 
 async def test_images_of_a_docker_archive_are_distinguished(tmp_path: Path) -> None:
@@ -83,12 +83,12 @@ async def test_images_of_a_docker_archive_are_distinguished(tmp_path: Path) -> N
         image = await found(f"docker-archive:{path}:{name}")
         assert isinstance(image, Image)
         assert image.id == digest_of(config_of(layers))
-    told = await refused(f"docker-archive:{path}")
-    assert "holds 2 images; name one of app:1, ghcr.io/acme/other:2" in told
+    reason = await refused(f"docker-archive:{path}")
+    assert "holds 2 images; name one of app:1, ghcr.io/acme/other:2" in reason
 
 
 async def test_a_docker_archive_is_of_one_platform(tmp_path: Path) -> None:
     path = archive(tmp_path, tar(docker_archive([layer(1)])))
     assert isinstance(await found(f"docker-archive:{path}", platform="linux/amd64"), Image)
-    told = await refused(f"docker-archive:{path}", platform="linux/arm64")
-    assert "has no image of linux/arm64; it has linux/amd64" in told
+    reason = await refused(f"docker-archive:{path}", platform="linux/arm64")
+    assert "has no image of linux/arm64; it has linux/amd64" in reason

@@ -1,4 +1,4 @@
-"""OCI layouts in a folder: what is chosen, what is whole, and what is refused, and why."""
+"""OCI layouts in a folder: selecting an image, completeness, and errors."""
 
 import json
 import os
@@ -56,8 +56,8 @@ async def test_referrers_in_the_repository_are_listed(tmp_path: Path) -> None:
     made.tag(made.image(50), "2.0")
     made.written(tmp_path)
     assert "holds 2 images; name one of 1.0, 2.0" in await refused(f"oci-layout:{tmp_path}")
-    told = await refused(f"oci-layout:{tmp_path}:3.0")
-    assert "no image named 3.0; it has 1.0, 2.0" in told
+    reason = await refused(f"oci-layout:{tmp_path}:3.0")
+    assert "no image named 3.0; it has 1.0, 2.0" in reason
     absent = f"sha256:{'0' * 64}"
     assert f"has no {absent}" in await refused(f"oci-layout:{tmp_path}@{absent}")
 
@@ -100,11 +100,11 @@ async def test_one_platform_of_an_index_is_taken_alone(
 
 async def test_the_error_for_a_missing_platform_lists_the_available_ones(tmp_path: Path) -> None:
     made, _, _ = platforms()
-    told = await refused(f"oci-layout:{made.written(tmp_path)}", platform="linux/riscv64")
-    assert "no image of linux/riscv64; it has linux/amd64, linux/arm64, linux/arm/v7" in told
+    reason = await refused(f"oci-layout:{made.written(tmp_path)}", platform="linux/riscv64")
+    assert "no image of linux/riscv64; it has linux/amd64, linux/arm64, linux/arm/v7" in reason
 
 
-# -- what is wrong ------------------------------------------------------------------------------
+# -- errors -------------------------------------------------------------------------------------
 
 
 async def test_a_missing_layer_is_named(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ async def test_a_layer_with_wrong_bytes_is_never_passed_on_completely(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "reason"),
     [
         ("index.json", None, "has no index.json, but blobs, oci-layout"),
         ("index.json", b"[]", "is not a JSON object"),
@@ -160,14 +160,14 @@ async def test_a_layer_with_wrong_bytes_is_never_passed_on_completely(tmp_path: 
     ],
 )
 async def test_a_folder_that_is_no_layout_is_reported_as_such(
-    name: str, content: bytes | None, told: str, tmp_path: Path
+    name: str, content: bytes | None, reason: str, tmp_path: Path
 ) -> None:
     made, _ = one_image()
     made.written(tmp_path)
     (tmp_path / name).unlink()
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    assert told in await refused(f"oci-layout:{tmp_path}")
+    assert reason in await refused(f"oci-layout:{tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -234,17 +234,17 @@ async def test_missing_files_are_reported_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "told"),
+    ("sizes", "reason"),
     [
         ([20_000_000, 5_500_000], "2 layers of 25.5 MB are uploaded uncompressed"),
         ([9_000_000], None),
         ([], None),
     ],
 )
-def test_layers_worth_compressing_are_reported(sizes: list[int], told: str | None) -> None:
+def test_layers_worth_compressing_are_reported(sizes: list[int], reason: str | None) -> None:
     plain = "application/vnd.oci.image.layer.v1.tar"
     blobs = [Descriptor(plain, digest_of(b"%d" % size), size) for size in sizes]
     packed = Descriptor(LAYER, digest_of(b"packed"), 50_000_000)
     sentence = uncompressed([*blobs, packed])
-    assert (sentence or "").startswith(told or "")
-    assert (sentence is None) is (told is None)
+    assert (sentence or "").startswith(reason or "")
+    assert (sentence is None) is (reason is None)

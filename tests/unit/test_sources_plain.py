@@ -1,4 +1,4 @@
-"""Layers that are not compressed, and what an image is once they are."""
+"""Uncompressed layers, and images after their compression."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ DOCKER_PLAIN = "application/vnd.docker.image.rootfs.diff.tar"
 IN_TOTO = "application/vnd.in-toto+json"
 FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar"
 BIG = layer(7) * 40
-"""Several cuts of the recipe."""
+"""A size of several chunks of the recipe."""
 
 
 @pytest.fixture

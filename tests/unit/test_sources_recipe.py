@@ -1,4 +1,4 @@
-"""The bytes of a compressed layer: always the same, and what gzip makes of them."""
+"""The bytes of a compressed layer are always the same, and gzip decompresses them."""
 
 import gzip
 import hashlib

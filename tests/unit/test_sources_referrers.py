@@ -1,4 +1,4 @@
-"""What refers to an image in a layout, and how it is found."""
+"""Finding the referrers of an image in a layout."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def digest_of(descriptor: Mapping[str, Any]) -> Digest:
 
 
 async def referrers(folder: Path, text: str = "", platform: str | None = None) -> list[Referrer]:
-    """Find the image of a layout; return what comes along with it, and check that it is read."""
+    """Find the image of a layout; return its referrers, and check that they are read."""
     location = parse_location(f"oci-layout:{folder}{text}")
     assert isinstance(location, DiskLocation)
     disk = DiskSources(Path, Spool(), platform, referrers=True)

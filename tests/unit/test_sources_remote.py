@@ -1,4 +1,4 @@
-"""What an image in a registry may lead to: bounded, whatever its manifests say."""
+"""The manifests of a source in a registry are bounded in number and size."""
 
 import json
 from collections.abc import AsyncGenerator, Sequence
@@ -26,7 +26,7 @@ def anyio_backend() -> str:
 
 
 class Held:
-    """A registry that holds an index, and what that names."""
+    """A registry that holds an index and its children."""
 
     def __init__(self, *children: Manifest) -> None:
         entries = [
@@ -56,17 +56,17 @@ def index(entries: Sequence[object], *, padding: str = "") -> Manifest:
 
 
 @pytest.mark.parametrize(
-    ("number", "size", "told"),
+    ("number", "size", "reason"),
     [
         (MOST_MANIFESTS + 1, 4, f"more than {MOST_MANIFESTS:,} manifests"),
         (20, 4_000_000, f"more than {MOST_BYTES:,} bytes of manifests"),
     ],
 )
 async def test_an_index_that_leads_to_too_much_is_refused_before_all_is_fetched(
-    number: int, size: int, told: str
+    number: int, size: int, reason: str
 ) -> None:
     held = Held(*(index([], padding=f"{each:0{size}}") for each in range(number)))
-    with pytest.raises(PushError, match=told) as raised:
+    with pytest.raises(PushError, match=reason) as raised:
         await RegistrySources(held, ONCE, None).find(RegistryLocation(REPOSITORY, "1"))
     assert raised.value.evidence.kind is Kind.SOURCE_INVALID
     assert held.asked <= number

@@ -29,7 +29,7 @@ LAYERS = [layer(1), layer(2), layer(3)]
 
 
 class Pipe:
-    """A reader whose writer we are; blocks as a pipe does."""
+    """A reader of what the test writes; blocks like a pipe."""
 
     def __init__(self) -> None:
         self.end, self.start = os.pipe()
@@ -131,7 +131,7 @@ async def test_cancelling_does_not_wait_for_a_silent_engine() -> None:
             async for blob in saved:
                 blob.release()
         assert scope.cancelled_caught
-    pipe.close()  # as the end of the process that writes does
+    pipe.close()  # like the end of the writing process
     await until(lambda: not spool.room.used)
 
 

@@ -1,4 +1,4 @@
-"""Temporary space: bounded, waited for, given back."""
+"""Temporary space: its bound, waiting for it, freeing it."""
 
 import errno
 import os
@@ -109,7 +109,7 @@ def test_a_waiting_writer_stops_on_request() -> None:
 
 
 def in_threads(writers: Sequence[Callable[[], object]]) -> None:
-    """Run all ``writers`` side by side until they have ended."""
+    """Run all ``writers`` in parallel until they have ended."""
     threads = [threading.Thread(target=writer) for writer in writers]
     for thread in threads:
         thread.start()
@@ -150,7 +150,7 @@ def test_a_blob_smaller_than_reserved_frees_the_difference_at_once() -> None:
 
 
 class Looked(threading.Event):
-    """Never set; ``seen`` is once a waiting writer has looked whether it is."""
+    """An event that is never set; ``seen`` is set when a waiting writer has checked it."""
 
     def __init__(self) -> None:
         super().__init__()

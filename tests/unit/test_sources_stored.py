@@ -1,4 +1,4 @@
-"""Images of the containerd store: byte for byte, and what is pushed where platforms are missing."""
+"""Images of the containerd store: byte for byte, and with missing platforms."""
 
 import json
 from collections.abc import Collection, Sequence

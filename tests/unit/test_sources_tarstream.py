@@ -1,4 +1,4 @@
-"""Archives in pieces of any size, cut off at any place, and engines that complain in them."""
+"""Archives in pieces of any size, truncated anywhere, and with errors of engines in them."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""The summary tells the run rightly, trouble first, within what GitHub shows."""
+"""The summary reports the run correctly, failures first, within GitHub's limits."""
 
 import re
 from collections import Counter
@@ -44,7 +44,7 @@ ELEMENTS = {
 
 
 def sections(markdown: str) -> dict[str, str]:
-    """Return what stands under each heading, the first part under the headline."""
+    """Return the text under each heading, the first part under the headline."""
     parts = re.split(r"^#{2,3} (.*)$", markdown, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -122,8 +122,8 @@ def test_the_headline_summarises_the_run(subject: Report, line: str) -> None:
 
 @given(reports)
 def test_counts_are_those_of_the_run(subject: Report) -> None:
-    told = summary(subject)
-    facts = Rendered(told.split("\n\n")[1]).text if subject.targets else ""
+    markdown = summary(subject)
+    facts = Rendered(markdown.split("\n\n")[1]).text if subject.targets else ""
     counted = [fact.split(" ") for fact in facts.strip().split(" · ")]
     for outcome in Outcome:
         number = subject.counts[outcome]
@@ -141,7 +141,7 @@ def test_counts_are_those_of_the_run(subject: Report) -> None:
         ("📝 Would be pushed", subject.counts[Outcome.PLANNED]),
     ):
         heading = f"### {title} — {number} tag{'' if number == 1 else 's'}\n"
-        assert (heading in told) == (number > 0)
+        assert (heading in markdown) == (number > 0)
 
 
 @given(reports)
@@ -149,9 +149,9 @@ def test_the_headline_counts_the_run(subject: Report) -> None:
     line = headline(subject)
     for outcome in (Outcome.FAILED, Outcome.SKIPPED):
         number = subject.counts[outcome]
-        told = re.findall(rf"(\d+)(?: of \d+ tags?)? {outcome}", line)
+        markdown = re.findall(rf"(\d+)(?: of \d+ tags?)? {outcome}", line)
         all_alike = number == len(subject.targets) and not subject.cancelled
-        assert told == ([str(number)] if number and not all_alike else [])
+        assert markdown == ([str(number)] if number and not all_alike else [])
     landed = re.findall(r"(\d+)(?: of \d+ tags?)? pushed", line)
     assert landed in ([], [str(len(subject.landed))])
 
@@ -164,9 +164,9 @@ def test_every_target_has_one_row(subject: Report) -> None:
 @pytest.mark.parametrize("name", STORIES)
 def test_every_story_names_each_of_its_tags_once(name: str) -> None:
     subject = STORIES[name]()
-    told = summary(subject)
-    assert named(told) == Counter(result.reference for result in subject.targets)
-    assert len(told) < 30_000
+    markdown = summary(subject)
+    assert named(markdown) == Counter(result.reference for result in subject.targets)
+    assert len(markdown) < 30_000
 
 
 @given(reports)
@@ -193,21 +193,21 @@ def test_failures_come_first() -> None:
 
 
 def test_failures_are_grouped_by_cause_with_what_to_do() -> None:
-    told = Rendered(sections(summary(partly_failed()))["❌ Failed — 3 tags"])
-    assert "denied (403) · 2 tags" in told.text
-    assert "denied: permission_denied: write_package" in told.text
-    assert "👉 Give the account permission to push there." in told.text
-    assert "1.0.9, 1.1.0 · 1 attempt" in told.text
+    markdown = Rendered(sections(summary(partly_failed()))["❌ Failed — 3 tags"])
+    assert "denied (403) · 2 tags" in markdown.text
+    assert "denied: permission_denied: write_package" in markdown.text
+    assert "👉 Give the account permission to push there." in markdown.text
+    assert "1.0.9, 1.1.0 · 1 attempt" in markdown.text
     assert (
         "1.0.5 · 5 attempts in 21.5 s: 4 \N{MULTIPLICATION SIGN} server-error (500) on tag write "
         "over 10.7 s → timeout on tag write · ⚠️ may have landed"
-    ) in told.text
+    ) in markdown.text
 
 
 def test_ends_of_the_run_come_after_other_causes() -> None:
     results = [not_landed(target(f"{n}"), failure(Kind.CANCELLED)) for n in range(3)]
-    told = summary(report([*results, not_landed(target("x"), failure(Kind.DENIED))]))
-    assert told.index("**denied**") < told.index("**cancelled**")
+    markdown = summary(report([*results, not_landed(target("x"), failure(Kind.DENIED))]))
+    assert markdown.index("**denied**") < markdown.index("**cancelled**")
 
 
 def test_different_words_for_one_cause_stand_with_each_target() -> None:
@@ -241,8 +241,8 @@ def test_retried_targets_have_causes_waits_and_what_was_there() -> None:
 
 def test_the_statuses_and_steps_of_a_kind_are_shown_together() -> None:
     times = "\N{MULTIPLICATION SIGN}"
-    told = f"12 {times} server-error (503, 500, 502), 9 on tag write, 3 on upload."
-    assert f"5 tags and 1 layer were retried: {told}" in summary(STORIES["partly-failed"]())
+    markdown = f"12 {times} server-error (503, 500, 502), 9 on tag write, 3 on upload."
+    assert f"5 tags and 1 layer were retried: {markdown}" in summary(STORIES["partly-failed"]())
 
 
 def test_a_single_retry_is_one() -> None:
@@ -285,23 +285,23 @@ def test_landed_targets_say_what_the_tag_named_before() -> None:
             target=target("unread"), outcome=Outcome.PUSHED, digest=digest(1), verified=True
         ),
     ]
-    told = summary(report(results))
-    assert Rendered(told).rows[1:] == [
+    markdown = summary(report(results))
+    assert Rendered(markdown).rows[1:] == [
         ["new", "new"],
         ["moved", f"moved from {digest(7)[:19]}"],
         ["kept", "unchanged"],
         ["trusted", "new · ⚠️ not verified"],
         ["unread", "not read"],
     ]
-    assert f"{APP} · 5 tags · {digest(1)[:19]}" in Rendered(told).text
-    assert "**not verified**" in told
+    assert f"{APP} · 5 tags · {digest(1)[:19]}" in Rendered(markdown).text
+    assert "**not verified**" in markdown
 
 
 def test_several_digests_in_a_repository_have_a_column() -> None:
     results = [pushed(target("1"), content=digest(1)), pushed(target("2"), content=digest(2))]
-    told = Rendered(summary(report(results)))
-    assert told.rows[0] == ["Tag", "Digest", "Before"]
-    assert f"{APP} · 2 tags" in told.text
+    markdown = Rendered(summary(report(results)))
+    assert markdown.rows[0] == ["Tag", "Digest", "Before"]
+    assert f"{APP} · 2 tags" in markdown.text
 
 
 @pytest.mark.parametrize(("number", "folded"), [(10, 0), (11, 1)])
@@ -310,9 +310,9 @@ def test_long_tables_are_folded(number: int, folded: int) -> None:
 
 
 def test_a_dry_run_shows_where_the_content_would_come_from() -> None:
-    told = Rendered(summary(dry_run(4))).text
-    assert f"{APP} · 2 tags\n1.0.0, 1.0.2 · app:build · not read\n" in told
-    assert f"{OPS} · 2 tags\n1.0.1, 1.0.3 · app:build · not read\n" in told
+    markdown = Rendered(summary(dry_run(4))).text
+    assert f"{APP} · 2 tags\n1.0.0, 1.0.2 · app:build · not read\n" in markdown
+    assert f"{OPS} · 2 tags\n1.0.1, 1.0.3 · app:build · not read\n" in markdown
 
 
 def test_the_picture_is_folded_away_where_all_went_well() -> None:
@@ -321,14 +321,14 @@ def test_the_picture_is_folded_away_where_all_went_well() -> None:
 
 
 def test_the_history_of_the_limit_is_shown() -> None:
-    told = Rendered(summary(retried_run())).text
+    markdown = Rendered(summary(retried_run())).text
     assert (
         "Parallel writes to ghcr.io: from 4 to 2 at 3.1 s, server error (500); "
         "to 3 at 5.0 s, writes succeed; to 4 at 7.4 s, writes succeed."
-    ) in told
+    ) in markdown
     assert (
         "The whole queue waited 1.2 s from 4.6 s on, as ghcr.io asked: secondary rate limit."
-    ) in told
+    ) in markdown
 
 
 def test_protection_is_promised_with_its_limit() -> None:
@@ -337,8 +337,8 @@ def test_protection_is_promised_with_its_limit() -> None:
 
 
 def test_hostile_text_is_shown_and_does_nothing() -> None:
-    told = summary(hostile_run())
-    shown = Rendered(told)
+    markdown = summary(hostile_run())
+    shown = Rendered(markdown)
     assert "script" not in shown.elements
     assert "img" not in shown.elements
     assert "a" not in shown.elements
@@ -354,11 +354,11 @@ def test_a_digest_of_a_saved_report_ends_no_block() -> None:
 
 def test_ten_thousand_targets_fit_and_what_is_left_out_is_counted() -> None:
     subject = huge()
-    told = summary(subject, protected=True)
-    assert len(told.encode()) <= MOST_BYTES
-    rows = named(told)
+    markdown = summary(subject, protected=True)
+    assert len(markdown.encode()) <= MOST_BYTES
+    rows = named(markdown)
     assert max(rows.values()) == 1
-    for heading, part in sections(told).items():
+    for heading, part in sections(markdown).items():
         total = re.search(r"— ([\d,]+) tags$", heading)
         if total:
             left = re.search(r"… and \*\*([\d,]+) more tags\*\*, named in the JSON report", part)
@@ -374,9 +374,9 @@ def test_a_failed_target_in_a_crowd_still_has_its_row() -> None:
 
 def test_many_repositories_share_a_table() -> None:
     results = [pushed(target(f"{n}", Repository("ghcr.io", f"acme/app{n}"))) for n in range(2000)]
-    told = summary(report(results))
-    assert told.count("<details>") == 1
-    assert len(named(told)) == 2000
+    markdown = summary(report(results))
+    assert markdown.count("<details>") == 1
+    assert len(named(markdown)) == 2000
 
 
 def test_retried_layers_differ_from_retried_tags() -> None:
@@ -386,10 +386,10 @@ def test_retried_layers_differ_from_retried_tags() -> None:
         *tried((), started=0.0, step=Step.UPLOAD),
     ]
     seed = replace(pushed(target("1")), retried=True, content_attempts=tuple(content))
-    told = summary(report([seed, pushed(target("2"))]))
-    assert "2 layers were retried" in told
+    markdown = summary(report([seed, pushed(target("2"))]))
+    assert "2 layers were retried" in markdown
     times = "\N{MULTIPLICATION SIGN}"
-    assert f"2 layers were retried: 3 {times} server-error (500) on upload." in told
+    assert f"2 layers were retried: 3 {times} server-error (500) on upload." in markdown
 
     again = pushed(target("2"), failures=(SERVER_ERROR,))
     assert "1 tag and 2 layers were retried: " in summary(report([seed, again]))
@@ -399,16 +399,16 @@ def test_kept_targets_have_a_place_of_their_own_and_are_no_failure() -> None:
     kept = TargetResult(
         target=target("v1"), outcome=Outcome.KEPT, before=digest(7), known_before=True
     )
-    told = summary(report([pushed(target("1")), kept]))
-    assert told.startswith("## ✅ 1 of 2 tags pushed in ")
-    assert "1 kept" in told.splitlines()[0]
-    assert "### 🔒 Kept, protected — 1 tag" in told
-    assert ["ghcr.io/acme/app:v1", digest(7)[:19]] in Rendered(told).rows
+    markdown = summary(report([pushed(target("1")), kept]))
+    assert markdown.startswith("## ✅ 1 of 2 tags pushed in ")
+    assert "1 kept" in markdown.splitlines()[0]
+    assert "### 🔒 Kept, protected — 1 tag" in markdown
+    assert ["ghcr.io/acme/app:v1", digest(7)[:19]] in Rendered(markdown).rows
     alone = summary(report([kept])).splitlines()[0]
     assert alone.startswith("## ✅ 0 of 1 tag pushed in ")
 
 
-# -- what was sent, and where to look -----------------------------------------------------------
+# -- sent blobs, and links ----------------------------------------------------------------------
 
 
 def test_sent_and_unneeded_blobs_have_a_line() -> None:
@@ -432,9 +432,9 @@ def test_kinds_are_linked_to_the_guide() -> None:
 
 
 def test_a_pushed_image_can_be_pulled_and_inspected() -> None:
-    told = summary(retried_run())
-    assert f"```sh\ndocker pull {APP}@{digest(1)}\ndocker pull {OPS}@{digest(2)}\n```" in told
-    assert '<a href="https://ghcr.io/acme/ops"><code>ghcr.io/acme/ops</code></a> · ' in told
+    markdown = summary(retried_run())
+    assert f"```sh\ndocker pull {APP}@{digest(1)}\ndocker pull {OPS}@{digest(2)}\n```" in markdown
+    assert '<a href="https://ghcr.io/acme/ops"><code>ghcr.io/acme/ops</code></a> · ' in markdown
     assert "docker pull" not in summary(all_failed())
     assert "href" not in summary(report([pushed(target("1", Repository("localhost:5000", "a/b")))]))
 

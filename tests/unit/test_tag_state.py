@@ -1,4 +1,4 @@
-"""What is known of a tag after each thing that can happen to it."""
+"""The state of a tag after each possible event."""
 
 import pytest
 
@@ -19,7 +19,7 @@ OLD, OURS, THIRD = (descriptor(letter) for letter in "abc")
 
 
 def tag_state(*, before: Descriptor | None = OLD) -> TagState:
-    """Return that of a tag that was looked at and is about to be written."""
+    """Return the state of a tag that was read and is about to be written."""
     known = TagState(digest=OURS.digest)
     known.looked(before)
     return known

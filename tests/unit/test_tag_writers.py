@@ -1,4 +1,4 @@
-"""Parsing of a manifest that a tag names, with any content."""
+"""Parsing of a manifest with any content."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``tags-file``: a list of any length, read as ``tags`` is; what is said of bad files."""
+"""``tags-file``: a list of any length, parsed like ``tags``; errors for bad files."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One target: how long it waits between two ways of writing, and how its end is reported."""
+"""One target: its wait between two ways of writing, and its reported end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -32,12 +32,12 @@ BUSY = ErrorInfo(origin=Origin.REGISTRY, message="busy", status=503, retry_after
 
 @dataclass(slots=True)
 class World:
-    """An engine and a registry that answer what they are told to, the last answer for ever."""
+    """An engine and a registry with scripted answers; the last one is repeated."""
 
     heads: list[ErrorInfo | Descriptor | None]
     pushes: list[ErrorInfo | Digest]
     asked: list[float] = field(default_factory=list)
-    """When the tag was looked at."""
+    """When the tag was read."""
 
     async def head(self, *_: object) -> Descriptor | None:
         self.asked.append(anyio.current_time())
@@ -57,7 +57,7 @@ class World:
 
 @asynccontextmanager
 async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
-    """Give a target in a world, and its image in the engine."""
+    """Yield a target in a world, and its image in the engine."""
     shared = RunContext(
         engine=cast("Engine", world),
         registry=cast("Registry", world),
@@ -90,7 +90,7 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
 
 
 def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a clock that jumps when all wait."""
+    """Run a test on a virtual clock that jumps when all tasks wait."""
 
     def run() -> None:
         trio.run(test, clock=MockClock(autojump_threshold=0))

@@ -1,4 +1,4 @@
-"""A terminal shows the run in a few lines, and obeys none of its texts."""
+"""A terminal shows the run in a few lines, and executes no control characters of texts."""
 
 import unicodedata
 from dataclasses import replace
@@ -51,15 +51,15 @@ def test_a_failure_of_shared_content_says_how_often_it_was_tried() -> None:
         replace(not_landed(target(tag), SERVER_ERROR), attempts=(), content_attempts=attempts)
         for tag, attempts in (("1", content), ("2", ()))
     ]
-    told = terminal(report(refused))
-    assert "server-error (500), its content in 3 attempts: received" in told
+    text = terminal(report(refused))
+    assert "server-error (500), its content in 3 attempts: received" in text
 
 
 def test_three_texts_of_a_cause_are_shown() -> None:
     failures = [replace(DENIED, message=f"no image {number}") for number in range(9)]
-    told = terminal(report(not_landed(target(f"{n}"), each) for n, each in enumerate(failures)))
-    assert [f"no image {number}" in told for number in range(9)] == [True] * 3 + [False] * 6
-    assert "      … and 6 other texts\n" in told
+    text = terminal(report(not_landed(target(f"{n}"), each) for n, each in enumerate(failures)))
+    assert [f"no image {number}" in text for number in range(9)] == [True] * 3 + [False] * 6
+    assert "      … and 6 other texts\n" in text
 
 
 def test_retried_and_skipped_targets_are_named() -> None:
@@ -69,19 +69,19 @@ def test_retried_and_skipped_targets_are_named() -> None:
 
 
 def test_landed_targets_are_shown_as_they_can_be_pulled() -> None:
-    told = terminal(all_good(200))
+    text = terminal(all_good(200))
     first, *_, second = f"ghcr.io/acme/app@{digest(1)} pushed:\n      1.0.0, 1.0.1, ".split("\n")
-    assert first in told
-    assert second in told
-    assert " and 190 more\n" in told
+    assert first in text
+    assert second in text
+    assert " and 190 more\n" in text
     [_, named] = landed_lines(all_good(12), most=12)
     assert named.strip() == ", ".join(f"1.{n // 10}.{n % 10}" for n in range(12))
 
 
 def test_a_dry_run_names_every_tag() -> None:
     planned = [target for target in dry_run().targets if target.outcome is Outcome.PLANNED]
-    told = terminal(dry_run())
-    assert all(f"{target.parsed.tag}" in told for target in planned)
+    text = terminal(dry_run())
+    assert all(f"{target.parsed.tag}" in text for target in planned)
 
 
 def test_no_text_moves_the_cursor() -> None:

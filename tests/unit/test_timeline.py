@@ -1,4 +1,4 @@
-"""The picture has a row per target, shows waits, and is within what GitHub draws."""
+"""The picture has a row per target, shows waits, and is within GitHub's limits."""
 
 import re
 from dataclasses import replace
@@ -161,9 +161,9 @@ def test_a_hold_makes_no_write_longer() -> None:
 
 def test_a_long_history_is_cut_in_its_middle() -> None:
     changes = tuple(change(float(n), n % 9 + 1, n % 9 + 2) for n in range(100))
-    (told,) = limit_history(report((), limit_changes=changes))
-    assert "88 more changes" in told
-    assert len(told) < 1000
+    (sentence,) = limit_history(report((), limit_changes=changes))
+    assert "88 more changes" in sentence
+    assert len(sentence) < 1000
 
 
 @pytest.mark.parametrize(

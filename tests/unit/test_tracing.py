@@ -52,14 +52,14 @@ async def test_every_request_is_a_line_with_what_it_is_about(
     transport = httpx2.MockTransport(answer)
     async with RegistryClient({"ghcr.io": login}, transport=transport) as client:
         assert await client.head(IMAGE, "1.0") is None
-    told = lines(caplog, "requests")
-    assert [line.partition(", ")[0] for line in told[:3]] == [
+    printed_lines = lines(caplog, "requests")
+    assert [line.partition(", ")[0] for line in printed_lines[:3]] == [
         "GET https://ghcr.io/v2/",
         "GET https://ghcr.io/token?scope=repository:acme/app:pull,push&service=ghcr.io",
         "HEAD https://ghcr.io/v2/acme/app/manifests/1.0",
     ]
-    assert all(line.endswith(" s (ghcr.io/acme/app:1.0)") for line in told)
-    assert ", 404, 0 B out, " in told[2]
+    assert all(line.endswith(" s (ghcr.io/acme/app:1.0)") for line in printed_lines)
+    assert ", 404, 0 B out, " in printed_lines[2]
     for secret in ("s3cret", "t0ken", "b2N0b2NhdDpzM2NyZXQ=", "octocat"):
         assert secret not in caplog.text
 

@@ -1,4 +1,4 @@
-"""Those whose turn is far off wait outside, in the order in which they came."""
+"""Targets whose turn is not near wait, in the order in which they came."""
 
 import anyio
 import pytest

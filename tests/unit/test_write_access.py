@@ -1,4 +1,4 @@
-"""Whether we may write is asked once, and never while the registry has asked us to wait."""
+"""Permission to write is checked once, and never during a hold of the registry."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -22,7 +22,7 @@ APP = Repository("ghcr.io", "acme/app")
 
 @dataclass
 class Asked:
-    """A registry that says yes, and when it was asked."""
+    """A registry that permits writes, and the times of the checks."""
 
     at: list[float] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ def test_a_hold_that_begins_when_the_slot_is_given_is_obeyed() -> None:
                 async with limiter.write("another"):
                     asking.start_soon(access.refusal, APP)
                     await anyio.sleep(1.0)
-                # the slot is handed on as it is left, and not used yet
+                # the slot is passed to the next waiter when it is left, and not used yet
                 limiter.hold(30.0, "throttled")
                 began = anyio.current_time()
             assert await access.refusal(APP) is None

@@ -1,4 +1,4 @@
-"""Forms that no tool at hand writes, made by hand.
+"""Forms whose tools are not available here, written by hand.
 
 Kaniko, Bazel, Nix and Jib cannot run where tests do; what their archives look like is read off
 their sources. The layouts have what the image-spec allows and few tools make.
@@ -38,7 +38,7 @@ def _docker_archive(config: str, layers: Mapping[str, bytes]) -> bytes:
 
 
 def _gzipped(prefix: str = "") -> dict[str, bytes]:
-    """Return the layers, each compressed and called by its digest."""
+    """Return the layers, each compressed and named by its digest."""
     packed = [gzip.compress(each, mtime=0) for each in _LAYERS]
     return {f"{prefix}{_hex(each)}.tar.gz": each for each in packed}
 
@@ -88,7 +88,7 @@ def _layout(place: Place, made: Made) -> str:
 
 
 def bazel_links(place: Place) -> str:
-    """Make a layout of links, as Bazel lays out what a rule made."""
+    """Make a layout of links, as Bazel writes the result of a rule."""
     made, _, _ = platforms()
     made.written(place.folder / "cache")
     for name in made.files:
@@ -127,7 +127,7 @@ def unknown_types(place: Place) -> str:
 
 
 def empty_artifact(place: Place) -> str:
-    """Make what the image-spec has for an artifact of no files: an empty config and layer."""
+    """Make an artifact without files as in the image-spec: an empty config and layer."""
     made = Made()
     empty = made.named(b"{}", _EMPTY, data="e30=")
     _manifest(made, empty, [empty], artifactType="application/vnd.acme.marker")
@@ -168,7 +168,7 @@ def docker_list(place: Place) -> str:
 
 
 def untyped_manifest(place: Place) -> str:
-    """Make a manifest that does not say what it is, as early versions of the image-spec had it."""
+    """Make a manifest without a media type, as in early versions of the image-spec."""
     made, digest = one_image(None)
     document = json.loads(made.files[f"blobs/sha256/{digest[7:]}"])
     del document["mediaType"]

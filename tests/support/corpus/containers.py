@@ -1,4 +1,4 @@
-"""What podman, buildah and umoci write: builders without a daemon."""
+"""Content of podman, buildah and umoci: builders without a daemon."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ _TWO = "linux/amd64,linux/arm64"
 
 
 def _stored(place: Place, tool: str, *words: str) -> None:
-    """Run a tool with a store of its family's own."""
+    """Run a tool with a store for its family."""
     store = place.tools.folder / "store"
     options = ("--root", store / "root", "--runroot", store / "run", "--storage-driver", "vfs")
     place.run(tool, *options, *words, environ=place.tools.builders)
@@ -103,14 +103,14 @@ def _umoci(place: Place, *words: str) -> None:
 
 
 def umoci_empty(place: Place) -> str:
-    """Make an image of no layers."""
+    """Make an image without layers."""
     _umoci(place, "init", "--layout", "layout")
     _umoci(place, "new", "--image", "layout:base")
     return place.source("oci-layout", "layout", "base")
 
 
 def umoci_layers(place: Place) -> str:
-    """Make a layout that also holds what earlier images named."""
+    """Make a layout that also holds blobs of earlier images."""
     umoci_empty(place)
     for name in ("a", "b"):
         path = str(place.tools.context / name)

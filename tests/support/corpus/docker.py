@@ -1,4 +1,4 @@
-"""What Docker Engines save, of both stores and several releases, and what buildx writes."""
+"""Content of Docker Engines, of both stores and several releases, and of buildx."""
 
 import gzip
 from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ def _saved_platform(place: Place, release: str, store: str) -> str:
 
 
 def _saving(release: str, store: str) -> tuple[Recipe, ...]:
-    """Return the recipes for one engine; the layout came with 25, a platform's with 28."""
+    """Return the recipes for one engine; layouts exist from 25 on, single platforms from 28 on."""
     named: dict[str, Callable[..., str]] = {
         "docker": partial(_saved, form="docker-archive"),
         "several": _saved_several,
@@ -80,7 +80,7 @@ def _built(
     more: tuple[str, ...] = (),
     image: str = "",
 ) -> str:
-    """Have buildx write an archive, or a folder where the options say so."""
+    """Let buildx write an archive, or a folder if the options say so."""
     kind = "docker" if form == "docker-archive" else "oci"
     name = "folder" if form == "oci-layout" else "built.tar"
     output = f"type={kind},dest={name}{options and f',{options}'}"

@@ -1,4 +1,4 @@
-"""Where a recipe works: its own folder, and the tools, started where one asks for them."""
+"""The environment of a recipe: its own folder, and the tools, started on demand."""
 
 import os
 import subprocess
@@ -17,16 +17,16 @@ DOCKERFILE = "FROM scratch\nARG TARGETPLATFORM\nCOPY a /a\nCOPY b /b\nENV FOR=$T
 PLATFORMS = "linux/amd64,linux/arm64,linux/arm/v7"
 
 _MOVES = "sid"
-"""The release whose engine changes from month to month, so that it may not start one day."""
+"""The release whose engine changes every month, so that it may fail to start one day."""
 
 
 class Missing(Exception):  # noqa: N818 - no error: the tool cannot be had on this machine
-    """A tool cannot be had here; the message says which and why."""
+    """A tool is not available here; the message says which and why."""
 
 
 @dataclass(kw_only=True)
 class Tools:
-    """The tools of one family of recipes; what was started ends with `stack`."""
+    """The tools of one family of recipes; `stack` ends those that were started."""
 
     folder: Path
     stack: ExitStack
@@ -43,12 +43,12 @@ class Tools:
 
     @cached_property
     def peers(self) -> Mapping[str, str]:
-        """What crane, oras and skopeo need."""
+        """The environment for crane, oras and skopeo."""
         return script_environment("tools-get", "peers")
 
     @cached_property
     def builders(self) -> Mapping[str, str]:
-        """What podman, buildah and umoci need."""
+        """The environment for podman, buildah and umoci."""
         try:
             return script_environment("tools-get", "builders")
         except RuntimeError as error:
@@ -110,12 +110,12 @@ class Recipe:
 
 
 def recipes(*makers: Callable[[Place], str]) -> tuple[Recipe, ...]:
-    """Return recipes that are called as their functions are."""
+    """Return recipes named like their functions."""
     return tuple(Recipe(make.__name__, make) for make in makers)
 
 
 @contextmanager
 def running_tools(folder: Path) -> Iterator[Tools]:
-    """Give tools that end with the block."""
+    """Yield tools that end with the block."""
     with ExitStack() as stack:
         yield Tools(folder=folder, stack=stack)

@@ -1,4 +1,4 @@
-"""What skopeo, crane and oras write: tools that copy between registries and disk."""
+"""Content of skopeo, crane and oras: tools that copy between registries and disk."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def _index(place: Place) -> str:
 
 
 def _seeded(place: Place, source: str, *more: str) -> str:
-    """Have skopeo put content into a registry; return its reference."""
+    """Push content to a registry with skopeo; return its reference."""
     target = f"{place.tools.registry}/seed/{place.folder.name}:1"
     words = ("skopeo", "copy", "--quiet", "--dest-tls-verify=false", *more, source)
     place.run(*words, f"docker://{target}")
@@ -99,7 +99,7 @@ def crane_index(place: Place) -> str:
 
 
 def crane_several(place: Place) -> str:
-    """Make one docker archive of two images, a layer of them shared."""
+    """Make one docker archive of two images that share a layer."""
     seed = _seeded(place, _archive(place))
     (place.folder / "more.tar").write_bytes(layer(3))
     place.run(
@@ -133,7 +133,7 @@ def oras_artifact(place: Place) -> str:
 
 
 def oras_attached(place: Place) -> str:
-    """Make an artifact that refers to another, which goes up with it."""
+    """Make an artifact that refers to another, which is pushed with it."""
     oras_artifact(place)
     (place.folder / "more.json").write_text("{}\n")
     words = ("oras", "attach", "--oci-layout", "artifact:a", "--artifact-type", "text/more")

@@ -1,4 +1,4 @@
-"""A reverse proxy that stands before a real registry and behaves as badly as GHCR can.
+"""A reverse proxy for a real registry that shows the faults of GHCR.
 
 It is faithful unless told otherwise: what it does wrong it was ordered to do, by a `Behaviour`,
 and its own faults are told apart (status 599, `Stats.front_errors`). Run it in a test with

@@ -39,7 +39,7 @@ async def _serve(upstream: str, listen: tuple[str, int], behaviour: Behaviour, s
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT; print the addresses at first and the statistics at last."""
+    """Run until SIGTERM or SIGINT; print the addresses first and the statistics last."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.front",
         description="A GHCR-like front before a registry. Prints one JSON line with its "

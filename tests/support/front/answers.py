@@ -1,4 +1,4 @@
-"""The answers of a registry in trouble, in the words that GHCR uses."""
+"""The answers of a failing registry, with GHCR's texts."""
 
 import json
 import math

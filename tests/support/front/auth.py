@@ -18,7 +18,7 @@ Rights = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a token is good for: its user (None: anonymous), scopes and last second."""
+    """The rights of a token: its user (None: anonymous), scopes and expiry."""
 
     user: str | None
     scopes: frozenset[tuple[str, str]]
@@ -26,7 +26,7 @@ class Grant:
 
 
 class Doorkeeper:
-    """Judges requests by `auth`; `realm` is the token service's URL, `draw` makes token texts."""
+    """Authorizes requests by `auth`; `realm` is the token service's URL, `draw` makes tokens."""
 
     def __init__(self, auth: Auth, realm: str, draw: Callable[[], str]) -> None:
         self._auth = auth
@@ -35,7 +35,7 @@ class Doorkeeper:
         self._grants: dict[str, Grant] = {}
 
     def check(self, call: Call, header: str, now: float) -> Answer | None:
-        """Return why the request is turned away; None lets it in."""
+        """Return why the request is refused; None if it is allowed."""
         if self._auth.mode == "none":
             return None
         wanted = _wanted(call)

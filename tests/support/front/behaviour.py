@@ -16,7 +16,7 @@ _FAMILIES = {"ALL": ALL, "WRITES": WRITES, "UPLOADS": UPLOADS, "MANIFESTS": MANI
 
 
 def _expanded(given: str | Iterable[str]) -> frozenset[str]:
-    """Return the steps that the names mean; `WRITES` and its like stand for several."""
+    """Return the steps with these names; `WRITES` and the like mean several."""
     names = [given] if isinstance(given, str) else given
     return frozenset(step for name in names for step in _FAMILIES.get(name, {name}))
 
@@ -27,7 +27,7 @@ Seconds = Annotated[float, Field(ge=0)]
 
 
 class Model(BaseModel):
-    """Frozen, and refuses keys that it does not know."""
+    """A frozen record that rejects unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -78,7 +78,7 @@ class Event(Match):
 
 
 class Rule(Model):
-    """What happens to matching requests, and which of them are chosen.
+    """The reaction to matching requests, and the selection of these.
 
     A matching request is chosen if every condition given holds: it lies in `window`; `after` has
     happened; of the matches counted so far `skip` are past; it is among the `first`; it is
@@ -114,7 +114,7 @@ class Bucket(Model):
     burst: int = Field(default=33, ge=1)
     steps: Steps = ALL - {Step.TOKEN}
     header: bool = False
-    """Also send `Retry-After` in whole seconds, which GHCR has not been seen to do."""
+    """Also send `Retry-After` in whole seconds, which GHCR has not been observed to do."""
 
 
 class Secondary(Model):
@@ -169,7 +169,7 @@ class User(Model):
 
 
 class Auth(Model):
-    """Who may do what, and in which words others are turned away.
+    """The rights of users, and the texts of refusals.
 
     With mode `none` an `Authorization` header goes on to the registry, else it stays here. A
     token is granted to every known user, as GHCR does; what its user may not do
@@ -198,7 +198,7 @@ Schedule = Annotated[tuple[tuple[Seconds, Count], ...], AfterValidator(_ascendin
 
 
 class Behaviour(Model):
-    """Everything the front can be told; the default is a faithful proxy.
+    """The whole configuration of the front; the default is a proxy without faults.
 
     `max_writes` is a number, or pairs of a time and the number that holds from then on, with no
     limit before the first. `delays` are seconds per step before the registry sees the request,

@@ -1,4 +1,4 @@
-"""What the registry is asked on a client's behalf, and how its answer is bent on the way back.
+"""Passes requests on to the registry, and changes its answers on the way back.
 
 Here live the ways in which a registry differs from docker-registry 2.8 without failing: tags that
 read late, upload locations in other forms, a narrow line.
@@ -28,7 +28,7 @@ _READS = (Step.MANIFEST_HEAD, Step.MANIFEST_GET)
 
 @dataclass(slots=True, kw_only=True)
 class Shared:
-    """What outlives a change of behaviour; `addresses` are this front's own, main and other."""
+    """The state that survives a change of behaviour; `addresses` are the main and the other one."""
 
     upstream: Backend
     ledger: Ledger
@@ -41,7 +41,7 @@ class Shared:
     scheme: str = "http"
 
     def words(self, path: str = "") -> dict[str, str]:
-        """Return what the placeholders of an answer stand for."""
+        """Return the values of an answer's placeholders."""
         return {
             "scheme": self.scheme,
             "address": self.addresses[0],
@@ -61,7 +61,7 @@ class Delivery:
     async def deliver(
         self, request: web.BaseRequest, call: Call, cut_after: int | None = None
     ) -> Landed | Answer:
-        """Pass the request on and return what the client shall see.
+        """Pass the request on and return the answer for the client.
 
         Raises `BodyCutError` once `cut_after` bytes of a longer body have been passed on.
         """
@@ -123,7 +123,7 @@ class Delivery:
         return await self._send(call, headers, None)
 
     def _relocate(self, landed: Landed) -> None:
-        """Give an upload's next location the form that the behaviour asks for."""
+        """Return an upload's next location in the configured form."""
         location = landed.headers.get("Location")
         if location is None or landed.status != 202 or self._behaviour.locations == "absolute":
             return
@@ -133,7 +133,7 @@ class Delivery:
         landed.headers["Location"] = path
 
     async def _arriving(self, size: int) -> None:
-        """Count bytes of an upload, and hold them up as long as the line would."""
+        """Count bytes of an upload, and delay them according to the bandwidth."""
         self._shared.ledger.upload_bytes += size
         if self._pacer is not None:
             await asyncio.sleep(self._pacer.reserve(size, self._shared.now()))

@@ -1,4 +1,4 @@
-"""What becomes of one request: which limit, rule or fault meets it on its way to the registry.
+"""Handles one request: the limits, rules and faults before it reaches the registry.
 
 The order is that of a service behind an edge: outage, sign-on, request bucket, secondary limit,
 write slots; within the slot the rules, the random faults, the delay and the registry. The slot is
@@ -48,7 +48,7 @@ class Handling:
     async def reply(
         self, request: web.BaseRequest, call: Call, entry: Entry, *, elsewhere: bool
     ) -> Reply:
-        """Return what the client shall be sent; `elsewhere`: it came in by the other host.
+        """Return the answer for the client; `elsewhere`: the request came to the other host.
 
         Raises `ClientGoneError` if the client does not wait for it.
         """
@@ -73,7 +73,7 @@ class Handling:
         return reply
 
     def _refused(self, request: web.BaseRequest, call: Call, *, elsewhere: bool) -> Answer | None:
-        """Return the answer of anything before the registry; None lets the request pass."""
+        """Return an answer given before the registry; None if the request passes."""
         now = self._clock()
         for outage, turn in zip(self.behaviour.outages, self._outages, strict=True):
             if outage.holds(now) and call.step in outage.steps:

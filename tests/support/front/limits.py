@@ -11,14 +11,14 @@ from tests.support.front.behaviour import Bucket, Faults, Schedule, Secondary
 
 
 def limit_at(given: int | Schedule | None, now: float) -> int | None:
-    """Return the number that holds at `now`; None is no limit."""
+    """Return the limit at `now`; None if there is none."""
     if given is None or isinstance(given, int):
         return given
     return next((number for start, number in reversed(given) if start <= now), None)
 
 
 def strikes(faults: Faults, random: Random) -> Iterator[bool]:
-    """Say of one request after the other whether a fault strikes it."""
+    """Decides for each request in turn whether it gets a fault."""
     while True:
         if faults.evenly and faults.rate:
             among = round(1 / faults.rate)
@@ -29,7 +29,7 @@ def strikes(faults: Faults, random: Random) -> Iterator[bool]:
 
 
 class WriteSlots:
-    """Counts the writes that were let in, and never lets in more than the limit allows."""
+    """Counts the admitted writes, and never admits more than the limit allows."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -74,7 +74,7 @@ class SecondaryLimit:
         self._until = float("-inf")
 
     def refuses(self, now: float, *, manifest_put: bool) -> bool:
-        """Judge one write, counting it if it is a manifest PUT."""
+        """Decide on one write, counting it if it is a manifest PUT."""
         if now < self._until:
             if self._rule.extends:
                 self._until = now + self._rule.penalty
@@ -92,13 +92,13 @@ class SecondaryLimit:
 
 
 class TagHistory:
-    """What each tag has named and from when on a reader sees it, for reads that lag."""
+    """The history of each tag, and when reads show each change, for reads that lag."""
 
     def __init__(self) -> None:
         self._seen: dict[Hashable, list[tuple[float, str]]] = {}
 
     def wrote(self, tag: Hashable, *, old: str, new: str, visible_at: float) -> None:
-        """Note that `tag` went from digest `old` to `new`; an empty one means no such tag."""
+        """Record that `tag` changed from digest `old` to `new`; an empty one means no such tag."""
         self._seen.setdefault(tag, [(float("-inf"), old)]).append((visible_at, new))
 
     def read(self, tag: Hashable, now: float) -> str | None:

@@ -1,4 +1,4 @@
-"""Which rule, if any, strikes a request."""
+"""Selects the rule, if any, for a request."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from tests.support.front.steps import Call
 
 
 def fits(match: Match, call: Call) -> bool:
-    """Tell whether `call` is of the steps, repository, reference and size that `match` names."""
+    """Return whether `call` is of the steps, repository, reference and size in `match`."""
     return (
         call.step in match.steps
         and call.size > match.larger_than
@@ -20,7 +20,7 @@ def fits(match: Match, call: Call) -> bool:
 
 
 class RuleBook:
-    """Chooses for each request the first rule that strikes, and counts what every rule saw."""
+    """Selects for each request the first rule that applies, and counts for each rule."""
 
     def __init__(self, rules: Iterable[Rule], random: Random) -> None:
         self._rules = tuple(rules)
@@ -29,14 +29,14 @@ class RuleBook:
         self._events = {i: Counter[str]() for i, rule in enumerate(self._rules) if rule.after}
 
     def choose(self, call: Call, now: float) -> Rule | None:
-        """Return the first rule that strikes; rules behind it do not count the request."""
+        """Return the first rule that applies; the rules after it do not count the request."""
         for number, rule in enumerate(self._rules):
             if fits(rule.match, call) and self._strikes(number, rule, call, now):
                 return rule
         return None
 
     def answered(self, call: Call, status: int) -> None:
-        """Learn how a request ended, for rules that wait for an event."""
+        """Record how a request ended, for rules that wait for an event."""
         for number, rule in enumerate(self._rules):
             event = rule.after
             if event and fits(event, call) and _counts(event, status):

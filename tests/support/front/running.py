@@ -1,4 +1,4 @@
-"""A front in a thread of its own, for tests that are not of its loop."""
+"""A front in a separate thread, for tests with another event loop or none."""
 
 import asyncio
 import ssl
@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 
 class Front:
-    """Hands calls over to a server that runs in another thread; safe from any thread."""
+    """Passes calls to a server in another thread; callable from any thread."""
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
@@ -26,7 +26,7 @@ class Front:
         self.other_address = server.other_address
 
     def set(self, behaviour: Behaviour) -> None:
-        """Behave so from now on; its clock and counters begin at zero."""
+        """Set the behaviour; its clock and counters begin at zero."""
         self._there(lambda: self._server.set(behaviour))
 
     def reset(self) -> None:

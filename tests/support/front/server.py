@@ -1,4 +1,4 @@
-"""The front's listeners: requests in, answers out, and a control endpoint beside them."""
+"""The front's listeners: requests, answers, and a control endpoint."""
 
 import json
 import logging
@@ -77,7 +77,7 @@ class Server:
         await self._shared.upstream.close()
 
     def set(self, behaviour: Behaviour) -> None:
-        """Behave so from now on; requests under way end by the old behaviour."""
+        """Set the behaviour; requests in flight end by the old one."""
         if behaviour.auth != self._behaviour.auth:
             self._shared.doorkeeper = self._doorkeeper(behaviour.auth)
         self._behaviour = behaviour
@@ -172,7 +172,7 @@ class Server:
         return await send_landed(request, reply), reply.status
 
     async def _control(self, request: web.BaseRequest, what: str) -> web.StreamResponse:
-        """Serve the control endpoint; what is asked here is not logged or limited."""
+        """Serve the control endpoint; its requests are not logged or limited."""
         match request.method, what:
             case "GET", "stats":
                 text = self.stats().model_dump_json()

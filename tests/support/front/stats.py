@@ -1,4 +1,4 @@
-"""What the front saw: counts that tests assert, and the log of every request in order."""
+"""The front's statistics: counts for assertions, and the log of every request in order."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -126,16 +126,16 @@ class Ledger:
             self.offered -= 1
 
     def let_in(self, writes: int) -> None:
-        """Note that `writes` are in flight now."""
+        """Record that `writes` are in flight now."""
         self.peak_writes = max(self.peak_writes, writes)
 
     def sent(self, change: int) -> None:
-        """Note a write that begins (+1) or ends (-1) at the registry."""
+        """Record a write that begins (+1) or ends (-1) at the registry."""
         self.forwarded += change
         self.forwarded_peak = max(self.forwarded_peak, self.forwarded)
 
     def landed(self, call: Call, status: int) -> None:
-        """Note what the registry itself answered."""
+        """Record the registry's own answer."""
         self.registry_errors += status >= 500
         if status != 201:
             return
@@ -148,11 +148,11 @@ class Ledger:
             self.blob_uploads.setdefault(call.repository, Counter())[call.reference] += 1
 
     def saw(self, place: str, credentials: str) -> None:
-        """Note an `Authorization` header that arrived at `place`."""
+        """Record an `Authorization` header that arrived at `place`."""
         self.credentials.setdefault(place, set()).add(credentials)
 
     def snapshot(self, now: float, writes: int) -> Stats:
-        """Return the counts as they are."""
+        """Return the current counts."""
         answers: dict[Step, dict[int, int]] = {}
         for (step, status), number in sorted(self.answers.items()):
             answers.setdefault(step, {})[status] = number
@@ -175,5 +175,5 @@ class Ledger:
         )
 
     def entries(self) -> list[dict[str, object]]:
-        """Return the log as JSON has it."""
+        """Return the log in the form of JSON."""
         return [asdict(entry) for entry in self.log]

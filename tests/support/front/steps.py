@@ -37,10 +37,10 @@ UPLOADS = frozenset(
         Step.UPLOAD_DELETE,
     }
 )
-"""What is done at an upload location, and the request that opens one."""
+"""The requests to an upload location, and the one that starts an upload."""
 
 WRITES = (UPLOADS - {Step.UPLOAD_GET}) | {Step.MANIFEST_PUT, Step.MANIFEST_DELETE}
-"""What a registry counts as a write, and what `max_writes` counts."""
+"""The writes of a registry, which `max_writes` limits."""
 
 MANIFESTS = frozenset(
     {Step.MANIFEST_HEAD, Step.MANIFEST_GET, Step.MANIFEST_PUT, Step.MANIFEST_DELETE}

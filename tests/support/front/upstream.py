@@ -1,4 +1,4 @@
-"""The way to the real registry: bodies stream both ways, and no fault is added to its own.
+"""The connection to the real registry: bodies stream both ways, and no faults are added.
 
 docker-registry 2.8 rewrites its link files in place, so a read of a tag (or of any other tag of the
 same manifest) that falls into a write answers 500 now and then. A front that promises faults
@@ -54,7 +54,7 @@ _MANIFEST_TYPES = (
 )
 
 Arriving = Callable[[int], Awaitable[None]]
-"""Told the size of each piece of a body, and awaited before the piece goes on."""
+"""Called with the size of each piece of a body, and awaited before the piece is passed on."""
 
 
 class ClientGoneError(Exception):
@@ -62,7 +62,7 @@ class ClientGoneError(Exception):
 
 
 class BodyCutError(Exception):
-    """The body reached the length at which it was ordered to break off."""
+    """The body reached the length at which it is configured to break off."""
 
 
 def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
@@ -74,7 +74,7 @@ def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 
 @dataclass(slots=True, kw_only=True)
 class Landed:
-    """The registry's answer; `stream` holds the body of a read, to be closed by who sends it."""
+    """The registry's answer; `stream` holds the body of a read, which the sender must close."""
 
     status: int
     headers: CIMultiDict[str]
@@ -83,7 +83,7 @@ class Landed:
 
 
 class _Turn:
-    """The right to be alone at a repository's links, for one request."""
+    """Exclusive access to a repository's links, for one request."""
 
     def __init__(self, lock: asyncio.Lock | None) -> None:
         self._lock = lock
@@ -101,7 +101,7 @@ class _Turn:
 
 
 class ClientBody:
-    """The body that a client is sending, up to `cut_after` bytes; `ended_by` what broke it off."""
+    """The body that a client is sending, up to `cut_after` bytes; `ended_by` says what ended it."""
 
     def __init__(
         self, request: web.BaseRequest, arriving: Arriving | None, cut_after: int | None = None
@@ -116,7 +116,7 @@ class ClientBody:
         return b"".join([piece async for piece in self.pieces()])
 
     async def passed_on(self, turn: _Turn) -> AsyncIterator[bytes]:
-        """Yield the body as it comes, its last piece only in `turn`."""
+        """Yield the body as it arrives, its last piece only in `turn`."""
         held = b""
         async for piece in self.pieces():
             if held:
@@ -127,7 +127,7 @@ class ClientBody:
             yield held
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes."""
+        """Yield the body as it arrives."""
         await welcome(self._request)
         left = self._cut_after
         try:
@@ -147,7 +147,7 @@ class ClientBody:
 
 
 async def welcome(request: web.BaseRequest) -> None:
-    """Ask for the body if the client waits to be asked."""
+    """Request the body if the client waits for that (`Expect: 100-continue`)."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
@@ -165,7 +165,7 @@ class Backend(Protocol):
         *,
         serialise: bool,
     ) -> Landed:
-        """Answer `call`; raises `ClientGoneError` or `BodyCutError` where the body broke off."""
+        """Answer `call`; raises `ClientGoneError` or `BodyCutError` if the body broke off."""
 
     async def digest_of(self, repository: str, reference: str) -> str:
         """Return the digest that `reference` names now, empty if it names nothing."""
@@ -214,7 +214,7 @@ class Upstream:
         *,
         serialise: bool,
     ) -> Landed:
-        """Pass `call` on and return the answer: of a write the whole, of a read its head.
+        """Pass `call` on and return the answer: complete for a write, only the head for a read.
 
         Raises `ClientGoneError` if the client broke off its body, `BodyCutError` if we did,
         `aiohttp.ClientError` or `OSError` if the registry cannot be reached.

@@ -1,4 +1,4 @@
-"""How an answer goes out to a client, whole or broken as ordered."""
+"""Sends answers to a client, complete or broken as configured."""
 
 import asyncio
 import socket
@@ -12,11 +12,11 @@ from tests.support.front.answers import Answer
 from tests.support.front.upstream import ClientGoneError, Landed, welcome
 
 _LOST_BYTES = 64
-"""Length that an answer broken off midway announces when it has no body to halve."""
+"""Length announced by an answer that breaks off midway and has no body to halve."""
 
 
 async def dawdle(request: web.BaseRequest, answer: Answer) -> None:
-    """Let the time pass that `answer` takes; one that hangs ends with `ClientGoneError`."""
+    """Wait for the delay of `answer`; one that hangs ends with `ClientGoneError`."""
     await asyncio.sleep(answer.delay)
     if answer.connection != "hang":
         return
@@ -50,7 +50,7 @@ async def send_answer(request: web.BaseRequest, answer: Answer) -> web.StreamRes
 
 
 async def send_landed(request: web.BaseRequest, landed: Landed) -> web.StreamResponse:
-    """Send the registry's answer as it came; raises ``ClientGoneError`` if the client is gone."""
+    """Send the registry's answer unchanged; raises ``ClientGoneError`` if the client is gone."""
     if landed.stream is None and request.method != "HEAD":
         landed.headers["Content-Length"] = str(len(landed.body))
     try:
@@ -83,7 +83,7 @@ def _gone(request: web.BaseRequest) -> bool:
 
 
 def _cut(request: web.BaseRequest, *, reset: bool) -> None:
-    """End the connection: by a reset at once, else after what was written has gone out."""
+    """End the connection: by a reset at once, else after everything written has been sent."""
     transport = request.transport
     if transport is None:
         return

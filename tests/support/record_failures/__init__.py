@@ -1,4 +1,4 @@
-"""Records what real docker clients print when a push fails.
+"""Records the output of real docker clients when a push fails.
 
 `python -m tests.support.record_failures` starts engines of three generations with both image
 stores, a registry, and before it a front that gives the answers of `scenarios.toml`, and writes

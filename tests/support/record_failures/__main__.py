@@ -30,7 +30,7 @@ _PUSHES_AT_ONCE = 16
 
 
 def main() -> int:
-    """Record with the engines asked for, or with all; with `--only` print, do not write."""
+    """Record with the requested engines, or with all; with `--only` print, do not write."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.record_failures",
         description="Records what docker push prints when it fails, by real engines.",

@@ -1,4 +1,4 @@
-"""Pushes that meet a registry's answer, as `scenarios.toml` has them."""
+"""Pushes that get a registry's answer, as configured in `scenarios.toml`."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ def scenarios() -> dict[str, Scenario]:
 
 
 def play(engine: Engine, registry: str, name: str, scenario: Scenario, step: str) -> Recording:
-    """Push once through a front of its own that gives the scenario's answer at `step`.
+    """Push once through a new front that gives the scenario's answer at `step`.
 
     The front asks for tokens as ghcr.io does, but not where it has to answer the first ping.
     """

@@ -20,7 +20,7 @@ _SCRIPTS = Path(__file__).parents[3] / "scripts"
 _LONGEST_PUSH = 150
 
 HUNG = 124
-"""The exit status of what had to be killed, as coreutils' timeout has it."""
+"""The exit status of a killed command, as with coreutils' timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Engine:
             return subprocess.CompletedProcess(command, HUNG, stdout="", stderr="")
 
     def make(self, image: str) -> None:
-        """Make a tiny image of one layer that no other image has."""
+        """Make a tiny image with its own layer."""
         content = io.BytesIO()
         with tarfile.open(fileobj=content, mode="w") as tar:
             tar.addfile(tarfile.TarInfo(image.replace("/", "-").replace(":", "-")))
@@ -103,7 +103,7 @@ def _allow_many_uploads(folder: Path) -> None:
 def _daemon(folder: Path) -> int:
     """Return the PID of the daemon that `engine-up` started in `folder`.
 
-    The daemon's PID file does not tell it: it holds the number in a PID namespace of its own. So
+    The daemon's PID file has another number, that of its own PID namespace. So
     it is looked for below the process of `engine-up`.
     """
     waiting = [int((folder / "pid").read_text(encoding="utf-8"))]

@@ -1,4 +1,4 @@
-"""The page that tells what was recorded, what was lost in the words, and what could not be had."""
+"""The page about the recordings: what clients print, what they lose, and what is not recorded."""
 
 import json
 import tomllib

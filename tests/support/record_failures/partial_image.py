@@ -1,4 +1,4 @@
-"""An image that says more than it holds."""
+"""An image whose index names missing content."""
 
 import hashlib
 import io

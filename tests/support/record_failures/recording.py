@@ -1,4 +1,4 @@
-"""What a push printed, without what differs from run to run."""
+"""The output of a push, without the parts that differ from run to run."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ _LAST_LINES = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What one push printed; `step` is where the front gave the scenario's answer."""
+    """The output of one push; `step` is the one that got the scenario's answer."""
 
     scenario: str
     step: str
@@ -42,7 +42,7 @@ _PLACEHOLDERS = (
 def recording(
     scenario: str, step: str, printed: subprocess.CompletedProcess[str], hidden: Mapping[str, str]
 ) -> Recording:
-    """Return what was printed; `hidden` are texts, such as addresses, and what stands for them."""
+    """Return the output; `hidden` maps texts, such as addresses, to their replacements."""
 
     def settled(text: str) -> str:
         for old, new in hidden.items():

@@ -1,4 +1,4 @@
-"""Pushes that meet no answer: a host that cannot be spoken with, or a fault on this side."""
+"""Pushes without an answer: an unreachable host, or a fault on this side."""
 
 import shlex
 import socket
@@ -17,7 +17,7 @@ Serve = Callable[[socket.socket], None]
 
 
 def unreached(engine: Engine, folder: Path) -> Iterator[Recording]:
-    """Push to hosts that are not there or speak something else; `folder` is for scratch."""
+    """Push to hosts that do not exist or are no registries; `folder` is for temporary files."""
     host = _own_address()
     servers: dict[str, Serve] = {
         "N15-plain-http": _plain_http,
@@ -39,7 +39,7 @@ def unreached(engine: Engine, folder: Path) -> Iterator[Recording]:
 
 
 def local(engine: Engine, registry: str, folder: Path) -> Iterator[Recording]:
-    """Go wrong on this side: names, images, sockets, credentials, options."""
+    """Push with faults on this side: names, images, sockets, credentials, options."""
     there = f"{registry}/acme/there:1"
     engine.make(there)
 
@@ -67,7 +67,7 @@ def local(engine: Engine, registry: str, folder: Path) -> Iterator[Recording]:
 
 
 def _sockets(engine: Engine, folder: Path) -> Iterator[Recording]:
-    """Look for the engine where it is not, or where it may not be looked for."""
+    """Push with a socket that does not exist, or that may not be opened."""
 
     def said(name: str, host: str, *before: str) -> Recording:
         printed = engine.docker("push", "x:1", env={"DOCKER_HOST": host}, before=before)
@@ -89,7 +89,7 @@ def _sockets(engine: Engine, folder: Path) -> Iterator[Recording]:
 
 @contextmanager
 def _listening(serve: Serve, host: str) -> Iterator[str]:
-    """Hand every connection to a free port of `host` to `serve`; yield the address."""
+    """Pass every connection to a free port of `host` to `serve`; yield the address."""
     with socket.create_server((host, 0)) as server:
 
         def accept() -> None:
