@@ -17,7 +17,7 @@ test: setup ## Run the whole suite: unit, simulation, integration, end to end
 lint: setup ## Check everything that can be checked without running it
 	@scripts/lint
 
-bench: setup ## Measure against other clients, side by side (more in bench/: sources, carry, limits)
+bench: setup ## Measure against other clients, side by side (more in bench/: sources, one_image, limits)
 	@$(PYTHON) -m bench.push
 
 picture: setup ## Draw the last demo's job summary as out/summary.png

@@ -186,7 +186,7 @@ python_command() {
 }
 
 # venv NAME REQUIREMENT...: $CACHE/venv/NAME holds exactly these. Scripts in it name their folder,
-# so it cannot be renamed into place; a file tells that it is whole.
+# so it cannot be renamed into place; a file marks it as complete.
 venv() {
     local name=$1 wanted
     shift

@@ -14,10 +14,10 @@ def json_object(text: str | bytes) -> dict[str, Any] | None:
 
 
 def as_dict(value: object) -> dict[str, Any]:
-    """Return ``value`` where it is a JSON object, else an empty one."""
+    """Return ``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def as_list(value: object) -> list[Any]:
-    """Return ``value`` where it is a JSON array, else an empty one."""
+    """Return ``value`` if it is a JSON array, else an empty one."""
     return value if isinstance(value, list) else []

@@ -191,21 +191,21 @@ def test_a_write_without_a_recorded_ending_is_no_evidence() -> None:
     assert flow.limit.value == 4
 
 
-@pytest.mark.parametrize("bears", [1, 2, 3, 5])
+@pytest.mark.parametrize("capacity", [1, 2, 3, 5])
 def test_a_falling_capacity_lowers_the_limit_within_a_few_refusals(
-    bears: int,
+    capacity: int,
 ) -> None:
     flow = Flow(AdaptiveLimit(8))
     flow.accept_in_turn(200)
     refused = 0
     for _ in range(12):
         flow.fill()
-        for write in flow.running[bears:]:
+        for write in flow.running[capacity:]:
             flow.refuse(write)
             refused += 1
         for write in list(flow.running):
             flow.accept(write)
-    assert flow.limit.value == bears
+    assert flow.limit.value == capacity
     assert refused < 16
 
 

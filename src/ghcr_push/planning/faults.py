@@ -180,7 +180,7 @@ def owner_fault(repository: Repository) -> str:
 
 
 def read_repository(text: str, example: str) -> tuple[str, Repository | None]:
-    """Read a repository; where it is none, say why and how one like ``example`` is written."""
+    """Parse a repository; if that fails, say why and how to write one like ``example``."""
     if fault := common_fault(text):
         return fault, None
     try:
@@ -192,7 +192,7 @@ def read_repository(text: str, example: str) -> tuple[str, Repository | None]:
 
 
 def lower_case(name: str, text: str, findings: Findings) -> str:
-    """Give what the input ``name`` says of a repository in lower case, with a notice of that."""
+    """Return the repository in the input ``name`` in lower case, with a notice if it changed."""
     lowered = text.lower()
     if lowered != text:
         findings.notices.append(

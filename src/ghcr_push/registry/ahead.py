@@ -49,7 +49,7 @@ class _Buffer:
                 while self._held >= MOST:
                     await self._changed.wait()
             self._end = StopAsyncIteration()
-        except Exception as error:  # noqa: BLE001 - raised where the chunks are taken
+        except Exception as error:  # noqa: BLE001 - raised when the chunks are read
             self._end = error
         finally:
             if isinstance(chunks, AsyncGenerator):
