@@ -8,6 +8,7 @@ REAL = ("e2e", "integration")
 """The folders whose tests start engines, registries and processes, and look at the clock."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests with real parts together: one process runs them, one after the other."""
     here = Path(__file__).parent
