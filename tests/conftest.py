@@ -1,17 +1,20 @@
-"""What may run side by side: see `scripts/test`."""
-
-from pathlib import Path
+"""Which tests run side by side: see `scripts/test`."""
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-REAL = ("e2e", "integration")
+REAL = ("tests/e2e/", "tests/integration/")
 """The folders whose tests start engines, registries and processes, and look at the clock."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests with real parts together: one process runs them, one after the other."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.relative_to(here).parts[0] in REAL:
-            item.add_marker(pytest.mark.xdist_group("real"))
+class RealTogether(LoadScopeScheduling):
+    """Gives one process all tests with real parts, and any process each of the others."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "real" if nodeid.startswith(REAL) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealTogether:
+    """Share the tests among the processes as `RealTogether` does."""
+    return RealTogether(config, log)
