@@ -1,5 +1,7 @@
 """Which tests run side by side: see `scripts/test`."""
 
+import os
+
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -18,3 +20,10 @@ class RealTogether(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealTogether:
     """Share the tests among the processes as `RealTogether` does."""
     return RealTogether(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what only computes wait for what looks at the clock, where both run."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not item.nodeid.startswith(REAL):
+        os.nice(19)

@@ -9,9 +9,9 @@ _TWO = "linux/amd64,linux/arm64"
 
 def _stored(place: Place, tool: str, *words: str) -> None:
     """Run a tool with a store for its family."""
-    store = place.tools.folder / "store"
-    options = ("--root", store / "root", "--runroot", store / "run", "--storage-driver", "vfs")
-    place.run(tool, *options, *words, environ=place.tools.builders)
+    tools = place.tools
+    options = ("--root", tools.folder / "store", "--runroot", tools.runroot)
+    place.run(tool, *options, "--storage-driver", "vfs", *words, environ=tools.builders)
 
 
 # -- podman ---------------------------------------------------------------------------------------

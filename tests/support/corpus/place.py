@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 
 from tests.support.engines import Engine, running_engine, script_environment
 from tests.support.registry import running_registry
@@ -53,6 +54,14 @@ class Tools:
             return script_environment("tools-get", "builders")
         except RuntimeError as error:
             raise Missing(f"podman, buildah and umoci cannot be had here: {error}") from error
+
+    @cached_property
+    def runroot(self) -> str:
+        """The folder of podman's and buildah's state at run time, with a path of few characters.
+
+        Podman takes 50 at most, which pytest's own folders exceed.
+        """
+        return self.stack.enter_context(TemporaryDirectory(prefix="run-"))
 
     @cached_property
     def registry(self) -> str:
