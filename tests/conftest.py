@@ -22,7 +22,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealTog
     return RealTogether(config, log)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let what only computes wait for what looks at the clock, where both run."""
     if "PYTEST_XDIST_WORKER" in os.environ and not item.nodeid.startswith(REAL):

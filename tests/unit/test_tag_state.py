@@ -63,7 +63,7 @@ def test_doubt_survives_a_later_failed_write_and_ends_with_verification() -> Non
     known.failed(doubtful=False)
     assert known.in_doubt
 
-    known.was_verified(OURS)
+    known.record_verified(OURS)
     assert known.verified
     assert not known.in_doubt
 

@@ -20,7 +20,7 @@ from ghcr_push.engine.platforms import Platforms, Selection
 from ghcr_push.engine.push import push
 from ghcr_push.failures import Origin, PushError, classify
 from ghcr_push.model import Descriptor, Failure, Image, Kind, Source
-from ghcr_push.pushing.context import classify_early
+from ghcr_push.pushing.context import classify_read_error
 from ghcr_push.references import Digest, Repository, TagReference, parse_tag_reference
 from ghcr_push.sources.classic import read_classic
 from ghcr_push.sources.compressor import LayerCompressor
@@ -95,7 +95,7 @@ class DockerEngine:
             return dict.fromkeys(sources, classify(error.evidence))
         except Exception as error:  # noqa: BLE001 - what is unclear fails one image only
             if len(sources) == 1:
-                return {sources[0]: classify_early(error, str(sources[0]))}
+                return {sources[0]: classify_read_error(error, str(sources[0]))}
         found: dict[Source, Image | Failure] = {}
         for source in sources:
             found |= await self._inspect([source])
@@ -108,7 +108,7 @@ class DockerEngine:
         try:
             chosen, part = await self._platforms.choose(source, image)
         except Exception as error:  # noqa: BLE001 - an internal error fails this image only
-            return classify_early(error, str(source))
+            return classify_read_error(error, str(source))
         return FoundContent(image=chosen, read=partial(self._read, source, chosen, part))
 
     async def _inspect_together(self, sources: Sequence[Source]) -> dict[Source, Image | Failure]:

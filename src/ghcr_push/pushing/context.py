@@ -151,7 +151,7 @@ def internal(error: Exception, where: str) -> Failure:
     )
 
 
-def classify_early(error: Exception, where: str) -> Failure:
+def classify_read_error(error: Exception, where: str) -> Failure:
     """Classify an error of a read before the run: an error from no adapter is internal."""
     first = tracing.leaves(error)[0]
     return classify(first.evidence) if isinstance(first, PushError) else internal(error, where)

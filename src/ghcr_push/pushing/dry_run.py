@@ -17,7 +17,7 @@ from ghcr_push.model import (
     TargetResult,
 )
 from ghcr_push.planning.settings import OnProtected, Settings
-from ghcr_push.pushing.context import classify_early
+from ghcr_push.pushing.context import classify_read_error
 from ghcr_push.pushing.ports import Registry
 from ghcr_push.pushing.pressure.reachability import NO_ANSWER
 from ghcr_push.pushing.reads import answered
@@ -126,7 +126,7 @@ class DryRun:
     def _report_unread(self, target: Target, error: Exception) -> None:
         """Report, once, what could not be read; without an answer, ask nothing more there."""
         repository = target.reference.repository
-        failure = classify_early(error, str(repository))
+        failure = classify_read_error(error, str(repository))
         place = repository.registry if failure.kind in NO_ANSWER else str(repository)
         if place not in self._unread:
             self._unread.add(place)

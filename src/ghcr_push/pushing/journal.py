@@ -48,7 +48,7 @@ class Journal:
         self._limit = limit
         self._answered = None
 
-    def verifying(self) -> None:
+    def begin_verification(self) -> None:
         """Record that the write was answered; the read-back follows."""
         self.step = Step.PROVE
         self._answered = self._clock() - self._began

@@ -46,7 +46,7 @@ class Progress:
             self._seen, self._since = seen, self._clock()
         now = self._clock()
         if outage.answers and now - self._since > QUIET + self._committing:
-            outage.overdue()
+            outage.record_overdue()
         in_trouble = not outage.answers and now - outage.answered_at > IN_TROUBLE
         return self._limiter.blocked or in_trouble
 

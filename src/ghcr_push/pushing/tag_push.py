@@ -240,7 +240,7 @@ class TagPush:
         if await content.named_by(seen):
             whole = self._tag_state.sent and not self._tag_state.incomplete
             if whole or await content.is_complete(seen.digest):
-                self._tag_state.was_verified(seen)
+                self._tag_state.record_verified(seen)
                 return True
             self._tag_state.incomplete = True
             return False
@@ -346,14 +346,14 @@ class TagPush:
             return await self._weigh(seen, content)
         if seen is None or self._tag_state.incomplete or not await content.named_by(seen):
             return False
-        self._tag_state.was_verified(seen)
+        self._tag_state.record_verified(seen)
         return True
 
     async def _verify(self) -> None:
         """Read the tag until it names the sent digest, for about 30 s of lag."""
         if self._tag_state.verified or self._tag_state.kept or not self._context.verify:
             return
-        self._journal.verifying()
+        self._journal.begin_verification()
         for pause in LAG_PAUSES:
             try:
                 if await self._is_verified():
@@ -384,7 +384,7 @@ class TagPush:
         if seen is None:
             return False
         if seen.digest == self._tag_state.digest:
-            self._tag_state.was_verified(seen)
+            self._tag_state.record_verified(seen)
             return True
         if self._tag_state.is_overtaken_by(seen):
             raise self._overtaken(seen)
@@ -485,7 +485,7 @@ class TagPush:
             if self._journal.step is None:
                 self._journal.open(Step.LOOK, self._limiter.limit)
             self._journal.close(None)
-            self._tag_state.was_verified(seen)
+            self._tag_state.record_verified(seen)
             self._finish(self._tag_state.outcome)
 
     def _finish(self, outcome: Outcome, failure: Failure | None = None) -> TargetResult:

@@ -48,7 +48,7 @@ class TagState:
         """Record how the last write failed: ``doubtful`` if it may have taken effect."""
         self.in_doubt = doubtful or self._doubted_before
 
-    def was_verified(self, seen: Descriptor) -> None:
+    def record_verified(self, seen: Descriptor) -> None:
         """Record that the tag names the intended digest."""
         self.digest, self.verified, self.in_doubt = seen.digest, True, False
 

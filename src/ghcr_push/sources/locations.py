@@ -13,7 +13,7 @@ from ghcr_push.planning.locations import (
     RegistryLocation,
     parse_location,
 )
-from ghcr_push.pushing.context import classify_early
+from ghcr_push.pushing.context import classify_read_error
 from ghcr_push.pushing.ports import Content, Sources
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.sources.content import FoundContent, KnownContent
@@ -55,7 +55,7 @@ class SourcesByLocation:
             except AttemptError as failed:
                 found[source] = failed.failure
             except Exception as error:  # noqa: BLE001 - an internal error must not fail other sources
-                found[source] = classify_early(error, str(source))
+                found[source] = classify_read_error(error, str(source))
 
         async with anyio.create_task_group() as tasks:
             if of_engine:

@@ -68,7 +68,7 @@ class Reachability:
         """Record that it has answered in this run."""
         self._has_answered, self.given_up = True, None
 
-    def overdue(self) -> None:
+    def record_overdue(self) -> None:
         """Record that an answer is overdue."""
         self.answers = False
 
