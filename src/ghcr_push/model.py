@@ -199,8 +199,8 @@ class Image:
     """``os/architecture[/variant]`` of the image that the engine would run."""
     in_engine: bool = False
     """Whether it is in the Docker Engine, so that ``docker push`` can push it."""
-    whole: bool | None = None
-    """Whether the engine has all its platforms; None if the engine does not say."""
+    has_all_platforms: bool | None = None
+    """Whether the engine has all of them; None if it does not say, or the image is not in one."""
     template: bytes | None = None
     """Its manifest, if layers are compressed while they are read: these have no digest and size."""
     referrers: Referrers = NO_REFERRERS

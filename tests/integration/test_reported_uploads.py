@@ -64,7 +64,9 @@ TOO_MUCH = "The request body is too large and exceeds the maximum permissible li
     ],
     ids=["ghcr", "413", "416", "unknown", "invalid-404", "invalid-400", "405", "501"],
 )
-def test_after_a_refused_continuation_the_blob_is_sent_whole(large: World, answer: Answer) -> None:
+def test_after_a_refused_continuation_the_blob_is_sent_from_its_beginning(
+    large: World, answer: Answer
+) -> None:
     rest = Rule(match=on(Step.UPLOAD_PATCH), answer=answer)
     large.front.set(Behaviour(rules=(*cut(5 * MIB, first=1), rest)))
     end = large.push("acme/app:1")

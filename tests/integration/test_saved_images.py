@@ -128,8 +128,8 @@ async def test_every_layer_unpacks_to_its_diff_id(
     wanted = inspected(engine, image)
     if wanted.digest is not None:
         pytest.skip("the containerd store's layers are its own")
-    whole = (await uploaded(engine, image, to := target(registry))).image
-    layers = json.loads(whole.manifests[-1].raw)["layers"]
+    sent = (await uploaded(engine, image, to := target(registry))).image
+    layers = json.loads(sent.manifests[-1].raw)["layers"]
     for diff_id, layer in zip(wanted.diff_ids, layers, strict=True):
         url = f"http://{registry.address}/v2/{to.repository.name}/blobs/{layer['digest']}"
         raw = zlib.decompress(httpx2.get(url).content, 31)
@@ -160,11 +160,11 @@ async def test_the_engines_text_about_a_missing_image_is_quoted(engine: Engine) 
 
 async def failure(engine: Engine, name: str, wanted: Image) -> tuple[Kind, str]:
     with pytest.raises(PushError) as raised:
-        await read_whole(engine, name, wanted)
+        await read_completely(engine, name, wanted)
     return classify(raised.value.evidence).kind, str(raised.value)
 
 
-async def read_whole(engine: Engine, name: str, wanted: Image) -> None:
+async def read_completely(engine: Engine, name: str, wanted: Image) -> None:
     async with (
         output_of(save(name), engine.environ) as output,
         reading(output, wanted, Spool()) as saved,
@@ -232,9 +232,9 @@ def pulled(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 async def test_the_only_pulled_platform_is_uploaded(pulled: Any, registry: Registry) -> None:
     engine, name = pulled
-    whole = (await uploaded(engine, name, target(registry))).image
-    assert "only linux/amd64 is in the engine" in (whole.notice or "")
-    assert len(whole.manifests) == 1
+    sent = (await uploaded(engine, name, target(registry))).image
+    assert "only linux/amd64 is in the engine" in (sent.notice or "")
+    assert len(sent.manifests) == 1
 
 
 async def test_a_platform_that_was_not_pulled_is_reported_as_missing(

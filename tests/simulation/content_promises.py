@@ -332,7 +332,7 @@ def transfers_add_up(played: Played) -> Iterator[str]:
         if transfer is None or not any(r.outcome is Outcome.PUSHED for r in results):
             continue
         pushes = (r for target in group.targets for r in requests_of(played, target.reference))
-        if any(push.operation == "push" and push.whole for push in pushes):
+        if any(push.operation == "push" and push.image_sent for push in pushes):
             continue  # docker push had uploaded it, with its answer lost or as a second way
         blobs = played.scenario.transfer.contents[group.source].blobs
         if transfer.blobs_sent + transfer.blobs_mounted + transfer.blobs_found != len(blobs):

@@ -131,7 +131,7 @@ class Saved:
             self._break("cut off", Kind.NETWORK)
         if not self._left:
             if self._reading.source in self._transfer.unreadable:
-                self._break("not whole", Kind.CONTENT_MISSING)
+                self._break("incomplete", Kind.CONTENT_MISSING)
             self._reading.answer = "ok"
             raise StopAsyncIteration
         size = self._transfer.sizes[self._left[0]]

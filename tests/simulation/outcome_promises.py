@@ -33,7 +33,7 @@ CAUSES: dict[str, frozenset[Kind]] = {
     "unreachable": frozenset({Kind.NETWORK}),
     "silent": frozenset({Kind.TIMEOUT}),
     "cut off": frozenset({Kind.NETWORK}),
-    "not whole": frozenset({Kind.CONTENT_MISSING}),
+    "incomplete": frozenset({Kind.CONTENT_MISSING}),
     "throttled": frozenset({Kind.THROTTLED}),
     "secondary": frozenset({Kind.SECONDARY_LIMIT}),
     "denied": frozenset({Kind.DENIED}),

@@ -38,8 +38,8 @@ class Request:
     seen: Digest | None = None
     asked: float = 0.0
     uploaded: bool = False
-    whole: bool = False
-    """Whether a push had sent the whole image before the tag."""
+    image_sent: bool = False
+    """Whether a push had sent all of the image before the tag."""
     known: int = 0
     """Number of requests of the run that had begun when it ended; later ones knew of its end."""
     landed: float | None = None

@@ -222,7 +222,7 @@ class World:
                 self._blobs.add((repository, source))
                 request.uploaded = True
             self._hold_all(repository, source)
-            request.whole = True
+            request.image_sent = True
             await self._take(request, (target.tag,))
             said((f"{target.tag}: digest: {digest} size: 1234",))
             return digest
@@ -288,7 +288,7 @@ class World:
             request.answer = "ok"
         except anyio.get_cancelled_exc_class():
             # the request may have been sent already: it takes effect soon, or never
-            complete = operation != "push" or request.whole
+            complete = operation != "push" or request.image_sent
             if complete and self._random.random() < 0.5 and repository not in self.scenario.denied:
                 self._effect(request, tags, after=self._random.uniform(0, 3))
             if operation == "push":

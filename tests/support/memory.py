@@ -250,13 +250,13 @@ class MemoryRegistry:
             refused = _refused(416, "BLOB_UPLOAD_INVALID", "the range does not follow")
             refused.headers.update(self._at_upload(number, headers))
             return refused
-        whole = False
+        complete = False
         try:
             async for piece in _pieces(body):
                 upload.content += piece
-            whole = True
+            complete = True
         finally:
-            if not whole and not self.serves.resumes:
+            if not complete and not self.serves.resumes:
                 del self._uploads[number]
         if call.step is Step.UPLOAD_PATCH:
             return _landed(202, self._at_upload(number, headers))

@@ -88,10 +88,12 @@ async def upload_image(
                     tasks.start_soon(send, blob)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from group
-        whole = saved.image
-    await _write(client, target, whole)
+        manifests = saved.image
+    await _write(client, target, manifests)
     sent = [size for landed, size in outcomes if landed is BlobOutcome.SENT]
-    return Uploaded(image=whole, blobs=len(sent), sent=sum(sent), highest_spool=space.room.highest)
+    return Uploaded(
+        image=manifests, blobs=len(sent), sent=sum(sent), highest_spool=space.room.highest
+    )
 
 
 async def _sent(

@@ -18,7 +18,7 @@ from ghcr_push.reporting.terminal import terminal
 
 OURS, OTHER = Digest(f"sha256:{'ab' * 32}"), Digest(f"sha256:{'cd' * 32}")
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-IMAGE = Image(id=OURS, layers=1, digest=OURS, whole=True, in_engine=True)
+IMAGE = Image(id=OURS, layers=1, digest=OURS, has_all_platforms=True, in_engine=True)
 
 
 @dataclass

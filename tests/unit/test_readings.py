@@ -23,7 +23,7 @@ from ghcr_push.sources.content import FoundContent, Read
 
 BLOBS = [Digest(f"sha256:{number:064x}") for number in range(4)]
 BROKEN = ErrorInfo(origin=Origin.ENGINE, kind=Kind.NETWORK, message="cut off")
-GONE = ErrorInfo(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="not whole")
+GONE = ErrorInfo(origin=Origin.ENGINE, kind=Kind.CONTENT_MISSING, message="incomplete")
 
 
 @dataclass(slots=True, eq=False)
@@ -132,7 +132,7 @@ class Participant:
                     await anyio.sleep(self.seconds)
                     self.got.append(blob.digest)
                     receiver.done(blob)
-                assert receiver.whole is not None
+                assert receiver.image is not None
                 self.ended = anyio.current_time()
         self.gave_way = receiver.gave_way
 

@@ -47,14 +47,14 @@ async def merged(
         async for blob in saved:
             blobs.append(blob.digest)
             blob.release()
-        whole = saved.image.manifests
-    document = json.loads(whole[-1].raw)
+        saved_manifests = saved.image.manifests
+    document = json.loads(saved_manifests[-1].raw)
     assert document.get("annotations", {}) == dict(annotations.index)
-    assert digest_of(whole[-1].raw) == image.digest == whole[-1].digest
+    assert digest_of(saved_manifests[-1].raw) == image.digest == saved_manifests[-1].digest
     assert [each["digest"] for each in document["manifests"]] == [
-        each.digest for each in whole[:-1]
+        each.digest for each in saved_manifests[:-1]
     ]
-    return image, blobs, [each.digest for each in whole]
+    return image, blobs, [each.digest for each in saved_manifests]
 
 
 async def test_single_images_become_one_index_of_their_platforms(tmp_path: Path) -> None:

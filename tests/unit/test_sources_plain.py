@@ -77,9 +77,9 @@ async def read(text: str, *, compress: bool = True) -> tuple[dict[Digest, bytes]
             blobs[blob.digest] = b"".join([piece async for piece in blob.chunks()])
             assert digest_of(blobs[blob.digest]) == blob.digest
             blob.release()
-        whole = reading.image
+        saved = reading.image
     assert spool.room.used == 0
-    return blobs, whole
+    return blobs, saved
 
 
 def documents(manifests: tuple[Manifest, ...]) -> list[dict[str, Any]]:
@@ -103,8 +103,8 @@ async def test_plain_layers_of_images_are_compressed_and_nothing_else(
     form: str, tmp_path: Path
 ) -> None:
     made = index()
-    blobs, whole = await read(FORMS[form](made, tmp_path))
-    first, second, attestation, artifact, top = documents(whole.manifests)
+    blobs, saved = await read(FORMS[form](made, tmp_path))
+    first, second, attestation, artifact, top = documents(saved.manifests)
     shared, packed, foreign = first["layers"]
     assert shared["mediaType"] == f"{PLAIN}+gzip"
     assert shared["annotations"] == {"of": "both"}
@@ -118,16 +118,16 @@ async def test_plain_layers_of_images_are_compressed_and_nothing_else(
     old = json.loads(made.files[f"blobs/sha256/{made.entries[0]['digest'][7:]}"])
     was = json.loads(made.files[f"blobs/sha256/{old['manifests'][0]['digest'][7:]}"])
     assert first["config"] == was["config"]
-    children = [each.digest for each in whole.manifests[:-1]]
+    children = [each.digest for each in saved.manifests[:-1]]
     assert [each["digest"] for each in top["manifests"]] == children
     assert [each["size"] for each in top["manifests"]] == [
-        len(each.raw) for each in whole.manifests[:-1]
+        len(each.raw) for each in saved.manifests[:-1]
     ]
     assert attestation["subject"]["digest"] == children[0]
     notes = top["manifests"][2]["annotations"]
     assert notes["vnd.docker.reference.digest"] == children[0]
     assert children[3] == old["manifests"][3]["digest"]
-    named = {each.digest for each in whole.blobs}
+    named = {each.digest for each in saved.blobs}
     assert named == set(blobs)
     assert foreign["digest"] not in named
 
@@ -144,8 +144,8 @@ async def test_the_bytes_are_the_same_whatever_they_lie_in(tmp_path: Path) -> No
 @pytest.mark.parametrize("form", FORMS)
 async def test_unasked_nothing_is_compressed(form: str, tmp_path: Path) -> None:
     made = index()
-    blobs, whole = await read(FORMS[form](made, tmp_path), compress=False)
-    assert whole.top.digest == made.entries[0]["digest"]
+    blobs, saved = await read(FORMS[form](made, tmp_path), compress=False)
+    assert saved.top.digest == made.entries[0]["digest"]
     assert digest_of(BIG) in blobs
 
 
@@ -168,8 +168,8 @@ async def test_a_compressed_layer_stays_unchanged_whatever_its_media_type(
 ) -> None:
     made = Made()
     made.tag(image(made, [made.named(gzip.compress(layer(2), mtime=0), PLAIN)]), None)
-    _, whole = await read(FORMS[form](made, tmp_path))
-    assert whole.top.digest == made.entries[0]["digest"]
+    _, saved = await read(FORMS[form](made, tmp_path))
+    assert saved.top.digest == made.entries[0]["digest"]
 
 
 @pytest.mark.parametrize("form", ["layout", "plain", "gzip"])

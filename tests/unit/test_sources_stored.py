@@ -99,9 +99,9 @@ async def test_reads_the_first_of_several_images_and_the_blobs_of_all() -> None:
 async def test_does_not_yield_unwanted_blobs() -> None:
     stored = Stored(AMD)
     held = set(stored.layers[AMD])
-    whole, all_contents = await read(stored.saved(), stored.index)
+    everything, all_contents = await read(stored.saved(), stored.index)
     image, contents = await read(stored.saved(), stored.index, only=all_contents.keys() - held)
-    assert image == whole
+    assert image == everything
     assert not held & set(contents)
 
 

@@ -133,8 +133,8 @@ class DockerEngine:
         media_type = as_dict(inspected.get("Descriptor")).get("mediaType")
         if media_type is None:
             return image
-        whole = media_type not in media_types.INDEXES or await self._api.is_complete(image.id)
-        return replace(image, whole=whole)
+        has_all = media_type not in media_types.INDEXES or await self._api.is_complete(image.id)
+        return replace(image, has_all_platforms=has_all)
 
     @asynccontextmanager
     async def _read(

@@ -39,7 +39,7 @@ class Selection:
     """What to read if the digest of the image will change."""
 
 
-WHOLE: Final = Selection()
+EVERYTHING: Final = Selection()
 
 Save = Callable[[Source, Image, Selection], AbstractAsyncContextManager[SavedImages]]
 
@@ -68,7 +68,7 @@ class Platforms:
 
     async def choose(self, source: Source, image: Image) -> tuple[Image, Selection]:
         """Return what to push of ``image``; the ``PushError`` lists the available platforms."""
-        chosen = image, WHOLE
+        chosen = image, EVERYTHING
         if self._platform is not None:
             chosen = await self._choose(source, image, self._platform)
         return await self._compressing(source, *chosen) if self._compress else chosen
@@ -89,14 +89,14 @@ class Platforms:
     async def _choose(self, source: Source, image: Image, platform: str) -> tuple[Image, Selection]:
         if image.digest is None:
             the_one([Child(Digest(image.id), image.platform)], platform, ENGINES_IMAGE)
-            return image, WHOLE
+            return image, EVERYTHING
         listed = await self._api.manifests(image.id) if await self._knows_platforms() else []
         if listed:
             chosen = _choice(listed, platform)
         else:
             saved = await self._manifests(source, image, Selection(platform=platform))
             chosen = image_of(saved), Selection(only=saved.digests)
-        return (image, WHOLE) if chosen[0].digest == image.digest else chosen
+        return (image, EVERYTHING) if chosen[0].digest == image.digest else chosen
 
     async def _knows_platforms(self) -> bool:
         """Get, once per run, the API version that engine and docker command agree on."""

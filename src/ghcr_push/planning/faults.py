@@ -156,10 +156,10 @@ def _is_surely_host(text: str, registry: str | None) -> bool:
 
 def _either_fault(text: str) -> str:
     tagged = f"{_lowered(text)}:{DEFAULT_TAG}"
-    whole = quoted(tagged) if _is_reference(tagged) else "registry/repository:tag"
+    example = quoted(tagged) if _is_reference(tagged) else "registry/repository:tag"
     return (
         "may be a tag with '/' in it, as no tag has, or a reference without a tag: for a tag of "
-        f"`image` write {quoted(_nearest_tag(text))}, for a reference {whole}"
+        f"`image` write {quoted(_nearest_tag(text))}, for a reference {example}"
     )
 
 

@@ -87,10 +87,10 @@ class ContentPush:
         anything of it was tried.
         """
         began = self._context.clock()
-        whole = await self._upload_all()
-        if whole.notice is not None:
-            self._context.observer(Noticed(whole.notice))
-        *children, top = whole.manifests
+        image = await self._upload_all()
+        if image.notice is not None:
+            self._context.observer(Noticed(image.notice))
+        *children, top = image.manifests
         await self._put_manifests(children)
         self._context.observer(
             ContentDone(self.units.seed, self._log.transfer, self._context.clock() - began)
@@ -121,9 +121,9 @@ class ContentPush:
         """Join readings until the repository has every blob."""
         while True:
             await self._wait_for_answer()
-            whole = await self._receive()
-            if whole is not None:
-                return whole
+            image = await self._receive()
+            if image is not None:
+                return image
             if not self.may_begin():
                 raise NotStartedError
             await self._content.until_read()
@@ -160,7 +160,7 @@ class ContentPush:
         group would wrap them.
         """
         errors: list[Exception] = []
-        whole: ImageManifests | None = None
+        image: ImageManifests | None = None
 
         async def upload(blob: Blob) -> None:
             try:
@@ -179,7 +179,7 @@ class ContentPush:
                         try:
                             async for blob in self._timed(receiver):
                                 uploads.start_soon(upload, blob)
-                            whole = receiver.whole
+                            image = receiver.image
                             self._whole = True
                         except Exception as error:  # noqa: BLE001 - raised below
                             errors.append(error)
@@ -192,7 +192,7 @@ class ContentPush:
             self._passes.journal.drop()
             return None
         self._end_pass(None)
-        return whole
+        return image
 
     def _failed(self, error: Exception) -> Exception:
         """Return the error that ended the content: an unreadable image is a failed attempt."""

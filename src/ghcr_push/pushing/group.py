@@ -47,7 +47,7 @@ def engine_is_quicker(image: Image) -> bool:
 
     Of an index with missing platforms, newer engines push one under the tag of all.
     """
-    there = image.in_engine and image.whole is not False and image.digest is not None
+    there = image.in_engine and image.has_all_platforms is not False and image.digest is not None
     return there and image.size >= QUICKER_FROM
 
 
@@ -287,7 +287,9 @@ class GroupPush:
         It may mount them from where the image was pulled. It must not try if platforms may be
         missing, since it would publish the existing ones under the tag of all.
         """
-        lacks_layers = failure.kind is Kind.CONTENT_MISSING and self._image.whole is True
+        lacks_layers = (
+            failure.kind is Kind.CONTENT_MISSING and self._image.has_all_platforms is True
+        )
         if not lacks_layers or engine_is_quicker(self._image):  # it has tried in this case
             return None
         return await self._docker_push_once(seed)

@@ -53,7 +53,7 @@ class Participant(Protocol):
 
 
 class Receiver:
-    """One participant's part in a reading: iterates over blobs, then has the ``whole`` image.
+    """One participant's part in a reading: iterates over blobs, then has the ``image``.
 
     Each blob that it yields must be returned with ``done``. ``scope`` is cancelled if the
     participant has to give way; then ``gave_way`` is true.
@@ -69,14 +69,14 @@ class Receiver:
         self._news = anyio.Event()
 
     @property
-    def whole(self) -> ImageManifests | None:
+    def image(self) -> ImageManifests | None:
         """The image; None before the last blob."""
-        return self._reading.whole
+        return self._reading.image
 
     @property
     def complete(self) -> bool:
         """Whether every blob of the image was given to it."""
-        return self.whole is not None and self._reading.given <= self._had
+        return self.image is not None and self._reading.given <= self._had
 
     @property
     def seconds_compressing(self) -> float:
@@ -130,7 +130,7 @@ class _Reading:
     """The reading of an image, in one pass if all goes well, for its participants."""
 
     def __init__(self) -> None:
-        self.whole: ImageManifests | None = None
+        self.image: ImageManifests | None = None
         self.error: Exception | None = None
         """Why it ended, if the image could not be read."""
         self.given: set[Digest] = set()
@@ -200,10 +200,10 @@ class _Reading:
                 finally:
                     self.seconds_compressing += saved.seconds_compressing
                     self._saved = None
-                whole = saved.image
+                image = saved.image
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this image's failure
             return error
-        self.whole = whole
+        self.image = image
         self.wake_all()
         return None
 

@@ -238,8 +238,8 @@ class TagPush:
         if seen is None:
             return False
         if await content.named_by(seen):
-            whole = self._tag_state.sent and not self._tag_state.incomplete
-            if whole or await content.is_complete(seen.digest):
+            complete = self._tag_state.sent and not self._tag_state.incomplete
+            if complete or await content.is_complete(seen.digest):
                 self._tag_state.record_verified(seen)
                 return True
             self._tag_state.incomplete = True

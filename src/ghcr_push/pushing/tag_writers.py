@@ -42,7 +42,7 @@ class Manifests:
         self._reader = reader
         self._known: dict[Digest, Manifest] = {}
         self._lock = anyio.Lock()
-        self._whole: dict[Digest, bool] = {}
+        self._complete: dict[Digest, bool] = {}
         self._looking = anyio.Lock()
 
     def know(self, manifest: Manifest) -> None:
@@ -60,15 +60,15 @@ class Manifests:
 
     def was_complete(self, digest: Digest) -> bool:
         """Return whether no part of the manifest is known to have been missing."""
-        return self._whole.get(digest, True)
+        return self._complete.get(digest, True)
 
     async def is_complete(self, digest: Digest) -> bool:
         """Return whether the repository holds all parts of the manifest, checked once."""
         async with self._looking:
-            if digest not in self._whole:
+            if digest not in self._complete:
                 manifest = await self.fetch(digest)
-                self._whole[digest] = await self._holds(parts_of(manifest))
-            return self._whole[digest]
+                self._complete[digest] = await self._holds(parts_of(manifest))
+            return self._complete[digest]
 
     async def _holds(self, parts: Sequence[NamedContent]) -> bool:
         """Look for every part, in parallel.
@@ -246,8 +246,8 @@ def may_turn_out_to_be(image: Image, seen: Descriptor) -> bool:
     if image.digest is None:
         known_by_config = image.in_engine or image.diff_ids or image.template is not None
         return not known_by_config and seen.media_type in media_types.INDEXES
-    surely_whole = image.whole is True or not image.in_engine
-    return not surely_whole and seen.media_type not in media_types.INDEXES
+    may_lack_platforms = image.in_engine and image.has_all_platforms is not True
+    return may_lack_platforms and seen.media_type not in media_types.INDEXES
 
 
 def is_of(manifest: Manifest, image: Image) -> bool:

@@ -1,4 +1,4 @@
-"""The upload of one blob into a repository: whole, resumed where it broke, or in pieces.
+"""The upload of one blob into a repository: monolithic, resumed where it broke, or in pieces.
 
 Most registries work best with two requests, a POST for a location and one PUT of everything. If
 that breaks and the registry knows how much it has, the rest goes by PATCH.
@@ -47,8 +47,8 @@ class BlobUpload:
     sent again. ``bytes_sent`` counts the bytes of all attempts as they are sent.
 
     An upload that was cut off continues with the rest in one piece; if a registry does not accept
-    that, the blob is sent whole. After ``CUTS`` cuts the blob is uploaded in pieces, each of which
-    may have the time that the whole did not get.
+    that, the blob is sent from its beginning. After ``CUTS`` cuts the blob is uploaded in pieces,
+    each of which may have the time that the blob did not get.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class BlobUpload:
                 return BlobOutcome.MOUNTED
             await self._begin()
         if not (offset or self._in_pieces):
-            return await self._send_whole()
+            return await self._send_monolithic()
         try:
             return await self._sending(offset, self._send_rest(offset))
         except PushError as error:
@@ -106,7 +106,7 @@ class BlobUpload:
             self._takes_pieces = False
         self._resumes, self._location = False, None
         await self._begin()
-        return await self._send_whole()
+        return await self._send_monolithic()
 
     # -- steps ------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class BlobUpload:
         self._follow(answer)
         return offset
 
-    async def _send_whole(self) -> BlobOutcome:
+    async def _send_monolithic(self) -> BlobOutcome:
         return await self._sending(0, self._commit(0))
 
     async def _send_rest(self, offset: int) -> None:
@@ -199,7 +199,7 @@ class BlobUpload:
                 self._location = None
                 return BlobOutcome.FOUND
             sent = self.bytes_sent - sent_before
-            if sent and _is_cut(error, whole=offset + sent == self._blob.size):
+            if sent and _is_cut(error, all_sent=offset + sent == self._blob.size):
                 raise self._cut(error, self._session.clock() - began, offset + sent) from error
             raise
         self._location = None
@@ -286,10 +286,10 @@ def _is_ours(error: PushError) -> bool:
     return error.evidence.origin is Origin.RUN
 
 
-def _is_cut(error: PushError, *, whole: bool) -> bool:
+def _is_cut(error: PushError, *, all_sent: bool) -> bool:
     """Return whether an upload was cut off: without an answer, or with one that says so."""
     status = error.evidence.status
-    return status is None or (not whole and status in {408, 499, 504, 522, 524})
+    return status is None or (not all_sent and status in {408, 499, 504, 522, 524})
 
 
 def _ordinal(number: int) -> str:

@@ -9,10 +9,10 @@ from ghcr_push.reporting.phrases import (
     cause,
     count,
     planned_state,
+    rounded_span,
     span,
     unverified,
     were_retried,
-    whole,
 )
 from ghcr_push.reporting.records import Report
 
@@ -126,10 +126,10 @@ def _down(outage: Downtime) -> str:
     if from_the_start and outage.to_the_end:
         when = "all the time"
     elif outage.to_the_end:
-        when = f"for the last {whole(outage.seconds)}"
+        when = f"for the last {rounded_span(outage.seconds)}"
     else:
         first, seconds = ("the first ", outage.end) if from_the_start else ("", outage.seconds)
-        when = f"for {first}{whole(seconds)}"
+        when = f"for {first}{rounded_span(seconds)}"
     return f"{outage.registry} {what} {when} ({', '.join(outage.answers[:_MOST_CAUSES])})"
 
 

@@ -45,14 +45,14 @@ def span(seconds: float) -> str:
     tenths = round(seconds, 1)
     if tenths < _MINUTE:
         return f"{tenths:.1f} s"
-    whole = round(seconds)
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    rounded = round(seconds)
+    if rounded < _HOUR:
+        return f"{rounded // _MINUTE} min {rounded % _MINUTE} s"
     minutes = round(seconds / _MINUTE)
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def whole(seconds: float) -> str:
+def rounded_span(seconds: float) -> str:
     """Return a duration like ``span``, without tenths of a second."""
     return f"{seconds:.0f} s" if round(seconds) < _MINUTE else span(seconds)
 

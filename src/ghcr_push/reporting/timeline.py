@@ -8,7 +8,7 @@ from itertools import islice, zip_longest
 from ghcr_push.model import AttemptRecord, FailureRecord, LimitChange, Outcome, Step
 from ghcr_push.reporting.escape import clipped
 from ghcr_push.reporting.outages import outages
-from ghcr_push.reporting.phrases import count, span, whole
+from ghcr_push.reporting.phrases import count, rounded_span, span
 from ghcr_push.reporting.records import Report, TargetRecord, grouped
 
 MOST_ROWS = 40
@@ -247,7 +247,8 @@ def _outage_rows(report: Report) -> Iterator[Row]:
     down = grouped(outages(report)[:MOST_BARS], lambda outage: outage.registry)
     for registry, found in down.items():
         bars = [
-            Bar(f"down {whole(each.seconds)}", BarKind.DOWN, each.start, each.end) for each in found
+            Bar(f"down {rounded_span(each.seconds)}", BarKind.DOWN, each.start, each.end)
+            for each in found
         ]
         yield Row(f"{registry} down", tuple(bars))
 

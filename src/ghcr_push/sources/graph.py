@@ -106,12 +106,12 @@ def chosen(digest: Digest, platform: str | None, contents: ImageGraph) -> SavedI
     try:
         if platform is not None:
             return _one_platform(digest, platform, contents)
-        return _whole(digest, contents)
+        return _complete_part(digest, contents)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise incomplete(f"a manifest of {digest} is invalid", Kind.MANIFEST_REFUSED) from error
 
 
-def _whole(digest: Digest, contents: ImageGraph) -> SavedImage:
+def _complete_part(digest: Digest, contents: ImageGraph) -> SavedImage:
     lacking = list(dict.fromkeys(contents.lacking(digest)))
     if not lacking:
         return contents.saved(digest)

@@ -229,7 +229,7 @@ class Upstream:
             else:
                 await turn.take()
                 response = await self._request(call, headers, body)
-            return await _landed(response, whole=write)
+            return await _landed(response, read_body=write)
         except aiohttp.ClientError as error:
             if isinstance(body, ClientBody) and body.ended_by is not None:
                 raise body.ended_by from error
@@ -267,9 +267,9 @@ class Upstream:
         )
 
 
-async def _landed(response: aiohttp.ClientResponse, *, whole: bool) -> Landed:
+async def _landed(response: aiohttp.ClientResponse, *, read_body: bool) -> Landed:
     headers = end_to_end(response.headers)
-    if not whole:
+    if not read_body:
         return Landed(status=response.status, headers=headers, stream=response)
     async with response:
         return Landed(status=response.status, headers=headers, body=await response.read())

@@ -211,11 +211,11 @@ class AdaptiveLimit(Limit):
         took = (self._accepted - write.accepted_before) / self.value
         self._trial_cost += LEARNT * (min(max(took, TRIAL), DEAREST) - self._trial_cost)
         self._learn(write, refused=True)
-        full = whole = 0.0
+        full = total = 0.0
         for number, row in enumerate(self._belief):
             full += sum(row[: write.burst.most(refused_use_capacity=number >= ROWS)])
-            whole += sum(row)
-        return full > whole / 2
+            total += sum(row)
+        return full > total / 2
 
     def left(self, write: Write) -> None:
         """Remove the write if its ending was not recorded."""
