@@ -27,10 +27,9 @@ def test_bars_show_how_far_the_layers_are_and_the_end_stays(classic: Engine, fro
     ).returncode
     text = terminal.closed()
     assert status == 0, text
-    # bars, of the tags and of the image, with its bytes and how many of its blobs are there; a long
-    # estimate may leave no space for the last letters
+    # bars, of the tags and of the image, with its bytes and how many of its blobs are there
     assert "0 of 2" in text
-    assert re.search(rf"\d\.\d / \d\.\d\+? MB .*\([1-{LAYERS}] of {LAYERS + 1} blob", text)
+    assert re.search(rf"\d\.\d / \d\.\d\+? MB .*\([1-{LAYERS}] of {LAYERS + 1} blobs\)", text)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
     left = [line for line in screen(text) if line]
     assert not any("━" in line for line in left)

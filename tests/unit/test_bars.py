@@ -1,5 +1,6 @@
 """Bars on a terminal: they follow the events and keep the lines above them."""
 
+import io
 import os
 import re
 from collections.abc import Callable
@@ -71,6 +72,32 @@ def test_an_upload_shows_bytes_rate_and_time_left() -> None:
     assert "0 of 2" in tags
     assert image.startswith("ghcr.io/acme/app ")
     assert "24.0 / 72.0 MB  10.0 MB/s  5 s left  (1 of 6 blobs)" in image
+
+
+@pytest.mark.parametrize(
+    ("columns", "name", "status"),
+    [
+        (60, "…pp-frontend-service", "14.0 / 72.0 MB"),
+        (80, "…tion/app-frontend-service", "14.0 / 72.0 MB  6 s left"),
+        (
+            200,
+            "ghcr.io/acme/organisation/app-frontend-service",
+            "10.0 MB/s  6 s left  (1 of 6 blobs)",
+        ),
+    ],
+)
+def test_a_narrow_terminal_drops_the_least_important_and_cuts_nothing_else(
+    columns: int, name: str, status: str
+) -> None:
+    ticks, file = count(), io.StringIO()
+    console = Console(file=file, width=columns, force_terminal=True, no_color=True)
+    with Bars(2, console=console, clock=lambda: float(next(ticks))) as bars:
+        for done in (4, 14):
+            bars.draw(progress(done, 72, name="organisation/app-frontend-service"))
+    text = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", file.getvalue())
+    *_, upload = [line for line in text.splitlines() if "MB" in line]
+    assert upload.startswith(f"{name} ━")
+    assert f"{status} 0:00:" in upload
 
 
 def test_the_rate_is_that_of_late() -> None:

@@ -26,6 +26,9 @@ MOST_UPLOADS: Final = 8
 MARGIN: Final = 4
 """Columns left free at the right: the ``^C`` of a terminal must not wrap and move the bars."""
 
+RESERVED: Final = MARGIN + 18
+"""Columns of a line that its name and its status leave free: for the bar, the time and spaces."""
+
 MEASURED_OVER: Final = 10.0
 """Seconds over which the rate of an upload is averaged."""
 
@@ -97,13 +100,18 @@ class Bars:
     def _show_uploads(self) -> None:
         """Give bars to the first active uploads, and count the others."""
         active = [each for each in self._uploads.values() if each.active]
-        for each in active[:MOST_UPLOADS]:
-            event = each.event
+        columns = self._frame.console.width
+        shown = {each: each.name(columns // 3) for each in active[:MOST_UPLOADS]}
+        room = columns - max(map(len, shown.values()), default=0) - RESERVED
+        for each, name in shown.items():
             if each.bar is None:
-                name = escape_commands(str(event.seed.reference.repository))
                 each.bar = self._frame.add_task(name, total=None, status="")
-            total = event.size if event.whole else None
-            self._frame.update(each.bar, completed=event.done, total=total, status=each.status)
+            self._frame.update(
+                each.bar,
+                completed=each.event.done,
+                total=each.event.size if each.event.whole else None,
+                status=each.status(room),
+            )
         without = sum(each.bar is None for each in self._uploads.values())
         more = "more" if len(active) > MOST_UPLOADS else "waiting"
         self._frame.rest = f"… and {without} {more}" if without else ""
@@ -157,18 +165,20 @@ class _Upload:
         """Whether anything was sent or found so far."""
         return self.event.done > 0 or self.event.transfer.blobs > 0
 
-    @property
-    def status(self) -> str:
-        event = self.event
-        more = "" if event.whole else "+"
-        parts = [f"{event.done / 1e6:,.1f} / {event.size / 1e6:,.1f}{more} MB"]
-        if rate := self._rate:
-            parts.append(f"{rate / 1e6:,.1f} MB/s")
-            if event.whole:
-                parts.append(_left((event.size - event.done) / rate))
-        if event.expected is not None:
-            parts.append(f"({event.transfer.blobs} of {event.expected} blobs)")
-        return "  ".join(parts)
+    def name(self, width: int) -> str:
+        """Return its repository, or the end of one that is longer than ``width``."""
+        name = escape_commands(str(self.event.seed.reference.repository))
+        return name if len(name) <= width else f"…{name[1 - width :]}"
+
+    def status(self, width: int) -> str:
+        """Return its bytes, and what fits beside them into ``width`` columns: time first."""
+        event, rate = self.event, self._rate
+        size = f"{event.done / 1e6:,.1f} / {event.size / 1e6:,.1f}{'' if event.whole else '+'} MB"
+        left = f"  {_left((event.size - event.done) / rate)}" if rate and event.whole else ""
+        speed = f"  {rate / 1e6:,.1f} MB/s" if rate else ""
+        blobs = f"  ({event.transfer.blobs} of {event.expected} blobs)" if event.expected else ""
+        choices = (f"{size}{speed}{left}{blobs}", f"{size}{speed}{left}", f"{size}{left}")
+        return next((each for each in choices if len(each) <= width), size)
 
     @property
     def _rate(self) -> float:
