@@ -187,7 +187,7 @@ def play(
                 lost += 1
             else:
                 heapq.heappush(events, (now + wait, order, target, None, False))
-        limit.left(ended)
+        limit.finished(ended)
         inside -= 1
     return Outcome(now, wasted, lost)
 

@@ -141,8 +141,8 @@ def _section(rule: Rule) -> Iterator[str]:
         yield _after_a_success(
             rule.after_success.kind, rule.classification.kind, rule.after_success.cap
         )
-    if rule.held is not None:
-        yield f"If the repository already holds the same bytes: {_tries_of(rule.held)}.\n"
+    if rule.already_there is not None:
+        yield f"If the repository already holds the same bytes: {_tries_of(rule.already_there)}.\n"
     if classification.advice is not None:
         yield f"**What to do:** {classification.advice}\n"
     yield "```text"

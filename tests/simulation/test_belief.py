@@ -52,7 +52,7 @@ def limits_after(endings: Iterable[bool], registry: AdaptiveLimit) -> Iterator[i
             running.append(registry.began())
         write = running.popleft()
         registry.accepted(write) if taken else registry.refused(write)
-        registry.left(write)
+        registry.finished(write)
         yield registry.value
 
 
@@ -62,7 +62,7 @@ def stays_at_one_in_a_crowd() -> bool:
     for number in range(60):
         write = registry.began()
         registry.accepted(write) if number % 3 == 0 else registry.refused(write)
-        registry.left(write)
+        registry.finished(write)
         highest = max(highest, registry.value + registry.trial_due if number >= 10 else 0)
     return highest == 1
 

@@ -27,7 +27,7 @@ def nobody_gives_way(patch: pytest.MonkeyPatch) -> None:
 
 def no_place_is_kept(patch: pytest.MonkeyPatch) -> None:
     def has_slot(global_limit: GlobalLimit, _: Share) -> bool:
-        return sum(each.held for each in global_limit._shares) < global_limit._most
+        return sum(each.slots for each in global_limit._shares) < global_limit._most
 
     patch.setattr(GlobalLimit, "has_slot_for", has_slot)
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.failures.classify import MOST_SHOWN, recognised
+from ghcr_push.failures.error_text import parse
 from ghcr_push.failures.policies import POLICIES
-from ghcr_push.failures.reading import read
 from ghcr_push.failures.rule import Example, Rule
 from ghcr_push.failures.rules import RULES
 from ghcr_push.model import Kind
@@ -32,7 +32,7 @@ def registry(status: int | None, code: str | None = None, text: str = "") -> Err
 
 @pytest.mark.parametrize(("rule", "example"), EXAMPLES)
 def test_each_example_is_recognised_by_its_own_rule(rule: Rule, example: Example) -> None:
-    assert recognised(read(example.evidence)) is rule
+    assert recognised(parse(example.evidence)) is rule
 
 
 @pytest.mark.parametrize(("rule", "example"), EXAMPLES)
@@ -300,7 +300,7 @@ def test_a_status_alone_decides(status: int, kind: Kind, cap: int | None) -> Non
 def test_bytes_that_are_held_and_called_invalid_are_tried_again() -> None:
     invalid = registry(400, "MANIFEST_INVALID", "manifest invalid")
     assert not classify(invalid).retryable
-    again = classify(invalid, held=True)
+    again = classify(invalid, already_there=True)
     assert again.kind is Kind.MANIFEST_REFUSED
     assert (again.retryable, again.cap) == (True, 3)
     assert not again.pressure
@@ -314,7 +314,7 @@ def test_bytes_that_are_held_and_called_invalid_are_tried_again() -> None:
     ],
 )
 def test_a_tag_that_cannot_be_moved_stays_so_though_its_bytes_are_held(evidence: ErrorInfo) -> None:
-    failure = classify(evidence, after_success=True, held=True)
+    failure = classify(evidence, after_success=True, already_there=True)
     assert failure.kind is Kind.TAG_REFUSED
     assert not failure.retryable
 

@@ -8,8 +8,8 @@ from scripts.failures_guide import guide
 from tests.unit.test_failures_recorded import Recorded, recordings
 
 from ghcr_push.failures.classify import recognised
+from ghcr_push.failures.error_text import parse
 from ghcr_push.failures.policies import POLICIES
-from ghcr_push.failures.reading import read
 from ghcr_push.failures.rule import Classification, Rule
 from ghcr_push.failures.rules import RULES, UNKNOWN
 from ghcr_push.model import Kind
@@ -29,7 +29,7 @@ def put(old: Rule, *new: Rule) -> tuple[Rule, ...]:
 
 
 def examples_fail(old: Rule, rules: Sequence[Rule], rows: tuple[str, ...]) -> bool:
-    return any(recognised(read(e.evidence), rules).rows != rows for e in old.examples)
+    return any(recognised(parse(e.evidence), rules).rows != rows for e in old.examples)
 
 
 @pytest.mark.parametrize("rule", KNOWN, ids=name)

@@ -11,7 +11,7 @@ import pytest
 from tests.support.record_failures.page import PAGE, page
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
-from ghcr_push.failures.reading import ErrorText, read
+from ghcr_push.failures.error_text import ErrorText, parse
 from ghcr_push.failures.rules import RULES
 from ghcr_push.model import Failure, Kind
 
@@ -40,7 +40,7 @@ class Recorded:
 
     @property
     def reading(self) -> ErrorText:
-        return read(ErrorInfo(origin=Origin.ENGINE, message=self.stderr))
+        return parse(ErrorInfo(origin=Origin.ENGINE, message=self.stderr))
 
     @property
     def usual(self) -> set[Kind]:

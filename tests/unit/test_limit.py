@@ -45,7 +45,7 @@ class Flow:
 
     def leave(self, write: Write) -> None:
         self.running.remove(write)
-        self.limit.left(write)
+        self.limit.finished(write)
 
     def accept_in_turn(self, count: int) -> None:
         for _ in range(count):
@@ -370,7 +370,7 @@ def test_the_belief_is_what_its_definition_says_of_the_whole_history(
                 limit.accepted(write)
             elif step == "refuse":
                 limit.refused(write)
-            limit.left(write)
+            limit.finished(write)
             definition.ended(past, {"accept": "accepted", "refuse": "refused"}.get(step, "unknown"))
     whole = sum(map(sum, limit._belief))
     for (room, share, level), value in definition.belief().items():

@@ -63,8 +63,8 @@ def api(
 class Match:
     """The signs of a failure; every given part must match.
 
-    ``text`` is a regular expression, searched case-insensitively in the text as ``reading`` cleans
-    it: without prefixes of the client, and with URLs, references and digests replaced by ``<url>``,
+    ``text`` is a regular expression, searched case-insensitively in ``ErrorText.masked``: without
+    prefixes of the client, and with URLs, references and digests replaced by ``<url>``,
     ``<reference>`` and ``<digest>``, so that an image's name cannot match as an error.
     """
 
@@ -100,7 +100,7 @@ class Rule:
     classification: Classification
     after_success: Classification | None = None
     """The classification if the same repository accepted a push earlier in the run."""
-    held: Classification | None = None
+    already_there: Classification | None = None
     """The classification if the same repository already holds the same bytes."""
     examples: tuple[Example, ...]
     """At least one that no other sign and no other rule matches in the same way."""

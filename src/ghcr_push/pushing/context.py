@@ -80,8 +80,10 @@ class RunContext:
         """Return the reader for the tags of ``registry``."""
         return self.engine if self.reach.only_engine(registry) else self.registry
 
-    def classify(self, error: Exception, repository: Repository, *, held: bool = False) -> Failure:
-        """Classify an error of one attempt; ``held``: the repository has the bytes already.
+    def classify(
+        self, error: Exception, repository: Repository, *, already_there: bool = False
+    ) -> Failure:
+        """Classify an error of one attempt; ``already_there``: the repository has the same bytes.
 
         Any other error than an adapter's ``PushError`` is internal, and logged with its traceback.
         """
@@ -89,7 +91,9 @@ class RunContext:
         refusals = [each.evidence for each in causes if isinstance(each, PushError)]
         if len(refusals) < len(causes):
             return internal(error, str(repository))
-        failure = classify(refusals[0], after_success=repository in self.accepted, held=held)
+        failure = classify(
+            refusals[0], after_success=repository in self.accepted, already_there=already_there
+        )
         by_us = refusals[0].origin not in {Origin.ENGINE, Origin.STORE}
         if by_us and failure.kind in NO_ANSWER:
             self._doubt(repository.registry)

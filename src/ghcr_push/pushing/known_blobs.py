@@ -21,7 +21,9 @@ class KnownBlobs:
     def __init__(self, context: RunContext, limiter: Limiter) -> None:
         self._context = context
         self._limiter = limiter
-        self._origins = [each for each in context.mount_from if each.registry == limiter.registry]
+        self._mount_from = [
+            each for each in context.mount_from if each.registry == limiter.registry
+        ]
         self.progress = Progress(limiter, context.clock)
         self.mounting = True
         """Whether the last requested mount was granted."""
@@ -58,35 +60,35 @@ class KnownBlobs:
         return next((each for each in self._held.get(digest, ()) if each != repository), None)
 
     async def look_elsewhere(self, repository: Repository, digest: Digest) -> None:
-        """Look for the blob in the origins until one is known to hold it.
+        """Look for the blob in the repositories of ``mount-from`` until one is known to hold it.
 
-        Each origin is asked once per blob, for all repositories. Raises nothing: an unreadable
-        origin counts as one without the blob, and the blob is sent.
+        Each is asked once per blob, for all repositories. Raises nothing: an unreadable
+        one counts as one without the blob, and the blob is sent.
         """
         async with self._asking.setdefault(digest, anyio.Lock()):
-            for origin in tuple(self._origins):
+            for mount_from in tuple(self._mount_from):
                 if self.mount_candidate(repository, digest) is not None:
                     return
-                if origin != repository and (origin, digest) not in self._asked:
-                    await self._look(repository, digest, origin)
+                if mount_from != repository and (mount_from, digest) not in self._asked:
+                    await self._look(repository, digest, mount_from)
 
-    async def _look(self, repository: Repository, digest: Digest, origin: Repository) -> None:
-        reader = Reader(self._context, self._limiter, origin)
-        can_mount = partial(self._context.registry.can_mount, repository, digest, origin)
+    async def _look(self, repository: Repository, digest: Digest, mount_from: Repository) -> None:
+        reader = Reader(self._context, self._limiter, mount_from)
+        can_mount = partial(self._context.registry.can_mount, repository, digest, mount_from)
         try:
             async with self._limiter.read() as reading:
-                if origin not in self._origins:  # it refused another read meanwhile
+                if mount_from not in self._mount_from:  # it refused another read meanwhile
                     return
                 there = await reader.ask(can_mount, reading)
         except AttemptError as failed:
             if failed.failure.retryable:  # the next one that needs the blob asks again
                 await anyio.sleep(failed.failure.asked_wait or 0.0)
-            elif origin in self._origins:
-                self._origins.remove(origin)
+            elif mount_from in self._mount_from:
+                self._mount_from.remove(mount_from)
                 self._context.observer(
-                    Noticed(f"not mounting layers from {origin}: {failed.failure.message}")
+                    Noticed(f"not mounting layers from {mount_from}: {failed.failure.message}")
                 )
             return
-        self._asked.add((origin, digest))
+        self._asked.add((mount_from, digest))
         if there:
-            self.add(origin, digest)
+            self.add(mount_from, digest)

@@ -132,8 +132,10 @@ class Registry(TagReader, Protocol):
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Return whether ``repository`` has the blob."""
 
-    async def can_mount(self, repository: Repository, digest: Digest, origin: Repository) -> bool:
-        """Return whether ``origin`` has the blob, for a mount from there into ``repository``."""
+    async def can_mount(
+        self, repository: Repository, digest: Digest, mount_from: Repository
+    ) -> bool:
+        """Return whether ``mount_from`` has the blob, to mount it into ``repository``."""
 
     def upload(self, repository: Repository, blob: Blob) -> Upload:
         """Return an upload of ``blob`` into ``repository``."""

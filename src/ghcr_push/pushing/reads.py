@@ -35,8 +35,8 @@ class Reader:
 
     async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
         """Wait for a place among the reads, then return the result of ``request``."""
-        async with self._limiter.read() as reading:
-            return await self.ask(request, reading)
+        async with self._limiter.read() as slot:
+            return await self.ask(request, slot)
 
     async def at_once(self, request: Callable[[], Awaitable[T]]) -> T:
         """Return the result of ``request`` without waiting, for the holder of a slot."""
@@ -45,18 +45,18 @@ class Reader:
         finally:
             self._limiter.admit()  # the answer may have ended an outage
 
-    async def ask(self, request: Callable[[], Awaitable[T]], reading: ReadSlot) -> T:
-        """Return the result of ``request``, made in the slot ``reading``."""
+    async def ask(self, request: Callable[[], Awaitable[T]], slot: ReadSlot) -> T:
+        """Return the result of ``request``, made in ``slot``."""
         if given_up := self._limiter.outage.given_up:
             raise AttemptError(given_up, counts=True)
         try:
             result = await answered(request(), within=READ_TIMEOUT)
         except Exception as error:  # an internal error, too, fails this read alone
             failure = self._context.classify(error, self._repository)
-            counts = reading.failed(failure)
+            counts = slot.failed(failure)
             given_up = self._limiter.outage.given_up
             raise AttemptError(given_up or failure, counts=counts) from error
-        reading.succeeded()
+        slot.succeeded()
         return result
 
 

@@ -306,8 +306,8 @@ class TagPush:
             )
         except PushError as error:
             # for a manifest that the repository already holds: it accepted the bytes before
-            held = content.step is Step.RETAG
-            failure = self._context.classify(error, self.repository, held=held)
+            already_there = content.step is Step.RETAG
+            failure = self._context.classify(error, self.repository, already_there=already_there)
             # only the containerd store, which knows the digest beforehand, pushes an index
             self._tag_state.in_part |= content.step is Step.PUSH and content.digest is not None
             return AttemptError(failure, counts=slot.failed(failure))

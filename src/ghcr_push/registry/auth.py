@@ -89,8 +89,8 @@ class Authorizer:
 
         The token is dropped in any case: permissions may have changed since it was issued.
         """
-        held = self._tokens.get((endpoint.registry, scope))
-        if held is not None and held.header == refused.header:
+        cached = self._tokens.get((endpoint.registry, scope))
+        if cached is not None and cached.header == refused.header:
             del self._tokens[endpoint.registry, scope]
         if refused.fresh and refused.header is not None:
             return None
@@ -99,9 +99,9 @@ class Authorizer:
 
     async def _bearer(self, endpoint: Endpoint, bearer: Challenge, scope: str) -> Authorization:
         key = (endpoint.registry, scope)
-        held = self._tokens.get(key)
-        if held is not None and self._clock() < held.renew_at:
-            return Authorization(header=held.header, fresh=False)
+        cached = self._tokens.get(key)
+        if cached is not None and self._clock() < cached.renew_at:
+            return Authorization(header=cached.header, fresh=False)
         credential = self._credentials.get(endpoint.registry)
         own = credential is not None and credential.own_service
         service = token_service(bearer.parameters["realm"], endpoint, own=own)

@@ -38,14 +38,14 @@ async def has_blob(
     return True
 
 
-class ProbedUploads:
+class StartedUploads:
     """Uploads started to check for permission; the first blob of each repository continues one."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._locations: dict[Repository, tuple[httpx2.URL, float]] = {}
 
-    async def begin(self, repository: Repository) -> None:
+    async def start(self, repository: Repository) -> None:
         """Start an upload; raise ``PushError`` if it is refused."""
         asked = ApiRequest(method="POST", repository=repository, path="blobs/uploads/", content=b"")
         answer = await self._session.ask(asked, {httpx2.codes.ACCEPTED})
@@ -54,8 +54,8 @@ class ProbedUploads:
 
     def take(self, repository: Repository) -> httpx2.URL | None:
         """Return the location of an upload into ``repository``, once; None: start another one."""
-        location, begun = self._locations.get(repository, (None, 0.0))
-        if location is None or self._session.clock() - begun > KEPT:
+        location, started = self._locations.get(repository, (None, 0.0))
+        if location is None or self._session.clock() - started > KEPT:
             return None
         del self._locations[repository]
         return location
@@ -77,17 +77,17 @@ class Mounts:
     """Mounts that registries have refused in this run.
 
     One refusal of any kind is enough, since a plain upload always works. Without permission to read
-    an origin, no repository can mount from it.
+    a repository, no other can mount from it.
     """
 
     def __init__(self) -> None:
         self._refused: set[tuple[Repository, Repository | None]] = set()
 
-    def may(self, origin: Repository, repository: Repository) -> bool:
-        """Return whether a mount from ``origin`` into ``repository`` is worth a request."""
-        return self._refused.isdisjoint({(origin, repository), (origin, None)})
+    def may(self, mount_from: Repository, repository: Repository) -> bool:
+        """Return whether a mount from ``mount_from`` into ``repository`` is worth a request."""
+        return self._refused.isdisjoint({(mount_from, repository), (mount_from, None)})
 
-    def refuse(self, origin: Repository, repository: Repository, error: PushError) -> None:
+    def refuse(self, mount_from: Repository, repository: Repository, error: PushError) -> None:
         """Remember how a mount was refused."""
         everywhere = error.evidence.status in {401, 403}
-        self._refused.add((origin, None if everywhere else repository))
+        self._refused.add((mount_from, None if everywhere else repository))

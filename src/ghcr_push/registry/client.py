@@ -18,7 +18,7 @@ from ghcr_push.failures import PushError
 from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Kind, Manifest
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest, Repository, digest_of, is_digest
-from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
+from ghcr_push.registry.blobs import Mounts, StartedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import WRITTEN, ApiResponse, Connections, TimeLimits
 from ghcr_push.registry.referrers import referrers
@@ -67,7 +67,7 @@ class RegistryClient:
             time_of_day,
         )
         self._session = Session(credentials, self._connections, clock)
-        self._begun = ProbedUploads(self._session)
+        self._started = StartedUploads(self._session)
         self._mounts = Mounts()
         self._with_head: set[str] = set()
         """Registries that have answered a HEAD of a manifest."""
@@ -85,7 +85,7 @@ class RegistryClient:
     ) -> None:
         if kind is None:
             with anyio.move_on_after(LAST_WORDS):
-                await self._begun.abandon()
+                await self._started.abandon()
         await self._connections.aclose()
 
     async def head(self, repository: Repository, reference: str) -> Descriptor | None:
@@ -217,19 +217,25 @@ class RegistryClient:
 
         The next blob for it continues the upload; if none does, it is cancelled at the end.
         """
-        await self._begun.begin(repository)
+        await self._started.start(repository)
 
     async def has_blob(self, repository: Repository, digest: Digest) -> bool:
         """Return whether ``repository`` has the blob."""
         return await has_blob(self._session, repository, digest)
 
-    async def can_mount(self, repository: Repository, digest: Digest, origin: Repository) -> bool:
-        """Return whether ``origin`` has the blob, for a mount from there into ``repository``."""
-        return await has_blob(self._session, origin, digest, mount_scope(repository, origin))
+    async def can_mount(
+        self, repository: Repository, digest: Digest, mount_from: Repository
+    ) -> bool:
+        """Return whether ``mount_from`` has the blob, to mount it into ``repository``."""
+        return await has_blob(
+            self._session, mount_from, digest, mount_scope(repository, mount_from)
+        )
 
     def upload(self, repository: Repository, blob: Blob) -> BlobUpload:
         """Return an upload of ``blob`` into ``repository``, which can be attempted repeatedly."""
-        return BlobUpload(self._session, repository, blob, begun=self._begun, mounts=self._mounts)
+        return BlobUpload(
+            self._session, repository, blob, started=self._started, mounts=self._mounts
+        )
 
     async def _read(
         self, method: str, repository: Repository, reference: str, scope: str | None = None

@@ -14,7 +14,7 @@ import httpx2
 
 from ghcr_push.documents import as_list, json_object
 from ghcr_push.failures import ErrorInfo, Origin, PushError
-from ghcr_push.failures.reading import with_phrase
+from ghcr_push.failures.error_text import with_phrase
 from ghcr_push.model import Kind
 from ghcr_push.registry.proxies import Proxy
 

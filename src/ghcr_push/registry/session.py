@@ -74,9 +74,9 @@ def pull_scope(repository: Repository) -> str:
     return f"repository:{repository.name}:pull"
 
 
-def mount_scope(repository: Repository, origin: Repository) -> str:
-    """Return the scope to look for a blob in ``origin`` and to mount it into ``repository``."""
-    return f"{push_scope(repository)} {pull_scope(origin)}"
+def mount_scope(repository: Repository, mount_from: Repository) -> str:
+    """Return the scope to look for a blob in ``mount_from`` and to mount it into ``repository``."""
+    return f"{push_scope(repository)} {pull_scope(mount_from)}"
 
 
 class Session:

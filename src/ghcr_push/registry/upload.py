@@ -17,7 +17,7 @@ from ghcr_push.model import BlobOutcome, Kind
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Repository
 from ghcr_push.registry.ahead import read_ahead
-from ghcr_push.registry.blobs import Mounts, ProbedUploads, has_blob
+from ghcr_push.registry.blobs import Mounts, StartedUploads, has_blob
 from ghcr_push.registry.errors import failure
 from ghcr_push.registry.http import WRITTEN, ApiResponse, Stream
 from ghcr_push.registry.session import ApiRequest, Session, location_of, mount_scope, same_digest
@@ -57,14 +57,14 @@ class BlobUpload:
         repository: Repository,
         blob: Blob,
         *,
-        begun: ProbedUploads,
+        started: StartedUploads,
         mounts: Mounts,
     ) -> None:
         self.bytes_sent = 0
         self._session = session
         self._repository = repository
         self._blob = blob
-        self._begun = begun
+        self._started = started
         self._mounts = mounts
         self._location: httpx2.URL | None = None
         self._resumes = True
@@ -117,19 +117,19 @@ class BlobUpload:
     async def _begin(self) -> None:
         """Get a location to upload to: that of a mount, of a started upload, or a new one."""
         if self._location is None:
-            self._location = self._begun.take(self._repository)
+            self._location = self._started.take(self._repository)
         if self._location is None:
             self._location = location_of(await self._start())
 
-    async def _mount(self, origin: Repository) -> bool:
+    async def _mount(self, mount_from: Repository) -> bool:
         """Ask for a mount; False if it is refused, with a location if the answer has one.
 
         If a mount fails, a plain upload may still work. Only throttling is raised, and waited for.
         """
-        if not self._mounts.may(origin, self._repository):
+        if not self._mounts.may(mount_from, self._repository):
             return False
         try:
-            answer = await self._start(origin)
+            answer = await self._start(mount_from)
             if answer.status == httpx2.codes.CREATED:
                 same_digest(answer, self._blob.digest, answer.digest)
                 return True
@@ -137,7 +137,7 @@ class BlobUpload:
         except PushError as error:
             if error.evidence.status == httpx2.codes.TOO_MANY_REQUESTS:
                 raise
-            self._mounts.refuse(origin, self._repository, error)
+            self._mounts.refuse(mount_from, self._repository, error)
         return False
 
     async def _bytes_received(self) -> int:
@@ -195,7 +195,7 @@ class BlobUpload:
                 raise
             if error.evidence.status in _FORGOTTEN or error.evidence.kind is Kind.MANGLED:
                 self._location = None
-            if _may_have_landed(error) and await self._is_there():
+            if _may_have_arrived(error) and await self._is_there():
                 self._location = None
                 return BlobOutcome.FOUND
             sent = self.bytes_sent - sent_before
@@ -205,12 +205,12 @@ class BlobUpload:
         self._location = None
         return BlobOutcome.SENT
 
-    def _cut(self, error: PushError, seconds: float, place: int) -> PushError:
+    def _cut(self, error: PushError, seconds: float, offset: int) -> PushError:
         """Report how far a cut-off upload came; a second cut is no accident."""
         self._cuts += 1
         message = (
             f"{error.evidence.message}; the upload was cut off after {seconds:.1f} s, at byte "
-            f"{place:,} of {self._blob.size:,}"
+            f"{offset:,} of {self._blob.size:,}"
         )
         if self._cuts == 1:
             return PushError(replace(error.evidence, message=message))
@@ -231,18 +231,18 @@ class BlobUpload:
 
     # -- requests ---------------------------------------------------------------------------
 
-    async def _start(self, origin: Repository | None = None) -> ApiResponse:
-        """Ask for an upload, or for a mount from ``origin``."""
+    async def _start(self, mount_from: Repository | None = None) -> ApiResponse:
+        """Ask for an upload, or for a mount from ``mount_from``."""
         request = ApiRequest(
             method="POST",
             repository=self._repository,
             path="blobs/uploads/",
-            query={"mount": self._blob.digest, "from": origin.name} if origin else {},
+            query={"mount": self._blob.digest, "from": mount_from.name} if mount_from else {},
             # some servers require the length of a POST, and the library sends none without a body
             content=b"",
-            scope=mount_scope(self._repository, origin) if origin else None,
+            scope=mount_scope(self._repository, mount_from) if mount_from else None,
         )
-        return await self._session.ask(request, {201, 202} if origin else {202})
+        return await self._session.ask(request, {201, 202} if mount_from else {202})
 
     async def _send(
         self,
@@ -296,7 +296,7 @@ def _ordinal(number: int) -> str:
     return {2: "second", 3: "third"}.get(number, f"{number}th")
 
 
-def _may_have_landed(error: PushError) -> bool:
+def _may_have_arrived(error: PushError) -> bool:
     status = error.evidence.status
     return status is None or status in _FORGOTTEN or httpx2.codes.is_server_error(status)
 

@@ -203,7 +203,7 @@ CONTENT: tuple[Rule, ...] = (
             Match(text=r"\bunsupported media type\b"),
         ),
         classification=Classification(kind=Kind.MANIFEST_REFUSED),
-        held=Classification(kind=Kind.MANIFEST_REFUSED, retryable=True, cap=3),
+        already_there=Classification(kind=Kind.MANIFEST_REFUSED, retryable=True, cap=3),
         examples=(
             classic("manifest invalid: unknown media type"),
             containerd("error from registry: manifest invalid"),

@@ -31,16 +31,16 @@ class GlobalLimit:
 
     def has_slot_for(self, share: "Share") -> bool:
         """Return whether ``share`` may take a slot now."""
-        free = self._most - sum(each.held for each in self._shares)
+        free = self._most - sum(each.slots for each in self._shares)
         others = [each for each in self._shares if each is not share]
-        if not others or not share.held:
+        if not others or not share.slots:
             return free > 0
         if not share.answers:
             return False
-        kept = sum(not each.held for each in others)
+        kept = sum(not each.slots for each in others)
         rivals = [each for each in others if each.answers]
         even = self._most // (len(rivals) + 1)
-        contested = share.held >= even and any(each.waits() for each in rivals)
+        contested = share.slots >= even and any(each.waits() for each in rivals)
         return free > kept and not contested
 
     def freed(self) -> None:
@@ -67,7 +67,7 @@ class Share:
     global_limit: GlobalLimit
     offer: Callable[[], object]
     waits: Callable[[], bool]
-    held: int = 0
+    slots: int = 0
     answers: bool = False
     """Whether the registry answered the last write that ended."""
 
@@ -75,12 +75,12 @@ class Share:
         """Take a slot if one is free."""
         if not self.global_limit.has_slot_for(self):
             return False
-        self.held += 1
+        self.slots += 1
         return True
 
     def give_back(self) -> None:
         """Free a slot."""
-        self.held -= 1
+        self.slots -= 1
         self.global_limit.freed()
 
     def leave(self) -> None:

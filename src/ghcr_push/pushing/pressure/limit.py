@@ -146,7 +146,7 @@ class Limit:
         """Record a sign of overload; return whether the limit is its cause, not the write."""
         return False
 
-    def left(self, write: Write) -> None:
+    def finished(self, write: Write) -> None:
         """Record that a write is over; called after ``accepted`` or ``refused``, if either was."""
 
     def throttled(self) -> None:
@@ -217,7 +217,7 @@ class AdaptiveLimit(Limit):
             total += sum(row)
         return full > total / 2
 
-    def left(self, write: Write) -> None:
+    def finished(self, write: Write) -> None:
         """Remove the write if its ending was not recorded."""
         if not write.ended:
             self._learn(write)

@@ -208,7 +208,7 @@ class Limiter:
             yield slot
         finally:
             self._begun -= slot.begun
-            self._limit.left(write)
+            self._limit.finished(write)
             self._leave(self._writes)
 
     @asynccontextmanager

@@ -34,16 +34,16 @@ class ErrorText:
     """Seconds that the registry asked for, the longest if several are named."""
     details: str
     """For a maintainer: what is known besides the text, unchanged."""
-    landed: bool
+    layer_accepted: bool
     """Docker's progress shows that this push had a layer accepted before it failed."""
 
 
-def read(evidence: ErrorInfo) -> ErrorText:
+def parse(evidence: ErrorInfo) -> ErrorText:
     """Return ``evidence`` parsed for the rules; never raises."""
-    text, landed = _well_formed(evidence.message), False
+    text, layer_accepted = _well_formed(evidence.message), False
     if evidence.origin in {Origin.ENGINE, Origin.STORE}:
         lines = _NOTE.sub("", text).splitlines()
-        landed = any(_LANDED.fullmatch(line) for line in lines)
+        layer_accepted = any(_ACCEPTED.fullmatch(line) for line in lines)
         text = "\n".join(line for line in lines if not _PROGRESS.fullmatch(line)) or text
     raw = text.strip()[:_MOST_READ]
     text = _unwrapped(_PREFIXES.sub("", _without_html(raw)))
@@ -62,7 +62,7 @@ def read(evidence: ErrorInfo) -> ErrorText:
         answered=status is not None or code is not None or _REPEATED.search(raw) is not None,
         wait=_longest_wait(raw, evidence.retry_after),
         details=_well_formed(evidence.details) or (raw if raw != text else ""),
-        landed=landed,
+        layer_accepted=layer_accepted,
     )
 
 
@@ -82,7 +82,7 @@ _PROGRESS = re.compile(
 )
 # the docker command's own remarks since version 28, of one line or more
 _NOTE = re.compile(r"^ Info -> .*(?:\n {9}.*)*", re.MULTILINE)
-_LANDED = re.compile(r"[0-9a-f]{12}: (?:Pushed|Mounted from .*)")
+_ACCEPTED = re.compile(r"[0-9a-f]{12}: (?:Pushed|Mounted from .*)")
 
 
 _REPEATED = re.compile(r"\berror from registry: ")
