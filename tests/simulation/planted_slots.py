@@ -20,10 +20,10 @@ FAULTS = Faults()
 
 @FAULTS.caught_by("slots_are_used")
 def slot_kept_while_waiting(patch: pytest.MonkeyPatch) -> None:
-    async def write(self: TagPush, content: TagWriter, _: object) -> None:
-        async with content.lock(), self._limiter.write(self.target) as slot:
+    async def write(self: TagPush, writer: TagWriter, _: object) -> None:
+        async with writer.lock(), self._limiter.write(self.target) as slot:
             try:
-                await self._settle(await self._send(content, slot), content)
+                await self._settle(await self._send(writer, slot), writer)
             except AttemptError:
                 await anyio.sleep(1)
                 raise

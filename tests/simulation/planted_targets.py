@@ -45,8 +45,8 @@ def report_before_proof(patch: pytest.MonkeyPatch) -> None:
 def written_without_a_look(patch: pytest.MonkeyPatch) -> None:
     look = TagPush._look
 
-    async def blind(self: TagPush, content: TagWriter) -> bool:
-        await look(self, content)
+    async def blind(self: TagPush, writer: TagWriter) -> bool:
+        await look(self, writer)
         self._tag_state.verified = False
         return False
 
@@ -66,10 +66,10 @@ def doubt_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("causes_are_of_the_target", skip=350)
 def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
-    async def push(self: TagPush, content: TagWriter) -> Any:
+    async def push(self: TagPush, writer: TagWriter) -> Any:
         try:
             await self._context.backoff.run(
-                lambda: self._attempt(content),
+                lambda: self._attempt(writer),
                 self._tries,
                 self._before_wait,
                 lambda: False,
@@ -105,11 +105,11 @@ def fault_in_a_read_sinks_its_group(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(context.RunContext, "classify", unclassified)
     internal = context.internal
 
-    async def run_group(self: PushRun, group: Any, runs: list[TagPush]) -> None:
+    async def run_group(self: PushRun, group: Any, tag_pushes: list[TagPush]) -> None:
         try:
-            await self._push_group(group, runs)
+            await self._push_group(group, tag_pushes)
         except Exception as error:  # noqa: BLE001
-            for run in runs:
+            for run in tag_pushes:
                 if run.result is None:
                     run.fail(internal(error, "the group"))
 
@@ -219,10 +219,10 @@ def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
 def read_back_although_told_to_wait(patch: pytest.MonkeyPatch) -> None:
     settle = TagPush._settle
 
-    async def at_once(self: TagPush, failed: AttemptError | None, content: TagWriter) -> None:
+    async def at_once(self: TagPush, failed: AttemptError | None, writer: TagWriter) -> None:
         if failed is not None:
             failed = AttemptError(replace(failed.failure, asked_wait=None), counts=True)
-        await settle(self, failed, content)
+        await settle(self, failed, writer)
 
     patch.setattr(TagPush, "_settle", at_once)
 
@@ -243,8 +243,8 @@ def pushes_side_by_side(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("seeds_push_alone")
 def every_tag_pushed(patch: pytest.MonkeyPatch) -> None:
-    async def write_all(self: GroupPush, runs: list[TagPush], _: Any) -> None:
-        await self._land_all(runs, self._held)
+    async def write_all(self: GroupPush, tag_pushes: list[TagPush], _: Any) -> None:
+        await self._push_tags(tag_pushes, self._by_docker_push)
 
     patch.setattr(GroupPush, "_write_all", write_all)
 

@@ -77,7 +77,7 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
             observer=lambda _: None,
             random=Random(1),
         )
-        content = ByDockerPush(
+        writer = ByDockerPush(
             APP.source,
             IMAGE,
             engine=shared.engine,
@@ -85,7 +85,7 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
             lock=anyio.Lock(),
             sent_other=lambda *_: None,
         )
-        yield TagPush(APP, shared, limiter, lambda: True), content
+        yield TagPush(APP, shared, limiter, lambda: True), writer
         tasks.cancel_scope.cancel()
 
 
@@ -102,22 +102,22 @@ def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 @played
 async def test_a_wait_that_a_read_back_named_is_kept_before_another_way_is_tried() -> None:
     world = World([None, BUSY], [INCOMPLETE])
-    async with bench(world) as (run, content):
-        assert await run.push_once(content) is None
+    async with bench(world) as (tag_push, writer):
+        assert await tag_push.push_once(writer) is None
         assert anyio.current_time() - world.asked[-1] >= 30.0
 
 
 @played
 async def test_a_push_found_at_the_deadline_is_reported_with_its_read() -> None:
     named = Descriptor("application/vnd.oci.image.manifest.v1+json", DIGEST, 1)
-    async with bench(World([None, None, named], [BROKEN])) as (run, content):
+    async with bench(World([None, None, named], [BROKEN])) as (tag_push, writer):
         with anyio.move_on_after(0.5):  # while it waits for its second attempt
-            await run.push(content)
-        await run.look_a_last_time()
+            await tag_push.push(writer)
+        await tag_push.look_a_last_time()
 
-    assert run.result is not None
-    assert run.result.outcome is Outcome.PUSHED
-    assert [(a.number, a.step, a.failure is None) for a in run.result.attempts] == [
+    assert tag_push.result is not None
+    assert tag_push.result.outcome is Outcome.PUSHED
+    assert [(a.number, a.step, a.failure is None) for a in tag_push.result.attempts] == [
         (1, Step.PUSH, False),
         (2, Step.LOOK, True),
     ]

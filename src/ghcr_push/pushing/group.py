@@ -68,11 +68,11 @@ class RunControl:
         """Record that a target failed permanently."""
         self.failing_fast = self.fail_fast
 
-    def fail_all(self, runs: Iterable[TagPush], failure: Failure) -> None:
-        """End all of ``runs`` that have no result with ``failure``."""
-        for run in runs:
-            if run.result is None:
-                run.fail(failure)
+    def fail_all(self, tag_pushes: Iterable[TagPush], failure: Failure) -> None:
+        """End all of ``tag_pushes`` that have no result with ``failure``."""
+        for tag_push in tag_pushes:
+            if tag_push.result is None:
+                tag_push.fail(failure)
                 self.note_failure()
 
 
@@ -86,7 +86,7 @@ class RegistryState:
 
 
 class GroupPush:
-    """The push of a group: ``runs`` are its targets, the first of them the seed.
+    """The push of a group: ``tag_pushes`` are its targets, the first of them the seed.
 
     The groups of one repository share ``lock``, those of one image share ``content``.
     """
@@ -94,7 +94,7 @@ class GroupPush:
     def __init__(
         self,
         group: Group,
-        runs: list[TagPush],
+        tag_pushes: list[TagPush],
         *,
         context: RunContext,
         control: RunControl,
@@ -105,7 +105,7 @@ class GroupPush:
         self._group = group
         self._repository = group.repository
         self._image = content.image
-        self._runs = runs
+        self._tag_pushes = tag_pushes
         self._context = context
         self._control = control
         self._registry_state = registry_state
@@ -118,7 +118,7 @@ class GroupPush:
         self._together = control.together
         self._doubted = False
         """Whether a refusal was already taken as one of a single tag."""
-        self._held = self._in_engine(self._manifests)
+        self._by_docker_push = self._in_engine(self._manifests)
 
     def _in_engine(self, manifests: Manifests | None) -> ByDockerPush:
         return ByDockerPush(
@@ -164,7 +164,7 @@ class GroupPush:
             self._fail(ours(Kind.INPUT, ONLY_ENGINE))
         elif self._only_engine and self._image.in_engine:
             self._registry_state.limiter.outage.record_answer()
-            await self._land_all(self._unended, self._in_engine(None))
+            await self._push_tags(self._unended, self._in_engine(None))
         elif self._only_engine:
             self._fail(ours(Kind.NETWORK, _OUT_OF_REACH))
 
@@ -188,20 +188,20 @@ class GroupPush:
 
     def _leave(self, named: Iterable[TagPush]) -> None:
         """End targets whose tags already name the image with all its content."""
-        for run in named:
-            self._learn(run.stay())
+        for tag_push in named:
+            self._learn(tag_push.stay())
 
     async def _copy_referrers(self) -> bool:
         """Upload the referrers of the image; False if that failed, and all targets with it.
 
         A user who asks for signatures wants no tag without them.
         """
-        runs, referrers = self._unended, self._content.referrers
-        if not runs or referrers is None or self._only_engine:
+        tag_pushes, referrers = self._unended, self._content.referrers
+        if not tag_pushes or referrers is None or self._only_engine:
             return True
-        if not runs[0].may_begin:
+        if not tag_pushes[0].may_begin:
             return False
-        seed = runs[0]
+        seed = tag_pushes[0]
         content_push = self._content_push(seed, referrers)
         copied = await self._tried(ReferrerPush(self._image.referrers.found, content_push).push())
         if isinstance(copied, Failure):
@@ -224,13 +224,13 @@ class GroupPush:
             return self._context.classify(error, self._repository)
 
     def _content_push(self, seed: TagPush, content: SharedContent) -> ContentPush:
-        seed.content = seed.content or ContentLog(tries_before=seed.tries)
+        seed.content_log = seed.content_log or ContentLog(tries_before=seed.tries)
         units = Units(
             seed=seed.target,
             context=self._context,
             limiter=self._registry_state.limiter,
             may_begin=lambda: seed.may_begin,
-            log=seed.content,
+            log=seed.content_log,
         )
         return ContentPush(
             units,
@@ -247,7 +247,7 @@ class GroupPush:
 
     @property
     def _has_failed(self) -> bool:
-        return any(run.result and run.result.failure for run in self._runs)
+        return any(each.result and each.result.failure for each in self._tag_pushes)
 
     async def _look_first(self) -> dict[TagPush, Digest]:
         """Read the first and all protected tags: nothing is uploaded for tags that may not move.
@@ -255,20 +255,20 @@ class GroupPush:
         If nothing is to be written unless everything is, read all tags, to find those that need
         nothing. Returns those that already name the image, with the digest that they name.
         """
-        first = self._runs[0]
+        first = self._tag_pushes[0]
         first.seed = True
         every = self._together.wanted
-        looking = [run for run in self._runs if every or run.protected or run is first]
+        looking = [each for each in self._tag_pushes if every or each.protected or each is first]
         named: dict[TagPush, Digest] = {}
 
-        async def look(run: TagPush) -> None:
-            if digest := await run.look_first(self._held):
-                named[run] = digest
-            self._learn(run.result)
+        async def look(tag_push: TagPush) -> None:
+            if digest := await tag_push.look_first(self._by_docker_push):
+                named[tag_push] = digest
+            self._learn(tag_push.result)
 
         async with anyio.create_task_group() as tasks:
-            for run in looking:
-                tasks.start_soon(look, run)
+            for tag_push in looking:
+                tasks.start_soon(look, tag_push)
         return named
 
     async def _docker_push_first(self) -> Digest | None:
@@ -300,7 +300,7 @@ class GroupPush:
         if await self._write_access.refusal(self._repository):
             return None
         seed.seed = True
-        result = await seed.push_once(self._held)
+        result = await seed.push_once(self._by_docker_push)
         self._learn(result)
         return result.digest if result else None
 
@@ -309,13 +309,13 @@ class GroupPush:
 
         In that case all targets have failed, unless the run ended before they were tried.
         """
-        runs = self._unended
-        if not runs or not runs[0].may_begin:
+        tag_pushes = self._unended
+        if not tag_pushes or not tag_pushes[0].may_begin:
             return None
         if refusal := self._write_access.known_refusal(self._repository):
             self._fail(refusal)
             return None
-        seed = runs[0]
+        seed = tag_pushes[0]
         seed.seed = True
         content_push = self._content_push(seed, self._content)
         self._unknown_blobs = content_push.unknown_blobs
@@ -339,11 +339,11 @@ class GroupPush:
         if refusal := await self._write_access.refusal(self._repository):
             self._fail(refusal)
             return
-        rest = list(self._runs)
+        rest = list(self._tag_pushes)
         while rest:
             seed = rest.pop(0)
             seed.seed = True
-            await self._land(seed, self._held)
+            await self._push_tag(seed, self._by_docker_push)
             if self._is_seeded(seed, rest):
                 if seed.result and seed.result.digest:
                     await self._write_all(rest, seed.result.digest)
@@ -369,31 +369,31 @@ class GroupPush:
 
     @property
     def _unended(self) -> list[TagPush]:
-        return [run for run in self._runs if run.result is None]
+        return [each for each in self._tag_pushes if each.result is None]
 
-    async def _write_all(self, runs: list[TagPush], digest: Digest) -> None:
+    async def _write_all(self, tag_pushes: list[TagPush], digest: Digest) -> None:
         if self._only_engine:
             return  # learned meanwhile: each tag is pushed by docker push
-        content = ByManifestPut(
+        writer = ByManifestPut(
             self._repository,
             digest,
             registry=self._context.registry,
             manifests=self._manifests,
             unknown_blobs=self._unknown_blobs,
         )
-        await self._land_all(runs, content)
+        await self._push_tags(tag_pushes, writer)
 
-    async def _land_all(self, runs: list[TagPush], content: TagWriter) -> None:
+    async def _push_tags(self, tag_pushes: list[TagPush], writer: TagWriter) -> None:
         async with anyio.create_task_group() as tasks:
-            for run in runs:
-                tasks.start_soon(self._land, run, content)
+            for tag_push in tag_pushes:
+                tasks.start_soon(self._push_tag, tag_push, writer)
 
-    async def _land(self, run: TagPush, content: TagWriter) -> None:
+    async def _push_tag(self, tag_push: TagPush, writer: TagWriter) -> None:
         refusal = self._write_access.known_refusal(self._repository)
-        if refusal is not None and not run.tried:
-            run.fail(refusal)
+        if refusal is not None and not tag_push.tried:
+            tag_push.fail(refusal)
             return
-        self._learn(await run.push(content))
+        self._learn(await tag_push.push(writer))
 
     def _learn(self, result: TargetResult | None) -> None:
         """Record a failure; a refused tag says nothing about the other tags.
@@ -408,7 +408,7 @@ class GroupPush:
         self._control.note_failure()
 
     def _fail(self, failure: Failure) -> None:
-        self._control.fail_all(self._runs, failure)
+        self._control.fail_all(self._tag_pushes, failure)
 
 
 def _not_uploaded(failure: Failure, seed: TagPush) -> Failure:

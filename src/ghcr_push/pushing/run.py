@@ -45,8 +45,8 @@ class PushRun:
         self._groups_left = Counter(group.repository.registry for group in plan.groups)
 
     @property
-    def _runs(self) -> list[TagPush]:
-        return [run for _, runs in self._groups for run in runs]
+    def _tag_pushes(self) -> list[TagPush]:
+        return [each for _, tag_pushes in self._groups for each in tag_pushes]
 
     def cancel(self) -> None:
         """End the run now; callable at any time, even before it starts."""
@@ -60,15 +60,15 @@ class PushRun:
             self._set_up(timers)
             with self._scope:
                 async with anyio.create_task_group() as tasks:
-                    for group, runs in self._groups:
-                        tasks.start_soon(self._run_group, group, runs)
+                    for group, tag_pushes in self._groups:
+                        tasks.start_soon(self._run_group, group, tag_pushes)
             await self._end_all()
             timers.cancel_scope.cancel()
-        return with_hindsight([run.result for run in self._runs if run.result is not None])
+        return with_hindsight([each.result for each in self._tag_pushes if each.result is not None])
 
     def break_off(self, failure: Failure) -> tuple[TargetResult, ...]:
         """End what has no outcome with ``failure``, after ``run`` raised; return all results."""
-        return with_hindsight([run.result or run.cut_off(failure) for run in self._runs])
+        return with_hindsight([each.result or each.cut_off(failure) for each in self._tag_pushes])
 
     def _set_up(self, timers: TaskGroup) -> None:
         global_limit = GlobalLimit(self._context.max_parallel)
@@ -77,8 +77,10 @@ class PushRun:
             if registry not in self._registry_states:
                 self._registry_states[registry] = self._new_state(registry, global_limit, timers)
             limiter, may_start = self._registry_states[registry].limiter, self._control.may_start
-            runs = [TagPush(each, self._context, limiter, may_start) for each in group.targets]
-            self._groups.append((group, runs))
+            tag_pushes = [
+                TagPush(each, self._context, limiter, may_start) for each in group.targets
+            ]
+            self._groups.append((group, tag_pushes))
         self._shared = self._shared_contents(Readings(self._context, timers))
 
     def _shared_contents(self, readings: Readings) -> dict[Content, SharedContent]:
@@ -113,33 +115,33 @@ class PushRun:
             write_access=WriteAccess(context, limiter, self._control.may_start),
         )
 
-    async def _run_group(self, group: Group, runs: list[TagPush]) -> None:
+    async def _run_group(self, group: Group, tag_pushes: list[TagPush]) -> None:
         try:
-            await self._push_group(group, runs)
+            await self._push_group(group, tag_pushes)
         except Exception as error:  # noqa: BLE001 - an internal error must not fail other groups
-            self._control.fail_all(runs, self._context.classify(error, group.repository))
+            self._control.fail_all(tag_pushes, self._context.classify(error, group.repository))
         finally:
             registry = group.repository.registry
             self._groups_left[registry] -= 1
             if not self._groups_left[registry]:
                 self._registry_states[registry].limiter.share.leave()
-        self._notify_others(group, runs)
+        self._notify_others(group, tag_pushes)
 
-    def _notify_others(self, group: Group, runs: list[TagPush]) -> None:
+    def _notify_others(self, group: Group, tag_pushes: list[TagPush]) -> None:
         """Tell the groups that wait for this one how it ended."""
-        for run in runs:
-            if run.result and run.result.failure:
-                self._together.refuse(run.target, run.result.failure)
+        for tag_push in tag_pushes:
+            if tag_push.result and tag_push.result.failure:
+                self._together.refuse(tag_push.target, tag_push.result.failure)
         self._together.needs_nothing(group)
 
-    async def _push_group(self, group: Group, runs: list[TagPush]) -> None:
+    async def _push_group(self, group: Group, tag_pushes: list[TagPush]) -> None:
         content = self._contents[group.source]
         if isinstance(content, Failure):
-            self._control.fail_all(runs, content)
+            self._control.fail_all(tag_pushes, content)
             return
         await GroupPush(
             group,
-            runs,
+            tag_pushes,
             context=self._context,
             control=self._control,
             registry_state=self._registry_states[group.repository.registry],
@@ -151,25 +153,26 @@ class PushRun:
 
     async def _end_all(self) -> None:
         """Give an outcome to every target that has none."""
-        unfinished = [run for run in self._runs if run.result is None]
+        unfinished = [each for each in self._tag_pushes if each.result is None]
         with anyio.move_on_after(LAST_LOOK, shield=True):
             async with anyio.create_task_group() as tasks:
-                for run in unfinished:
-                    tasks.start_soon(run.look_a_last_time)
-        for _, runs in self._groups:
-            contents = (run.content.failing for run in runs if run.content is not None)
+                for tag_push in unfinished:
+                    tasks.start_soon(tag_push.look_a_last_time)
+        for _, tag_pushes in self._groups:
+            logs = (each.content_log for each in tag_pushes)
+            contents = (log.failing for log in logs if log is not None)
             content_failing = next(filter(None, contents), None)
-            for run in runs:
-                if run.result is None:
-                    run.cut_off(self._what_ended(run, content_failing))
+            for tag_push in tag_pushes:
+                if tag_push.result is None:
+                    tag_push.cut_off(self._what_ended(tag_push, content_failing))
 
-    def _what_ended(self, run: TagPush, content_failing: Failure | None) -> Failure:
-        """Return why ``run`` has no outcome, and the failure that was being retried."""
+    def _what_ended(self, tag_push: TagPush, content_failing: Failure | None) -> Failure:
+        """Return why ``tag_push`` has no outcome, and the failure that was being retried."""
         if self._control.cancelled:
             return ours(Kind.CANCELLED, "the run was cancelled")
         if self._together.refusal is not None:
             return self._together.refusal
-        if self._control.failing_fast and not run.tried:
+        if self._control.failing_fast and not tag_push.tried:
             return ours(Kind.FAIL_FAST, "another target had failed, and fail-fast is on")
-        registry = self._registry_states[run.repository.registry]
-        return out_of_time(run.failing or content_failing or registry.limiter.current_failure)
+        registry = self._registry_states[tag_push.repository.registry]
+        return out_of_time(tag_push.failing or content_failing or registry.limiter.current_failure)

@@ -64,7 +64,7 @@ class TagPush:
     ) -> None:
         self.target = target
         self.seed = False
-        self.content: ContentLog | None = None
+        self.content_log: ContentLog | None = None
         """On a seed whose content we upload ourselves: its progress."""
         self.referrers: tuple[ReferrerRecord, ...] = ()
         """The referrers that were copied with it."""
@@ -99,12 +99,12 @@ class TagPush:
     @property
     def tries_of_content(self) -> int:
         """Attempts for the content that is uploaded with it."""
-        return self.content.tries_before + self.content.tries if self.content else 0
+        return self.content_log.tries_before + self.content_log.tries if self.content_log else 0
 
     @property
     def tried(self) -> bool:
         """Whether a write was started, also of its content, or an attempt failed."""
-        uploading = self.content is not None and self.content.begun
+        uploading = self.content_log is not None and self.content_log.begun
         return self._tag_state.sent or uploading or bool(self._journal.attempts)
 
     @property
@@ -115,9 +115,9 @@ class TagPush:
 
         A failure of ``docker push`` no longer counts once we upload the content.
         """
-        own, content = self._journal.attempts, self.content.attempts if self.content else ()
-        if self.content and content and (not own or content[-1].started >= own[-1].started):
-            return self.content.failing or self._unverified
+        own, uploads = self._journal.attempts, self.content_log.attempts if self.content_log else ()
+        if self.content_log and uploads and (not own or uploads[-1].started >= own[-1].started):
+            return self.content_log.failing or self._unverified
         return self._journal.failing or self._unverified
 
     @property
@@ -130,21 +130,21 @@ class TagPush:
         """Whether a write of it may start now."""
         return self.tried or self._may_start()
 
-    async def push(self, content: TagWriter) -> TargetResult | None:
+    async def push(self, writer: TagWriter) -> TargetResult | None:
         """Bring the target to its outcome; failures are in the result, never raised.
 
         Returns None if the run ended before the target was tried.
         """
-        return await self._land(
+        return await self._bring_to_outcome(
             lambda: self._context.backoff.run(
-                lambda: self._attempt(content),
+                lambda: self._attempt(writer),
                 self._tries,
                 self._before_wait,
                 lambda: self._limiter.spare,
             )
         )
 
-    async def push_once(self, content: TagWriter) -> TargetResult | None:
+    async def push_once(self, writer: TagWriter) -> TargetResult | None:
         """Bring the target to its outcome in one attempt, or wait as asked and return None.
 
         A failure is permanent only if it is due to the tag itself: another way of writing may
@@ -153,7 +153,7 @@ class TagPush:
 
         async def attempt() -> None:
             try:
-                await self._attempt(content)
+                await self._attempt(writer)
             except AttemptError as failed:
                 if failed.failure.tag_only:
                     raise
@@ -167,9 +167,11 @@ class TagPush:
                 await anyio.sleep(wait)
                 raise NotStartedError from failed
 
-        return await self._land(attempt)
+        return await self._bring_to_outcome(attempt)
 
-    async def _land(self, attempts: Callable[[], Awaitable[None]]) -> TargetResult | None:
+    async def _bring_to_outcome(
+        self, attempts: Callable[[], Awaitable[None]]
+    ) -> TargetResult | None:
         try:
             await attempts()
         except NotStartedError:
@@ -185,10 +187,10 @@ class TagPush:
 
     # -- one attempt ------------------------------------------------------------------------
 
-    async def _attempt(self, content: TagWriter) -> None:
+    async def _attempt(self, writer: TagWriter) -> None:
         """Attempt once, and record it unless its read found everything in place."""
         try:
-            if await self._look_and_write(content):
+            if await self._look_and_write(writer):
                 await self._verify()
         except AttemptError as failed:
             if not self.may_begin:  # its first read came after the end: it was never tried
@@ -198,27 +200,27 @@ class TagPush:
         if self.tried:
             self._journal.close(None)
 
-    async def _look_and_write(self, content: TagWriter) -> bool:
+    async def _look_and_write(self, writer: TagWriter) -> bool:
         """Read the tag and write it; False if nothing needs to be verified.
 
         A target waits for its turn before it reads, so that its read does not become outdated in a
         queue.
         """
-        async with AsyncExitStack() as place:
-            await place.enter_async_context(self._limiter.window.open())
+        async with AsyncExitStack() as window_entry:
+            await window_entry.enter_async_context(self._limiter.window.open())
             if not self.may_begin:
                 raise NotStartedError
             self._journal.open(Step.LOOK, self._limiter.limit)
-            if await self._look(content):
+            if await self._look(writer):
                 return False
             self._journal.step = Step.FETCH
-            await content.prepare()
-            await self._write(content, place)
+            await writer.prepare()
+            await self._write(writer, window_entry)
         return True
 
-    async def _look(self, content: TagWriter) -> bool:
-        """Read the tag before a write; True if it names ``content`` and nothing is to do."""
-        self._tag_state.digest = content.digest
+    async def _look(self, writer: TagWriter) -> bool:
+        """Read the tag before a write; True if it names the content already, or is kept."""
+        self._tag_state.digest = writer.digest
         self._last_look = None
         try:
             seen = await self._reader.in_turn(self._head)
@@ -226,20 +228,20 @@ class TagPush:
             if self._may_be_written_unread(failed.failure):
                 return False
             raise
-        return await self._weigh(seen, content)
+        return await self._weigh(seen, writer)
 
     def _may_be_written_unread(self, failure: Failure) -> bool:
         """Return whether a write may follow a read that failed like this."""
         return failure.kind in NOT_READABLE and not self.protected and not self._tag_state.sent
 
-    async def _weigh(self, seen: Descriptor | None, content: TagWriter) -> bool:
+    async def _weigh(self, seen: Descriptor | None, writer: TagWriter) -> bool:
         """Return whether nothing is left to do; raise if the tag must not be written."""
         self._note(seen)
         if seen is None:
             return False
-        if await content.named_by(seen):
+        if await writer.named_by(seen):
             complete = self._tag_state.sent and not self._tag_state.incomplete
-            if complete or await content.is_complete(seen.digest):
+            if complete or await writer.is_complete(seen.digest):
                 self._tag_state.record_verified(seen)
                 return True
             self._tag_state.incomplete = True
@@ -257,23 +259,23 @@ class TagPush:
         self._last_look = Look(seen, self._context.clock())
         self._tag_state.looked(seen)
 
-    async def _write(self, content: TagWriter, place: AsyncExitStack) -> None:
+    async def _write(self, writer: TagWriter, window_entry: AsyncExitStack) -> None:
         """Write in a slot, unless another job moved the tag since the last read.
 
-        ``place`` is given to others as soon as the write starts.
+        ``window_entry`` is given to others as soon as the write starts.
         """
         while True:
-            async with content.lock(), self._limiter.write(self.target.reference) as slot:
+            async with writer.lock(), self._limiter.write(self.target.reference) as slot:
                 moved = slot.open and await self._has_moved()
                 if not self.may_begin:
                     raise NotStartedError
                 if not moved and slot.begin():
-                    await place.aclose()
-                    failed = await self._send(content, slot)
+                    await window_entry.aclose()
+                    failed = await self._send(writer, slot)
                     break
-            if moved and self._last_look and await self._weigh(self._last_look.seen, content):
+            if moved and self._last_look and await self._weigh(self._last_look.seen, writer):
                 return
-        await self._settle(failed, content)
+        await self._settle(failed, writer)
 
     async def _has_moved(self) -> bool:
         """Read again, in the slot, if the last read is too old; return whether the tag has moved.
@@ -294,29 +296,29 @@ class TagPush:
         self._note(seen)
         return self._last_look is not None and self._last_look.digest != last.digest
 
-    async def _send(self, content: TagWriter, slot: Slot) -> AttemptError | None:
+    async def _send(self, writer: TagWriter, slot: Slot) -> AttemptError | None:
         """Write once, in the slot; return how that failed, if it did."""
-        self._journal.send(content.step, slot.limit)
+        self._journal.send(writer.step, slot.limit)
         self._tag_state.sends()
-        self._context.observer(Began(self.target, content.step, self.tries, slot.limit))
+        self._context.observer(Began(self.target, writer.step, self.tries, slot.limit))
         try:
             digest = await answered(
-                content.send(self.target.reference, self._engine_said),
+                writer.send(self.target.reference, self._engine_said),
                 within=self._context.attempt_timeout,
             )
         except PushError as error:
             # for a manifest that the repository already holds: it accepted the bytes before
-            already_there = content.step is Step.RETAG
+            already_there = writer.step is Step.RETAG
             failure = self._context.classify(error, self.repository, already_there=already_there)
             # only the containerd store, which knows the digest beforehand, pushes an index
-            self._tag_state.in_part |= content.step is Step.PUSH and content.digest is not None
+            self._tag_state.in_part |= writer.step is Step.PUSH and writer.digest is not None
             return AttemptError(failure, counts=slot.failed(failure))
         slot.succeeded()
         self._tag_state.digest = digest
-        self._tag_state.in_part |= content.digest not in {None, digest}
+        self._tag_state.in_part |= writer.digest not in {None, digest}
         return None
 
-    async def _settle(self, failed: AttemptError | None, content: TagWriter) -> None:
+    async def _settle(self, failed: AttemptError | None, writer: TagWriter) -> None:
         """Continue after a write; a failed write has taken effect if the tag shows it."""
         if failed is None:
             self._context.accepted.add(self.repository)
@@ -324,18 +326,18 @@ class TagPush:
         self._tag_state.failed(doubtful=failed.failure.kind in MAY_HAVE_LANDED)
         # if the registry named a wait, the next attempt's read shows the result
         if failed.failure.asked_wait is not None or not await self._landed_after_all(
-            failed, content
+            failed, writer
         ):
             raise failed
         self._journal.close(failed.failure)
 
-    async def _landed_after_all(self, failed: AttemptError, content: TagWriter) -> bool:
+    async def _landed_after_all(self, failed: AttemptError, writer: TagWriter) -> bool:
         """Read back a failed write that may have taken effect; a failed read proves nothing.
 
         After ``docker push`` any failure may be such, since it does more than write the tag.
         """
         doubtful = failed.failure.kind in MAY_HAVE_LANDED
-        if not (doubtful or content.step is Step.PUSH):
+        if not (doubtful or writer.step is Step.PUSH):
             return False
         try:
             seen = await self._reader.in_turn(self._head)
@@ -343,8 +345,8 @@ class TagPush:
             failure = replace(failed.failure, asked_wait=unread.failure.asked_wait)
             raise AttemptError(failure, counts=failed.counts) from unread
         if doubtful:
-            return await self._weigh(seen, content)
-        if seen is None or self._tag_state.incomplete or not await content.named_by(seen):
+            return await self._weigh(seen, writer)
+        if seen is None or self._tag_state.incomplete or not await writer.named_by(seen):
             return False
         self._tag_state.record_verified(seen)
         return True
@@ -403,7 +405,7 @@ class TagPush:
         message = f"{self.tag} names {seen.digest}, which this run did not send"
         return AttemptError(ours(Kind.OVERTAKEN, message), counts=True)
 
-    async def look_first(self, content: ByDockerPush) -> Digest | None:
+    async def look_first(self, writer: ByDockerPush) -> Digest | None:
         """Read before anything is uploaded: end the target if its tag may not be written.
 
         Returns the digest that the tag names if it is the image with all of its content. A failed
@@ -414,7 +416,7 @@ class TagPush:
             return None
         self._journal.open(Step.LOOK, self._limiter.limit)
         try:
-            done = await self._is_done_before_all(content)
+            done = await self._is_done_before_all(writer)
         except AttemptError as failed:
             if self._may_not_be_written(failed.failure):
                 self._journal.close(failed.failure)
@@ -437,14 +439,14 @@ class TagPush:
         """End it unchanged: it names the image already, or is kept."""
         return self._finish(self._tag_state.outcome)
 
-    async def _is_done_before_all(self, content: ByDockerPush) -> bool:
+    async def _is_done_before_all(self, writer: ByDockerPush) -> bool:
         seen = await self._reader.in_turn(self._head)
-        if seen is not None and await content.named_by(seen):
-            return await self._weigh(seen, content)
-        if seen is None or not self.protected or may_turn_out_to_be(content.image, seen):
+        if seen is not None and await writer.named_by(seen):
+            return await self._weigh(seen, writer)
+        if seen is None or not self.protected or may_turn_out_to_be(writer.image, seen):
             self._note(seen)
             return False
-        return await self._weigh(seen, content)
+        return await self._weigh(seen, writer)
 
     # -- the record -------------------------------------------------------------------------
 
@@ -501,9 +503,9 @@ class TagPush:
             seed=self.seed,
             retried=max(self.tries, self.tries_of_content) > 1,
             attempts=tuple(self._journal.attempts),
-            content_attempts=self.content.attempts if self.content else (),
+            content_attempts=self.content_log.attempts if self.content_log else (),
             failure=failure,
-            transfer=self.content.transfer if self.content else None,
+            transfer=self.content_log.transfer if self.content_log else None,
             referrers=self.referrers,
         )
         self._context.observer(Ended(self.result))

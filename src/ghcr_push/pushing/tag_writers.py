@@ -1,4 +1,4 @@
-"""The content for a target by its present place: in the engine, or in the repository.
+"""The two ways to write a tag: ``docker push`` from the engine, or a manifest in the repository.
 
 Reads raise ``AttemptError``; ``send`` raises ``PushError``, for the holder of the slot.
 """
@@ -26,7 +26,7 @@ NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
-class NamedContent:
+class Part:
     """A part of a manifest: a blob, or a manifest of an index."""
 
     digest: Digest
@@ -70,7 +70,7 @@ class Manifests:
                 self._complete[digest] = await self._holds(parts_of(manifest))
             return self._complete[digest]
 
-    async def _holds(self, parts: Sequence[NamedContent]) -> bool:
+    async def _holds(self, parts: Sequence[Part]) -> bool:
         """Look for every part, in parallel.
 
         A part that the registry permanently refuses to report counts as present: nothing shows that
@@ -79,7 +79,7 @@ class Manifests:
         there: list[bool] = []
         failures: list[AttemptError] = []
 
-        async def look(part: NamedContent) -> None:
+        async def look(part: Part) -> None:
             try:
                 there.append(await self._reader.in_turn(lambda: self._holds_part(part)))
             except AttemptError as failed:
@@ -93,7 +93,7 @@ class Manifests:
             raise failures[0]
         return all(there)
 
-    async def _holds_part(self, part: NamedContent) -> bool:
+    async def _holds_part(self, part: Part) -> bool:
         if part.blob:
             return await self._registry.has_blob(self._repository, part.digest)
         return await self._registry.head(self._repository, part.digest) is not None
@@ -217,7 +217,7 @@ class ByManifestPut:
 TagWriter = ByDockerPush | ByManifestPut
 
 
-def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:
+def parts_of(manifest: Manifest) -> tuple[Part, ...]:
     """Return the parts of ``manifest`` that its repository must hold; none of an unknown type.
 
     A foreign layer, with its own URLs, need not be in any repository.
@@ -226,12 +226,10 @@ def parts_of(manifest: Manifest) -> tuple[NamedContent, ...]:
         document = manifest.document
         children = document.get("manifests")
         if children is not None:
-            return tuple(NamedContent(Digest(each["digest"]), blob=False) for each in children)
+            return tuple(Part(Digest(each["digest"]), blob=False) for each in children)
         blobs = [document["config"], *document["layers"]]
         return tuple(
-            NamedContent(Digest(each["digest"]), blob=True)
-            for each in blobs
-            if not each.get("urls")
+            Part(Digest(each["digest"]), blob=True) for each in blobs if not each.get("urls")
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return ()
