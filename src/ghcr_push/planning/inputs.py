@@ -61,7 +61,8 @@ INPUTS = (
         "source",
         "What to push: a local image by name, ID or digest, `oci-layout:DIR[:TAG]`, "
         "`oci-archive:FILE[:TAG]`, `docker-archive:FILE[:REFERENCE]` or `docker://REFERENCE` (an "
-        "image in a registry); by default each target's own name.",
+        "image in a registry), or several joined by ` + ` for one index; by default each target's "
+        "own name.",
     ),
     Input(
         "transport",
