@@ -50,7 +50,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # of any type: PEP 562
     # imported on first use: the action must handle signals before anything heavy is imported
     if name == "__version__":
         from importlib.metadata import version  # noqa: PLC0415 - as above

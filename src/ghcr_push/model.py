@@ -5,9 +5,9 @@ Times are seconds on the run's own clock, zero at its start; lengths and waits a
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
-from ghcr_push.documents import as_dict, json_object
+from ghcr_push.documents import Document, as_dict, json_object
 from ghcr_push.references import Digest, Repository, TagReference, digest_of
 
 
@@ -134,7 +134,7 @@ class Manifest:
         return cls(media_type, digest_of(raw), raw)
 
     @property
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """The parsed document, parsed on each access; empty if it is not a JSON object."""
         return json_object(self.raw) or {}
 

@@ -38,7 +38,7 @@ class Interruption:
         """Remove the listener, which can no longer react to a signal."""
         self._listener = None
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal's
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None:
             return  # the first signal is already being handled
         self.signal = number

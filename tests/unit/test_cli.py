@@ -453,7 +453,7 @@ def test_colours_are_for_terminals_and_on_request(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = cast("TextIO", SimpleNamespace(isatty=lambda: terminal))
-    assert colours.wants_colours(stream, given, {"NO_COLOR": no_color}) is coloured
+    assert colours.wants_colours(stream, {"NO_COLOR": no_color}, given=given) is coloured
 
 
 def test_red_is_for_failures_alone() -> None:

@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http.client import HTTPException, HTTPResponse
 from io import BytesIO
+from socket import socket
 from subprocess import PIPE
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import anyio
 import httpx2
 from anyio.abc import Process
 
 from ghcr_push import tracing
-from ghcr_push.documents import as_dict, as_list, json_object
+from ghcr_push.documents import Document, Fields, as_dict, as_list, json_object
 from ghcr_push.engine.command import SHORT_CALL_LIMIT, DockerCommand, no_engine, not_started
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Descriptor, Kind
@@ -48,7 +49,7 @@ class EngineApi:
         headers = {"X-Registry-Auth": value} if value else dict[str, str]()
         return _described(await self._get(f"/distribution/{repository}:{reference}/json", headers))
 
-    async def manifests(self, image: str) -> list[dict[str, Any]]:
+    async def manifests(self, image: str) -> list[Document]:
         """Return the engine's list of an image's manifests; nothing before engine 28."""
         answer = await self._get(f"/images/{image}/json?manifests=1", {})
         described = json_object(answer.content) if answer.is_success else None
@@ -154,7 +155,7 @@ class _Bytes:
 
 
 def _read(raw: bytes) -> httpx2.Response:
-    response = HTTPResponse(cast("object", _Bytes(raw)))  # type: ignore[arg-type] # as it does
+    response = HTTPResponse(cast("socket", _Bytes(raw)))  # all that it calls is ``makefile``
     try:
         response.begin()
         content = response.read()
@@ -177,7 +178,7 @@ def _described(answer: httpx2.Response) -> Descriptor | None:
     raise PushError.of(Origin.ENGINE, message)
 
 
-def _descriptor(fields: Mapping[str, Any]) -> Descriptor:
+def _descriptor(fields: Fields) -> Descriptor:
     try:
         return Descriptor(
             str(fields["mediaType"]), Digest(str(fields["digest"])), int(fields["size"])

@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
+from ghcr_push.documents import Document
 from ghcr_push.engine.api import EngineApi
 from ghcr_push.engine.command import DockerCommand
 from ghcr_push.model import Descriptor, Image, Kind, Source
@@ -114,7 +115,7 @@ class Platforms:
             return manifests.image
 
 
-def _choice(manifests: list[dict[str, Any]], platform: str) -> tuple[Image, Selection]:
+def _choice(manifests: list[Document], platform: str) -> tuple[Image, Selection]:
     """Select from the engine's list of an image's manifests."""
     try:
         images = {

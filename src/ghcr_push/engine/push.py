@@ -85,8 +85,8 @@ async def _killable(pid_file: Path, work: Callable[[], None]) -> None:
 def _stream(command: DockerCommand, pid_file: Path, target: str, lines: list[str]) -> None:
     # imported in a thread and only for a push: the import takes longer than everything else
     # together
-    from python_on_whales import DockerClient  # noqa: PLC0415
-    from python_on_whales.exceptions import DockerException  # noqa: PLC0415
+    from python_on_whales import DockerClient  # noqa: PLC0415 - see the lines above
+    from python_on_whales.exceptions import DockerException  # noqa: PLC0415 - same
 
     call = [*_WITH_PID_FILE, str(pid_file), "docker"]
     client = DockerClient(config=command.config, client_call=call)

@@ -71,7 +71,7 @@ def _run(
     quiet: bool,
     verbose: bool,
     color: bool | None,
-    **given: Any,
+    **given: Any,  # bool, str or tuple of str, as ``options`` declares them
 ) -> None:
     for name, nearest in unknown_variables(os.environ):
         _refuse_or_warn(name, nearest)

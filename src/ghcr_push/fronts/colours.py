@@ -16,7 +16,7 @@ def is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def wants_colours(stream: TextIO, given: bool | None, environ: Mapping[str, str]) -> bool:  # noqa: FBT001 - what was given
+def wants_colours(stream: TextIO, environ: Mapping[str, str], *, given: bool | None) -> bool:
     """Return whether output to ``stream`` is coloured; ``given`` is None for the default."""
     if given is not None:
         return given

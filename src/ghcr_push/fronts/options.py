@@ -152,7 +152,7 @@ def parameters() -> list[click.Parameter]:
     ]
 
 
-def _own(*names: str, **attributes: Any) -> "_Option":
+def _own(*names: str, **attributes: Any) -> "_Option":  # click's, of many types
     """Create an option that is no input."""
     name = names[0].partition("/")[0].removeprefix("--")
     envvar = variable(name) if name in _OWN_VARIABLES else None
@@ -183,7 +183,7 @@ def _option(each: Input) -> "_Option":
     )
 
 
-def _type(name: str, metavar: str) -> "click.ParamType[Any]":
+def _type(name: str, metavar: str) -> "click.ParamType[Any]":  # what it converts to is unused
     """Return what TAB completes: values, files, or nothing."""
     if name in CHOICES:
         return click.Choice(CHOICES[name])
@@ -193,7 +193,7 @@ def _type(name: str, metavar: str) -> "click.ParamType[Any]":
 class _Option(click.Option):
     """An option of which ``--help`` may show only one name."""
 
-    def __init__(self, *arguments: Any, shown: str = "", **attributes: Any) -> None:
+    def __init__(self, *arguments: Any, shown: str = "", **attributes: Any) -> None:  # click's
         super().__init__(*arguments, **attributes)
         self._shown = shown
 
@@ -208,7 +208,7 @@ def _commands(context: click.Context, _: click.Parameter, incomplete: str) -> li
     return [CompletionItem("report")] if first and "report".startswith(incomplete) else []
 
 
-def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click passes it so
     if wanted:
         from importlib.metadata import version  # noqa: PLC0415 - rarely needed
 

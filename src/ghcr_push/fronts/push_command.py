@@ -38,7 +38,7 @@ def run(
     """
     try:
         settings = _settings(texts)
-        coloured = wants_colours(sys.stderr, color, os.environ)
+        coloured = wants_colours(sys.stderr, os.environ, given=color)
         with (
             displayed(
                 len(settings.targets), quiet=quiet, coloured=coloured, verbose=verbose
@@ -86,7 +86,7 @@ def _show(delivery: Delivery, *, as_json: bool, quiet: bool, color: bool | None)
             return
     stream = sys.stderr if as_json else sys.stdout
     text = COMMAND_LINE.said(terminal(delivery.report))
-    write(text, stream, coloured=wants_colours(stream, color, os.environ))
+    write(text, stream, coloured=wants_colours(stream, os.environ, given=color))
 
 
 def _warn(sentence: str) -> None:

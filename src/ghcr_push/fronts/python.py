@@ -174,7 +174,7 @@ def _spelled_out(function: Callable[..., object]) -> None:
         Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
         for name, kind in get_annotations(Inputs).items()
     ]
-    function.__signature__ = Signature([*own, *inputs])  # type: ignore[attr-defined]
+    function.__signature__ = Signature([*own, *inputs])  # type: ignore[attr-defined] # PEP 362
 
 
 _spelled_out(push)

@@ -94,7 +94,7 @@ def report_command(
     if form == "text":
         text = COMMAND_LINE.said(text)
     if output is None:
-        coloured = form == "text" and wants_colours(sys.stdout, color, os.environ)
+        coloured = form == "text" and wants_colours(sys.stdout, os.environ, given=color)
         write(text, sys.stdout, coloured=coloured)
         return
     try:

@@ -10,11 +10,12 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
 from ghcr_push import media_types
+from ghcr_push.documents import Fields
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Kind, Manifest, Step
 from ghcr_push.pushing.context import ours
@@ -23,8 +24,6 @@ from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.references import Digest, referrers_tag
 
 Read = Callable[[Callable[[], Awaitable[Manifest | None]]], Awaitable[Manifest | None]]
-Entry = Mapping[str, Any]
-
 SETTLED_AFTER: Final = (0.0, 1.0)
 """Seconds after a write at which it must be visible: at once, and when any client that had read the
 index before that write has written, too. A client's read and write are a round trip apart."""
@@ -44,7 +43,7 @@ class ReferrersTag:
         self._unit = Unit(units)
         self._reader = units.reader
         self._index: Manifest | None = None
-        self._wanted: dict[str, Entry] = {}
+        self._wanted: dict[str, Fields] = {}
         """Entries by digest: ours, and all that were seen."""
         self._lost: set[str] = set()
         """Entries whose manifests are missing in the repository."""
@@ -86,7 +85,7 @@ class ReferrersTag:
             return None
         return await self._context.registry.get(self._repository, seen.digest)
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[Fields]:
         """Return the entries of the index; raise if the tag names something else."""
         if self._index is None:
             return []
@@ -124,7 +123,7 @@ class ReferrersTag:
         return await self._context.registry.head(self._repository, reference)
 
 
-def described(manifest: Manifest) -> Entry:
+def described(manifest: Manifest) -> Fields:
     """Return a list's entry for a manifest, in the form of the specification."""
     more = {
         "annotations": manifest.document.get("annotations"),
@@ -138,7 +137,7 @@ def described(manifest: Manifest) -> Entry:
     }
 
 
-def with_entries(index: Manifest | None, entries: Mapping[str, Entry]) -> Manifest:
+def with_entries(index: Manifest | None, entries: Mapping[str, Fields]) -> Manifest:
     """Return an index with exactly ``entries`` and its other fields unchanged."""
     new = {"schemaVersion": 2, "mediaType": media_types.INDEX}
     document = {**(index.document if index else new), "manifests": [*entries.values()]}

@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import anyio
 
 from ghcr_push import media_types
+from ghcr_push.documents import Document
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Image, Kind, Manifest, Source, Step
 from ghcr_push.pushing.ports import Engine, Registry
@@ -202,7 +202,7 @@ class ByManifestPut:
         """Needs no lock: a retag uploads no layers."""
         return nullcontext()
 
-    async def send(self, target: TagReference, said: Said) -> Digest:  # noqa: ARG002 - the port's
+    async def send(self, target: TagReference, _: Said) -> Digest:
         """Put the same bytes under the tag."""
         manifest = await self._manifests.fetch(self.digest)
         try:
@@ -266,7 +266,7 @@ def is_of(manifest: Manifest, image: Image) -> bool:
         return False
 
 
-def _fits(document: dict[str, Any], template: dict[str, Any]) -> bool:
+def _fits(document: Document, template: Document) -> bool:
     for found, wanted in zip(document["layers"], template["layers"], strict=True):
         if "digest" not in wanted:
             del found["digest"], found["size"]

@@ -69,7 +69,7 @@ _TALKATIVE = (
 _our_request: ContextVar[bool] = ContextVar("our_request", default=False)
 
 
-def _of_others(record: logging.LogRecord) -> bool:  # noqa: ARG001 - logging's own signature
+def _of_others(_: logging.LogRecord) -> bool:
     """Drop the libraries' log records about our requests; pass all others."""
     return not _our_request.get()
 

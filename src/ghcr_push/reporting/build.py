@@ -100,7 +100,7 @@ def _target(result: TargetResult) -> TargetRecord:
     )
 
 
-def _reported(value: Any) -> Any:
+def _reported(value: Any) -> Any:  # a record of one type gives one of another
     """Return ``value`` as it is reported, at any depth.
 
     Times are rounded to milliseconds; lone surrogates, which UTF-8 cannot encode, are escaped.

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from ghcr_push.failures.policies import Cause
 from ghcr_push.model import (
@@ -127,7 +127,7 @@ class Report:
     """A run of ghcr-push; times are in seconds, to the millisecond."""
 
     # the docstrings of fields, here and below, are their descriptions in the schema
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"use_attribute_docstrings": True}
 
     schema_version: Literal["1"]
     """The version of this format; fields are added within a version, never changed."""

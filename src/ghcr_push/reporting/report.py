@@ -9,6 +9,7 @@ from dataclasses import fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from ghcr_push.documents import Document
 from ghcr_push.reporting.records import Report
 
 if TYPE_CHECKING:
@@ -28,13 +29,13 @@ def to_json(report: Report) -> bytes:
     return f"{text}\n".encode()
 
 
-def _record(record: Any) -> dict[str, Any]:
+def _record(record: Any) -> Document:  # any dataclass; ``json`` passes what it does not know
     return {each.name: getattr(record, each.name) for each in fields(record)}
 
 
 def from_json(text: bytes) -> Report:
     """Return the report that ``to_json`` wrote; raise ``UnreadableReportError``."""
-    from pydantic import ValidationError  # noqa: PLC0415 - as below
+    from pydantic import ValidationError  # noqa: PLC0415 - see ``_adapter``
 
     try:
         report = _adapter().validate_json(text)
@@ -51,7 +52,7 @@ def from_json(text: bytes) -> Report:
     return report
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> Document:
     """Return the JSON Schema (draft 2020-12) of ``to_json``'s output."""
     schema = _adapter().json_schema(mode="serialization")
     for each in (schema, *schema["$defs"].values()):
@@ -63,7 +64,7 @@ def json_schema() -> dict[str, Any]:
 @cache
 def _adapter() -> "TypeAdapter[Report]":
     # imported late: it takes a tenth of a second, and a run only writes reports
-    from pydantic import TypeAdapter  # noqa: PLC0415
+    from pydantic import TypeAdapter  # noqa: PLC0415 - see the line above
 
     return TypeAdapter(Report)
 

@@ -4,6 +4,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Callable
+from io import BufferedIOBase
 from typing import IO, Final, cast
 
 _GZIP: Final = b"\x1f\x8b"
@@ -38,7 +39,7 @@ def is_compressed(first: bytes | bytearray) -> bool:
 class _Unpacked:
     """The decompressed bytes of a file; raises ``ValueError`` for errors of the library."""
 
-    def __init__(self, file: IO[bytes], damage: tuple[type[Exception], ...]) -> None:
+    def __init__(self, file: BufferedIOBase, damage: tuple[type[Exception], ...]) -> None:
         self._file = file
         self._damage = damage
 
@@ -50,14 +51,16 @@ class _Unpacked:
 
 
 def _gunzip(file: IO[bytes]) -> IO[bytes]:
-    unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=file))
-    return cast("IO[bytes]", _Unpacked(unpacked, (EOFError, zlib.error, gzip.BadGzipFile)))
+    return _read_only(gzip.GzipFile(fileobj=file), EOFError, zlib.error, gzip.BadGzipFile)
 
 
 def _unzstd(file: IO[bytes]) -> IO[bytes]:
-    if sys.version_info >= (3, 14):  # imported only if a file needs it
-        from compression import zstd  # noqa: PLC0415
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415 - few files need it
     else:
-        from backports import zstd  # noqa: PLC0415
-    unpacked = cast("IO[bytes]", zstd.ZstdFile(file))
-    return cast("IO[bytes]", _Unpacked(unpacked, (EOFError, zstd.ZstdError)))
+        from backports import zstd  # noqa: PLC0415 - same
+    return _read_only(zstd.ZstdFile(file), EOFError, zstd.ZstdError)
+
+
+def _read_only(file: BufferedIOBase, *damage: type[Exception]) -> IO[bytes]:
+    return cast("IO[bytes]", _Unpacked(file, damage))  # of a stream only ``read`` is called

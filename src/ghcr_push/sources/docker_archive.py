@@ -10,9 +10,9 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
-from ghcr_push.documents import json_object
+from ghcr_push.documents import Document, Fields, json_object
 from ghcr_push.model import Descriptor, Image
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
 from ghcr_push.sources import recipe
@@ -73,7 +73,7 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
     return ArchivedImage(title=title, image=image, config=raw, layers=layers)
 
 
-def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
+def _entries(archive: Archive, title: str) -> list[Document]:
     raw = archive.content("manifest.json")
     if raw is None:
         raise unusable(f"{title} is not a docker archive: it has no manifest.json")
@@ -86,7 +86,7 @@ def _entries(archive: Archive, title: str) -> list[dict[str, Any]]:
     return entries
 
 
-def _chosen(entries: list[dict[str, Any]], name: str, title: str) -> dict[str, Any]:
+def _chosen(entries: list[Document], name: str, title: str) -> Document:
     fitting = [entry for entry in entries if not name or is_called(name, _tags(entry))]
     if len(fitting) == 1:
         return fitting[0]
@@ -97,7 +97,7 @@ def _chosen(entries: list[dict[str, Any]], name: str, title: str) -> dict[str, A
     raise unusable(f"{title} has {len(fitting) or 'no'} images named {name}; it has {names}")
 
 
-def _tags(entry: Mapping[str, Any]) -> list[str]:
+def _tags(entry: Fields) -> list[str]:
     tags = entry.get("RepoTags")
     return [str(tag) for tag in tags] if isinstance(tags, list) else []
 

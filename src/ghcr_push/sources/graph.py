@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ghcr_push.documents import Document
 from ghcr_push.model import Kind, Manifest
 from ghcr_push.references import Digest
 from ghcr_push.sources.disk import unusable
-from ghcr_push.sources.images import Document, SavedImage, blobs_of, incomplete
+from ghcr_push.sources.images import SavedImage, blobs_of, incomplete
 
 # set by buildkit: a child of an index that describes another child, and has no platform itself
 _REFERENCE_TYPE: Final = "vnd.docker.reference.type"

@@ -1,15 +1,14 @@
 """Images whose parts are known."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
+from ghcr_push.documents import Document, Fields
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.media_types import COMPRESSED
 from ghcr_push.model import NO_REFERRERS, Descriptor, Kind, Manifest, Referrers
 from ghcr_push.references import Digest
-
-Document = dict[str, Any]
 
 _ELSEWHERE: Final = ("foreign", "nondistributable")
 """Part of the media types of layers that registries do not hold (image-spec, "Non-Distributable
@@ -27,7 +26,7 @@ class SavedImage:
     """Configs and layers, each once."""
     manifests: tuple[Manifest, ...]
     """Children before the indexes that name them; the last one is the image."""
-    entries: tuple[Mapping[str, Any], ...] = ()
+    entries: tuple[Fields, ...] = ()
     """Descriptors, as JSON, for an index that lists it; for an index, its own entries."""
     left_out: str | None = None
     """A sentence for the reader if only a part of the index is pushed."""
@@ -39,7 +38,7 @@ class SavedImage:
         cls,
         manifests: Iterable[Manifest],
         *,
-        entries: Iterable[Mapping[str, Any]] = (),
+        entries: Iterable[Fields] = (),
         left_out: str | None = None,
         referrers: Referrers = NO_REFERRERS,
     ) -> Self:

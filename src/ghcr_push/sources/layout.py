@@ -4,13 +4,13 @@ The image-spec, "OCI Image Layout". Manifests are read at once, each verified by
 blobs are read in place, when a repository lacks them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
 from ghcr_push import media_types
-from ghcr_push.documents import as_list, json_object
+from ghcr_push.documents import Document, Fields, as_list, json_object
 from ghcr_push.failures import PushError
 from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
@@ -96,7 +96,7 @@ class Layout:
         raw = self._files.content("index.json", LARGEST_INDEX) or b""
         return relations_of(self._listed(json_object(raw) or {}, set(), 0))
 
-    def _listed(self, index: dict[str, Any], seen: set[Digest], depth: int) -> Iterator[Listed]:
+    def _listed(self, index: Document, seen: set[Digest], depth: int) -> Iterator[Listed]:
         """Yield the manifests of an index at any depth, skipping damaged ones."""
         for entry in as_list(index.get("manifests")) if depth <= _DEEPEST else ():
             try:
@@ -110,7 +110,7 @@ class Layout:
                 seen.add(named.digest)
                 yield from self._listed(document, seen, depth + 1)
 
-    def _entries(self, manifest: Manifest, contents: ImageGraph) -> Iterator[Mapping[str, Any]]:
+    def _entries(self, manifest: Manifest, contents: ImageGraph) -> Iterator[Fields]:
         """Yield descriptors for an index: those of an index one by one, nested ones flattened."""
         document = contents.documents[manifest.digest]
         if "manifests" in document:
@@ -160,7 +160,7 @@ class Layout:
         if version is not None and str(version).partition(".")[0] != _MAJOR:
             raise self._unusable(f"is a layout of version {version}; only {_MAJOR}.x is known")
 
-    def _entry(self, entry: Any) -> tuple[Descriptor, tuple[str, ...]]:
+    def _entry(self, entry: Any) -> tuple[Descriptor, tuple[str, ...]]:  # any JSON
         try:
             notes = entry.get("annotations") or {}
             names = tuple(str(notes[key]) for key in _NAMES if notes.get(key))
@@ -215,7 +215,7 @@ class Layout:
         if named is not None and named.size != len(raw):
             raise self._unusable(f"has {len(raw):,} bytes of {digest}, not {named.size:,}")
 
-    def _document(self, name: str, raw: bytes) -> dict[str, Any]:
+    def _document(self, name: str, raw: bytes) -> Document:
         document = json_object(raw)
         if document is None:
             raise self._unusable(f"has {name}, which is not a JSON object")
@@ -225,7 +225,7 @@ class Layout:
         return unusable(f"{self._title} {what}")
 
 
-def named_by(document: dict[str, Any]) -> tuple[list[Descriptor], list[Descriptor]]:
+def named_by(document: Document) -> tuple[list[Descriptor], list[Descriptor]]:
     """Return the manifests and blobs in a manifest or index; ``ValueError`` for others."""
     try:
         if "manifests" in document:
@@ -242,7 +242,7 @@ def path_of(digest: Digest) -> str:
     return f"blobs/{algorithm}/{encoded}"
 
 
-def _descriptor(entry: Any) -> Descriptor:
+def _descriptor(entry: Any) -> Descriptor:  # any JSON
     """Return what an entry describes, once all of it is of the types that the image-spec gives."""
     digest, media_type, size = str(entry["digest"]), entry["mediaType"], entry["size"]
     if not is_digest(digest) or digest.partition(":")[0] not in _ALGORITHMS:
@@ -257,13 +257,13 @@ def _descriptor(entry: Any) -> Descriptor:
     return Descriptor(media_type, Digest(digest), size)
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:  # of any JSON
     if not isinstance(value, list):
         raise TypeError(value)
     return value
 
 
-def _media_type(document: dict[str, Any], named: Descriptor | None) -> str:
+def _media_type(document: Document, named: Descriptor | None) -> str:
     """Return a manifest's media type, or its descriptor's, or the one its fields suggest."""
     media_type = document.get("mediaType") or (named.media_type if named else None)
     if isinstance(media_type, str) and media_type in _TYPES:

@@ -1,12 +1,13 @@
 """Several images or indexes as one index, such as those that the jobs of a matrix pushed."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 from ghcr_push import media_types
+from ghcr_push.documents import Fields
 from ghcr_push.model import Manifest, Referrers
 from ghcr_push.planning.annotations import Annotations
 from ghcr_push.pushing.ports import Blob, Reading
@@ -94,8 +95,8 @@ def _referrers(members: Sequence[SavedImage], manifests: Sequence[Manifest]) -> 
     return Referrers(tuple(dict.fromkeys(found)), "; ".join(filter(None, notices)) or None)
 
 
-def _distinct(entries: Iterable[Mapping[str, Any]], title: str) -> list[Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
+def _distinct(entries: Iterable[Fields], title: str) -> list[Fields]:
+    found: dict[str, Fields] = {}
     platforms: dict[str, str] = {}
     for entry in entries:
         digest, platform = str(entry["digest"]), _platform(entry)
@@ -109,9 +110,7 @@ def _distinct(entries: Iterable[Mapping[str, Any]], title: str) -> list[Mapping[
     return list(found.values())
 
 
-def _annotated(
-    entries: Sequence[Mapping[str, Any]], annotations: Annotations, title: str
-) -> list[Mapping[str, Any]]:
+def _annotated(entries: Sequence[Fields], annotations: Annotations, title: str) -> list[Fields]:
     """Return the entries with the annotations for their images."""
     images = [
         Child(Digest(entry["digest"]), platform_of(entry["platform"]))
@@ -130,7 +129,7 @@ def _annotated(
     ]
 
 
-def _platform(entry: Mapping[str, Any]) -> str:
+def _platform(entry: Fields) -> str:
     """Return the platform of an entry; empty for attestations and artifacts."""
     platform = entry.get("platform") or {}
     if platform.get("os") in {None, "unknown"}:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import chain
 
 from ghcr_push import media_types
-from ghcr_push.documents import as_dict
+from ghcr_push.documents import Document, as_dict
 from ghcr_push.model import Descriptor, Image, Manifest
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.references import Digest
@@ -21,7 +21,7 @@ from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.content import image_of
 from ghcr_push.sources.disk import DiskBlob
 from ghcr_push.sources.graph import REFERENCE_DIGEST
-from ghcr_push.sources.images import Document, SavedImage, blobs_of
+from ghcr_push.sources.images import SavedImage, blobs_of
 from ghcr_push.sources.spool import SpooledBlob
 
 

@@ -8,9 +8,9 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from ghcr_push.documents import as_dict, as_list
+from ghcr_push.documents import Fields, as_dict, as_list
 from ghcr_push.model import Manifest, Referrer, Referrers
 from ghcr_push.references import Digest, is_digest, referrers_tag
 from ghcr_push.sources.images import SavedImage
@@ -49,8 +49,8 @@ class Listed:
 
     digest: Digest
     names: tuple[str, ...]
-    annotations: Mapping[str, Any]
-    document: Mapping[str, Any]
+    annotations: Fields
+    document: Fields
 
 
 def relations_of(entries: Iterable[Listed]) -> Relations:
@@ -71,7 +71,7 @@ def relations_of(entries: Iterable[Listed]) -> Relations:
     return {subject: tuple(dict.fromkeys(each)) for subject, each in found.items()}
 
 
-def subject_of(document: Mapping[str, Any]) -> Digest | None:
+def subject_of(document: Fields) -> Digest | None:
     """Return the digest of a manifest's subject."""
     digest = str(as_dict(document.get("subject")).get("digest"))
     return Digest(digest) if is_digest(digest) else None
@@ -140,7 +140,7 @@ def gone(digests: Sequence[Digest]) -> str | None:
     )
 
 
-def entries_of(index: Manifest | None) -> list[Mapping[str, Any]]:
+def entries_of(index: Manifest | None) -> list[Fields]:
     """Return the descriptors in an index; none if it is not an index."""
     entries = as_list(index.document.get("manifests")) if index else ()
     return [

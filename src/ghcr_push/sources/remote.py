@@ -187,7 +187,7 @@ class _Fetched:
         content = self._contents.get(name)
         return self._sizes.get(name) if content is None else len(content)
 
-    def content(self, name: str, most: int = 0) -> bytes | None:  # noqa: ARG002 - bounded when fetched
+    def content(self, name: str, most: int = 0) -> bytes | None:  # noqa: ARG002 - they were bounded when fetched
         """Return the bytes of a manifest."""
         return self._contents.get(name)
 

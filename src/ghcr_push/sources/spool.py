@@ -226,7 +226,7 @@ class Spool:
             self._wait(stopping, lambda: self.room.may_begin(claim))
             self.room.begin(claim)
         try:
-            file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - the blob's
+            file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - the blob closes it
         except OSError as error:
             with self.freeing() as room:
                 room.drop(claim)

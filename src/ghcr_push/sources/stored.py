@@ -11,14 +11,14 @@ from types import MappingProxyType
 from typing import Final
 
 from ghcr_push import media_types
-from ghcr_push.documents import json_object
+from ghcr_push.documents import Document, json_object
 from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Manifest
 from ghcr_push.references import Digest, digest_of, is_digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import normal_name
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.graph import ImageGraph, chosen
-from ghcr_push.sources.images import Document, SavedImage, incomplete
+from ghcr_push.sources.images import SavedImage, incomplete
 from ghcr_push.sources.plain import compressed_layer, with_layers
 from ghcr_push.sources.spool import SpooledBlob
 from ghcr_push.sources.tarstream import Entry, TarStream

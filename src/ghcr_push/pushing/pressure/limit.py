@@ -142,7 +142,7 @@ class Limit:
     def accepted(self, write: Write) -> None:
         """Record that the registry accepted a write."""
 
-    def refused(self, write: Write) -> bool:  # noqa: ARG002 - of limits that change
+    def refused(self, _: Write) -> bool:
         """Record a sign of overload; return whether the limit is its cause, not the write."""
         return False
 
