@@ -123,7 +123,7 @@ def refusing_repository_not_asked(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("content_attempts_are_recorded")
 def content_retried_in_silence(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(TagPush, "tries_of_content", 0)
+    patch.setattr(TagPush, "content_attempt_number", 0)
 
 
 @FAULTS.caught_by("transfers_add_up")

@@ -277,7 +277,9 @@ def fail_fast_ignored(patch: pytest.MonkeyPatch) -> None:
 @FAULTS.caught_by("protected_tags_stay")
 def protected_look_skipped_on_retry(patch: pytest.MonkeyPatch) -> None:
     protected = vars(TagPush)["protected"].fget
-    patch.setattr(TagPush, "protected", property(lambda self: protected(self) and self.tries <= 1))
+    patch.setattr(
+        TagPush, "protected", property(lambda self: protected(self) and self.attempt_number <= 1)
+    )
 
 
 @FAULTS.caught_by("kept_tags_are_another_images")
@@ -317,7 +319,7 @@ def attempt_unrecorded(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("attempts_are_recorded")
 def retries_made_up(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(TagPush, "tries_of_content", 2)
+    patch.setattr(TagPush, "content_attempt_number", 2)
 
 
 @FAULTS.caught_by("deadlines_quote_the_last_failure")

@@ -224,7 +224,7 @@ class GroupPush:
             return self._context.classify(error, self._repository)
 
     def _content_push(self, seed: TagPush, content: SharedContent) -> ContentPush:
-        seed.content_log = seed.content_log or ContentLog(tries_before=seed.tries)
+        seed.content_log = seed.content_log or ContentLog(attempts_before=seed.attempt_number)
         units = Units(
             seed=seed.target,
             context=self._context,

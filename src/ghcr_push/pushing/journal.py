@@ -87,7 +87,7 @@ class Journal:
 class ContentLog:
     """The attempts for a group's content, and what its upload took so far."""
 
-    tries_before: int = 0
+    attempts_before: int = 0
     """Attempts of ``docker push`` before we uploaded the content."""
     units: list[Journal] = field(default_factory=list)
     transfer: TransferStats = field(default_factory=TransferStats)
@@ -103,7 +103,7 @@ class ContentLog:
         return tuple(sorted(attempts, key=lambda attempt: attempt.started))
 
     @property
-    def tries(self) -> int:
+    def attempt_number(self) -> int:
         """The largest number of attempts of any unit of the content."""
         return max((attempt.number for unit in self.units for attempt in unit.attempts), default=0)
 

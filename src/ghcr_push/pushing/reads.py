@@ -34,7 +34,7 @@ class Reader:
         self._repository = repository
 
     async def in_turn(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Wait for a place among the reads, then return the result of ``request``."""
+        """Wait for a slot for reads, then return the result of ``request``."""
         async with self._limiter.read() as slot:
             return await self.ask(request, slot)
 

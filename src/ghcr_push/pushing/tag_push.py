@@ -92,14 +92,15 @@ class TagPush:
         return self.target.reference.tag
 
     @property
-    def tries(self) -> int:
-        """Attempts so far, including the current one."""
+    def attempt_number(self) -> int:
+        """The number of its attempts so far, including the current one."""
         return self._journal.number
 
     @property
-    def tries_of_content(self) -> int:
-        """Attempts for the content that is uploaded with it."""
-        return self.content_log.tries_before + self.content_log.tries if self.content_log else 0
+    def content_attempt_number(self) -> int:
+        """The same for the content that is uploaded with it."""
+        log = self.content_log
+        return log.attempts_before + log.attempt_number if log else 0
 
     @property
     def tried(self) -> bool:
@@ -300,7 +301,7 @@ class TagPush:
         """Write once, in the slot; return how that failed, if it did."""
         self._journal.send(writer.step, slot.limit)
         self._tag_state.sends()
-        self._context.observer(Began(self.target, writer.step, self.tries, slot.limit))
+        self._context.observer(Began(self.target, writer.step, self.attempt_number, slot.limit))
         try:
             digest = await answered(
                 writer.send(self.target.reference, self._engine_said),
@@ -501,7 +502,7 @@ class TagPush:
             verified=tag_state.verified and good,
             may_have_landed=tag_state.in_doubt and not good,
             seed=self.seed,
-            retried=max(self.tries, self.tries_of_content) > 1,
+            retried=max(self.attempt_number, self.content_attempt_number) > 1,
             attempts=tuple(self._journal.attempts),
             content_attempts=self.content_log.attempts if self.content_log else (),
             failure=failure,

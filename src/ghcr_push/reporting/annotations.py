@@ -7,13 +7,13 @@ from enum import StrEnum
 from ghcr_push.model import Outcome, Result
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.phrases import (
+    attempts_text,
     cause,
     common_cause,
     count,
     retries_text,
     said,
     tried_again,
-    tries,
 )
 from ghcr_push.reporting.records import Report, TargetRecord, grouped
 
@@ -72,7 +72,7 @@ def _error(alike: Sequence[TargetRecord]) -> Annotation:
         )
     landed = " It may be there all the same." if first.may_have_landed else ""
     quote = clipped(visible(said(failure.message)), _LONGEST_QUOTE)
-    tried = f"{how_often}: " if (how_often := tries(first)) else ""
+    tried = f"{how_often}: " if (how_often := attempts_text(first)) else ""
     message = f"{tried}{quote} — {visible(failure.advice)}{landed}{named}"
     return Annotation(
         Level.ERROR, f"{what} not pushed: {cause(failure)}", clipped(message, LONGEST)

@@ -88,7 +88,7 @@ def common_cause(result: TargetRecord) -> tuple[str, ...]:
     return (cause(failure), failure.advice, str(result.may_have_landed)) if failure else ()
 
 
-def tries(result: TargetRecord) -> str:
+def attempts_text(result: TargetRecord) -> str:
     """Return how often a target was tried, such as ``1 attempt``, or why it was not."""
     if result.attempts:
         return count(len(result.attempts), "attempt")

@@ -10,13 +10,13 @@ from ghcr_push.reporting.escape import advice, clipped, code, escape, visible
 from ghcr_push.reporting.outputs import images
 from ghcr_push.reporting.phrases import (
     STEPS,
+    attempts_text,
     cause,
     count,
     planned_state,
     said,
     short,
     span,
-    tries,
 )
 from ghcr_push.reporting.records import Report, TargetRecord, grouped
 
@@ -333,7 +333,7 @@ def _attempt_name(attempt: AttemptRecord) -> str | None:
 
 def _tried(result: TargetRecord) -> str:
     """Return how often and how long a failed target was tried, and the failures."""
-    text = tries(result)
+    text = attempts_text(result)
     counted = result.attempts or result.content_attempts
     if len(counted) > 1:
         text += f" in {span(max(each.ended for each in counted) - counted[0].started)}"

@@ -7,6 +7,7 @@ from ghcr_push.model import Outcome
 from ghcr_push.reporting.escape import clipped, visible
 from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.phrases import (
+    attempts_text,
     cause,
     causes,
     common_cause,
@@ -17,7 +18,6 @@ from ghcr_push.reporting.phrases import (
     said,
     short,
     tally,
-    tries,
 )
 from ghcr_push.reporting.records import Report, TargetRecord, grouped
 from ghcr_push.reporting.referrers import referrers_of
@@ -61,7 +61,7 @@ def _failed_block(alike: list[TargetRecord]) -> Iterator[str]:
         return
     # content shared by several was tried with one of them
     content = [target for target in alike if target.content_attempts and not target.attempts]
-    tried = {tries(target) for target in content or alike}
+    tried = {attempts_text(target) for target in content or alike}
     how_often = f", {how}" if len(tried) == 1 and (how := tried.pop()) else ""
     landed = "; may have landed" if alike[0].may_have_landed else ""
     first, *others = dict.fromkeys(said(each.failure.message) for each in alike if each.failure)
