@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from ghcr_push.model import Group
-from ghcr_push.pushing import content_push
+from ghcr_push.pushing import blob_push
+from ghcr_push.pushing.blob_push import BlobPush
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.known_blobs import KnownBlobs
+from ghcr_push.pushing.manifest_push import ManifestPush
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.pushing.pressure import reachability
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
@@ -36,18 +38,18 @@ def lost_parts_not_looked_for(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("tags_name_complete_images")
 def tag_before_blobs(patch: pytest.MonkeyPatch) -> None:
-    async def bring(_: ContentPush, blob: Blob) -> None:
+    async def bring(_: BlobPush, blob: Blob) -> None:
         del blob
 
-    patch.setattr(ContentPush, "_upload_blob", bring)
+    patch.setattr(BlobPush, "push", bring)
 
 
 @FAULTS.caught_by("tags_name_complete_images")
 def tag_before_child_manifests(patch: pytest.MonkeyPatch) -> None:
-    async def bring_manifest(_: ContentPush, manifest: Any) -> None:
+    async def bring_manifest(_: ManifestPush, manifest: Any) -> None:
         del manifest
 
-    patch.setattr(ContentPush, "_put_missing", bring_manifest)
+    patch.setattr(ManifestPush, "_push_missing", bring_manifest)
 
 
 @FAULTS.caught_by("blobs_are_uploaded_once", skip=250)
@@ -57,24 +59,23 @@ def blob_sent_by_two_groups(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("blobs_are_uploaded_once")
 def blob_sent_without_a_look(patch: pytest.MonkeyPatch) -> None:
-    async def is_there(*_: Any) -> bool:
-        return False
+    async def look(*_: Any) -> None: ...
 
-    patch.setattr(ContentPush, "_is_there", is_there)
+    patch.setattr(BlobPush, "_look", look)
 
 
 @FAULTS.caught_by("everything_is_released")
 def blob_not_released(patch: pytest.MonkeyPatch) -> None:
-    bring = ContentPush._upload_blob
+    bring = BlobPush.push
 
-    async def keeping(self: ContentPush, blob: Any) -> None:
+    async def keeping(self: BlobPush, blob: Any) -> None:
         try:
             await bring(self, blob)
         except BaseException:
             patch.setattr(type(blob), "release", lambda *_: None)
             raise
 
-    patch.setattr(ContentPush, "_upload_blob", keeping)
+    patch.setattr(BlobPush, "push", keeping)
 
 
 @FAULTS.caught_by("space_is_bounded")
@@ -128,14 +129,13 @@ def content_retried_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("transfers_add_up")
 def blobs_counted_with_each_reading(patch: pytest.MonkeyPatch) -> None:
-    bring_missing = ContentPush._upload_missing
+    bring_missing = BlobPush._push_missing
 
-    async def forgetful(self: ContentPush, *args: Any) -> None:
+    async def forgetful(self: BlobPush, *args: Any) -> None:
         await bring_missing(self, *args)
-        for each in self._blobs.values():
-            each.done = False
+        self.done = False
 
-    patch.setattr(ContentPush, "_upload_missing", forgetful)
+    patch.setattr(BlobPush, "_push_missing", forgetful)
 
 
 @FAULTS.caught_by("nothing_is_begun_after_fail_fast", skip=290)
@@ -166,7 +166,7 @@ def blob_sent_again_at_once(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("blobs_are_looked_for_before_they_are_sent")
 def blob_not_looked_for_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(content_push, "LOOK_STAYS_TRUE", 1000.0)
+    patch.setattr(blob_push, "LOOK_STAYS_TRUE", 1000.0)
 
 
 @FAULTS.caught_by("blobs_are_mounted_from_where_they_are")

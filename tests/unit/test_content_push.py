@@ -25,7 +25,9 @@ from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.reads import LOOK_STAYS_TRUE
+from ghcr_push.pushing.registry_state import RegistryState
 from ghcr_push.pushing.units import Unit, Units
+from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, Repository, TagReference
 from ghcr_push.sources.content import FoundContent, Read
 
@@ -157,24 +159,22 @@ class Bench:
         """Upload the image to a repository; return the statistics."""
         log, target = ContentLog(), Target(TagReference(repository, "1"), Source("app"))
         content = FoundContent(image=Image(id=CONFIG, layers=1), read=cast("Read", self.world.read))
+        content_push = ContentPush(self.units(target, log), SharedContent(self.readings, content))
+        assert await content_push.push() == TOP
+        return log.transfer
 
-        async def no_refusal() -> None: ...
-
-        units = Units(
-            seed=target,
+    def units(self, seed: Target, log: ContentLog) -> Units:
+        return Units(
+            seed=seed,
             context=self.context,
-            limiter=self.limiter,
+            registry_state=RegistryState(
+                limiter=self.limiter,
+                known_blobs=self.known_blobs,
+                write_access=WriteAccess(self.context, self.limiter, may_ask=lambda: False),
+            ),
             may_begin=lambda: True,
             log=log,
         )
-        content_push = ContentPush(
-            units,
-            known_blobs=self.known_blobs,
-            content=SharedContent(self.readings, content),
-            refusal=no_refusal,
-        )
-        assert await content_push.push() == TOP
-        return log.transfer
 
 
 @asynccontextmanager
@@ -410,14 +410,7 @@ async def test_progress_counts_the_bytes_of_blobs_in_upload() -> None:
 async def test_a_cancelled_wait_is_kept_by_later_attempts() -> None:
     async with bench(World()) as on:
         target = Target(TagReference(APP, "1"), Source("app"))
-        units = Units(
-            seed=target,
-            context=on.context,
-            limiter=on.limiter,
-            may_begin=lambda: True,
-            log=ContentLog(),
-        )
-        unit, tried = Unit(units), list[float]()
+        unit, tried = Unit(on.units(target, ContentLog())), list[float]()
 
         async def attempt() -> None:
             tried.append(anyio.current_time())

@@ -15,13 +15,16 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Manifest, Source, Target
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.journal import ContentLog
+from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.limit import Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.referrers_tag import ReferrersTag, described, with_entries
+from ghcr_push.pushing.registry_state import RegistryState
 from ghcr_push.pushing.units import Units
+from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, Repository, TagReference, referrers_tag
 
 APP = Repository("ghcr.io", "acme/app")
@@ -110,8 +113,13 @@ async def add(world: World, seed: int, *manifests: Manifest) -> ContentLog:
         )
         limiter.outage.answered()
         target = Target(TagReference(APP, "1"), Source("app"))
+        state = RegistryState(
+            limiter=limiter,
+            known_blobs=KnownBlobs(context, limiter),
+            write_access=WriteAccess(context, limiter, may_ask=lambda: False),
+        )
         units = Units(
-            seed=target, context=context, limiter=limiter, may_begin=lambda: True, log=log
+            seed=target, context=context, registry_state=state, may_begin=lambda: True, log=log
         )
         tag = ReferrersTag(SUBJECT, units)
         try:

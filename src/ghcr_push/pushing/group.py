@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Final, TypeVar
 
 import anyio
@@ -14,18 +13,16 @@ from ghcr_push.pushing.context import NotStartedError, RunContext, ours
 from ghcr_push.pushing.events import Noticed, ReferrersBrought
 from ghcr_push.pushing.hindsight import REFUSED
 from ghcr_push.pushing.journal import ContentLog
-from ghcr_push.pushing.known_blobs import KnownBlobs
-from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.retry import AttemptError
 from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.referrers import ReferrerPush
+from ghcr_push.pushing.registry_state import RegistryState
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests, TagWriter
 from ghcr_push.pushing.together import ONLY_ENGINE, Together
 from ghcr_push.pushing.units import Units
 from ghcr_push.pushing.unknown_blobs import UnknownBlobs
-from ghcr_push.pushing.write_access import WriteAccess
 from ghcr_push.references import Digest, TagReference
 
 T = TypeVar("T")
@@ -74,15 +71,6 @@ class RunControl:
             if tag_push.result is None:
                 tag_push.fail(failure)
                 self.note_failure()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryState:
-    """The state shared by the groups of one registry."""
-
-    limiter: Limiter
-    known_blobs: KnownBlobs
-    write_access: WriteAccess
 
 
 class GroupPush:
@@ -228,16 +216,11 @@ class GroupPush:
         units = Units(
             seed=seed.target,
             context=self._context,
-            limiter=self._registry_state.limiter,
+            registry_state=self._registry_state,
             may_begin=lambda: seed.may_begin,
             log=seed.content_log,
         )
-        return ContentPush(
-            units,
-            known_blobs=self._registry_state.known_blobs,
-            content=content,
-            refusal=partial(self._write_access.refusal, self._repository),
-        )
+        return ContentPush(units, content)
 
     async def _may_move(self) -> bool:
         """Wait for the content of the whole run; False if no tag may be written."""

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Blob, Content, ImageManifests, Reading
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
+from ghcr_push.pushing.source_pause import SourcePause
 from ghcr_push.references import Digest, Repository
 
 READINGS_AT_ONCE: Final = 2
@@ -230,9 +231,13 @@ class Readings:
         """Those that wait for their turn or run, in the order of their requests."""
         self.receivers: set[Receiver] = set()
         """All participants of a reading, and all that hold blobs of one that has ended."""
-        self.no_reads_until: dict[str | SharedContent, float] = {}
-        """The time before which a source registry, or that of one content, is not to be read."""
+        self._source_pauses: dict[str, SourcePause] = {}
         self._changed = anyio.Event()
+
+    def source_pause(self, registry: str | None) -> SourcePause:
+        """Return the pause of a source registry, or a new one for another source."""
+        new = SourcePause(self.context)
+        return new if registry is None else self._source_pauses.setdefault(registry, new)
 
     async def read(self, reading: _Reading, content: Content) -> Exception | None:
         """Make one pass when its turn has come; meanwhile make sure that it blocks no other."""
@@ -288,12 +293,12 @@ class SharedContent:
 
     def __init__(self, readings: Readings, content: Content) -> None:
         self.image = content.image
+        self.source_pause = readings.source_pause(content.registry)
         self.referrers: SharedContent | None = None
         """Its referrers to copy, if there are any."""
         if content.referrers is not None:
             self.referrers = SharedContent(readings, content.referrers)
         self._content = content
-        self._read_from = content.registry or self
         self._readings = readings
         self._tries = Tries()
         self._undecided = set[Repository]()
@@ -301,25 +306,6 @@ class SharedContent:
         self._given_up: Exception | None = None
         """Why another attempt is pointless."""
         self._word = anyio.Event()
-
-    @property
-    def source_wait(self) -> float:
-        """Seconds for which its source registry must not be read yet."""
-        until = self._readings.no_reads_until.get(self._read_from, 0.0)
-        return max(0.0, until - self._readings.context.clock())
-
-    def delay_source(self, seconds: float) -> None:
-        """Read nothing from its source registry for so long, and no other content from there.
-
-        A wait that would pass the run's deadline is not recorded: this content gives up, and other
-        content sends its own request.
-        """
-        context = self._readings.context
-        if context.backoff.passes_deadline(seconds):
-            return
-        until = context.clock() + seconds
-        before = self._readings.no_reads_until.get(self._read_from, 0.0)
-        self._readings.no_reads_until[self._read_from] = max(before, until)
 
     def expect(self, repository: Repository) -> None:
         """Record that ``repository`` may need it and its referrers, and will report."""

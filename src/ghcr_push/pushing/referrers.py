@@ -65,7 +65,7 @@ class ReferrerPush:
 
         async def look(referrer: Referrer) -> None:
             for manifest in (referrer.manifest, *referrer.parts):
-                if not await self._content_push.has_manifest(manifest.digest):
+                if not await self._content_push.manifests.has(manifest.digest):
                     missing.update((manifest.digest, referrer.manifest.digest))
 
         await for_each(self._referrers, look)
@@ -91,7 +91,7 @@ class ReferrerPush:
         if not rest:
             return
         tag = ReferrersTag(subject, self._units)
-        async with self._content_push.known_blobs.lock(self._repository, subject):
+        async with self._units.registry_state.known_blobs.lock(self._repository, subject):
             await tag.add(rest)
 
     # -- cosign's tags ------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
 from ghcr_push.pushing.pressure.retry import AttemptError, Tries
 from ghcr_push.pushing.reads import Reader, answered
+from ghcr_push.pushing.registry_state import RegistryState
 from ghcr_push.references import Digest, Repository
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ class Units:
 
     seed: Target
     context: RunContext
-    limiter: Limiter
+    registry_state: RegistryState
     may_begin: Callable[[], bool]
     log: ContentLog
 
@@ -38,6 +39,11 @@ class Units:
     def repository(self) -> Repository:
         """The target repository."""
         return self.seed.reference.repository
+
+    @property
+    def limiter(self) -> Limiter:
+        """The limiter of its registry."""
+        return self.registry_state.limiter
 
     @property
     def reader(self) -> Reader:
@@ -136,6 +142,13 @@ class Unit:
         if not self._units.may_begin():
             raise NotStartedError
         self.record(failure)
+
+    def record_success(self) -> None:
+        """Record that the current attempt succeeded, if one failed before; if not, forget it."""
+        if self.journal.attempts:
+            self.record(None)
+        else:
+            self.journal.drop()
 
     def record(self, failure: Failure | None) -> None:
         """Record the current attempt, and that something was tried."""
