@@ -18,6 +18,7 @@ from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.referrers import ReferrerPush
 from ghcr_push.pushing.registry_state import RegistryState
+from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests, TagWriter
 from ghcr_push.pushing.together import ONLY_ENGINE, Together
@@ -249,9 +250,7 @@ class GroupPush:
                 named[tag_push] = digest
             self._learn(tag_push.result)
 
-        async with anyio.create_task_group() as tasks:
-            for tag_push in looking:
-                tasks.start_soon(look, tag_push)
+        await for_each(looking, look)
         return named
 
     async def _docker_push_first(self) -> Digest | None:
@@ -367,9 +366,7 @@ class GroupPush:
         await self._push_tags(tag_pushes, writer)
 
     async def _push_tags(self, tag_pushes: list[TagPush], writer: TagWriter) -> None:
-        async with anyio.create_task_group() as tasks:
-            for tag_push in tag_pushes:
-                tasks.start_soon(self._push_tag, tag_push, writer)
+        await for_each(tag_pushes, lambda each: self._push_tag(each, writer))
 
     async def _push_tag(self, tag_push: TagPush, writer: TagWriter) -> None:
         refusal = self._write_access.known_refusal(self._repository)

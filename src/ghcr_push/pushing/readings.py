@@ -65,6 +65,8 @@ class Receiver:
         self.gave_way = False
         self.participant = participant
         self._reading = reading
+        self.held: set[Blob] = set()
+        """The blobs that it took and did not return."""
         self._had: set[Digest] = set()
         self._blobs: deque[Blob] = deque()
         self._news = anyio.Event()
@@ -98,18 +100,18 @@ class Receiver:
 
     def done(self, blob: Blob) -> None:
         """Return a blob that was yielded."""
-        self._reading.give_back(self, blob)
+        self.held.remove(blob)
+        self._reading.release_unheld(blob)
 
     # -- for the reading ----------------------------------------------------------------------
 
-    def take(self, blob: Blob) -> bool:
-        """Take a blob to yield; return False if it had one with the same digest."""
-        if blob.digest in self._had:
-            return False
-        self._had.add(blob.digest)
-        self._blobs.append(blob)
-        self.wake()
-        return True
+    def take(self, blob: Blob) -> None:
+        """Take a blob to yield, unless it had one with the same digest."""
+        if blob.digest not in self._had:
+            self._had.add(blob.digest)
+            self.held.add(blob)
+            self._blobs.append(blob)
+            self.wake()
 
     def wake(self) -> None:
         """Check for news."""
@@ -119,7 +121,7 @@ class Receiver:
     @property
     def is_active(self) -> bool:
         """Whether it takes part in a current pass, or holds temporary space."""
-        return self._reading.begun or any(self in each for each in self._reading.held.values())
+        return self._reading.begun or bool(self.held)
 
     def give_way(self) -> None:
         """End its part in the reading."""
@@ -142,8 +144,8 @@ class _Reading:
         self.over = anyio.Event()
         self.receivers: list[Receiver] = []
         self._saved: Reading | None = None
-        self.held: dict[Blob, set[Receiver]] = {}
-        """The blobs that participants have and did not return."""
+        self._blobs: list[Blob] = []
+        """Those that were not released."""
 
     @property
     def leader(self) -> Receiver:
@@ -171,23 +173,21 @@ class _Reading:
     def join(self, receiver: Receiver) -> None:
         """Add ``receiver`` from now on, and give it the remaining blobs."""
         self.receivers.append(receiver)
-        for blob, holders in self.held.items():
-            if receiver.take(blob):
-                holders.add(receiver)
+        for blob in self._blobs:
+            receiver.take(blob)
 
     def leave(self, receiver: Receiver) -> None:
         """Remove ``receiver`` and take its blobs back; the last one ends the reading."""
         self.receivers.remove(receiver)
-        for blob in list(self.held):
-            self.give_back(receiver, blob)
+        for blob in list(self._blobs):
+            self.release_unheld(blob)
         if not self.receivers:
             self.scope.cancel()
 
-    def give_back(self, receiver: Receiver, blob: Blob) -> None:
-        """Record that ``receiver`` is done with ``blob``; the last one releases it."""
-        holders = self.held.get(blob, set())
-        holders.discard(receiver)
-        if not holders and self.held.pop(blob, None) is not None:
+    def release_unheld(self, blob: Blob) -> None:
+        """Release ``blob`` if no participant holds it any more."""
+        if not any(blob in receiver.held for receiver in self.receivers):
+            self._blobs.remove(blob)
             blob.release()
 
     async def read(self, content: Content) -> Exception | None:
@@ -210,10 +210,10 @@ class _Reading:
 
     def _give(self, blob: Blob) -> None:
         self.given.add(blob.digest)
-        if holders := {receiver for receiver in self.receivers if receiver.take(blob)}:
-            self.held[blob] = holders
-        else:
-            blob.release()
+        self._blobs.append(blob)
+        for receiver in self.receivers:
+            receiver.take(blob)
+        self.release_unheld(blob)
 
     def wake_all(self) -> None:
         """Make all participants check for news."""
@@ -294,10 +294,9 @@ class SharedContent:
     def __init__(self, readings: Readings, content: Content) -> None:
         self.image = content.image
         self.source_pause = readings.source_pause(content.registry)
-        self.referrers: SharedContent | None = None
+        referrers = content.referrers
+        self.referrers = SharedContent(readings, referrers) if referrers is not None else None
         """Its referrers to copy, if there are any."""
-        if content.referrers is not None:
-            self.referrers = SharedContent(readings, content.referrers)
         self._content = content
         self._readings = readings
         self._tries = Tries()
@@ -387,9 +386,8 @@ class SharedContent:
 
     async def _gather(self) -> None:
         """Wait for repositories that may need the image, as long as they keep reporting."""
-        word = True
-        while self._undecided and word:
-            word = False
-            with anyio.move_on_after(GATHERING):
+        while self._undecided:
+            with anyio.move_on_after(GATHERING) as silence:
                 await self._word.wait()
-                word = True
+            if silence.cancelled_caught:
+                return
