@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Self, cast
@@ -18,6 +18,7 @@ from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine, Registry
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.pushing.readings import Readings, SharedContent
+from ghcr_push.pushing.source_pause import SourcePause
 from ghcr_push.references import Digest, Repository
 from ghcr_push.sources.content import FoundContent, Read
 
@@ -379,3 +380,30 @@ async def test_a_reading_for_silent_registries_alone_comes_last() -> None:
         tasks.start_soon(healthy[2].receive, on.content("healthy 2"))
     assert on.engine.saves[-1] == "silent"
     assert silent.got == BLOBS
+
+
+@played
+async def test_a_wait_that_a_source_registry_asks_for_holds_for_all_content_from_there() -> None:
+    async with bench(ScriptedEngine()) as on:
+        one, same = (on.readings.source_pause("ghcr.io") for _ in range(2))
+        other, on_disk, in_engine = (
+            on.readings.source_pause(each) for each in ("quay.io", None, None)
+        )
+        one.extend(30.0)
+        same.extend(1.0)
+        on_disk.extend(5.0)
+        await anyio.sleep(2)
+        pauses = (one, same, other, on_disk, in_engine)
+        assert [each.seconds for each in pauses] == [28.0, 28.0, 0.0, 3.0, 0.0]
+        await anyio.sleep(40)
+        assert one.seconds == 0.0
+
+
+@played
+async def test_a_wait_of_a_source_that_would_pass_the_deadline_holds_for_nothing() -> None:
+    async with bench(ScriptedEngine()) as on:
+        context = on.readings.context
+        backoff = replace(context.backoff, deadline=anyio.current_time() + 10)
+        pause = SourcePause(replace(context, backoff=backoff))
+        pause.extend(11.0)
+        assert pause.seconds == 0.0
