@@ -1,14 +1,18 @@
 """Faults planted in the limiter: slots, holds and outages."""
 
+from contextlib import AbstractAsyncContextManager
+
 import anyio
 import pytest
 
-from ghcr_push.pushing.pressure import global_limit, limit, limiter, outage
+from ghcr_push.pushing.pressure import holds, limit, limiter, outage
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
+from ghcr_push.pushing.pressure.holds import Holds
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Write
-from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.limiter import Limiter, ReadSlot, Slot
+from ghcr_push.pushing.pressure.queues import Window
 from ghcr_push.pushing.pressure.retry import AttemptError
-from ghcr_push.pushing.pressure.window import Window
+from ghcr_push.pushing.pressure.timers import Timers
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import TagWriter
 from tests.simulation.planting import Faults
@@ -38,25 +42,24 @@ def ceiling_per_registry(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("slots_are_used")
 def reader_lets_none_in(patch: pytest.MonkeyPatch) -> None:
-    def leave(self: Limiter, line: global_limit.FifoQueue) -> None:
-        line.inside -= 1
-        if line is self._writes:
-            self.share.give_back()
+    reading = Limiter.read
 
-    patch.setattr(Limiter, "_leave", leave)
+    def read(self: Limiter) -> AbstractAsyncContextManager[ReadSlot]:
+        self.reads.left = lambda: None
+        return reading(self)
+
+    patch.setattr(Limiter, "read", read)
 
 
 @FAULTS.caught_by("slots_are_used")
 def one_looks_at_a_time(patch: pytest.MonkeyPatch) -> None:
     admit = Window.admit
-    patch.setattr(Window, "admit", lambda self: None if self._inside else admit(self))
+    patch.setattr(Window, "admit", lambda self: None if self.inside else admit(self))
 
 
 @FAULTS.caught_by("slots_are_used")
 def timer_forgotten(patch: pytest.MonkeyPatch) -> None:
-    async def never(self: Limiter, time: float) -> None: ...
-
-    patch.setattr(Limiter, "_admit_at", never)
+    patch.setattr(Timers, "wake_at", lambda *_: None)
 
 
 @FAULTS.caught_by("limit_is_obeyed")
@@ -72,7 +75,7 @@ def trials_side_by_side(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("limit_moves_for_a_reason")
 def limit_falls_for_a_refused_tag(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Limiter, "_is_pressure", lambda *_, **__: True)
+    patch.setattr(Slot, "_shows_overload", lambda *_, **__: True)
 
 
 @FAULTS.caught_by("limit_moves_for_a_reason")
@@ -113,19 +116,19 @@ def outage_hammered(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("holds_are_shared")
 def hold_not_shared(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Limiter, "hold", lambda *_: None)
+    patch.setattr(Holds, "hold", lambda *_: None)
 
 
 @FAULTS.caught_by("holds_are_shared", skip=130)
 def hold_too_short(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(limiter, "THROTTLE_FIRST", 20.0)
+    patch.setattr(holds, "THROTTLE_FIRST", 20.0)
 
 
 @FAULTS.caught_by("throttled_starts_are_spaced", skip=130)
 def starts_not_spaced(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(limiter, "SPACING_AFTER_THROTTLE", 0.0)
+    patch.setattr(holds, "SPACING_AFTER_THROTTLE", 0.0)
 
 
 @FAULTS.caught_by("holds_are_shared", skip=130)
 def hold_not_doubled(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(limiter, "THROTTLE_LAST", limiter.THROTTLE_FIRST)
+    patch.setattr(holds, "THROTTLE_LAST", holds.THROTTLE_FIRST)

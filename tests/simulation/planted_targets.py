@@ -14,6 +14,7 @@ from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.group import GroupPush, RunControl
 from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.pressure.limiter import Limiter
+from ghcr_push.pushing.pressure.outage import Outage
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
 from ghcr_push.pushing.run import PushRun
 from ghcr_push.pushing.tag_push import TagPush
@@ -190,7 +191,7 @@ def given_up_early(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("load_and_short_outages_lose_nothing")
 def outage_charged(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Limiter, "_counts", lambda _, failure: failure.counts)
+    patch.setattr(Outage, "counts", lambda _, failure: failure.counts)
 
 
 @FAULTS.caught_by("jitter_has_a_floor")

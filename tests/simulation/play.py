@@ -17,8 +17,9 @@ from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.events import Event, Held, LimitChanged
 from ghcr_push.pushing.ports import Content, Engine, Registry
 from ghcr_push.pushing.preflight import Preflight, Reach
-from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, TIMER_GRACE
+from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE
 from ghcr_push.pushing.pressure.retry import Backoff
+from ghcr_push.pushing.pressure.timers import TIMER_GRACE
 from ghcr_push.pushing.run import PushRun
 from ghcr_push.references import Repository
 from ghcr_push.sources.content import FoundContent, Read
@@ -239,27 +240,27 @@ def check_while_idle(queue: PushRun, played: Played) -> None:
     for name, limiter in (
         (name, registry_state.limiter) for name, registry_state in queue._registry_states.items()
     ):
-        traffic, inside = played.world.traffic[name], limiter._writes.inside
+        traffic, inside = played.world.traffic[name], limiter.writes.inside
         # a protected tag, and a blob whose last read is old, are read in their slots
-        spare = traffic.reads - limiter._reads.inside
+        spare = traffic.reads - limiter.reads.inside
         if not traffic.in_flight <= inside <= traffic.in_flight + spare:
             played.wrong_while_idle.append(
                 f"{inside} slots for {traffic.in_flight} writes at {now:.3f}"
             )
-        shut = max(limiter._closed_until, limiter._next_start, limiter.outage.next_probe)
+        shut = max(limiter.holds.until, limiter.write_pace.next_start, limiter.outage.next_probe)
         shut += played.start + TIMER_GRACE
         # if writes are spaced, none is admitted beside one that first reads in its slot
-        first = limiter._is_spaced and limiter._begun < inside
+        first = limiter.write_pace.spaced and limiter.write_pace.begun < inside
         allowed = 1 if limiter.outage.lasts or first else limiter.limit
         place = limiter.share.global_limit.has_slot_for(limiter.share)
         free = inside < allowed and place and now > shut
-        if limiter._writes.waiting and free and now < played.broken_off:
+        if limiter.writes.waiting and free and now < played.broken_off:
             played.wrong_while_idle.append(f"a free slot is not used at {now:.3f}")
-        near = limiter.window._inside < limiter._writers_soon and now > shut
+        near = limiter.window.inside < limiter._writers_soon and now > shut
         if limiter.window.waiting and near and now < played.broken_off:
             played.wrong_while_idle.append(f"no target near its turn reads its tag at {now:.3f}")
         reads = 1 if limiter.outage.lasts else READS_PER_WRITE * limiter.limit
-        closed = played.start + limiter._next_read + TIMER_GRACE
-        free = limiter._reads.inside < reads and now > closed
-        if limiter._reads.waiting and free and shut < now < played.broken_off:
+        closed = played.start + limiter.read_pace.next_start + TIMER_GRACE
+        free = limiter.reads.inside < reads and now > closed
+        if limiter.reads.waiting and free and shut < now < played.broken_off:
             played.wrong_while_idle.append(f"a free slot for a read is not used at {now:.3f}")

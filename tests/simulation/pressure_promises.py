@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
 from ghcr_push.model import Hold, Kind, LimitChange
-from ghcr_push.pushing.pressure.limiter import (
-    READS_PER_WRITE,
+from ghcr_push.pushing.pressure.holds import (
     SHARED_FROM,
-    SHORTEST,
     SPACING_AFTER_THROTTLE,
     THROTTLE_FIRST,
     THROTTLE_GROWTH,
     THROTTLE_LAST,
     THROTTLE_SPREAD,
 )
+from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE
 from ghcr_push.pushing.pressure.outage import (
     OUTAGE_AFTER,
     PROBE_FIRST,
     PROBE_LAST,
     SHARE_OF_SILENCE,
 )
+from ghcr_push.pushing.pressure.timers import SHORTEST
 from ghcr_push.pushing.reads import READ_TIMEOUT
 from tests.simulation.evidence import (
     HAIR,

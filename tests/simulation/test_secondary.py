@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from ghcr_push.model import Kind, Outcome
-from ghcr_push.pushing.pressure.limiter import (
+from ghcr_push.pushing.pressure.holds import (
     SPACING_AFTER_THROTTLE,
     THROTTLE_FIRST,
     THROTTLE_SPREAD,

@@ -382,7 +382,7 @@ async def test_a_hold_that_came_during_the_second_look_is_obeyed() -> None:
             tasks.start_soon(on.push)
             await anyio.sleep(LOOK_STAYS_TRUE * 3)
         await anyio.sleep(0.05)
-        on.limiter.hold(60, "the registry asked")
+        on.limiter.holds.hold(60, "the registry asked")
         await anyio.sleep(59)
         assert (world.of("look"), world.of("send")) == ([APP, APP], [])
         await anyio.sleep(10)

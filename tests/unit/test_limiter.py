@@ -25,20 +25,15 @@ from ghcr_push.pushing.events import (
     WentDown,
 )
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
-from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit
-from ghcr_push.pushing.pressure.limiter import (
-    LONGEST,
-    READS_PER_WRITE,
-    SHORTEST,
+from ghcr_push.pushing.pressure.holds import (
     SPACING_AFTER_THROTTLE,
     THROTTLE_FIRST,
     THROTTLE_GROWTH,
     THROTTLE_LAST,
     THROTTLE_SPREAD,
-    TIMER_GRACE,
-    Limiter,
-    Slot,
 )
+from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit
+from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, Limiter, Slot
 from ghcr_push.pushing.pressure.outage import (
     BLAME_UNIT_AFTER,
     OUTAGE_AFTER,
@@ -53,7 +48,7 @@ from ghcr_push.pushing.pressure.pacing import (
     PAUSE_FIRST,
     PAUSE_THROTTLED,
 )
-from ghcr_push.pushing.pressure.pauses import PROGRESS_EVERY
+from ghcr_push.pushing.pressure.timers import LONGEST, PROGRESS_EVERY, SHORTEST, TIMER_GRACE
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="", advice="", retryable=True, pressure=True)
 CUT_OFF = replace(BROKEN, kind=Kind.NETWORK, pressure=False)
@@ -283,7 +278,7 @@ async def test_only_a_second_secondary_limit_allows_longer_pauses() -> None:
             for _ in range(8):
                 await on.fail(await on.ask(limiter), SECONDARY)
                 await anyio.sleep(THROTTLE_LAST + THROTTLE_SPREAD + longest * LONGEST)
-            assert limiter._pace.pause == longest
+            assert limiter.write_pace.pause == longest
             await on.succeed(await on.ask(limiter))
             await anyio.sleep(longest * LONGEST)
 
@@ -426,7 +421,7 @@ def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
             for _ in range(60 if over else 1):
                 await anyio.sleep(LONGEST_PAUSES[1])
                 await on.succeed(await on.ask(limiter))
-            found = limiter._pace.pause
+            found = limiter.write_pace.pause
             assert bool(found) is not over
             for _ in range(OUTAGE_AFTER + 4):
                 await anyio.sleep(LONGEST_PAUSES[1])
@@ -434,7 +429,7 @@ def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
             assert limiter.outage.lasts
             await anyio.sleep(LONGEST_PAUSES[1])
             await on.succeed(await on.ask(limiter))
-            assert limiter._pace.pause <= found
+            assert limiter.write_pace.pause <= found
 
     trio.run(test, clock=MockClock(autojump_threshold=0))
 
@@ -533,7 +528,7 @@ async def test_a_long_outage_is_reported_while_it_lasts_and_at_its_end() -> None
 async def test_a_hold_is_reported_every_ten_seconds_and_at_its_end() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(1))
-        limiter.hold(25.0, "secondary-limit 403")
+        limiter.holds.hold(25.0, "secondary-limit 403")
         await anyio.sleep(40)
         waits = [event for event in on.events if isinstance(event, StillWaiting)]
         assert [round(each.left or 0) for each in waits] == [15, 5]
@@ -546,9 +541,9 @@ async def test_a_hold_is_reported_every_ten_seconds_and_at_its_end() -> None:
 async def test_a_hold_that_another_one_prolongs_has_one_end() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(1))
-        limiter.hold(5.0, "throttled 429")
+        limiter.holds.hold(5.0, "throttled 429")
         await anyio.sleep(3)
-        limiter.hold(5.0, "throttled 429")
+        limiter.holds.hold(5.0, "throttled 429")
         await anyio.sleep(10)
         assert sum(isinstance(event, Resumed) for event in on.events) == 1
         assert [hold.seconds for hold in on.holds] == [5.0, 5.0]
@@ -805,11 +800,11 @@ def test_no_slot_is_lost_and_none_is_given_twice(
                 await _take(step, on, limiter, writers)
                 inside = sum(writer.inside for writer in writers)
                 assert inside <= most
-                assert limiter._writes.inside == inside
+                assert limiter.writes.inside == inside
                 assert limiter.share.slots == inside
             await anyio.sleep(2 * THROTTLE_LAST)  # every hold and outage lets at least one in
             inside = sum(writer.inside for writer in writers)
-            assert inside > 0 or not limiter._writes.waiting
+            assert inside > 0 or not limiter.writes.waiting
 
     trio.run(walk, clock=MockClock(autojump_threshold=0))
 
@@ -821,7 +816,7 @@ async def _take(step: Turn, on: Bench, limiter: Limiter, writers: list[Writer]) 
     elif step.action == "sleep":
         await anyio.sleep(step.which)
     elif step.action == "hold":
-        limiter.hold(step.which / 10, "as events")
+        limiter.holds.hold(step.which / 10, "as events")
     elif step.action == "cancel" and writers:
         writer = writers[step.which % len(writers)]
         writer.cancelled.cancel()

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from ghcr_push.pushing.pressure.window import Window
+from ghcr_push.pushing.pressure.queues import Window
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ async def test_no_more_are_inside_than_may_be_and_first_come_is_first_served() -
 
     async def visit(number: int) -> None:
         nonlocal inside, most
-        async with window.open():
+        async with window.enter():
             order.append(number)
             inside += 1
             most = max(most, inside)
@@ -40,7 +40,7 @@ async def test_more_are_admitted_when_the_maximum_rises() -> None:
     leave = anyio.Event()
 
     async def stay(number: int) -> None:
-        async with window.open():
+        async with window.enter():
             begun.append(number)
             await leave.wait()
 
@@ -56,10 +56,10 @@ async def test_more_are_admitted_when_the_maximum_rises() -> None:
 
 async def test_a_cancelled_waiter_takes_no_slot() -> None:
     window = Window(lambda: 1)
-    async with window.open():
+    async with window.enter():
         with anyio.move_on_after(0):
-            async with window.open():
+            async with window.enter():
                 raise AssertionError("there is no room")
     with anyio.fail_after(1):
-        async with window.open():
+        async with window.enter():
             pass

@@ -59,7 +59,7 @@ def test_a_hold_that_begins_when_the_slot_is_given_is_obeyed() -> None:
                     asking.start_soon(access.refusal, APP)
                     await anyio.sleep(1.0)
                 # the slot is passed to the next waiter when it is left, and not used yet
-                limiter.hold(30.0, "throttled")
+                limiter.holds.hold(30.0, "throttled")
                 began = anyio.current_time()
             assert await access.refusal(APP) is None
             assert [at - began >= 30.0 for at in registry.at] == [True]

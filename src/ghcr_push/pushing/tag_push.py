@@ -208,7 +208,7 @@ class TagPush:
         queue.
         """
         async with AsyncExitStack() as window_entry:
-            await window_entry.enter_async_context(self._limiter.window.open())
+            await window_entry.enter_async_context(self._limiter.window.enter())
             if not self.may_begin:
                 raise NotStartedError
             self._journal.open(Step.LOOK, self._limiter.limit)

@@ -1,10 +1,7 @@
-"""The queue for one registry's slots, and the slots of all registries together."""
+"""The slots of all registries together."""
 
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-import anyio
+from dataclasses import dataclass
 
 
 class GlobalLimit:
@@ -86,26 +83,3 @@ class Share:
     def leave(self) -> None:
         """Release the share: other registries may use all slots."""
         self.global_limit.leave(self)
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """An entry of the queue; ``level`` is the number inside at its admission, itself included."""
-
-    admitted: anyio.Event = field(default_factory=anyio.Event)
-    level: int = 0
-
-
-@dataclass(slots=True)
-class FifoQueue:
-    """A first-in, first-out queue, and the number of those admitted."""
-
-    inside: int = 0
-    waiting: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
-
-    def admit(self) -> None:
-        """Admit the first in the queue."""
-        waiter, _ = self.waiting.popitem(last=False)
-        self.inside += 1
-        waiter.level = self.inside
-        waiter.admitted.set()

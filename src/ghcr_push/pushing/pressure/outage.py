@@ -1,10 +1,14 @@
 """Whether a registry is down, since when, when it is probed next, and whether it is given up."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+import anyio
 
 from ghcr_push.model import Failure
+from ghcr_push.pushing.events import Observer, Resumed, StillWaiting, WentDown
 from ghcr_push.pushing.pressure.reachability import LONGEST_SILENCE, SILENT, Reachability
+from ghcr_push.pushing.pressure.timers import PROGRESS_EVERY, Timers
 
 OUTAGE_AFTER = 3
 """Failures in a row, without a success, that are an outage rather than load."""
@@ -12,6 +16,9 @@ OUTAGE_AFTER = 3
 BLAME_UNIT_AFTER = LONGEST_SILENCE
 """Seconds without an accepted write after which the only failing unit is at fault itself: until
 then other clients may use all of the capacity (``docs/fleet.md``), or an outage may last."""
+
+OUTBREAK = 10.0
+"""Seconds within which the broken connection of a second unit is a sign of overload."""
 
 PROBE_FIRST, PROBE_LAST = 2.0, 11.0
 """Seconds between single probes in an outage, at least and at most."""
@@ -69,36 +76,54 @@ class FailureStreak:
         return self.failures >= OUTAGE_AFTER
 
 
+@dataclass(slots=True)
+class FailingUnits:
+    """Tells a unit that is at fault itself from a registry that is; times are the run's."""
+
+    failing: set[Hashable] = field(default_factory=set)
+    """Units that failed since the last accepted write."""
+    _passed_by: set[Hashable] = field(default_factory=set)
+    """Units that failed before the write of another unit was accepted."""
+    _last_accepted: float = float("-inf")
+    _last_broken: tuple[Hashable, float] | None = None
+    """The unit whose connection broke last, and when."""
+
+    @property
+    def blamed_from(self) -> float:
+        """The time from which a unit that fails alone is at fault, unless a write is accepted."""
+        return self._last_accepted + BLAME_UNIT_AFTER
+
+    def own_fault(self, now: float) -> bool:
+        """Return whether one unit keeps failing, and another's write was accepted since."""
+        alone = len(self.failing) == 1 and self.failing <= self._passed_by
+        return alone and now >= self.blamed_from
+
+    def accepted(self, unit: Hashable, now: float) -> None:
+        """Record that the registry accepted a write of ``unit``."""
+        self._last_accepted = now
+        self._passed_by |= self.failing - {unit}
+        self.failing.clear()
+
+    def broke(self, unit: Hashable, now: float) -> bool:
+        """Record a broken connection; return whether that of another unit broke just before."""
+        last, self._last_broken = self._last_broken, (unit, now)
+        return last is not None and last[0] != unit and now - last[1] <= OUTBREAK
+
+
 class Outage(Reachability):
-    """Decides from the requests to one registry whether it is down, and whether it answers at all.
+    """Decides whether one registry is down, and whether it answers at all, and reports outages."""
 
-    ``after`` returns when a pause of so many seconds, with jitter, is over; ``begins`` and ``ends``
-    are called when an outage begins and ends.
-    """
-
-    def __init__(
-        self,
-        registry: str,
-        clock: Callable[[], float],
-        after: Callable[[float], float],
-        begins: Callable[[Failure], object],
-        ends: Callable[[], object],
-    ) -> None:
-        super().__init__(registry, clock)
+    def __init__(self, registry: str, timers: Timers, observer: Observer) -> None:
+        super().__init__(registry, timers.clock)
         self.writes = FailureStreak()
         self.reads = FailureStreak()
+        self.units = FailingUnits()
         self.since: float | None = None
         """When the outage began; None if none is known."""
         self.next_probe = float("-inf")
         """The time of the next probe."""
-        self._after = after
-        self._begins = begins
-        self._ends = ends
-        self._failing: set[Hashable] = set()
-        """Units that failed since the last accepted write."""
-        self._passed_by: set[Hashable] = set()
-        """Units that failed before the write of another unit was accepted."""
-        self._last_accepted = float("-inf")
+        self._timers = timers
+        self._observer = observer
         self.last_failure: Failure | None = None
         """The last failure of a request that was the registry's, if there was one."""
 
@@ -111,20 +136,12 @@ class Outage(Reachability):
         """
         if self.given_up is not None:
             return False  # waiting requests are admitted, and find that it is given up
-        alone = len(self._failing) == 1 and self._failing <= self._passed_by
-        own_fault = alone and self.clock() >= self.unit_blamed_from
+        own_fault = self.units.own_fault(self.clock())
         return self.reads.lasting or (self.writes.lasting and not own_fault)
-
-    @property
-    def unit_blamed_from(self) -> float:
-        """The time from which a unit that fails alone is at fault, unless a write is accepted."""
-        return self._last_accepted + BLAME_UNIT_AFTER
 
     def write_accepted(self, unit: Hashable) -> None:
         """Record that the registry accepted a write of ``unit``."""
-        self._last_accepted = self.clock()
-        self._passed_by |= self._failing - {unit}
-        self._failing.clear()
+        self.units.accepted(unit, self.clock())
         self.writes.broken()
         self.answered()
 
@@ -134,7 +151,7 @@ class Outage(Reachability):
         ``in_flight`` is the number of other writes in flight; None if the limit never changes, so
         that others begin as soon as one ends.
         """
-        self._failing.add(unit)
+        self.units.failing.add(unit)
         if in_flight is None:
             self.writes.failed(order)
         else:
@@ -151,16 +168,30 @@ class Outage(Reachability):
         super().answered()
         self.reads.broken()
         if self.since is not None and not self.lasts:
+            lasted = self.clock() - self.since
             self.since, self.next_probe = None, float("-inf")
-            self._ends()
+            self._observer(Resumed(self.registry, lasted, outage=True))
 
-    def probe_failed(self, failure: Failure) -> None:
-        """Record that a request failed in the outage, and set the time of the next probe."""
+    def counts(self, failure: Failure) -> bool:
+        """Return whether a failure counts; in an outage it only sets the time of the next probe."""
+        if not self.lasts:
+            return failure.counts
         now = self.clock()
         if self.since is None:
             self.since = now
-            self._begins(failure)
+            self._observer(WentDown(self.registry, failure))
+            self._timers.tasks.start_soon(self._report, now)
+            if self.units.blamed_from > now:  # it may turn out to be one unit's own fault
+                self._timers.wake_at(self.units.blamed_from)
         if now >= self.next_probe:
             share = SHARE_OF_SILENCE if self.reads.lasting else SHARE_OF_REFUSALS
             wait = share * (now - self.since)
-            self.next_probe = self._after(min(max(wait, PROBE_FIRST), PROBE_LAST))
+            self.next_probe = self._timers.after(min(max(wait, PROBE_FIRST), PROBE_LAST))
+        return False
+
+    async def _report(self, since: float) -> None:
+        while True:
+            await anyio.sleep(PROGRESS_EVERY)
+            if self.since != since:
+                return
+            self._observer(StillWaiting(self.registry, self.clock() - since, None))

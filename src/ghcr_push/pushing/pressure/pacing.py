@@ -1,7 +1,16 @@
-"""The time between starts while a registry throttles its client: arithmetic only, no clock."""
+"""How many writes may be in flight, and how far apart reads and writes begin."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+
+from ghcr_push.model import Failure, Kind, LimitChange
+from ghcr_push.pushing.events import LimitChanged, Observer
+from ghcr_push.pushing.pressure.holds import Holds, reason_of
+from ghcr_push.pushing.pressure.limit import Limit, Write
+from ghcr_push.pushing.pressure.outage import FailureStreak
+from ghcr_push.pushing.pressure.timers import Timers
 
 PAUSE_FIRST, PAUSE_THROTTLED = 0.5, 5.0
 """Seconds between starts: first, and at least after a secondary limit."""
@@ -66,3 +75,125 @@ class Pacing:
         self._secondary_limits += not again
         self.refused()
         self.pause = max(self.pause, PAUSE_THROTTLED)
+
+
+class ReadPace:
+    """How far apart the reads of one registry begin."""
+
+    def __init__(self, timers: Timers) -> None:
+        self.next_start = float("-inf")
+        """The time until which no read may begin."""
+        self._pacing = Pacing(GAIN_OF_READS)
+        self._slowed_at = float("-inf")
+        self._timers = timers
+
+    def began(self) -> None:
+        """Record that a read begins now: the next one may have to wait."""
+        self.next_start = self._timers.after(self._pacing.pause)
+
+    def accepted(self) -> None:
+        """Record that a read was answered."""
+        self._pacing.accepted()
+
+    def throttled(self, began: float) -> None:
+        """Record a 429 to a read; those to reads that ``began`` before the last one say no more."""
+        if began >= self._slowed_at:
+            self._slowed_at = self._timers.clock()
+            self._pacing.refused()
+            self.began()
+
+
+class WritePace:
+    """How many writes to one registry may be in flight, and how far apart they begin."""
+
+    def __init__(
+        self, registry: str, limit: Limit, holds: Holds, timers: Timers, observer: Observer
+    ) -> None:
+        self._registry = registry
+        self.base_limit = limit
+        """The limit while there is no pause."""
+        self.next_start = float("-inf")
+        """The time until which no write may begin."""
+        self.begun = 0
+        """Slots in which the write has begun; in the others the tag is read again."""
+        self._pacing = Pacing(GAIN_OF_WRITES)
+        self._pause_before = 0.0
+        """The pause when the last failures in a row began."""
+        self._holds = holds
+        self._timers = timers
+        self._observer = observer
+
+    @property
+    def limit(self) -> int:
+        """Writes allowed in flight now; one while there is a pause between them."""
+        return 1 if self.pause else self.base_limit.value
+
+    @property
+    def pause(self) -> float:
+        """Seconds between starts because even one write at a time is too many; 0 if it is not."""
+        return self._pacing.pause
+
+    @property
+    def spaced(self) -> bool:
+        """Whether writes have to begin apart."""
+        return bool(self.pause or self._holds.spacing)
+
+    def began(self) -> None:
+        """Record that a write begins now: if writes are spaced, the next one has to wait."""
+        self.begun += 1
+        self._space()
+
+    def accepted(self, write: Write) -> None:
+        """Record that the registry accepted a write."""
+        with self._watching("writes succeed"):
+            self._pacing.accepted()
+            self.base_limit.accepted(write)
+
+    def refused(
+        self, write: Write, failure: Failure, streak: FailureStreak, *, alone: bool
+    ) -> bool:
+        """Record a sign of overload; return whether the limit is its cause, not the write.
+
+        ``streak`` includes this failure; ``alone``: no other write was in flight.
+        """
+        with self._watching(reason_of(failure)):
+            limit_too_high = self.base_limit.refused(write)
+            if not self.base_limit.fixed:
+                self._slow_down(failure, streak, alone=alone)
+        return limit_too_high
+
+    def throttled(self, failure: Failure) -> None:
+        """Begin again slowly after a secondary limit."""
+        with self._watching(reason_of(failure)):
+            self.base_limit.throttled()
+            if not self.base_limit.fixed:
+                self._pacing.throttled(again=self._holds.throttles > 1)
+
+    def _slow_down(self, failure: Failure, streak: FailureStreak, *, alone: bool) -> None:
+        """Write one at a time, with a pause, after a 429; lengthen the pause after a refusal.
+
+        Refusals without a 429 may be random faults, which no pause makes fewer. If no write is
+        accepted at all, that is an outage, whose probes are spaced separately.
+        """
+        begins = failure.kind is Kind.THROTTLED and not self.pause
+        if alone and streak.failures == 1:
+            self._pause_before = self.pause
+        if alone and streak.lasting:
+            self._pacing.pause = self._pause_before
+        elif begins or (alone and self.pause):
+            self._pacing.refused()
+        if self.pause:  # it begins now
+            self._space()
+
+    def _space(self) -> None:
+        self.next_start = self._timers.after(self.pause, self._holds.spacing)
+
+    @contextmanager
+    def _watching(self, reason: str) -> Iterator[None]:
+        """Report a change of the limit made inside."""
+        old = self.limit
+        yield
+        if self.limit != old:
+            now, registry = self._timers.clock(), self._registry
+            change = LimitChange(at=now, registry=registry, old=old, new=self.limit, reason=reason)
+            self._observer(LimitChanged(change))

@@ -1,0 +1,95 @@
+"""What a registry asked of its whole client: to wait, and to begin writes further apart."""
+
+import anyio
+
+from ghcr_push.model import Failure, Hold, Kind
+from ghcr_push.pushing.events import Held, Noticed, Observer, Resumed, StillWaiting
+from ghcr_push.pushing.pressure.timers import PROGRESS_EVERY, TIMER_GRACE, Timers
+
+SPACING_AFTER_THROTTLE = 1.0
+"""Seconds between starts after a secondary limit, for the rest of the run, as GitHub advises."""
+
+THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
+"""Seconds that a secondary limit holds the queue: at first, at most, and additional jitter."""
+
+THROTTLE_GROWTH = 1.5
+"""Factor of the next hold if the limit still lasts: exponential, as GitHub advises. With 2, a
+hundred runners in ``ghcr`` wait 4 % longer for the same end of it (``docs/fleet.md``)."""
+
+SHARED_FROM = 1.0
+"""Seconds from which the wait in a 429 holds the whole queue; shorter ones concern a burst."""
+
+
+class Holds:
+    """Holds the queue of one registry as that registry asks, and reports it."""
+
+    def __init__(self, registry: str, timers: Timers, observer: Observer) -> None:
+        self.until = float("-inf")
+        """The time until which nothing may start."""
+        self.spacing = 0.0
+        """Seconds between starts of writes, at least."""
+        self.throttles = 0
+        """Secondary limits since the last success."""
+        self._registry = registry
+        self._timers = timers
+        self._observer = observer
+
+    @property
+    def lasts(self) -> bool:
+        """Whether nothing may start now."""
+        return self._timers.clock() < self.until
+
+    def hold(self, seconds: float, reason: str) -> None:
+        """Let nothing start for ``seconds`` from now."""
+        now = self._timers.clock()
+        until = now + seconds
+        if until <= self.until:
+            return
+        self.until = until
+        self._observer(Held(Hold(at=now, registry=self._registry, seconds=seconds, reason=reason)))
+        self._timers.tasks.start_soon(self._report, now, until)
+        self._timers.wake_at(until)
+
+    def obey(self, began: float, failure: Failure) -> bool:
+        """Hold the queue as the registry asks; return whether that is a new secondary limit.
+
+        Requests that ``began`` before a hold do not prolong it.
+        """
+        asked = failure.asked_wait or 0.0
+        throttled = failure.holds and began >= self.until
+        if throttled:
+            floor = min(THROTTLE_FIRST * THROTTLE_GROWTH**self.throttles, THROTTLE_LAST)
+            self.throttles += 1
+            if not self.spacing:
+                sentence = "is rate limiting us: from now on writes begin seconds apart"
+                self._observer(Noticed(f"{self._registry} {sentence}"))
+            self.spacing = SPACING_AFTER_THROTTLE
+            asked = max(asked, floor) + self._timers.random.uniform(0, THROTTLE_SPREAD)
+        if failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
+            self.hold(asked, reason_of(failure))
+        return throttled
+
+    def counts(self, failure: Failure) -> bool:
+        """Return whether a hold counts: the first one concerns the whole client, not this unit."""
+        return failure.counts and self.throttles > 1
+
+    def write_accepted(self, began: float) -> None:
+        """Record that a write that ``began`` then was accepted, which ends a secondary limit."""
+        if began >= self.until:
+            self.throttles = 0
+
+    async def _report(self, began: float, until: float) -> None:
+        """Report the remaining time until the hold is over or another one has replaced it."""
+        clock = self._timers.clock
+        while (left := until - clock()) > 0:
+            await anyio.sleep(min(left, PROGRESS_EVERY) + TIMER_GRACE)
+            if self.until != until:
+                return
+            if (left := until - clock()) > 0:
+                self._observer(StillWaiting(self._registry, clock() - began, left))
+        self._observer(Resumed(self._registry, clock() - began, outage=False))
+
+
+def reason_of(failure: Failure) -> str:
+    """Return the name of a failure as the reason of a hold or of another limit."""
+    return f"{failure.kind} ({failure.status})" if failure.status else str(failure.kind)
