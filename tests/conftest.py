@@ -10,16 +10,16 @@ REAL = ("tests/e2e/", "tests/integration/")
 """The folders whose tests start engines, registries and processes, and look at the clock."""
 
 
-class RealTogether(LoadScopeScheduling):
-    """Gives one process all tests with real parts, and any process each of the others."""
+class RealByFolder(LoadScopeScheduling):
+    """Gives each folder with real parts to one process, and each other test to any process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "real" if nodeid.startswith(REAL) else nodeid
+        return next((folder for folder in REAL if nodeid.startswith(folder)), nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealTogether:
-    """Share the tests among the processes as `RealTogether` does."""
-    return RealTogether(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> RealByFolder:
+    """Share the tests among the processes as `RealByFolder` does."""
+    return RealByFolder(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
