@@ -25,7 +25,7 @@ from random import Random
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Burst, Limit, Write
-from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, FailureCount
 
 WRITE, REFUSAL, ATTEMPTS, INITIAL = 0.43, 0.2, 8, 0.5
 REFUSED = classify(ErrorInfo(origin=Origin.REGISTRY, message="", status=500))
@@ -155,7 +155,8 @@ def play(
     backoff = Backoff(
         initial=INITIAL, maximum=60.0, max_attempts=ATTEMPTS, random=random, clock=lambda: now
     )
-    queue, tries, faulty = deque(range(len(draws))), [Tries() for _ in draws], list(faults)
+    queue, faulty = deque(range(len(draws))), list(faults)
+    failures = [FailureCount() for _ in draws]
     events: list[tuple[float, int, int, Write | None, bool]] = []
     while queue or events:
         while queue and inside < limit.value + (limit.trial_due and len(queue) > limit.value):
@@ -179,11 +180,11 @@ def play(
         else:
             wasted += 1
             failed = AttemptError(REFUSED, counts=not limit.refused(ended))
-            tries[target].spend(failed)
+            failures[target].add(failed)
             spare = not queue and inside <= limit.value
-            wait = backoff.wait(failed, tries[target], spare=spare)
+            wait = backoff.wait(failed, failures[target], spare=spare)
             order += 1
-            if backoff.gives_up(failed, tries[target], wait):
+            if backoff.gives_up(failed, failures[target], wait):
                 lost += 1
             else:
                 heapq.heappush(events, (now + wait, order, target, None, False))

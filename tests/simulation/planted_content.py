@@ -14,7 +14,7 @@ from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.manifest_push import ManifestPush
 from ghcr_push.pushing.ports import Blob
 from ghcr_push.pushing.pressure import reachability
-from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, FailureCount
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush
 from ghcr_push.pushing.together import Together
@@ -190,9 +190,9 @@ def origin_asked_by_each_group(patch: pytest.MonkeyPatch) -> None:
 def refused_blob_tried_again(patch: pytest.MonkeyPatch) -> None:
     gives_up = Backoff.gives_up
 
-    def stubborn(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
+    def stubborn(self: Backoff, failed: AttemptError, count: FailureCount, wait: float) -> bool:
         again = AttemptError(replace(failed.failure, retryable=True), counts=failed.counts)
-        return gives_up(self, again, tries, wait)
+        return gives_up(self, again, count, wait)
 
     patch.setattr(Backoff, "gives_up", stubborn)
 

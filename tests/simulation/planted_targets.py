@@ -15,7 +15,7 @@ from ghcr_push.pushing.group import GroupPush, RunControl
 from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.outage import Outage
-from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, FailureCount
 from ghcr_push.pushing.run import PushRun
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter
@@ -71,7 +71,7 @@ def fault_sinks_the_group(patch: pytest.MonkeyPatch) -> None:
         try:
             await self._context.backoff.run(
                 lambda: self._attempt(writer),
-                self._tries,
+                self._failure_count,
                 self._before_wait,
                 lambda: False,
             )
@@ -156,9 +156,9 @@ def end_not_told(patch: pytest.MonkeyPatch) -> None:
 def permanent_retried(patch: pytest.MonkeyPatch) -> None:
     gives_up = Backoff.gives_up
 
-    def stubborn(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
+    def stubborn(self: Backoff, failed: AttemptError, count: FailureCount, wait: float) -> bool:
         again = AttemptError(replace(failed.failure, retryable=True), counts=failed.counts)
-        return gives_up(self, again, tries, wait)
+        return gives_up(self, again, count, wait)
 
     patch.setattr(Backoff, "gives_up", stubborn)
 
@@ -183,8 +183,8 @@ def caps_ignored(patch: pytest.MonkeyPatch) -> None:
 def given_up_early(patch: pytest.MonkeyPatch) -> None:
     gives_up = Backoff.gives_up
 
-    def early(self: Backoff, failed: AttemptError, tries: Tries, wait: float) -> bool:
-        return gives_up(self, failed, tries, wait) or tries.counted >= 2
+    def early(self: Backoff, failed: AttemptError, count: FailureCount, wait: float) -> bool:
+        return gives_up(self, failed, count, wait) or count.total >= 2
 
     patch.setattr(Backoff, "gives_up", early)
 
@@ -198,9 +198,9 @@ def outage_charged(patch: pytest.MonkeyPatch) -> None:
 def jitter_without_floor(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
 
-    def full(self: Backoff, failed: AttemptError, tries: Tries, *, spare: bool) -> float:
+    def full(self: Backoff, failed: AttemptError, count: FailureCount, *, spare: bool) -> float:
         asked = failed.failure.asked_wait or 0.0
-        return max(asked, self.random.random() * wait(self, failed, tries, spare=spare))
+        return max(asked, self.random.random() * wait(self, failed, count, spare=spare))
 
     patch.setattr(Backoff, "wait", full)
 
@@ -209,9 +209,11 @@ def jitter_without_floor(patch: pytest.MonkeyPatch) -> None:
 def wait_shorter_than_asked(patch: pytest.MonkeyPatch) -> None:
     wait = Backoff.wait
 
-    def impatient(self: Backoff, failed: AttemptError, tries: Tries, *, spare: bool) -> float:
+    def impatient(
+        self: Backoff, failed: AttemptError, count: FailureCount, *, spare: bool
+    ) -> float:
         unasked = AttemptError(replace(failed.failure, asked_wait=None), counts=failed.counts)
-        return wait(self, unasked, tries, spare=spare)
+        return wait(self, unasked, count, spare=spare)
 
     patch.setattr(Backoff, "wait", impatient)
 

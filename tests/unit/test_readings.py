@@ -16,7 +16,7 @@ from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Image, Kind, Manifest
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Engine, Registry
-from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, FailureCount
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.source_pause import SourcePause
 from ghcr_push.references import Digest, Repository
@@ -121,9 +121,9 @@ class Participant:
     def pass_begins(self) -> None:
         self.messages.append("begins")
 
-    def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
+    def pass_broke(self, failed: AttemptError, count: FailureCount, wait: float) -> None:
         self.messages.append(f"broke: {failed.failure.kind}")
-        assert tries.counted > 0
+        assert count.total > 0
         assert wait > 0
 
     async def receive(self, content: SharedContent) -> None:

@@ -20,7 +20,7 @@ from ghcr_push.pushing.pressure.retry import (
     SLOWER,
     AttemptError,
     Backoff,
-    Tries,
+    FailureCount,
 )
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="500", advice="", retryable=True, pressure=True)
@@ -40,11 +40,11 @@ def policy(
     )
 
 
-def counted(failed: AttemptError, times: int) -> Tries:
-    tries = Tries()
+def counted(failed: AttemptError, times: int) -> FailureCount:
+    count = FailureCount()
     for _ in range(times):
-        tries.spend(failed)
-    return tries
+        count.add(failed)
+    return count
 
 
 kinds = st.sampled_from([kind for kind in Kind if kind is not Kind.THROTTLED])
@@ -100,11 +100,11 @@ def test_consecutive_throttles_wait_longer_whether_or_not_they_count(
 
 def test_another_failure_between_ends_a_row_of_throttles() -> None:
     throttled = AttemptError(replace(THROTTLED, asked_wait=0.01), counts=False)
-    tries = counted(throttled, 5)
-    tries.spend(AttemptError(BROKEN, counts=True))
-    tries.spend(throttled)
+    count = counted(throttled, 5)
+    count.add(AttemptError(BROKEN, counts=True))
+    count.add(throttled)
 
-    assert policy().wait(throttled, tries) <= BURST_FLOOR + BURST_SPREAD
+    assert policy().wait(throttled, count) <= BURST_FLOOR + BURST_SPREAD
 
 
 def test_writes_wait_for_the_end_of_a_hold_before_their_slot() -> None:
@@ -133,11 +133,11 @@ def test_it_gives_up(failure: Failure, spent: bool, times: int, ends: bool) -> N
 
 
 def test_a_cap_counts_its_own_kind_only() -> None:
-    tries = counted(AttemptError(BROKEN, counts=True), 5)
+    count = counted(AttemptError(BROKEN, counts=True), 5)
     odd = AttemptError(replace(BROKEN, kind=Kind.UNKNOWN, cap=4), counts=True)
-    tries.spend(odd)
+    count.add(odd)
 
-    assert not policy().gives_up(odd, tries, 1.0)
+    assert not policy().gives_up(odd, count, 1.0)
 
 
 def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
@@ -178,7 +178,9 @@ def _run(
     async def run() -> AttemptError | None:
         backoff = replace(policy(attempts=attempts), clock=trio.current_time)
         try:
-            await backoff.run(attempt, Tries(), lambda _, wait: waits.append(wait), lambda: False)
+            await backoff.run(
+                attempt, FailureCount(), lambda _, wait: waits.append(wait), lambda: False
+            )
         except AttemptError as failed:
             return failed
         return None

@@ -15,7 +15,7 @@ from ghcr_push.pushing.context import NotStartedError
 from ghcr_push.pushing.events import ContentDone, ContentProgress, Noticed
 from ghcr_push.pushing.manifest_push import ManifestPush
 from ghcr_push.pushing.ports import Blob, ImageManifests
-from ghcr_push.pushing.pressure.retry import AttemptError, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, FailureCount
 from ghcr_push.pushing.readings import Receiver, SharedContent
 from ghcr_push.pushing.units import Unit, Units
 from ghcr_push.pushing.unknown_blobs import UnknownBlobs
@@ -189,13 +189,13 @@ class ContentPush:
         """Start to count an attempt."""
         self._passes.journal.send(Step.READ, self.units.limiter.limit)
 
-    def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
+    def pass_broke(self, failed: AttemptError, count: FailureCount, wait: float) -> None:
         """Record how the attempt failed, and the wait after it."""
         journal = self._passes.journal
         if journal.step is None:  # another repository started it and has left
             self.pass_begins()
         self._passes.record(failed.failure)
-        self._context.report_wait(self.units.seed, journal, failed, tries, wait)
+        self._context.report_wait(self.units.seed, journal, failed, count, wait)
 
     # -- progress ----------------------------------------------------------------------------
 

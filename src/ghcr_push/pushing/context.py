@@ -14,7 +14,7 @@ from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.ports import Engine, Registry, TagReader
 from ghcr_push.pushing.preflight import Reach
 from ghcr_push.pushing.pressure.reachability import NO_ANSWER
-from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, FailureCount
 from ghcr_push.references import Digest, Repository
 
 PROGRESS_EVERY: Final = 5.0
@@ -106,14 +106,14 @@ class RunContext:
         target: Target,
         journal: Journal,
         failed: AttemptError,
-        tries: Tries,
+        count: FailureCount,
         seconds: float,
         blob: Digest | None = None,
     ) -> None:
         """Record and report that the next attempt comes ``seconds`` after the failed one."""
         journal.waits(seconds)
         step = journal.attempts[-1].step
-        number, most = self.backoff.spent(failed.failure, tries)
+        number, most = self.backoff.spent(failed.failure, count)
         self.observer(Waiting(target, step, number, most, failed.failure, seconds, blob))
 
     def report_unreadable(self, repository: Repository, failure: Failure) -> None:

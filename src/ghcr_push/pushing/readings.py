@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Blob, Content, ImageManifests, Reading
-from ghcr_push.pushing.pressure.retry import AttemptError, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, FailureCount
 from ghcr_push.pushing.source_pause import SourcePause
 from ghcr_push.references import Digest, Repository
 
@@ -49,7 +49,7 @@ class Participant(Protocol):
     def pass_begins(self) -> None:
         """Learn that the image is read from its beginning; for one participant only."""
 
-    def pass_broke(self, failed: AttemptError, tries: Tries, wait: float) -> None:
+    def pass_broke(self, failed: AttemptError, count: FailureCount, wait: float) -> None:
         """Learn that the pass failed and the next comes after ``wait``; for one participant."""
 
 
@@ -299,7 +299,7 @@ class SharedContent:
         """Its referrers to copy, if there are any."""
         self._content = content
         self._readings = readings
-        self._tries = Tries()
+        self._failure_count = FailureCount()
         self._undecided = set[Repository]()
         self._reading: _Reading | None = None
         self._given_up: Exception | None = None
@@ -371,12 +371,12 @@ class SharedContent:
         """Wait as the policy says before another pass; raise ``error`` if there is none."""
         context = self._readings.context
         failed = AttemptError(context.classify(error, leader.repository), counts=True)
-        self._tries.spend(failed)
-        wait = context.backoff.wait(failed, self._tries)
-        if context.backoff.gives_up(failed, self._tries, wait):
+        self._failure_count.add(failed)
+        wait = context.backoff.wait(failed, self._failure_count)
+        if context.backoff.gives_up(failed, self._failure_count, wait):
             self._given_up = error
             raise error
-        leader.pass_broke(failed, self._tries, wait)
+        leader.pass_broke(failed, self._failure_count, wait)
         await anyio.sleep(wait)
 
     def _forget(self, reading: _Reading) -> None:

@@ -29,7 +29,7 @@ from ghcr_push.pushing.context import (
 from ghcr_push.pushing.events import Began, Ended, EngineSaid
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
-from ghcr_push.pushing.pressure.retry import AttemptError, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, FailureCount
 from ghcr_push.pushing.reads import LAG_PAUSES, LOOK_STAYS_TRUE, Reader, answered
 from ghcr_push.pushing.tag_state import TagState
 from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter, may_turn_out_to_be
@@ -72,7 +72,7 @@ class TagPush:
         self._context = context
         self._limiter = limiter
         self._may_start = may_start
-        self._tries = Tries()
+        self._failure_count = FailureCount()
         self._journal = Journal(context.clock)
         self._reader = Reader(context, limiter, self.repository)
         self._tag_state = TagState()
@@ -139,7 +139,7 @@ class TagPush:
         return await self._bring_to_outcome(
             lambda: self._context.backoff.run(
                 lambda: self._attempt(writer),
-                self._tries,
+                self._failure_count,
                 self._before_wait,
                 lambda: self._limiter.spare,
             )
@@ -158,11 +158,11 @@ class TagPush:
             except AttemptError as failed:
                 if failed.failure.tag_only:
                     raise
-                self._tries.spend(failed)
+                self._failure_count.add(failed)
                 wait = failed.failure.asked_wait or 0.0  # including a failure of the read-back
                 if failed.failure.retryable:
                     wait = self._context.backoff.wait(
-                        failed, self._tries, spare=self._limiter.spare
+                        failed, self._failure_count, spare=self._limiter.spare
                     )
                 self._before_wait(failed, wait)
                 await anyio.sleep(wait)
@@ -452,7 +452,7 @@ class TagPush:
     # -- the record -------------------------------------------------------------------------
 
     def _before_wait(self, failed: AttemptError, seconds: float) -> None:
-        self._context.report_wait(self.target, self._journal, failed, self._tries, seconds)
+        self._context.report_wait(self.target, self._journal, failed, self._failure_count, seconds)
 
     def _engine_said(self, lines: Sequence[str]) -> None:
         self._context.observer(EngineSaid(self.target, tuple(lines)))

@@ -10,7 +10,7 @@ from ghcr_push.model import Failure, Kind, Step, Target
 from ghcr_push.pushing.context import NotStartedError, RunContext, ours
 from ghcr_push.pushing.journal import ContentLog, Journal
 from ghcr_push.pushing.pressure.limiter import Limiter, Slot
-from ghcr_push.pushing.pressure.retry import AttemptError, Tries
+from ghcr_push.pushing.pressure.retry import AttemptError, FailureCount
 from ghcr_push.pushing.reads import Reader, answered
 from ghcr_push.pushing.registry_state import RegistryState
 from ghcr_push.references import Digest, Repository
@@ -58,7 +58,7 @@ class Unit:
         self.journal = Journal(units.context.clock)
         self._units = units
         self._blob = blob
-        self._tries = Tries()
+        self._failure_count = FailureCount()
         self._retried_from = float("-inf")
         """The time before which it is not retried, even if the waiting task was cancelled."""
         units.log.units.append(self.journal)
@@ -118,10 +118,12 @@ class Unit:
 
         def before_wait(failed: AttemptError, seconds: float) -> None:
             self._retried_from = context.clock() + seconds
-            context.report_wait(units.seed, self.journal, failed, self._tries, seconds, self._blob)
+            context.report_wait(
+                units.seed, self.journal, failed, self._failure_count, seconds, self._blob
+            )
 
         return await context.backoff.run(
-            attempt, self._tries, before_wait, lambda: units.limiter.spare
+            attempt, self._failure_count, before_wait, lambda: units.limiter.spare
         )
 
     async def read(self, step: Step, do: Callable[[], Awaitable[T]]) -> T:

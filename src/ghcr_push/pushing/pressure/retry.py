@@ -45,18 +45,19 @@ class AttemptError(Exception):
 
 
 @dataclass(slots=True)
-class Tries:
-    """What one unit has spent so far."""
+class FailureCount:
+    """How often one unit has failed so far."""
 
-    counted: int = 0
+    total: int = 0
+    """Failures that count as attempts."""
     by_kind: Counter[Kind] = field(default_factory=Counter)
     throttled: int = 0
     """Throttles in a row; they lengthen the wait even if they do not count as attempts."""
 
-    def spend(self, failed: AttemptError) -> None:
+    def add(self, failed: AttemptError) -> None:
         """Count a failed attempt."""
         self.by_kind[failed.failure.kind] += failed.counts
-        self.counted += failed.counts
+        self.total += failed.counts
         self.throttled = self.throttled + 1 if failed.failure.kind is Kind.THROTTLED else 0
 
 
@@ -74,7 +75,7 @@ class Backoff:
     clock: Callable[[], float] = anyio.current_time
     deadline: float = float("inf")
 
-    def wait(self, failed: AttemptError, tries: Tries, *, spare: bool = False) -> float:
+    def wait(self, failed: AttemptError, count: FailureCount, *, spare: bool = False) -> float:
         """Return the seconds before the unit asks for a slot again, at least as the registry asked.
 
         ``spare``: a slot is free, so the wait ends soon after its minimum.
@@ -84,13 +85,13 @@ class Backoff:
         if failure.holds:
             return 0.0  # the limiter holds all units, this one too
         if failure.kind is Kind.THROTTLED:
-            doubled = BURST_FLOOR * 2.0 ** min(tries.throttled - 1, BURST_DOUBLINGS)
+            doubled = BURST_FLOOR * 2.0 ** min(count.throttled - 1, BURST_DOUBLINGS)
             return max(asked, doubled) + self.random.uniform(0, BURST_SPREAD)
         if not failed.counts:
             return asked + self.random.uniform(0, MOMENT)
         first = self.initial * SLOWER.get(failure.kind, 1.0)
         # the exponent is bounded because 2.0**1024 overflows
-        grown = min(self.maximum, first * 2.0 ** min(tries.counted - 1, 32))
+        grown = min(self.maximum, first * 2.0 ** min(count.total - 1, 32))
         spread = grown / 2 * (HASTE if spare else 1.0)
         return max(asked, grown / 2) + self.random.uniform(0, spread)
 
@@ -98,25 +99,25 @@ class Backoff:
         """Return whether a wait from now on would end after the deadline."""
         return self.clock() + wait > self.deadline
 
-    def gives_up(self, failed: AttemptError, tries: Tries, wait: float) -> bool:
+    def gives_up(self, failed: AttemptError, count: FailureCount, wait: float) -> bool:
         """Return whether to give up: a permanent failure, the deadline, or too many attempts."""
         failure = failed.failure
         if not failure.retryable or self.passes_deadline(wait):
             return True
-        if failure.cap is not None and tries.by_kind[failure.kind] >= failure.cap:
+        if failure.cap is not None and count.by_kind[failure.kind] >= failure.cap:
             return True
-        return tries.counted >= self.max_attempts
+        return count.total >= self.max_attempts
 
-    def spent(self, failure: Failure, tries: Tries) -> tuple[int, int]:
+    def spent(self, failure: Failure, count: FailureCount) -> tuple[int, int]:
         """Return how many attempts have counted, and the maximum: of the kind if it has a cap."""
         if failure.cap is not None and failure.cap < self.max_attempts:
-            return tries.by_kind[failure.kind], failure.cap
-        return tries.counted, self.max_attempts
+            return count.by_kind[failure.kind], failure.cap
+        return count.total, self.max_attempts
 
     async def run(
         self,
         attempt: Callable[[], Awaitable[T]],
-        tries: Tries,
+        count: FailureCount,
         before_wait: Callable[[AttemptError, float], None],
         spare: Callable[[], bool],
     ) -> T:
@@ -127,11 +128,11 @@ class Backoff:
 
         def next_wait(state: RetryCallState) -> float:
             failed = _failure_of(state)
-            tries.spend(failed)
-            return self.wait(failed, tries, spare=spare())
+            count.add(failed)
+            return self.wait(failed, count, spare=spare())
 
         def stop(state: RetryCallState) -> bool:
-            return self.gives_up(_failure_of(state), tries, state.upcoming_sleep)
+            return self.gives_up(_failure_of(state), count, state.upcoming_sleep)
 
         def report(state: RetryCallState) -> None:
             before_wait(_failure_of(state), state.upcoming_sleep)
@@ -152,7 +153,7 @@ class Backoff:
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Retry as ``run`` does an attempt that needs no slot, without reporting its waits."""
-        return await self.run(attempt, Tries(), lambda *_: None, lambda: True)
+        return await self.run(attempt, FailureCount(), lambda *_: None, lambda: True)
 
 
 def _failure_of(state: RetryCallState) -> AttemptError:
