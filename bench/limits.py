@@ -70,7 +70,7 @@ class Aimd(Limit):
     def throttled(self) -> None:
         self.value = 1
 
-    def left(self, write: Write) -> None:  # noqa: ARG002 - the protocol's
+    def finished(self, _: Write) -> None:
         self.inside -= 1
 
 

@@ -1,6 +1,7 @@
-"""The minimum times of a push, as the benchmarks compute them."""
+"""What benchmarks compute: the minimum times of a push, and the writes that rival limits count."""
 
 import pytest
+from bench.limits import Aimd, Remembering
 from bench.push.conditions import CONDITIONS
 from tests.support.front import Step
 
@@ -24,3 +25,11 @@ def test_each_failed_write_is_made_once_more(failed: dict[Step, int], more: floa
 def test_an_outage_holds_back_what_had_not_begun() -> None:
     # 0.7 s of uploads, one round of eight before 1 s, twelve tags after the outage's end
     assert CONDITIONS["outage"].bound == pytest.approx(31 + 2 * 0.4)
+
+
+@pytest.mark.parametrize("rule", [Aimd, Remembering])
+def test_a_rival_limit_counts_only_writes_in_flight(rule: type[Aimd]) -> None:
+    limit = rule(4)
+    first, _ = limit.began(), limit.began()
+    limit.finished(first)
+    assert limit.inside == 1
