@@ -10,6 +10,8 @@ from ghcr_push.pushing.pressure.retry import (
     BURST_DOUBLINGS,
     BURST_FLOOR,
     BURST_SPREAD,
+    HASTE,
+    HASTY_RETRIES,
     MOMENT,
     SLOWER,
 )
@@ -166,7 +168,10 @@ def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) 
         return 0.0  # the whole queue is held instead
     if failure.kind is Kind.THROTTLED:
         return max(asked, BURST_FLOOR * 2.0 ** min(throttled - 1, BURST_DOUBLINGS))
-    return max(asked, _grown(played, failure, spent) / 2) if spent else asked
+    if not spent:
+        return asked
+    hasty = spent <= HASTY_RETRIES and failure.kind not in SLOWER
+    return max(asked, _grown(played, failure, spent) / 2 * (HASTE if hasty else 1.0))
 
 
 def longest_wait(played: Played, failure: Failure, failures: int) -> float:

@@ -16,6 +16,7 @@ from ghcr_push.pushing.pressure.retry import (
     BURST_FLOOR,
     BURST_SPREAD,
     HASTE,
+    HASTY_RETRIES,
     MOMENT,
     SLOWER,
     AttemptError,
@@ -25,6 +26,13 @@ from ghcr_push.pushing.pressure.retry import (
 
 BROKEN = Failure(kind=Kind.SERVER_ERROR, message="500", advice="", retryable=True, pressure=True)
 THROTTLED = replace(BROKEN, kind=Kind.THROTTLED, counts=False)
+
+
+class Least(Random):
+    """Draws the least of each range."""
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002
+        return a
 
 
 def policy(
@@ -64,17 +72,28 @@ def test_a_charged_failure_waits_longer_each_time_with_a_floor(
     assert least <= wait <= least + grown / 2
 
 
-@given(asked=waits, times=st.integers(1, 9), seed=st.integers(0, 50))
-def test_a_wait_ends_soon_after_its_floor_where_a_slot_is_spare(
-    asked: float | None, times: int, seed: int
+@given(kind=kinds, asked=waits, times=st.integers(1, 9), seed=st.integers(0, 50))
+def test_the_first_waits_are_shorter_where_a_slot_is_spare(
+    kind: Kind, asked: float | None, times: int, seed: int
 ) -> None:
-    failed = AttemptError(replace(BROKEN, asked_wait=asked), counts=True)
+    failed = AttemptError(replace(BROKEN, kind=kind, asked_wait=asked), counts=True)
 
     wait = policy(seed=seed).wait(failed, counted(failed, times), spare=True)
 
-    floor = min(60.0, 2.0 * 2.0 ** (times - 1)) / 2
-    least = max(asked or 0.0, floor)
-    assert least <= wait <= least + HASTE * floor
+    grown = min(60.0, 2.0 * SLOWER.get(kind, 1.0) * 2.0 ** (times - 1))
+    if times <= HASTY_RETRIES and kind not in SLOWER:
+        grown *= HASTE
+    least = max(asked or 0.0, grown / 2)
+    assert least <= wait <= least + grown / 2
+
+
+def test_eight_attempts_last_half_a_minute_also_where_a_slot_is_spare() -> None:
+    failed = AttemptError(BROKEN, counts=True)
+    shortest = Backoff(initial=0.5, maximum=60.0, max_attempts=8, random=Least())
+
+    waits = [shortest.wait(failed, counted(failed, times), spare=True) for times in range(1, 8)]
+
+    assert sum(waits) >= 30
 
 
 @given(asked=waits, times=st.integers(1, 5))

@@ -21,8 +21,11 @@ T = TypeVar("T")
 MOMENT = 0.5
 """Upper end, in seconds, of the wait after a refusal that cost no attempt."""
 
-HASTE = 0.25
-"""Share of the jitter that is kept while a slot is free and no write waits for it."""
+HASTE, HASTY_RETRIES = 0.25, 3
+"""Share of the wait that is kept while a slot is free and no write waits for it, and for how many
+failures of a unit. Such a wait is idle time, and up to three failures may be chance (docs/pressure.md).
+Later waits keep their length, so that eight attempts last half a minute or more.
+"""
 
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
 """Seconds to wait out a burst limiter, whose own hints are milliseconds; jitter; growth to 32 s."""
@@ -78,7 +81,7 @@ class Backoff:
     def wait(self, failed: AttemptError, count: FailureCount, *, spare: bool = False) -> float:
         """Return the seconds before the unit asks for a slot again, at least as the registry asked.
 
-        ``spare``: a slot is free, so the wait ends soon after its minimum.
+        ``spare``: a slot is free and no write waits for it, so the first waits are shorter.
         """
         failure = failed.failure
         asked = failure.asked_wait or 0.0
@@ -92,8 +95,9 @@ class Backoff:
         first = self.initial * SLOWER.get(failure.kind, 1.0)
         # the exponent is bounded because 2.0**1024 overflows
         grown = min(self.maximum, first * 2.0 ** min(count.total - 1, 32))
-        spread = grown / 2 * (HASTE if spare else 1.0)
-        return max(asked, grown / 2) + self.random.uniform(0, spread)
+        if spare and count.total <= HASTY_RETRIES and failure.kind not in SLOWER:
+            grown *= HASTE
+        return max(asked, grown / 2) + self.random.uniform(0, grown / 2)
 
     def passes_deadline(self, wait: float) -> bool:
         """Return whether a wait from now on would end after the deadline."""
