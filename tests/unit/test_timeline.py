@@ -184,9 +184,9 @@ def test_ticks_are_distinguishable(last: float, axis: str) -> None:
 
 def test_an_outage_has_a_row_without_uploads() -> None:
     drawn = gantt(STORIES["outage"]())
-    row = r"section ghcr.io down\n    down 20 s :crit, down0x0, \S+ 00:00:00.119, 20129ms"
+    row = r"section ghcr.io down\n    down 20 s :crit, down0x0, \S+ \S+, (19|20)\d{3}ms"
     assert re.search(row, drawn)
-    assert re.search(r"    layers :2000-01-01 00:00:21", drawn)
+    assert re.search(r"    layers :2000-01-01 00:00:2\d", drawn)
 
 
 def test_an_outage_reaches_through_all_rows_where_styles_are_obeyed() -> None:

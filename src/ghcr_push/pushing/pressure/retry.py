@@ -23,8 +23,8 @@ MOMENT = 0.5
 
 HASTE, HASTY_RETRIES = 0.25, 3
 """Share of the wait that is kept while a slot is free and no write waits for it, and for how many
-failures of a unit. Such a wait is idle time, and up to three failures may be chance (docs/pressure.md).
-Later waits keep their length, so that eight attempts last half a minute or more.
+failures of a unit. Such a wait is idle time, and up to three failures may be chance
+(``docs/pressure.md``). Later waits keep their length, so that eight attempts last half a minute.
 """
 
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
