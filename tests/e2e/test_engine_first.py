@@ -8,7 +8,7 @@ from tests.support.outcomes import outcomes, prove
 from tests.support.registry import Registry
 from tests.support.runner import Job
 
-from ghcr_push.pushing.group import QUICKER_FROM
+from ghcr_push.pushing.engine_first import QUICKER_FROM
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.support.loadable import Loadable, archive_of_index, file, layer_of
 from tests.support.outcomes import held
 from tests.support.registry import Registry
 
-import ghcr_push.pushing.group
+import ghcr_push.pushing.engine_first
 from ghcr_push import push
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.model import Step as OurStep
@@ -66,7 +66,7 @@ def _environment(engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def test_several_platforms_but_not_all_are_refused_and_nothing_is_published(
     pulled: Pull, front: Front, registry: Registry, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
-    monkeypatch.setattr(ghcr_push.pushing.group, "QUICKER_FROM", SIZES[size])
+    monkeypatch.setattr(ghcr_push.pushing.engine_first, "QUICKER_FROM", SIZES[size])
     source, target = pulled("amd64", "arm64"), f"{front.address}/acme/{token_hex(4)}:1"
     [result] = push([target], source=source).targets
     assert result.outcome is Outcome.FAILED
@@ -83,7 +83,7 @@ def test_the_only_available_platform_is_pushed_and_reported_for_any_size(
 ) -> None:
     source, digests = pulled("amd64"), set()
     for large in SIZES.values():
-        monkeypatch.setattr(ghcr_push.pushing.group, "QUICKER_FROM", large)
+        monkeypatch.setattr(ghcr_push.pushing.engine_first, "QUICKER_FROM", large)
         with running_front(registry.address) as front:
             target = f"{front.address}/acme/{token_hex(4)}:1"
             report = push([target], source=source)

@@ -10,7 +10,7 @@ from tests.support.docker import Says
 from tests.support.loadable import Loadable
 from tests.support.saved import digest_of, tar
 
-import ghcr_push.pushing.group
+import ghcr_push.pushing.engine_first
 
 LARGE = 3000
 """Bytes from which an image is a large one in these tests."""
@@ -20,7 +20,7 @@ SIZES = {"small": LARGE // 10, "large": LARGE}
 
 @pytest.fixture(autouse=True)
 def _large_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ghcr_push.pushing.group, "QUICKER_FROM", LARGE)
+    monkeypatch.setattr(ghcr_push.pushing.engine_first, "QUICKER_FROM", LARGE)
 
 
 @contextmanager

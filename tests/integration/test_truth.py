@@ -194,7 +194,7 @@ OTHER = digest_of(b"another platform")
 def test_another_digest_than_the_engines_own_is_not_silently_accepted(
     tmp_path: Path, transport: str, noticed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ghcr_push.pushing.group.QUICKER_FROM", 1)
+    monkeypatch.setattr("ghcr_push.pushing.engine_first.QUICKER_FROM", 1)
     says = Says(asked="image push *", out=f"1: digest: {OTHER} size: 500\n".encode())
     with running_world(tmp_path, says=[says], store="containerd") as world:
         end = world.push("acme/app:1", transport=transport, verify="false")

@@ -11,12 +11,13 @@ from ghcr_push.failures import PushError
 from ghcr_push.model import Failure, Kind, Outcome, TargetResult
 from ghcr_push.pushing import context, tag_push
 from ghcr_push.pushing.context import RunContext, ours
-from ghcr_push.pushing.group import GroupPush, RunControl
+from ghcr_push.pushing.group import GroupPush
 from ghcr_push.pushing.journal import Journal
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.pressure.outage import Outage
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff, FailureCount
 from ghcr_push.pushing.run import PushRun
+from ghcr_push.pushing.run_control import RunControl
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, TagWriter
 from ghcr_push.references import Repository

@@ -7,7 +7,7 @@ from random import Random
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.model import Group, Image, Kind, Plan, Source, Target
-from ghcr_push.pushing.group import QUICKER_FROM
+from ghcr_push.pushing.engine_first import QUICKER_FROM
 from ghcr_push.references import Digest, Repository, TagReference
 
 DIRECT = 1_000_000

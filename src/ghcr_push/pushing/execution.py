@@ -15,8 +15,8 @@ from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import OnProtected, Settings, Transport
 from ghcr_push.pushing.context import PROGRESS_EVERY, RunContext, internal, ours
 from ghcr_push.pushing.dry_run import DryRun
+from ghcr_push.pushing.engine_first import engine_is_quicker
 from ghcr_push.pushing.events import Noticed, Observer, Planned
-from ghcr_push.pushing.group import engine_is_quicker
 from ghcr_push.pushing.ports import Content, Engine, Registry, Sources
 from ghcr_push.pushing.preflight import Preflight, Reach
 from ghcr_push.pushing.pressure.retry import Backoff

@@ -1,15 +1,16 @@
 """One group: its content is uploaded, by us or by docker push, then its tags are written."""
 
 from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import anyio
 
 from ghcr_push.failures import Origin, PushError
-from ghcr_push.model import Failure, Group, Image, Kind, Manifest, Outcome, TargetResult
+from ghcr_push.model import Failure, Group, Kind, Manifest, Outcome, TargetResult
 from ghcr_push.pushing.content_push import ContentPush
 from ghcr_push.pushing.context import NotStartedError, RunContext, ours
+from ghcr_push.pushing.engine_first import engine_is_quicker
 from ghcr_push.pushing.events import Noticed, ReferrersBrought
 from ghcr_push.pushing.hindsight import REFUSED
 from ghcr_push.pushing.journal import ContentLog
@@ -18,60 +19,20 @@ from ghcr_push.pushing.readings import SharedContent
 from ghcr_push.pushing.reads import Reader
 from ghcr_push.pushing.referrers import ReferrerPush
 from ghcr_push.pushing.registry_state import RegistryState
+from ghcr_push.pushing.run_control import RunControl
 from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.tag_writers import ByDockerPush, ByManifestPut, Manifests, TagWriter
-from ghcr_push.pushing.together import ONLY_ENGINE, Together
+from ghcr_push.pushing.together import ONLY_ENGINE
 from ghcr_push.pushing.units import Units
 from ghcr_push.pushing.unknown_blobs import UnknownBlobs
 from ghcr_push.references import Digest, TagReference
 
 T = TypeVar("T")
 
-QUICKER_FROM: Final = 32 << 20
-"""Bytes of an image from which ``docker push`` is faster for a containerd store.
-
-That store exports 50 MB/s, in reads of 32 KiB each, and pushes 180 MB/s (``bench/one_image.py``).
-"""
-
-
 _OUT_OF_REACH: Final = (
     "only the Docker Engine reaches the registry, and it pushes only complete images of its own"
 )
-
-
-def engine_is_quicker(image: Image) -> bool:
-    """Return whether the engine pushes the image faster than it exports it.
-
-    Of an index with missing platforms, newer engines push one under the tag of all.
-    """
-    there = image.in_engine and image.has_all_platforms is not False and image.digest is not None
-    return there and image.size >= QUICKER_FROM
-
-
-@dataclass(slots=True, kw_only=True)
-class RunControl:
-    """Whether a run starts work that was not tried yet."""
-
-    fail_fast: bool
-    together: Together
-    cancelled: bool = False
-    failing_fast: bool = False
-
-    def may_start(self) -> bool:
-        """Return whether untried targets may still be tried."""
-        return not (self.cancelled or self.failing_fast or self.together.refusal)
-
-    def note_failure(self) -> None:
-        """Record that a target failed permanently."""
-        self.failing_fast = self.fail_fast
-
-    def fail_all(self, tag_pushes: Iterable[TagPush], failure: Failure) -> None:
-        """End all of ``tag_pushes`` that have no result with ``failure``."""
-        for tag_push in tag_pushes:
-            if tag_push.result is None:
-                tag_push.fail(failure)
-                self.note_failure()
 
 
 class GroupPush:

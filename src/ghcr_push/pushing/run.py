@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 from ghcr_push.model import Failure, Group, Kind, Plan, Source, TargetResult
 from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.events import Noticed
-from ghcr_push.pushing.group import GroupPush, RunControl
+from ghcr_push.pushing.group import GroupPush
 from ghcr_push.pushing.hindsight import out_of_time, with_hindsight
 from ghcr_push.pushing.known_blobs import KnownBlobs
 from ghcr_push.pushing.ports import Content
@@ -18,6 +18,7 @@ from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit
 from ghcr_push.pushing.pressure.limiter import Limiter
 from ghcr_push.pushing.readings import Readings, SharedContent
 from ghcr_push.pushing.registry_state import RegistryState
+from ghcr_push.pushing.run_control import RunControl
 from ghcr_push.pushing.tag_push import TagPush
 from ghcr_push.pushing.together import Together
 from ghcr_push.pushing.write_access import WriteAccess
