@@ -448,7 +448,7 @@ def test_a_permanently_refused_run_has_no_picture() -> None:
 
 def test_the_headline_says_that_a_registry_was_down_and_what_it_answered() -> None:
     line = headline(STORIES["outage"]())
-    assert line == "## ✅ 5 of 5 tags pushed in 25.5 s: ghcr.io was down for the first 20 s (503)"
+    assert line == "## ✅ 5 of 5 tags pushed in 25.4 s: ghcr.io was down for the first 20 s (503)"
     assert "\n1 tag was retried: 9 \N{MULTIPLICATION SIGN} server-error (503)" in summary(
         STORIES["outage"]()
     )

@@ -41,6 +41,9 @@ _MOST_LINES = 6
 _MOST_DETAILS = 3_000
 _MOST_EVENTS = 8
 
+_SHORTEST = 0.05
+"""Seconds below which equal failures in a row count as one moment."""
+
 _MILLISECONDS = 0.005
 """Seconds by which rounded times may differ."""
 
@@ -83,7 +86,9 @@ def skipped(report: Report, room: ByteBudget) -> str:
 def retried(report: Report, room: ByteBudget) -> str:
     """Return the targets that landed after retries, with the causes and waits."""
     results = [result for result in report.landed if result.retried]
-    return _by_repository("🔁 Pushed after retries", results, (_DIGEST, _BEFORE, _RETRIED), room)
+    layers = any(result.retried_layers and len(result.attempts) <= 1 for result in results)
+    title = f"🔁 Pushed after retries{' of the tag or its layers' if layers else ''}"
+    return _by_repository(title, results, (_DIGEST, _BEFORE, _RETRIED), room)
 
 
 def landed(report: Report, room: ByteBudget) -> str:
@@ -307,8 +312,9 @@ def _event(name: str, tried: Sequence[AttemptRecord], result: TargetRecord) -> s
     if len(tried) == 1:
         wait = _waited(tried[0], result)
         return f"{escape(name)}, waited {span(wait)}" if wait else escape(name)
-    over = span(tried[-1].ended - tried[0].started)
-    return f"{len(tried)} \N{MULTIPLICATION SIGN} {escape(name)} over {over}"
+    seconds = tried[-1].ended - tried[0].started
+    over = f" over {span(seconds)}" if seconds >= _SHORTEST else ""
+    return f"{len(tried)} \N{MULTIPLICATION SIGN} {escape(name)}{over}"
 
 
 def _waited(attempt: AttemptRecord, result: TargetRecord) -> float:
