@@ -43,6 +43,7 @@ class Bytes:
     """A blob in memory; its chunks break off once at ``breaks_at``."""
 
     def __init__(self, seed: str, size: int = 3_000_000, breaks_at: int | None = None) -> None:
+        self.registry = None
         self.content = Random(seed).randbytes(size)
         self.digest = Digest(f"sha256:{hashlib.sha256(self.content).hexdigest()}")
         self.size = size

@@ -118,6 +118,7 @@ class Bytes:
 
     def __init__(self, content: bytes, breaks_at: int | None = None) -> None:
         self.content = content
+        self.registry = None
         self.digest = digest_of(content)
         self.size = len(content)
         self.breaks_at = breaks_at

@@ -50,6 +50,13 @@ def source() -> Iterator[Front]:
         yield front
 
 
+@pytest.fixture
+def other() -> Iterator[Front]:
+    """Yield a front before another registry, which is empty."""
+    with running_registry() as registry, running_front(registry.address) as front:
+        yield front
+
+
 def fill(
     front: Front, name: str = "acme/base", *, seed: int = 7, large: int = LARGE
 ) -> Mapping[str, bytes]:
@@ -73,6 +80,13 @@ def fill(
     made.index(*children)
     made.uploaded(f"{front.address}/{name}", "1")
     return {digest_of(each): each for each in layers}
+
+
+def child(front: Front, name: str, architecture: str) -> str:
+    """Return the digest of the image for a platform in the index that `fill` made."""
+    index = json.loads(raw(front, name, "1"))
+    found = [e for e in index["manifests"] if e["platform"]["architecture"] == architecture]
+    return str(found[0]["digest"])
 
 
 def push(tmp_path: Path, *options: str) -> tuple[int, dict[str, Any]]:
@@ -324,6 +338,35 @@ def test_the_wait_that_a_source_asks_for_is_kept_by_its_other_images(
     assert refused.status == 429
     assert {entry.repository for entry in others} == {"acme/one", "acme/two"}
     assert min(entry.t for entry in others) >= refused.t + 1
+
+
+def test_the_wait_that_a_source_asks_for_holds_for_its_part_of_an_index_of_two_registries(
+    source: Front, other: Front, front: Front, tmp_path: Path
+) -> None:
+    """Let one of the sources throttle the first request for a layer; the other need not wait."""
+    layer = next(iter(fill(source, "acme/one", seed=20, large=50_000)))
+    fill(source, "acme/two", seed=21, large=50_000)
+    fill(other, "acme/three", seed=22, large=50_000)
+    source.reset()
+    other.reset()
+    throttled = oci_error(429, "TOOMANYREQUESTS", "slow down", {"Retry-After": "2"})
+    match = on(Step.BLOB_GET, repository="acme/one", reference=layer)
+    source.set(Behaviour(rules=(Rule(match=match, answer=throttled, first=1),)))
+    one = f"docker://{source.address}/acme/one@{child(source, 'acme/one', 'amd64')}"
+    two = f"docker://{source.address}/acme/two:1"
+    three = f"docker://{other.address}/acme/three@{child(other, 'acme/three', 'arm64')}"
+    lines = [
+        f"{one} + {three} => {front.address}/acme/index:1",
+        f"{two} => {front.address}/acme/two:1",
+    ]
+    status, report = push(tmp_path, "--tags", "\n".join(lines), "--max-parallel", "1")
+    assert status == 0, report
+    reads = [e for e in source.log() if e.step is Step.BLOB_GET]
+    (refused,) = (e for e in reads if e.status == 429)
+    assert {e.repository for e in reads if e.t >= refused.t + 2} == {"acme/one", "acme/two"}
+    assert not [e for e in reads if refused.t < e.t < refused.t + 2]
+    others = [e.t for e in other.log() if e.step is Step.BLOB_GET]
+    assert max(others) - min(others) < 2, "the other registry's layers waited too"
 
 
 def test_a_wait_beyond_the_deadline_delays_no_other_image_of_the_source(

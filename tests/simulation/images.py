@@ -86,6 +86,7 @@ class BlobOut:
     size: int
     space: Space
     released: bool = False
+    registry: None = None
 
     def release(self) -> None:
         """Free the space; safe to repeat."""

@@ -48,6 +48,7 @@ class Blob:
 
     digest: Digest
     size: int = 100
+    registry: str | None = "quay.io"
 
     def release(self) -> None: ...
 

@@ -73,6 +73,7 @@ class Content:
 
     content: bytes
     digest: Digest
+    registry: None = None
 
     @property
     def size(self) -> int:

@@ -160,7 +160,7 @@ class ContentPush:
         if self._wanted is not None and blob.digest not in self._wanted:
             return
         if blob.digest not in self._blobs:
-            pause = self._content.source_pause
+            pause = self._content.source_pause(blob.registry)
             self._blobs[blob.digest] = BlobPush(blob.digest, blob.size, self.units, pause)
         await self._blobs[blob.digest].push(blob)
 

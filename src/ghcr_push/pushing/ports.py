@@ -22,6 +22,10 @@ class Blob(Protocol):
     def size(self) -> int:
         """Its size in bytes."""
 
+    @property
+    def registry(self) -> str | None:
+        """The registry that it is read from; None if it lies on this machine."""
+
     def chunks(self, start: int = 0) -> AsyncIterator[bytes]:
         """Yield the bytes from ``start`` on, any number of times."""
 
@@ -80,10 +84,6 @@ class Content(Protocol):
     @property
     def image(self) -> Image:
         """What is known of it before it is read."""
-
-    @property
-    def registry(self) -> str | None:
-        """The registry that it is read from; None if there is none, or more than one."""
 
     @property
     def referrers(self) -> "Content | None":

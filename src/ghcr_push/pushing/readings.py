@@ -231,13 +231,12 @@ class Readings:
         """Those that wait for their turn or run, in the order of their requests."""
         self.receivers: set[Receiver] = set()
         """All participants of a reading, and all that hold blobs of one that has ended."""
-        self._source_pauses: dict[str, SourcePause] = {}
+        self._source_pauses: dict[str | None, SourcePause] = {}
         self._changed = anyio.Event()
 
     def source_pause(self, registry: str | None) -> SourcePause:
-        """Return the pause of a source registry, or a new one for another source."""
-        new = SourcePause(self.context)
-        return new if registry is None else self._source_pauses.setdefault(registry, new)
+        """Return the pause of a source registry; of no effect for blobs on this machine (None)."""
+        return self._source_pauses.setdefault(registry, SourcePause(self.context))
 
     async def read(self, reading: _Reading, content: Content) -> Exception | None:
         """Make one pass when its turn has come; meanwhile make sure that it blocks no other."""
@@ -293,7 +292,7 @@ class SharedContent:
 
     def __init__(self, readings: Readings, content: Content) -> None:
         self.image = content.image
-        self.source_pause = readings.source_pause(content.registry)
+        self.source_pause = readings.source_pause
         referrers = content.referrers
         self.referrers = SharedContent(readings, referrers) if referrers is not None else None
         """Its referrers to copy, if there are any."""

@@ -1,4 +1,4 @@
-"""Waits that a source registry asks for, kept by all content that is read from there."""
+"""Waits that a source registry asks for, kept by all blobs that are read from there."""
 
 from ghcr_push.pushing.context import RunContext
 

@@ -23,8 +23,6 @@ class FoundContent:
     read: Read
     referrers: "FoundContent | None" = None
     """Its referrers, if they are to be copied."""
-    registry: str | None = None
-    """The registry that it is read from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,23 +37,16 @@ class KnownContent(FoundContent):
         saved: SavedImage,
         read: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
         read_referrers: Callable[[SavedImage], AbstractAsyncContextManager[Reading]] | None = None,
-        registry: str | None = None,
     ) -> "KnownContent":
         """Return ``saved`` as content; ``read_referrers`` (``read``) reads its referrers."""
         referrers: FoundContent | None = None
         if saved.referrers.found:
             found = as_content(saved.referrers)
             referrers = FoundContent(
-                image=image_of(found),
-                read=partial(read_referrers or read, found),
-                registry=registry,
+                image=image_of(found), read=partial(read_referrers or read, found)
             )
         return cls(
-            image=image_of(saved),
-            read=partial(read, saved),
-            referrers=referrers,
-            registry=registry,
-            saved=saved,
+            image=image_of(saved), read=partial(read, saved), referrers=referrers, saved=saved
         )
 
 

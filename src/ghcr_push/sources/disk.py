@@ -111,6 +111,8 @@ class DiskBlob:
     that no damaged blob is ever uploaded completely.
     """
 
+    registry = None
+
     def __init__(self, digest: Digest, extent: Extent) -> None:
         self.digest = digest
         self.size = extent.size

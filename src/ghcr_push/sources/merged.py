@@ -23,13 +23,11 @@ def merged_content(
     members: Sequence[KnownContent], title: str, annotations: Annotations
 ) -> KnownContent:
     """Return one index of all ``members``, read one after the other; raises like ``merged``."""
-    registries = {each.registry for each in members}
     referring = [each.referrers for each in members if each.referrers is not None]
     return KnownContent.of(
         merged([member.saved for member in members], title, annotations),
         partial(_chained, members),
         partial(_chained, referring),
-        registry=registries.pop() if len(registries) == 1 else None,
     )
 
 

@@ -89,11 +89,7 @@ class RegistrySources:
         def ready(each: SavedImage) -> Ready:
             return Ready(each, [RemoteBlob(self._reader, location, blob) for blob in each.blobs])
 
-        return KnownContent.of(
-            saved,
-            lambda each: nullcontext(ready(each)),
-            registry=location.repository.registry,
-        )
+        return KnownContent.of(saved, lambda each: nullcontext(ready(each)))
 
 
 class _Fetched:
@@ -260,6 +256,7 @@ class RemoteBlob:
     ) -> None:
         self.digest = named.digest
         self.size = named.size
+        self.registry = location.repository.registry
         self._reader = reader
         self._location = location
 

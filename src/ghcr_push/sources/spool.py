@@ -41,6 +41,8 @@ class SpooledBlob:
     ``diff_id`` is the digest of a layer's uncompressed bytes, if we compressed it.
     """
 
+    registry = None
+
     def __init__(
         self, spool: "Spool", file: IO[bytes], digest: Digest, size: int, diff_id: Digest | None
     ) -> None:
