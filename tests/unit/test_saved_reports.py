@@ -186,7 +186,8 @@ def test_one_cancelled_job_does_not_make_all_of_them_cancelled() -> None:
 
 
 def test_dashboards_see_how_long_a_registry_was_down() -> None:
-    assert re.search(r"^ghcr_push_down_seconds (19|20)\.\d+$", to_openmetrics(outage()), re.MULTILINE)
+    metrics = to_openmetrics(outage())
+    assert re.search(r"^ghcr_push_down_seconds (19|20)\.\d+$", metrics, re.MULTILINE)
 
 
 @pytest.mark.parametrize("form", ["markdown", "html"])

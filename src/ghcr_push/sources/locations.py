@@ -16,6 +16,7 @@ from ghcr_push.planning.locations import (
 from ghcr_push.pushing.context import classify_read_error
 from ghcr_push.pushing.ports import Content, Sources
 from ghcr_push.pushing.pressure.retry import AttemptError
+from ghcr_push.pushing.side_by_side import for_each
 from ghcr_push.sources.content import FoundContent, KnownContent
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.disk_sources import DiskSources
@@ -75,10 +76,14 @@ class SourcesByLocation:
                 return await self._merged(location)
 
     async def _merged(self, location: MergedLocation) -> FoundContent:
-        members: list[KnownContent] = []
-        for place in location.members:
+        found: dict[Location, KnownContent] = {}
+
+        async def find(place: Location) -> None:
             member = await self._find(place)
             if not isinstance(member, KnownContent):
                 raise unusable(f"{place} has no digest before it is read")
-            members.append(member)
+            found[place] = member
+
+        await for_each(location.members, find)
+        members = [found[place] for place in location.members]
         return merged_content(members, str(location), self._annotations)

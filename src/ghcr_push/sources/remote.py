@@ -29,7 +29,7 @@ MOST_MANIFESTS: Final = 1_000
 """Maximum number of manifests of a source; platforms and attestations make a few dozen."""
 
 ASKED_AT_ONCE: Final = 8
-"""Maximum number of parallel requests in a search for referrers."""
+"""Maximum number of parallel requests for the manifests of a source."""
 
 MOST_BYTES: Final = 64 << 20
 """Bytes of all its manifests, which are kept in memory; most have some thousands each."""
@@ -104,6 +104,7 @@ class _Fetched:
         """Of all manifests."""
         self._contents: dict[str, bytes] = {}
         self._sizes: dict[str, int] = {}
+        self._slots = anyio.CapacityLimiter(ASKED_AT_ONCE)
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -144,7 +145,8 @@ class _Fetched:
     async def _read(self, request: Callable[[], Awaitable[T]]) -> T:
         async def attempt() -> T:
             try:
-                return await request()
+                async with self._slots:
+                    return await request()
             except PushError as error:
                 failure = classify(of_source(error, str(self._location)).evidence)
                 raise AttemptError(failure, counts=True) from error
@@ -153,11 +155,15 @@ class _Fetched:
 
     async def add(self, manifest: Manifest) -> list[Digest]:
         """Add a manifest or index, and fetch and add all its children; return their digests."""
-        added, waiting = [manifest.digest], self._add(manifest)
-        while waiting:
-            child = await self.fetch(waiting.pop())
-            added.append(child.digest)
-            waiting += [each for each in self._add(child) if each not in self._manifests]
+        added, named = [manifest.digest], self._add(manifest)
+
+        async def fetch(digest: Digest) -> None:
+            named.extend(self._add(await self.fetch(digest)))
+
+        while missing := [each for each in dict.fromkeys(named) if each not in self._manifests]:
+            named.clear()
+            await for_each(missing, fetch)
+            added += missing
         return added
 
     def _add(self, manifest: Manifest) -> list[Digest]:
@@ -204,6 +210,7 @@ class _ReferrerSearch:
         self._has_api = True
         self._new: set[Digest] = set()
         self._slots = anyio.CapacityLimiter(ASKED_AT_ONCE)
+        """So that few requests ask for a list where the registry has none."""
 
     async def added_to(self, saved: SavedImage) -> SavedImage:
         """Return an image with its referrers, their referrers, and so on."""
@@ -236,11 +243,10 @@ class _ReferrerSearch:
         return [Digest(str(entry["digest"])) for entry in entries_of(index)]
 
     async def _add(self, subject: Digest, reference: str, tag: str | None) -> bool:
-        async with self._slots:
-            manifest = await self._files.look_for(reference)
-            if manifest is None:
-                return False
-            self._new.update(await self._files.add(manifest))
+        manifest = await self._files.look_for(reference)
+        if manifest is None:
+            return False
+        self._new.update(await self._files.add(manifest))
         self._relations[subject].append(Relation(manifest.digest, tag))
         return True
 
