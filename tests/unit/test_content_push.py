@@ -1,6 +1,6 @@
 """The upload of content to a repository: mounts, repeated reads, and events."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -8,8 +8,7 @@ from typing import Self, cast
 
 import anyio
 import pytest
-import trio
-from trio.testing import MockClock
+from tests.support.virtual_clock import played
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import BlobOutcome, Image, Kind, Manifest, Source, Step, Target, TransferStats
@@ -206,16 +205,6 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
         readings = Readings(context, tasks)
         yield Bench(world, context, limiter, KnownBlobs(context, limiter), readings, events)
         tasks.cancel_scope.cancel()
-
-
-def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a virtual clock that jumps when all tasks wait."""
-
-    def run() -> None:
-        trio.run(test, clock=MockClock(autojump_threshold=0))
-
-    run.__name__ = test.__name__
-    return run
 
 
 # -- mounts ---------------------------------------------------------------------------------

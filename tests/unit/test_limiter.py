@@ -1,6 +1,6 @@
 """Slots for writes and reads, holds and outages, on a virtual clock."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -8,11 +8,11 @@ from random import Random
 
 import anyio
 import pytest
-import trio
 from anyio.abc import TaskGroup
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trio.testing import MockClock, wait_all_tasks_blocked
+from tests.support.virtual_clock import played
+from trio.testing import wait_all_tasks_blocked
 
 from ghcr_push.model import Failure, Hold, Kind
 from ghcr_push.pushing.events import (
@@ -143,16 +143,6 @@ async def bench(most: int = 64) -> AsyncIterator[Bench]:
         tasks.cancel_scope.cancel()
 
 
-def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a virtual clock that jumps when all tasks wait."""
-
-    def run() -> None:
-        trio.run(test, clock=MockClock(autojump_threshold=0))
-
-    run.__name__ = test.__name__
-    return run
-
-
 @played
 async def test_no_more_are_inside_than_the_limit_and_the_first_to_ask_is_next() -> None:
     async with bench() as on:
@@ -193,19 +183,17 @@ async def test_a_registry_that_never_answers_holds_one_place_only() -> None:
 
 
 @pytest.mark.parametrize("was_let_in", [True, False])
-def test_a_cancelled_waiter_leaves_its_slot_to_the_next(was_let_in: bool) -> None:
-    async def test() -> None:
-        async with bench(most=1) as on:
-            limiter = on.limiter(Limit(1))
-            first, second, third = [await on.ask(limiter) for _ in range(3)]
-            if was_let_in:  # admitted and cancelled before it could run
-                first.done.set()
-                await anyio.lowlevel.checkpoint()
-            second.cancelled.cancel()
-            await on.end(first)
-            assert third.inside
-
-    trio.run(test, clock=MockClock(autojump_threshold=0))
+@played
+async def test_a_cancelled_waiter_leaves_its_slot_to_the_next(was_let_in: bool) -> None:
+    async with bench(most=1) as on:
+        limiter = on.limiter(Limit(1))
+        first, second, third = [await on.ask(limiter) for _ in range(3)]
+        if was_let_in:  # admitted and cancelled before it could run
+            first.done.set()
+            await anyio.lowlevel.checkpoint()
+        second.cancelled.cancel()
+        await on.end(first)
+        assert third.inside
 
 
 @played
@@ -413,25 +401,23 @@ async def test_refusals_without_a_throttle_begin_no_pause() -> None:
 
 
 @pytest.mark.parametrize("over", [False, True], ids=["pausing", "pause over"])
-def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
-    async def test() -> None:
-        async with bench() as on:
-            limiter = on.limiter(AdaptiveLimit(1))
-            await on.fail(await on.ask(limiter), BURST)
-            for _ in range(60 if over else 1):
-                await anyio.sleep(LONGEST_PAUSES[1])
-                await on.succeed(await on.ask(limiter))
-            found = limiter.write_pace.pause
-            assert bool(found) is not over
-            for _ in range(OUTAGE_AFTER + 4):
-                await anyio.sleep(LONGEST_PAUSES[1])
-                await on.fail(await on.ask(limiter), BROKEN)
-            assert limiter.outage.lasts
+@played
+async def test_an_outage_leaves_the_pause_that_it_found(over: bool) -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(1))
+        await on.fail(await on.ask(limiter), BURST)
+        for _ in range(60 if over else 1):
             await anyio.sleep(LONGEST_PAUSES[1])
             await on.succeed(await on.ask(limiter))
-            assert limiter.write_pace.pause <= found
-
-    trio.run(test, clock=MockClock(autojump_threshold=0))
+        found = limiter.write_pace.pause
+        assert bool(found) is not over
+        for _ in range(OUTAGE_AFTER + 4):
+            await anyio.sleep(LONGEST_PAUSES[1])
+            await on.fail(await on.ask(limiter), BROKEN)
+        assert limiter.outage.lasts
+        await anyio.sleep(LONGEST_PAUSES[1])
+        await on.succeed(await on.ask(limiter))
+        assert limiter.write_pace.pause <= found
 
 
 @played
@@ -631,19 +617,17 @@ async def test_lone_failures_of_two_units_are_an_outage_that_costs_nothing_and_i
 
 
 @pytest.mark.parametrize("accepted", [None, 0, 3], ids=["none", "first", "last"])
-def test_writes_begun_together_are_an_outage_if_all_of_them_failed(
+@played
+async def test_writes_begun_together_are_an_outage_if_all_of_them_failed(
     accepted: int | None,
 ) -> None:
-    async def test() -> None:
-        async with bench() as on:
-            limiter = on.limiter(AdaptiveLimit(4))
-            writers = [await on.ask(limiter, f"unit {n}") for n in range(4)]
-            for number, writer in enumerate(writers):
-                assert not limiter.outage.lasts
-                await (on.succeed(writer) if number == accepted else on.fail(writer, BROKEN))
-            assert limiter.outage.lasts is (accepted is None)
-
-    trio.run(test, clock=MockClock(autojump_threshold=0))
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        writers = [await on.ask(limiter, f"unit {n}") for n in range(4)]
+        for number, writer in enumerate(writers):
+            assert not limiter.outage.lasts
+            await (on.succeed(writer) if number == accepted else on.fail(writer, BROKEN))
+        assert limiter.outage.lasts is (accepted is None)
 
 
 def test_failures_beside_a_long_write_are_no_outage_until_it_fails_as_well() -> None:
@@ -789,24 +773,22 @@ turns = st.builds(
 @given(
     most=st.integers(1, 6), adaptive=st.booleans(), steps=st.lists(turns, min_size=5, max_size=80)
 )
-def test_no_slot_is_lost_and_none_is_given_twice(
+@played
+async def test_no_slot_is_lost_and_none_is_given_twice(
     most: int, adaptive: bool, steps: list[Turn]
 ) -> None:
-    async def walk() -> None:
-        async with bench(most) as on:
-            limiter = on.limiter(AdaptiveLimit(most) if adaptive else Limit(most))
-            writers: list[Writer] = []
-            for step in steps:
-                await _take(step, on, limiter, writers)
-                inside = sum(writer.inside for writer in writers)
-                assert inside <= most
-                assert limiter.writes.inside == inside
-                assert limiter.share.slots == inside
-            await anyio.sleep(2 * THROTTLE_LAST)  # every hold and outage lets at least one in
+    async with bench(most) as on:
+        limiter = on.limiter(AdaptiveLimit(most) if adaptive else Limit(most))
+        writers: list[Writer] = []
+        for step in steps:
+            await _take(step, on, limiter, writers)
             inside = sum(writer.inside for writer in writers)
-            assert inside > 0 or not limiter.writes.waiting
-
-    trio.run(walk, clock=MockClock(autojump_threshold=0))
+            assert inside <= most
+            assert limiter.writes.inside == inside
+            assert limiter.share.slots == inside
+        await anyio.sleep(2 * THROTTLE_LAST)  # every hold and outage lets at least one in
+        inside = sum(writer.inside for writer in writers)
+        assert inside > 0 or not limiter.writes.waiting
 
 
 async def _take(step: Turn, on: Bench, limiter: Limiter, writers: list[Writer]) -> None:

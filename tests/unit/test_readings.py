@@ -1,6 +1,6 @@
 """Images read once for several repositories: passing blobs on, returning them, waiting."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,8 +9,8 @@ from typing import Self, cast
 
 import anyio
 import pytest
-import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from tests.support.virtual_clock import played
+from trio.testing import wait_all_tasks_blocked
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Image, Kind, Manifest
@@ -170,16 +170,6 @@ async def bench(engine: ScriptedEngine) -> AsyncIterator[Bench]:
         tasks.cancel_scope.cancel()
 
 
-def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a virtual clock that jumps when all tasks wait."""
-
-    def run() -> None:
-        trio.run(test, clock=MockClock(autojump_threshold=0))
-
-    run.__name__ = test.__name__
-    return run
-
-
 def participants(count: int) -> list[Participant]:
     return [Participant(Repository("ghcr.io", f"app{n}")) for n in range(count)]
 
@@ -298,28 +288,26 @@ async def test_a_broken_pass_causes_one_wait_and_one_repository_reports_it() -> 
 
 
 @pytest.mark.parametrize(("evidence", "passes"), [(GONE, 1), (BROKEN, 3)])
-def test_an_unreadable_image_fails_for_each_repository_and_is_not_read_again(
+@played
+async def test_an_unreadable_image_fails_for_each_repository_and_is_not_read_again(
     evidence: ErrorInfo, passes: int
 ) -> None:
-    async def test() -> None:
-        engine = ScriptedEngine(breaks=[(1, evidence)] * 10)
-        failed = []
-        async with bench(engine) as on, anyio.create_task_group() as tasks:
-            content = on.content("app")
+    engine = ScriptedEngine(breaks=[(1, evidence)] * 10)
+    failed = []
+    async with bench(engine) as on, anyio.create_task_group() as tasks:
+        content = on.content("app")
 
-            async def fail(each: Participant) -> None:
-                with pytest.raises(PushError):
-                    await each.receive(content)
-                failed.append(each)
+        async def fail(each: Participant) -> None:
+            with pytest.raises(PushError):
+                await each.receive(content)
+            failed.append(each)
 
-            one, other, late = participants(3)
-            tasks.start_soon(fail, one)
-            tasks.start_soon(fail, other)
-            await anyio.sleep(100)
-            tasks.start_soon(fail, late)
-        assert (len(failed), len(engine.saves), engine.held) == (3, passes, 0)
-
-    trio.run(test, clock=MockClock(autojump_threshold=0))
+        one, other, late = participants(3)
+        tasks.start_soon(fail, one)
+        tasks.start_soon(fail, other)
+        await anyio.sleep(100)
+        tasks.start_soon(fail, late)
+    assert (len(failed), len(engine.saves), engine.held) == (3, passes, 0)
 
 
 @played

@@ -1,14 +1,13 @@
 """One target: its wait between two ways of writing, and its reported end."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
 import anyio
-import trio
-from trio.testing import MockClock
+from tests.support.virtual_clock import played
 
 from ghcr_push.failures import ErrorInfo, Origin, PushError
 from ghcr_push.model import Descriptor, Image, Kind, Outcome, Source, Step, Target
@@ -87,16 +86,6 @@ async def bench(world: World) -> AsyncIterator[tuple[TagPush, ByDockerPush]]:
         )
         yield TagPush(APP, shared, limiter, lambda: True), writer
         tasks.cancel_scope.cancel()
-
-
-def played(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Run a test on a virtual clock that jumps when all tasks wait."""
-
-    def run() -> None:
-        trio.run(test, clock=MockClock(autojump_threshold=0))
-
-    run.__name__ = test.__name__
-    return run
 
 
 @played
