@@ -373,7 +373,8 @@ def main() -> int:
                 missed += bad and rule == "shipped"
                 cells.append(f"{ratio:.2f}, {wasted:.1f}, {lost}{' **!**' if bad else ''}")
                 if options.append:
-                    record(options.append, case, rule, (ratio, wasted, lost), strict=options.strict)
+                    kind = "strict" if options.strict else "plain"
+                    record(options.append, case, kind, rule, (ratio, wasted, lost), len(seeds))
             print(f"{case}| {' | '.join(cells)} |", flush=True)
     print(
         f"each cell: time as a multiple of the oracle's, requests refused, targets lost of "
@@ -383,7 +384,7 @@ def main() -> int:
 
 
 def record(
-    path: Path, case: Case, rule: str, cell: tuple[float, float, int], *, strict: bool
+    path: Path, case: Case, kind: str, rule: str, cell: tuple[float, float, int], seeds: int
 ) -> None:
     """Add a cell to a file."""
     ratio, wasted, lost = cell
@@ -391,11 +392,12 @@ def record(
         "tags": case.tags,
         "ceiling": case.most,
         "capacity": case.capacity,
-        "registry": "strict" if strict else "plain",
+        "registry": kind,
         "rule": rule,
         "time": f"{ratio:.3f}",
         "refused": f"{wasted:.2f}",
         "lost": lost,
+        "seeds": seeds,
     }
     new = not path.exists()
     with path.open("a", newline="") as file:

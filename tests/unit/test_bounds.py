@@ -2,6 +2,7 @@
 
 import pytest
 from bench.limits import Aimd, Remembering
+from bench.limits_page import CELLS, rows, table
 from bench.push.conditions import CONDITIONS
 from tests.support.front import Step
 
@@ -33,3 +34,8 @@ def test_a_rival_limit_counts_only_writes_in_flight(rule: type[Aimd]) -> None:
     first, _ = limit.began(), limit.began()
     limit.finished(first)
     assert limit.inside == 1
+
+
+def test_the_page_on_pressure_has_the_table_of_its_data() -> None:
+    page = (CELLS.parent / "pressure.md").read_text(encoding="utf-8")
+    assert "\n".join(table(rows())) in page
