@@ -1,4 +1,4 @@
-"""Targets whose turn is not near wait, in the order in which they came."""
+"""Those who wait are admitted in the order in which they came."""
 
 import anyio
 import pytest
@@ -54,12 +54,22 @@ async def test_more_are_admitted_when_the_maximum_rises() -> None:
     assert len(begun) == 3
 
 
-async def test_a_cancelled_waiter_takes_no_slot() -> None:
-    window = Window(lambda: 1)
-    async with window.enter():
-        with anyio.move_on_after(0):
+@pytest.mark.parametrize("was_admitted", [True, False])
+async def test_a_cancelled_waiter_leaves_its_place_to_the_next(was_admitted: bool) -> None:
+    window, cancelled, begun = Window(lambda: 1), anyio.CancelScope(), list[int]()
+
+    async def visit(number: int, scope: anyio.CancelScope) -> None:
+        with scope:
             async with window.enter():
-                raise AssertionError("there is no room")
-    with anyio.fail_after(1):
+                begun.append(number)
+
+    async with anyio.create_task_group() as tasks:
         async with window.enter():
-            pass
+            for number, scope in enumerate([cancelled, anyio.CancelScope()]):
+                tasks.start_soon(visit, number, scope)
+                await anyio.wait_all_tasks_blocked()
+            if not was_admitted:
+                cancelled.cancel()
+                await anyio.wait_all_tasks_blocked()
+        cancelled.cancel()  # it was admitted and has not run yet
+    assert begun == [1]
