@@ -56,7 +56,7 @@ def front(registry: Registry) -> Iterator[Front]:
 
 
 async def pushed(
-    client: RegistryClient, repository: Repository, *mount_from: Repository
+    client: RegistryClient, repository: Repository, *mount_sources: Repository
 ) -> TargetResult:
     """Push the image's one tag."""
     start = anyio.current_time()
@@ -70,7 +70,7 @@ async def pushed(
         verify=True,
         protect=(),
         direct=True,
-        mount_from=mount_from,
+        mount_sources=mount_sources,
     )
     target = Target(TagReference(repository, "1"), SOURCE)
     queue = PushRun(

@@ -84,8 +84,8 @@ def origins_are_asked_once(played: Played) -> Iterator[str]:
         ):
             yield f"{refused.repository} was asked again after a refusal"
     for request in asked:
-        if request.repository not in played.scenario.transfer.mount_from:
-            yield f"{request.repository} was asked, and is not in `mount-from`"
+        if request.repository not in played.scenario.transfer.mount_sources:
+            yield f"{request.repository} was asked, and is no mount source"
 
 
 def _waits_since(played: Played, asked: Request) -> float:

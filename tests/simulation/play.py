@@ -200,7 +200,7 @@ def _queue(played: Played) -> PushRun:
         max_parallel=scenario.max_parallel,
         adaptive=scenario.adaptive,
         engine_first=scenario.engine_first,
-        mount_from=scenario.transfer.mount_from,
+        mount_sources=scenario.transfer.mount_sources,
         reach=played.reach,
     )
     return PushRun(scenario.plan, _contents(played.world), context)

@@ -134,9 +134,9 @@ class Transfer:
     """Bytes of temporary space, over all images that are being read."""
     arrivals: Mapping[tuple[Repository, Digest], float] = field(default_factory=dict)
     """What other jobs send during the run, and when, from its start."""
-    mount_from: tuple[Repository, ...] = ()
+    mount_sources: tuple[Repository, ...] = ()
     closed: frozenset[Repository] = frozenset()
-    """Those of ``mount_from`` that may not be read."""
+    """Those of ``mount_sources`` that may not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,7 +405,7 @@ def _neighbours(random: Random, scenario: Scenario, transfer: Transfer) -> Trans
         transfer,
         arrivals=arrivals,
         held=transfer.held | {part for part in offered if part[0] not in repositories},
-        mount_from=tuple(origins),
+        mount_sources=tuple(origins),
         closed=frozenset(o for o in origins if o not in repositories and random.random() < 0.15),
     )
 

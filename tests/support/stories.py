@@ -68,7 +68,7 @@ def job(
             seconds=dict.fromkeys(blobs, 0.8),
             sizes=dict.fromkeys(blobs, SIZE),
             held=frozenset((base, blob) for blob in blobs[:mounted]),
-            mount_from=(base,) if mounted else (),
+            mount_sources=(base,) if mounted else (),
             spool=100 * SIZE,
         ),
     )

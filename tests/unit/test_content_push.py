@@ -178,7 +178,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> AsyncIterator[Bench]:
+async def bench(
+    world: World, *mount_sources: Repository, parallel: int = 4
+) -> AsyncIterator[Bench]:
     events: list[Event] = []
     context = RunContext(
         engine=cast("Engine", world),
@@ -190,7 +192,7 @@ async def bench(world: World, *mount_from: Repository, parallel: int = 4) -> Asy
         verify=True,
         protect=(),
         direct=True,
-        mount_from=mount_from,
+        mount_sources=mount_sources,
     )
     async with anyio.create_task_group() as tasks:
         limiter = Limiter(

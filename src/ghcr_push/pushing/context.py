@@ -61,7 +61,7 @@ class RunContext:
     """Whether we upload the layers if our process reaches the registry."""
     engine_first: bool = False
     """Whether `docker push` may try first if the engine pushes faster than it exports."""
-    mount_from: tuple[Repository, ...] = ()
+    mount_sources: tuple[Repository, ...] = ()
     """Repositories whose blobs may be mounted into others of their registry."""
     progress_every: float = PROGRESS_EVERY
     """Seconds between two progress events of a transfer."""

@@ -141,7 +141,7 @@ class Execution:
             keep_protected=settings.on_protected is OnProtected.KEEP,
             direct=settings.transport is not Transport.ENGINE,
             engine_first=self._engine_first,
-            mount_from=(*settings.mount_from, *self._source_repositories),
+            mount_sources=(*settings.mount_from, *self._source_repositories),
             progress_every=self._progress_every,
             reach=reach,
         )

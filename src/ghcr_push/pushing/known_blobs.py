@@ -21,8 +21,8 @@ class KnownBlobs:
     def __init__(self, context: RunContext, limiter: Limiter) -> None:
         self._context = context
         self._limiter = limiter
-        self._mount_from = [
-            each for each in context.mount_from if each.registry == limiter.registry
+        self._mount_sources = [
+            each for each in context.mount_sources if each.registry == limiter.registry
         ]
         self.progress = Progress(limiter, context.clock)
         self.mounting = True
@@ -60,13 +60,13 @@ class KnownBlobs:
         return next((each for each in self._held.get(digest, ()) if each != repository), None)
 
     async def look_elsewhere(self, repository: Repository, digest: Digest) -> None:
-        """Look for the blob in the repositories of ``mount-from`` until one is known to hold it.
+        """Look for the blob in the mount sources until a repository is known to hold it.
 
         Each is asked once per blob, for all repositories. Raises nothing: an unreadable
         one counts as one without the blob, and the blob is sent.
         """
         async with self._asking.setdefault(digest, anyio.Lock()):
-            for mount_from in tuple(self._mount_from):
+            for mount_from in tuple(self._mount_sources):
                 if self.mount_candidate(repository, digest) is not None:
                     return
                 if mount_from != repository and (mount_from, digest) not in self._asked:
@@ -77,14 +77,14 @@ class KnownBlobs:
         can_mount = partial(self._context.registry.can_mount, repository, digest, mount_from)
         try:
             async with self._limiter.read() as reading:
-                if mount_from not in self._mount_from:  # it refused another read meanwhile
+                if mount_from not in self._mount_sources:  # it refused another read meanwhile
                     return
                 there = await reader.ask(can_mount, reading)
         except AttemptError as failed:
             if failed.failure.retryable:  # the next one that needs the blob asks again
                 await anyio.sleep(failed.failure.asked_wait or 0.0)
-            elif mount_from in self._mount_from:
-                self._mount_from.remove(mount_from)
+            elif mount_from in self._mount_sources:
+                self._mount_sources.remove(mount_from)
                 self._context.observer(
                     Noticed(f"not mounting layers from {mount_from}: {failed.failure.message}")
                 )
