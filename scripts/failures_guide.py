@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Iterator, Sequence
 
+from tests.support.failure_examples import Example, Wording, examples_of
+
 from ghcr_push.failures.policies import POLICIES, Cause, RetryPolicy
-from ghcr_push.failures.rule import Classification, Example, Rule, Wording
+from ghcr_push.failures.rule import Classification, Rule
 from ghcr_push.failures.rules import RULES
 from ghcr_push.model import Kind
 
@@ -146,7 +148,7 @@ def _section(rule: Rule) -> Iterator[str]:
     if classification.advice is not None:
         yield f"**What to do:** {classification.advice}\n"
     yield "```text"
-    yield from _illustrations(rule.examples)
+    yield from _illustrations(examples_of(rule))
     yield "```\n"
 
 

@@ -3,19 +3,21 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.failure_examples import EXAMPLES as BY_ROW
+from tests.support.failure_examples import Example, examples_of
 
 from ghcr_push.failures import ErrorInfo, Origin, classify
 from ghcr_push.failures.classify import MOST_SHOWN, recognised
 from ghcr_push.failures.error_text import parse
 from ghcr_push.failures.policies import POLICIES
-from ghcr_push.failures.rule import Example, Rule
+from ghcr_push.failures.rule import Rule
 from ghcr_push.failures.rules import RULES
 from ghcr_push.model import Kind
 
 EXAMPLES = [
     pytest.param(rule, example, id=f"{rule.rows[0]}-{number}")
     for rule in RULES
-    for number, example in enumerate(rule.examples)
+    for number, example in enumerate(examples_of(rule))
 ]
 
 
@@ -45,6 +47,11 @@ def test_each_example_gets_its_rules_classification_and_wait(rule: Rule, example
         assert failure.kind is verdict.kind
         assert failure.advice == (verdict.advice or POLICIES[verdict.kind].advice)
         assert failure.asked_wait == (None if example.wait is None else pytest.approx(example.wait))
+
+
+def test_every_rule_has_examples_and_they_are_of_no_other() -> None:
+    assert list(BY_ROW) == [rule.rows[0] for rule in RULES]
+    assert all(map(examples_of, RULES))
 
 
 def test_every_row_of_the_catalogue_is_in_exactly_one_rule() -> None:
@@ -419,7 +426,9 @@ def test_a_wait_is_never_shorter_than_asked(seconds: float, header: float | None
 
 
 TEXTS = st.text() | st.lists(
-    st.sampled_from([e.text for r in RULES for e in r.examples] + ["<html>", "<!--", "\r", "\\r"])
+    st.sampled_from(
+        [e.text for r in RULES for e in examples_of(r)] + ["<html>", "<!--", "\r", "\\r"]
+    )
     | st.text(max_size=20)
 ).map("".join)
 

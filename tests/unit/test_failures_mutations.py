@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from scripts.failures_guide import guide
+from tests.support.failure_examples import examples_of
 from tests.unit.test_failures_recorded import Recorded, recordings
 
 from ghcr_push.failures.classify import recognised
@@ -29,7 +30,7 @@ def put(old: Rule, *new: Rule) -> tuple[Rule, ...]:
 
 
 def examples_fail(old: Rule, rules: Sequence[Rule], rows: tuple[str, ...]) -> bool:
-    return any(recognised(parse(e.evidence), rules).rows != rows for e in old.examples)
+    return any(recognised(parse(e.evidence), rules).rows != rows for e in examples_of(old))
 
 
 @pytest.mark.parametrize("rule", KNOWN, ids=name)

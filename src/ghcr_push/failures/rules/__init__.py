@@ -5,11 +5,11 @@ they read ``denied`` too; throttles before 4xx; rules for tags, quotas and sizes
 under which registries report them; permanent refusals before temporary ones, and a status without
 code or text last. The last rule matches anything.
 
-To add a way to fail, add a ``Rule`` with its examples to the module where it belongs: tests and
-guide are made from it.
+To add a way to fail, add a ``Rule`` to the module where it belongs, and its examples to
+``tests/data/failures/examples.toml``: tests and guide are made from them.
 """
 
-from ghcr_push.failures.rule import Classification, Match, Rule, api, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.failures.rules.access import ACCESS, BARE_REFUSALS, REFUSALS
 from ghcr_push.failures.rules.content import CONTENT, FAULTS, PAGES
 from ghcr_push.failures.rules.limits import LIMITS
@@ -25,12 +25,6 @@ UNKNOWN = Rule(
     why="An unknown text is retried a few times, and shown unchanged.",
     signs=(Match(),),
     classification=Classification(kind=Kind.UNKNOWN),
-    examples=(
-        classic("Error response from daemon: flux capacitor out of alignment"),
-        containerd("error from registry: flux capacitor out of alignment"),
-        api(418, "TEAPOT", "short and stout"),
-        api(None),
-    ),
 )
 
 RULES: tuple[Rule, ...] = (

@@ -3,13 +3,11 @@
 In three parts: refusals with a reason in words, with a code alone, and without either.
 """
 
-from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.model import Kind
 
 _BLIP = Classification(kind=Kind.AUTH_BLIP)
 
-_PUT = "unexpected status from PUT request to https://ghcr.io/v2/o/i/manifests/t"
-_HEAD = "unexpected status from HEAD request to https://ghcr.io/v2/o/i/blobs/sha256:00"
 
 ACCESS: tuple[Rule, ...] = (
     Rule(
@@ -24,16 +22,6 @@ ACCESS: tuple[Rule, ...] = (
             "organisation allow the creation of packages (Settings, Packages). Runs of pull "
             "requests from forks cannot push: skip the step there.",
         ),
-        examples=(
-            classic("denied: installation not allowed to Create organization package"),
-            classic(
-                "denied: permission_denied: installation not allowed to Write organization package"
-            ),
-            containerd(
-                "error from registry: installation not allowed to Create organization package"
-            ),
-            api(403, "DENIED", "installation not allowed to Create organization package"),
-        ),
     ),
     Rule(
         rows=("D5",),
@@ -45,13 +33,6 @@ ACCESS: tuple[Rule, ...] = (
             kind=Kind.DENIED,
             advice="`github.token` may push to the repository's own owner only: correct the owner "
             "in the name, or use a personal access token with `write:packages`.",
-        ),
-        examples=(
-            classic("denied: permission_denied: The requested installation does not exist."),
-            containerd(
-                "error from registry: permission_denied: The requested installation does not exist."
-            ),
-            api(403, "DENIED", "permission_denied: The requested installation does not exist."),
         ),
     ),
     Rule(
@@ -69,13 +50,6 @@ ACCESS: tuple[Rule, ...] = (
             "org.opencontainers.image.source with the repository's URL.",
         ),
         after_success=_BLIP,
-        examples=(
-            classic("denied: permission_denied: write_package"),
-            containerd("error from registry: permission_denied: write_package"),
-            buildkit(f"{_PUT}: 403 Forbidden\ndenied: permission_denied: write_package"),
-            api(403, "DENIED", "permission_denied: write_package"),
-            api(403, "DENIED", "permission_denied: create_package"),
-        ),
     ),
     Rule(
         rows=("D7",),
@@ -101,35 +75,6 @@ ACCESS: tuple[Rule, ...] = (
             advice="Allow the runner's address in the registry's firewall or the organisation's "
             "list of allowed addresses, or run the job on a runner inside that network.",
         ),
-        examples=(
-            classic(
-                "denied: client with IP '172.214.169.102' is not allowed access. Refer "
-                "https://aka.ms/acr/firewall to grant access."
-            ),
-            containerd(
-                "error from registry: Although you appear to have the correct authorization "
-                "credentials, the `o` organization has an IP allow list enabled, and your IP "
-                "address is not permitted to access this resource."
-            ),
-            api(403, "DENIED", "client with IP '172.214.169.102' is not allowed access."),
-            api(
-                403,
-                "DENIED",
-                "Request is prohibited by organization's policy. "
-                "vpcServiceControlsUniqueIdentifier: x",
-            ),
-            api(403, "DENIED", "The region from which you are pulling has been geo-ip blocked."),
-            api(
-                403,
-                None,
-                "<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules."
-                "\n</body></html>",
-            ),
-            api(403, None, "<html><h1>Sorry, you have been blocked</h1></html>"),
-            api(403, None, "<html><title>Attention Required! | Cloudflare</title></html>"),
-            api(503, None, "<html><title>Just a moment...</title></html>"),
-            api(451),
-        ),
     ),
     Rule(
         rows=("D8",),
@@ -145,13 +90,6 @@ ACCESS: tuple[Rule, ...] = (
             advice="Authorise the token for the organisation (Settings, Developer settings, "
             "Configure SSO), or use `${{ github.token }}`; Docker Hub requires a "
             "personal access token instead of the password.",
-        ),
-        examples=(
-            classic(
-                "denied: permission_denied: Resource protected by organization SAML enforcement"
-            ),
-            classic("unauthorized: please use personal access token to login when SSO is enforced"),
-            api(403, "DENIED", "Resource protected by organization SAML enforcement."),
         ),
     ),
     Rule(
@@ -177,29 +115,6 @@ ACCESS: tuple[Rule, ...] = (
             "the repository first if the registry requires it.",
         ),
         after_success=_BLIP,
-        examples=(
-            classic(
-                "denied: User: arn:aws:sts::1:assumed-role/r is not authorized to perform: "
-                "ecr:InitiateLayerUpload on resource: arn:aws:ecr:eu-west-2:1:repository/i"
-            ),
-            classic(
-                'denied: Permission "artifactregistry.repositories.uploadArtifacts" denied on '
-                'resource "projects/p/locations/l/repositories/r" (or it may not exist)'
-            ),
-            classic(
-                "denied: Unauthenticated request. Unauthenticated requests do not have permission "
-                '"artifactregistry.repositories.uploadArtifacts"'
-            ),
-            classic(
-                "denied: gcr.io repo does not exist. Creating on push requires the "
-                "artifactregistry.repositories.createOnPush permission"
-            ),
-            classic("unauthorized: unauthorized to access repository: o/i, action: push"),
-            classic("unauthorized: reqPackageAccess"),
-            classic("unauthorized: You don't have the needed permissions to perform this"),
-            containerd("error from registry: Artifact Registry API has not been used in project 1"),
-            api(403, "DENIED", "The client does not have permission for manifest"),
-        ),
     ),
     Rule(
         rows=("D10",),
@@ -225,19 +140,6 @@ ACCESS: tuple[Rule, ...] = (
             "disabled, or because it is a cache of another registry. Push later, or to "
             "another registry.",
         ),
-        examples=(
-            classic("denied: The system is in read only mode. Any modification is prohibited."),
-            classic("denied: can not push artifact to a proxy project: o"),
-            classic(
-                "unknown: Container Registry is deprecated and shutting down, please use the auto "
-                "migration tool"
-            ),
-            classic("denied: This request was denied because the account is past due"),
-            containerd("error from registry: the registry is undergoing maintenance"),
-            containerd("error from registry: cannot push to a pull-through cache"),
-            api(405, "DENIED", "System is currently read-only. Pulls will succeed"),
-            api(405, "DENIED", "This namespace is disabled. Please contact your administrator."),
-        ),
     ),
     Rule(
         rows=("D11",),
@@ -248,10 +150,6 @@ ACCESS: tuple[Rule, ...] = (
             kind=Kind.NOT_FOUND,
             advice="Check the project's name, which is the first part of the repository's, and "
             "create it in the registry first.",
-        ),
-        examples=(
-            classic("unauthorized: project o not found: project o not found"),
-            containerd("error from registry: project o not found"),
         ),
     ),
     Rule(
@@ -270,11 +168,6 @@ ACCESS: tuple[Rule, ...] = (
             "(`http://USER:PASSWORD@HOST:PORT`), or name the registry in NO_PROXY; the "
             "engine has separate proxy settings.",
         ),
-        examples=(
-            classic('Get "https://ghcr.io/v2/": Proxy Authentication Required'),
-            api(None, None, "the proxy p.example:3128, which HTTPS_PROXY names, refused: 407"),
-            api(407),
-        ),
     ),
     Rule(
         rows=("N18",),
@@ -291,12 +184,6 @@ ACCESS: tuple[Rule, ...] = (
             advice="Allow this registry in the proxy, or name it in NO_PROXY if it can be "
             "reached directly; the engine has separate proxy settings.",
         ),
-        examples=(
-            classic("Get https://registry-1.docker.io/v2/: Forbidden"),
-            classic('Get "https://r.example:5000/v2/": Forbidden port'),
-            containerd('failed to do request: Head "https://r.example/v2/o/i": Forbidden'),
-            api(None, None, "the proxy p:3128, which HTTPS_PROXY names, refused: 403 Forbidden"),
-        ),
     ),
     Rule(
         rows=("N19",),
@@ -304,9 +191,6 @@ ACCESS: tuple[Rule, ...] = (
         why="The proxy is overloaded or timed out (408, 429).",
         signs=(Match(text=r" names, refused: ", answered=False),),
         classification=Classification(kind=Kind.PROXY),
-        examples=(
-            api(None, None, "the proxy p:3128, which ALL_PROXY names, refused: 429 Slow Down"),
-        ),
     ),
     Rule(
         rows=("D6",),
@@ -325,19 +209,6 @@ ACCESS: tuple[Rule, ...] = (
             "write`, a token of Docker Hub needs Read & Write.",
         ),
         after_success=_BLIP,
-        examples=(
-            classic(
-                "denied: permission_denied: The token provided does not match expected scopes."
-            ),
-            containerd("error from registry: The token provided does not match expected scopes."),
-            containerd("error from registry: permission_denied: some_other_right"),
-            buildkit(
-                "failed to fetch oauth token: unexpected status from GET request to "
-                "https://auth.docker.io/token: 401 Unauthorized: access token has insufficient "
-                "scopes"
-            ),
-            api(403, "DENIED", "permission_denied: some_other_right"),
-        ),
     ),
     Rule(
         rows=("A4",),
@@ -354,11 +225,6 @@ ACCESS: tuple[Rule, ...] = (
             "App's token (valid for one hour) right before this step.",
         ),
         after_success=_BLIP,
-        examples=(
-            classic("unauthorized: authentication token has expired"),
-            containerd("error from registry: expired token"),
-            api(401, "UNAUTHORIZED", "token expired"),
-        ),
     ),
     Rule(
         rows=("A1",),
@@ -377,21 +243,6 @@ ACCESS: tuple[Rule, ...] = (
             "personal access token (classic) with `write:packages`.",
         ),
         after_success=_BLIP,
-        examples=(
-            classic(
-                "unauthorized: unauthenticated: User cannot be authenticated with the token "
-                "provided."
-            ),
-            containerd(
-                "error from registry: User cannot be authenticated with the token provided."
-            ),
-            containerd("error from registry: unauthenticated: bad token"),
-            api(
-                401,
-                "UNAUTHORIZED",
-                "unauthenticated: User cannot be authenticated with the token provided.",
-            ),
-        ),
     ),
     Rule(
         rows=("A3",),
@@ -410,16 +261,6 @@ ACCESS: tuple[Rule, ...] = (
             "the name begins with the right owner.",
         ),
         after_success=_BLIP,
-        examples=(
-            classic("denied: requested access to the resource is denied"),
-            containerd(
-                "push access denied, repository does not exist or may require authorization: "
-                "authorization failed: no basic auth credentials"
-            ),
-            containerd("server message: insufficient_scope: authorization failed"),
-            containerd("error from registry: access to the requested resource is not authorized"),
-            api(401, "DENIED", "requested access to the resource is denied"),
-        ),
     ),
 )
 
@@ -446,20 +287,6 @@ REFUSALS: tuple[Rule, ...] = (
         ),
         classification=Classification(kind=Kind.UNAUTHORIZED),
         after_success=_BLIP,
-        examples=(
-            classic("unauthorized: authentication required"),
-            classic("no basic auth credentials"),
-            classic("unauthorized: who are you"),
-            containerd("error from registry: incorrect username or password"),
-            containerd("error from registry: Specified credentials are invalid"),
-            containerd("error from registry: authentication failed"),
-            api(403, "DENIED", "HTTP Basic: Access denied. The provided password is incorrect"),
-            containerd("error from registry: authentication required"),
-            containerd(f"failed to push: {_HEAD}: 401 Unauthorized"),
-            buildkit("authorization status: 401: authorization failed"),
-            api(401, "UNAUTHORIZED", "authentication required"),
-            api(401),
-        ),
     ),
     Rule(
         rows=("D1",),
@@ -473,19 +300,6 @@ REFUSALS: tuple[Rule, ...] = (
             Match(code="FORBIDDEN"),
         ),
         classification=_BLIP,
-        examples=(
-            classic("denied"),
-            classic("denied: denied"),
-            classic("denied: not today"),
-            classic('Get "https://ghcr.io/v2/": denied: denied'),
-            containerd("error from registry: denied"),
-            containerd(
-                "failed to authorize: failed to fetch oauth token: error from registry: denied"
-            ),
-            buildkit("failed to authorize: failed to fetch oauth token: denied: denied"),
-            api(403, "DENIED", "denied"),
-            api(403, "FORBIDDEN", "forbidden"),
-        ),
     ),
 )
 
@@ -509,11 +323,6 @@ BARE_REFUSALS: tuple[Rule, ...] = (
             "Actions access, list this repository with the role Write. After many "
             "pushes it may be a rate limit: run the job again some minutes later. In "
             "ECR check whether the repository is full.",
-        ),
-        examples=(
-            classic("unknown: 403 Forbidden"),
-            containerd(f"unknown: failed to copy: {_HEAD}: 403 Forbidden"),
-            api(403),
         ),
     ),
 )

@@ -1,13 +1,7 @@
 """The registry's answers about blobs, manifests and names, and its own failures."""
 
-from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.model import Kind
-
-_UNICORN = (
-    "<!DOCTYPE html>\n<html><head><title>Unicorn! &middot; GitHub</title></head><body>"
-    "<p>This page is taking too long to load.</p></body></html>"
-)
-_PUT = "unexpected status from PUT request to https://ghcr.io/v2/o/i/manifests/t"
 
 FAULTS: tuple[Rule, ...] = (
     Rule(
@@ -37,38 +31,6 @@ FAULTS: tuple[Rule, ...] = (
             Match(text=r"\bcircuit breaker threshold reached\b"),
         ),
         classification=Classification(kind=Kind.SERVER_ERROR),
-        examples=(
-            classic("received unexpected HTTP status: 500 Internal Server Error"),
-            classic("received unexpected HTTP status: 502 Bad Gateway"),
-            classic("received unexpected HTTP status: 503 Service Unavailable"),
-            classic("received unexpected HTTP status: 504 Gateway Time-out"),
-            classic("received unexpected HTTP status: 522"),
-            containerd(
-                'unknown: failed commit on ref "manifest-sha256:00": '
-                f"{_PUT}: 500 Internal Server Error"
-            ),
-            containerd("error from registry: Internal Server Error"),
-            containerd("error from registry: Bad Gateway"),
-            containerd("error from registry: Service Unavailable"),
-            containerd("error from registry: Gateway Timeout"),
-            containerd("error from registry: Egress is over the account limit"),
-            containerd("error from registry: This page is taking too long to load."),
-            containerd("error from registry: no healthy upstream"),
-            containerd("error from registry: Something went wrong"),
-            containerd("error from registry: write failed: no space left on device"),
-            buildkit(f"failed to parse error response 504: {_UNICORN}"),
-            api(500),
-            api(502, None, "<html><head><title>502 Bad Gateway</title></head></html>"),
-            api(503, "UNAVAILABLE", "Service Unavailable", retry_after=5, wait=5),
-            api(504, None, _UNICORN),
-            api(520, None, "error code: 520"),
-            api(503, "UNAUTHORIZED", "authentication required"),
-            api(500, "DENIED", "denied"),
-            api(421),
-            api(499),
-            api(400, "UNAVAILABLE", "later"),
-            api(400, "MANIFEST_INVALID", "manifest invalid (Circuit Breaker Threshold Reached)"),
-        ),
     ),
 )
 
@@ -88,16 +50,6 @@ CONTENT: tuple[Rule, ...] = (
             Match(status=(416,)),
         ),
         classification=Classification(kind=Kind.NOT_VISIBLE),
-        examples=(
-            classic("blob upload unknown"),
-            classic("blob upload invalid"),
-            containerd("error from registry: blob upload unknown to registry"),
-            containerd("error from registry: blob upload invalid"),
-            api(404, "BLOB_UPLOAD_UNKNOWN", "upload gone"),
-            api(404, "BLOB_UPLOAD_INVALID", "upload gone"),
-            api(400, "RANGE_INVALID", "invalid content range"),
-            api(416),
-        ),
     ),
     Rule(
         rows=("S10",),
@@ -106,11 +58,6 @@ CONTENT: tuple[Rule, ...] = (
         "containerd/nerdctl#2404).",
         signs=(Match(code="MANIFEST_BLOB_UNKNOWN"),),
         classification=Classification(kind=Kind.NOT_VISIBLE, cap=4),
-        examples=(
-            classic("manifest blob unknown: blob unknown to registry"),
-            containerd("error from registry: manifest blob unknown"),
-            api(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry"),
-        ),
     ),
     Rule(
         rows=("S9",),
@@ -125,12 +72,6 @@ CONTENT: tuple[Rule, ...] = (
             Match(text=r"\bfrom (?:PUT|PATCH) request to <url>: 404\b"),
         ),
         classification=Classification(kind=Kind.NOT_VISIBLE),
-        examples=(
-            classic("unknown blob"),
-            containerd("error from registry: blob unknown to registry"),
-            containerd(f'failed commit on ref "manifest-sha256:00": {_PUT}: 404 Not Found'),
-            api(404, "BLOB_UNKNOWN", "no such thing"),
-        ),
     ),
     Rule(
         rows=("S11",),
@@ -139,11 +80,6 @@ CONTENT: tuple[Rule, ...] = (
         "seconds of its push (p2pool-starter-stack/pithead#429).",
         signs=(Match(code="MANIFEST_UNKNOWN"),),
         classification=Classification(kind=Kind.NOT_VISIBLE),
-        examples=(
-            classic("manifest unknown: no such thing"),
-            containerd("error from registry: manifest unknown"),
-            api(404, "MANIFEST_UNKNOWN", "no such thing"),
-        ),
     ),
     Rule(
         rows=("L10",),
@@ -157,16 +93,6 @@ CONTENT: tuple[Rule, ...] = (
             Match(text=r"\bfrom HEAD request to <url>: 400\b"),
         ),
         classification=Classification(kind=Kind.NAME_REFUSED),
-        examples=(
-            classic("name invalid: not here"),
-            containerd("error from registry: invalid repository name"),
-            containerd("error from registry: Missing image name. Pushes should be of the form"),
-            containerd(
-                "unexpected status from HEAD request to https://ghcr.io/v2/i/blobs/sha256:00: "
-                "400 Bad Request"
-            ),
-            api(400, "NAME_INVALID", "not here"),
-        ),
     ),
     Rule(
         rows=("S21",),
@@ -177,14 +103,6 @@ CONTENT: tuple[Rule, ...] = (
             kind=Kind.MANIFEST_REFUSED,
             advice="Build the image with fewer layers: join `RUN` and `COPY` lines, or copy the "
             "result into a last stage.",
-        ),
-        examples=(
-            api(
-                405,
-                "UNSUPPORTED",
-                "Invalid parameter at 'ImageManifest' failed to satisfy constraint: 'Limit on "
-                "number of layers per image exceeded'",
-            ),
         ),
     ),
     Rule(
@@ -204,17 +122,6 @@ CONTENT: tuple[Rule, ...] = (
         ),
         classification=Classification(kind=Kind.MANIFEST_REFUSED),
         already_there=Classification(kind=Kind.MANIFEST_REFUSED, retryable=True, cap=3),
-        examples=(
-            classic("manifest invalid: unknown media type"),
-            containerd("error from registry: manifest invalid"),
-            containerd("error from registry: schema v1 manifest is not supported"),
-            containerd("error from registry: unsupported media type"),
-            api(400, "MANIFEST_INVALID", "unknown media type"),
-            api(400, "MANIFEST_UNVERIFIED", "no such signature"),
-            api(405, "UNSUPPORTED", "Invalid parameter at 'ImageManifest' failed to satisfy"),
-            api(406),
-            api(415),
-        ),
     ),
     Rule(
         rows=("S14",),
@@ -227,16 +134,6 @@ CONTENT: tuple[Rule, ...] = (
             Match(text=r"\b(?:digest mismatch|unexpected commit digest)\b"),
         ),
         classification=Classification(kind=Kind.MANGLED),
-        examples=(
-            classic("digest invalid: no"),
-            containerd("error from registry: provided digest did not match uploaded content"),
-            containerd(
-                'failed commit on ref "layer-sha256:00": unexpected commit digest sha256:aa, '
-                "expected sha256:bb: failed precondition"
-            ),
-            api(400, "DIGEST_INVALID", "no"),
-            api(400, "SIZE_INVALID", "no"),
-        ),
     ),
     Rule(
         rows=("S12",),
@@ -253,18 +150,6 @@ CONTENT: tuple[Rule, ...] = (
         ),
         classification=Classification(kind=Kind.NOT_FOUND),
         after_success=Classification(kind=Kind.NOT_VISIBLE),
-        examples=(
-            classic("name unknown: no such thing"),
-            containerd("error from registry: repository name not known to registry"),
-            containerd(
-                "error from registry: The repository with name 'o/i' does not exist in the "
-                "registry with id '1'"
-            ),
-            containerd('error from registry: Repository "r" not found'),
-            api(400, "NAME_UNKNOWN", "no such thing"),
-            api(404),
-            api(410),
-        ),
     ),
     Rule(
         rows=("S15",),
@@ -276,13 +161,6 @@ CONTENT: tuple[Rule, ...] = (
             Match(status=(405, 411, 501, 505)),
         ),
         classification=Classification(kind=Kind.UNSUPPORTED),
-        examples=(
-            classic("unsupported: not here"),
-            containerd("error from registry: The operation is unsupported."),
-            api(405),
-            api(501),
-            api(400, "UNSUPPORTED", "not here"),
-        ),
     ),
     Rule(
         rows=("S19",),
@@ -298,10 +176,6 @@ CONTENT: tuple[Rule, ...] = (
             cap=3,
             advice="Do not push the same tag from two jobs at the same time (`concurrency:`). "
             "If it stays, look for a rule that forbids moving this tag.",
-        ),
-        examples=(
-            api(409),
-            api(400, "CONFLICT", "resource conflict"),
         ),
     ),
 )
@@ -327,24 +201,6 @@ PAGES: tuple[Rule, ...] = (
             cap=2,
             advice="Check the registry's host and port, and what is between: a proxy "
             "(HTTPS_PROXY), a login page, a filter that inspects TLS.",
-        ),
-        examples=(
-            classic("received unexpected HTTP status: 200 OK"),
-            classic(
-                "unable to decode token response: invalid character '<' looking for beginning of "
-                "value"
-            ),
-            containerd(
-                'failed to copy: failed to do request: Put "https:?digest=sha256%3A00": http: no '
-                "Host in request URL"
-            ),
-            classic(
-                "error parsing HTTP response: invalid character '<' looking for beginning of "
-                'value: "<html><title>Welcome</title></html>"'
-            ),
-            api(200, None, "<html><title>Sign in</title></html>"),
-            api(400, None, "<html><h1>400 Bad request</h1>Your browser sent an invalid request."),
-            api(511, None, "<html><title>Network login</title></html>"),
         ),
     ),
 )

@@ -1,9 +1,7 @@
 """The registry has no space: a quota is used up, or a part is larger than it accepts."""
 
-from ghcr_push.failures.rule import Classification, Match, Rule, api, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.model import Kind
-
-_413 = "<html>\\r\\n<head><title>413 Request Entity Too Large</title></head>"
 
 LIMITS: tuple[Rule, ...] = (
     Rule(
@@ -23,23 +21,6 @@ LIMITS: tuple[Rule, ...] = (
             Match(status=(402, 507)),
         ),
         classification=Classification(kind=Kind.QUOTA),
-        examples=(
-            classic(
-                "denied: adding 151.7 MiB of storage resource, which when updated to current "
-                "usage of 100.0 GiB will exceed the configured upper limit of 100.0 GiB."
-            ),
-            classic("denied: registry contains 1 repositories, limit is 1"),
-            classic("denied: You have exceeded your storage quota. Delete one or more images"),
-            containerd("error from registry: Quota has been exceed on namespace"),
-            containerd("error from registry: the namespace storage limit has been reached"),
-            api(403, "DENIED", "Quota has been exceed on namespace"),
-            api(401, "UNAUTHORIZED", "You have exceeded your storage quota."),
-            api(500, "UNKNOWN", "Quota exceeded when processing the request of adding 1.3 MiB"),
-            api(413, None, "The disk usage is too high. Contact your administrator"),
-            api(400, "LIMIT_EXCEEDED", "it has the maximum number of images"),
-            api(402),
-            api(507),
-        ),
     ),
     Rule(
         rows=("S16", "S17", "S18"),
@@ -57,30 +38,5 @@ LIMITS: tuple[Rule, ...] = (
             Match(code="REQUESTED_RANGE_NOT_SATISFIABLE"),
         ),
         classification=Classification(kind=Kind.TOO_LARGE),
-        examples=(
-            classic(
-                "error parsing HTTP 413 response body: invalid character '<' looking for "
-                f'beginning of value: "{_413}"'
-            ),
-            classic(f"unknown: {_413}"),
-            classic("denied: adding this part to the layer exceeds the maximum allowed size"),
-            containerd(
-                "unknown: failed to copy: unexpected status from PUT request to "
-                "https://ghcr.io/v2/o/i/blobs/uploads/1: 413 Request Entity Too Large"
-            ),
-            containerd(
-                "error from registry: the request body is too large and exceeds the maximum "
-                "permissible limit of 4.00MiB"
-            ),
-            containerd(
-                "error from registry: Uploaded blob of 2 GiB is larger than 1 GiB allowed by this "
-                "registry"
-            ),
-            api(413),
-            api(413, "DENIED", "not that much"),
-            api(414),
-            api(400, None, "<html><title>400 Request Header Or Cookie Too Large</title></html>"),
-            api(416, "REQUESTED_RANGE_NOT_SATISFIABLE", "no"),
-        ),
     ),
 )

@@ -1,6 +1,6 @@
 """Failures on this side, before or without any answer of a registry."""
 
-from ghcr_push.failures.rule import Classification, Match, Rule, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.model import Kind
 
 LOCAL: tuple[Rule, ...] = (
@@ -18,20 +18,6 @@ LOCAL: tuple[Rule, ...] = (
             Match(text=r"\breference does not exist\b", answered=False),
         ),
         classification=Classification(kind=Kind.IMAGE_MISSING),
-        examples=(
-            classic("tag does not exist: ghcr.io/o/i:t"),
-            classic(
-                "The push refers to repository [ghcr.io/o/i]\n"
-                "An image does not exist locally with the tag: ghcr.io/o/i"
-            ),
-            containerd("tag does not exist: ghcr.io/o/i:t"),
-            classic("Error response from daemon: No such image: ghcr.io/o/i:t"),
-            classic("Error response from daemon: reference does not exist"),
-            classic(
-                "Error response from daemon: failed to find image ghcr.io/o/i:t: ghcr.io/o/i:t: "
-                "image not known"
-            ),
-        ),
     ),
     Rule(
         rows=("L2",),
@@ -44,13 +30,6 @@ LOCAL: tuple[Rule, ...] = (
             Match(text=r"\btag can't be used with --all-tags", answered=False),
         ),
         classification=Classification(kind=Kind.INPUT),
-        examples=(
-            classic("invalid reference format"),
-            classic("invalid reference format: repository name (ghcr.io/O/i) must be lowercase"),
-            classic("repository name must be lowercase"),
-            classic("cannot push a digest reference"),
-            classic("tag can't be used with --all-tags/-a"),
-        ),
     ),
     Rule(
         rows=("L3",),
@@ -58,11 +37,6 @@ LOCAL: tuple[Rule, ...] = (
         why="The daemon refuses to retry this itself; nothing in the run frees space.",
         signs=(Match(text=r"\bno space left on device\b", answered=False),),
         classification=Classification(kind=Kind.DISK_FULL),
-        examples=(
-            classic(
-                "Error response from daemon: write /var/lib/docker/tmp/x: no space left on device"
-            ),
-        ),
     ),
     Rule(
         rows=("L4",),
@@ -81,18 +55,6 @@ LOCAL: tuple[Rule, ...] = (
             "/var/run/docker.sock:/var/run/docker.sock`, or set DOCKER_HOST for "
             "another address.",
         ),
-        examples=(
-            classic(
-                "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. "
-                "Is the docker daemon running?"
-            ),
-            classic(
-                "failed to connect to the docker API at unix:///var/run/docker.sock; check if the "
-                "path is correct and if the daemon is running: dial unix /var/run/docker.sock: "
-                "connect: no such file or directory"
-            ),
-            classic('error during connect: Get "http://h/_ping": dial tcp: missing address'),
-        ),
     ),
     Rule(
         rows=("L5",),
@@ -109,17 +71,6 @@ LOCAL: tuple[Rule, ...] = (
             advice="Let this user use the socket /var/run/docker.sock: run the container as "
             "root, or with the socket's group (`--group-add`).",
         ),
-        examples=(
-            classic(
-                "permission denied while trying to connect to the Docker daemon socket at "
-                "unix:///var/run/docker.sock: dial unix /var/run/docker.sock: connect: "
-                "permission denied"
-            ),
-            classic(
-                "permission denied while trying to connect to the docker API at "
-                "unix:///var/run/docker.sock"
-            ),
-        ),
     ),
     Rule(
         rows=("L6",),
@@ -130,10 +81,6 @@ LOCAL: tuple[Rule, ...] = (
             Match(text=r"\bdocker-credential-", answered=False),
         ),
         classification=Classification(kind=Kind.CREDENTIALS),
-        examples=(
-            classic("error getting credentials - err: exit status 1, out: `locked`"),
-            classic('exec: "docker-credential-x": executable file not found in $PATH'),
-        ),
     ),
     Rule(
         rows=("L7",),
@@ -147,13 +94,6 @@ LOCAL: tuple[Rule, ...] = (
             Match(text=r"\bdocker: unknown command\b", answered=False),
         ),
         classification=Classification(kind=Kind.INTERNAL),
-        examples=(
-            classic("sh: 1: docker: not found"),
-            classic("sh: 1: exec: docker: Permission denied"),
-            classic("unknown flag: --platform"),
-            classic("docker: 'pusch' is not a docker command."),
-            classic("docker: unknown command: docker pusch"),
-        ),
     ),
     Rule(
         rows=("L8",),
@@ -174,35 +114,6 @@ LOCAL: tuple[Rule, ...] = (
             Match(text=r"\bno match for platform in manifest\b", answered=False),
         ),
         classification=Classification(kind=Kind.CONTENT_MISSING),
-        examples=(
-            containerd(
-                f"missing content: content digest sha256:{'0' * 64}: not found\n"
-                "Note: You're trying to push a manifest list/index which references multiple "
-                "platform specific manifests, but not all of them are available locally"
-            ),
-            containerd(
-                "Error response from daemon: image with reference ghcr.io/o/i:t was found but "
-                "does not provide the specified platform (linux/s390x)"
-            ),
-            containerd(
-                f"failed to copy to tar: rpc error: code = NotFound desc = blob sha256:{'0' * 64} "
-                f"expected at /var/lib/docker/containerd/daemon/blobs/sha256/{'0' * 64}: "
-                "blob not found: not found"
-            ),
-            containerd(
-                "Error response from daemon: unable to create manifests file: NotFound: content "
-                f"digest sha256:{'0' * 64}: not found"
-            ),
-            containerd(
-                "image with reference ghcr.io/o/i:t was found but does not provide any platform"
-            ),
-            containerd("Error response from daemon: no suitable export target found: not found"),
-            containerd(f"no match for platform in manifest sha256:{'0' * 64}: not found"),
-            classic(
-                "Error response from daemon: image with reference ghcr.io/o/i:t was found but "
-                "its platform (linux/amd64) does not match the specified platform (linux/s390x)"
-            ),
-        ),
     ),
     Rule(
         rows=("L9",),
@@ -213,11 +124,6 @@ LOCAL: tuple[Rule, ...] = (
             kind=Kind.UNSUPPORTED,
             advice="Build the image with ordinary tar layers (gzip or zstd); the engine "
             "cannot push its present layers.",
-        ),
-        examples=(
-            containerd(
-                "Error response from daemon: unsupported layer media type application/x-foo"
-            ),
         ),
     ),
     Rule(
@@ -233,23 +139,6 @@ LOCAL: tuple[Rule, ...] = (
             kind=Kind.ENGINE_REFUSED,
             advice="Remove DOCKER_API_VERSION from the job's environment; if it is not set, "
             "update the Docker Engine (20.10 and later are supported), or this action.",
-        ),
-        examples=(
-            classic(
-                "Error response from daemon: client version 1.20 is too old. Minimum supported "
-                "API version is 1.24, please upgrade your client to a newer version"
-            ),
-            classic(
-                'Error response from daemon: {"message":"client version 1.20 is too old. Minimum '
-                'supported API version is 1.24, please upgrade your client to a newer version"}'
-            ),
-            containerd(
-                "Error response from daemon: client version 1.99 is too new. Maximum supported "
-                "API version is 1.51"
-            ),
-            classic(
-                "client is newer than server (client API version: 1.24, server API version: 1.21)"
-            ),
         ),
     ),
     Rule(
@@ -268,17 +157,5 @@ LOCAL: tuple[Rule, ...] = (
             Match(text=r": (?:structure needs cleaning|input/output error)\b", answered=False),
         ),
         classification=Classification(kind=Kind.IMAGE_DAMAGED),
-        examples=(
-            classic(
-                "Error response from daemon: file integrity checksum failed for "
-                '"etc/default/cacerts"'
-            ),
-            classic("Error response from daemon: layer does not exist"),
-            classic(
-                "Error response from daemon: open /var/lib/docker/image/overlay2/layerdb/sha256/"
-                "0123/tar-split.json.gz: no such file or directory"
-            ),
-            classic("read /var/lib/docker/overlay2/0123/diff/bin/sh: input/output error"),
-        ),
     ),
 )

@@ -1,9 +1,7 @@
 """No complete answer came: the connection, the name, the certificate or the time failed."""
 
-from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.model import Kind
-
-_GET = 'Get "https://ghcr.io/v2/": '
 
 NETWORK: tuple[Rule, ...] = (
     Rule(
@@ -17,16 +15,6 @@ NETWORK: tuple[Rule, ...] = (
             Match(text=r"\bcertificate[ _]verify[ _]failed\b", answered=False),
         ),
         classification=Classification(kind=Kind.CERTIFICATE),
-        examples=(
-            classic(f"{_GET}x509: certificate signed by unknown authority"),
-            classic(f"{_GET}remote error: tls: handshake failure"),
-            containerd(
-                'failed to do request: Head "https://r.example/v2/o/i/blobs/sha256:00": tls: '
-                "failed to verify certificate: x509: certificate is valid for a, not b"
-            ),
-            containerd(f"{_GET}tls: failed to verify certificate: of another kind"),
-            api(None, None, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"),
-        ),
     ),
     Rule(
         rows=("N15",),
@@ -47,16 +35,6 @@ NETWORK: tuple[Rule, ...] = (
             advice="Check the registry's port; for a registry without TLS name it in "
             "`insecure-registries`, and in the engine's configuration as well.",
         ),
-        examples=(
-            classic(f"{_GET}http: server gave HTTP response to HTTPS client"),
-            containerd(f"{_GET}tls: first record does not look like a TLS handshake"),
-            classic(f"{_GET}tls: oversized record received with length 20527"),
-            classic('Get "http://h:5000/v2/": malformed HTTP response "\\x15\\x03\\x01\\x00"'),
-            api(None, None, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
-            api(None, None, "[SSL] record layer failure (_ssl.c:1016)"),
-            api(400, None, "Client sent an HTTP request to an HTTPS server."),
-            api(400, None, "The plain HTTP request was sent to HTTPS port"),
-        ),
     ),
     Rule(
         rows=("N16",),
@@ -70,10 +48,6 @@ NETWORK: tuple[Rule, ...] = (
             kind=Kind.CERTIFICATE,
             advice="Put the client's certificate into the engine's `/etc/docker/certs.d/HOST` and "
             "push with `transport: engine`.",
-        ),
-        examples=(
-            classic(f"{_GET}remote error: tls: certificate required"),
-            api(400, None, "<html><title>400 No required SSL certificate was sent</title></html>"),
         ),
     ),
     Rule(
@@ -89,10 +63,6 @@ NETWORK: tuple[Rule, ...] = (
             advice="Check HTTPS_PROXY and NO_PROXY in the engine's settings (`docker info` shows "
             "them), and that the proxy runs.",
         ),
-        examples=(
-            classic(f"{_GET}proxyconnect tcp: dial tcp 10.0.0.1:3128: connect: connection refused"),
-            containerd(f"{_GET}proxyconnect tcp: dial tcp: lookup proxy.example: no such host"),
-        ),
     ),
     Rule(
         rows=("N7",),
@@ -103,14 +73,6 @@ NETWORK: tuple[Rule, ...] = (
             Match(text=r"\btemporary failure in name resolution\b"),
         ),
         classification=Classification(kind=Kind.NETWORK),
-        examples=(
-            classic(
-                "dial tcp: lookup ghcr.io on 168.63.129.16:53: read udp 10.1.0.4:4->"
-                "168.63.129.16:53: i/o timeout"
-            ),
-            containerd("dial tcp: lookup ghcr.io on 127.0.0.53:53: server misbehaving"),
-            api(None, None, "[Errno -3] Temporary failure in name resolution"),
-        ),
     ),
     Rule(
         rows=("N8",),
@@ -124,12 +86,6 @@ NETWORK: tuple[Rule, ...] = (
         ),
         classification=Classification(kind=Kind.HOST_UNKNOWN, unconnected=True),
         after_success=Classification(kind=Kind.NETWORK),
-        examples=(
-            classic("dial tcp: lookup ghrc.io on 10.0.0.2:53: no such host"),
-            containerd("dial tcp: lookup ghrc.io: no such host"),
-            api(None, None, "[Errno -2] Name or service not known"),
-            api(None, None, "[Errno -5] No address associated with hostname"),
-        ),
     ),
     Rule(
         rows=("N12", "N13"),
@@ -141,10 +97,6 @@ NETWORK: tuple[Rule, ...] = (
             Match(text=r": no response$"),
         ),
         classification=Classification(kind=Kind.SERVER_ERROR),
-        examples=(
-            buildkit("failed to copy: cannot reuse body, request must be retried"),
-            buildkit('failed commit on ref "layer-sha256:00": no response'),
-        ),
     ),
     Rule(
         rows=("N10",),
@@ -153,12 +105,6 @@ NETWORK: tuple[Rule, ...] = (
         "attempts are enough (moby/moby#53700, containerd/containerd#13164).",
         signs=(Match(text=r"\btimeout awaiting response headers\b"),),
         classification=Classification(kind=Kind.TIMEOUT, cap=3),
-        examples=(
-            containerd(
-                'failed to do request: Put "https://ghcr.io/v2/o/i/blobs/uploads/1": net/http: '
-                "timeout awaiting response headers"
-            ),
-        ),
     ),
     Rule(
         rows=("N4", "N6", "N9", "N11", "N14"),
@@ -177,19 +123,6 @@ NETWORK: tuple[Rule, ...] = (
             Match(status=(408,)),
         ),
         classification=Classification(kind=Kind.TIMEOUT),
-        examples=(
-            classic(f"{_GET}net/http: TLS handshake timeout"),
-            classic("dial tcp 140.82.112.33:443: i/o timeout"),
-            classic("read tcp 10.1.0.4:4->140.82.112.33:443: read: connection timed out"),
-            classic(
-                f"{_GET}net/http: request canceled while waiting for connection "
-                "(Client.Timeout exceeded while awaiting headers)"
-            ),
-            containerd("failed to copy: context deadline exceeded"),
-            containerd("failed to copy: context canceled"),
-            api(None, None, "ReadTimeout"),
-            api(408),
-        ),
     ),
     Rule(
         rows=("N20",),
@@ -205,13 +138,6 @@ NETWORK: tuple[Rule, ...] = (
             Match(text=r"\bconnect: operation not permitted\b"),
         ),
         classification=Classification(kind=Kind.NETWORK, unconnected=True),
-        examples=(
-            classic("dial tcp 140.82.121.33:443: connect: operation not permitted"),
-            classic("dial tcp 127.0.0.1:9: connect: connection refused"),
-            classic("dial tcp 140.82.112.33:443: connect: no route to host"),
-            containerd("dial tcp 140.82.112.33:443: connect: network is unreachable"),
-            api(None, None, "All connection attempts failed"),
-        ),
     ),
     Rule(
         rows=("N1", "N2", "N3"),
@@ -233,20 +159,5 @@ NETWORK: tuple[Rule, ...] = (
             Match(text=r"\b(?:connect|read|write|remoteprotocol)error\b"),
         ),
         classification=Classification(kind=Kind.NETWORK),
-        examples=(
-            classic("EOF"),
-            containerd('failed to do request: Put "https://ghcr.io/v2/o/i/manifests/t": EOF'),
-            classic("http: server closed idle connection"),
-            classic("write tcp 10.1.0.4:4->140.82.112.33:443: write: connection reset by peer"),
-            classic("write tcp 10.1.0.4:4->140.82.112.33:443: write: broken pipe"),
-            classic("use of closed network connection"),
-            classic("net/http: HTTP/1.x transport connection broken: too short"),
-            containerd("http2: server sent GOAWAY and closed the connection; LastStreamID=1"),
-            containerd("stream error: stream ID 5; INTERNAL_ERROR; received from peer"),
-            containerd("local error: tls: bad record MAC"),
-            api(None, None, "Server disconnected without sending a response."),
-            api(None, None, "peer closed connection without sending complete message body"),
-            api(None, None, "ReadError"),
-        ),
     ),
 )

@@ -3,11 +3,8 @@
 Registries report these as refusals, wrong manifests or broken uploads, so they are matched first.
 """
 
-from ghcr_push.failures.rule import Classification, Match, Rule, api, buildkit, classic, containerd
+from ghcr_push.failures.rule import Classification, Match, Rule
 from ghcr_push.model import Kind
-
-_PUT = "unexpected status from PUT request to https://h.example/v2/o/i/manifests/t"
-_HEAD = "unexpected status from HEAD request to https://h.example/v2/o/i/manifests/t"
 
 TAGS: tuple[Rule, ...] = (
     Rule(
@@ -32,39 +29,6 @@ TAGS: tuple[Rule, ...] = (
             "exclude the tag from the rule for immutable or protected tags. If you "
             "list such tags in `protect`, the action does not try to write them.",
         ),
-        examples=(
-            classic("tag invalid: The image tag 't' already exists and is immutable."),
-            classic(
-                "denied: requested access to the resource is denied - This tag is already "
-                "assigned to an image in this repository and cannot be updated due to "
-                "immutability settings."
-            ),
-            classic("unknown: The requested tag already exists and cannot be overwritten."),
-            classic("denied: insufficient permissions to push to a protected tag"),
-            classic(
-                "unknown: tag=t cannot be overwritten because h/o/i is an immutable repository"
-            ),
-            containerd("error from registry: tag was already pushed"),
-            containerd(f"{_PUT}: 412 Precondition Failed"),
-            api(
-                412,
-                "PRECONDITION",
-                "Failed to process request due to 'i:t' configured as immutable.",
-            ),
-            api(
-                400,
-                "MANIFEST_INVALID",
-                "cannot update tag t. The repository has enabled tag immutability",
-            ),
-            api(
-                400,
-                "TAG_INVALID",
-                "The image tag 't' already exists in the 'i' repository and cannot be overwritten "
-                "because the tag is immutable.",
-            ),
-            api(409, "TAG_ALREADY_EXISTS", "no"),
-            api(412, None, "PUT https://h.example/v2/o/i/manifests/t: 412, without a text"),
-        ),
     ),
     Rule(
         rows=("R2",),
@@ -81,20 +45,6 @@ TAGS: tuple[Rule, ...] = (
             advice="Give the account the permission Delete/Overwrite on the repository, or give "
             "the image a new tag.",
         ),
-        examples=(
-            classic("unauthorized: Not enough permissions to delete/overwrite artifacts"),
-            api(
-                403,
-                "DENIED",
-                "Not enough permissions to delete/overwrite artifact 'docker:o/i/t/manifest.json' "
-                "(user 'u' needs DELETE permission).",
-            ),
-            api(
-                400,
-                "MANIFEST_INVALID",
-                'manifest invalid ({"description": "HTTP 403 Forbidden"})',
-            ),
-        ),
     ),
     Rule(
         rows=("R3",),
@@ -107,11 +57,6 @@ TAGS: tuple[Rule, ...] = (
             kind=Kind.TAG_REFUSED,
             advice="Set the repository's deployment policy to *Allow redeploy* in Nexus (there "
             "is also *Allow redeploy only on latest tag*), or push one tag for each image.",
-        ),
-        examples=(
-            classic("blob upload invalid: Repository does not allow updating assets: docker"),
-            api(400, "BLOB_UPLOAD_INVALID", "Repository does not allow updating assets: docker"),
-            api(400, None, "Repository does not allow updating assets."),
         ),
     ),
     Rule(
@@ -130,13 +75,6 @@ TAGS: tuple[Rule, ...] = (
             "--write-enabled true`; or give the image a new tag. A registry at its "
             "storage limit gives the same answer.",
         ),
-        examples=(
-            classic("unknown: The operation is disallowed on this registry, repository or image."),
-            classic("unknown: The operation is disallowed."),
-            api(405, "UNSUPPORTED", "The operation is disallowed on this registry, repository"),
-            api(403, "DENIED", "The operation is disallowed on this registry, repository or image"),
-            api(423),
-        ),
     ),
     Rule(
         rows=("R5",),
@@ -145,10 +83,6 @@ TAGS: tuple[Rule, ...] = (
         "tags, sometimes without naming the rule.",
         signs=(Match(code="TAG_INVALID"),),
         classification=Classification(kind=Kind.TAG_REFUSED),
-        examples=(
-            classic("tag invalid: manifest tag did not match URI"),
-            api(400, "TAG_INVALID", "no such tag here"),
-        ),
     ),
     Rule(
         rows=("R6",),
@@ -161,15 +95,6 @@ TAGS: tuple[Rule, ...] = (
             advice="Delete the tag from the registry first, or use another one: in this "
             "registry a tag cannot change between an image and an index, or between "
             "Docker's media types and OCI's.",
-        ),
-        examples=(
-            api(
-                400,
-                "MANIFEST_INVALID",
-                'manifest invalid ({"reason": "changing manifest media-type from '
-                '\\"application/vnd.oci.image.manifest.v1+json\\" to '
-                '\\"application/vnd.oci.image.index.v1+json\\" is disallowed"})',
-            ),
         ),
     ),
     Rule(
@@ -186,18 +111,5 @@ TAGS: tuple[Rule, ...] = (
             Match(text=r"\bis quarantined\b"),
         ),
         classification=Classification(kind=Kind.READ_FORBIDDEN),
-        examples=(
-            containerd(
-                "error from registry: current image without vulnerability scanning cannot be "
-                "pulled due to configured policy in 'Prevent images with vulnerability severity "
-                'of "High" or higher from running.\''
-            ),
-            buildkit(f"{_HEAD}: 412 Precondition Failed"),
-            api(412, None, "HEAD https://h.example/v2/o/i/manifests/t: 412, without a text"),
-            api(412, "PROJECTPOLICYVIOLATION", "The image is not signed by cosign."),
-            api(403, "PROJECTPOLICYVIOLATION", "no"),
-            api(403, "DENIED", "was not downloaded due to the download blocking policy"),
-            api(403, None, "REQUESTED ITEM IS QUARANTINED"),
-        ),
     ),
 )
