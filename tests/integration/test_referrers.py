@@ -22,7 +22,7 @@ from tests.support.cases import End, World
 from tests.support.front import Answer, Behaviour, Rule, Step, oci_error, on, running_front
 from tests.support.front.steps import WRITES
 from tests.support.memory import MemoryRegistry, Serves
-from tests.support.saved import digest_of
+from tests.support.saved import INDEX, digest_of
 
 COPY = "acme/copy"
 APIS = pytest.mark.parametrize(
@@ -178,6 +178,16 @@ def test_listed_referrers_that_the_source_lacks_are_reported_and_skipped(pair: P
     assert end.status == 0, end.log
     assert f"lists referrers that are missing there: {lost}" in end.log
     assert pair.listed(pair.attached.index) == []
+
+
+def test_the_image_is_not_taken_for_the_list_of_its_referrers(pair: Pair) -> None:
+    registry, subject = pair.source.registry, pair.attached.index
+    image = registry.raw(f"{REPOSITORY}:1")
+    registry.hold(f"{REPOSITORY}:{tag_of(subject)}", image, media_type=INDEX)
+    end = pair.push()
+    assert end.status == 0, end.log
+    assert pair.listed(subject) == []
+    assert tag_of(subject) not in pair.target.registry.tags(COPY)
 
 
 def test_no_tag_is_written_if_a_referrer_cannot_be_read(pair: Pair) -> None:

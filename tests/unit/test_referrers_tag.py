@@ -217,6 +217,17 @@ def test_a_tag_that_names_no_index_is_left_alone() -> None:
     assert world.writes == 0
 
 
+def test_an_image_in_place_of_its_list_is_left_alone() -> None:
+    world = World(Random(1))
+    document = {"manifests": [{"digest": referrer(2).digest}]}
+    world.index = Manifest("index", SUBJECT, json.dumps(document).encode())
+    world.held[SUBJECT] = world.index
+    with pytest.raises(AttemptError, match="with the image, not with a list") as raised:
+        played(world, referrer(1))
+    assert not raised.value.failure.retryable
+    assert world.writes == 0
+
+
 def test_an_entry_says_what_the_specification_wants() -> None:
     document = {"config": {"mediaType": "c/1"}, "annotations": {"a": "b"}, "layers": []}
     raw = json.dumps(document).encode()

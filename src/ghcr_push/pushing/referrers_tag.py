@@ -83,6 +83,9 @@ class ReferrersTag:
         seen = await self._head(self._tag)
         if seen is None:
             return None
+        if seen.digest == self._subject:  # GitLab reads the tag as a digest
+            sentence = f"{self._repository} answers {self._tag} with the image, not with a list"
+            raise AttemptError(ours(Kind.UNSUPPORTED, sentence), counts=True)
         return await self._context.registry.get(self._repository, seen.digest)
 
     def _entries(self) -> list[Fields]:

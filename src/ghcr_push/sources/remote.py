@@ -240,6 +240,8 @@ class _ReferrerSearch:
                 return listed
             self._has_api = False
             index = await self._files.look_for(referrers_tag(subject))
+        if index is not None and index.digest == subject:
+            return []  # GitLab reads the tag as the digest, and answers with the image itself
         return [Digest(str(entry["digest"])) for entry in entries_of(index)]
 
     async def _add(self, subject: Digest, reference: str, tag: str | None) -> bool:
