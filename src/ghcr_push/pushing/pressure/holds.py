@@ -1,5 +1,7 @@
 """What a registry asked of its whole client: to wait, and to begin writes further apart."""
 
+from dataclasses import dataclass
+
 import anyio
 
 from ghcr_push.model import Failure, Hold, Kind
@@ -20,35 +22,35 @@ SHARED_FROM = 1.0
 """Seconds from which the wait in a 429 holds the whole queue; shorter ones concern a burst."""
 
 
+@dataclass(slots=True)
 class Holds:
     """Holds the queue of one registry as that registry asks, and reports it."""
 
-    def __init__(self, registry: str, timers: Timers, observer: Observer) -> None:
-        self.until = float("-inf")
-        """The time until which nothing may start."""
-        self.spacing = 0.0
-        """Seconds between starts of writes, at least."""
-        self.throttles = 0
-        """Secondary limits since the last success."""
-        self._registry = registry
-        self._timers = timers
-        self._observer = observer
+    registry: str
+    timers: Timers
+    observer: Observer
+    until: float = float("-inf")
+    """The time until which nothing may start."""
+    spacing: float = 0.0
+    """Seconds between starts of writes, at least."""
+    throttles: int = 0
+    """Secondary limits since the last success."""
 
     @property
     def lasts(self) -> bool:
         """Whether nothing may start now."""
-        return self._timers.clock() < self.until
+        return self.timers.clock() < self.until
 
     def hold(self, seconds: float, reason: str) -> None:
         """Let nothing start for ``seconds`` from now."""
-        now = self._timers.clock()
+        now = self.timers.clock()
         until = now + seconds
         if until <= self.until:
             return
         self.until = until
-        self._observer(Held(Hold(at=now, registry=self._registry, seconds=seconds, reason=reason)))
-        self._timers.tasks.start_soon(self._report, now, until)
-        self._timers.wake_at(until)
+        self.observer(Held(Hold(at=now, registry=self.registry, seconds=seconds, reason=reason)))
+        self.timers.tasks.start_soon(self._report, now, until)
+        self.timers.wake_at(until)
 
     def obey(self, began: float, failure: Failure) -> bool:
         """Hold the queue as the registry asks; return whether that is a new secondary limit.
@@ -62,9 +64,9 @@ class Holds:
             self.throttles += 1
             if not self.spacing:
                 sentence = "is rate limiting us: from now on writes begin seconds apart"
-                self._observer(Noticed(f"{self._registry} {sentence}"))
+                self.observer(Noticed(f"{self.registry} {sentence}"))
             self.spacing = SPACING_AFTER_THROTTLE
-            asked = max(asked, floor) + self._timers.random.uniform(0, THROTTLE_SPREAD)
+            asked = max(asked, floor) + self.timers.random.uniform(0, THROTTLE_SPREAD)
         if failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
             self.hold(asked, reason_of(failure))
         return throttled
@@ -80,14 +82,14 @@ class Holds:
 
     async def _report(self, began: float, until: float) -> None:
         """Report the remaining time until the hold is over or another one has replaced it."""
-        clock = self._timers.clock
+        clock = self.timers.clock
         while (left := until - clock()) > 0:
             await anyio.sleep(min(left, PROGRESS_EVERY) + TIMER_GRACE)
             if self.until != until:
                 return
             if (left := until - clock()) > 0:
-                self._observer(StillWaiting(self._registry, clock() - began, left))
-        self._observer(Resumed(self._registry, clock() - began, outage=False))
+                self.observer(StillWaiting(self.registry, clock() - began, left))
+        self.observer(Resumed(self.registry, clock() - began, outage=False))
 
 
 def reason_of(failure: Failure) -> str:

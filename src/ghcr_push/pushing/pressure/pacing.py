@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ghcr_push.model import Failure, Kind, LimitChange
@@ -77,19 +77,19 @@ class Pacing:
         self.pause = max(self.pause, PAUSE_THROTTLED)
 
 
+@dataclass(slots=True)
 class ReadPace:
     """How far apart the reads of one registry begin."""
 
-    def __init__(self, timers: Timers) -> None:
-        self.next_start = float("-inf")
-        """The time until which no read may begin."""
-        self._pacing = Pacing(GAIN_OF_READS)
-        self._slowed_at = float("-inf")
-        self._timers = timers
+    timers: Timers
+    next_start: float = float("-inf")
+    """The time until which no read may begin."""
+    _pacing: Pacing = field(default_factory=lambda: Pacing(GAIN_OF_READS))
+    _slowed_at: float = float("-inf")
 
     def began(self) -> None:
         """Record that a read begins now: the next one may have to wait."""
-        self.next_start = self._timers.after(self._pacing.pause)
+        self.next_start = self.timers.after(self._pacing.pause)
 
     def accepted(self) -> None:
         """Record that a read was answered."""
@@ -98,30 +98,28 @@ class ReadPace:
     def throttled(self, began: float) -> None:
         """Record a 429 to a read; those to reads that ``began`` before the last one say no more."""
         if began >= self._slowed_at:
-            self._slowed_at = self._timers.clock()
+            self._slowed_at = self.timers.clock()
             self._pacing.refused()
             self.began()
 
 
+@dataclass(slots=True)
 class WritePace:
     """How many writes to one registry may be in flight, and how far apart they begin."""
 
-    def __init__(
-        self, registry: str, limit: Limit, holds: Holds, timers: Timers, observer: Observer
-    ) -> None:
-        self._registry = registry
-        self.base_limit = limit
-        """The limit while there is no pause."""
-        self.next_start = float("-inf")
-        """The time until which no write may begin."""
-        self.begun = 0
-        """Slots in which the write has begun; in the others the tag is read again."""
-        self._pacing = Pacing(GAIN_OF_WRITES)
-        self._pause_before = 0.0
-        """The pause when the last failures in a row began."""
-        self._holds = holds
-        self._timers = timers
-        self._observer = observer
+    registry: str
+    base_limit: Limit
+    """The limit while there is no pause."""
+    holds: Holds
+    timers: Timers
+    observer: Observer
+    next_start: float = float("-inf")
+    """The time until which no write may begin."""
+    begun: int = 0
+    """Slots in which the write has begun; in the others the tag is read again."""
+    _pacing: Pacing = field(default_factory=lambda: Pacing(GAIN_OF_WRITES))
+    _pause_before: float = 0.0
+    """The pause when the last failures in a row began."""
 
     @property
     def limit(self) -> int:
@@ -136,7 +134,7 @@ class WritePace:
     @property
     def spaced(self) -> bool:
         """Whether writes have to begin apart."""
-        return bool(self.pause or self._holds.spacing)
+        return bool(self.pause or self.holds.spacing)
 
     def began(self) -> None:
         """Record that a write begins now: if writes are spaced, the next one has to wait."""
@@ -167,7 +165,7 @@ class WritePace:
         with self._watching(reason_of(failure)):
             self.base_limit.throttled()
             if not self.base_limit.fixed:
-                self._pacing.throttled(again=self._holds.throttles > 1)
+                self._pacing.throttled(again=self.holds.throttles > 1)
 
     def _slow_down(self, failure: Failure, streak: FailureStreak, *, alone: bool) -> None:
         """Write one at a time, with a pause, after a 429; lengthen the pause after a refusal.
@@ -186,7 +184,7 @@ class WritePace:
             self._space()
 
     def _space(self) -> None:
-        self.next_start = self._timers.after(self.pause, self._holds.spacing)
+        self.next_start = self.timers.after(self.pause, self.holds.spacing)
 
     @contextmanager
     def _watching(self, reason: str) -> Iterator[None]:
@@ -194,6 +192,6 @@ class WritePace:
         old = self.limit
         yield
         if self.limit != old:
-            now, registry = self._timers.clock(), self._registry
+            now, registry = self.timers.clock(), self.registry
             change = LimitChange(at=now, registry=registry, old=old, new=self.limit, reason=reason)
-            self._observer(LimitChanged(change))
+            self.observer(LimitChanged(change))
