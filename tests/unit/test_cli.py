@@ -288,6 +288,44 @@ def test_no_advice_speaks_of_steps_and_runners_outside_a_workflow() -> None:
         assert not re.search(r"\b(step|runner|the job|`permissions: p)\b", text), text
 
 
+def in_shell(redirected: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command with redirected streams."""
+    line = shlex.join([str(Path(sys.executable).with_name("ghcr-push")), *words])
+    return subprocess.run(
+        f"{line} {redirected}", shell=True, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_the_caller_closed_do_not_stop_a_run(closed: str, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = in_shell(closed, "--tags", "", "--allow-empty", "--report-file", str(report))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(report.read_bytes())["result"] == "success"
+
+
+def test_targets_from_a_closed_standard_input_are_none() -> None:
+    done = in_shell("<&-", "-", "--source", "app")
+    assert done.returncode == 2
+    assert "--tags is empty" in done.stderr
+
+
+def test_characters_that_the_locale_lacks_do_not_stop_a_run() -> None:
+    words = [sys.executable, "-m", "ghcr_push", "--source", "oci-layout:/nö", "ghcr.io/a/b:1"]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
+    assert "? 1 FAILED: source-invalid: /n? is not there" in done.stderr
+    assert done.stdout.startswith("? The tag was not pushed")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_result_that_cannot_be_printed_is_reported_in_a_sentence(form: str) -> None:
+    done = in_shell(">/dev/full", "--tags", "", "--allow-empty", "--format", form)
+    assert done.returncode == 1
+    assert done.stderr.endswith("Error: the output could not be written: No space left on device\n")
+
+
 def test_the_actions_container_is_the_command_outside_a_runner() -> None:
     words = [sys.executable, str(Path(__file__).parents[2] / "entrypoint.py"), "--version"]
     environ = {name: value for name, value in os.environ.items() if name != "GITHUB_ACTIONS"}

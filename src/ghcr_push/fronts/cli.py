@@ -6,6 +6,7 @@ Modules for a run are imported only for a run, so that ``--help`` and completion
 import os
 import re
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -27,12 +28,27 @@ _COMPLETE = f"_{PREFIX}COMPLETE"
 
 def main() -> None:
     """Run the command ``ghcr-push`` and exit the process with its status."""
+    _prepare_streams()
     if sys.argv[1:2] == ["report"] or _completes_report():
         # no target has this name: a reference names its registry
         from ghcr_push.fronts.report_command import report_command  # noqa: PLC0415 - rarely used
 
         report_command.main(sys.argv[2:], "ghcr-push report", complete_var=_COMPLETE)
     command().main(prog_name="ghcr-push", complete_var=_COMPLETE)
+
+
+def _prepare_streams() -> None:
+    """Make sure that no output stream can stop a push.
+
+    Streams that the caller closed (``>&-``) are replaced. Characters that the locale lacks are
+    printed as question marks.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _completes_report() -> bool:

@@ -1,4 +1,4 @@
-"""Whether a terminal shows colours, and the colours."""
+"""Output in colours, and whether a stream shows them."""
 
 import os
 import re
@@ -23,8 +23,13 @@ def wants_colours(stream: TextIO, environ: Mapping[str, str], *, given: bool | N
     return is_terminal(stream) and not environ.get("NO_COLOR")
 
 
-def write(text: str, stream: TextIO, *, coloured: bool) -> None:
+def write(text: str | bytes, stream: TextIO, *, coloured: bool) -> None:
     """Write ``text``, with its marks in green for success and in red for failures only."""
-    if coloured:
+    if coloured and isinstance(text, str):
         text = _MARKED.sub(lambda mark: click.style(mark[0], fg=_COLOURS[mark[1]]), text)
-    click.echo(text, stream, nl=False, color=coloured)
+    try:
+        click.echo(text, stream, nl=False, color=coloured)
+    except BrokenPipeError:
+        raise  # click ends the command without a word: the reader wanted no more
+    except OSError as error:
+        raise click.ClickException(f"the output could not be written: {error.strerror}") from error

@@ -81,7 +81,7 @@ def _show(delivery: Delivery, *, as_json: bool, quiet: bool, color: bool | None)
     for sentence in (*delivery.notices, *delivery.undelivered):
         _warn(COMMAND_LINE.said(sentence))
     if as_json:
-        click.echo(to_json(delivery.report))
+        write(to_json(delivery.report), sys.stdout, coloured=False)
         if quiet:
             return
     stream = sys.stderr if as_json else sys.stdout
