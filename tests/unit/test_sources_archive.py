@@ -1,6 +1,8 @@
 """OCI archives: tars of layouts, plain and compressed, valid and damaged."""
 
 import gzip
+import os
+import subprocess
 import tarfile
 from pathlib import Path
 from random import Random
@@ -91,7 +93,24 @@ async def test_a_wrong_checksum_of_zstd_is_refused(tmp_path: Path) -> None:
     assert "checksum" in await refused(f"oci-archive:{archive(tmp_path, bytes(raw))}")
 
 
-@pytest.mark.parametrize("magic", [b"BZh9", b"\xfd7zXZ\0"])
+def sparse_tar(folder: Path, form: str) -> bytes:
+    words = ("tar", "--sparse", f"--format={form}", "-c", "-C", folder, ".")
+    return subprocess.run(words, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("sparse", ["gnu", "posix"])
+@pytest.mark.parametrize("packed", ["plain", "gzip"])
+async def test_a_sparse_file_is_named(sparse: str, packed: str, tmp_path: Path) -> None:
+    made, _ = one_image()
+    hole = made.blob(b"")
+    folder = made.written(tmp_path / "layout")
+    os.truncate(folder / "blobs/sha256" / hole[7:], 1 << 20)
+    path = archive(tmp_path, PACKERS[packed](sparse_tar(folder, sparse)))
+    reason = await refused(f"oci-archive:{path}")
+    assert "as a sparse file; write it without --sparse" in reason
+
+
+@pytest.mark.parametrize("magic", [b"BZh91AY&SY", b"\xfd7zXZ\0"])
 async def test_other_compressions_are_named(magic: bytes, tmp_path: Path) -> None:
     reason = await refused(f"oci-archive:{archive(tmp_path, magic + bytes(600))}")
     assert "is compressed by" in reason

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from ghcr_push.model import LARGEST_MANIFEST
-from ghcr_push.sources.compression import LONGEST_SIGN, UNREAD, Unpack, unpacker
+from ghcr_push.sources.compression import LONGEST_SIGN, Unpack, unpacker, unreadable
 from ghcr_push.sources.disk import Extent, Folder, read_small, readable, unusable
 
 _MOST_LINKS: Final = 40
@@ -42,9 +42,8 @@ def _unpacker(path: Path) -> Unpack | None:
         raise unusable(f"{path} is not there")
     with readable(path), path.open("rb") as file:
         first = file.read(LONGEST_SIGN)
-    for magic, name in UNREAD.items():
-        if first.startswith(magic):
-            raise unusable(f"{path} is compressed by {name}; write it plain, with gzip or zstd")
+    if reason := unreadable(first):
+        raise unusable(f"{path} {reason}")
     return unpacker(first)
 
 
@@ -137,6 +136,8 @@ class Archive:
 
     def _note(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
         name = self._at = normal_name(info.name)
+        if info.issparse():
+            raise unusable(f"{self.path} has {name} as a sparse file; write it without --sparse")
         if info.islnk() or info.issym():
             self._links[name] = self._led_to(name, info)
         elif info.isreg():

@@ -7,7 +7,8 @@ of them the order of layers has no meaning.
 
 import json
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ghcr_push import media_types
@@ -21,6 +22,14 @@ from ghcr_push.sources.tarstream import Entry, TarStream
 
 # docker's image manifest version 2, schema 2: the media types that the classic store pushes
 LAYER_TYPE: Final = media_types.COMPRESSED[media_types.DOCKER_LAYER]
+
+ZSTD_LAYER_TYPE: Final = f"{media_types.LAYER}+zstd"
+"""Docker has no such type, so an image with such a layer gets types of the image-spec."""
+
+_OCI_TYPES: Final = {
+    media_types.DOCKER_CONFIG: media_types.CONFIG,
+    LAYER_TYPE: media_types.COMPRESSED[media_types.LAYER],
+}
 
 _NAMED: Final = re.compile(r"blobs/sha256/([0-9a-f]{64})|([0-9a-f]{64})\.(?:json|tar)")
 _LAYER_FOLDER: Final = re.compile(r"[0-9a-f]{64}/layer\.tar")
@@ -93,16 +102,23 @@ def _diff_ids(config: bytes) -> tuple[Digest, ...] | None:
         return None
 
 
-def _manifest(config: Descriptor, layers: Iterable[Descriptor]) -> Manifest:
+def _manifest(config: Descriptor, layers: Sequence[Descriptor]) -> Manifest:
     """Return the manifest exactly as docker's engine formats it, including the indent."""
+    media_type = media_types.DOCKER_MANIFEST
+    if any(layer.media_type == ZSTD_LAYER_TYPE for layer in layers):
+        media_type = media_types.MANIFEST
+        config, *layers = (
+            replace(each, media_type=_OCI_TYPES.get(each.media_type, each.media_type))
+            for each in (config, *layers)
+        )
     document = {
         "schemaVersion": 2,
-        "mediaType": media_types.DOCKER_MANIFEST,
+        "mediaType": media_type,
         "config": _written(config),
         "layers": [_written(layer) for layer in layers],
     }
     raw = json.dumps(document, indent=3).encode()
-    return Manifest.of(media_types.DOCKER_MANIFEST, raw)
+    return Manifest.of(media_type, raw)
 
 
 def _written(descriptor: Descriptor) -> dict[str, str | int]:

@@ -11,8 +11,8 @@ _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60)))
 """RFC 8878: a frame, or a skippable frame, which pzstd writes first."""
 
-UNREAD: Final = {b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-"""Compressions that are recognised but not supported."""
+_UNREAD: Final = {b"\xfd7zXZ": "xz"} | {b"BZh%d1A" % level: "bzip2" for level in range(1, 10)}
+"""Compressions that are recognised but not supported; a plain tar starts with any file's name."""
 
 LONGEST_SIGN: Final = 6
 """Number of first bytes needed to recognise all of them."""
@@ -28,7 +28,20 @@ def unpacker(first: bytes) -> Unpack | None:
     """
     if first.startswith(_GZIP):
         return _gunzip
-    return _unzstd if first.startswith(_ZSTD) else None
+    return _unzstd if is_zstd(first) else None
+
+
+def unreadable(first: bytes) -> str | None:
+    """Say that a file that starts with ``first`` has a compression that is not supported."""
+    for sign, name in _UNREAD.items():
+        if first.startswith(sign):
+            return f"is compressed by {name}; write it plain, with gzip or zstd"
+    return None
+
+
+def is_zstd(first: bytes) -> bool:
+    """Return whether a file that starts with ``first`` is compressed by Zstandard."""
+    return first.startswith(_ZSTD)
 
 
 def is_compressed(first: bytes | bytearray) -> bool:

@@ -1,31 +1,33 @@
 """Docker archives on disk, as written by ``docker save``, podman, kaniko, Bazel and Nix.
 
 ``manifest.json`` names the config and the layers of each image by their paths. Layers that are not
-compressed with gzip are compressed by the recipe; each must have the DiffID that the config names.
+compressed are compressed by the recipe; each must have the DiffID that the config names.
 """
 
 import hashlib
 import json
-import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader, RawIOBase
 from itertools import chain
-from typing import Final
+from threading import Event
+from typing import IO, Final
 
 from ghcr_push.documents import Document, Fields, json_object
 from ghcr_push.model import Descriptor, Image
 from ghcr_push.references import Digest, digest_of, is_called, is_digest
 from ghcr_push.sources import recipe
 from ghcr_push.sources.archive import Archive, normal_name
-from ghcr_push.sources.classic import LAYER_TYPE, assembled
+from ghcr_push.sources.classic import LAYER_TYPE, ZSTD_LAYER_TYPE, assembled
+from ghcr_push.sources.compression import LONGEST_SIGN, is_zstd, unpacker, unreadable
 from ghcr_push.sources.compressor import LayerCompressor
 from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.graph import listed, platform_of
 from ghcr_push.sources.images import SavedImage
-from ghcr_push.sources.spool import SpooledBlob
+from ghcr_push.sources.spool import SpooledBlob, Stopped
 from ghcr_push.sources.tarstream import TarStream
 
-_GZIP: Final = b"\x1f\x8b"
+_STEP: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class ArchivedImage:
 
 def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
     """Return the image called ``name``, or the only one; raise ``PushError`` if it is unclear."""
-    entry = _chosen(_entries(archive, title), name, title)
+    entry = _chosen(archive, _entries(archive, title), name, title)
     try:
         config_name, layer_names = str(entry["Config"]), [str(each) for each in entry["Layers"]]
         raw = archive.content(config_name)
@@ -86,15 +88,26 @@ def _entries(archive: Archive, title: str) -> list[Document]:
     return entries
 
 
-def _chosen(entries: list[Document], name: str, title: str) -> Document:
-    fitting = [entry for entry in entries if not name or is_called(name, _tags(entry))]
+def _chosen(archive: Archive, entries: list[Document], name: str, title: str) -> Document:
+    names = [_tags(entry) or [_id(archive, entry)] for entry in entries]
+    fitting = [
+        entry
+        for entry, called in zip(entries, names, strict=True)
+        if not name or is_called(name, called) or (is_digest(name) and name == _id(archive, entry))
+    ]
     if len(fitting) == 1:
         return fitting[0]
-    there = [tag for entry in entries for tag in _tags(entry)]
-    names = listed(there) or "images without a name"
+    there = listed(each for called in names for each in called)
     if not name:
-        raise unusable(f"{title} holds {len(entries)} images; name one of {names}")
-    raise unusable(f"{title} has {len(fitting) or 'no'} images named {name}; it has {names}")
+        raise unusable(f"{title} holds {len(entries)} images; name one of {there}")
+    raise unusable(f"{title} has {len(fitting) or 'no'} images named {name}; it has {there}")
+
+
+def _id(archive: Archive, entry: Fields) -> str:
+    """Return an image's ID, which is the digest of its config."""
+    config = entry.get("Config")
+    raw = archive.content(config) if isinstance(config, str) else None
+    return digest_of(raw) if raw else "an image without a config"
 
 
 def _tags(entry: Fields) -> list[str]:
@@ -117,9 +130,13 @@ def read_archived(
         if blob.diff_id != diff_id:
             blob.release()
             raise unusable(f"{name} is {blob.diff_id}; the config names {diff_id}")
-        layers[diff_id] = Descriptor(LAYER_TYPE, blob.digest, blob.size)
+        layers[diff_id] = Descriptor(_media_type(blob), blob.digest, blob.size)
         yield blob
     return assembled(archived.image, archived.config, layers)
+
+
+def _media_type(blob: SpooledBlob) -> str:
+    return ZSTD_LAYER_TYPE if is_zstd(blob.read(0)) else LAYER_TYPE
 
 
 def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) -> SpooledBlob:
@@ -127,41 +144,48 @@ def _layer(tar: TarStream, size: int, compressor: LayerCompressor, name: str) ->
     pieces = tar.pieces(recipe.CHUNK_SIZE)
     first = next(pieces, bytearray())
     all_pieces = chain([first] if first else [], pieces)
-    if not first.startswith(_GZIP):
+    sign = bytes(first[:LONGEST_SIGN])
+    if reason := unreadable(sign):
+        raise unusable(f"{name} {reason}")
+    unpack = unpacker(sign)
+    if unpack is None:
         return compressor.compressed(all_pieces, size)
-    hasher = _DiffIdHasher(name)
-    hashed = hasher.hashed(all_pieces)
-    return compressor.spooled(hashed, diff_id=hasher.diff_id, most=size)
+    blob = compressor.spooled(all_pieces, most=size)
+    try:
+        file = BufferedReader(_Spooled(blob, compressor.stopping), _STEP)
+        blob.diff_id = _diff_id(unpack(file))
+    except BaseException as error:
+        blob.release()
+        if isinstance(error, ValueError):
+            raise unusable(f"{name} is truncated or damaged: {error}") from error
+        raise
+    return blob
 
 
-class _DiffIdHasher:
-    """Computes the DiffID of a compressed layer that is passed on; ``name`` is for messages."""
+class _Spooled(RawIOBase):
+    """A blob as a file that is read from start to end, until ``stopping`` is set."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._sha256 = hashlib.sha256()
-        self._inflater = zlib.decompressobj(wbits=31)
+    def __init__(self, blob: SpooledBlob, stopping: Event) -> None:
+        self._blob = blob
+        self._stopping = stopping
+        self._place = 0
 
-    def hashed(self, pieces: Iterable[bytearray]) -> Iterator[bytearray]:
-        for piece in pieces:
-            try:
-                self._take(bytes(piece))
-            except zlib.error as error:
-                raise unusable(f"{self._name} is damaged: {error}") from error
-            yield piece
+    def readable(self) -> bool:
+        return True
 
-    def _take(self, compressed: bytes) -> None:
-        while compressed:
-            if self._inflater.eof:  # a file may have several gzip members
-                self._inflater = zlib.decompressobj(wbits=31)
-            # in bounded steps: a few bytes may decompress to very many
-            self._sha256.update(self._inflater.decompress(compressed, _STEP))
-            compressed = self._inflater.unconsumed_tail or self._inflater.unused_data
-
-    def diff_id(self) -> Digest:
-        if not self._inflater.eof:
-            raise unusable(f"{self._name} is truncated")
-        return Digest(f"sha256:{self._sha256.hexdigest()}")
+    def readinto(self, buffer: "memoryview[int]", /) -> int:  # type: ignore[override]
+        if self._stopping.is_set():
+            raise Stopped
+        if self._place == self._blob.size:
+            return 0
+        piece = self._blob.read(self._place)[: len(buffer)]
+        buffer[: len(piece)] = piece
+        self._place += len(piece)
+        return len(piece)
 
 
-_STEP: Final = 1 << 20
+def _diff_id(file: IO[bytes]) -> Digest:
+    found = hashlib.sha256()
+    while piece := file.read(_STEP):
+        found.update(piece)
+    return Digest(f"sha256:{found.hexdigest()}")
