@@ -144,6 +144,13 @@ def parse_repository(text: str) -> Repository:
     return Repository(registry, name)
 
 
+def split_tag(text: str) -> tuple[str, str]:
+    """Split ``[registry/]name[:tag]`` before its tag, by default ``latest``."""
+    head, colon, tag = text.rpartition(":")
+    is_port = "/" in tag
+    return (head, tag) if colon and not is_port else (text, DEFAULT_TAG)
+
+
 def parse_tag_reference(text: str) -> TagReference:
     """Parse ``[registry/]name[:tag]``, by default ``latest``; raise ``ValueError`` on an error.
 
@@ -153,9 +160,7 @@ def parse_tag_reference(text: str) -> TagReference:
         raise ValueError("a digest cannot be pushed to; name a tag")
     if _IDENTIFIER.fullmatch(text):
         raise ValueError(f"{text!r} is an image ID, not a reference")
-    head, colon, tag = text.rpartition(":")
-    if not colon or "/" in tag:
-        head, tag = text, DEFAULT_TAG
+    head, tag = split_tag(text)
     if not is_tag(tag):
         raise ValueError(
             f"{tag!r} is not a tag (letters, digits, '_', '.', '-'; at most 128, "

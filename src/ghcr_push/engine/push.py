@@ -18,6 +18,7 @@ import anyio
 from anyio import to_thread
 
 from ghcr_push import tracing
+from ghcr_push.background import background
 from ghcr_push.engine.command import DockerCommand, not_started
 from ghcr_push.failures import Origin, PushError
 
@@ -57,7 +58,6 @@ def _difference(wanted: Mapping[str, str], inherited: Mapping[str, str]) -> str:
 async def _killable(pid_file: Path, work: Callable[[], None]) -> None:
     """Run ``work`` in a thread; when cancelled, kill its docker command until the thread ends."""
     done = False
-    failed: PushError | None = None
 
     async def kill_when_cancelled() -> None:
         try:
@@ -68,18 +68,13 @@ async def _killable(pid_file: Path, work: Callable[[], None]) -> None:
                     _kill(pid_file)
                     await anyio.sleep(0.05)
 
-    async with anyio.create_task_group() as tasks:
+    async with background() as tasks:
         tasks.start_soon(kill_when_cancelled)
         try:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
-        except PushError as error:
-            failed = error  # raised below: a task group would wrap it
         finally:
             done = True
-            tasks.cancel_scope.cancel()
-    if failed is not None:
-        raise failed
 
 
 def _stream(command: DockerCommand, pid_file: Path, target: str, lines: list[str]) -> None:

@@ -5,13 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from ghcr_push.references import (
-    DEFAULT_TAG,
-    Repository,
-    is_digest,
-    is_tag,
-    parse_repository,
-)
+from ghcr_push.references import Repository, is_digest, is_tag, parse_repository, split_tag
 
 
 class Form(StrEnum):
@@ -129,9 +123,7 @@ def _in_registry(text: str) -> RegistryLocation:
     name, at, digest = text.partition("@")
     if at and not is_digest(digest):
         raise ValueError(f"has {digest!r} for a digest; write sha256: and 64 hex digits")
-    head, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        head, tag = name, DEFAULT_TAG
+    head, tag = split_tag(name)
     if not is_tag(tag):
         raise ValueError(f"has {tag!r} for a tag")
     try:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
+from ghcr_push.background import background
 from ghcr_push.failures import PushError
 from ghcr_push.model import Manifest, Step
 from ghcr_push.pushing.blob_push import BlobPush
@@ -135,7 +136,7 @@ class ContentPush:
 
         async with self._content.received(self) as receiver:
             with receiver.scope:
-                async with anyio.create_task_group() as tasks:
+                async with background() as tasks:
                     tasks.start_soon(self._report_progress)
                     async with anyio.create_task_group() as uploads:
                         try:
@@ -146,7 +147,6 @@ class ContentPush:
                         except Exception as error:  # noqa: BLE001 - raised below
                             errors.append(error)
                             receiver.scope.cancel()
-                    tasks.cancel_scope.cancel()
             self._log.count(seconds_compressing=receiver.seconds_compressing)
         if errors:
             raise self._failed(errors[0])

@@ -11,6 +11,7 @@ from typing import Final
 
 import anyio
 
+from ghcr_push.background import background
 from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.pushing.ports import TagReader
@@ -126,23 +127,16 @@ class Preflight:
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[None]:
         """Check while the block runs; the block's errors pass unchanged."""
-        failed: Exception | None = None
         for registry in self._firsts:
             self._reach.ask(registry)
-        async with anyio.create_task_group() as tasks:
+        async with background() as tasks:
             for repository in self._firsts.values():
                 tasks.start_soon(self._follow, repository)
-            try:
-                yield
-                # a connection that is cancelled while it is made may leave its socket open
-                with anyio.move_on_after(LAST_WAIT):
-                    for registry in self._firsts:
-                        await self._reach.decided(registry)
-            except Exception as error:  # noqa: BLE001 - raised below: the task group would wrap it
-                failed = error
-            tasks.cancel_scope.cancel()
-        if failed is not None:
-            raise failed
+            yield
+            # a connection that is cancelled while it is made may leave its socket open
+            with anyio.move_on_after(LAST_WAIT):
+                for registry in self._firsts:
+                    await self._reach.decided(registry)
 
     async def _follow(self, repository: Repository) -> None:
         """Decide now, and again each time that the registry does not answer our process."""

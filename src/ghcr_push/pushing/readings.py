@@ -14,6 +14,7 @@ from typing import Final, Protocol, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from ghcr_push.background import background
 from ghcr_push.pushing.context import RunContext
 from ghcr_push.pushing.ports import Blob, Content, ImageManifests, Reading
 from ghcr_push.pushing.pressure.retry import AttemptError, FailureCount
@@ -243,11 +244,9 @@ class Readings:
         self._open.append(reading)
         try:
             await self._wait_for_turn(reading)
-            async with anyio.create_task_group() as tasks:
+            async with background() as tasks:
                 tasks.start_soon(self._watch)
-                error = await reading.read(content)
-                tasks.cancel_scope.cancel()
-            return error
+                return await reading.read(content)
         finally:
             self._open.remove(reading)
             reading.begun = False

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import anyio
 from anyio.abc import TaskGroup
 
+from ghcr_push.background import background
 from ghcr_push.model import Failure, Group, Kind, Plan, Source, TargetResult
 from ghcr_push.pushing.context import RunContext, ours
 from ghcr_push.pushing.events import Noticed
@@ -58,14 +59,13 @@ class PushRun:
     async def run(self) -> tuple[TargetResult, ...]:
         """Push everything; return one result per target, in the plan's order."""
         self._scope.deadline = self._context.backoff.deadline
-        async with anyio.create_task_group() as timers:
+        async with background() as timers:
             self._set_up(timers)
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     for group, tag_pushes in self._groups:
                         tasks.start_soon(self._run_group, group, tag_pushes)
             await self._end_all()
-            timers.cancel_scope.cancel()
         return with_hindsight([each.result for each in self._tag_pushes if each.result is not None])
 
     def break_off(self, failure: Failure) -> tuple[TargetResult, ...]:

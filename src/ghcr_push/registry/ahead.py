@@ -7,6 +7,8 @@ from typing import Final, Self
 
 import anyio
 
+from ghcr_push.background import background
+
 MOST: Final = 4 << 20
 """Bytes to read ahead, plus at most one chunk: evens out the two connections."""
 
@@ -18,16 +20,9 @@ async def read_ahead(chunks: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterato
     An error while reading is raised after the bytes that were read before it.
     """
     buffer = _Buffer()
-    ended: Exception | None = None
-    async with anyio.create_task_group() as tasks:
+    async with background() as tasks:
         tasks.start_soon(buffer.fill, chunks)
-        try:
-            yield buffer
-        except Exception as error:  # noqa: BLE001 - raised below: a task group would wrap it
-            ended = error
-        tasks.cancel_scope.cancel()
-    if ended is not None:
-        raise ended
+        yield buffer
 
 
 class _Buffer:
