@@ -22,9 +22,10 @@ MOMENT = 0.5
 """Upper end, in seconds, of the wait after a refusal that cost no attempt."""
 
 HASTE, HASTY_RETRIES = 0.25, 3
-"""Share of the wait that is kept while a slot is free and no write waits for it, and for how many
-failures of a unit. Such a wait is idle time, and up to three failures may be chance
-(``docs/pressure.md``). Later waits keep their length, so that eight attempts last half a minute.
+"""Share of the jitter, and after the first failures of a unit also of the minimum, that is kept
+while a slot is free and no write waits for it: such a wait is idle time, and up to three failures
+may be chance (``docs/pressure.md``). Later waits keep their minimum, so that eight attempts last
+half a minute.
 """
 
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
@@ -95,9 +96,12 @@ class Backoff:
         first = self.initial * SLOWER.get(failure.kind, 1.0)
         # the exponent is bounded because 2.0**1024 overflows
         grown = min(self.maximum, first * 2.0 ** min(count.total - 1, 32))
-        if spare and count.total <= HASTY_RETRIES and failure.kind not in SLOWER:
-            grown *= HASTE
-        return max(asked, grown / 2) + self.random.uniform(0, grown / 2)
+        least = spread = grown / 2
+        if spare:
+            spread *= HASTE
+            if count.total <= HASTY_RETRIES and failure.kind not in SLOWER:
+                least *= HASTE
+        return max(asked, least) + self.random.uniform(0, spread)
 
     def passes_deadline(self, wait: float) -> bool:
         """Return whether a wait from now on would end after the deadline."""
