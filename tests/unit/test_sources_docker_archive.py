@@ -148,7 +148,8 @@ async def test_images_of_a_docker_archive_are_distinguished(tmp_path: Path) -> N
 
 
 async def test_images_without_a_name_are_chosen_by_their_id(tmp_path: Path) -> None:
-    files, entries = {}, []
+    files = dict[str, bytes]()
+    entries = list[dict[str, object]]()
     for number in (1, 2):
         made = docker_archive([layer(number)], tags=[])
         entry = json.loads(made.pop("manifest.json"))[0]
