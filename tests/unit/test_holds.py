@@ -71,8 +71,9 @@ async def test_a_429_with_a_wait_of_seconds_holds_the_queue_and_milliseconds_do_
     async with bench() as (holds, events):
         assert not holds.obey(anyio.current_time(), replace(BURST, asked_wait=0.0125))
         assert not holds.lasts
-        assert not holds.obey(anyio.current_time(), replace(BURST, asked_wait=7.0))
-        assert [event.hold.seconds for event in events if isinstance(event, Held)] == [7.0]
+        assert not holds.obey(anyio.current_time(), replace(BURST, asked_wait=7.0, status=429))
+        [hold] = (event.hold for event in events if isinstance(event, Held))
+        assert (hold.seconds, hold.reason) == (7.0, "throttled (429)")
 
 
 @played
@@ -92,7 +93,10 @@ async def test_a_hold_is_reported_every_ten_seconds_and_at_its_end() -> None:
         holds.hold(25.0, "secondary-limit 403")
         await anyio.sleep(40)
         waits = [event for event in events if isinstance(event, StillWaiting)]
-        assert [round(each.left or 0) for each in waits] == [15, 5]
+        assert [(round(each.seconds), round(each.left or 0)) for each in waits] == [
+            (10, 15),
+            (20, 5),
+        ]
         [over] = (event for event in events if isinstance(event, Resumed))
         assert not over.outage
         assert round(over.seconds) == 25

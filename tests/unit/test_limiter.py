@@ -226,6 +226,24 @@ async def test_a_slot_without_a_write_delays_no_other_write() -> None:
 
 
 @played
+async def test_only_a_refusal_to_a_lone_write_lengthens_the_pause() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(4))
+        first, second, third = [await on.ask(limiter) for _ in range(3)]
+        await on.fail(second, BURST)
+        for beside_others in (first, third):
+            await on.fail(beside_others, BROKEN)
+            assert limiter.write_pace.pause == PAUSE_FIRST
+
+        for ending in (on.succeed, lambda lone: on.fail(lone, BROKEN)):
+            before = limiter.write_pace.pause
+            lone = await on.ask(limiter)
+            await lone.let_in.wait()
+            await ending(lone)
+        assert limiter.write_pace.pause == 2 * before
+
+
+@played
 async def test_a_slot_is_spare_if_no_write_waits_and_writes_need_no_pause() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(2))
