@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -403,6 +404,14 @@ def test_a_blob_with_other_bytes_is_never_written(
     assert status == 1
     assert layer in report["targets"][0]["failure"]["message"]
     assert not front.stats().manifest_writes
+
+
+def test_a_blob_that_the_source_lacks_is_named(source: Front, front: Front, tmp_path: Path) -> None:
+    refusal = oci_error(404, "BLOB_UNKNOWN", "blob unknown")
+    source.set(Behaviour(rules=(Rule(match=on(Step.BLOB_GET), answer=refusal),)))
+    status, report = copy(tmp_path, source, front)
+    assert status == 1
+    assert re.search(r": sha256:[0-9a-f]{64}: ", report["targets"][0]["failure"]["message"])
 
 
 def test_images_of_the_jobs_of_a_matrix_become_one_index_with_one_write(

@@ -159,6 +159,10 @@ def test_a_second_arrow_is_refused_with_all_of_the_entry(arrows: str) -> None:
         (f"{FULL}@sha256:" + "a" * 64, "names a digest, which cannot be pushed to; name a tag"),
         ("ghcr.io/Acme/App:V1", "must be lower case up to its tag: write 'ghcr.io/acme/app:V1'"),
         ("docker.io/Acme/App", "must be lower case up to its tag: write 'docker.io/acme/app'"),
+        (f"# {FULL}:1", "is a comment, which lists cannot have; leave it out"),
+        ("# none", "is a comment, which lists cannot have; leave it out"),
+        ("oci-layout:out", "is a source; write SOURCE => TARGET (in double quotes"),
+        ("docker-archive:/a", "is a source; write SOURCE => TARGET"),
         (f"- {FULL}:1", "starts with a dash, like a YAML list; leave it out"),
         (
             "ghcr.io/app:1",
@@ -343,6 +347,13 @@ def test_local_images_are_sources_by_name_id_and_digest(source: str) -> None:
         ("docker-daemon:", "is not a repository name"),
         ("--all-tags", "is not a repository name"),
         ("a b", "has a space in it"),
+        *(
+            (path, "cannot be the name of an image (is a variable empty?); paths are written oci-")
+            for path in (
+                *("/tmp/app.tar", "./app.tar", "../app", "~/app", "/app:1"),
+                *("dir:./out", "oci-dir:/out", "ocidir:out", "containers-storage:app:1"),
+            )
+        ),
         ("app@sha256:12", "has 'sha256:12' for a digest"),
         ("ghcr.io/Acme/App:1", "must be lower case up to its tag"),
     ],

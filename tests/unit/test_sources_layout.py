@@ -7,8 +7,18 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.support.layouts import LAYER, Made, found, one_image, platforms, read, refused
-from tests.support.saved import MANIFEST, digest_of
+from tests.support.layouts import (
+    CONFIG,
+    LAYER,
+    Made,
+    docker_archive,
+    found,
+    one_image,
+    platforms,
+    read,
+    refused,
+)
+from tests.support.saved import MANIFEST, config_of, digest_of, layer, tar
 
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Image
@@ -119,6 +129,55 @@ async def test_a_missing_child_is_named(tmp_path: Path) -> None:
     lost = digests["linux/arm64"]
     del made.files[f"blobs/sha256/{lost[7:]}"]
     assert f"lacks {lost}" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_a_missing_image_is_named(tmp_path: Path) -> None:
+    made, digest = one_image()
+    del made.files[f"blobs/sha256/{digest[7:]}"]
+    reason = await refused(f"oci-layout:{made.written(tmp_path)}")
+    assert reason.endswith(f"lacks the manifest {digest}")
+
+
+async def test_an_empty_blob_with_another_digest_is_refused(tmp_path: Path) -> None:
+    made, _ = one_image()
+    config = made.named(config_of([]), CONFIG)
+    digest = made.blob(b"bytes")
+    made.files[f"blobs/sha256/{digest[7:]}"] = b""
+    layers = [made.named(b"", LAYER), {"mediaType": LAYER, "digest": digest, "size": 0}]
+    document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}
+    made.entries = [made.named(json.dumps(document).encode(), MANIFEST)]
+    assert f"has no bytes of {digest}" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_a_manifest_of_schema_1_is_named(tmp_path: Path) -> None:
+    made = Made()
+    raw = json.dumps({"schemaVersion": 1, "fsLayers": [], "history": []}).encode()
+    made.tag(made.named(raw, MANIFEST), None)
+    reason = await refused(f"oci-layout:{made.written(tmp_path)}")
+    assert "has a manifest of schema 1, which registries no longer accept" in reason
+
+
+async def test_an_index_without_images_has_no_platform(tmp_path: Path) -> None:
+    made = Made()
+    made.tag(made.index(), None)
+    reason = await refused(f"oci-layout:{made.written(tmp_path)}", platform="linux/amd64")
+    assert reason.endswith("has no image of linux/amd64; it has none")
+
+
+async def test_the_right_form_is_proposed_for_the_wrong_one(tmp_path: Path) -> None:
+    made, _ = one_image()
+    folder = made.written(tmp_path / "layout")
+    layout, docker = tmp_path / "layout.tar", tmp_path / "docker.tar"
+    layout.write_bytes(tar(made.files))
+    docker.write_bytes(tar(docker_archive([layer(1)])))
+    for source, proposed in (
+        (f"oci-layout:{layout}", f"{layout} is a file; write oci-archive: or docker-archive:"),
+        (f"oci-archive:{folder}", f"{folder} is a folder; write oci-layout:"),
+        (f"docker-archive:{folder}", f"{folder} is a folder; write oci-layout:"),
+        (f"oci-archive:{docker}", "; write docker-archive: for a docker archive"),
+        (f"docker-archive:{layout}", "; write oci-archive: for a layout"),
+    ):
+        assert proposed in await refused(source), source
 
 
 async def test_a_manifest_with_other_bytes_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.support.reports import (
     cancelled_run,
     digest,
     dry_run,
+    failure,
     hostile_run,
     not_landed,
     partly_failed,
@@ -22,7 +23,7 @@ from tests.support.reports import (
     tried,
 )
 
-from ghcr_push.model import Outcome, Step
+from ghcr_push.model import Kind, Outcome, Step
 from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.records import Report
 from ghcr_push.reporting.terminal import landed_lines, terminal
@@ -53,6 +54,12 @@ def test_a_failure_of_shared_content_says_how_often_it_was_tried() -> None:
     ]
     text = terminal(report(refused))
     assert "server-error (500), its content in 3 attempts: received" in text
+
+
+def test_a_source_that_fails_is_no_refusal_of_the_registry() -> None:
+    for kind in (Kind.SOURCE_INVALID, Kind.SOURCE_UNREACHABLE):
+        failed = replace(not_landed(target("1"), failure(kind, "no", 500)), attempts=())
+        assert f"      {kind} (500): no\n" in terminal(report([failed]))
 
 
 def test_three_texts_of_a_cause_are_shown() -> None:

@@ -26,6 +26,12 @@ _LONGEST = 255 + 1 + 128
 _GIT_FOLDER = re.compile(r"^refs/(?:heads|tags)/")
 _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
+# paths, and prefixes of other tools for places that are not read here
+_ELSEWHERE = re.compile(
+    r"(?:[a-z-]+:)?(?:\.{0,2}|~)/|(?:ocidir|oci-dir|containers-storage|ostree|sif|tarball):"
+)
+_SOURCE = re.compile(r"(?:oci-layout|oci-archive|docker-archive):")
+
 _COMMON_FAULTS = tuple(
     (re.compile(pattern), hint)
     for pattern, hint in (
@@ -39,6 +45,7 @@ _COMMON_FAULTS = tuple(
             r"^/|//|/:|/$",
             "has an empty part, perhaps from an empty variable; fill it or leave it out",
         ),
+        (r"^#", "is a comment, which lists cannot have; leave it out"),
         (r"^- ", "starts with a dash, like a YAML list; leave it out"),
         (r"\s", "has a space in it; write one entry per line, or a comma between them"),
         (r"@", "names a digest, which cannot be pushed to; name a tag"),
@@ -51,6 +58,16 @@ def common_fault(text: str) -> str:
     if len(text) > _LONGEST:
         return f"is longer than a reference can be ({_LONGEST} characters)"
     return next((hint for pattern, hint in _COMMON_FAULTS if pattern.search(text)), "")
+
+
+def target_fault(text: str) -> str:
+    """Find errors of a target: it is a source, or has a common fault."""
+    if _SOURCE.match(text):
+        return (
+            "is a source; write SOURCE => TARGET (in double quotes if there is a comma in it), or "
+            "set `source`"
+        )
+    return common_fault(text)
 
 
 def tag_fault(text: str) -> str:
@@ -208,6 +225,11 @@ def source_fault(image: str) -> str:
     name, at, digest = image.partition("@")
     if at and not is_digest(digest):
         return f"has {quoted(digest)} for a digest; write sha256: and 64 hex digits"
+    if _ELSEWHERE.match(name):
+        return (
+            "cannot be the name of an image (is a variable empty?); paths are written "
+            "oci-layout:DIR, oci-archive:FILE or docker-archive:FILE"
+        )
     if fault := common_fault(name):
         return fault
     try:

@@ -21,6 +21,7 @@ from ghcr_push.planning.faults import (
     registry_fault,
     source_fault,
     tag_fault,
+    target_fault,
 )
 from ghcr_push.planning.lists import split_list
 from ghcr_push.planning.locations import parse_location
@@ -195,7 +196,9 @@ class _EntryReader:
         return self._bare(text, source)
 
     def _bare(self, tag: str, source: Source | None) -> _Entry | None:
-        if not self.image_given:
+        if fault := common_fault(tag):
+            self._refuse(tag, fault)
+        elif not self.image_given:
             self._refuse(
                 tag,
                 "is a bare tag, or a name without a tag: set `image` to the repository that it "
@@ -209,7 +212,7 @@ class _EntryReader:
         return None
 
     def _full(self, text: str, source: Source | None) -> _Entry | None:
-        if fault := common_fault(text) or self._nameless(text):
+        if fault := target_fault(text) or self._nameless(text):
             self._refuse(text, fault)
             return None
         try:

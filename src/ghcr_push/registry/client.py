@@ -169,14 +169,16 @@ class RegistryClient:
             self._session.expect(answer, {httpx2.codes.PARTIAL_CONTENT, httpx2.codes.OK})
             place = 0 if answer.status == httpx2.codes.OK else start
             if place != start:
-                raise _other_bytes(answer, f"those from {start}, got all")
+                raise _other_bytes(answer, f"all bytes, not those from {start:,} on")
             async for chunk in chunks:
                 place += len(chunk)
                 if place > size:
-                    raise _other_bytes(answer, f"{size}, got more")
+                    raise _other_bytes(
+                        answer, f"more than the {size:,} bytes that the manifest names"
+                    )
                 yield chunk
         if place != size:
-            raise _other_bytes(answer, f"{size}, got {place}")
+            raise _other_bytes(answer, f"{place:,} bytes, not the {size:,} that the manifest names")
 
     def _manifest(self, answer: ApiResponse, reference: str) -> Manifest:
         self._session.expect(answer, {httpx2.codes.OK})
@@ -253,7 +255,7 @@ class RegistryClient:
 
 
 def _other_bytes(answer: ApiResponse, what: str) -> PushError:
-    return failure(f"{answer.request}: asked for bytes, {what}", Kind.NETWORK, answer.status)
+    return failure(f"{answer.request}: answered with {what}", Kind.NETWORK, answer.status)
 
 
 def _may_pass(answer: ApiResponse) -> bool:

@@ -5,8 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ghcr_push.model import FailureRecord, Outcome, Step
+from ghcr_push.model import FailureRecord, Kind, Outcome, Step
 from ghcr_push.reporting.records import Report, TargetRecord
+
+_OF_SOURCES: Final = frozenset({Kind.SOURCE_INVALID, Kind.SOURCE_UNREACHABLE})
+"""The target's registry refused nothing."""
 
 _UNICORN = re.compile(r"Unicorn! \u00b7 GitHub.*", re.DOTALL)
 """The text of the page that GitHub shows in an incident."""
@@ -96,8 +99,10 @@ def attempts_text(result: TargetRecord) -> str:
         return f"its content in {count(len(result.content_attempts), 'attempt')}"
     if result.outcome is Outcome.SKIPPED:
         return "never tried"
-    refused = result.failure and result.failure.status is not None
-    return "refused before the first write" if refused else ""
+    failure = result.failure
+    if failure is None or failure.status is None or failure.kind in _OF_SOURCES:
+        return ""
+    return "refused before the first write"
 
 
 def causes(results: Iterable[TargetRecord]) -> str:

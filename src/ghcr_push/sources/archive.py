@@ -38,6 +38,10 @@ _JSON: Final = re.compile(rb"\s*[{\[]")
 
 def _unpacker(path: Path) -> Unpack | None:
     """Return the unpacker of the archive, None if it is plain; else raise ``PushError``."""
+    with readable(path):
+        is_folder = path.is_dir()
+    if is_folder:
+        raise unusable(f"{path} is a folder; write oci-layout: for a layout in a folder")
     if Folder(path.parent).extent(path.name) is None:
         raise unusable(f"{path} is not there")
     with readable(path), path.open("rb") as file:

@@ -88,6 +88,10 @@ class Folder:
                 return sorted(each.name for each in self._path.iterdir())
             except FileNotFoundError as error:
                 raise unusable(f"{self._path} is not there") from error
+            except NotADirectoryError as error:
+                raise unusable(
+                    f"{self._path} is a file; write oci-archive: or docker-archive: for an archive"
+                ) from error
 
 
 def read_small(extent: Extent, name: str, most: int) -> bytes:

@@ -78,7 +78,8 @@ def find_image(archive: Archive, name: str, title: str) -> ArchivedImage:
 def _entries(archive: Archive, title: str) -> list[Document]:
     raw = archive.content("manifest.json")
     if raw is None:
-        raise unusable(f"{title} is not a docker archive: it has no manifest.json")
+        hint = "; write oci-archive: for a layout" * (archive.size("index.json") is not None)
+        raise unusable(f"{title} is not a docker archive: it has no manifest.json{hint}")
     try:
         entries = json.loads(raw)
     except (ValueError, RecursionError) as error:

@@ -152,7 +152,7 @@ def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
     if len(fitting) == 1:
         return fitting[0]
     found = f"{len(fitting)} images" if fitting else "no image"
-    there = listed(one.platform for one in images)
+    there = listed(one.platform for one in images) or "none"
     raise unusable(f"{title} has {found} of {platform}; it has {there}")
 
 

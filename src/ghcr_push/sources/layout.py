@@ -84,6 +84,8 @@ class Layout:
             size = contents.blobs.get(named.digest, named.size)
             if size != named.size:
                 raise self._unusable(f"has {size:,} bytes of {named.digest}, not {named.size:,}")
+            if not size and digest_of(b"", named.digest.partition(":")[0]) != named.digest:
+                raise self._unusable(f"has no bytes of {named.digest}")
         return replace(saved, entries=tuple(self._entries(saved.manifests[-1], contents)))
 
     def with_referrers(self, saved: SavedImage) -> SavedImage:
@@ -133,6 +135,8 @@ class Layout:
         wanted = digest
         if platform is not None:
             wanted = the_one(list(contents.platforms_of(digest)), platform, self._title).digest
+        if wanted not in contents.manifests:
+            raise self._unusable(f"lacks the manifest {wanted}")
         if lacking := listed(contents.lacking(wanted)):
             raise self._unusable(f"lacks {lacking}, which {wanted} names")
         return contents.saved(wanted)
@@ -143,10 +147,10 @@ class Layout:
         self._check_version()
         raw = self._files.content("index.json", LARGEST_INDEX)
         if raw is None:
-            there = listed(self._files.names())
-            raise self._unusable(
-                f"is not an OCI layout: it has no index.json, but {there or 'nothing'}"
-            )
+            names = self._files.names()
+            hint = "; write docker-archive: for a docker archive" * ("manifest.json" in names)
+            there = listed(names) or "nothing"
+            raise self._unusable(f"is not an OCI layout: it has no index.json, but {there}{hint}")
         document = self._document("index.json", raw)
         entries = document.get("manifests")
         if not isinstance(entries, list):
@@ -192,7 +196,7 @@ class Layout:
         try:
             children, blobs = named_by(document)
         except ValueError as error:
-            raise self._unusable(f"has an invalid manifest {digest}") from error
+            raise self._unusable(_invalid(digest, document)) from error
         contents.add_manifest(Manifest(_media_type(document, named), digest, raw), document)
         for child in children:
             self._load(child.digest, child, contents, depth + 1)
@@ -255,6 +259,15 @@ def _descriptor(entry: Any) -> Descriptor:  # any JSON
     if not isinstance(size, int) or not all(isinstance(text, str) for text in texts):
         raise TypeError(entry)
     return Descriptor(media_type, Digest(digest), size)
+
+
+def _invalid(digest: Digest, document: Document) -> str:
+    if document.get("schemaVersion") == 1:
+        return (
+            f"has a manifest of schema 1, which registries no longer accept: {digest}; convert it, "
+            "for example with `skopeo copy --format v2s2`"
+        )
+    return f"has an invalid manifest {digest}"
 
 
 def _list(value: object) -> list[Any]:  # of any JSON

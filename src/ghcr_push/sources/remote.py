@@ -287,7 +287,9 @@ class RemoteBlob:
                 else:
                     return
             except PushError as error:
-                raise of_source(error, str(self._location)) from error
+                known = self.digest in error.evidence.message
+                blob = "" if known else f": {self.digest}"
+                raise of_source(error, f"{self._location}{blob}") from error
         raise unusable(f"{self._location} returned other bytes for {self.digest}")
 
 
