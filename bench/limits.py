@@ -67,7 +67,7 @@ class Aimd(Limit):
         self.value, self.streak, self.cut_at = max(1, self.value // 2), 0, self.begun
         return True
 
-    def throttled(self) -> None:
+    def met_secondary_limit(self) -> None:
         self.value = 1
 
     def finished(self, _: Write) -> None:

@@ -64,7 +64,7 @@ def timer_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("limit_is_obeyed")
 def tried_too_often(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(limit, "TRIAL", 0.02)
+    patch.setattr(limit, "TRIAL_LEAST", 0.02)
 
 
 @FAULTS.caught_by("limit_is_obeyed")
@@ -121,14 +121,14 @@ def hold_not_shared(patch: pytest.MonkeyPatch) -> None:
 
 @FAULTS.caught_by("holds_are_shared", skip=130)
 def hold_too_short(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(holds, "THROTTLE_FIRST", 20.0)
+    patch.setattr(holds, "HOLD_FIRST", 20.0)
 
 
 @FAULTS.caught_by("throttled_starts_are_spaced", skip=130)
 def starts_not_spaced(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(holds, "SPACING_AFTER_THROTTLE", 0.0)
+    patch.setattr(holds, "SPACING", 0.0)
 
 
 @FAULTS.caught_by("holds_are_shared", skip=130)
 def hold_not_doubled(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(holds, "THROTTLE_LAST", holds.THROTTLE_FIRST)
+    patch.setattr(holds, "HOLD_LAST", holds.HOLD_FIRST)

@@ -5,12 +5,12 @@ from itertools import accumulate, pairwise
 
 from ghcr_push.model import Hold, Kind, LimitChange
 from ghcr_push.pushing.pressure.holds import (
+    HOLD_FIRST,
+    HOLD_GROWTH,
+    HOLD_LAST,
+    HOLD_SPREAD,
     SHARED_FROM,
-    SPACING_AFTER_THROTTLE,
-    THROTTLE_FIRST,
-    THROTTLE_GROWTH,
-    THROTTLE_LAST,
-    THROTTLE_SPREAD,
+    SPACING,
 )
 from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE
 from ghcr_push.pushing.pressure.outage import (
@@ -197,7 +197,7 @@ def _throttles(requests: list[Request]) -> Iterator[tuple[Request, float]]:
             again = 0
         length = request.asked
         if request.answer == "secondary" and fresh:
-            length = max(length, min(THROTTLE_FIRST * THROTTLE_GROWTH**again, THROTTLE_LAST))
+            length = max(length, min(HOLD_FIRST * HOLD_GROWTH**again, HOLD_LAST))
             again += 1
         elif not _names_throttle(request) or length < SHARED_FROM:
             # a request in flight during a refusal prolongs the hold if its answer names a wait
@@ -215,7 +215,7 @@ def _names_throttle(refused: Request) -> bool:
 def _is_of(hold: Hold, refused: Request, length: float, played: Played) -> bool:
     """Return whether ``hold`` is due to a refusal, within the jitter."""
     then = abs(hold.at + played.start - refused.ended) < HAIR
-    spread = THROTTLE_SPREAD if refused.answer == "secondary" else 0.0
+    spread = HOLD_SPREAD if refused.answer == "secondary" else 0.0
     return then and length - HAIR <= hold.seconds <= length + spread + HAIR
 
 
@@ -225,7 +225,7 @@ def throttled_starts_are_spaced(played: Played) -> Iterator[str]:
         first = min((r.ended for r in requests if r.answer == "secondary"), default=float("inf"))
         starts = sorted(r.began for r in requests if r.writes and r.began > first)
         for one, next_one in pairwise(starts):
-            if next_one - one < SPACING_AFTER_THROTTLE - HAIR:
+            if next_one - one < SPACING - HAIR:
                 yield f"writes began {next_one - one:.3f} s apart after a secondary limit"
 
 

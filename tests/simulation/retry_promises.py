@@ -10,10 +10,10 @@ from ghcr_push.pushing.pressure.retry import (
     BURST_DOUBLINGS,
     BURST_FLOOR,
     BURST_SPREAD,
-    HASTE,
-    HASTY_RETRIES,
-    MOMENT,
     SLOWER,
+    SPARE_RETRIES,
+    SPARE_SHARE,
+    UNCOUNTED_SPREAD,
 )
 from tests.simulation.evidence import (
     HAIR,
@@ -170,8 +170,8 @@ def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) 
         return max(asked, BURST_FLOOR * 2.0 ** min(throttled - 1, BURST_DOUBLINGS))
     if not spent:
         return asked
-    hasty = spent <= HASTY_RETRIES and failure.kind not in SLOWER
-    return max(asked, _grown(played, failure, spent) / 2 * (HASTE if hasty else 1.0))
+    shorter = spent <= SPARE_RETRIES and failure.kind not in SLOWER
+    return max(asked, _grown(played, failure, spent) / 2 * (SPARE_SHARE if shorter else 1.0))
 
 
 def longest_wait(played: Played, failure: Failure, failures: int) -> float:
@@ -182,7 +182,7 @@ def longest_wait(played: Played, failure: Failure, failures: int) -> float:
     if failure.kind is Kind.THROTTLED:
         return max(asked, BURST_FLOOR * 2.0 ** min(failures - 1, BURST_DOUBLINGS)) + BURST_SPREAD
     grown = _grown(played, failure, failures)
-    return max(asked + MOMENT, max(asked, grown / 2) + grown / 2)
+    return max(asked + UNCOUNTED_SPREAD, max(asked, grown / 2) + grown / 2)
 
 
 def _grown(played: Played, failure: Failure, spent: int) -> float:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from ghcr_push.model import Outcome
-from ghcr_push.pushing.pressure.retry import HASTE, MOMENT
+from ghcr_push.pushing.pressure.retry import SPARE_SHARE, UNCOUNTED_SPREAD
 from tests.simulation.defaults import default_run
 from tests.simulation.play import Played, play
 from tests.simulation.promises import broken_promises
@@ -61,7 +61,7 @@ def test_a_registry_under_load_is_never_idle_for_the_sake_of_a_back_off(capacity
             until = max(until, write.ended)
         assert idle < 0.03 * (until - first)
         waits = [a.wait for result in played.results for a in result.attempts if a.failure]
-        assert max(waits) <= MOMENT
+        assert max(waits) <= UNCOUNTED_SPREAD
 
 
 def test_the_last_to_wait_goes_on_soon_after_the_floor_of_its_wait() -> None:
@@ -74,4 +74,4 @@ def test_the_last_to_wait_goes_on_soon_after_the_floor_of_its_wait() -> None:
         waits += [each.wait for each in failed[:1] if each.limit > 1]
     assert waits
     assert min(waits) >= FIRST_FLOOR
-    assert max(waits) <= FIRST_FLOOR * (1 + HASTE)
+    assert max(waits) <= FIRST_FLOOR * (1 + SPARE_SHARE)

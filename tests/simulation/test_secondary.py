@@ -6,9 +6,9 @@ import pytest
 
 from ghcr_push.model import Kind, Outcome
 from ghcr_push.pushing.pressure.holds import (
-    SPACING_AFTER_THROTTLE,
-    THROTTLE_FIRST,
-    THROTTLE_SPREAD,
+    HOLD_FIRST,
+    HOLD_SPREAD,
+    SPACING,
 )
 from ghcr_push.pushing.pressure.retry import BURST_FLOOR, BURST_SPREAD
 from tests.simulation.defaults import default_run
@@ -45,7 +45,7 @@ def test_everything_lands_after_a_penalty_in_which_a_minute_sees_one_probe(
         assert probes
         assert all(probe.level == 1 for probe in probes)
         starts = [first.ended, *(probe.began for probe in probes)]
-        assert all(two - one >= THROTTLE_FIRST for one, two in pairwise(starts))
+        assert all(two - one >= HOLD_FIRST for one, two in pairwise(starts))
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -55,7 +55,7 @@ def test_the_hold_grows_by_half_while_the_penalty_lasts(transport: str) -> None:
 
         seconds = [hold.seconds for hold in played.holds][:5]
         for hold, floor in zip(seconds, (60.0, 90.0, 135.0, 202.5, 300.0), strict=True):
-            assert floor <= hold <= floor + THROTTLE_SPREAD
+            assert floor <= hold <= floor + HOLD_SPREAD
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -70,7 +70,7 @@ def test_the_queue_resumes_at_limit_one_with_spaced_starts(transport: str) -> No
         assert starts
         assert starts[0].level == 1
         apart = [two.began - one.began for one, two in pairwise(starts)]
-        assert min(apart) >= SPACING_AFTER_THROTTLE - HAIR
+        assert min(apart) >= SPACING - HAIR
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -9,7 +9,7 @@ from tests.support.pressure import BURST, SECONDARY, running_timers
 from tests.support.virtual_clock import played
 
 from ghcr_push.pushing.events import Event, Held, Noticed, Resumed, StillWaiting
-from ghcr_push.pushing.pressure.holds import SPACING_AFTER_THROTTLE, THROTTLE_SPREAD, Holds
+from ghcr_push.pushing.pressure.holds import HOLD_SPREAD, SPACING, Holds
 
 
 @asynccontextmanager
@@ -31,9 +31,9 @@ async def throttle(holds: Holds) -> float:
 async def test_secondary_limits_hold_for_a_minute_and_longer_until_a_write_is_accepted() -> None:
     async with bench() as (holds, _):
         for least in (60.0, 90.0, 135.0, 202.5, 300.0, 300.0):
-            assert least <= await throttle(holds) <= least + THROTTLE_SPREAD
+            assert least <= await throttle(holds) <= least + HOLD_SPREAD
         holds.write_accepted(anyio.current_time())
-        assert 60.0 <= await throttle(holds) <= 60.0 + THROTTLE_SPREAD
+        assert 60.0 <= await throttle(holds) <= 60.0 + HOLD_SPREAD
 
 
 @played
@@ -63,7 +63,7 @@ async def test_a_request_from_before_a_hold_prolongs_it_only_as_the_registry_ask
 
         holds.write_accepted(began)
         await throttle(holds)
-        assert holds.throttles == 2
+        assert holds.secondary_limits == 2
 
 
 @played
@@ -82,7 +82,7 @@ async def test_spacing_of_writes_is_reported_once() -> None:
         for _ in range(3):
             await throttle(holds)
             holds.write_accepted(anyio.current_time())
-        assert holds.spacing == SPACING_AFTER_THROTTLE
+        assert holds.spacing == SPACING
         notices = [event.sentence for event in events if isinstance(event, Noticed)]
         assert notices == ["ghcr.io is rate limiting us: from now on writes begin seconds apart"]
 

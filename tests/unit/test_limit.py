@@ -213,7 +213,7 @@ def test_a_throttle_resets_the_limit_to_one_and_forgets_earlier_writes() -> None
     flow = Flow(AdaptiveLimit(4))
     before = flow.fill()
 
-    flow.limit.throttled()
+    flow.limit.met_secondary_limit()
     for write in before:
         flow.accept(write)
 
@@ -227,7 +227,7 @@ def test_a_fixed_limit_stays() -> None:
     flow = Flow(Limit(4))
     for write in flow.fill():
         assert not flow.refuse(write)
-    flow.limit.throttled()
+    flow.limit.met_secondary_limit()
     flow.accept_in_turn(3)
     assert flow.limit.value == 4
     assert not flow.limit.trial_due
@@ -390,7 +390,7 @@ def played(ceiling: int, steps: list[tuple[str, int]]) -> Iterator[Flow]:
         elif flow.running and step == "refuse":
             flow.refuse(flow.running[which % len(flow.running)])
         elif step == "leave":
-            flow.limit.throttled()
+            flow.limit.met_secondary_limit()
         yield flow
 
 

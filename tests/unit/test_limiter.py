@@ -18,10 +18,10 @@ from ghcr_push.model import Failure, Hold
 from ghcr_push.pushing.events import Event, Held, LimitChanged
 from ghcr_push.pushing.pressure.global_limit import GlobalLimit
 from ghcr_push.pushing.pressure.holds import (
-    SPACING_AFTER_THROTTLE,
-    THROTTLE_FIRST,
-    THROTTLE_LAST,
-    THROTTLE_SPREAD,
+    HOLD_FIRST,
+    HOLD_LAST,
+    HOLD_SPREAD,
+    SPACING,
 )
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit
 from ghcr_push.pushing.pressure.limiter import READS_PER_WRITE, Limiter, Slot
@@ -199,14 +199,14 @@ async def test_starts_are_spaced_from_where_a_write_begins_that_reads_in_its_slo
     async with bench() as on:
         limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter), SECONDARY)
-        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+        await anyio.sleep(HOLD_FIRST + HOLD_SPREAD)
 
         reading, waiting = await on.ask(limiter, reads_first=True), await on.ask(limiter)
-        await anyio.sleep(2 * SPACING_AFTER_THROTTLE)
+        await anyio.sleep(2 * SPACING)
         assert not waiting.inside
         assert reading.slot is not None
         assert reading.slot.begin()
-        await anyio.sleep(SPACING_AFTER_THROTTLE - TIMER_GRACE)
+        await anyio.sleep(SPACING - TIMER_GRACE)
         assert not waiting.inside
         await anyio.sleep(3 * TIMER_GRACE)
         assert waiting.inside
@@ -217,7 +217,7 @@ async def test_a_slot_without_a_write_delays_no_other_write() -> None:
     async with bench() as on:
         limiter = on.limiter(Limit(4))
         await on.fail(await on.ask(limiter), SECONDARY)
-        await anyio.sleep(THROTTLE_FIRST + THROTTLE_SPREAD)
+        await anyio.sleep(HOLD_FIRST + HOLD_SPREAD)
 
         reading, waiting = await on.ask(limiter, reads_first=True), await on.ask(limiter)
         assert not waiting.inside
@@ -435,7 +435,7 @@ async def test_no_slot_is_lost_and_none_is_given_twice(
             assert inside <= most
             assert limiter.writes.inside == inside
             assert limiter.share.slots == inside
-        await anyio.sleep(2 * THROTTLE_LAST)  # every hold and outage lets at least one in
+        await anyio.sleep(2 * HOLD_LAST)  # every hold and outage lets at least one in
         inside = sum(writer.inside for writer in writers)
         assert inside > 0 or not limiter.writes.waiting
 

@@ -13,7 +13,7 @@ from tests.support.virtual_clock import played
 
 from ghcr_push.model import Failure
 from ghcr_push.pushing.events import Event, LimitChanged
-from ghcr_push.pushing.pressure.holds import SPACING_AFTER_THROTTLE, Holds
+from ghcr_push.pushing.pressure.holds import SPACING, Holds
 from ghcr_push.pushing.pressure.limit import AdaptiveLimit, Limit
 from ghcr_push.pushing.pressure.outage import OUTAGE_AFTER, FailureStreak
 from ghcr_push.pushing.pressure.pacing import (
@@ -22,7 +22,7 @@ from ghcr_push.pushing.pressure.pacing import (
     GAIN_OF_WRITES,
     LONGEST_PAUSES,
     PAUSE_FIRST,
-    PAUSE_THROTTLED,
+    PAUSE_SECONDARY,
     Pacing,
     WritePace,
 )
@@ -33,7 +33,7 @@ def after_limits(number: int) -> Pacing:
     """Return the pacing of a run after so many secondary limits."""
     pacing = Pacing(GAIN_OF_WRITES)
     for _ in range(number):
-        pacing.throttled(again=False)
+        pacing.met_secondary_limit(again=False)
     return pacing
 
 
@@ -53,8 +53,8 @@ def test_a_pause_stays_within_its_bounds(limits: int, steps: list[str]) -> None:
                 pacing.refused()
                 assert pacing.pause == max(PAUSE_FIRST, min(2 * before, longest))
             case "again":
-                pacing.throttled(again=True)
-                assert max(PAUSE_THROTTLED, min(2 * before, longest)) == pacing.pause
+                pacing.met_secondary_limit(again=True)
+                assert max(PAUSE_SECONDARY, min(2 * before, longest)) == pacing.pause
 
 
 @pytest.mark.parametrize("limits", range(4))
@@ -88,7 +88,7 @@ def test_a_refusal_now_and_then_keeps_the_pause_that_a_fleet_needs(
 def test_a_secondary_limit_that_continues_counts_once() -> None:
     pacing = after_limits(1)
     for _ in range(5):
-        pacing.throttled(again=True)
+        pacing.met_secondary_limit(again=True)
     assert pacing.pause == LONGEST_PAUSES[1]
 
 
@@ -119,7 +119,7 @@ class Bench:
         return self.pace.next_start - anyio.current_time()
 
     def accept(self) -> None:
-        self.streak.broken()
+        self.streak.succeeded()
         self.holds.write_accepted(anyio.current_time())
         self.pace.accepted(self.pace.base_limit.began())
 
@@ -130,7 +130,7 @@ class Bench:
     async def throttle(self) -> None:
         """Meet a secondary limit, and wait until the hold is over."""
         assert self.holds.obey(anyio.current_time(), SECONDARY)
-        self.pace.throttled(SECONDARY)
+        self.pace.met_secondary_limit(SECONDARY)
         await anyio.sleep_until(self.holds.until)
 
 
@@ -161,7 +161,7 @@ async def test_writes_are_one_at_a_time_and_apart_after_a_secondary_limit() -> N
         for _ in range(3):
             on.accept()
             on.refuse()
-            assert on.until_next >= PAUSE_THROTTLED * SHORTEST
+            assert on.until_next >= PAUSE_SECONDARY * SHORTEST
             on.accept()
 
 
@@ -170,7 +170,7 @@ async def test_a_limit_that_never_changes_is_spaced_after_a_secondary_limit() ->
     async with bench(Limit(4)) as on:
         await on.throttle()
         on.pace.began()
-        assert (on.pace.limit, on.until_next) == (4, SPACING_AFTER_THROTTLE)
+        assert (on.pace.limit, on.until_next) == (4, SPACING)
 
 
 @played

@@ -15,10 +15,10 @@ from ghcr_push.model import Failure, Kind
 from ghcr_push.pushing.pressure.retry import (
     BURST_FLOOR,
     BURST_SPREAD,
-    HASTE,
-    HASTY_RETRIES,
-    MOMENT,
     SLOWER,
+    SPARE_RETRIES,
+    SPARE_SHARE,
+    UNCOUNTED_SPREAD,
     AttemptError,
     Backoff,
     FailureCount,
@@ -81,9 +81,9 @@ def test_waits_are_shorter_where_a_slot_is_spare_the_first_ones_most(
     wait = policy(seed=seed).wait(failed, counted(failed, times), spare=True)
 
     grown = min(60.0, 2.0 * SLOWER.get(kind, 1.0) * 2.0 ** (times - 1))
-    hasty = times <= HASTY_RETRIES and kind not in SLOWER
-    least = max(asked or 0.0, grown / 2 * (HASTE if hasty else 1.0))
-    assert least <= wait <= least + HASTE * grown / 2
+    hasty = times <= SPARE_RETRIES and kind not in SLOWER
+    least = max(asked or 0.0, grown / 2 * (SPARE_SHARE if hasty else 1.0))
+    assert least <= wait <= least + SPARE_SHARE * grown / 2
 
 
 def test_eight_attempts_last_half_a_minute_also_where_a_slot_is_spare() -> None:
@@ -101,7 +101,7 @@ def test_a_refusal_that_costs_nothing_waits_a_moment(asked: float | None, times:
 
     wait = policy().wait(failed, counted(failed, times))
 
-    assert (asked or 0.0) <= wait <= (asked or 0.0) + MOMENT
+    assert (asked or 0.0) <= wait <= (asked or 0.0) + UNCOUNTED_SPREAD
 
 
 @given(asked=st.floats(0, 100), spent=st.booleans(), times=st.integers(1, 50))

@@ -8,15 +8,17 @@ from ghcr_push.model import Failure, Hold, Kind
 from ghcr_push.pushing.events import Held, Noticed, Observer, Resumed, StillWaiting
 from ghcr_push.pushing.pressure.timers import PROGRESS_EVERY, TIMER_GRACE, Timers
 
-SPACING_AFTER_THROTTLE = 1.0
+SPACING = 1.0
 """Seconds between starts after a secondary limit, for the rest of the run, as GitHub advises."""
 
-THROTTLE_FIRST, THROTTLE_LAST, THROTTLE_SPREAD = 60.0, 300.0, 15.0
-"""Seconds that a secondary limit holds the queue: at first, at most, and additional jitter."""
+HOLD_FIRST, HOLD_LAST, HOLD_SPREAD = 60.0, 300.0, 15.0
+"""Seconds that a secondary limit holds the queue: at first, at most, and the jitter added to it."""
 
-THROTTLE_GROWTH = 1.5
-"""Factor of the next hold if the limit still lasts: exponential, as GitHub advises. With 2, a
-hundred runners in ``ghcr`` wait 4 % longer for the same end of it (``docs/fleet.md``)."""
+HOLD_GROWTH = 1.5
+"""Factor of the next hold if the limit still lasts: exponential, as GitHub advises.
+
+With 2, a hundred runners in ``ghcr`` take 4 % longer (``docs/fleet.md``).
+"""
 
 SHARED_FROM = 1.0
 """Seconds from which the wait in a 429 holds the whole queue; shorter ones concern a burst."""
@@ -33,7 +35,7 @@ class Holds:
     """The time until which nothing may start."""
     spacing: float = 0.0
     """Seconds between starts of writes, at least."""
-    throttles: int = 0
+    secondary_limits: int = 0
     """Secondary limits since the last success."""
 
     @property
@@ -58,27 +60,27 @@ class Holds:
         Requests that ``began`` before a hold do not prolong it.
         """
         asked = failure.asked_wait or 0.0
-        throttled = failure.holds and began >= self.until
-        if throttled:
-            floor = min(THROTTLE_FIRST * THROTTLE_GROWTH**self.throttles, THROTTLE_LAST)
-            self.throttles += 1
+        is_new = failure.holds and began >= self.until
+        if is_new:
+            floor = min(HOLD_FIRST * HOLD_GROWTH**self.secondary_limits, HOLD_LAST)
+            self.secondary_limits += 1
             if not self.spacing:
                 sentence = "is rate limiting us: from now on writes begin seconds apart"
                 self.observer(Noticed(f"{self.registry} {sentence}"))
-            self.spacing = SPACING_AFTER_THROTTLE
-            asked = max(asked, floor) + self.timers.random.uniform(0, THROTTLE_SPREAD)
+            self.spacing = SPACING
+            asked = max(asked, floor) + self.timers.random.uniform(0, HOLD_SPREAD)
         if failure.holds or (failure.kind is Kind.THROTTLED and asked >= SHARED_FROM):
             self.hold(asked, reason_of(failure))
-        return throttled
+        return is_new
 
     def counts(self, failure: Failure) -> bool:
-        """Return whether a hold counts: the first one concerns the whole client, not this unit."""
-        return failure.counts and self.throttles > 1
+        """Return whether a secondary limit costs its unit an attempt: not the first in a row."""
+        return failure.counts and self.secondary_limits > 1
 
     def write_accepted(self, began: float) -> None:
         """Record that a write that ``began`` then was accepted, which ends a secondary limit."""
         if began >= self.until:
-            self.throttles = 0
+            self.secondary_limits = 0
 
     async def _report(self, began: float, until: float) -> None:
         """Report the remaining time until the hold is over or another one has replaced it."""

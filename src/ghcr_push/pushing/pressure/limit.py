@@ -23,11 +23,11 @@ holds only settled bursts; the others are multiplied in at each ending. Each set
 lets the table drift, because the capacity may rise (``BETTER``) or fall (``WORSE``).
 
 **Choice.** The limit is the level with the greatest expected gain: one more write within the
-capacity gains ``_gain``, one beyond it costs ``REFUSAL``. One write above the limit may begin as a
-trial, one at a time, if that level has the greatest gain at the cost of a trial, which is the time
-that earlier refusals took. So nothing here counts successes or remembers levels: how soon a higher
-level is tried follows from the drift and from the cost of refusals. The only rule beside it: no
-refusal raises the limit, and no acceptance lowers it.
+capacity gains ``_gain``, one beyond it costs ``REFUSAL_LEAST`` or more. One write above the limit
+may begin as a trial, one at a time, if that level has the greatest gain at the cost of a trial,
+which is the time that earlier refusals took. So nothing here counts successes or remembers levels:
+how soon a higher level is tried follows from the drift and from the cost of refusals. The only rule
+beside it: no refusal raises the limit, and no acceptance lowers it.
 
 A refusal is attributed to the limit, not to the write, if K is more likely than not at most what
 the burst showed.
@@ -72,15 +72,16 @@ taken for a lower capacity (20 % faults: 1.60 times the oracle's time instead of
 OTHER_FAULTS = 0.005
 """Probability that p changes with a write; from 0.001 to 0.02 the results change little."""
 
-TRIAL, DEAREST, LEARNT = 0.45, 2.0, 0.3
-"""Cost of a refused trial relative to the gain of an accepted write: first and least value (0.2 s
-relative to 0.43 s), largest value (without one, trials could stop), and the weight of each new
-refusal in its average: the writes that were accepted per slot during that refusal."""
+TRIAL_LEAST, TRIAL_MOST, TRIAL_LEARNT = 0.45, 2.0, 0.3
+"""Cost of a refused trial, where an accepted write gains 1: its first and least value (0.2 s of
+0.43 s), its largest (without one, trials could stop), and the weight of each new refusal in the
+average. A refusal costs the writes that were accepted per slot while it lasted.
+"""
 
-REFUSAL, SAFER = 1.0, 2.0
-"""Least cost of any other refusal (so the limit is the highest level that is more likely within
-the capacity than not), and its multiple of a trial's cost: with slow refusals the limit rises by
-trials.
+REFUSAL_LEAST, REFUSAL_MULTIPLE = 1.0, 2.0
+"""Cost of any other refusal, at least and as a multiple of a trial's. With the least cost the limit
+is the highest level that is more likely within the capacity than not; with slow refusals the
+multiple makes it rise by trials.
 
 Without the multiple two or three trials come at once: with refusals of 5 s that use capacity, a run
 then takes 3.4 times the oracle's time instead of 1.7.
@@ -94,6 +95,7 @@ class Burst:
     beside: int
     """Writes in flight when it began."""
     own: int = 0
+    """Writes of the burst."""
     running: int = 0
     """Writes of the burst and beside it that have not ended."""
     accepted: int = 0
@@ -118,6 +120,7 @@ class Write:
 
     burst: Burst
     accepted_before: int
+    """Writes accepted before it began."""
     later: list[Burst] = field(default_factory=list)
     ended: bool = False
 
@@ -149,8 +152,8 @@ class Limit:
     def finished(self, write: Write) -> None:
         """Record that a write is over; called after ``accepted`` or ``refused``, if either was."""
 
-    def throttled(self) -> None:
-        """Record that the registry throttles the whole client: start again at one."""
+    def met_secondary_limit(self) -> None:
+        """Record a secondary limit, which concerns the whole client: start again at one."""
 
 
 Table = list[list[float]]
@@ -177,7 +180,7 @@ class AdaptiveLimit(Limit):
         """The current burst: no ending is known since it began."""
         self._accepted = 0
         self._trial: Write | None = None
-        self._trial_cost = TRIAL
+        self._trial_cost = TRIAL_LEAST
         self._trial_level = ceiling
 
     @property
@@ -209,7 +212,8 @@ class AdaptiveLimit(Limit):
     def refused(self, write: Write) -> bool:
         """Update the belief; return whether the limit was probably too high."""
         took = (self._accepted - write.accepted_before) / self.value
-        self._trial_cost += LEARNT * (min(max(took, TRIAL), DEAREST) - self._trial_cost)
+        cost = min(max(took, TRIAL_LEAST), TRIAL_MOST)
+        self._trial_cost += TRIAL_LEARNT * (cost - self._trial_cost)
         self._learn(write, refused=True)
         full = total = 0.0
         for number, row in enumerate(self._belief):
@@ -222,7 +226,7 @@ class AdaptiveLimit(Limit):
         if not write.ended:
             self._learn(write)
 
-    def throttled(self) -> None:
+    def met_secondary_limit(self) -> None:
         """Forget all evidence; a capacity of one is now the most probable."""
         self._settled = self._belief = _table(self._ceiling, 1)
         self._bursts, self._burst, self._trial = [], None, None
@@ -263,7 +267,7 @@ class AdaptiveLimit(Limit):
         gained = [0.0] * self._ceiling
         for gain, row in zip(gains, self._belief, strict=True):
             gained = [sum_ + gain * value for sum_, value in zip(gained, row, strict=True)]
-        cost = max(REFUSAL, SAFER * self._trial_cost)
+        cost = max(REFUSAL_LEAST, REFUSAL_MULTIPLE * self._trial_cost)
         return _best(gained, weight, cost), _best(gained, weight, self._trial_cost)
 
 

@@ -31,10 +31,13 @@ class Slot:
     unit: Hashable
     write: Write
     order: int
+    """Its number among all writes to the registry."""
     level: int
     """The number in flight when it was given out, itself included."""
     given: float
+    """When it was given out."""
     limit: int
+    """The limit then."""
     begun: bool = False
 
     @property
@@ -151,7 +154,7 @@ class Limiter:
 
     @property
     def limit(self) -> int:
-        """Writes allowed in flight now; one if they have to be spaced."""
+        """Writes allowed in flight now; one while there is a pause between them."""
         return self.write_pace.limit
 
     @property
@@ -176,7 +179,7 @@ class Limiter:
 
     @property
     def spare(self) -> bool:
-        """Whether a slot is free, no write waits for it, and writes need not be spaced."""
+        """Whether a slot is free, no write waits for it, and there is no pause and no outage."""
         free = self.writes.inside < self.limit and not self._queued
         return free and not self.write_pace.pause and not self.outage.lasts
 
@@ -221,7 +224,7 @@ class Limiter:
         """Record how a request failed whose slot was ``given`` out then, and hold if asked to."""
         self.outage.failed(failure)
         if self.holds.obey(given, failure):
-            self.write_pace.throttled(failure)
+            self.write_pace.met_secondary_limit(failure)
 
     def admit(self) -> None:
         """Admit all requests that may start now."""

@@ -17,15 +17,18 @@ BLAME_UNIT_AFTER = LONGEST_SILENCE
 """Seconds without an accepted write after which the only failing unit is at fault itself: until
 then other clients may use all of the capacity (``docs/fleet.md``), or an outage may last."""
 
-OUTBREAK = 10.0
-"""Seconds within which the broken connection of a second unit is a sign of overload."""
+BREAKS_TOGETHER = 10.0
+"""Seconds within which broken connections of two units are a sign of overload, not of chance."""
 
 PROBE_FIRST, PROBE_LAST = 2.0, 11.0
-"""Seconds between single probes in an outage, at least and at most."""
+"""Seconds between single probes in an outage, at least and at most.
+
+With 15 s at most, a runner with bad luck comes back long after the others (``docs/fleet.md``).
+"""
 
 SHARE_OF_SILENCE, SHARE_OF_REFUSALS = 0.2, 1.0
-"""Time until the next probe, as a share of the outage so far: its end is noticed late by at most
-about that share.
+"""Time until the next probe, as a share of the outage so far: the first if reads fail too, the
+second if only writes do. The end of an outage is noticed late by about that share at most.
 
 If reads are answered and only writes refused, other clients may be the cause: thirty runners that
 kept each other out caused the secondary limit in 3 of 3 fleets with a share of 0.2, in 1 of 14 with
@@ -43,10 +46,14 @@ class FailureStreak:
     """
 
     begun: int = 0
+    """Requests begun so far; the number of a start is its ``order``."""
     failures: int = 0
     _known_at: int = 0
+    """Requests begun when the last counted failure was known."""
     _succeeded_at: int = 0
+    """Requests begun at the last success."""
     _beside: int = 0
+    """Failures of requests begun since the last success."""
 
     def began(self) -> int:
         """Count a start and return its number."""
@@ -65,14 +72,14 @@ class FailureStreak:
         if not in_flight:
             self.failures = self._beside
 
-    def broken(self) -> None:
-        """Start again at zero after a success."""
+    def succeeded(self) -> None:
+        """Start again at zero."""
         self.failures = self._beside = 0
         self._succeeded_at = self.begun
 
     @property
     def lasting(self) -> bool:
-        """Whether it is long enough for an outage."""
+        """Whether there are enough for an outage."""
         return self.failures >= OUTAGE_AFTER
 
 
@@ -107,7 +114,7 @@ class FailingUnits:
     def broke(self, unit: Hashable, now: float) -> bool:
         """Record a broken connection; return whether that of another unit broke just before."""
         last, self._last_broken = self._last_broken, (unit, now)
-        return last is not None and last[0] != unit and now - last[1] <= OUTBREAK
+        return last is not None and last[0] != unit and now - last[1] <= BREAKS_TOGETHER
 
 
 class Outage(Reachability):
@@ -142,7 +149,7 @@ class Outage(Reachability):
     def write_accepted(self, unit: Hashable) -> None:
         """Record that the registry accepted a write of ``unit``."""
         self.units.accepted(unit, self.clock())
-        self.writes.broken()
+        self.writes.succeeded()
         self.answered()
 
     def write_failed(self, unit: Hashable, order: int, *, in_flight: int | None) -> None:
@@ -166,14 +173,14 @@ class Outage(Reachability):
     def answered(self) -> None:
         """Record a success: an outage is over unless writes keep failing."""
         super().answered()
-        self.reads.broken()
+        self.reads.succeeded()
         if self.since is not None and not self.lasts:
             lasted = self.clock() - self.since
             self.since, self.next_probe = None, float("-inf")
             self._observer(Resumed(self.registry, lasted, outage=True))
 
     def counts(self, failure: Failure) -> bool:
-        """Return whether a failure counts; in an outage it only sets the time of the next probe."""
+        """Return whether a failure costs an attempt; in an outage, set the next probe instead."""
         if not self.lasts:
             return failure.counts
         now = self.clock()

@@ -12,27 +12,26 @@ from ghcr_push.pushing.pressure.limit import Limit, Write
 from ghcr_push.pushing.pressure.outage import FailureStreak
 from ghcr_push.pushing.pressure.timers import Timers
 
-PAUSE_FIRST, PAUSE_THROTTLED = 0.5, 5.0
-"""Seconds between starts: first, and at least after a secondary limit."""
+PAUSE_FIRST, PAUSE_SECONDARY = 0.5, 5.0
+"""Seconds between starts: first, and at least after a secondary limit (``docs/fleet.md``)."""
 
 LONGEST_PAUSES: Final = (8.0, 30.0, 120.0)
-"""Seconds between starts at most, before a secondary limit, after the first, and after others.
+"""Seconds between starts at most: before a secondary limit, after the first, and after others.
 
 Thirty runners whose pauses may be 30 s from the beginning take 3 % longer in ``ghcr``, because one
 that was unlucky comes back late. A hundred that share 600 requests a minute have to be 36 s apart.
 """
 
 GAIN_KEPT: Final = (1.0, 0.5, 0.05)
-"""What is left of the gain, before a secondary limit, after the first, and after others.
+"""Share of the gain that is kept: before a secondary limit, after the first, and after others.
 
 With all of it after the first limit, a hundred runners that share one bucket bring on a second
-limit. All three rows were found by playing fleets of 10 to 300 runners (``docs/fleet.md``).
+limit. The values come from simulated fleets of 10 to 300 runners (``docs/fleet.md``).
 """
 
 GAIN_OF_WRITES, GAIN_OF_READS = 0.03, 0.01
-"""Starts a second that a success adds to the pace, times the successes in a row.
-
-At one refusal in four the pause settles at 4 s, which is about right for a hundred runners on GHCR.
+"""The gain of each pace. At one refusal in four the pause between writes settles at 4 s, which is
+about right for a hundred runners on GHCR.
 """
 
 
@@ -47,34 +46,37 @@ class Pacing:
     """
 
     gain: float
+    """Starts a second that a success adds, times the successes in a row."""
     pause: float = 0.0
     """Seconds."""
     _streak: int = 0
+    """Successes in a row."""
     _secondary_limits: int = 0
     """The secondary limits so far; one that goes on counts once."""
 
     @property
-    def _row(self) -> int:
+    def _stage(self) -> int:
+        """The index of ``LONGEST_PAUSES`` and ``GAIN_KEPT``."""
         return min(self._secondary_limits, len(LONGEST_PAUSES) - 1)
 
     def refused(self) -> None:
         """Double the pause, or begin it."""
-        self.pause = min(max(self.pause * 2, PAUSE_FIRST), LONGEST_PAUSES[self._row])
+        self.pause = min(max(self.pause * 2, PAUSE_FIRST), LONGEST_PAUSES[self._stage])
         self._streak = 0
 
     def accepted(self) -> None:
         """Shorten the pause; end it when it is far shorter than a write."""
         self._streak += 1
-        gain = self.gain * GAIN_KEPT[self._row]
+        gain = self.gain * GAIN_KEPT[self._stage]
         self.pause /= 1 + gain * self._streak * self.pause
         if self.pause < PAUSE_FIRST / 4:
             self.pause = 0.0
 
-    def throttled(self, *, again: bool) -> None:
+    def met_secondary_limit(self, *, again: bool) -> None:
         """Begin again slowly after a secondary limit; ``again``: it is still the same one."""
         self._secondary_limits += not again
         self.refused()
-        self.pause = max(self.pause, PAUSE_THROTTLED)
+        self.pause = max(self.pause, PAUSE_SECONDARY)
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class ReadPace:
         self._pacing.accepted()
 
     def throttled(self, began: float) -> None:
-        """Record a 429 to a read; those to reads that ``began`` before the last one say no more."""
+        """Record a 429 to a read, unless the read ``began`` before the last 429 was known."""
         if began >= self._slowed_at:
             self._slowed_at = self.timers.clock()
             self._pacing.refused()
@@ -143,7 +145,7 @@ class WritePace:
 
     def accepted(self, write: Write) -> None:
         """Record that the registry accepted a write."""
-        with self._watching("writes succeed"):
+        with self._reporting("writes succeed"):
             self._pacing.accepted()
             self.base_limit.accepted(write)
 
@@ -154,18 +156,18 @@ class WritePace:
 
         ``streak`` includes this failure; ``alone``: no other write was in flight.
         """
-        with self._watching(reason_of(failure)):
+        with self._reporting(reason_of(failure)):
             limit_too_high = self.base_limit.refused(write)
             if not self.base_limit.fixed:
                 self._slow_down(failure, streak, alone=alone)
         return limit_too_high
 
-    def throttled(self, failure: Failure) -> None:
+    def met_secondary_limit(self, failure: Failure) -> None:
         """Begin again slowly after a secondary limit."""
-        with self._watching(reason_of(failure)):
-            self.base_limit.throttled()
+        with self._reporting(reason_of(failure)):
+            self.base_limit.met_secondary_limit()
             if not self.base_limit.fixed:
-                self._pacing.throttled(again=self.holds.throttles > 1)
+                self._pacing.met_secondary_limit(again=self.holds.secondary_limits > 1)
 
     def _slow_down(self, failure: Failure, streak: FailureStreak, *, alone: bool) -> None:
         """Write one at a time, with a pause, after a 429; lengthen the pause after a refusal.
@@ -187,7 +189,7 @@ class WritePace:
         self.next_start = self.timers.after(self.pause, self.holds.spacing)
 
     @contextmanager
-    def _watching(self, reason: str) -> Iterator[None]:
+    def _reporting(self, reason: str) -> Iterator[None]:
         """Report a change of the limit made inside."""
         old = self.limit
         yield

@@ -28,8 +28,8 @@ NO_ANSWER: Final = frozenset(
 SILENT: Final = NO_ANSWER | {Kind.SERVER_ERROR}
 """Failures without an answer, or with that of a registry in an incident."""
 
-_UNANSWERED: Final = frozenset({Kind.HOST_UNKNOWN, Kind.NETWORK, Kind.TIMEOUT})
-"""Failures without an answer from any server."""
+_NO_SERVER: Final = frozenset({Kind.HOST_UNKNOWN, Kind.NETWORK, Kind.TIMEOUT})
+"""Failures without an answer from any server; a bad certificate or a proxy's refusal is one."""
 
 ADVICE: Final = (
     "The registry never answered: check its host and port for a typing error, that it "
@@ -60,12 +60,12 @@ class Reachability:
     _silent_since: float | None = None
 
     def answered(self) -> None:
-        """Record a success."""
+        """Record an answer that is no failure."""
         self.answers, self.answered_at = True, self.clock()
         self.record_answer()
 
     def record_answer(self) -> None:
-        """Record that it has answered in this run."""
+        """Record that it has answered in this run, whatever it answers now."""
         self._has_answered, self.given_up = True, None
 
     def record_overdue(self) -> None:
@@ -77,7 +77,7 @@ class Reachability:
         self.answers = failure.kind not in SILENT
         if self.answers:
             self.answered_at = self.clock()
-        if failure.status is not None or failure.kind not in _UNANSWERED:
+        if failure.status is not None or failure.kind not in _NO_SERVER:
             self._has_answered = True
         self._connected = self._connected or not failure.unconnected
         if self._has_answered:

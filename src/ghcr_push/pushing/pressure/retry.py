@@ -1,8 +1,8 @@
 """How long a unit waits after a failure and when it gives up: the policy, on top of tenacity.
 
 The table of waits follows what GHCR's failures need to clear (seconds for races on blobs and
-manifests, tens of seconds for authorisation blips), scaled by ``backoff-initial``. Jitter is
-half-floored, U(c/2, c): full jitter may draw almost nothing and hammer a registry in trouble.
+manifests, tens of seconds for authorisation blips), scaled by ``backoff-initial``. Jitter is at
+most half of a wait: jitter over all of it may draw almost nothing and hammer a registry in trouble.
 """
 
 from collections import Counter
@@ -18,10 +18,10 @@ from ghcr_push.model import Failure, Kind
 
 T = TypeVar("T")
 
-MOMENT = 0.5
-"""Upper end, in seconds, of the wait after a refusal that cost no attempt."""
+UNCOUNTED_SPREAD = 0.5
+"""Seconds of jitter, at most, after a refusal that cost no attempt."""
 
-HASTE, HASTY_RETRIES = 0.25, 3
+SPARE_SHARE, SPARE_RETRIES = 0.25, 3
 """Share of the jitter, and after the first failures of a unit also of the minimum, that is kept
 while a slot is free and no write waits for it: such a wait is idle time, and up to three failures
 may be chance (``docs/pressure.md``). Later waits keep their minimum, so that eight attempts last
@@ -29,7 +29,10 @@ half a minute.
 """
 
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
-"""Seconds to wait out a burst limiter, whose own hints are milliseconds; jitter; growth to 32 s."""
+"""Seconds to wait after a 429 at first, its jitter, and how often that wait doubles (to 32 s).
+
+A burst limiter asks for milliseconds only.
+"""
 
 SLOWER: Final = {Kind.NOT_VISIBLE: 8.0, Kind.AUTH_BLIP: 12.0, Kind.UNKNOWN: 10.0, Kind.MANGLED: 4.0}
 """First wait of a kind, as a multiple of ``backoff-initial``; 1 for all others.
@@ -56,7 +59,7 @@ class FailureCount:
     """Failures that count as attempts."""
     by_kind: Counter[Kind] = field(default_factory=Counter)
     throttled: int = 0
-    """Throttles in a row; they lengthen the wait even if they do not count as attempts."""
+    """Failures of kind ``THROTTLED`` in a row, whether or not they count as attempts."""
 
     def add(self, failed: AttemptError) -> None:
         """Count a failed attempt."""
@@ -82,7 +85,7 @@ class Backoff:
     def wait(self, failed: AttemptError, count: FailureCount, *, spare: bool = False) -> float:
         """Return the seconds before the unit asks for a slot again, at least as the registry asked.
 
-        ``spare``: a slot is free and no write waits for it, so the first waits are shorter.
+        ``spare``: a slot is free and no write waits for it, so the wait is shorter.
         """
         failure = failed.failure
         asked = failure.asked_wait or 0.0
@@ -92,15 +95,15 @@ class Backoff:
             doubled = BURST_FLOOR * 2.0 ** min(count.throttled - 1, BURST_DOUBLINGS)
             return max(asked, doubled) + self.random.uniform(0, BURST_SPREAD)
         if not failed.counts:
-            return asked + self.random.uniform(0, MOMENT)
+            return asked + self.random.uniform(0, UNCOUNTED_SPREAD)
         first = self.initial * SLOWER.get(failure.kind, 1.0)
         # the exponent is bounded because 2.0**1024 overflows
         grown = min(self.maximum, first * 2.0 ** min(count.total - 1, 32))
         least = spread = grown / 2
         if spare:
-            spread *= HASTE
-            if count.total <= HASTY_RETRIES and failure.kind not in SLOWER:
-                least *= HASTE
+            spread *= SPARE_SHARE
+            if count.total <= SPARE_RETRIES and failure.kind not in SLOWER:
+                least *= SPARE_SHARE
         return max(asked, least) + self.random.uniform(0, spread)
 
     def passes_deadline(self, wait: float) -> bool:
