@@ -58,6 +58,20 @@ def test_an_invalid_member_is_named(text: str) -> None:
         parse_location(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("oci-layout:a +", "lacks a source beside its"),
+        ("oci-layout:a + + oci-layout:b", "lacks a source beside its"),
+        ("oci-layout:a+oci-layout:b", "without spaces around it"),
+        ("docker://ghcr.io/a/b:1+docker://ghcr.io/a/b:2", "without spaces around it"),
+    ],
+)
+def test_a_plus_stands_between_two_sources(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_location(text)
+
+
 @pytest.mark.parametrize("text", ["oci-layout:", "oci:", "oci-archive::1", "docker-archive:@x"])
 def test_a_place_without_a_path_is_refused(text: str) -> None:
     if text != "docker-archive:@x":

@@ -401,7 +401,9 @@ def test_protected_patterns_are_a_list() -> None:
     assert read(protect="v*.*.*, [0-9]*\nstable").protect == ("v*.*.*", "[0-9]*", "stable")
 
 
-@pytest.mark.parametrize("pattern", ["acme/app:v*", "v{1,2}", "v 1", "v*:x"])
+@pytest.mark.parametrize(
+    "pattern", ["acme/app:v*", "v{1,2}", "v 1", "v*:x", "[", "v[0-9.*", "v]", "v[]"]
+)
 def test_patterns_that_match_no_tag_are_refused(pattern: str) -> None:
     assert "can match no tag" in str(refusal(protect=pattern))
 

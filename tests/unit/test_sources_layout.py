@@ -25,6 +25,8 @@ from ghcr_push.model import Descriptor, Image
 from ghcr_push.planning.locations import Form
 from ghcr_push.sources.images import uncompressed
 
+_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
+
 pytestmark = pytest.mark.anyio
 
 
@@ -155,6 +157,14 @@ async def test_a_manifest_of_schema_1_is_named(tmp_path: Path) -> None:
     made.tag(made.named(raw, MANIFEST), None)
     reason = await refused(f"oci-layout:{made.written(tmp_path)}")
     assert "has a manifest of schema 1, which registries no longer accept" in reason
+
+
+async def test_an_artifact_manifest_is_named(tmp_path: Path) -> None:
+    made = Made()
+    artifact = {"artifactType": "a/b", "blobs": [made.named(b"x", "text/plain")]}
+    made.tag(made.named(json.dumps(artifact).encode(), _ARTIFACT), None)
+    reason = await refused(f"oci-layout:{made.written(tmp_path)}")
+    assert "has an artifact manifest, a form that the image-spec has dropped: sha256:" in reason
 
 
 async def test_an_index_without_images_has_no_platform(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class MergedLocation:
 
 Location = DiskLocation | RegistryLocation | MergedLocation
 
-_PLUS: Final = re.compile(r"\s+\+\s+")
+_PLUS: Final = re.compile(r"\s\+(?=\s|$)")
+_TIGHT_PLUS: Final = re.compile(r"\+(?:oci|oci-layout|oci-archive|docker-archive|docker):")
 _REGISTRY: Final = "docker://"
 _FORMS: Final = {form.value: form for form in Form} | {"oci": Form.OCI_LAYOUT}
 _PREFIX: Final = re.compile(r"(?P<form>[a-z-]+):(?P<rest>.*)", re.DOTALL)
@@ -65,8 +66,14 @@ def parse_location(text: str) -> Location | None:
     Return None if ``text`` has no such prefix and so names an image of the engine. As in skopeo, a
     path ends at its first colon. Raise ``ValueError`` with the reason if the rest is wrong.
     """
+    if _TIGHT_PLUS.search(text):
+        raise ValueError("has a + without spaces around it; write SOURCE + SOURCE")
     parts = _PLUS.split(text)
-    return _one_location(text) if len(parts) == 1 else MergedLocation(tuple(map(_member, parts)))
+    return (
+        _one_location(text)
+        if len(parts) == 1
+        else MergedLocation(tuple(_member(part.strip()) for part in parts))
+    )
 
 
 def repositories_of(location: Location | None) -> tuple[Repository, ...]:
@@ -86,6 +93,8 @@ def may_have_referrers(location: Location | None) -> bool:
 
 
 def _member(text: str) -> DiskLocation | RegistryLocation:
+    if not text:
+        raise ValueError("lacks a source beside its +")
     location = _one_location(text)
     if location is None:
         raise ValueError(

@@ -56,7 +56,7 @@ _RUNNERS_OWN = frozenset({"args", "entrypoint"})
 # image-spec, "platform": os/architecture, with a variant where there are several
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?")
 # the characters of tags and of fnmatch's patterns
-_PATTERN = re.compile(r"[a-zA-Z0-9_.*?\[\]!-]+")
+_PATTERN = re.compile(r"(?:[a-zA-Z0-9_.*?!-]|\[!?\]?[^\]]+\])+")
 
 
 Locations = Mapping[Source, Location | None]

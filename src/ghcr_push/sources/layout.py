@@ -267,6 +267,8 @@ def _invalid(digest: Digest, document: Document) -> str:
             f"has a manifest of schema 1, which registries no longer accept: {digest}; convert it, "
             "for example with `skopeo copy --format v2s2`"
         )
+    if "artifactType" in document and "layers" not in document:
+        return f"has an artifact manifest, a form that the image-spec has dropped: {digest}"
     return f"has an invalid manifest {digest}"
 
 
