@@ -67,7 +67,11 @@ async def new_adapters(
         )
         async with client:
             remote = RegistrySources(
-                client, backoff, settings.platform, referrers=settings.referrers
+                client,
+                backoff,
+                settings.platform,
+                referrers=settings.referrers,
+                notice=notice,
             )
             sources = SourcesByLocation(engine, disk, remote, settings.annotations)
             yield Adapters(sources, client, engine)

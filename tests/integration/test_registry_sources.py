@@ -215,6 +215,19 @@ def test_a_failing_source_is_read_again_and_does_not_lower_the_targets_limit(
     assert httpx2.get(there).content == layer
 
 
+def test_a_repeated_read_of_a_manifest_is_reported_once_for_its_registry(
+    source: Front, front: Front, tmp_path: Path
+) -> None:
+    answer = oci_error(503, "UNAVAILABLE", "try later")
+    source.set(Behaviour(rules=(Rule(match=on(Step.MANIFEST_GET), answer=answer, first=3),)))
+    status, report = copy(tmp_path, source, front)
+    assert status == 0, report
+    address = f"docker://{source.address}/acme/base:1"
+    assert report["notices"] == [
+        f"reading a source failed and is tried again: {address}: try later"
+    ]
+
+
 @pytest.mark.parametrize("renewed", [True, False], ids=["renewed", "denied"])
 def test_a_source_that_rejects_a_token_is_asked_with_a_new_one(
     renewed: bool, source: Front, front: Front, tmp_path: Path

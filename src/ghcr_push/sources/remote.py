@@ -9,7 +9,7 @@ import anyio
 
 from ghcr_push.documents import as_dict
 from ghcr_push.failures import ErrorInfo, Origin, PushError, classify
-from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Kind, Manifest
+from ghcr_push.model import LARGEST_MANIFEST, Descriptor, Failure, Kind, Manifest
 from ghcr_push.planning.locations import RegistryLocation
 from ghcr_push.pushing.pressure.retry import AttemptError, Backoff
 from ghcr_push.pushing.side_by_side import for_each
@@ -56,7 +56,7 @@ class RegistrySources:
     """Images in registries; ``backoff`` retries a read while it makes sense.
 
     ``platform`` selects one platform of each index; None means all. ``referrers``: copy an image's
-    referrers.
+    referrers. ``notice`` gets a sentence for the reader if a read is repeated.
     """
 
     def __init__(
@@ -66,8 +66,12 @@ class RegistrySources:
         platform: str | None,
         *,
         referrers: bool = False,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._reader = reader
+        self._notice = notice
+        self._noticed = set[str]()
+        """The registries whose first failed read was reported."""
         self._referrers = referrers
         self._backoff = backoff
         self._platform = platform
@@ -77,7 +81,7 @@ class RegistrySources:
 
         Raises ``AttemptError`` or ``PushError``.
         """
-        files = _Fetched(location, self._reader, self._backoff)
+        files = _Fetched(location, self._reader, self._backoff, self._tried_again)
         top = await files.fetch(location.reference)
         await files.add(top)
         await files.fetch_config(top)
@@ -91,14 +95,30 @@ class RegistrySources:
 
         return KnownContent.of(saved, lambda each: nullcontext(ready(each)))
 
+    def _tried_again(self, location: RegistryLocation, failure: Failure) -> None:
+        registry = location.repository.registry
+        if registry not in self._noticed:
+            self._noticed.add(registry)
+            self._notice(f"reading a source failed and is tried again: {failure.message}")
+
 
 class _Fetched:
-    """The manifests of one source, as the files of a layout; its blobs are assumed to exist."""
+    """The manifests of one source, as the files of a layout; its blobs are assumed to exist.
 
-    def __init__(self, location: RegistryLocation, reader: ContentReader, backoff: Backoff) -> None:
+    ``tried_again`` is called before a read is repeated.
+    """
+
+    def __init__(
+        self,
+        location: RegistryLocation,
+        reader: ContentReader,
+        backoff: Backoff,
+        tried_again: Callable[[RegistryLocation, Failure], None],
+    ) -> None:
         self._location = location
         self._reader = reader
         self._backoff = backoff
+        self._tried_again = tried_again
         self._manifests: dict[Digest, Manifest] = {}
         self._bytes = 0
         """Of all manifests."""
@@ -151,7 +171,9 @@ class _Fetched:
                 failure = classify(of_source(error, str(self._location)).evidence)
                 raise AttemptError(failure, counts=True) from error
 
-        return await self._backoff.persist(attempt)
+        return await self._backoff.persist(
+            attempt, lambda failed, _: self._tried_again(self._location, failed.failure)
+        )
 
     async def add(self, manifest: Manifest) -> list[Digest]:
         """Add a manifest or index, and fetch and add all its children; return their digests."""

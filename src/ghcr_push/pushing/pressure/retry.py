@@ -162,9 +162,13 @@ class Backoff:
         )
         return await retrying(one)
 
-    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Retry as ``run`` does an attempt that needs no slot, without reporting its waits."""
-        return await self.run(attempt, FailureCount(), lambda *_: None, lambda: True)
+    async def persist(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        before_wait: Callable[[AttemptError, float], None] = lambda *_: None,
+    ) -> T:
+        """Retry as ``run`` does an attempt that needs no slot."""
+        return await self.run(attempt, FailureCount(), before_wait, lambda: True)
 
 
 def _failure_of(state: RetryCallState) -> AttemptError:
