@@ -395,6 +395,7 @@ async def test_reads_that_fail_in_a_row_are_an_outage_and_one_answer_ends_it() -
             async with limiter.read() as reading:
                 assert reading.failed(CUT_OFF) is (number < OUTAGE_AFTER - 1)
         assert limiter.outage.lasts
+        assert limiter.read_pace.next_start < anyio.current_time(), "only a 429 begins a pause"
 
         async with limiter.read() as reading:
             reading.succeeded()
