@@ -63,6 +63,18 @@ async def test_images_are_distinguished_by_tag_or_digest(tmp_path: Path) -> None
     assert image.digest == first
 
 
+async def test_images_without_a_name_are_chosen_by_their_digest(tmp_path: Path) -> None:
+    made, first = one_image(None)
+    second = made.image(50)["digest"]
+    made.tag(made.image(50), None)
+    made.written(tmp_path)
+    assert f"name one of {first}, {second}" in await refused(f"oci-layout:{tmp_path}")
+    for digest in (first, second):
+        image = await found(f"oci-layout:{tmp_path}@{digest}")
+        assert isinstance(image, Image)
+        assert image.digest == digest
+
+
 async def test_referrers_in_the_repository_are_listed(tmp_path: Path) -> None:
     made, _ = one_image("1.0")
     made.tag(made.image(50), "2.0")
@@ -131,6 +143,18 @@ async def test_a_missing_child_is_named(tmp_path: Path) -> None:
     lost = digests["linux/arm64"]
     del made.files[f"blobs/sha256/{lost[7:]}"]
     assert f"lacks {lost}" in await refused(f"oci-layout:{made.written(tmp_path)}")
+
+
+async def test_platforms_that_are_complete_are_proposed(tmp_path: Path) -> None:
+    made, digests, _ = platforms()
+    for platform in ("linux/arm64", "linux/arm/v7"):
+        del made.files[f"blobs/sha256/{digests[platform][7:]}"]
+    folder = made.written(tmp_path)
+    reason = await refused(f"oci-layout:{folder}")
+    assert reason.endswith(" names; only linux/amd64 can be pushed, by `platform`")
+    image = await found(f"oci-layout:{folder}", platform="linux/amd64")
+    assert isinstance(image, Image)
+    assert "by `platform`" not in await refused(f"oci-layout:{folder}", platform="linux/arm64")
 
 
 async def test_a_missing_image_is_named(tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ class ImageGraph:
                 if blob.digest not in self.blobs and blob.digest not in self.manifests:
                     yield blob.digest
 
+    def complete_platforms(self, digest: Digest) -> list[str]:
+        """Return the platforms of an image of which nothing is missing."""
+        images = self.platforms_of(digest)
+        return [one.platform for one in images if not any(self.lacking(one.digest))]
+
     def saved(self, digest: Digest, left_out: str | None = None) -> SavedImage:
         """Return a complete image, manifest or index."""
         manifests = (self.manifests[one] for one in self._children_first(digest))

@@ -138,7 +138,9 @@ class Layout:
         if wanted not in contents.manifests:
             raise self._unusable(f"lacks the manifest {wanted}")
         if lacking := listed(contents.lacking(wanted)):
-            raise self._unusable(f"lacks {lacking}, which {wanted} names")
+            whole = "" if platform else listed(contents.complete_platforms(wanted))
+            hint = f"; only {whole} can be pushed, by `platform`" if whole else ""
+            raise self._unusable(f"lacks {lacking}, which {wanted} names{hint}")
         return contents.saved(wanted)
 
     # -- the index --------------------------------------------------------------------------
