@@ -63,13 +63,14 @@ async def test_a_cancelled_waiter_leaves_its_place_to_the_next(was_admitted: boo
             async with window.enter():
                 begun.append(number)
 
-    async with anyio.create_task_group() as tasks:
-        async with window.enter():
-            for number, scope in enumerate([cancelled, anyio.CancelScope()]):
-                tasks.start_soon(visit, number, scope)
-                await anyio.wait_all_tasks_blocked()
-            if not was_admitted:
-                cancelled.cancel()
-                await anyio.wait_all_tasks_blocked()
-        cancelled.cancel()  # it was admitted and has not run yet
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            async with window.enter():
+                for number, scope in enumerate([cancelled, anyio.CancelScope()]):
+                    tasks.start_soon(visit, number, scope)
+                    await anyio.wait_all_tasks_blocked()
+                if not was_admitted:
+                    cancelled.cancel()
+                    await anyio.wait_all_tasks_blocked()
+            cancelled.cancel()  # it was admitted and has not run yet
     assert begun == [1]
