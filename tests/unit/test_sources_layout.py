@@ -1,5 +1,6 @@
 """OCI layouts in a folder: selecting an image, completeness, and errors."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -181,6 +182,16 @@ async def test_a_manifest_of_schema_1_is_named(tmp_path: Path) -> None:
     made.tag(made.named(raw, MANIFEST), None)
     reason = await refused(f"oci-layout:{made.written(tmp_path)}")
     assert "has a manifest of schema 1, which registries no longer accept" in reason
+
+
+async def test_an_image_named_by_sha512_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    made, digest = one_image()
+    raw = made.files.pop(f"blobs/sha256/{digest[7:]}")
+    sha512 = hashlib.sha512(raw).hexdigest()
+    made.files[f"blobs/sha512/{sha512}"] = raw
+    made.entries = [{"mediaType": MANIFEST, "digest": f"sha512:{sha512}", "size": len(raw)}]
+    reason = await refused(f"oci-layout:{made.written(tmp_path)}")
+    assert reason == f"sha512:{sha512} cannot be tagged: registries name what a tag names by sha256"
 
 
 async def test_an_artifact_manifest_is_named(tmp_path: Path) -> None:

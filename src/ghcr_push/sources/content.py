@@ -8,6 +8,7 @@ from typing import Self
 
 from ghcr_push.model import Image
 from ghcr_push.pushing.ports import Blob, Reading
+from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.referrers import as_content
 
@@ -38,7 +39,13 @@ class KnownContent(FoundContent):
         read: Callable[[SavedImage], AbstractAsyncContextManager[Reading]],
         read_referrers: Callable[[SavedImage], AbstractAsyncContextManager[Reading]] | None = None,
     ) -> "KnownContent":
-        """Return ``saved`` as content; ``read_referrers`` (``read``) reads its referrers."""
+        """Return ``saved`` as content; ``read_referrers`` (``read``) reads its referrers.
+
+        Raises ``PushError`` if its digest is not the one by which registries name a tag's manifest.
+        """
+        digest = saved.top.digest
+        if not digest.startswith("sha256:"):
+            raise unusable(f"{digest} cannot be tagged: registries name what a tag names by sha256")
         referrers: FoundContent | None = None
         if saved.referrers.found:
             found = as_content(saved.referrers)
