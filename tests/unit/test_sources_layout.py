@@ -332,6 +332,23 @@ async def test_links_in_a_layout_are_followed(tmp_path: Path) -> None:
     assert image.digest == digest
 
 
+async def test_what_is_alike_is_named_beside_a_missing_source(tmp_path: Path) -> None:
+    made, _ = one_image()
+    made.written(tmp_path / "out")
+    for number in range(7):
+        (tmp_path / f"{number}.tar.gz").touch()
+    (tmp_path / "notes.txt").touch()
+    reason = await refused(f"oci-layout:{tmp_path}/dist")
+    assert reason == f"{tmp_path}/dist is not there; its folder has out"
+    reason = await refused(f"docker-archive:{tmp_path}/app.tar")
+    assert reason.endswith(
+        "; its folder has 0.tar.gz, 1.tar.gz, 2.tar.gz, 3.tar.gz, 4.tar.gz and 2 more"
+    )
+    assert await refused(f"oci-archive:{tmp_path}/no/app.tar") == (
+        f"{tmp_path}/no/app.tar is not there"
+    )
+
+
 async def test_missing_files_are_reported_as_such(tmp_path: Path) -> None:
     for form in Form:
         assert "is not there" in await refused(f"{form}:{tmp_path}/none")

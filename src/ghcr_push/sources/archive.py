@@ -16,7 +16,7 @@ from typing import IO, Final, Literal
 
 from ghcr_push.model import LARGEST_MANIFEST
 from ghcr_push.sources.compression import LONGEST_SIGN, Unpack, unpacker, unreadable
-from ghcr_push.sources.disk import Extent, Folder, read_small, readable, unusable
+from ghcr_push.sources.disk import Extent, Folder, absent, read_small, readable, unusable
 
 _MOST_LINKS: Final = 40
 """Maximum length of a chain of links, as in Linux."""
@@ -33,6 +33,8 @@ _KEPT_IN_ALL: Final = 64 << 20
 Small layers are not kept: they may come before the manifests that name them.
 """
 
+_ARCHIVE: Final = re.compile(r"\.(?:tar|tgz|tar\.\w+)$")
+
 _JSON: Final = re.compile(rb"\s*[{\[]")
 
 
@@ -43,7 +45,7 @@ def _unpacker(path: Path) -> Unpack | None:
     if is_folder:
         raise unusable(f"{path} is a folder; write oci-layout: for a layout in a folder")
     if Folder(path.parent).extent(path.name) is None:
-        raise unusable(f"{path} is not there")
+        raise absent(path, lambda each: _ARCHIVE.search(each.name) is not None)
     with readable(path), path.open("rb") as file:
         first = file.read(LONGEST_SIGN)
     if reason := unreadable(first):

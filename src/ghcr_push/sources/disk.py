@@ -3,8 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,6 +15,9 @@ from ghcr_push.references import Digest
 from ghcr_push.sources.pieces import Pieces
 
 _PIECE: Final = 1 << 20
+
+_MOST_ALIKE: Final = 5
+"""Maximum number of names that are proposed for a missing source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,20 @@ class Files(Protocol):
 def unusable(what: str) -> PushError:
     """Return the permanent failure of a missing, damaged or ambiguous source."""
     return PushError.of(Origin.RUN, what, Kind.SOURCE_INVALID)
+
+
+def absent(path: Path, is_alike: Callable[[Path], bool]) -> PushError:
+    """Return the failure of a missing source; it names what is alike in the same folder."""
+    there: list[str] = []
+    with suppress(OSError):
+        there = sorted(each.name for each in path.parent.iterdir() if is_alike(each))
+    more = f" and {len(there) - _MOST_ALIKE} more" if len(there) > _MOST_ALIKE else ""
+    hint = f"; its folder has {', '.join(there[:_MOST_ALIKE])}{more}" if there else ""
+    return unusable(f"{path} is not there{hint}")
+
+
+def _is_layout(path: Path) -> bool:
+    return (path / "index.json").is_file()
 
 
 @contextmanager
@@ -87,7 +104,7 @@ class Folder:
             try:
                 return sorted(each.name for each in self._path.iterdir())
             except FileNotFoundError as error:
-                raise unusable(f"{self._path} is not there") from error
+                raise absent(self._path, _is_layout) from error
             except NotADirectoryError as error:
                 raise unusable(
                     f"{self._path} is a file; write oci-archive: or docker-archive: for an archive"
