@@ -1,5 +1,8 @@
 """The table of failures is total and bounded, and classifies each known wording correctly."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -528,3 +531,18 @@ def test_an_unknown_text_is_kept_word_for_word() -> None:
     assert failure.message == "flux capacitor\n  out of ::alignment::"
     assert failure.retryable
     assert failure.cap == 4
+
+
+_WITHOUT_FILES = """
+import resource
+from ghcr_push.failures import ErrorInfo, Origin, classify
+error = ErrorInfo(origin=Origin.REGISTRY, message="[Errno 24] Too many open files")
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+print(classify(error).message)
+"""
+
+
+def test_a_failure_is_classified_when_no_file_can_be_opened() -> None:
+    words = [sys.executable, "-c", _WITHOUT_FILES]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "Too many open files" in done.stdout, done.stderr

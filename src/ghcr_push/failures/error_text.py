@@ -10,6 +10,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from encodings import utf_16_le  # noqa: F401 - so that it is there when files cannot be opened
 from http import HTTPStatus
 
 from ghcr_push.failures.errors import ErrorInfo, Origin
