@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,11 @@ from tests.support.saved import MANIFEST, config_of, digest_of, layer, tar
 
 from ghcr_push.failures import PushError
 from ghcr_push.model import Descriptor, Image
-from ghcr_push.planning.locations import Form
+from ghcr_push.planning.locations import DiskLocation, Form
+from ghcr_push.pushing.side_by_side import for_each
+from ghcr_push.sources.disk_sources import FOUND_AT_ONCE, DiskSources
 from ghcr_push.sources.images import uncompressed
+from ghcr_push.sources.spool import Spool
 
 _ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json"
 
@@ -347,6 +352,24 @@ async def test_what_is_alike_is_named_beside_a_missing_source(tmp_path: Path) ->
     assert await refused(f"oci-archive:{tmp_path}/no/app.tar") == (
         f"{tmp_path}/no/app.tar is not there"
     )
+
+
+async def test_few_sources_are_looked_at_in_parallel(tmp_path: Path) -> None:
+    made, _ = one_image()
+    made.written(tmp_path)
+    busy, peak = set[int](), set[int]()
+
+    def place(path: str) -> Path:
+        busy.add(threading.get_ident())
+        peak.add(len(busy))
+        time.sleep(0.01)
+        busy.discard(threading.get_ident())
+        return Path(path)
+
+    disk = DiskSources(place, Spool(), None)
+    location = DiskLocation(Form.OCI_LAYOUT, str(tmp_path))
+    await for_each(range(4 * FOUND_AT_ONCE), lambda _: disk.find(location))
+    assert 1 < max(peak) <= FOUND_AT_ONCE
 
 
 async def test_missing_files_are_reported_as_such(tmp_path: Path) -> None:

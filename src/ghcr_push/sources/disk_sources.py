@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from ghcr_push.failures import Origin, PushError
 from ghcr_push.model import Descriptor, Kind
@@ -26,6 +26,9 @@ from ghcr_push.sources.saved import SavedImages, Steps
 from ghcr_push.sources.spool import Spool
 from ghcr_push.sources.stored import read_stored
 from ghcr_push.sources.tarstream import TarStream
+
+FOUND_AT_ONCE: Final = 8
+"""Maximum number of sources that are looked at in parallel, each in a thread."""
 
 OpenedReading = AbstractAsyncContextManager[Reading]
 
@@ -51,10 +54,11 @@ class DiskSources:
         self._place = place
         self._spool = spool
         self._platform = platform
+        self._slots = CapacityLimiter(FOUND_AT_ONCE)
 
     async def find(self, location: DiskLocation) -> FoundContent:
         """Find the content and check that it is complete, except for the bytes of its blobs."""
-        return await to_thread.run_sync(self._find, location)
+        return await to_thread.run_sync(self._find, location, limiter=self._slots)
 
     def _find(self, location: DiskLocation) -> FoundContent:
         match location.form:
