@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -206,10 +207,12 @@ def test_a_full_disk_is_said_to_be_full() -> None:
     with pytest.raises(PushError) as raised:
         file.write(b"12345")
     assert classify(raised.value.evidence).kind is Kind.DISK_FULL
-    assert os.strerror(errno.ENOSPC).lower() in str(raised.value)
+    reason = os.strerror(errno.ENOSPC).lower()
+    assert f"temporary space in {tempfile.gettempdir()}: {reason}" in str(raised.value)
     file.discarded()
 
 
 def test_a_folder_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(PushError, match="temporary space: no such file"):
-        Spool(folder=tmp_path / "none").file("sha256", RUNNING)
+    folder = tmp_path / "none"
+    with pytest.raises(PushError, match=f"temporary space in {folder}: no such file"):
+        Spool(folder=folder).file("sha256", RUNNING)

@@ -63,9 +63,9 @@ class SpooledBlob:
         try:
             chunk = os.pread(self._file.fileno(), _CHUNK, start)
         except OSError as error:
-            raise _failed(error) from error
+            raise self._spool.failed(error) from error
         if not chunk:
-            raise _failed(OSError(errno.EIO, "what was written is not there"))
+            raise self._spool.failed(OSError(errno.EIO, "what was written is not there"))
         return chunk
 
     def release(self) -> None:
@@ -98,7 +98,7 @@ class SpoolFile:
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
-            raise _failed(error) from error
+            raise self._spool.failed(error) from error
 
     def finished(self, diff_id: Digest | None = None) -> SpooledBlob:
         """Return the blob; its claim shrinks to its size."""
@@ -232,8 +232,14 @@ class Spool:
         except OSError as error:
             with self.freeing() as room:
                 room.drop(claim)
-            raise _failed(error) from error
+            raise self.failed(error) from error
         return SpoolFile(self, file, algorithm, claim, stopping)
+
+    def failed(self, error: OSError) -> PushError:
+        """Return the failure of a file in this space; it names the folder, so the disk."""
+        kind = Kind.DISK_FULL if error.errno in _FULL else None
+        folder = self._folder or tempfile.gettempdir()
+        return PushError.of(Origin.RUN, f"temporary space in {folder}: {reason(error)}", kind)
 
     def wake(self) -> None:
         """Make waiting writers check their ``stopping``."""
@@ -273,8 +279,3 @@ class Spool:
 
 class Stopped(Exception):  # noqa: N818 - no error: the rest is not wanted
     """The reader is gone; ends the writing thread."""
-
-
-def _failed(error: OSError) -> PushError:
-    kind = Kind.DISK_FULL if error.errno in _FULL else None
-    return PushError.of(Origin.RUN, f"temporary space: {reason(error)}", kind)
