@@ -212,7 +212,8 @@ def test_a_temporary_disk_that_is_full_is_said_to_be_full(run: Run) -> None:
     with disk(run.temporary, LAYER // 2):
         target = run.end(run.start(), "failed")
     assert target["failure"]["kind"] == "disk-full"
-    assert target["failure"]["message"] == "temporary space: no space left on device"
+    reason = f"temporary space in {run.temporary}: no space left on device"
+    assert target["failure"]["message"] == reason
 
 
 def test_a_temporary_disk_need_not_hold_the_image(run: Run) -> None:
