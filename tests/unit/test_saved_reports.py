@@ -31,6 +31,7 @@ from tests.support.stories import outage
 from ghcr_push.fronts.report_command import RENDERERS, report_command
 from ghcr_push.model import Outcome, Result
 from ghcr_push.references import Repository
+from ghcr_push.reporting.headline import headline
 from ghcr_push.reporting.html import page
 from ghcr_push.reporting.merge import merged
 from ghcr_push.reporting.metrics import COLUMNS, to_csv, to_openmetrics
@@ -183,6 +184,13 @@ def test_one_cancelled_job_does_not_make_all_of_them_cancelled() -> None:
     jobs = [("a", cancelled_run()), ("b", all_good(3))]
     assert (merged(jobs).cancelled, merged(jobs).result) == (False, Result.PARTIAL)
     assert merged([("a", cancelled_run()), ("b", cancelled_run())]).cancelled
+
+
+def test_a_dry_run_among_the_jobs_does_not_hide_what_was_pushed() -> None:
+    moved = report([pushed(target("9.9"))])
+    text = headline(merged([("dry", dry_run(3)), ("real", moved)]))
+    assert text.startswith("✅ 1 of 4 tags pushed in ")
+    assert text.endswith("3 planned")
 
 
 def test_dashboards_see_how_long_a_registry_was_down() -> None:

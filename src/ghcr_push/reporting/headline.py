@@ -33,7 +33,7 @@ def headline(report: Report) -> str:
         return f"🛑 Cancelled after {span(report.duration)}: {_pushed_of_all(report)}{missed}"
     if not report.targets:
         return "✅ Nothing to push: no tags were given"
-    if report.counts[Outcome.PLANNED]:
+    if report.counts[Outcome.PLANNED] and not report.counts[Outcome.PUSHED]:
         return _dry_run(report)
     return _failed(report) if _bad(report) else _good(report)
 
@@ -134,6 +134,9 @@ def _down(outage: Downtime) -> str:
 
 
 def _kept(report: Report) -> list[str]:
-    """Return ``2 kept``, if there are any: protected tags that name another image."""
-    kept = report.counts[Outcome.KEPT]
-    return [f"{kept:,} kept"] if kept else []
+    """Return ``2 kept`` and, of merged reports, ``3 planned``, each if there are any."""
+    return [
+        f"{report.counts[outcome]:,} {outcome}"
+        for outcome in (Outcome.KEPT, Outcome.PLANNED)
+        if report.counts[outcome]
+    ]
