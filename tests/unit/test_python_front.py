@@ -89,6 +89,25 @@ def test_targets_that_are_no_text_are_refused() -> None:
         ghcr_push.push(None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"annotations": {"a": "hunter2"}},
+        {"registry_auth": {"registry": "ghcr.io", "password": "hunter2"}},
+        {"password": b"hunter2"},
+    ],
+)
+def test_mappings_and_bytes_are_refused_without_their_content(inputs: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=r"of type (dict|bytes) is neither text") as refused:
+        ghcr_push.push([TAG], **inputs)  # type: ignore[arg-type]
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_mapping_of_targets_is_refused() -> None:
+    with pytest.raises(TypeError, match="of type dict is neither text"):
+        ghcr_push.push({TAG: "app"})
+
+
 def test_bad_inputs_are_refused_all_at_once() -> None:
     with pytest.raises(ghcr_push.InputError) as refused:
         planned(max_parallel=0, timeout="soon")

@@ -232,8 +232,12 @@ def _text(value: object) -> str:
             return str(os.fspath(value))
         case LocalImage():
             return str(value.id)
+        case bytes() | bytearray() | Mapping():
+            pass  # they can be iterated, but not to what they mean
         case Iterable():
             entries = list(value)
             as_yaml = any(isinstance(entry, Mapping) for entry in entries)  # of registry-auth
             return json.dumps(entries) if as_yaml else "\n".join(map(_text, entries))
-    raise TypeError(f"{value!r} is neither text, a number, a duration, a list nor an image")
+    # not the value itself, which may hold a password
+    kind = "None" if value is None else f"a value of type {type(value).__name__}"
+    raise TypeError(f"{kind} is neither text, a number, a duration, a list nor an image")
