@@ -170,6 +170,18 @@ def test_one_platform_is_chosen(source: Front, front: Front, tmp_path: Path) -> 
     assert front.stats().upload_bytes < LARGE
 
 
+def test_a_platform_is_read_from_the_config_where_the_index_names_none(
+    source: Front, front: Front, tmp_path: Path
+) -> None:
+    made = Made()
+    amd64, arm64 = made.image(1), made.image(10, architecture="arm64")
+    made.index(amd64, arm64)
+    made.uploaded(f"{source.address}/acme/base", "1")
+    status, report = copy(tmp_path, source, front, "--platform", "linux/arm64")
+    assert status == 0, report
+    assert {target["digest"] for target in report["targets"]} == {arm64["digest"]}
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -84,7 +84,8 @@ class RegistrySources:
         files = _Fetched(location, self._reader, self._backoff, self._tried_again)
         top = await files.fetch(location.reference)
         await files.add(top)
-        await files.fetch_config(top)
+        unlabelled = files.without_platform() if self._platform else []
+        await for_each([top, *unlabelled], files.fetch_config)
         layout = Layout(files, str(location))
         saved = layout.read(top.digest, self._platform)
         if self._referrers:
@@ -142,8 +143,14 @@ class _Fetched:
                 raise
             return None
 
+    def without_platform(self) -> list[Manifest]:
+        """Return the manifests that an index lists without their platform."""
+        entries = [entry for each in self._manifests.values() for entry in entries_of(each)]
+        unlabelled = {Digest(entry["digest"]) for entry in entries if not entry.get("platform")}
+        return [each for digest, each in self._manifests.items() if digest in unlabelled]
+
     async def fetch_config(self, manifest: Manifest) -> None:
-        """Fetch the config of a single image: only it has the platform."""
+        """Fetch the config of a single image, which has its platform."""
         digest = Digest(str(as_dict(manifest.document.get("config")).get("digest")))
         name = path_of(digest)
         size = self.size(name)
