@@ -207,6 +207,22 @@ async def test_an_artifact_manifest_is_named(tmp_path: Path) -> None:
     assert "has an artifact manifest, a form that the image-spec has dropped: sha256:" in reason
 
 
+async def test_images_of_one_platform_are_distinguished_by_digest(tmp_path: Path) -> None:
+    made = Made()
+    platform = {"os": "windows", "architecture": "amd64"}
+    children = [{**made.image(seed), "platform": platform} for seed in (1, 10)]
+    made.tag(made.index(*children), "1")
+    made.written(tmp_path)
+    digests = [each["digest"] for each in children]
+    reason = await refused(f"oci-layout:{tmp_path}", platform="windows/amd64")
+    assert reason.endswith(
+        f"several images of windows/amd64; name one by digest: {', '.join(digests)}"
+    )
+    image = await found(f"oci-layout:{tmp_path}@{digests[1]}")
+    assert isinstance(image, Image)
+    assert image.digest == digests[1]
+
+
 async def test_an_index_without_images_has_no_platform(tmp_path: Path) -> None:
     made = Made()
     made.tag(made.index(), None)

@@ -156,6 +156,9 @@ def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
     ]
     if len(fitting) == 1:
         return fitting[0]
+    if fitting and len({one.platform for one in fitting}) == 1:  # of several versions of Windows
+        digests = listed(one.digest for one in fitting)
+        raise unusable(f"{title} has several images of {platform}; name one by digest: {digests}")
     found = f"{len(fitting)} images" if fitting else "no image"
     there = listed(one.platform for one in images) or "none"
     raise unusable(f"{title} has {found} of {platform}; it has {there}")
