@@ -207,6 +207,15 @@ async def test_an_artifact_manifest_is_named(tmp_path: Path) -> None:
     assert "has an artifact manifest, a form that the image-spec has dropped: sha256:" in reason
 
 
+async def test_an_image_that_two_nested_indexes_name_is_one(tmp_path: Path) -> None:
+    made = Made()
+    amd64, arm64 = made.image(1), made.image(10, architecture="arm64")
+    made.tag(made.index(made.index(amd64, arm64), made.index(arm64)), None)
+    image = await found(f"oci-layout:{made.written(tmp_path)}", platform="linux/arm64")
+    assert isinstance(image, Image)
+    assert image.digest == arm64["digest"]
+
+
 async def test_images_of_one_platform_are_distinguished_by_digest(tmp_path: Path) -> None:
     made = Made()
     platform = {"os": "windows", "architecture": "amd64"}

@@ -150,6 +150,7 @@ def the_one(images: Sequence[Child], platform: str, title: str) -> Child:
     ``linux/arm`` selects ``linux/arm/v7`` if that is the only variant. The error lists the
     available platforms.
     """
+    images = list({one.digest: one for one in images}.values())  # nested indexes may share some
     wanted = usual(platform)
     fitting = [one for one in images if usual(one.platform) == wanted] or [
         one for one in images if one.platform.startswith(f"{platform}/")
