@@ -379,6 +379,13 @@ async def test_what_is_alike_is_named_beside_a_missing_source(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("path", ["$RUNNER_TEMP/app", "${HOME}/app", "~/app"])
+@pytest.mark.parametrize("form", Form)
+async def test_a_path_with_a_shell_variable_is_reported_as_such(form: Form, path: str) -> None:
+    reason = await refused(f"{form}:{path}")
+    assert reason.endswith(f"{path} is not there; shell variables and ~ are not expanded here")
+
+
 async def test_few_sources_are_looked_at_in_parallel(tmp_path: Path) -> None:
     made, _ = one_image()
     made.written(tmp_path)

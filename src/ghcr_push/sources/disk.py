@@ -54,6 +54,8 @@ def absent(path: Path, is_alike: Callable[[Path], bool]) -> PushError:
         there = sorted(each.name for each in path.parent.iterdir() if is_alike(each))
     more = f" and {len(there) - _MOST_ALIKE} more" if len(there) > _MOST_ALIKE else ""
     hint = f"; its folder has {', '.join(there[:_MOST_ALIKE])}{more}" if there else ""
+    if "$" in str(path) or "~" in path.parts:
+        hint = "; shell variables and ~ are not expanded here"
     return unusable(f"{path} is not there{hint}")
 
 
