@@ -72,8 +72,6 @@ def target_fault(text: str) -> str:
 
 def tag_fault(text: str) -> str:
     """Say that ``text`` is not a tag, with the nearest text that is."""
-    if fault := common_fault(text):
-        return fault
     return (
         "is not a tag; use at most 128 letters, digits, '_', '.' and '-', and neither '.' nor '-' "
         f"at the start, such as {quoted(_nearest_tag(text))}"
