@@ -8,6 +8,7 @@ from ghcr_push.reporting.outages import Downtime, outages
 from ghcr_push.reporting.phrases import (
     cause,
     count,
+    counts_of,
     planned_state,
     rounded_span,
     span,
@@ -83,11 +84,7 @@ def _failed(report: Report) -> str:
 
 def _bad(report: Report) -> list[str]:
     """Return ``2 failed`` and ``3 skipped``, each if there are any."""
-    return [
-        f"{report.counts[outcome]:,} {outcome}"
-        for outcome in (Outcome.FAILED, Outcome.SKIPPED)
-        if report.counts[outcome]
-    ]
+    return counts_of(report, Outcome.FAILED, Outcome.SKIPPED)
 
 
 def _kinds(report: Report) -> str:
@@ -135,8 +132,4 @@ def _down(outage: Downtime) -> str:
 
 def _kept(report: Report) -> list[str]:
     """Return ``2 kept`` and, of merged reports, ``3 planned``, each if there are any."""
-    return [
-        f"{report.counts[outcome]:,} {outcome}"
-        for outcome in (Outcome.KEPT, Outcome.PLANNED)
-        if report.counts[outcome]
-    ]
+    return counts_of(report, Outcome.KEPT, Outcome.PLANNED)

@@ -153,11 +153,15 @@ def were_retried(results: Iterable[TargetRecord]) -> str:
     return again and f"{again} {'was' if again in {'1 tag', '1 layer'} else 'were'} retried"
 
 
+def counts_of(report: Report, *outcomes: Outcome) -> list[str]:
+    """Return ``2 failed``, ``3 skipped``: the targets with each of ``outcomes``, without zeros."""
+    counts = report.counts
+    return [f"{counts[outcome]:,} {outcome}" for outcome in outcomes if counts[outcome]]
+
+
 def tally(report: Report) -> str:
     """Return the number of targets per outcome, without zeros."""
-    return " · ".join(
-        f"{report.counts[outcome]:,} {outcome}" for outcome in Outcome if report.counts[outcome]
-    )
+    return " · ".join(counts_of(report, *Outcome))
 
 
 def unverified(report: Report) -> tuple[TargetRecord, ...]:
