@@ -18,8 +18,8 @@ _ENTITIES = {ord(c): f"&#{ord(c)};" for c in '&<>"`|*_~[]#$\\@'}
 _LINK = re.compile(r"(?<=www)\.|:(?=//|[a-z0-9_+-]+:)", re.IGNORECASE)
 _BLOCK = re.compile(r"[\s+=-]|[0-9]+[.)]")
 _CODE_SPAN = re.compile(r"`([^`\n]+)`")
-_LOUD_WORD = re.compile(r"[^\s`]*[@#][^\s`]*")
-_URL = re.compile(r"https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9/_.~-]*[A-Za-z0-9/_~-])?")
+_LOUD_WORD = re.compile(r"([^\s`]*[@#][^\s`]*)")
+_URL = re.compile(r"(https://[A-Za-z0-9.-]+(?:/[A-Za-z0-9/_.~-]*[A-Za-z0-9/_~-])?)")
 _NOT_IN_MERMAID = re.compile(r"[^A-Za-z0-9 ._/+\N{RATIO}-]")
 
 
@@ -111,10 +111,8 @@ def _split(
     matched: Callable[[str], str],
     between: Callable[[str], str],
 ) -> str:
-    """Return ``text`` with its matches (their last group) and the rest each transformed."""
-    parts: list[str] = []
-    done = 0
-    for match in pattern.finditer(text):
-        parts += [between(text[done : match.start()]), matched(match[match.lastindex or 0])]
-        done = match.end()
-    return "".join([*parts, between(text[done:])])
+    """Return ``text`` with what the only group of ``pattern`` matches and the rest transformed."""
+    return "".join(
+        matched(part) if number % 2 else between(part)
+        for number, part in enumerate(pattern.split(text))
+    )
