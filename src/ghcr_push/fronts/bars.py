@@ -6,7 +6,6 @@ Lines scroll above the bars and stay; the bars disappear at the end of the run.
 from collections import deque
 from collections.abc import Callable, Iterator
 from time import monotonic
-from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -71,12 +70,7 @@ class Bars:
         self._frame.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._frame.stop()
 
     def line(self, text: str) -> None:

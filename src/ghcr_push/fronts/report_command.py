@@ -18,9 +18,6 @@ from ghcr_push.reporting.report import UnreadableReportError, from_json, to_json
 from ghcr_push.reporting.summary import summary
 from ghcr_push.reporting.terminal import terminal
 
-BAD_INPUT: Final = 2
-
-
 _HELP: Final = """Show saved reports of ghcr-push; those of many jobs become one.
 
 FILE is a JSON report as `report-file` writes it; - reads standard input.
@@ -119,4 +116,4 @@ def _read(file: str) -> Report:
 
 def _refuse(sentence: str) -> NoReturn:
     click.echo(sentence, err=True)
-    sys.exit(BAD_INPUT)
+    sys.exit(click.UsageError.exit_code)

@@ -228,7 +228,7 @@ class RunLog:
         for fold in self._folds.values():
             if fold.held and fold.since is None:
                 fold.since = now
-            elif fold.held and fold.since is not None and now - fold.since >= self._spaced():
+            elif fold.since is not None and now - fold.since >= self._spaced():
                 yield from fold.rest()
 
 

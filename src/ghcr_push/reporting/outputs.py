@@ -83,7 +83,7 @@ def images(report: Report) -> list[str]:
 
 
 def _within_budget(values: dict[str, str]) -> dict[str, str]:
-    """Empty lists of ``values``, the least important first, until the rest fits; return whether.
+    """Empty lists of ``values``, the least important first, until the rest fits.
 
     An empty list stays ``[]``, which is short and valid.
     """

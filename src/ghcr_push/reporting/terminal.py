@@ -123,7 +123,7 @@ def planned_lines(report: Report) -> Iterator[str]:
     for alike in grouped(planned, lambda each: (each.source, _repository(each))).values():
         yield f"  … {visible(alike[0].source)} → {visible(_repository(alike[0]))}:"
         for state, targets in grouped(alike, planned_state).items():
-            yield from _wrapped(f"{visible(str(state))}: {_tags(targets, len(targets))}")
+            yield from _wrapped(f"{visible(state)}: {_tags(targets, len(targets))}")
 
 
 def _wrapped(text: str) -> Iterator[str]:

@@ -165,8 +165,7 @@ def _has_row(result: TargetRecord) -> bool:
 
 def _is_eventful(report: Report) -> bool:
     """Return whether the run as a whole is worth a picture."""
-    tried = any(result.all_attempts for result in report.targets)
-    return tried and bool(
+    return bool(_tried(report)) and bool(
         report.holds or report.limit_changes or report.duration >= _LONG_RUN or outages(report)
     )
 
