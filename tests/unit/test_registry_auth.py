@@ -102,6 +102,14 @@ async def test_a_token_is_fetched_once_and_shown_to_the_registry() -> None:
     assert query == {"service": ["ghcr.io"], "scope": ["repository:acme/app:pull,push"]}
 
 
+async def test_a_token_for_a_mount_is_asked_for_with_a_parameter_for_each_repository() -> None:
+    world = World()
+    async with world.client() as client:
+        await client.can_mount(IMAGE, Digest(DIGEST), Repository("ghcr.io", "acme/base"))
+    query = parse_qs(world.tokens[0].url.query.decode())
+    assert query["scope"] == ["repository:acme/app:pull,push", "repository:acme/base:pull"]
+
+
 async def test_a_source_is_read_with_a_token_for_that_alone() -> None:
     """A source may belong to others, so push permission there must not be requested."""
     challenge = 'Bearer realm="https://quay.io/token",service="quay.io"'
@@ -263,6 +271,15 @@ async def test_token_services_that_get_credentials(registry: str, realm: str) ->
     assert str(world.tokens[0].url).startswith(realm)
 
 
+@pytest.mark.parametrize("realm", ["/token", "token", "//registry.test/token"])
+async def test_a_token_service_without_a_host_is_on_the_registry(realm: str) -> None:
+    world = World(challenge=f'Bearer realm="{realm}"')
+    async with world.client(("registry.test", USER)) as client:
+        await client.head(Repository("registry.test", "acme/app"), "v1")
+    assert str(world.tokens[0].url).partition("?")[0] == "https://registry.test/token"
+    assert world.shown == [None, BASIC, "Bearer t1"]
+
+
 @pytest.mark.parametrize(
     ("realm", "named"),
     [
@@ -270,7 +287,7 @@ async def test_token_services_that_get_credentials(registry: str, realm: str) ->
         ("http://elsewhere.test/token", "http://elsewhere.test/token"),
         ("http://127.0.0.1/token", "http://127.0.0.1/token"),
         ("ftp://registry.test/token", "ftp://registry.test/token"),
-        ("/token", "/token"),
+        ("//169.254.169.254/token", "169.254.169.254"),
         ("https://registry.test:x/token", "an invalid address"),
         ("https://169.254.169.254/token", "169.254.169.254"),
         ("https://2852039166/token", "2852039166"),

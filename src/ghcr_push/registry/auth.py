@@ -129,14 +129,13 @@ class Authorizer:
         self, endpoint: Endpoint, service: httpx2.URL, bearer: Challenge, scope: str
     ) -> ApiResponse:
         trust = endpoint.trust if service.host == endpoint.origin.host else None
-        asked = {"scope": scope}
-        if "service" in bearer.parameters:
-            asked["service"] = bearer.parameters["service"]
+        named = {k: v for k, v in bearer.parameters.items() if k == "service"}
         credential = self._credentials.get(endpoint.registry)
         if credential is not None and credential.identity_token:
             form = httpx2.QueryParams(
                 {
-                    **asked,
+                    **named,
+                    "scope": scope,
                     "grant_type": "refresh_token",
                     "client_id": "ghcr-push",
                     "refresh_token": credential.identity_token,
@@ -150,9 +149,9 @@ class Authorizer:
                 content=str(form).encode(),
             )
         headers = {} if credential is None else {"Authorization": _basic(credential)}
-        return await self._connections.send(
-            "GET", service.copy_merge_params(asked), trust=trust, headers=headers
-        )
+        # one parameter for each: Pulp grants nothing for several in one
+        asked = service.copy_merge_params({**named, "scope": scope.split()})
+        return await self._connections.send("GET", asked, trust=trust, headers=headers)
 
 
 def _challenge(endpoint: Endpoint, scheme: str) -> Challenge | None:
@@ -173,13 +172,12 @@ def token_service(realm: str, endpoint: Endpoint, *, own: bool = False) -> httpx
     the registry's own host or a subdomain only.
     """
     try:
-        url = httpx2.URL(realm)
+        # olareg names a path of its own host
+        url = endpoint.origin.join(realm)
     except httpx2.InvalidURL:
         raise _refused(endpoint, "an invalid address", "which is not a URL") from None
     if not url.host or url.scheme not in {"http", "https"}:
-        raise _refused(
-            endpoint, realm[:100] or "nothing", "which is not an http or https URL with a host"
-        )
+        raise _refused(endpoint, realm[:100], "which is not an http or https URL with a host")
     at_home = endpoint.origin.scheme == "http" and url.host == endpoint.origin.host
     if url.scheme == "http" and not at_home:
         raise _refused(endpoint, shown(url), "credentials leave this machine by https only")

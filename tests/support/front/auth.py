@@ -63,9 +63,8 @@ class Doorkeeper:
         query = parse_qs(urlsplit(call.path).query)
         scopes = frozenset(
             (scope.split(":", 2)[1], action)
-            for value in query.get("scope", ())
-            for scope in value.split(" ")
-            if scope.startswith("repository:") and scope.count(":") >= 2
+            for scope in query.get("scope", ())
+            if scope.startswith("repository:") and scope.count(":") == 2
             for action in scope.rsplit(":", 1)[1].split(",")
         )
         if user is None and not self._open(scopes):
