@@ -13,11 +13,12 @@ TAGS: tuple[Rule, ...] = (
         why="Tags are immutable there. Each registry reports this in its own words, with any "
         "code: Harbor 412 (engine 26 keeps the status alone), Google's manifest invalid "
         "(GoogleContainerTools/kaniko#3045), ECR's tag invalid (moby/buildkit#3776), "
-        "Docker Hub's denied (kimai/kimai#5791), Quay's 409, Aliyun and Mirantis in "
-        "words.",
+        "Docker Hub's denied (kimai/kimai#5791), Quay's 409, CUE's denied, Aliyun and "
+        "Mirantis in words.",
         signs=(
             Match(text=r"\bimmutab(?:le|ility)\b"),
             Match(text=r"\balready exists and cannot be overwritten\b"),
+            Match(text=r"\bcannot overwrite tag\b"),
             Match(text=r"\bprotected (?:container )?tags?\b"),
             Match(code="TAG_ALREADY_EXISTS"),
             Match(text=r"\btag was already pushed\b"),
