@@ -464,13 +464,52 @@ async def test_plain_http_is_for_allowed_registries_only(
     assert seen == schemes
 
 
-async def test_a_time_out_does_not_fall_back_to_plain_http() -> None:
+TIMED_OUT = httpx2.ConnectTimeout("")
+BROKEN_TLS = httpx2.ConnectError("reset")
+
+
+@pytest.mark.parametrize("no_tls", [TIMED_OUT, BROKEN_TLS], ids=["silent", "reset"])
+@pytest.mark.parametrize("status", [200, 401])
+async def test_a_server_that_does_not_answer_over_tls_is_asked_in_plain_http(
+    no_tls: httpx2.TransportError, status: int
+) -> None:
     def handler(request: httpx2.Request) -> httpx2.Response:
-        assert request.url.scheme == "https"
-        raise httpx2.ConnectTimeout("")
+        if request.url.scheme == "https":
+            raise no_tls
+        return httpx2.Response(status)
 
     async with RegistryClient({}, transport=httpx2.MockTransport(handler)) as client:
-        assert (await evidence_of(client._session.endpoint("localhost:5000"))).kind is Kind.TIMEOUT
+        endpoint = await client._session.endpoint("localhost:5000")
+    assert endpoint.origin.scheme == "http"
+
+
+@pytest.mark.parametrize(
+    ("no_tls", "kind"), [(TIMED_OUT, Kind.TIMEOUT), (BROKEN_TLS, Kind.NETWORK)]
+)
+async def test_a_server_that_wants_tls_is_asked_over_tls_again(
+    no_tls: httpx2.TransportError, kind: Kind
+) -> None:
+    answers = [no_tls, httpx2.Response(400), httpx2.Response(200)]
+
+    def handler(_: httpx2.Request) -> httpx2.Response:
+        answer = answers.pop(0)
+        if isinstance(answer, httpx2.Response):
+            return answer
+        raise answer
+
+    async with RegistryClient({}, transport=httpx2.MockTransport(handler)) as client:
+        assert (await evidence_of(client._session.endpoint("localhost:5000"))).kind is kind
+        endpoint = await client._session.endpoint("localhost:5000")
+    assert endpoint.origin.scheme == "https"
+
+
+async def test_a_registry_that_needs_tls_is_not_asked_in_plain_http_after_a_time_out() -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        assert request.url.scheme == "https"
+        raise TIMED_OUT
+
+    async with RegistryClient({}, transport=httpx2.MockTransport(handler)) as client:
+        assert (await evidence_of(client._session.endpoint("ghcr.io"))).kind is Kind.TIMEOUT
 
 
 @pytest.mark.parametrize(

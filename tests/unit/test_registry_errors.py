@@ -224,7 +224,7 @@ def test_no_answer_becomes_evidence(error: Exception, kind: Kind | None, words: 
 
 def test_only_a_failure_without_any_connection_is_unconnected() -> None:
     assert isinstance(broken("GET x", httpx2.ConnectError("")), ConnectError)
-    assert not isinstance(broken("GET x", httpx2.ConnectTimeout("")), ConnectError)
+    assert isinstance(broken("GET x", httpx2.ConnectTimeout("")), ConnectError)
     assert not isinstance(broken("GET x", httpx2.ReadError("")), ConnectError)
 
 

@@ -171,6 +171,8 @@ def broken(request: str, error: Exception, notes: Iterable[str] = ()) -> PushErr
     raised: type[PushError] = PushError
     kind: Kind | None
     if isinstance(error, httpx2.TimeoutException):
+        if isinstance(error, httpx2.ConnectTimeout):
+            raised = ConnectError
         kind, reason = Kind.TIMEOUT, _reason(error)
     elif isinstance(error, httpx2.ConnectError):
         raised = ConnectError

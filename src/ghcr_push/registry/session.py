@@ -200,7 +200,7 @@ class Session:
         )
 
     async def _first_ping(self, registry: str) -> Endpoint:
-        """Try https, and plain http only if it is allowed and the server does not speak TLS."""
+        """Try https, and plain http only if it is allowed and no connection was made over TLS."""
         host = _HUB if registry == DEFAULT_REGISTRY else registry
         try:
             origin = httpx2.URL(f"https://{host}/")
@@ -210,10 +210,16 @@ class Session:
         endpoint = Endpoint(registry=registry, origin=origin, trust=trust)
         try:
             return await self._ping(endpoint)
-        except ConnectError:
+        except ConnectError as error:
             if trust is TlsPolicy.VERIFIED:
                 raise
-        return await self._ping(replace(endpoint, origin=origin.copy_with(scheme="http")))
+            no_tls = error
+        try:
+            return await self._ping(replace(endpoint, origin=origin.copy_with(scheme="http")))
+        except PushError as error:
+            if error.evidence.status == _MEANT_FOR_TLS:
+                raise no_tls from error
+            raise
 
     async def _ping(self, endpoint: Endpoint) -> Endpoint:
         url = endpoint.origin.join("/v2/")
@@ -238,6 +244,9 @@ class Session:
             self._endpoints[endpoint.registry] = learned
         return learned
 
+
+_MEANT_FOR_TLS = 400
+"""The answer of servers that speak TLS (Go's, nginx, Apache) to plain http."""
 
 _IN_TROUBLE = frozenset({403, 408, 429})
 """Besides 5xx, a ping's answers from a rate-limited or overloaded registry."""
