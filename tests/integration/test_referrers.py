@@ -211,6 +211,24 @@ def test_a_refused_list_fails_the_targets_with_the_registrys_text(pair: Pair) ->
     assert "immutable" in end.failure(f"{COPY}:1")["message"]
 
 
+def test_a_registry_that_needs_subjects_first_gets_referrers_in_a_second_run(pair: Pair) -> None:
+    pair.target.registry.serves = Serves(needs_subjects=True)
+    end = pair.push()
+    failure = end.failure(f"{COPY}:1")
+    assert (failure["kind"], failure["message"].split(" sha256:")[0]) == (
+        "unsupported",
+        "unknown subject",
+    )
+    assert "Push without `referrers` first" in failure["advice"]
+    assert pair.push(referrers="false").status == 0
+    sbom = digest_of(pair.attached.subjects[pair.attached.index])
+    late = Rule(match=on(Step.MANIFEST_PUT, reference=sbom), first=1)
+    pair.target.front.set(Behaviour(rules=(late,)))
+    assert pair.push().status == 0
+    for subject, manifest in pair.attached.subjects.items():
+        assert pair.listed(subject) == [digest_of(manifest)]
+
+
 @pytest.mark.parametrize(
     "step", [Step.MANIFEST_PUT, Step.MANIFEST_HEAD, Step.REFERRERS, Step.UPLOAD_PUT]
 )

@@ -33,12 +33,14 @@ class Serves:
     - `mounts`: else a mount's POST begins a plain upload.
     - `resumes`: else an upload whose request broke off is unknown from then on.
     - `checks_references`: else a manifest may name what is not there.
+    - `needs_subjects`: a manifest is refused until its subject is there.
     - `referrers`: it has the referrers API, with lists in pages of two; else it answers 404.
     """
 
     mounts: bool = True
     resumes: bool = True
     checks_references: bool = True
+    needs_subjects: bool = False
     referrers: bool = False
 
 
@@ -289,14 +291,16 @@ class MemoryRegistry:
                 if not there:
                     words = "blob unknown to registry"
                     return _refused(400, "MANIFEST_BLOB_UNKNOWN", words, digest)
+        subject = _subject(document)
+        if self.serves.needs_subjects and subject and subject not in held.manifests:
+            return _refused(400, "BLOB_UNKNOWN", f"unknown subject {subject}")
         digest = call.reference if ":" in call.reference else digest_of(raw)
         held.manifests[digest] = (media_type, raw)
         if ":" not in call.reference:
             held.tags[call.reference] = digest
         self.after_write(call.reference)
         where = f"/v2/{call.repository}/manifests/{digest}"
-        subject = _subject(document) if self.serves.referrers else None
-        listed = {"OCI-Subject": subject} if subject else {}
+        listed = {"OCI-Subject": subject} if subject and self.serves.referrers else {}
         return _landed(201, {"Location": where, **_named(digest), **listed})
 
     def _delete(self, call: Call) -> Landed:

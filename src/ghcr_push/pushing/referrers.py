@@ -1,7 +1,8 @@
 """Copies an image's referrers to its repository before any tag is written.
 
 Signatures come first, so that a check of the tag finds them at any moment. The specification
-requires registries to accept them before their subject.
+requires registries to accept them before their subject; one that does not gets them in a second
+run.
 """
 
 import json
@@ -38,10 +39,11 @@ class ReferrerPush:
         """Return the result of each; raise ``AttemptError`` if one cannot be copied."""
         missing = await self._missing()
         self._written = {each for each in self._referrers if each.manifest.digest in missing}
-        await self._content_push.push_parts(
-            [each for each in self._by_digest() if each.digest in missing],
-            frozenset(blob.digest for each in self._written for blob in each.blobs),
-        )
+        blobs = frozenset(blob.digest for each in self._written for blob in each.blobs)
+        await self._content_push.push_parts((), blobs)
+        for generation in self._by_digest():
+            lacking = [each for each in generation if each.digest in missing]
+            await self._content_push.manifests.push_all(lacking)
         by_subject: dict[Digest, list[Manifest]] = {}
         for each in self._referrers:
             if each.tag is None:
@@ -50,11 +52,20 @@ class ReferrerPush:
         await for_each([each for each in self._referrers if each.tag is not None], self._tag)
         return tuple(self._result(each) for each in self._referrers)
 
-    def _by_digest(self) -> list[Manifest]:
-        """Return the manifests that are written by digest: all except those under cosign's tags."""
-        parts = [part for each in self._referrers for part in each.parts]
-        tops = [each.manifest for each in self._referrers if each.tag is None]
-        return list({each.digest: each for each in (*parts, *tops)}.values())
+    def _by_digest(self) -> list[list[Manifest]]:
+        """Return the manifests that are written by digest: all except those under cosign's tags.
+
+        Referrers of referrers are later generations: some registries need the subject first.
+        """
+        depths: dict[Digest, int] = {}
+        generations: dict[int, dict[Digest, Manifest]] = {}
+        for each in self._referrers:  # subjects come before their referrers
+            depth = depths.get(each.subject, 0)
+            tops = (each.manifest,) if each.tag is None else ()
+            for manifest in (*each.parts, *tops):
+                depths.setdefault(manifest.digest, depth + 1)
+                generations.setdefault(depth, {})[manifest.digest] = manifest
+        return [list(generations[depth].values()) for depth in sorted(generations)]
 
     async def _missing(self) -> frozenset[Digest]:
         """Return the manifests that the repository lacks.

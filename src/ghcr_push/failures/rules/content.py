@@ -52,6 +52,17 @@ CONTENT: tuple[Rule, ...] = (
         classification=Classification(kind=Kind.NOT_VISIBLE),
     ),
     Rule(
+        rows=("S22",),
+        title="The registry accepts a referrer only after its subject",
+        why="cloudflare/serverless-registry refuses signatures of an image that it does not hold "
+        "yet; the specification requires registries to accept them.",
+        signs=(Match(text=r"\bunknown subject\b"),),
+        classification=Classification(
+            kind=Kind.UNSUPPORTED,
+            advice="Push without `referrers` first, and then again with it.",
+        ),
+    ),
+    Rule(
         rows=("S10",),
         title="The manifest came before its blobs were visible",
         why="Seen when several pushes send the same layers (moby/moby#22854, "
