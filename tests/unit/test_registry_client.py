@@ -489,6 +489,7 @@ async def test_a_server_that_does_not_answer_over_tls_is_asked_in_plain_http(
 async def test_a_server_that_wants_tls_is_asked_over_tls_again(
     no_tls: httpx2.TransportError, kind: Kind
 ) -> None:
+    answers: list[httpx2.TransportError | httpx2.Response]
     answers = [no_tls, httpx2.Response(400), httpx2.Response(200)]
 
     def handler(_: httpx2.Request) -> httpx2.Response:

@@ -20,7 +20,7 @@ TESTS = {
 
 def test_each_row_names_a_report_what_happens_and_tests_that_exist() -> None:
     for report, happens, tests in ROWS:
-        assert re.search(r"[\w.-]+/[\w.-]+#\d+", report), report
+        assert re.search(r"[\w.-]+/[\w.-]+(?:#\d+|@[\w.]+)", report), report
         assert happens, report
         named = re.findall(r"\b(test_\w+)", tests)
         assert named, report
