@@ -228,6 +228,15 @@ def test_bad_input_is_reported_with_the_names_of_options() -> None:
     ],
 )
 def test_tab_completes_options_choices_and_files(typed: str, offered: str) -> None:
+    assert offered in completed(typed)
+
+
+def test_tab_after_the_version_offers_options_and_prints_no_version() -> None:
+    assert completed("ghcr-push --version --qu") == ["plain,--quiet"]
+
+
+def completed(typed: str) -> list[str]:
+    """Return what bash is offered after ``typed``."""
     asked = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
     done = subprocess.run(
         [Path(sys.executable).with_name("ghcr-push")],
@@ -236,7 +245,7 @@ def test_tab_completes_options_choices_and_files(typed: str, offered: str) -> No
         text=True,
         check=True,
     )
-    assert offered in done.stdout.splitlines()
+    return done.stdout.splitlines()
 
 
 @pytest.mark.parametrize(("typed", "word"), [("ghcr-push report --fo", "--fo"), ("x rep", "rep")])

@@ -17,6 +17,7 @@ from ghcr_push.fronts.options import (
     parameters,
     unknown_variables,
     values,
+    with_version,
 )
 from ghcr_push.fronts.wording import PREFIX
 from ghcr_push.loading import without_garbage_collection
@@ -69,7 +70,7 @@ def _completes_report() -> bool:
 
 def command() -> click.Command:
     """Create the command from the table of inputs."""
-    return PushCommand(
+    push = PushCommand(
         "ghcr-push",
         params=parameters(),
         callback=_run,
@@ -77,6 +78,7 @@ def command() -> click.Command:
         no_args_is_help=not any(name.startswith(PREFIX) for name in os.environ),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
+    return with_version(push)
 
 
 def _run(

@@ -131,6 +131,16 @@ FLAGS: Final = {
 _SECRETS: Final = {each.option: each for each in INPUTS if each.secret}
 
 
+with_version: Final = click.version_option(
+    None,
+    "--version",
+    "-V",
+    package_name="ghcr-push",
+    message="%(package)s %(version)s",
+    help=_SHOWN["version"][1],
+)
+
+
 def parameters() -> list[click.Parameter]:
     """Create the parameters: the targets, an option for each input, and the command line's own."""
     return [
@@ -141,14 +151,6 @@ def parameters() -> list[click.Parameter]:
         _own("--quiet", "-q", is_flag=True),
         _own("--verbose", "-v", is_flag=True),
         _own("--color/--no-color", default=None),
-        _own(
-            "--version",
-            "-V",
-            is_flag=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_show_version,
-        ),
     ]
 
 
@@ -206,14 +208,6 @@ def _commands(context: click.Context, _: click.Parameter, incomplete: str) -> li
     """Offer the command that takes the place of the first target."""
     first = not context.params.get("targets")
     return [CompletionItem("report")] if first and "report".startswith(incomplete) else []
-
-
-def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click passes it so
-    if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 - rarely needed
-
-        click.echo(f"ghcr-push {version('ghcr-push')}")
-        context.exit()
 
 
 class PushCommand(click.Command):
