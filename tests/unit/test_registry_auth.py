@@ -14,7 +14,7 @@ import pytest
 from tests.support.saved import digest_of
 
 from ghcr_push.credentials import Credential
-from ghcr_push.failures import PushError
+from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry.client import RegistryClient
@@ -302,6 +302,7 @@ async def test_token_services_that_get_no_credentials(realm: str, named: str) ->
     async with world.client(("registry.test", USER)) as client:
         evidence = (await failed(client, Repository("registry.test", "acme/app"))).evidence
     assert evidence.kind is Kind.CREDENTIALS
+    assert "token service" in classify(evidence).advice
     assert "registry.test" in evidence.message
     assert named in evidence.message
     assert world.shown == [None]

@@ -279,9 +279,11 @@ POLICIES: Mapping[Kind, RetryPolicy] = {
     ),
     Kind.CREDENTIALS: _permanent(
         cause=Cause.INPUT,
-        meaning="the Docker configuration's credentials cannot be read",
-        advice="The configuration names a credential helper that is not installed here: give "
-        "`username` and `password` (or `registry-auth`) instead.",
+        meaning="the Docker configuration's credentials cannot be read, or may not be sent to the "
+        "token service that the registry names",
+        advice="If the text above names a credential helper, it is not installed here: give "
+        "`username` and `password` (or `registry-auth`) instead. If it names a token service, "
+        "check the registry's address; the name is from the registry's configuration.",
     ),
     Kind.INPUT: _permanent(
         cause=Cause.INPUT,
