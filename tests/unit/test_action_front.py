@@ -66,7 +66,7 @@ def commands(log: str, name: str) -> list[str]:
 
 
 def test_every_input_is_read_from_its_variable() -> None:
-    environ = {each.variable: f"value of {each.name}" for each in INPUTS}
+    environ = {f"INPUT_{each.name.upper()}": f"value of {each.name}" for each in INPUTS}
     environ |= {"PATH": "/bin", "GITHUB_ACTOR": "octocat"}
     assert inputs(environ) == {each.name: f"value of {each.name}" for each in INPUTS}
 

@@ -19,7 +19,6 @@ from ghcr_push.fronts.guide import guide
 from ghcr_push.fronts.lines import engine_lines, escape_commands
 from ghcr_push.fronts.log import logged
 from ghcr_push.fronts.runlog import SINGLY, RunLog
-from ghcr_push.planning.inputs import INPUTS
 from ghcr_push.planning.problems import InputError
 from ghcr_push.planning.settings import Settings, read_settings
 from ghcr_push.pushing.events import EngineSaid, Event, Noticed
@@ -77,9 +76,8 @@ def main(interruption: Interruption, environ: Mapping[str, str] = os.environ) ->
 
 def inputs(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the inputs by name, including unknown ones, so that a typing error can be reported."""
-    known = {each.variable: each.name for each in INPUTS}
     return {
-        known.get(variable, variable.removeprefix("INPUT_").lower()): value
+        variable.removeprefix("INPUT_").lower(): value
         for variable, value in environ.items()
         if variable.startswith("INPUT_")
     }

@@ -1,7 +1,7 @@
 """The table of inputs: names, defaults, order and descriptions.
 
-A test compares ``action.yml``, the README and the command line's options with it. The action
-imports it first, so it imports almost nothing itself.
+A test compares ``action.yml``, the README and the command line's options with it. ``--help``
+needs it, so it imports almost nothing itself.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -31,11 +31,6 @@ class Input:
     def is_flag(self) -> bool:
         """Whether it is on or off."""
         return self.default in {"true", "false"}
-
-    @property
-    def variable(self) -> str:
-        """The environment variable in which the runner passes it to a container action."""
-        return f"INPUT_{self.name.upper()}"
 
 
 INPUTS = (
