@@ -16,11 +16,10 @@ from ghcr_push.credentials import (
     Credential,
     docker_config_folder,
     engine_auth,
-    key_of,
     private_docker_config,
-    registry_of,
-    resolve,
 )
+from ghcr_push.credentials.credential import key_of, registry_of
+from ghcr_push.credentials.resolution import resolve
 
 SECRET = "s3cret:with@signs"
 USER = Credential(username="octocat", password=SECRET)

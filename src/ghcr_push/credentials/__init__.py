@@ -4,26 +4,20 @@ The formats are those of the docker command's ``config.json`` and of its credent
 network, no arguments with secrets, and no secret in a ``repr`` or a message.
 """
 
-from ghcr_push.credentials.credential import Credential, key_of, registry_of
+from ghcr_push.credentials.credential import Credential
 from ghcr_push.credentials.docker_config import docker_config_folder
-from ghcr_push.credentials.job_token import resolve_for_job, token_registry
+from ghcr_push.credentials.job_token import resolve_for_job
 from ghcr_push.credentials.private_config import (
     docker_environment,
     engine_auth,
     private_docker_config,
 )
-from ghcr_push.credentials.resolution import Resolved, resolve
 
 __all__ = [
     "Credential",
-    "Resolved",
     "docker_config_folder",
     "docker_environment",
     "engine_auth",
-    "key_of",
     "private_docker_config",
-    "registry_of",
-    "resolve",
     "resolve_for_job",
-    "token_registry",
 ]
