@@ -55,7 +55,7 @@ async def test_every_request_is_a_line_with_what_it_is_about(
     printed_lines = lines(caplog, "requests")
     assert [line.partition(", ")[0] for line in printed_lines[:3]] == [
         "GET https://ghcr.io/v2/",
-        "GET https://ghcr.io/token?scope=repository:acme/app:pull,push&service=ghcr.io",
+        "GET https://ghcr.io/token?service=ghcr.io&scope=repository:acme/app:pull,push",
         "HEAD https://ghcr.io/v2/acme/app/manifests/1.0",
     ]
     assert all(line.endswith(" s (ghcr.io/acme/app:1.0)") for line in printed_lines)
