@@ -59,7 +59,6 @@ _OUTSIDE_A_JOB: Final = (
     ("relative to the workspace", "relative to the current folder"),
     ("Free disk space before this step", "Free disk space"),
     ("push fewer tags in one step", "push fewer tags at once"),
-    ("Mount /var/run/docker.sock or set DOCKER_HOST", "Install docker, or set DOCKER_HOST"),
 )
 _EMPTY: Final = "docker/metadata-action yields no tags on many pull requests; set "
 
