@@ -33,9 +33,8 @@ def resolve(
     wanted = tuple(dict.fromkeys(registries))
     notices: list[str] = []
     found = {registry: given[registry] for registry in wanted if registry in given}
-    rest = [registry for registry in wanted if registry not in given]
     for read in (read_file, read_variable):
-        missing = [registry for registry in rest if registry not in found]
+        missing = [registry for registry in wanted if registry not in found]
         config = read(environment, notices) if missing else DockerConfig({})
         for registry in missing:
             if credential := _ask(config, registry, environment, notices, helper_seconds):
