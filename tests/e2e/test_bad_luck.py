@@ -73,7 +73,7 @@ def test_all_problems_are_reported_at_once(job: Job, front: Front) -> None:
         ("{address}/acme/app@sha256:" + "a" * 64, "names a digest, which cannot be pushed to"),
         ("1.0", "is a bare tag, or a name without a tag: set `image`"),
         ("{address}/acme/App:1", "must be lower case"),
-        ("ftp://x => {address}/acme/app:1", "starts with a protocol"),
+        ("ftp://x => {address}/acme/app:1", "cannot be the name of an image"),
         ('{{"tags": 1}}', "is JSON without a list of references at its key `tags`"),
     ],
 )

@@ -11,7 +11,7 @@ from ghcr_push.pushing.pressure.retry import (
     BURST_FLOOR,
     BURST_SPREAD,
     SLOWER,
-    SPARE_RETRIES,
+    SPARE_LONGEST,
     SPARE_SHARE,
     UNCOUNTED_SPREAD,
 )
@@ -170,8 +170,9 @@ def shortest_wait(played: Played, failure: Failure, spent: int, throttled: int) 
         return max(asked, BURST_FLOOR * 2.0 ** min(throttled - 1, BURST_DOUBLINGS))
     if not spent:
         return asked
-    shorter = spent <= SPARE_RETRIES and failure.kind not in SLOWER
-    return max(asked, _grown(played, failure, spent) / 2 * (SPARE_SHARE if shorter else 1.0))
+    grown = _grown(played, failure, spent)
+    shorter = grown <= SPARE_LONGEST and failure.kind not in SLOWER
+    return max(asked, grown / 2 * (SPARE_SHARE if shorter else 1.0))
 
 
 def longest_wait(played: Played, failure: Failure, failures: int) -> float:

@@ -73,5 +73,5 @@ def test_the_last_to_wait_goes_on_soon_after_the_floor_of_its_wait() -> None:
         failed = [each for each in result.attempts if each.failure is not None]
         waits += [each.wait for each in failed[:1] if each.limit > 1]
     assert waits
-    assert min(waits) >= FIRST_FLOOR
-    assert max(waits) <= FIRST_FLOOR * (1 + SPARE_SHARE)
+    assert min(waits) >= FIRST_FLOOR * SPARE_SHARE
+    assert max(waits) <= 2 * FIRST_FLOOR * SPARE_SHARE

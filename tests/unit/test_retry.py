@@ -16,7 +16,7 @@ from ghcr_push.pushing.pressure.retry import (
     BURST_FLOOR,
     BURST_SPREAD,
     SLOWER,
-    SPARE_RETRIES,
+    SPARE_LONGEST,
     SPARE_SHARE,
     UNCOUNTED_SPREAD,
     AttemptError,
@@ -72,16 +72,23 @@ def test_a_charged_failure_waits_longer_each_time_with_a_floor(
     assert least <= wait <= least + grown / 2
 
 
-@given(kind=kinds, asked=waits, times=st.integers(1, 9), seed=st.integers(0, 50))
-def test_waits_are_shorter_where_a_slot_is_spare_the_first_ones_most(
-    kind: Kind, asked: float | None, times: int, seed: int
+@given(
+    kind=kinds,
+    asked=waits,
+    times=st.integers(1, 9),
+    seed=st.integers(0, 50),
+    initial=st.sampled_from([0.1, 0.5, 2.0, 30.0]),
+)
+def test_waits_are_shorter_where_a_slot_is_spare_short_ones_most(
+    kind: Kind, asked: float | None, times: int, seed: int, initial: float
 ) -> None:
     failed = AttemptError(replace(BROKEN, kind=kind, asked_wait=asked), counts=True)
 
-    wait = policy(seed=seed).wait(failed, counted(failed, times), spare=True)
+    backoff = replace(policy(seed=seed), initial=initial)
+    wait = backoff.wait(failed, counted(failed, times), spare=True)
 
-    grown = min(60.0, 2.0 * SLOWER.get(kind, 1.0) * 2.0 ** (times - 1))
-    hasty = times <= SPARE_RETRIES and kind not in SLOWER
+    grown = min(60.0, initial * SLOWER.get(kind, 1.0) * 2.0 ** (times - 1))
+    hasty = grown <= SPARE_LONGEST and kind not in SLOWER
     least = max(asked or 0.0, grown / 2 * (SPARE_SHARE if hasty else 1.0))
     assert least <= wait <= least + SPARE_SHARE * grown / 2
 

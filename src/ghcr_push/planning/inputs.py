@@ -113,7 +113,12 @@ INPUTS = (
         "100.",
         default="8",
     ),
-    Input("backoff-initial", "First wait of the exponential back-off.", default="500ms"),
+    Input(
+        "backoff-initial",
+        "First wait of the exponential back-off; waits of up to 2s are shorter while a slot is "
+        "free.",
+        default="500ms",
+    ),
     Input("backoff-max", "Longest wait of the exponential back-off.", default="60s"),
     Input(
         "attempt-timeout",

@@ -21,11 +21,11 @@ T = TypeVar("T")
 UNCOUNTED_SPREAD = 0.5
 """Seconds of jitter, at most, after a refusal that cost no attempt."""
 
-SPARE_SHARE, SPARE_RETRIES = 0.25, 3
-"""Share of the jitter, and after the first failures of a unit also of the minimum, that is kept
-while a slot is free and no write waits for it: such a wait is idle time, and up to three failures
-may be chance (``docs/pressure.md``). Later waits keep their minimum, so that eight attempts last
-half a minute.
+SPARE_SHARE, SPARE_LONGEST = 0.25, 2.0
+"""Share of the jitter, and of waits of at most so many seconds also of the minimum, that is kept
+while a slot is free and no write waits for it: such a wait is idle time, and the failures before it
+may be chance (``docs/pressure.md``). Longer waits keep their minimum, so that eight attempts last
+half a minute, and a long ``backoff-initial`` is obeyed.
 """
 
 BURST_FLOOR, BURST_SPREAD, BURST_DOUBLINGS = 1.0, 2.0, 5
@@ -102,7 +102,7 @@ class Backoff:
         least = spread = grown / 2
         if spare:
             spread *= SPARE_SHARE
-            if count.total <= SPARE_RETRIES and failure.kind not in SLOWER:
+            if grown <= SPARE_LONGEST and failure.kind not in SLOWER:
                 least *= SPARE_SHARE
         return max(asked, least) + self.random.uniform(0, spread)
 
