@@ -313,6 +313,21 @@ async def test_a_slot_that_was_given_before_a_hold_is_no_longer_open() -> None:
 
 
 @played
+async def test_a_slot_is_not_open_if_the_limit_falls_between_its_admission_and_its_task() -> None:
+    async with bench() as on:
+        limiter = on.limiter(AdaptiveLimit(2))
+        async with limiter.write("refused") as refused:
+            async with limiter.write("another"):
+                late = await on.ask(limiter, "late")
+                assert not late.inside
+            refused.failed(BROKEN)
+            assert (limiter.limit, limiter.writes.inside) == (1, 2)
+            await wait_all_tasks_blocked()
+            assert late.slot is not None
+            assert not late.slot.begun
+
+
+@played
 async def test_a_refusal_that_lowers_the_limit_does_not_count_and_is_reported() -> None:
     async with bench() as on:
         limiter = on.limiter(AdaptiveLimit(4))

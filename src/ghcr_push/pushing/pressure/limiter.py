@@ -201,9 +201,9 @@ class Limiter:
     @asynccontextmanager
     async def write(self, unit: Hashable) -> AsyncIterator[Slot]:
         """Wait for a slot and hold it for the length of one write of ``unit``."""
-        async with self.writes.enter() as level:
+        async with self.writes.enter() as waiter:
             write, order = self.write_pace.base_limit.began(), self.outage.writes.began()
-            slot = Slot(self, unit, write, order, level, self._clock(), self.limit)
+            slot = Slot(self, unit, write, order, waiter.level, self._clock(), waiter.limit)
             try:
                 yield slot
             finally:
@@ -247,6 +247,6 @@ class Limiter:
             early = now < self.write_pace.next_start or (self.write_pace.spaced and unbegun)
             if early or not self.share.take():
                 return
-            self.writes.admit_first()
+            self.writes.admit_first().limit = self.limit
             if not self.wants_more:
                 self.share.global_limit.offer_round()

@@ -11,10 +11,13 @@ import anyio.lowlevel
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """An entry of the queue; ``level`` is the number inside at its admission, itself included."""
+    """An entry of the queue."""
 
     admitted: anyio.Event = field(default_factory=anyio.Event)
     level: int = 0
+    """The number inside at its admission, itself included."""
+    limit: int = 0
+    """The limit that admitted it, if it waits for a write: it may fall before the task goes on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,16 +34,17 @@ class FifoQueue:
     inside: int = 0
     waiting: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
 
-    def admit_first(self) -> None:
-        """Admit the first in the queue."""
+    def admit_first(self) -> Waiter:
+        """Admit the first in the queue, and return it."""
         waiter, _ = self.waiting.popitem(last=False)
         self.inside += 1
         waiter.level = self.inside
         waiter.admitted.set()
+        return waiter
 
     @asynccontextmanager
-    async def enter(self) -> AsyncIterator[int]:
-        """Wait to be admitted, and leave with the end of the block; give the number inside."""
+    async def enter(self) -> AsyncIterator[Waiter]:
+        """Wait to be admitted, and leave with the end of the block."""
         waiter = Waiter()
         self.waiting[waiter] = None
         self.came()
@@ -48,7 +52,7 @@ class FifoQueue:
             await waiter.admitted.wait()
             # on asyncio a wait may return although the run was cancelled meanwhile
             await anyio.lowlevel.checkpoint_if_cancelled()
-            yield waiter.level
+            yield waiter
         finally:
             if waiter.admitted.is_set():
                 self.inside -= 1
