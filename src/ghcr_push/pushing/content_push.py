@@ -4,7 +4,7 @@ Blobs go before the manifests that name them, child manifests before their index
 top manifest. So a tag never points at something incomplete.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import anyio
 
@@ -63,15 +63,11 @@ class ContentPush:
         )
         return top
 
-    async def push_parts(self, manifests: Sequence[Manifest], blobs: frozenset[Digest]) -> None:
-        """Upload ``manifests`` without a tag, and before them those ``blobs`` of the content.
-
-        Raises like ``push``.
-        """
+    async def push_blobs(self, blobs: frozenset[Digest]) -> None:
+        """Upload those ``blobs`` of the content; raise like ``push``."""
         if blobs:
             self._wanted = blobs
             await self._upload_all()
-        await self.manifests.push_all(manifests)
 
     async def _send_again(self, digests: frozenset[Digest]) -> None:
         """Send blobs again that the registry reported both as present and as missing."""
@@ -160,7 +156,7 @@ class ContentPush:
         if self._wanted is not None and blob.digest not in self._wanted:
             return
         if blob.digest not in self._blobs:
-            pause = self._content.source_pause(blob.registry)
+            pause = self._content.source_pause(blob)
             self._blobs[blob.digest] = BlobPush(blob.digest, blob.size, self.units, pause)
         await self._blobs[blob.digest].push(blob)
 

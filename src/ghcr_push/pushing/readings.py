@@ -291,7 +291,6 @@ class SharedContent:
 
     def __init__(self, readings: Readings, content: Content) -> None:
         self.image = content.image
-        self.source_pause = readings.source_pause
         referrers = content.referrers
         self.referrers = SharedContent(readings, referrers) if referrers is not None else None
         """Its referrers to copy, if there are any."""
@@ -303,6 +302,10 @@ class SharedContent:
         self._given_up: Exception | None = None
         """Why another attempt is pointless."""
         self._word = anyio.Event()
+
+    def source_pause(self, blob: Blob) -> SourcePause:
+        """Return the pause of what ``blob`` is read from."""
+        return self._readings.source_pause(blob.registry)
 
     def expect(self, repository: Repository) -> None:
         """Record that ``repository`` may need it and its referrers, and will report."""

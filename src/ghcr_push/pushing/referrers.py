@@ -40,7 +40,7 @@ class ReferrerPush:
         missing = await self._missing()
         self._written = {each for each in self._referrers if each.manifest.digest in missing}
         blobs = frozenset(blob.digest for each in self._written for blob in each.blobs)
-        await self._content_push.push_parts((), blobs)
+        await self._content_push.push_blobs(blobs)
         for generation in self._by_digest():
             lacking = [each for each in generation if each.digest in missing]
             await self._content_push.manifests.push_all(lacking)

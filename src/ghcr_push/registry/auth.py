@@ -129,7 +129,8 @@ class Authorizer:
         self, endpoint: Endpoint, service: httpx2.URL, bearer: Challenge, scope: str
     ) -> ApiResponse:
         trust = endpoint.trust if service.host == endpoint.origin.host else None
-        named = {k: v for k, v in bearer.parameters.items() if k == "service"}
+        name = bearer.parameters.get("service")
+        named = {} if name is None else {"service": name}
         credential = self._credentials.get(endpoint.registry)
         if credential is not None and credential.identity_token:
             form = httpx2.QueryParams(
