@@ -5,13 +5,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from anyio import Event, fail_after
 from tests.support.layouts import Made, one_image, platforms
 from tests.support.saved import digest_of
 
 from ghcr_push.model import Failure, Image, Source
 from ghcr_push.planning.annotations import NO_ANNOTATIONS, Annotations
+from ghcr_push.planning.locations import DiskLocation
 from ghcr_push.pushing.ports import Sources
 from ghcr_push.references import Digest
+from ghcr_push.sources.content import FoundContent
+from ghcr_push.sources.disk import unusable
 from ghcr_push.sources.disk_sources import DiskSources
 from ghcr_push.sources.images import SavedImage
 from ghcr_push.sources.locations import SourcesByLocation
@@ -71,6 +75,28 @@ async def test_single_images_become_one_index_of_their_platforms(tmp_path: Path)
     assert manifests[:-1] == digests
     assert len(blobs) == len(set(blobs)) == 6
     assert (await merged(text, tmp_path))[0] == image
+
+
+async def test_members_are_looked_for_in_parallel() -> None:
+    """Neither of two members is answered before both were asked for."""
+    asked, both = list[DiskLocation](), Event()
+
+    class Asked:
+        async def find(self, location: DiskLocation) -> FoundContent:
+            asked.append(location)
+            if len(asked) == 2:
+                both.set()
+            with fail_after(30):
+                await both.wait()
+            raise unusable("enough")
+
+    sources = SourcesByLocation(
+        cast("Sources", None), cast("DiskSources", Asked()), cast("RegistrySources", None)
+    )
+    source = Source("oci-layout:a + oci-layout:b")
+    found = (await sources.find([source]))[source]
+    assert isinstance(found, Failure)
+    assert found.message == "enough"
 
 
 async def test_indexes_are_flattened_and_their_attestations_kept(tmp_path: Path) -> None:

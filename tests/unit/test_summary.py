@@ -256,6 +256,23 @@ def test_a_wait_is_the_one_until_the_next_try() -> None:
     assert "server-error (500) on tag write, waited 40.0 s" in summary(report([queued]))
 
 
+def test_equal_failures_of_one_moment_have_no_length() -> None:
+    first, again = tried([SERVER_ERROR], started=0.0, step=Step.UPLOAD)
+    failed = replace(first, seconds=0.01)
+    result = replace(
+        pushed(target("1")), retried=True, content_attempts=(failed, replace(failed), again)
+    )
+    text = summary(report([result]))
+    assert "2 \N{MULTIPLICATION SIGN} server-error (500) on upload" in text
+    assert " over " not in text
+
+
+def test_tags_whose_layers_alone_were_retried_are_told_apart_in_the_heading() -> None:
+    both, tags = STORIES["retried-layers"](), retried_run()
+    assert "### 🔁 Pushed after retries of the tag or its layers — " in summary(both)
+    assert "### 🔁 Pushed after retries — " in summary(tags)
+
+
 def test_a_wait_of_a_layer_is_that_until_its_own_next_try() -> None:
     once, again = tried([SERVER_ERROR], started=0.0, step=Step.UPLOAD)  # waits 1.3 s
     other = replace(again, started=0.9)  # the second try of another layer
