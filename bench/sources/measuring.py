@@ -112,8 +112,7 @@ def run(command: Sequence[str], environ: Mapping[str, str], deadline: float) -> 
         subprocess.run(
             command,
             env=environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            capture_output=True,  # without a pipe to read, its end is noticed up to 50 ms later
             timeout=max(0.0, deadline - monotonic()),
             check=False,
         )
