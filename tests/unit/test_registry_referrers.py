@@ -64,6 +64,17 @@ async def test_a_registry_that_does_not_know_the_path_has_no_api(status: int) ->
         assert await client.source_referrers(IMAGE, OTHER) is None
 
 
+async def test_a_later_page_that_is_missing_is_an_error() -> None:
+    first = paged([index(FIRST), index(SECOND)])
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(404) if "page" in request.url.params else first.handler(request)
+
+    async with Registry(answer).client() as client:
+        evidence = await evidence_of(client.referrers(IMAGE, OTHER))
+    assert evidence.status == 404
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"manifests": {}}', b'{"manifests": [1]}'])
 async def test_a_page_for_people_is_no_list(body: bytes) -> None:
     async with Registry(lambda _: httpx2.Response(200, content=body)).client() as client:
