@@ -205,6 +205,20 @@ async def test_uploads_where_a_mount_is_refused(front: Front, status: int) -> No
         assert await client.upload(to, blob).attempt(mount_from=origin) is BlobOutcome.SENT
 
 
+@pytest.mark.parametrize(("status", "mounts"), [(401, 1), (403, 1), (404, 2)])
+async def test_what_may_not_be_read_is_mounted_into_no_other_repository(
+    front: Front, status: int, mounts: int
+) -> None:
+    refused = Rule(match=on(POST, reference="sha256:*"), answer=Answer(status=status))
+    front.set(Behaviour(rules=(refused,)))
+    origin, blob = repository(front, "origin"), Bytes(f"closed{status}", 1000)
+    async with RegistryClient({}) as client:
+        for name in ("first", "second"):
+            upload = client.upload(repository(front, name), blob)
+            assert await upload.attempt(mount_from=origin) is BlobOutcome.SENT
+    assert front.stats().count(POST, status=status) == mounts
+
+
 async def test_the_first_blob_continues_the_upload_that_checked_permission(front: Front) -> None:
     to = repository(front, "asked")
     async with RegistryClient({}) as client:
