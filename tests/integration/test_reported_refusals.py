@@ -127,6 +127,7 @@ QUOTAS = {
     "quay": oci_error(403, "DENIED", "Quota has been exceed on namespace"),
     "digitalocean": oci_error(403, "DENIED", "registry contains 1 repositories, limit is 1"),
     "ibm": oci_error(403, "DENIED", "You have exceeded your storage quota. Delete one or more"),
+    "zot": oci_error(413, "TOOMANYREQUESTS", "too many requests"),
     "full": Answer(status=507),
 }
 

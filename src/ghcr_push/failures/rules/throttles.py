@@ -30,6 +30,14 @@ THROTTLES: tuple[Rule, ...] = (
         ),
     ),
     Rule(
+        rows=("Q2",),
+        title="A quota is used up, reported as too many requests",
+        why="zot refuses a manifest beyond its quota with the code of a rate limit and the status "
+        "413, which no rate limit has. No wait helps.",
+        signs=(Match(status=(413,), code="TOOMANYREQUESTS"),),
+        classification=Classification(kind=Kind.QUOTA),
+    ),
+    Rule(
         rows=("T1",),
         title="Too many requests within a minute",
         why="ghcr.io allows about 2,000 requests a minute and names waits of milliseconds in "
