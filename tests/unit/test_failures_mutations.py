@@ -49,6 +49,7 @@ def test_a_missing_match_fails_an_example(rule: Rule) -> None:
 def test_a_match_with_a_missing_part_fails_an_example(rule: Rule) -> None:
     for sign in rule.signs:
         parts = [part for part in ("text", "status", "code") if getattr(sign, part) is not None]
+        assert parts, sign
         for part in parts if len(parts) > 1 else ():
             wider = replace(sign, **{part: None})
             signs = tuple(wider if each is sign else each for each in rule.signs)

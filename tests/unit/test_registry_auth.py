@@ -387,7 +387,7 @@ async def test_the_jobs_token_goes_to_the_registrys_own_service_only(
     ("service", "trust"),
     [("registry.test", TlsPolicy.UNVERIFIED), ("login.test", TlsPolicy.VERIFIED)],
 )
-async def test_a_token_service_shows_its_certificate_although_the_registry_need_not(
+async def test_a_token_service_is_trusted_as_far_as_its_own_host(
     service: str, trust: TlsPolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = World(challenge=f'Bearer realm="https://{service}/token"')
