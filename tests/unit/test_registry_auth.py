@@ -18,8 +18,6 @@ from ghcr_push.failures import PushError, classify
 from ghcr_push.model import Kind
 from ghcr_push.references import Digest, Repository
 from ghcr_push.registry.client import RegistryClient
-from ghcr_push.registry.http import Connections, TlsPolicy
-from ghcr_push.registry.proxies import Proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -381,32 +379,6 @@ async def test_the_jobs_token_goes_to_the_registrys_own_service_only(
         else:
             assert (await failed(client, image)).evidence.kind is Kind.CREDENTIALS
             assert world.shown == [None]
-
-
-@pytest.mark.parametrize(
-    ("service", "trust"),
-    [("registry.test", TlsPolicy.UNVERIFIED), ("login.test", TlsPolicy.VERIFIED)],
-)
-async def test_a_token_service_is_trusted_as_far_as_its_own_host(
-    service: str, trust: TlsPolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = World(challenge=f'Bearer realm="https://{service}/token"')
-    trusted: list[TlsPolicy] = []
-    client_for = Connections._client
-
-    def recorded(self: Connections, policy: TlsPolicy, proxy: Proxy | None) -> httpx2.AsyncClient:
-        trusted.append(policy)
-        return client_for(self, policy, proxy)
-
-    monkeypatch.setattr(Connections, "_client", recorded)
-    client = RegistryClient(
-        {"registry.test": USER},
-        insecure_registries=["registry.test"],
-        transport=httpx2.MockTransport(world.answer),
-    )
-    async with client:
-        await client.head(Repository("registry.test", "acme/app"), "v1")
-    assert [len(world.tokens), *trusted] == [1, TlsPolicy.UNVERIFIED, trust, TlsPolicy.UNVERIFIED]
 
 
 async def test_a_bearer_token_goes_to_the_registrys_own_origin_only() -> None:
